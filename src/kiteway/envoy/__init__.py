@@ -1,0 +1,1 @@
+"""Envoy: the xDS it is given, the process it runs in, and what it says back."""
