@@ -1,0 +1,147 @@
+"""What a Milvus address is, found out from outside."""
+
+from dataclasses import dataclass
+
+from kiteway.probe import milvus
+from kiteway.probe.http import probe_http
+from kiteway.probe.result import DEFAULT_TIMEOUT, Endpoint, Reason
+from kiteway.probe.tls import TlsResult, probe_tls
+from kiteway.probe.trust import TlsOptions
+
+HEALTH_PORT = 9091
+"""Milvus's management port (``METRICS_PORT``)."""
+HEALTH_PATH = "/healthz"
+
+_UNAUTHENTICATED = 16
+_NO_TCP = frozenset(
+    {
+        Reason.NAME_NOT_FOUND,
+        Reason.RESOLVER_FAILED,
+        Reason.CONNECTION_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.UNREACHABLE,
+        Reason.CONNECTION_FAILED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFacts:
+    """How to reach a Milvus, as far as it can be seen without credentials."""
+
+    reachable: bool
+    """Its serving port accepted a TCP connection."""
+    tls: bool
+    alpn_h2: bool
+    """It chooses ``h2`` by ALPN, as gRPC clients and GKE's balancer require."""
+    server_names: tuple[str, ...]
+    """The names in its certificate."""
+    mutual_tls: bool
+    """It demands a client certificate (``tlsMode: 2``)."""
+    health_port: int | None
+    health_path: str
+    milvus_version: str | None
+    """As ``GetVersion`` says it; None if it did not answer or wants credentials first."""
+    needs_auth: bool
+    reason: str | None
+    """The first thing that is not as a ready Milvus has it, as a sentence; None if all is well."""
+
+
+async def detect(
+    host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT
+) -> BackendFacts:
+    """Find out whether the Milvus at ``host:port`` speaks TLS and where its health answers.
+
+    Certificates are looked at, not judged.
+
+    Args:
+        host: a name, or an IPv4 or IPv6 address without brackets.
+        port: its gRPC port.
+        timeout: seconds for each of at most five connections.
+    """
+    endpoint = Endpoint(host, port)
+    seen = await probe_tls(endpoint, TlsOptions(verify=False), timeout=timeout)
+    failed = seen.failure.reason if seen.failure else None
+    if seen.failure is not None and failed in _NO_TCP:
+        return _facts(seen, reachable=False, reason=seen.failure.detail)
+    tls = seen.version is not None or failed is Reason.CLIENT_CERTIFICATE_REQUIRED
+    mutual = failed is Reason.CLIENT_CERTIFICATE_REQUIRED
+    health_port, health_reason = await _find_health(host, timeout=timeout)
+    if mutual:
+        return _facts(
+            seen,
+            tls=True,
+            mutual_tls=True,
+            health_port=health_port,
+            reason="the server demands a client certificate (tlsMode: 2); set tlsMode to 1 or 0",
+        )
+    answer = await milvus.get_version(
+        endpoint, tls=TlsOptions(verify=False) if tls else None, timeout=timeout
+    )
+    needs_auth = answer.call.status == _UNAUTHENTICATED
+    reason = None if needs_auth else _not_milvus(answer, seen)
+    return _facts(
+        seen,
+        tls=tls,
+        health_port=health_port,
+        milvus_version=answer.version,
+        needs_auth=needs_auth,
+        reason=reason or health_reason,
+    )
+
+
+def _facts(
+    seen: TlsResult,
+    *,
+    reachable: bool = True,
+    tls: bool = False,
+    mutual_tls: bool = False,
+    health_port: int | None = None,
+    milvus_version: str | None = None,
+    needs_auth: bool = False,
+    reason: str | None = None,
+) -> BackendFacts:
+    return BackendFacts(
+        reachable=reachable,
+        tls=tls,
+        alpn_h2=seen.alpn == "h2",
+        server_names=seen.server_names,
+        mutual_tls=mutual_tls,
+        health_port=health_port,
+        health_path=HEALTH_PATH,
+        milvus_version=milvus_version,
+        needs_auth=needs_auth,
+        reason=reason,
+    )
+
+
+def _not_milvus(answer: milvus.MilvusResult, seen: TlsResult) -> str | None:
+    call = answer.call
+    if call.failure is not None:
+        tls_said = seen.failure.detail if seen.failure and seen.version is None else ""
+        return f"no Milvus answers there: {call.failure.detail}" + (
+            f"; {tls_said}" if tls_said else ""
+        )
+    if not call.ok:
+        return f"it answers GetVersion with {call.status_name}: {call.message}"
+    if answer.code:
+        return f"Milvus is not ready: {answer.reason or answer.code}"
+    if not answer.version:
+        return "it answers GetVersion, but without a version"
+    return None
+
+
+async def _find_health(host: str, *, timeout: float) -> tuple[int | None, str | None]:
+    """The health port and None, or None and why not; with an unhealthy answer both are given."""
+    endpoint = Endpoint(host, HEALTH_PORT)
+    answer = await probe_http(endpoint, HEALTH_PATH, timeout=timeout)
+    if answer.status == 200:
+        return HEALTH_PORT, None
+    if answer.status in (500, 503):
+        # Unhealthy is an answer too: the port is right.
+        return (
+            HEALTH_PORT,
+            f"Milvus says it is not healthy: {answer.body.strip()[:200]}",
+        )
+    seen = answer.failure.detail if answer.failure else f"HTTP {answer.status}"
+    return None, f"no health answer on port {HEALTH_PORT} ({HEALTH_PATH}): {seen}"

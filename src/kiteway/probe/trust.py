@@ -1,0 +1,80 @@
+"""What a probe asks of TLS, and whom it trusts: the same as gRPC's own client."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+ALPN_PROTOCOLS = ("h2", "http/1.1")
+
+
+class TrustFileError(ValueError):
+    """A certificate or key file cannot be used; the text is a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How to speak TLS to a server."""
+
+    server_name: str | None = None
+    """Name to ask for (SNI) and to find in the certificate; the endpoint's host if None."""
+    ca: Path | None = None
+    """PEM file to trust; the machine's own roots if None."""
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    verify: bool = True
+    """False: take any certificate, to look at it."""
+
+    def context(self) -> ssl.SSLContext:
+        """A client context with these options.
+
+        TLS 1.2 at least, a listed certificate is an anchor even if it is no CA, and the common
+        name counts when there is no SAN: gRPC's client does the same.
+
+        Raises:
+            TrustFileError: a file is missing or not PEM.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif self.ca is not None:
+            _load(context.load_verify_locations, self.ca, "PEM certificates")
+        else:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        if self.client_cert is not None:
+            key = self.client_key
+            _load(
+                lambda path: context.load_cert_chain(path, key),
+                self.client_cert,
+                "a PEM certificate with its key",
+            )
+        return context
+
+
+def _load(load: Callable[[Path], object], path: Path, what: str) -> None:
+    try:
+        load(path)
+    except ssl.SSLError as error:
+        msg = f"{path} does not hold {what}: {error.reason or error}"
+        raise TrustFileError(msg) from None
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise TrustFileError(msg) from None
+
+
+def grpc_default_roots() -> Path:
+    """The root certificates a gRPC client in Python trusts when it is given none.
+
+    Not the machine's: the file named by ``GRPC_DEFAULT_SSL_ROOTS_FILE_PATH``, else the list inside
+    the ``grpcio`` package (gRPC's documented order in ``doc/environment_variables.md``).
+    """
+    configured = os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+    if configured:
+        return Path(configured)
+    return Path(str(resources.files("grpc") / "_cython" / "_credentials" / "roots.pem"))

@@ -1,0 +1,124 @@
+"""One connection, in plaintext or TLS, that can say what the other side sent first."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+
+from kiteway.probe.result import Endpoint, ProbeError, Reason
+from kiteway.probe.tcp import open_socket
+
+_CHUNK = 65536
+
+
+class Wire:
+    """A connected stream. TLS runs over memory buffers so that the raw bytes stay visible."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.tls: ssl.SSLObject | None = None
+        self.first_bytes = b""
+        """The first bytes received from the other side, encrypted or not."""
+
+    async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
+        """Run the client's side of the handshake.
+
+        Raises:
+            ssl.SSLError: the handshake failed.
+            EOFError: the other side closed during it.
+            OSError: the connection broke.
+        """
+        tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_name
+        )
+        self.tls = tls
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+            except ssl.SSLError:
+                # The alert tells the server why; it may be gone already.
+                with contextlib.suppress(OSError):
+                    await self._flush()
+                raise
+            else:
+                await self._flush()
+                return
+
+    async def send(self, data: bytes) -> None:
+        """Send ``data``; raises :class:`OSError` when the connection broke."""
+        if self.tls is None:
+            self._writer.write(data)
+            await self._writer.drain()
+        else:
+            self.tls.write(data)
+            await self._flush()
+
+    async def receive(self) -> bytes:
+        """Some received bytes; empty when the other side closed.
+
+        Raises:
+            ssl.SSLError: a TLS alert (a missing client certificate shows here in TLS 1.3).
+            OSError: the connection broke.
+        """
+        if self.tls is None:
+            data = await self._reader.read(_CHUNK)
+            self.first_bytes = self.first_bytes or data[:64]
+            return data
+        while True:
+            try:
+                return self.tls.read(_CHUNK)
+            except ssl.SSLWantReadError:
+                await self._flush()
+                try:
+                    await self._fill()
+                except EOFError:
+                    return b""
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    async def _fill(self) -> None:
+        data = await self._reader.read(_CHUNK)
+        if not data:
+            raise EOFError
+        self.first_bytes = self.first_bytes or data[:64]
+        self._incoming.write(data)
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._writer.write(self._outgoing.read())
+            await self._writer.drain()
+
+    def close(self) -> None:
+        """Drop the connection without waiting for the other side."""
+        self._writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def open_wire(endpoint: Endpoint, *, timeout: float) -> AsyncIterator[Wire]:
+    """Connect by TCP; the wire is closed at the end.
+
+    Raises:
+        ProbeError: no TCP connection, with its reason.
+    """
+    connected = await open_socket(endpoint, timeout=timeout)
+    try:
+        reader, writer = await asyncio.open_connection(sock=connected)
+    except OSError as error:
+        connected.close()
+        raise ProbeError(
+            Reason.CONNECTION_FAILED,
+            f"the TCP connection to {endpoint} broke: {error.strerror}",
+        ) from None
+    wire = Wire(reader, writer)
+    try:
+        yield wire
+    finally:
+        wire.close()
