@@ -1,0 +1,162 @@
+//! Envoy's dynamic module ABI: the callbacks of Envoy this module uses, in safe clothes.
+//!
+//! The declarations are written by hand from the ABI of released Envoy versions (1.38 and later),
+//! and only what was released there is used: a released entity is never changed in place.
+
+#![allow(unsafe_code)]
+
+mod hooks;
+
+use std::ffi::c_void;
+use std::{ptr, slice};
+
+use crate::filter::Stream;
+use crate::metrics::{CounterId, Registry};
+
+/// Bytes that Envoy owns, valid until the hook returns or a setter is called.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct EnvoyBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+impl EnvoyBuffer {
+    const EMPTY: Self = Self { ptr: ptr::null(), length: 0 };
+
+    /// # Safety
+    /// The buffer must come from Envoy, and `'a` must end before Envoy may free or change it.
+    unsafe fn as_slice<'a>(self) -> &'a [u8] {
+        if self.ptr.is_null() {
+            return &[];
+        }
+        // SAFETY: not null, and the caller vouches for the rest.
+        unsafe { slice::from_raw_parts(self.ptr, self.length) }
+    }
+}
+
+/// Bytes that the module owns, lent for the time of a call.
+#[repr(C)]
+struct ModuleBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+impl From<&[u8]> for ModuleBuffer {
+    fn from(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), length: bytes.len() }
+    }
+}
+
+impl From<&str> for ModuleBuffer {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+const HEADER_REQUEST: u32 = 0;
+const LOG_ERROR: u32 = 4;
+const METRICS_SUCCESS: u32 = 0;
+
+unsafe extern "C" {
+    fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
+
+    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        config: *mut c_void,
+        name: ModuleBuffer,
+        label_names: *mut ModuleBuffer,
+        label_names_length: usize,
+        counter_id: *mut usize,
+    ) -> u32;
+
+    fn envoy_dynamic_module_callback_http_filter_increment_counter(
+        filter: *mut c_void,
+        counter_id: usize,
+        label_values: *mut ModuleBuffer,
+        label_values_length: usize,
+        value: u64,
+    ) -> u32;
+
+    fn envoy_dynamic_module_callback_http_get_header(
+        filter: *mut c_void,
+        header_type: u32,
+        key: ModuleBuffer,
+        result: *mut EnvoyBuffer,
+        index: usize,
+        optional_size: *mut usize,
+    ) -> bool;
+}
+
+/// Writes an error to Envoy's log.
+fn log_error(message: &str) {
+    // SAFETY: Envoy copies the message before it returns.
+    unsafe { envoy_dynamic_module_callback_log(LOG_ERROR, message.into()) }
+}
+
+/// Envoy's side of a filter configuration being made.
+struct EnvoyConfig(*mut c_void);
+
+impl Registry for EnvoyConfig {
+    fn define_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
+        let mut labels = [ModuleBuffer::from(label)];
+        let mut id = 0;
+        // SAFETY: the pointer is that of the running config_new hook; Envoy copies names and
+        // labels, and writes one usize.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_config_define_counter(
+                self.0,
+                name.into(),
+                labels.as_mut_ptr(),
+                labels.len(),
+                &mut id,
+            )
+        };
+        if result == METRICS_SUCCESS {
+            Ok(CounterId(id))
+        } else {
+            Err(format!("Envoy refused to define the counter {name} (metrics result {result})"))
+        }
+    }
+}
+
+/// Envoy's side of a stream, for the time of one hook.
+///
+/// What its methods lend borrows it, and whatever could invalidate that takes it `&mut`.
+struct EnvoyStream(*mut c_void);
+
+impl Stream for EnvoyStream {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy reads the name before it returns
+        // and writes one buffer; the optional size may be null.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_header(
+                self.0,
+                HEADER_REQUEST,
+                name.into(),
+                &mut value,
+                0,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
+        // lives no longer than the hook and is borrowed meanwhile.
+        found.then(|| unsafe { value.as_slice() })
+    }
+
+    fn count(&mut self, counter: CounterId, label: &str) {
+        let mut labels = [ModuleBuffer::from(label)];
+        // SAFETY: the pointer is that of the running hook; Envoy copies the label. The result can
+        // only say that the id or the number of labels is wrong, and both come from
+        // `define_counter`.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_increment_counter(
+                self.0,
+                counter.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                1,
+            );
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The filter's metrics, as Envoy's own stats.
+
+#![forbid(unsafe_code)]
+
+/// Calls of clients, by rpc: `<namespace>.requests_total.rpc.<rpc>` in Envoy's stats.
+pub const REQUESTS: &str = "requests_total";
+
+/// The label of `REQUESTS`; its values are those of `Call::label`, so there are never more of them than
+/// calls in the catalogue, plus two.
+pub const RPC_LABEL: &str = "rpc";
+
+/// A counter Envoy knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterId(pub usize);
+
+/// What can make counters: Envoy, while it reads the filter's configuration and never later.
+pub trait Registry {
+    /// Defines a counter with one label, or says why that cannot be done.
+    fn define_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String>;
+}

@@ -1,0 +1,91 @@
+"""
+Build the Rust filter with the package, where that is possible.
+
+The filter is optional: without cargo, or off Linux, the package installs and works without it.
+The variable ``KITEWAY_FILTER`` decides: ``auto`` (the default) builds it if it can, ``skip`` never
+tries, and ``require`` fails the build when there would be no filter.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+LIBRARY = "libkiteway_filter.so"
+PACKAGED = Path("src/kiteway/_filter") / LIBRARY
+
+
+class FilterUnavailableError(Exception):
+    """The filter cannot be built here; the message says why."""
+
+
+def build_filter(crate: Path) -> Path:
+    """
+    Build the crate and return the shared object.
+
+    Nothing is fetched: the crate has no dependencies. When nothing changed cargo returns at once.
+
+    Raises:
+        FilterUnavailableError: no cargo, not Linux, or cargo failed.
+    """
+    if sys.platform != "linux":
+        raise FilterUnavailableError(f"the filter is built on Linux only, not on {sys.platform}")
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise FilterUnavailableError("cargo is not on PATH; install Rust 1.82 or later and install the package again")
+    target = crate / "target"
+    command = [cargo, "build", "--release", "--offline", "--locked", "--target-dir", str(target)]
+    result = subprocess.run(command, cwd=crate, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise FilterUnavailableError(f"cargo build failed (exit code {result.returncode}):\n{result.stderr}")
+    return target / "release" / LIBRARY
+
+
+def install_filter(built: Path, destination: Path) -> None:
+    """
+    Put `built` at `destination` atomically, and only if it differs.
+
+    A running Envoy may have the old file mapped, so that file is never written to.
+    """
+    content = built.read_bytes()
+    if destination.exists() and destination.read_bytes() == content:
+        return
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.chmod(0o755)
+        temporary.replace(destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class FilterBuildHook(BuildHookInterface[BuilderConfig]):
+    """Add the filter to wheels, editable ones included."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  hatchling's signature
+        """Build the filter and make the wheel a platform wheel, or leave both."""
+        wish = os.environ.get("KITEWAY_FILTER") or "auto"
+        if wish not in {"auto", "skip", "require"}:
+            raise ValueError(f"KITEWAY_FILTER is {wish!r}, must be auto, skip or require")
+        if wish == "skip":
+            return
+        root = Path(self.root)
+        try:
+            install_filter(build_filter(root / "filter"), root / PACKAGED)
+        except FilterUnavailableError as error:
+            if wish == "require":
+                raise
+            self.app.display_warning(f"kiteway is installed without its Envoy filter: {error}")
+            return
+        build_data["artifacts"].append(f"/{PACKAGED.as_posix()}")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-linux_{platform.machine()}"

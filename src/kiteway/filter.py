@@ -1,0 +1,39 @@
+"""Where the Rust filter is: the shared object Envoy loads into itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Names another build of the filter, instead of the one installed with the package.
+PATH_VARIABLE = "KITEWAY_FILTER_PATH"
+
+_PACKAGED = Path(__file__).parent / "_filter" / "libkiteway_filter.so"
+
+
+def filter_path() -> Path | None:
+    """
+    Return the absolute path of the filter, or None when there is none.
+
+    ``KITEWAY_FILTER_PATH`` overrides the packaged file; if it names no file there is no filter,
+    rather than silently another one.
+    """
+    path = _chosen()
+    return path.resolve() if path.is_file() else None
+
+
+def missing_reason() -> str:
+    """Return why there is no filter and what to do, in one sentence; empty when there is one."""
+    if filter_path() is not None:
+        return ""
+    if os.environ.get(PATH_VARIABLE):
+        return f"{PATH_VARIABLE} names {_chosen()}, which is not a file; correct it or unset it."
+    return (
+        "The package was installed without the Envoy filter, so calls are balanced but not counted "
+        "by method; put cargo (Rust 1.82 or later) on PATH and install it again on Linux."
+    )
+
+
+def _chosen() -> Path:
+    override = os.environ.get(PATH_VARIABLE)
+    return Path(override) if override else _PACKAGED

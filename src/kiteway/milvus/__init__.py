@@ -1,0 +1,1 @@
+"""What Kiteway knows of Milvus: its calls, its wire format, a server to try things on."""
