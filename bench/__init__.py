@@ -1,0 +1,1 @@
+"""Measurements of Kiteway side by side with other balancers."""

@@ -1,0 +1,100 @@
+"""Fixtures and rules that every test shares."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+
+# A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_SESSION_VARIABLE = "KITEWAY_TEST_SESSION"
+
+
+def _isolated() -> bool:
+    return [name for _, name in socket.if_nameindex()] == ["lo"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
+    if _isolated():
+        return
+    skip = pytest.mark.skip(
+        reason="the embedded Milvus listens on every address; run in a network namespace of its own: make test"
+    )
+    for item in items:
+        if item.get_closest_marker("milvus"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def envoy_binary() -> Path:
+    """Return the path of a real Envoy, or skip on a platform that has none."""
+    try:
+        return find_envoy()
+    except EnvoyNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """
+    Return a function that gives a free TCP port of 127.0.0.1, another one with every call of the session.
+
+    The kernel chooses; a process that can bind port 0 itself and report the port should do that instead.
+    """
+    given: set[int] = set()
+
+    def choose() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return choose
+
+
+def _left_behind(session: str) -> list[tuple[int, str]]:
+    """Return pid and command line of the processes that carry the mark of this session, this one left out."""
+    mark = f"{_SESSION_VARIABLE}={session}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue  # gone meanwhile, or another user's
+        if mark in environment and "multiprocessing.resource_tracker" not in command:
+            found.append((int(entry.name), command))
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail the session if a process that a test started outlives it, and end that process."""
+    if not Path("/proc/self/environ").exists():
+        yield
+        return
+    session = uuid.uuid4().hex
+    os.environ[_SESSION_VARIABLE] = session
+    yield
+    left = _left_behind(session)
+    for pid, _ in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, "left behind by a test: " + "; ".join(f"{pid} {command[:200]}" for pid, command in left)
