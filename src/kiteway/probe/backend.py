@@ -47,9 +47,7 @@ class BackendFacts:
     """The first thing that is not as a ready Milvus has it, as a sentence; None if all is well."""
 
 
-async def detect(
-    host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT
-) -> BackendFacts:
+async def detect(host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT) -> BackendFacts:
     """Find out whether the Milvus at ``host:port`` speaks TLS and where its health answers.
 
     Certificates are looked at, not judged.
@@ -75,9 +73,7 @@ async def detect(
             health_port=health_port,
             reason="the server demands a client certificate (tlsMode: 2); set tlsMode to 1 or 0",
         )
-    answer = await milvus.get_version(
-        endpoint, tls=TlsOptions(verify=False) if tls else None, timeout=timeout
-    )
+    answer = await milvus.get_version(endpoint, tls=TlsOptions(verify=False) if tls else None, timeout=timeout)
     needs_auth = answer.call.status == _UNAUTHENTICATED
     reason = None if needs_auth else _not_milvus(answer, seen)
     return _facts(
@@ -119,9 +115,7 @@ def _not_milvus(answer: milvus.MilvusResult, seen: TlsResult) -> str | None:
     call = answer.call
     if call.failure is not None:
         tls_said = seen.failure.detail if seen.failure and seen.version is None else ""
-        return f"no Milvus answers there: {call.failure.detail}" + (
-            f"; {tls_said}" if tls_said else ""
-        )
+        return f"no Milvus answers there: {call.failure.detail}" + (f"; {tls_said}" if tls_said else "")
     if not call.ok:
         return f"it answers GetVersion with {call.status_name}: {call.message}"
     if answer.code:

@@ -52,9 +52,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
 
 def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        extension = certificate.extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return ()
     names = extension.value

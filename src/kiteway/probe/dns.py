@@ -11,11 +11,7 @@ from kiteway.probe.threads import in_daemon_thread
 AddressInfo = tuple[socket.AddressFamily, tuple[Any, ...]]
 """Family and socket address, ready for ``connect``."""
 
-_NO_SUCH_NAME = frozenset(
-    code
-    for code in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
-    if code is not None
-)
+_NO_SUCH_NAME = frozenset(code for code in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)) if code is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +24,7 @@ class DnsResult:
     failure: ProbeFailure | None = None
 
 
-async def probe_dns(
-    host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT
-) -> DnsResult:
+async def probe_dns(host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT) -> DnsResult:
     """Resolve ``host`` (A and AAAA; an address resolves to itself).
 
     Args:
@@ -45,15 +39,11 @@ async def probe_dns(
                 name="resolver",
             )
     except TimeoutError:
-        return _failed(
-            Reason.RESOLVER_FAILED, f"the resolver gave no answer for {host} in time"
-        )
+        return _failed(Reason.RESOLVER_FAILED, f"the resolver gave no answer for {host} in time")
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
             return _failed(Reason.NAME_NOT_FOUND, f"{host} has no address record")
-        return _failed(
-            Reason.RESOLVER_FAILED, f"the resolver failed for {host}: {error.strerror}"
-        )
+        return _failed(Reason.RESOLVER_FAILED, f"the resolver failed for {host}: {error.strerror}")
     except UnicodeError:
         return _failed(Reason.NAME_NOT_FOUND, f"{host!r} is not a valid host name")
     addresses = tuple((family, sockaddr) for family, _, _, _, sockaddr in found)

@@ -76,11 +76,7 @@ class GrpcResult:
         """The status as gRPC spells it."""
         if self.status is None:
             return None
-        return (
-            STATUS_NAMES[self.status]
-            if self.status < len(STATUS_NAMES)
-            else str(self.status)
-        )
+        return STATUS_NAMES[self.status] if self.status < len(STATUS_NAMES) else str(self.status)
 
 
 async def probe_grpc(
@@ -141,9 +137,7 @@ async def probe_grpc(
     except ProbeError as error:
         return answer.result(error.failure)
     except h2.exceptions.H2Error as error:
-        return answer.result(
-            ProbeFailure(Reason.NOT_HTTP2, f"the HTTP/2 exchange broke: {error}")
-        )
+        return answer.result(ProbeFailure(Reason.NOT_HTTP2, f"the HTTP/2 exchange broke: {error}"))
     except TimeoutError:
         detail = f"{endpoint} did not answer the call in {timeout:g} s"
         return answer.result(ProbeFailure(Reason.NO_ANSWER, detail))
@@ -175,18 +169,14 @@ class _Answer:
                 # A reset after the whole answer (NO_ERROR) is how a server ends an early answer.
                 self.complete = True
                 if not self._headers:
-                    detail = (
-                        f"the server reset the call (HTTP/2 error {event.error_code})"
-                    )
+                    detail = f"the server reset the call (HTTP/2 error {event.error_code})"
                     self._broken = ProbeFailure(Reason.CLOSED, detail)
             case h2.events.ConnectionTerminated():
                 self.complete = True
                 if not self._headers:
                     said = (event.additional_data or b"")[:80].decode("latin-1")
                     detail = f"the server ended the connection (GOAWAY {event.error_code} {said})"
-                    self._broken = ProbeFailure(
-                        Reason.CLOSED, detail.replace(" )", ")")
-                    )
+                    self._broken = ProbeFailure(Reason.CLOSED, detail.replace(" )", ")"))
             case _:
                 return
 

@@ -32,9 +32,7 @@ class H2Result:
     failure: ProbeFailure | None = None
 
 
-async def probe_h2(
-    endpoint: Endpoint, tls: TlsOptions | None, *, timeout: float = DEFAULT_TIMEOUT
-) -> H2Result:
+async def probe_h2(endpoint: Endpoint, tls: TlsOptions | None, *, timeout: float = DEFAULT_TIMEOUT) -> H2Result:
     """Send the preface over TLS (or, with ``tls`` None, in plaintext) and wait for SETTINGS.
 
     Args:
@@ -59,10 +57,7 @@ async def probe_h2(
             while True:
                 for event in await exchange.events():
                     if isinstance(event, h2.events.RemoteSettingsChanged):
-                        settings = {
-                            int(code): change.new_value
-                            for code, change in event.changed_settings.items()
-                        }
+                        settings = {int(code): change.new_value for code, change in event.changed_settings.items()}
                         return H2Result(settings, alpn)
     except ProbeError as error:
         return H2Result(None, alpn, error.failure)
@@ -77,9 +72,7 @@ class H2Exchange:
     def __init__(self, wire: Wire, place: str) -> None:
         self._wire = wire
         self._place = place
-        self.connection = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True)
-        )
+        self.connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.alpn = wire.tls.selected_alpn_protocol() if wire.tls else None
 
     async def start(self) -> None:
@@ -110,9 +103,7 @@ class H2Exchange:
         except OSError:
             data = b""
         if not data:
-            raise ProbeError(
-                Reason.CLOSED, f"{self._place} closed the connection without an answer"
-            )
+            raise ProbeError(Reason.CLOSED, f"{self._place} closed the connection without an answer")
         try:
             events = self.connection.receive_data(data)
         except h2.exceptions.ProtocolError:

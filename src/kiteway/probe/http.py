@@ -59,9 +59,7 @@ async def probe_http(
     try:
         async with (
             asyncio.timeout(timeout),
-            httpx2.AsyncClient(
-                verify=context, timeout=timeout, trust_env=False
-            ) as client,
+            httpx2.AsyncClient(verify=context, timeout=timeout, trust_env=False) as client,
             client.stream(
                 "GET",
                 url,
@@ -94,9 +92,7 @@ async def probe_http(
     return HttpResult(failure=failure)
 
 
-async def _connect_failure(
-    endpoint: Endpoint, tls: TlsOptions | None, text: str, timeout: float
-) -> ProbeFailure:
+async def _connect_failure(endpoint: Endpoint, tls: TlsOptions | None, text: str, timeout: float) -> ProbeFailure:
     """The lower layers know why: ask them."""
     tcp = await probe_tcp(endpoint, timeout=timeout)
     failure = tcp.failure

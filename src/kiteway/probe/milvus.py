@@ -81,17 +81,13 @@ async def is_serving(
     timeout: float = DEFAULT_TIMEOUT,
 ) -> tuple[bool, GrpcResult]:
     """``grpc.health.v1.Health/Check``: whether it says SERVING, and the call itself."""
-    call = await probe_grpc(
-        endpoint, _HEALTH_CHECK, tls=tls, metadata=_metadata(token), timeout=timeout
-    )
+    call = await probe_grpc(endpoint, _HEALTH_CHECK, tls=tls, metadata=_metadata(token), timeout=timeout)
     return call.ok and protobuf.first(call.body, 1) == _SERVING, call
 
 
 def _metadata(token: str | None) -> list[tuple[str, str]]:
     # base64 without a scheme word: Milvus's own form, not HTTP's.
-    return (
-        [("authorization", base64.b64encode(token.encode()).decode())] if token else []
-    )
+    return [("authorization", base64.b64encode(token.encode()).decode())] if token else []
 
 
 def _with_status(call: GrpcResult, version: str | None) -> MilvusResult:

@@ -114,9 +114,7 @@ def parse_endpoint(text: str, default_port: int) -> Endpoint:
         raise ValueError(msg)
     if port_text is None:
         return Endpoint(host, default_port)
-    if not (
-        port_text.isascii() and port_text.isdigit() and 1 <= int(port_text) <= 65535
-    ):
+    if not (port_text.isascii() and port_text.isdigit() and 1 <= int(port_text) <= 65535):
         msg = f"{port_text!r} in {text!r} is not a port: write a number from 1 to 65535"
         raise ValueError(msg)
     return Endpoint(host, int(port_text))

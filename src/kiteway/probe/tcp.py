@@ -40,9 +40,7 @@ class TcpResult:
     failure: ProbeFailure | None = None
 
 
-async def probe_tcp(
-    endpoint: Endpoint, *, timeout: float = DEFAULT_TIMEOUT
-) -> TcpResult:
+async def probe_tcp(endpoint: Endpoint, *, timeout: float = DEFAULT_TIMEOUT) -> TcpResult:
     """Open a TCP connection and close it again.
 
     Args:
@@ -82,9 +80,7 @@ async def open_socket(
             if refused is not None:
                 refused.append(failure)
     if failure is None:
-        raise ProbeError(
-            Reason.NAME_NOT_FOUND, f"{endpoint.dialled} has no address record"
-        )
+        raise ProbeError(Reason.NAME_NOT_FOUND, f"{endpoint.dialled} has no address record")
     raise ProbeError(failure.reason, failure.detail)
 
 
@@ -114,13 +110,9 @@ def _classified(error: OSError, place: str, timeout: float) -> ProbeError:
             f"{place} did not answer a TCP connect in {timeout:.1f} s",
         )
     if isinstance(error, ConnectionRefusedError):
-        return ProbeError(
-            Reason.CONNECTION_REFUSED, f"{place} refused the TCP connection"
-        )
+        return ProbeError(Reason.CONNECTION_REFUSED, f"{place} refused the TCP connection")
     if error.errno in _UNREACHABLE:
-        return ProbeError(
-            Reason.UNREACHABLE, f"{place} cannot be reached: {error.strerror}"
-        )
+        return ProbeError(Reason.UNREACHABLE, f"{place} cannot be reached: {error.strerror}")
     return ProbeError(
         Reason.CONNECTION_FAILED,
         f"the TCP connection to {place} failed: {error.strerror}",

@@ -19,9 +19,7 @@ from kiteway.probe.wire import Wire, open_wire
 _ALERT_WAIT = 0.5
 """Seconds to wait for a TLS 1.3 server's refusal of a client that has no certificate."""
 
-_H2_PREFACE = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-)
+_H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
 _VERIFY_REASONS = {
@@ -117,14 +115,10 @@ async def start_tls(wire: Wire, endpoint: Endpoint, options: TlsOptions) -> None
             f"{endpoint} closed the connection during the TLS handshake",
         ) from None
     except UnicodeError:
-        raise ProbeError(
-            Reason.NAME_MISMATCH, f"{name!r} is not a valid server name"
-        ) from None
+        raise ProbeError(Reason.NAME_MISMATCH, f"{name!r} is not a valid server name") from None
 
 
-async def _handshake(
-    endpoint: Endpoint, options: TlsOptions, *, timeout: float
-) -> TlsResult:
+async def _handshake(endpoint: Endpoint, options: TlsOptions, *, timeout: float) -> TlsResult:
     result = TlsResult()
     wire: Wire | None = None
     try:
@@ -179,10 +173,7 @@ def _sent_chain(tls: ssl.SSLObject) -> list[bytes]:
     # Until 3.13 the chain hangs on the object underneath; the leaf alone has a public way.
     inner = getattr(tls, "_sslobj", None)
     if inner is not None and hasattr(inner, "get_unverified_chain"):
-        return [
-            ssl.PEM_cert_to_DER_cert(c.public_bytes())
-            for c in inner.get_unverified_chain()
-        ]
+        return [ssl.PEM_cert_to_DER_cert(c.public_bytes()) for c in inner.get_unverified_chain()]
     leaf = tls.getpeercert(binary_form=True)
     return [leaf] if leaf else []
 
@@ -191,12 +182,7 @@ def _plaintext(first: bytes) -> str | None:
     if first.startswith(b"HTTP/1"):
         return "HTTP/1.x"
     # A frame header of type SETTINGS on stream 0 (RFC 9113 section 4.1), at once after the accept.
-    if (
-        len(first) >= 9
-        and first[0] == 0
-        and first[3] == 4
-        and first[5:9] == b"\0\0\0\0"
-    ):
+    if len(first) >= 9 and first[0] == 0 and first[3] == 4 and first[5:9] == b"\0\0\0\0":
         return "HTTP/2"
     return None
 
@@ -204,9 +190,7 @@ def _plaintext(first: bytes) -> str | None:
 def _not_tls(first: bytes) -> ProbeError:
     spoken = _plaintext(first)
     tail = f" ({spoken} in plaintext)" if spoken else ""
-    return ProbeError(
-        Reason.NOT_TLS, f"the server does not speak TLS on this port{tail}"
-    )
+    return ProbeError(Reason.NOT_TLS, f"the server does not speak TLS on this port{tail}")
 
 
 def classified(wire: Wire, error: ssl.SSLError) -> ProbeError:
@@ -233,9 +217,7 @@ def _alert_detail(reason: Reason, text: str) -> str:
             return f"the server does not speak TLS on this port ({text})"
 
 
-def _verify_detail(
-    reason: Reason, name: str, error: ssl.SSLCertVerificationError
-) -> str:
+def _verify_detail(reason: Reason, name: str, error: ssl.SSLCertVerificationError) -> str:
     match reason:
         case Reason.NOT_YET_VALID:
             return "the certificate is not valid yet"
@@ -262,9 +244,7 @@ def _with_facts(failure: ProbeFailure, seen: TlsResult) -> ProbeFailure:
             extra = f"{expired.subject} was valid until {expired.not_after:%Y-%m-%d %H:%M} UTC"
         case Reason.NOT_YET_VALID:
             future = max(seen.chain, key=lambda one: one.not_before)
-            extra = (
-                f"{future.subject} is valid from {future.not_before:%Y-%m-%d %H:%M} UTC"
-            )
+            extra = f"{future.subject} is valid from {future.not_before:%Y-%m-%d %H:%M} UTC"
         case _:
             extra = f"issuer {leaf.issuer}"
     return replace(failure, detail=f"{failure.detail}: {extra}")

@@ -14,9 +14,7 @@ _CHUNK = 65536
 class Wire:
     """A connected stream. TLS runs over memory buffers so that the raw bytes stay visible."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._incoming = ssl.MemoryBIO()
@@ -33,9 +31,7 @@ class Wire:
             EOFError: the other side closed during it.
             OSError: the connection broke.
         """
-        tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=server_name
-        )
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self.tls = tls
         while True:
             try:

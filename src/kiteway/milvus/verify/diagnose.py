@@ -1,0 +1,143 @@
+"""After a failure: ask each layer in turn until one says what is wrong."""
+
+import os
+
+from kiteway.milvus.verify.explain import (
+    explain_call,
+    explain_milvus,
+    explain_status,
+    explain_tcp,
+    explain_tls,
+    explain_tls_expected,
+)
+from kiteway.milvus.verify.report import Failure, FailureReason
+from kiteway.milvus.verify.session import WrongAnswerError
+from kiteway.milvus.verify.target import Target
+from kiteway.probe import TlsOptions, milvus
+from kiteway.probe.result import Reason
+from kiteway.probe.tcp import probe_tcp
+from kiteway.probe.tls import probe_tls
+
+_PROBE_LIMIT = 5.0
+_LAYERS = 4
+# gRPC reads these, in lower case only (its doc/environment_variables.md); the probes read none.
+_PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+_PERMISSION_CODES = frozenset({1401})
+"""Milvus's ``merr`` code for a missing privilege."""
+
+
+async def diagnose(target: Target, step: str, error: Exception, *, timeout: float) -> Failure:
+    """Say in one sentence why ``step`` failed.
+
+    Args:
+        target: where.
+        step: the step that failed.
+        error: what PyMilvus raised there.
+        timeout: seconds for all probes together.
+    """
+    if isinstance(error, WrongAnswerError):
+        return Failure(
+            FailureReason.WRONG_ANSWER,
+            f"Milvus answers, but not correctly: {error}.",
+            "If a balancer or a cache is in between, verify Milvus directly to see whose answer it is.",
+        )
+    if ":" in target.host:
+        return Failure(
+            FailureReason.SDK,
+            f"PyMilvus cannot take the IPv6 address {target.host} as a host.",
+            "Give a name that resolves to it, or an IPv4 address.",
+        )
+    if not step.startswith("connect") and not _from_the_network(error):
+        return _refused(step, error)
+    found = await probe_layers(target, limit=min(_PROBE_LIMIT, timeout / _LAYERS))
+    return found or _network_is_fine(target, step, error)
+
+
+async def probe_layers(target: Target, *, limit: float) -> Failure | None:
+    """What the lowest layer that fails says; None if Milvus's ``Connect`` succeeds.
+
+    Args:
+        target: where.
+        limit: seconds for each layer.
+    """
+    endpoint = target.endpoint
+    tcp = await probe_tcp(endpoint, timeout=limit)
+    if tcp.failure is not None:
+        return explain_tcp(target, tcp.failure)
+    if target.tls is not None:
+        failure = explain_tls(target, await probe_tls(endpoint, target.tls, timeout=limit))
+        if failure is not None:
+            return failure
+    answer = await milvus.connect(endpoint, tls=target.tls, token=target.token, timeout=limit)
+    if target.tls is None and answer.call.failure is not None:
+        seen = await probe_tls(endpoint, TlsOptions(verify=False), timeout=limit)
+        refused = seen.failure.reason if seen.failure else None
+        if seen.version is not None or refused is Reason.CLIENT_CERTIFICATE_REQUIRED:
+            return explain_tls_expected(target)
+    return explain_call(target, answer)
+
+
+def _grpc_error(error: BaseException | None) -> BaseException | None:
+    """The gRPC error that PyMilvus's exception was made from, if one was."""
+    while error is not None:
+        if callable(getattr(error, "debug_error_string", None)):
+            return error
+        error = error.__cause__
+    return None
+
+
+def _status(error: BaseException) -> tuple[str, str]:
+    code = getattr(error, "code", lambda: None)()
+    details = getattr(error, "details", lambda: "")()
+    return str(getattr(code, "name", "UNKNOWN")), str(details or "")
+
+
+def _from_the_network(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or _grpc_error(error) is not None
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "message", "") or error or type(error).__name__).strip()
+
+
+def _refused(step: str, error: Exception) -> Failure:
+    """Milvus said no to a step after the connection stood."""
+    if getattr(error, "code", None) in _PERMISSION_CODES:
+        return _no_permission(step, _text(error))
+    return explain_milvus(_text(error), step)
+
+
+def _no_permission(step: str, said: str) -> Failure:
+    return Failure(
+        FailureReason.PERMISSION,
+        f"The token may connect but not do the step {step}: {said.rstrip('.')}.",
+        "Verify with a user who may create, write, read and drop a collection.",
+    )
+
+
+def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
+    """The probes come through to Milvus, yet PyMilvus does not."""
+    grpc_error = _grpc_error(error)
+    proxy = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
+    if proxy is not None and step.startswith("connect"):
+        return Failure(
+            FailureReason.HTTP_PROXY,
+            f"{target.endpoint} answers, but PyMilvus goes through the proxy in ${proxy} and does not reach it.",
+            f"Add {target.host} to no_proxy, or unset {proxy}.",
+        )
+    if isinstance(error, TimeoutError):
+        return Failure(
+            FailureReason.TIMEOUT,
+            f"Milvus can be reached, but the step {step} did not end in time.",
+            "Look at the load and the health of Milvus; give more time by --timeout.",
+        )
+    if grpc_error is None:
+        return Failure(
+            FailureReason.SDK,
+            f"{target.endpoint} answers, but PyMilvus refuses at {step}: {_text(error)}.",
+            "Check the arguments against PyMilvus's own limits.",
+        )
+    status, details = _status(grpc_error)
+    if status == "PERMISSION_DENIED":
+        return _no_permission(step, details)
+    return explain_status(target, status, details)

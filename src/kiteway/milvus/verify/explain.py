@@ -1,0 +1,264 @@
+"""From what a probe saw to one sentence and what to do. Pure."""
+
+from collections.abc import Callable
+
+from kiteway.milvus.verify.report import Failure, FailureReason
+from kiteway.milvus.verify.target import Target
+from kiteway.probe.grpc import GrpcResult
+from kiteway.probe.milvus import MilvusResult
+from kiteway.probe.result import ProbeFailure, Reason
+from kiteway.probe.tls import TlsResult
+
+_DNS = frozenset({Reason.NAME_NOT_FOUND, Reason.RESOLVER_FAILED})
+_BELOW_TLS = _DNS | {
+    Reason.CONNECTION_REFUSED,
+    Reason.CONNECT_TIMEOUT,
+    Reason.UNREACHABLE,
+    Reason.CONNECTION_FAILED,
+}
+_GATEWAY_ERRORS = frozenset({502, 503, 504})
+
+
+def explain_tcp(target: Target, failure: ProbeFailure) -> Failure:
+    """No TCP connection."""
+    if failure.reason in _DNS:
+        return Failure(
+            FailureReason.DNS,
+            f"The name {target.host} cannot be resolved: {failure.detail}.",
+            "Check the spelling and the DNS record; until it exists, give the balancer's address "
+            "as HOST and the name by --server-name.",
+        )
+    fixes = {
+        Reason.CONNECTION_REFUSED: (
+            f"Check that the balancer is running and that {target.port} is its port "
+            "(443 on GKE, 8443 by default here; 19530 is Milvus itself)."
+        ),
+        Reason.CONNECT_TIMEOUT: (
+            "A firewall drops the packets, or the address is not the balancer's: compare it with "
+            "the Ingress's ADDRESS and open the port."
+        ),
+        Reason.UNREACHABLE: "There is no route to that address from here: check it and the network.",
+    }
+    fix = fixes.get(failure.reason, "Check the address, the port and the network between.")
+    return Failure(FailureReason.TCP, f"{_sentence(failure.detail)}.", fix)
+
+
+def explain_tls(target: Target, seen: TlsResult) -> Failure | None:
+    """The handshake failed, or chose no ``h2``; None if neither."""
+    if seen.failure is None:
+        return None if seen.alpn == "h2" else _no_alpn(target, seen)
+    if seen.failure.reason in _BELOW_TLS:
+        return explain_tcp(target, seen.failure)
+    explain = _TLS.get(seen.failure.reason)
+    if explain is not None:
+        return explain(target, seen)
+    return Failure(
+        FailureReason.TLS,
+        f"{_sentence(seen.failure.detail)}.",
+        _TLS_FIXES.get(
+            seen.failure.reason,
+            "Check that this is the TLS port of the balancer or of Milvus.",
+        ),
+    )
+
+
+def _wrong_name(target: Target, seen: TlsResult) -> Failure:
+    names = ", ".join(seen.server_names)
+    make = f"make a certificate with {target.name} among its subject alternative names."
+    return Failure(
+        FailureReason.CERTIFICATE_NAME,
+        f"The certificate of {target.endpoint} is not for {target.name}: it is for {names or 'no name at all'}.",
+        f"Give the certificate's name by --server-name {seen.server_names[0]}, or {make}" if names else _sentence(make),
+    )
+
+
+def _out_of_date(_target: Target, seen: TlsResult) -> Failure:
+    expired = seen.failure is not None and seen.failure.reason is Reason.EXPIRED
+    return Failure(
+        FailureReason.CERTIFICATE,
+        f"{_sentence(seen.failure.detail if seen.failure else '')}.",
+        "Renew the certificate of the server." if expired else "Check the clocks of both machines, or wait.",
+    )
+
+
+def _untrusted(target: Target, seen: TlsResult) -> Failure:
+    issuer = seen.chain[-1].issuer if seen.chain else "unknown"
+    if target.ca is not None:
+        return Failure(
+            FailureReason.CERTIFICATE,
+            f"The certificate of {target.endpoint} is not signed by the one in {target.ca}: its issuer is {issuer}.",
+            "Give the CA or the certificate that this server really uses by --ca.",
+        )
+    return Failure(
+        FailureReason.CERTIFICATE,
+        f"The certificate of {target.endpoint} is not signed by a public CA that gRPC trusts: its issuer is {issuer}.",
+        "If the certificate is your own, give its file by --ca (PyMilvus: server_pem_path).",
+    )
+
+
+def _client_certificate(target: Target, _seen: TlsResult) -> Failure:
+    return Failure(
+        FailureReason.CLIENT_CERTIFICATE,
+        f"{target.endpoint} demands a client certificate (Milvus does with tlsMode: 2) and got none that it accepts.",
+        "Give one by --client-cert and --client-key, or set tlsMode to 1.",
+    )
+
+
+def _not_tls(target: Target, seen: TlsResult) -> Failure:
+    spoken = f"{seen.plaintext} in plaintext" if seen.plaintext else "no TLS"
+    return Failure(
+        FailureReason.TLS,
+        f"{target.endpoint} speaks {spoken} on this port, but the client was told to use TLS.",
+        "Give the TLS port of the balancer (443), or --plaintext to go without TLS.",
+    )
+
+
+def _broken_off(target: Target, seen: TlsResult) -> Failure:
+    detail = seen.failure.detail if seen.failure else ""
+    return Failure(
+        FailureReason.TLS,
+        f"{target.endpoint} broke off the TLS handshake for the name {target.name}: {detail}.",
+        "It may have no certificate for that name: give the Ingress's host by --server-name.",
+    )
+
+
+_TLS: dict[Reason, Callable[[Target, TlsResult], Failure]] = {
+    Reason.NAME_MISMATCH: _wrong_name,
+    Reason.EXPIRED: _out_of_date,
+    Reason.NOT_YET_VALID: _out_of_date,
+    Reason.UNKNOWN_CA: _untrusted,
+    Reason.SELF_SIGNED: _untrusted,
+    Reason.CLIENT_CERTIFICATE_REQUIRED: _client_certificate,
+    Reason.NOT_TLS: _not_tls,
+    Reason.NAME_REFUSED: _broken_off,
+    Reason.HANDSHAKE_CLOSED: _broken_off,
+}
+_TLS_FIXES = {Reason.TLS_VERSION: "Allow TLS 1.2 or 1.3 on the server."}
+
+
+def _no_alpn(target: Target, seen: TlsResult) -> Failure:
+    chosen = f"chose {seen.alpn}" if seen.alpn else "chose no protocol"
+    return Failure(
+        FailureReason.ALPN,
+        f"{target.endpoint} speaks TLS but {chosen} by ALPN; gRPC clients need h2.",
+        "Turn on HTTP/2 (ALPN h2) on that TLS port, or give the port that has it.",
+    )
+
+
+def explain_tls_expected(target: Target) -> Failure:
+    """Plaintext was asked for, the server speaks TLS."""
+    return Failure(
+        FailureReason.TLS_EXPECTED,
+        f"{target.endpoint} speaks TLS, but the client was told to go without.",
+        "Leave out --plaintext (PyMilvus: secure=True or an https:// URI).",
+    )
+
+
+def explain_call(target: Target, answer: MilvusResult) -> Failure | None:
+    """``Connect`` was not answered as Milvus does; None if it was."""
+    call = answer.call
+    if call.failure is not None:
+        return _not_grpc(target, call, call.failure)
+    if call.status != 0:
+        return explain_status(target, call.status_name or "", call.message)
+    if answer.code:
+        return explain_milvus(answer.reason or f"code {answer.code}")
+    return None
+
+
+def _not_grpc(target: Target, call: GrpcResult, failure: ProbeFailure) -> Failure:
+    if failure.reason is not Reason.NOT_GRPC:
+        timed_out = failure.reason is Reason.NO_ANSWER
+        return Failure(
+            FailureReason.TIMEOUT if timed_out else FailureReason.HTTP2,
+            f"{target.endpoint} does not carry a gRPC call: {failure.detail}.",
+            "The balancer accepted the call and its backend gave no answer: look at the backend's health."
+            if timed_out
+            else "Give the port where gRPC is served (443 at a balancer, 19530 at Milvus).",
+        )
+    who = f"{call.server or 'a server that does not say its name'}"
+    seen = f"HTTP {call.http_status} with {call.content_type or 'no content type'} from {who}"
+    if call.http_status in _GATEWAY_ERRORS:
+        return Failure(
+            FailureReason.NO_HEALTHY_ENDPOINT,
+            f"The balancer at {target.endpoint} has no backend that answers ({seen}).",
+            "Check the health of the Milvus proxies behind it and the protocol it uses to them "
+            "(TLS with HTTP/2 when Milvus runs with tlsMode: 1).",
+        )
+    if call.http_status == 404:
+        return Failure(
+            FailureReason.ROUTE,
+            f"The balancer at {target.endpoint} routes {target.name} to no Milvus ({seen}).",
+            "Use the host of the Ingress's rule as --server-name, and check the rule's path and "
+            "that the route is gRPC's.",
+        )
+    if call.http_status in (401, 403):
+        return Failure(
+            FailureReason.AUTH,
+            f"Something before Milvus at {target.endpoint} refuses the call ({seen}).",
+            "An access proxy (IAP, basic auth, an address list) guards this host: gRPC clients must be let through.",
+        )
+    return Failure(
+        FailureReason.NOT_MILVUS,
+        f"What answers at {target.endpoint} is not gRPC ({seen}).",
+        "Give the address and port of the balancer or of Milvus.",
+    )
+
+
+def explain_status(target: Target, status: str, message: str) -> Failure:
+    """A gRPC status other than OK, by its name."""
+    known = _STATUS.get(status)
+    if known is None:
+        return explain_milvus(": ".join(part for part in (status, message) if part))
+    reason, what, fix = known
+    token = "the token was not accepted" if target.token else "no token was given"
+    sentence = what.format(address=target.endpoint, name=target.name, token=token)
+    return Failure(reason, f"{sentence}: {message.rstrip('.')}." if message else f"{sentence}.", fix)
+
+
+_STATUS = {
+    "UNAUTHENTICATED": (
+        FailureReason.AUTH,
+        "Milvus wants credentials and {token}",
+        "Give user:password or an API key by --token-file or KITEWAY_TOKEN.",
+    ),
+    "PERMISSION_DENIED": (
+        FailureReason.ROUTE,
+        "The call to {name} was refused on its way",
+        "Check that an Ingress routes this host to Milvus, and that nothing before it forbids the call.",
+    ),
+    "UNIMPLEMENTED": (
+        FailureReason.NOT_MILVUS,
+        "A gRPC server answers at {address}, but it is not Milvus",
+        "Check the route of this host, and that the port behind it is Milvus's 19530.",
+    ),
+    "UNAVAILABLE": (
+        FailureReason.NO_HEALTHY_ENDPOINT,
+        "The balancer at {address} has no healthy endpoint",
+        "Check that the Milvus proxies run and that the balancer's health check passes (port 9091, /healthz).",
+    ),
+    "RESOURCE_EXHAUSTED": (
+        FailureReason.LIMITED,
+        "The call was turned away by a limit",
+        "Try again later, or raise the limit that the message names.",
+    ),
+    "DEADLINE_EXCEEDED": (
+        FailureReason.TIMEOUT,
+        "{address} did not answer the call in time",
+        "Look at the load and the health of Milvus; give more time by --timeout.",
+    ),
+}
+
+
+def explain_milvus(reason: str, step: str | None = None) -> Failure:
+    """Milvus itself says no."""
+    during = f" at {step}" if step else ""
+    return Failure(
+        FailureReason.MILVUS,
+        f"The way to Milvus is fine, but Milvus answers{during}: {reason.rstrip('.')}.",
+        "Look at Milvus's own log and health.",
+    )
+
+
+def _sentence(detail: str) -> str:
+    return detail[:1].upper() + detail[1:]

@@ -1,0 +1,120 @@
+"""The verification: steps in order, cleaned up whatever happens, explained when it fails."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kiteway.milvus.verify.diagnose import diagnose
+from kiteway.milvus.verify.report import Failure, Step, VerifyReport, Versions
+from kiteway.milvus.verify.sdk import load_pymilvus, quiet
+from kiteway.milvus.verify.session import Session
+from kiteway.milvus.verify.target import Target
+from kiteway.probe.threads import in_daemon_thread
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds for the whole run."""
+
+_RESERVE = 0.2
+"""Share of the time that is kept for cleaning up and for finding out what is wrong."""
+_GRACE = 5.0
+"""Seconds at most for a step under way to end before the collection is dropped."""
+
+OnStep = Callable[[Step], None]
+
+
+async def verify(target: Target, *, on_step: OnStep | None = None, timeout: float = DEFAULT_TIMEOUT) -> VerifyReport:
+    """Do what the guide does to verify a Milvus behind a balancer.
+
+    The run's collection is dropped however the run ends, cancellation included.
+
+    Args:
+        target: where and with what.
+        on_step: called after each step, in this event loop's thread.
+        timeout: seconds for everything.
+
+    Raises:
+        SdkMissingError: PyMilvus is not installed.
+        TrustFileError: a certificate or key file cannot be used.
+    """
+    if target.tls is not None:
+        target.tls.context()
+    pymilvus = await in_daemon_thread(load_pymilvus, name="import-pymilvus")
+    started = time.monotonic()
+    run = _Run(pymilvus, target, on_step or (lambda _: None), started + timeout * (1 - _RESERVE))
+    with quiet():
+        try:
+            failure = await run.steps()
+        finally:
+            await run.clean_up(timeout * _RESERVE)
+        left = started + timeout - time.monotonic()
+        explained: Failure | None = None
+        if failure is not None:
+            explained = await diagnose(target, run.done[-1].name, failure, timeout=max(left, 1.0))
+    return VerifyReport(
+        verified=explained is None,
+        address=str(target.endpoint),
+        server_name=target.name,
+        steps=tuple(run.done),
+        versions=Versions(str(pymilvus.__version__), run.session.milvus_version),
+        failure=explained,
+        leftover=run.session.collection if run.session.may_exist else None,
+    )
+
+
+class _Run:
+    """The session in its thread, one call at a time."""
+
+    def __init__(self, pymilvus: Any, target: Target, on_step: OnStep, deadline: float) -> None:
+        self.session = Session(pymilvus, target)
+        self.done: list[Step] = []
+        self._on_step = on_step
+        self._deadline = deadline
+        self._under_way: asyncio.Task[str] | None = None
+
+    async def steps(self) -> Exception | None:
+        """Run the steps; the error of the first that fails."""
+        for name, call in self.session.steps:
+            started = time.monotonic()
+            error: Exception | None = None
+            try:
+                detail = await self._call(name, call)
+            except Exception as caught:  # noqa: BLE001 - whatever PyMilvus raises is explained
+                error, detail = caught, _first_line(caught)
+            step = Step(name, error is None, round(time.monotonic() - started, 3), detail)
+            self.done.append(step)
+            self._on_step(step)
+            if error is not None:
+                return error
+        return None
+
+    async def _call(self, name: str, call: Callable[[float], str]) -> str:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            msg = "no time was left for this step"
+            raise TimeoutError(msg)
+        self._under_way = asyncio.ensure_future(in_daemon_thread(lambda: call(left), name=f"verify-{name}"))
+        async with asyncio.timeout(left):
+            # Shielded: a call that was sent cannot be unsent; clean_up waits for it.
+            return await asyncio.shield(self._under_way)
+
+    async def clean_up(self, limit: float) -> None:
+        """Drop the collection if it may exist and close the connections, within ``limit``."""
+        grace = min(_GRACE, limit / 2)
+        if self._under_way is not None and not self._under_way.done():
+            await asyncio.wait({self._under_way}, timeout=grace)
+        if self.session.may_exist:
+            await self._quietly(lambda: self.session.drop(grace), grace)
+        await self._quietly(self.session.close, grace)
+
+    async def _quietly(self, call: Callable[[], object], limit: float) -> None:
+        # What cannot be cleaned up is in the report (leftover); it must not hide the failure.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(limit):
+                await in_daemon_thread(call, name="verify-clean-up")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "message", "") or error) or type(error).__name__
+    return text.splitlines()[0][:300]

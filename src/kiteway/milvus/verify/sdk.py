@@ -1,0 +1,52 @@
+"""PyMilvus: optional, noisy, and typed as it comes."""
+
+import contextlib
+import importlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+class SdkMissingError(Exception):
+    """PyMilvus is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("verification needs PyMilvus, which is not installed: pip install 'kiteway[verify]'")
+
+
+def load_pymilvus() -> Any:
+    """Import PyMilvus (about a second).
+
+    Raises:
+        SdkMissingError: it is not installed.
+    """
+    # gRPC reads this once, at its start; its handshake errors go to stderr otherwise.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        return importlib.import_module("pymilvus")
+    except ModuleNotFoundError as error:
+        if error.name != "pymilvus":
+            raise
+        raise SdkMissingError from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep PyMilvus's tracebacks and deprecation warnings (the ORM's) off stderr meanwhile."""
+    logger = logging.getLogger("pymilvus")
+    disabled = logger.disabled
+    children = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("pymilvus.")]
+    before = [child.disabled for child in children]
+    logger.disabled = True
+    for child in children:
+        child.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, message=".*PyMilvus")
+            yield
+    finally:
+        logger.disabled = disabled
+        for child, was in zip(children, before, strict=True):
+            child.disabled = was
