@@ -1,0 +1,291 @@
+"""Envoy's admin API over its unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+    from pathlib import Path
+
+_TIMEOUT_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+
+
+class AdminError(Exception):
+    """A question to Envoy's admin API has no answer; the message says why."""
+
+
+class AdminUnavailableError(AdminError):
+    """Envoy does not listen on its admin socket: it is not running, or not yet."""
+
+
+class AdminTimeoutError(AdminError):
+    """Envoy did not answer, or did not reach the awaited state, in time."""
+
+
+class AdminResponseError(AdminError):
+    """Envoy refused: ``status`` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What runs: ``version`` as Envoy spells it, ``state`` is ``LIVE``, ``DRAINING``, ``INITIALIZING``, ..."""
+
+    version: str
+    state: str
+    uptime_seconds: int
+
+
+@dataclass(frozen=True)
+class EndpointStatus:
+    """
+    One endpoint of a cluster.
+
+    Attributes:
+        address: ``host:port``, or the path of a unix socket.
+        failures: why it gets no traffic (``failed_active_health_check``, ``failed_outlier_check``, ...); empty when it
+            is healthy.
+        weight: its load balancing weight.
+        stats: Envoy's counters and gauges of it: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
+    """
+
+    address: str
+    failures: frozenset[str]
+    weight: int
+    stats: Mapping[str, int] = field(repr=False)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it gets traffic."""
+        return not self.failures
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """One cluster and its endpoints."""
+
+    name: str
+    endpoints: tuple[EndpointStatus, ...]
+
+
+@dataclass(frozen=True)
+class CertificateStatus:
+    """A certificate Envoy serves or trusts. ``path`` is where it came from, as Envoy names it."""
+
+    path: str
+    serial_number: str
+    subject_alt_names: tuple[str, ...]
+    valid_from: str
+    expiration_time: str
+    days_until_expiration: int
+
+
+class AdminClient:
+    """
+    A client of one Envoy's admin socket.
+
+    Every method raises ``AdminUnavailableError``, ``AdminTimeoutError`` (after ``timeout`` seconds without an answer)
+    or ``AdminResponseError``.
+    """
+
+    def __init__(self, socket: Path, *, timeout: float = _TIMEOUT_SECONDS) -> None:
+        self._socket = socket
+        self._http = httpx2.AsyncClient(
+            transport=httpx2.AsyncHTTPTransport(uds=str(socket)),
+            base_url="http://envoy",
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def ready(self) -> bool:
+        """Return whether Envoy is live: its first configuration is active and it does not drain."""
+        try:
+            await self._request("GET", "/ready")
+        except AdminResponseError as error:
+            if error.status == httpx2.codes.SERVICE_UNAVAILABLE:
+                return False
+            raise
+        return True
+
+    async def server_info(self) -> ServerInfo:
+        """Return the version, state and age of the process."""
+        info = await self._json("/server_info")
+        return ServerInfo(
+            version=str(info["version"]),
+            state=str(info["state"]),
+            uptime_seconds=int(str(info["uptime_current_epoch"]).removesuffix("s")),
+        )
+
+    async def stats(self, pattern: str) -> dict[str, int]:
+        """Return the counters and gauges whose names match ``pattern`` (a RE2 expression, found anywhere in them)."""
+        answer = await self._json("/stats", {"format": "json", "filter": pattern, "histogram_buckets": "none"})
+        return {stat["name"]: int(stat["value"]) for stat in answer["stats"] if isinstance(stat.get("value"), int)}
+
+    async def prometheus(self) -> AsyncIterator[bytes]:
+        """Yield the metrics in Prometheus' text format, piece by piece: there may be many megabytes."""
+        try:
+            async with self._http.stream("GET", "/stats/prometheus") as response:
+                _check(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx2.TransportError as error:
+            raise self._transport_error("/stats/prometheus", error) from error
+
+    async def clusters(self) -> dict[str, ClusterStatus]:
+        """Return the active clusters by name."""
+        answer = await self._json("/clusters", {"format": "json"})
+        return {
+            cluster["name"]: ClusterStatus(cluster["name"], tuple(map(_endpoint, cluster.get("host_statuses", ()))))
+            for cluster in answer.get("cluster_statuses", ())
+        }
+
+    async def warming_clusters(self) -> frozenset[str]:
+        """Return the names of clusters that wait for their endpoints or first health check."""
+        answer = await self._json("/config_dump", {"resource": "dynamic_warming_clusters", "mask": "cluster.name"})
+        return frozenset(entry["cluster"]["name"] for entry in answer.get("configs", ()))
+
+    async def wait_warm(self, names: Collection[str], timeout: float) -> None:  # noqa: ASYNC109 - says what it waited for
+        """
+        Wait until every cluster of ``names`` is active and has no newer version that still warms.
+
+        Raises:
+            AdminTimeoutError: naming those that are not, after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            warming = await self.warming_clusters()
+            waiting = [name for name in names if name in warming]
+            active = await self.clusters()
+            missing = [name for name in names if name not in active and name not in warming]
+            if not waiting and not missing:
+                return
+            if time.monotonic() >= deadline:
+                raise AdminTimeoutError(
+                    f"After {timeout:g} s Envoy still lacks clusters: "
+                    + "; ".join(
+                        f"{what}: {', '.join(sorted(of))}"
+                        for what, of in (("warming", waiting), ("unknown", missing))
+                        if of
+                    )
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def certificates(self) -> tuple[CertificateStatus, ...]:
+        """Return the leaf certificates Envoy has loaded."""
+        answer = await self._json("/certs")
+        return tuple(
+            _certificate(chain) for entry in answer.get("certificates", ()) for chain in entry.get("cert_chain", ())
+        )
+
+    async def config_dump(self) -> dict[str, Any]:
+        """Return the whole configuration with endpoints. Envoy writes ``[redacted]`` for private keys."""
+        return await self._json("/config_dump", {"include_eds": "true"})
+
+    async def active_requests(self) -> int:
+        """Return how many downstream requests are in work, the admin API's own aside."""
+        stats = await self.stats(r"^http\..*\.downstream_rq_active$")
+        return sum(value for name, value in stats.items() if not name.startswith("http.admin."))
+
+    async def drain_listeners(self, *, graceful: bool) -> None:
+        """Stop accepting: at once, or (``graceful``) after the drain time, discouraging clients until then."""
+        await self._request("POST", "/drain_listeners", {"graceful": ""} if graceful else None)
+
+    async def fail_healthcheck(self) -> None:
+        """Fail Envoy's own health check, and ask each client to leave with its next answer."""
+        await self._request("POST", "/healthcheck/fail")
+
+    async def set_log_level(self, level: str) -> None:
+        """Set all loggers to ``trace``, ``debug``, ``info``, ``warning``, ``error``, ``critical`` or ``off``."""
+        await self._request("POST", "/logging", {"level": level})
+
+    async def quit(self) -> None:
+        """End the process now."""
+        await self._request("POST", "/quitquitquit")
+
+    async def _json(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        response = await self._request("GET", path, params)
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise AdminResponseError(
+                f"Envoy's admin API answered {path} with no JSON.", response.status_code
+            ) from error
+        if not isinstance(answer, dict):
+            raise AdminResponseError(f"Envoy's admin API answered {path} with no JSON object.", response.status_code)
+        return answer
+
+    async def _request(self, method: str, path: str, params: Mapping[str, str] | None = None) -> httpx2.Response:
+        try:
+            response = await self._http.request(method, path, params=dict(params) if params else None)
+        except httpx2.TransportError as error:
+            raise self._transport_error(path, error) from error
+        return _check(response)
+
+    def _transport_error(self, path: str, error: httpx2.TransportError) -> AdminError:
+        if isinstance(error, httpx2.TimeoutException):
+            return AdminTimeoutError(f"Envoy's admin API did not answer {path} in time ({self._socket}).")
+        return AdminUnavailableError(
+            f"Envoy's admin API is not reachable at {self._socket}: {error or type(error).__name__}."
+        )
+
+
+def _check(response: httpx2.Response) -> httpx2.Response:
+    if response.is_success:
+        return response
+    reason = response.text[:500].strip() if response.is_closed else ""
+    raise AdminResponseError(
+        f"Envoy's admin API answered {response.request.url.path} with {response.status_code}: {reason}",
+        response.status_code,
+    )
+
+
+def _endpoint(status: Mapping[str, Any]) -> EndpointStatus:
+    address = status["address"]
+    socket = address.get("socket_address")
+    health = status.get("health_status", {})
+    failures = {name for name, value in health.items() if value is True}
+    # UNKNOWN is Envoy's word for "no discovery said otherwise".
+    if health.get("eds_health_status", "HEALTHY") not in ("HEALTHY", "UNKNOWN"):
+        failures.add(f"eds_{health['eds_health_status'].lower()}")
+    return EndpointStatus(
+        address=_host_port(socket["address"], socket["port_value"]) if socket else address["pipe"]["path"],
+        failures=frozenset(failures),
+        weight=int(status.get("weight", 1)),
+        stats=_counters(status.get("stats", ())),
+    )
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _counters(stats: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    # proto3 JSON: 64-bit integers are strings, zero is absent.
+    return {stat["name"]: int(stat.get("value", 0)) for stat in stats}
+
+
+def _certificate(chain: Mapping[str, Any]) -> CertificateStatus:
+    return CertificateStatus(
+        path=chain.get("path", ""),
+        serial_number=chain.get("serial_number", ""),
+        subject_alt_names=tuple(value for name in chain.get("subject_alt_names", ()) for value in name.values()),
+        valid_from=chain.get("valid_from", ""),
+        expiration_time=chain.get("expiration_time", ""),
+        days_until_expiration=int(chain.get("days_until_expiration", 0)),
+    )

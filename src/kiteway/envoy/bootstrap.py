@@ -1,0 +1,220 @@
+"""
+The static part of Envoy's configuration: how it reaches its control plane, and how it protects itself.
+
+Everything else comes over ADS. There is nothing secret in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kiteway.instance import Instance
+
+ADS_CLUSTER = "kiteway.ads"
+NODE_CLUSTER = "kiteway"
+_MIB = 1024 * 1024
+_VALIDATE_TIMEOUT_SECONDS = 60
+# What an open TLS connection with one HTTP/2 stream may cost Envoy in buffers and TLS state before it carries data.
+_CONNECTION_BYTES = 128 * 1024
+_TYPES = "type.googleapis.com/envoy"
+
+
+@dataclass(frozen=True)
+class OverloadLimits:
+    """
+    What Envoy may use before it sheds load.
+
+    Attributes:
+        max_heap_bytes: shedding begins at 85 % of it; at 95 % new requests are answered 503.
+        max_connections: downstream connections over all listeners; one more is closed at once.
+    """
+
+    max_heap_bytes: int
+    max_connections: int
+
+    @classmethod
+    def of_this_machine(cls) -> OverloadLimits:
+        """
+        Three quarters of the cgroup's memory limit; without a limit a quarter of the machine (Milvus lives there too).
+
+        Connections: as many as half of that heap carries, at most half of the file descriptors allowed (each request
+        may need a second one towards Milvus).
+        """
+        heap = max(_memory_budget(), 128 * _MIB)
+        descriptors = os.sysconf("SC_OPEN_MAX")
+        by_heap = heap // 2 // _CONNECTION_BYTES
+        return cls(heap, min(by_heap, descriptors // 2) if descriptors > 0 else by_heap)
+
+
+def _memory_budget(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((cgroup / name).read_text())
+        except (OSError, ValueError):  # no such controller, or "max"
+            continue
+        if limit < total:
+            return limit * 3 // 4
+    return total // 4
+
+
+def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> dict[str, Any]:
+    """Return the bootstrap of an Envoy that belongs to ``instance``, as JSON values."""
+    return {
+        "node": {"id": node_id, "cluster": NODE_CLUSTER},
+        "admin": {
+            "address": {"pipe": {"path": str(instance.admin_socket), "mode": 0o600}},
+            # At the connection limit is when an operator needs it.
+            "ignore_global_conn_limit": True,
+        },
+        "dynamic_resources": {
+            "ads_config": _ads(),
+            "cds_config": _over_ads(),
+            "lds_config": _over_ads(),
+        },
+        "static_resources": {"clusters": [_ads_cluster(instance)]},
+        "overload_manager": _overload_manager(limits),
+        "stats_config": {"use_all_default_tags": True},
+        "layered_runtime": {
+            # No admin layer: the running configuration is what the control plane says and nothing else.
+            "layers": [{"name": "kiteway", "static_layer": {}}],
+        },
+    }
+
+
+def _ads() -> dict[str, Any]:
+    return {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [
+            {
+                "envoy_grpc": {
+                    "cluster_name": ADS_CLUSTER,
+                    # Envoy's own limit is 30 s: too long to wait for a control plane that is back in one.
+                    "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+                }
+            }
+        ],
+    }
+
+
+def _over_ads() -> dict[str, Any]:
+    # No timeout: Envoy is ready when the first configuration is active, not after 15 s without one.
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def _ads_cluster(instance: Instance) -> dict[str, Any]:
+    return {
+        "name": ADS_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        # Finds a control plane that is stopped but not dead.
+                        "connection_keepalive": {"interval": "30s", "timeout": "10s"}
+                    }
+                },
+            }
+        },
+        "load_assignment": {
+            "cluster_name": ADS_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(instance.ads_socket)}}}}]}],
+        },
+    }
+
+
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
+
+
+def _overload_manager(limits: OverloadLimits) -> dict[str, Any]:
+    return {
+        "refresh_interval": "0.25s",
+        "buffer_factory_config": {
+            # Streams that buffer at least 1 MiB are told apart; reset_high_memory_stream takes the largest first.
+            "minimum_account_to_track_power_of_two": 20
+        },
+        "resource_monitors": [
+            {
+                "name": _HEAP,
+                "typed_config": {
+                    "@type": f"{_TYPES}.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": limits.max_heap_bytes,
+                },
+            },
+            {
+                "name": _CONNECTIONS,
+                "typed_config": {
+                    "@type": (
+                        f"{_TYPES}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+                    ),
+                    "max_active_downstream_connections": limits.max_connections,
+                },
+            },
+        ],
+        "actions": [
+            {
+                "name": "envoy.overload_actions.reduce_timeouts",
+                "triggers": [_scaled(0.85, 0.95)],
+                "typed_config": {
+                    "@type": f"{_TYPES}.config.overload.v3.ScaleTimersOverloadActionConfig",
+                    "timer_scale_factors": [
+                        # Idle connections only: a stream without data may be a search that Milvus still works on.
+                        {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "5s"},
+                        {"timer": "TRANSPORT_SOCKET_CONNECT", "min_timeout": "1s"},
+                    ],
+                },
+            },
+            {"name": "envoy.overload_actions.shrink_heap", "triggers": [_at(0.90)]},
+            {"name": "envoy.overload_actions.reset_high_memory_stream", "triggers": [_scaled(0.92, 0.98)]},
+            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [_at(0.95)]},
+            {"name": "envoy.overload_actions.stop_accepting_connections", "triggers": [_at(0.98)]},
+        ],
+    }
+
+
+def _at(value: float) -> dict[str, Any]:
+    return {"name": _HEAP, "threshold": {"value": value}}
+
+
+def _scaled(scaling: float, saturation: float) -> dict[str, Any]:
+    return {"name": _HEAP, "scaled": {"scaling_threshold": scaling, "saturation_threshold": saturation}}
+
+
+def validate(envoy: Path, config: dict[str, Any]) -> str | None:
+    """
+    Return what Envoy has against ``config`` (its error text), or None when it accepts it.
+
+    Envoy loads everything as at a start, binds no port and ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="kiteway-validate-") as directory:
+        file = Path(directory, "bootstrap.json")
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(config))
+        try:
+            result = subprocess.run(
+                [envoy, "--mode", "validate", "--disable-hot-restart", "--log-level", "error", "-c", file],
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_VALIDATE_TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return f"Envoy did not answer within {_VALIDATE_TIMEOUT_SECONDS} s."
+    if result.returncode == 0:
+        return None
+    return (result.stderr.strip() or result.stdout.strip() or f"Envoy ended with status {result.returncode}.").replace(
+        str(file), "the bootstrap"
+    )

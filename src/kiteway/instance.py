@@ -1,0 +1,251 @@
+"""Where one running instance of Kiteway keeps its files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The shortest limit among the platforms: sun_path holds 104 bytes on macOS and 108 on Linux, one of them a NUL.
+SOCKET_PATH_MAX_BYTES = 103
+_LONGEST_SOCKET_NAME = "status.sock"
+# `running_pid` holds the lock for an instant; a starting instance outwaits it.
+_LOCK_ATTEMPTS = 5
+_LOCK_RETRY_SECONDS = 0.02
+
+
+class InstanceError(Exception):
+    """The files of an instance cannot be used; the message says which, why and what to do."""
+
+
+class InstanceRunningError(InstanceError):
+    """Another instance runs on the same data directory. ``pid`` is its process, if known."""
+
+    def __init__(self, data_dir: Path, pid: int | None) -> None:
+        self.pid = pid
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"{data_dir} is in use by {who}: one instance runs on a data directory. "
+            f"Stop it, or give this one a directory of its own with --data-dir."
+        )
+
+
+def default_data_dir() -> Path:
+    """Return ``$XDG_STATE_HOME/kiteway``, by default ``~/.local/state/kiteway``."""
+    state_home = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG base directory specification: a relative path is invalid and ignored.
+    base = Path(state_home) if os.path.isabs(state_home) else Path.home() / ".local" / "state"
+    return base / "kiteway"
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one step, readable (0600) by its owner only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Instance:
+    """
+    The paths of one instance.
+
+    ``state/`` and ``logs/`` outlive the process; everything in ``run_dir`` belongs to the running process alone.
+    """
+
+    data_dir: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", Path(os.path.abspath(self.data_dir)))
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked (flock) and holding the supervisor's pid while the instance runs."""
+        return self.data_dir / "kiteway.lock"
+
+    @property
+    def state_dir(self) -> Path:
+        """What must survive a restart: issued certificates, accounts."""
+        return self.data_dir / "state"
+
+    @property
+    def log_dir(self) -> Path:
+        """The rotated logs of the children."""
+        return self.data_dir / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        """
+        The directory (0700) of sockets and temporary files.
+
+        ``data_dir/run``; where a socket's path in it would be too long, a short directory elsewhere, which
+        ``data_dir/run`` then links to: a command in another environment finds it again.
+        """
+        link = self._run_link
+        if link.is_symlink():
+            return link.readlink()
+        return link if _fits(link) else self._short_run_dir()
+
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin API."""
+        return self.run_dir / "admin.sock"
+
+    @property
+    def ads_socket(self) -> Path:
+        """The control plane's ADS, for Envoy."""
+        return self.run_dir / "ads.sock"
+
+    @property
+    def status_socket(self) -> Path:
+        """The control plane's status API, for ``kiteway status``."""
+        return self.run_dir / "status.sock"
+
+    @property
+    def bootstrap_file(self) -> Path:
+        """Envoy's bootstrap."""
+        return self.run_dir / "envoy.json"
+
+    @property
+    def controlplane_file(self) -> Path:
+        """The control plane's configuration."""
+        return self.run_dir / "controlplane.json"
+
+    @property
+    def supervisor_file(self) -> Path:
+        """What the supervisor knows of its children."""
+        return self.run_dir / "supervisor.json"
+
+    @property
+    def _run_link(self) -> Path:
+        return self.data_dir / "run"
+
+    def _short_run_dir(self) -> Path:
+        name = f"kiteway-{hashlib.sha256(os.fsencode(os.path.realpath(self.data_dir))).hexdigest()[:16]}"
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        if os.path.isabs(runtime) and os.path.isdir(runtime) and _fits(Path(runtime, name)):
+            return Path(runtime, name)
+        return Path("/tmp", name)  # noqa: S108 - the name is checked to be ours in _private_dir
+
+    def running_pid(self) -> int | None:
+        """Return the pid of the supervisor that runs on this data directory; None when there is none."""
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_pid(descriptor)
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def acquire(self) -> Iterator[None]:
+        """
+        Own the data directory: lock it, remove what a killed instance left, and clean up at the end.
+
+        Raises:
+            InstanceRunningError: another instance owns it.
+            InstanceError: a directory cannot be made, or the run directory is not ours.
+        """
+        try:
+            for directory in (self.data_dir, self.state_dir, self.log_dir):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = self._lock()
+        except OSError as error:
+            raise InstanceError(
+                f"Cannot use the data directory {self.data_dir}: {error.strerror or error}. "
+                f"Name a writable one with --data-dir."
+            ) from error
+        try:
+            self.clean()
+            self._make_run_dir()
+            try:
+                yield
+            finally:
+                self.clean()
+                self.lock_file.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+    def _lock(self) -> int:
+        for attempt in range(_LOCK_ATTEMPTS):
+            if attempt:
+                time.sleep(_LOCK_RETRY_SECONDS)
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = _read_pid(descriptor)
+                os.close(descriptor)
+                continue
+            # The owner before us removes the file at its end: a lock on a removed file excludes nobody.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                    return descriptor
+            os.close(descriptor)
+            pid = None
+        raise InstanceRunningError(self.data_dir, pid)
+
+    def _make_run_dir(self) -> None:
+        link = self._run_link
+        run_dir = self.run_dir
+        _private_dir(run_dir)
+        if run_dir != link:
+            link.symlink_to(run_dir)
+
+    def clean(self) -> None:
+        """Remove sockets and temporary files: the whole run directory. Only the owner of the lock may call it."""
+        run_dir = self.run_dir
+        if run_dir.is_dir():
+            _check_private(run_dir)
+            shutil.rmtree(run_dir, ignore_errors=True)
+        if self._run_link.is_symlink():
+            self._run_link.unlink()
+
+
+def _fits(run_dir: Path) -> bool:
+    return len(os.fsencode(run_dir / _LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES
+
+
+def _private_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        _check_private(path)
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a directory that somebody else could have prepared: /tmp is open to all."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise InstanceError(
+            f"{path} is not a directory that belongs to this user alone (mode 0700). "
+            f"Remove it, or choose another data directory with --data-dir."
+        )
+
+
+def _read_pid(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None

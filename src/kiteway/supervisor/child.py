@@ -1,0 +1,146 @@
+"""A child process: what it is, how it is started and how its end is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """
+    A child.
+
+    Attributes:
+        name: unique among the children; the prefix of its lines on stderr.
+        argv: the command; no secrets (any user of the machine reads it).
+        env: its whole environment.
+        log: its output, rotated; None for our stderr with the name in front.
+        drain: lets it finish its work before it is stopped; returns when it has none left.
+        drain_seconds: how long ``drain`` may take.
+        stop_seconds: from SIGTERM to SIGKILL.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    log: Path | None = None
+    drain: Callable[[], Awaitable[None]] | None = None
+    drain_seconds: float = 0.0
+    stop_seconds: float = 5.0
+
+
+def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
+    """
+    Start ``spec`` in a session of its own, so that the terminal's Ctrl-C reaches only the supervisor.
+
+    On Linux the kernel kills the child when the *thread* that started it ends: call this on the main thread only.
+
+    Raises:
+        OSError: it cannot be executed.
+    """
+    return subprocess.Popen(
+        spec.argv,
+        env=dict(spec.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_DieWithParent() if _libc else None,  # noqa: PLW1509 - see _DieWithParent
+    )
+
+
+class _DieWithParent:
+    """
+    Runs between fork and exec: one system call and a comparison, no locks, no allocation worth the name.
+
+    An exec of a file with capabilities or a set-user-id bit forgets the request (prctl(2)).
+    """
+
+    def __init__(self) -> None:
+        self._parent = os.getpid()
+
+    def __call__(self) -> None:
+        assert _libc is not None  # noqa: S101
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self._parent:  # it died before the call
+            os._exit(1)
+
+
+def exit_reason(returncode: int) -> str:
+    """Return ``returncode``, as subprocess gives it, in words."""
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"killed by signal {-returncode}"
+
+
+class Reaper:
+    """
+    Notices, by SIGCHLD, the end of the children.
+
+    As process 1 of a container it also collects the orphans that the kernel hands to it. Otherwise it touches nothing
+    that it was not told to watch.
+    """
+
+    def __init__(self) -> None:
+        self._watched: dict[int, tuple[subprocess.Popen[bytes], asyncio.Future[int]]] = {}
+        self._is_init = os.getpid() == 1
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
+
+    def watch(self, process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+        """Return the future return code of ``process``."""
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._watched[process.pid] = (process, ended)
+        self._reap()
+        return ended
+
+    def _reap(self) -> None:
+        for pid, (process, ended) in list(self._watched.items()):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            # What it started goes with it. Before its status is collected, its id cannot be another's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            del self._watched[pid]
+            if not ended.done():
+                ended.set_result(process.wait())
+        if self._is_init:
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                # WNOWAIT: look first; the status of a watched child belongs to its Popen.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if ended is None or ended.si_pid in self._watched:
+                    return
+                os.waitpid(ended.si_pid, 0)
+
+
+def output(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return the pipe that carries the output of ``process``."""
+    assert process.stdout is not None  # noqa: S101 - spawn asks for a pipe
+    return process.stdout

@@ -1,0 +1,105 @@
+"""The two children of Kiteway: the control plane and Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kiteway.instance import write_private
+from kiteway.supervisor.child import ChildSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kiteway.instance import Instance
+
+DRAIN_SECONDS = 30.0
+_DRAIN_POLL_SECONDS = 0.1
+# Envoy's own: the seconds a listener stays open after /drain_listeners?graceful.
+_LISTENER_DRAIN_SECONDS = 1
+# Envoy needs nothing of our environment but this; the rest may hold secrets.
+_ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ENVOY_DYNAMIC_MODULES_SEARCH_PATH")
+
+
+def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
+    """Return the control plane. Its ``config`` (JSON values) goes into a 0600 file, whose name is its argument."""
+    write_private(instance.controlplane_file, json.dumps(config).encode())
+    return ChildSpec(
+        name="controlplane",
+        argv=(sys.executable, "-m", "kiteway.controlplane", str(instance.controlplane_file)),
+        env=os.environ,
+        log=None if to_stderr else instance.log_dir / "controlplane.log",
+    )
+
+
+def envoy_child(
+    envoy: Path,
+    instance: Instance,
+    bootstrap: Mapping[str, Any],
+    *,
+    concurrency: int | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+    log_level: str = "info",
+    env: Mapping[str, str] | None = None,
+    to_stderr: bool = False,
+) -> ChildSpec:
+    """
+    Return Envoy with ``bootstrap``.
+
+    ``concurrency`` is the number of its worker threads, by default one per CPU; ``drain_seconds`` how long requests in
+    work may take once it is told to stop; ``env`` is added to its environment.
+
+    Hot restart is off: its shared memory and sockets would be one more thing that a crash leaves behind. A successor
+    listens on the same port beside it (SO_REUSEPORT).
+    """
+    write_private(instance.bootstrap_file, json.dumps(bootstrap).encode())
+    argv = [
+        str(envoy),
+        "--config-path",
+        str(instance.bootstrap_file),
+        "--disable-hot-restart",
+        "--drain-strategy",
+        "immediate",
+        "--drain-time-s",
+        str(_LISTENER_DRAIN_SECONDS),
+        "--log-level",
+        log_level,
+        # Its start lists every extension it was built with: a hundred lines each time.
+        "--component-log-level",
+        "main:warning",
+    ]
+    if concurrency is not None:
+        argv += ["--concurrency", str(concurrency)]
+
+    async def drain() -> None:
+        await drain_envoy(instance.admin_socket)
+
+    return ChildSpec(
+        name="envoy",
+        argv=tuple(argv),
+        env={name: os.environ[name] for name in _ENVOY_ENVIRONMENT if name in os.environ} | dict(env or {}),
+        log=None if to_stderr else instance.log_dir / "envoy.log",
+        drain=drain,
+        drain_seconds=drain_seconds,
+    )
+
+
+async def drain_envoy(admin_socket: Path) -> None:
+    """
+    Let Envoy finish: fail its health check, send clients away, and return when no request is in work.
+
+    Raises:
+        kiteway.envoy.admin.AdminError: Envoy does not answer.
+    """
+    # Here, not above: the HTTP client would be most of the supervisor's memory.
+    from kiteway.envoy.admin import AdminClient  # noqa: PLC0415
+
+    async with AdminClient(admin_socket) as admin:
+        await admin.fail_healthcheck()
+        await admin.drain_listeners(graceful=True)
+        while await admin.active_requests():
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)

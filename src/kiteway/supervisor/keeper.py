@@ -1,0 +1,132 @@
+"""Keeps one child running, and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from kiteway.supervisor.backoff import Backoff
+from kiteway.supervisor.child import exit_reason, output, spawn
+from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
+from kiteway.supervisor.state import ChildState
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from kiteway.supervisor.child import ChildSpec, Reaper
+
+# For output still in the pipe when the child is gone.
+_OUTPUT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """
+    Something that happened to a child.
+
+    ``detail`` is for people: the pid, the reason of the end, the delay before the next start.
+    """
+
+    child: str
+    what: Literal["started", "failed", "draining", "stopping", "killed", "stopped"]
+    detail: str = ""
+
+
+class Keeper:
+    """
+    The life of one child: start, restart with back-off when it ends by itself, drain and stop.
+
+    ``state`` is current; ``changed`` is called after each change of it.
+    """
+
+    def __init__(
+        self, spec: ChildSpec, reaper: Reaper, *, on_event: Callable[[Event], None], changed: Callable[[], None]
+    ) -> None:
+        self.spec = spec
+        self.state = ChildState()
+        self._reaper = reaper
+        self._on_event = on_event
+        self._changed = changed
+        self._sink = RotatingLog(spec.log) if spec.log else PrefixedStderr(spec.name)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended: asyncio.Future[int] | None = None
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the child and keep it running until ``stop``."""
+        self._task = asyncio.create_task(self._keep(), name=f"keep {self.spec.name}")
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Drain (cut short by ``hurry``), SIGTERM, SIGKILL; return when nothing of the child is left."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        if self._process and self._ended:
+            await self._drain(self._ended, hurry)
+            await self._end(self._process, self._ended)
+        await self._task
+        self._sink.close()
+
+    async def _keep(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            reason = await self._run()
+            if self._stopping.is_set():
+                self._on_event(Event(self.spec.name, "stopped", reason))
+                return
+            delay = backoff.delay(time.monotonic() - began)
+            self.state.restarts += 1
+            self.state.last_exit = reason
+            self._changed()
+            self._on_event(Event(self.spec.name, "failed", f"{reason}; next start in {delay:g} s"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+
+    async def _run(self) -> str:
+        try:
+            process = spawn(self.spec)
+        except OSError as error:
+            return f"cannot start {self.spec.argv[0]}: {error.strerror or error}"
+        self._process = process
+        self._ended = self._reaper.watch(process)
+        copying = asyncio.create_task(forward(output(process), self._sink))
+        self.state.pid, self.state.started = process.pid, time.time()
+        self._changed()
+        self._on_event(Event(self.spec.name, "started", f"pid {process.pid}"))
+        returncode = await self._ended
+        self._process = self._ended = None
+        self.state.pid = None
+        self._changed()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(copying, _OUTPUT_SECONDS)
+        return exit_reason(returncode)
+
+    async def _drain(self, ended: asyncio.Future[int], hurry: asyncio.Event) -> None:
+        if self.spec.drain is None or hurry.is_set() or ended.done():
+            return
+        self._on_event(Event(self.spec.name, "draining", f"at most {self.spec.drain_seconds:g} s"))
+        drain = asyncio.ensure_future(self.spec.drain())
+        hurried = asyncio.create_task(hurry.wait())
+        over: set[asyncio.Future[Any]] = {drain, hurried, ended}
+        await asyncio.wait(over, timeout=self.spec.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        drain.cancel()
+        # A drain that fails must not keep the child alive; say so and go on.
+        (result,) = await asyncio.gather(drain, return_exceptions=True)
+        if isinstance(result, Exception):
+            self._on_event(Event(self.spec.name, "draining", f"failed: {result}"))
+
+    async def _end(self, process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
+        for number, what in ((signal.SIGTERM, "stopping"), (signal.SIGKILL, "killed")):
+            if ended.done():
+                return
+            self._on_event(Event(self.spec.name, "stopping" if what == "stopping" else "killed"))
+            process.send_signal(number)
+            await asyncio.wait({ended}, timeout=self.spec.stop_seconds)
