@@ -1,0 +1,89 @@
+"""What is wrong with what a user wrote, said as a value."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class Severity(enum.StrEnum):
+    """How bad it is: GKE refuses an error, merely suffers a warning; a note is for information."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """The identity of a Kubernetes object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """
+    One mistake, explained.
+
+    Attributes:
+        severity: see `Severity`.
+        reason: a stable CamelCase code; GKE's own word where it has one.
+        message: what is wrong, one sentence, no trailing newline.
+        fix: what to do about it, one sentence; empty when there is nothing to do.
+        object: the object it is about, if it got that far.
+        position: where in a file, if it came from one.
+        path: the field, e.g. ``spec.rules[0].host``.
+    """
+
+    severity: Severity
+    reason: str
+    message: str
+    fix: str = ""
+    object: ObjectRef | None = None
+    position: Position | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.position}: " if self.position else ""
+        about = f"{self.object}: " if self.object else ""
+        field = f"{self.path}: " if self.path else ""
+        fix = f" {self.fix}" if self.fix else ""
+        return f"{where}{self.severity} {self.reason}: {about}{field}{self.message}{fix}"
+
+    @property
+    def docs(self) -> str:
+        """The page section that explains the reason."""
+        return f"docs/reference/diagnostics.md#{self.reason.lower()}"
+
+
+def ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics without repetitions, in an order that depends on nothing but their content."""
+
+    def key(d: Diagnostic) -> tuple[object, ...]:
+        position = (d.position.file, d.position.line, d.position.column) if d.position else ("", 0, 0)
+        about = (d.object.namespace, d.object.kind, d.object.name) if d.object else ("", "", "")
+        return (_RANK[d.severity], position, about, d.path, d.reason, d.message)
+
+    return tuple(sorted(set(diagnostics), key=key))

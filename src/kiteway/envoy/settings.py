@@ -1,0 +1,29 @@
+"""What a user chooses on the command line about the data plane; everything else comes from the resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoySettings:
+    """
+    Attributes:
+        bind: the address the public listeners bind to.
+        https_port: the port of the HTTPS listener (443 on GKE).
+        http_port: the port of the HTTP listener (80 on GKE); None opens none.
+        public_https_port: the port a redirect names; None is 443, which a URL leaves out.
+        listener_network_namespace: the file of the network namespace the public listeners live in, when Envoy
+            itself runs in another one (the demo keeps Milvus in a namespace of its own).
+        filter_path: the Rust filter; None balances without it.
+        access_log: the file the access log goes to; None writes none.
+    """
+
+    bind: str = "127.0.0.1"
+    https_port: int = 8443
+    http_port: int | None = 8080
+    public_https_port: int | None = None
+    listener_network_namespace: str | None = None
+    filter_path: Path | None = None
+    access_log: Path | None = None

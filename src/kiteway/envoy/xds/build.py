@@ -1,0 +1,36 @@
+"""All of the xDS of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from kiteway._proto.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.clusters import clusters
+from kiteway.envoy.xds.endpoints import assignments
+from kiteway.envoy.xds.listeners import listeners
+from kiteway.envoy.xds.routes import route_configurations
+from kiteway.envoy.xds.secrets import secret
+from kiteway.model import Endpoint, EndpointTable, LoadBalancer, Pool
+
+
+def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
+    """Return every resource of a model but the endpoints, which flow apart."""
+    result: list[Message] = []
+    for pool in model.pools:
+        result += clusters(pool)
+    result += (secret(certificate) for certificate in model.certificates)
+    result += listeners(model, settings)
+    result += route_configurations(model, settings.public_https_port)
+    return result
+
+
+def build_endpoints(pools: Iterable[Pool], endpoints: EndpointTable) -> list[ClusterLoadAssignment]:
+    """Return the load assignments of ``pools``; a pool without endpoints gets an empty one."""
+    return [message for pool in pools for message in assignments(pool, _of(endpoints, pool))]
+
+
+def _of(endpoints: EndpointTable, pool: Pool) -> tuple[Endpoint, ...]:
+    return endpoints.get(pool.key, ())

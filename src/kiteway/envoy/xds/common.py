@@ -1,0 +1,62 @@
+"""Names and small constructors that every resource type shares."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from kiteway._proto.envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from kiteway._proto.envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
+from kiteway.diagnostics import ObjectRef
+from kiteway.model import PoolKey
+
+HTTPS_LISTENER = "https"
+HTTP_LISTENER = "http"
+
+
+def grpc_cluster_name(key: PoolKey) -> str:
+    """Name the HTTP/2 cluster of a pool."""
+    return f"pool/{key}/grpc"
+
+
+def rest_cluster_name(key: PoolKey) -> str:
+    """Name the HTTP/1.1 cluster of a pool."""
+    return f"pool/{key}/rest"
+
+
+def secret_name(certificate: str) -> str:
+    """Name the SDS secret of a certificate."""
+    return f"certificate/{certificate}"
+
+
+def source_name(source: ObjectRef) -> str:
+    """Say in a resource name where it comes from."""
+    return f"{source.kind.lower()}/{source.namespace}/{source.name}"
+
+
+def pack(message: Message) -> Any:
+    """Wrap a message with deterministic bytes: equal content, equal bytes."""
+    wrapped = Any()
+    wrapped.Pack(message, deterministic=True)
+    return wrapped
+
+
+def seconds(value: float) -> Duration:
+    """Return a duration."""
+    whole = int(value)
+    return Duration(seconds=whole, nanos=round((value - whole) * 1e9))
+
+
+def socket_address(host: str, port: int, network_namespace: str | None = None) -> Address:
+    """Return a TCP address."""
+    return Address(
+        socket_address=SocketAddress(
+            address=host, port_value=port, network_namespace_filepath=network_namespace or ""
+        )
+    )
+
+
+def ads() -> ConfigSource:
+    """Say that a resource comes over the aggregated stream."""
+    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)

@@ -1,0 +1,39 @@
+"""The HTTP filter chain, in its one order."""
+
+from __future__ import annotations
+
+from google.protobuf.wrappers_pb2 import StringValue
+
+from kiteway._proto.envoy.config.core.v3.base_pb2 import AsyncDataSource, DataSource
+from kiteway._proto.envoy.extensions.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleConfig
+from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
+from kiteway._proto.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpFilter,
+)
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.common import pack
+
+
+def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
+    """Return the filters of a public listener: Kiteway's own, then the router."""
+    filters = []
+    if settings.filter_path is not None:
+        filters.append(HttpFilter(name="kiteway", typed_config=pack(_module(settings, '{"mode":"downstream"}'))))
+    router = Router(suppress_envoy_headers=True)
+    filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
+    return filters
+
+
+def _module(settings: EnvoySettings, config: str) -> DynamicModuleFilter:
+    return DynamicModuleFilter(
+        dynamic_module_config=DynamicModuleConfig(
+            name="kiteway_filter",
+            metrics_namespace="kiteway",
+            module=AsyncDataSource(local=DataSource(filename=str(settings.filter_path))),
+            # The store of the cache to come lives as long as the process.
+            do_not_close=True,
+        ),
+        filter_name="kiteway",
+        filter_config=pack(StringValue(value=config)),
+    )

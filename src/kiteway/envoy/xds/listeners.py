@@ -1,0 +1,156 @@
+"""The public listeners: HTTPS by SNI, and plain HTTP."""
+
+from __future__ import annotations
+
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
+from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
+from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import (
+    Filter,
+    FilterChain,
+    FilterChainMatch,
+    ListenerFilter,
+)
+from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway._proto.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import (
+    TlsInspector as TLSInspector,
+)
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
+from kiteway._proto.envoy.config.core.v3.base_pb2 import TransportSocket
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.common import (
+    HTTP_LISTENER,
+    HTTPS_LISTENER,
+    ads,
+    pack,
+    seconds,
+    secret_name,
+    socket_address,
+)
+from kiteway.envoy.xds.filters import http_filters
+from kiteway.model import HTTPMode, LoadBalancer, ServerNames, TLSProfile
+
+CLIENT_IDLE_TIMEOUT = 610.0
+"""Seconds an idle client connection is kept, as GCP's load balancers do."""
+
+_CONNECTION_BUFFER = 1 << 20
+
+
+def listeners(model: LoadBalancer, settings: EnvoySettings) -> list[Listener]:
+    """Return the listeners the model asks for; a port nobody serves stays closed."""
+    result = []
+    if model.server_names:
+        result.append(_https(model, settings))
+    if settings.http_port is not None and any(host.http is not HTTPMode.OFF for host in model.hosts):
+        result.append(
+            _listener(
+                HTTP_LISTENER,
+                settings,
+                settings.http_port,
+                [FilterChain(name=HTTP_LISTENER, filters=[_connection_manager(HTTP_LISTENER, settings)])],
+            )
+        )
+    return result
+
+
+def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
+    manager = _connection_manager(HTTPS_LISTENER, settings)
+    listener = _listener(
+        HTTPS_LISTENER,
+        settings,
+        settings.https_port,
+        [_chain(names, manager) for names in model.server_names if names.names],
+    )
+    listener.listener_filters.append(
+        ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))
+    )
+    for names in model.server_names:
+        if not names.names:
+            listener.default_filter_chain.CopyFrom(_chain(names, manager))
+    return listener
+
+
+def _listener(name: str, settings: EnvoySettings, port: int, chains: list[FilterChain]) -> Listener:
+    return Listener(
+        name=name,
+        address=socket_address(settings.bind, port, settings.listener_network_namespace),
+        filter_chains=chains,
+        per_connection_buffer_limit_bytes=UInt32Value(value=_CONNECTION_BUFFER),
+        listener_filters_timeout=seconds(10),
+        traffic_direction=1,
+    )
+
+
+def _chain(names: ServerNames, manager: Filter) -> FilterChain:
+    context = DownstreamTlsContext(
+        common_tls_context=CommonTlsContext(
+            tls_params=_parameters(names.profile),
+            alpn_protocols=["h2", "http/1.1"],
+            tls_certificate_sds_secret_configs=[
+                SdsSecretConfig(name=secret_name(name), sds_config=ads()) for name in names.certificates
+            ],
+        ),
+    )
+    return FilterChain(
+        name=f"sni/{','.join(names.names)}" if names.names else "sni/default",
+        filter_chain_match=FilterChainMatch(server_names=list(names.names)) if names.names else None,
+        filters=[manager],
+        transport_socket=TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)),
+        transport_socket_connect_timeout=seconds(10),
+    )
+
+
+_RESTRICTED_CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+
+
+def _parameters(profile: TLSProfile) -> TLSParameters:
+    """TLS 1.2 and 1.3; RESTRICTED keeps only the forward-secret AEAD suites of 1.2."""
+    parameters = TLSParameters(
+        tls_minimum_protocol_version=TLSParameters.TLSv1_2, tls_maximum_protocol_version=TLSParameters.TLSv1_3
+    )
+    if profile is TLSProfile.RESTRICTED:
+        parameters.cipher_suites.extend(_RESTRICTED_CIPHERS)
+    return parameters
+
+
+def _connection_manager(name: str, settings: EnvoySettings) -> Filter:
+    manager = hcm.HttpConnectionManager(
+        stat_prefix=name,
+        rds=hcm.Rds(config_source=ads(), route_config_name=name),
+        http_filters=http_filters(settings),
+        server_name="kiteway",
+        # The client's address is the connection's; nothing it sends in x-forwarded-for or x-envoy-* is believed.
+        use_remote_address=BoolValue(value=True),
+        internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(),
+        http2_protocol_options=HTTP2ProtocolOptions(
+            max_concurrent_streams=UInt32Value(value=1024),
+            initial_stream_window_size=UInt32Value(value=1 << 20),
+            initial_connection_window_size=UInt32Value(value=8 << 20),
+        ),
+        common_http_protocol_options=HTTPProtocolOptions(
+            idle_timeout=seconds(CLIENT_IDLE_TIMEOUT),
+            # PyMilvus sends metadata such as log_level.
+            headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
+        ),
+        request_headers_timeout=seconds(10),
+        # Calls have their own limits by class; a load may be silent for an hour.
+        stream_idle_timeout=seconds(0),
+        normalize_path=BoolValue(value=True),
+        path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
+    )
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+
+

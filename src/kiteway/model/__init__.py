@@ -1,0 +1,55 @@
+"""
+The load balancer as frozen values: what the resources mean, before it is said in Envoy's words.
+
+Endpoints are not part of it. They change far more often than anything else, so they flow apart, keyed by
+`PoolKey` (see `kiteway.model.endpoints`), and never run a translation.
+"""
+
+from kiteway.model.certificates import Certificate, PrivateKey, TLSProfile
+from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable
+from kiteway.model.hosts import (
+    HeaderValue,
+    HTTPMode,
+    PathMatch,
+    PathMatchType,
+    RedirectCode,
+    Route,
+    VirtualHost,
+)
+from kiteway.model.loadbalancer import LoadBalancer, ServerNames
+from kiteway.model.pools import (
+    Affinity,
+    AffinityType,
+    BackendProtocol,
+    HealthCheck,
+    HealthCheckType,
+    Pool,
+    PoolKey,
+    UpstreamTLS,
+)
+
+__all__ = [
+    "Affinity",
+    "AffinityType",
+    "BackendProtocol",
+    "Certificate",
+    "Endpoint",
+    "EndpointState",
+    "EndpointTable",
+    "HTTPMode",
+    "HeaderValue",
+    "HealthCheck",
+    "HealthCheckType",
+    "LoadBalancer",
+    "PathMatch",
+    "PathMatchType",
+    "Pool",
+    "PoolKey",
+    "PrivateKey",
+    "RedirectCode",
+    "Route",
+    "ServerNames",
+    "TLSProfile",
+    "UpstreamTLS",
+    "VirtualHost",
+]

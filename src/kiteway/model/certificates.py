@@ -1,0 +1,72 @@
+"""Certificates as they are served."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import hashlib
+from dataclasses import dataclass, field
+
+from kiteway.diagnostics import ObjectRef
+
+
+class PrivateKey:
+    """A private key in PEM that does not show itself: not in ``repr``, ``str``, a format or a pickle."""
+
+    __slots__ = ("_digest", "_pem")
+
+    def __init__(self, pem: bytes) -> None:
+        self._pem = pem
+        self._digest = hashlib.sha256(pem).digest()
+
+    def reveal(self) -> bytes:
+        """Return the PEM text; only for what hands it to Envoy or writes a 0600 file."""
+        return self._pem
+
+    def __repr__(self) -> str:
+        return "PrivateKey(<redacted>)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PrivateKey) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a private key is not pickled")
+
+
+class TLSProfile(enum.StrEnum):
+    """GCP's SSL policy profiles."""
+
+    COMPATIBLE = "COMPATIBLE"
+    MODERN = "MODERN"
+    RESTRICTED = "RESTRICTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """
+    A certificate chain and its key.
+
+    Attributes:
+        name: where it comes from, e.g. ``default/my-release-milvus-tls``; the SDS secret's name.
+        chain: the PEM chain, leaf first.
+        key: the private key.
+        names: the DNS names and IP addresses it is valid for, lower case; the CN when it has no SAN.
+        not_after: end of validity.
+        key_type: ``RSA`` or ``ECDSA``.
+        fingerprint: SHA-256 of the leaf, hex.
+        temporary: made up by Kiteway until the real one is there.
+        source: the Secret or ManagedCertificate.
+    """
+
+    name: str
+    chain: bytes = field(repr=False)
+    key: PrivateKey
+    names: tuple[str, ...]
+    not_after: dt.datetime
+    key_type: str
+    fingerprint: str
+    temporary: bool
+    source: ObjectRef | None

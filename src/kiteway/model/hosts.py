@@ -1,0 +1,96 @@
+"""Hosts and routes: which call goes to which pool."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.model.pools import PoolKey
+
+
+class PathMatchType(enum.StrEnum):
+    """How a path is compared, as a URL map does."""
+
+    EXACT = "Exact"
+    PREFIX = "Prefix"
+    """The path itself and everything below it (``/foo`` matches ``/foo`` and ``/foo/bar``, not ``/foobar``)."""
+    STRING_PREFIX = "StringPrefix"
+    """``/foo*`` of ImplementationSpecific: whatever begins so."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PathMatch:
+    """A path to match; ``/`` with PREFIX matches all."""
+
+    type: PathMatchType
+    path: str
+
+
+class HTTPMode(enum.StrEnum):
+    """What port 80 does for a host."""
+
+    SERVE = "serve"
+    REDIRECT = "redirect"
+    OFF = "off"
+
+
+class RedirectCode(enum.IntEnum):
+    """FrontendConfig ``redirectToHttps.responseCodeName``."""
+
+    MOVED_PERMANENTLY_DEFAULT = 301
+    FOUND = 302
+    TEMPORARY_REDIRECT = 307
+    PERMANENT_REDIRECT = 308
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HeaderValue:
+    """A header to add; ``value`` may hold Envoy's command operators."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One path of a host.
+
+    Attributes:
+        match: what it matches.
+        pool: where it goes; None answers that the backend does not exist.
+        request_headers: headers added towards the endpoint.
+        response_headers: headers added towards the client.
+        log_sample_rate: the share of requests in the access log, 0 to 1.
+        source: the Ingress.
+    """
+
+    match: PathMatch
+    pool: PoolKey | None
+    request_headers: tuple[HeaderValue, ...]
+    response_headers: tuple[HeaderValue, ...]
+    log_sample_rate: float
+    source: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """
+    One host name.
+
+    Attributes:
+        domain: a DNS name in lower case, ``*.example.com`` or ``*``; a port in the request is ignored.
+        routes: in the order they are tried, the most specific first.
+        https: whether port 443 serves the host; an Ingress without TLS is served on port 80 only.
+        http: what port 80 does for it.
+        redirect_code: used with `HTTPMode.REDIRECT`.
+        source: the Ingress that holds the name.
+    """
+
+    domain: str
+    routes: tuple[Route, ...]
+    https: bool
+    http: HTTPMode
+    redirect_code: RedirectCode
+    source: ObjectRef

@@ -1,0 +1,43 @@
+"""The whole of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kiteway.model.certificates import Certificate, TLSProfile
+from kiteway.model.hosts import VirtualHost
+from kiteway.model.pools import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNames:
+    """
+    Which certificates answer which SNI.
+
+    Attributes:
+        names: exact names and ``*.`` wildcards; empty is the default, for clients without SNI or with another name.
+        certificates: names of `Certificate`; at most one RSA and one ECDSA.
+        profile: the TLS profile.
+    """
+
+    names: tuple[str, ...]
+    certificates: tuple[str, ...]
+    profile: TLSProfile
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """
+    What the resources mean.
+
+    Attributes:
+        hosts: sorted by domain.
+        pools: sorted by key.
+        certificates: sorted by name.
+        server_names: sorted by names; at most one default. Empty: there is no TLS, port 443 stays closed.
+    """
+
+    hosts: tuple[VirtualHost, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    server_names: tuple[ServerNames, ...] = ()

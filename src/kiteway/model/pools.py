@@ -1,0 +1,134 @@
+"""Pools: one Service port, with everything its endpoints share."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from kiteway.diagnostics import ObjectRef
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolKey:
+    """A Service port by number: the identity of a pool."""
+
+    namespace: str
+    service: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}/{self.port}"
+
+
+class BackendProtocol(enum.StrEnum):
+    """
+    The value of ``cloud.google.com/app-protocols`` for the port.
+
+    ``HTTP2`` is TLS with ALPN h2, ``HTTPS`` is TLS, ``HTTP`` is plaintext. On GKE ``HTTP`` and ``HTTPS`` mean
+    HTTP/1.1; here gRPC is carried as HTTP/2 on each of them (h2c on ``HTTP``), because nothing else can carry it.
+    """
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    HTTP2 = "HTTP2"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the endpoints are spoken to over TLS."""
+        return self is not BackendProtocol.HTTP
+
+
+class HealthCheckType(enum.StrEnum):
+    """The protocol of a health check (BackendConfig ``healthCheck.type``)."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    HTTP2 = "HTTP2"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """
+    An active health check, with GKE's NEG defaults.
+
+    Attributes:
+        type: the protocol.
+        port: a fixed port; None is the serving port (``USE_SERVING_PORT``).
+        request_path: the path asked for.
+        interval: seconds between two checks.
+        timeout: seconds until a check has failed.
+        healthy_threshold: successes in a row that make an endpoint healthy.
+        unhealthy_threshold: failures in a row that make it unhealthy.
+    """
+
+    type: HealthCheckType = HealthCheckType.HTTP
+    port: int | None = None
+    request_path: str = "/"
+    interval: int = 15
+    timeout: int = 15
+    healthy_threshold: int = 1
+    unhealthy_threshold: int = 2
+
+
+class AffinityType(enum.StrEnum):
+    """BackendConfig ``sessionAffinity.affinityType``."""
+
+    NONE = "NONE"
+    CLIENT_IP = "CLIENT_IP"
+    GENERATED_COOKIE = "GENERATED_COOKIE"
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """Session affinity; ``cookie_ttl`` is in seconds, 0 is a session cookie."""
+
+    type: AffinityType = AffinityType.NONE
+    cookie_ttl: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTLS:
+    """
+    How the endpoints' certificate is looked at, and what is shown to them.
+
+    Without ``ca`` any certificate is accepted, as GKE does; ``status`` says so.
+
+    Attributes:
+        server_name: the SNI and, with ``ca``, the name the certificate must carry; None sends no SNI.
+        ca: the PEM bundle to verify against.
+        client_certificate: the name of a `Certificate` shown to the endpoints (Milvus ``tlsMode: 2``).
+    """
+
+    server_name: str | None = None
+    ca: str | None = None
+    client_certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """
+    One Service port.
+
+    Attributes:
+        key: its identity.
+        protocol: see `BackendProtocol`.
+        health_check: the active check; None only where there is nothing to check.
+        timeout: seconds a whole call may take (``timeoutSec``); None leaves it to the rpc class.
+        draining: seconds calls in flight have when an endpoint leaves (``drainingTimeoutSec``).
+        affinity: see `Affinity`.
+        rest_port: the port REST is served on when it is not the pool's own; None is the pool's own.
+        rest: whether the endpoints serve REST at all.
+        tls: see `UpstreamTLS`; used when ``protocol.tls``.
+        source: the Service.
+    """
+
+    key: PoolKey
+    protocol: BackendProtocol
+    health_check: HealthCheck | None
+    timeout: int | None
+    draining: int
+    affinity: Affinity
+    rest_port: int | None
+    rest: bool
+    tls: UpstreamTLS
+    source: ObjectRef
