@@ -1,0 +1,216 @@
+"""The ADS server: the sessions, driven over gRPC on a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import grpc
+import grpc.aio
+import structlog
+
+from kiteway._proto.envoy.config.core.v3.base_pb2 import Node
+from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from .session import REJECTIONS, Session
+from .snapshot import Snapshot
+from .socket import private_directory, restrict_socket
+from .state import AdsState, RejectedAt, StreamState
+
+_log = structlog.get_logger(__name__)
+
+_SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_MAX_REQUEST_BYTES: Final = 16 * 2**20
+"""A reconnect names every resource with its version: about 100 bytes each, 11,000 of them with 1,000 hosts."""
+_MAX_RESPONSE_BYTES: Final = 64 * 2**20
+"""A response is closed at 4 MiB, but a single resource is never split."""
+_MAX_STREAMS: Final = 16
+_STOP_SECONDS: Final = 1.0
+
+Warm = Callable[[frozenset[str]], Awaitable[None]]
+"""Returns when all clusters of these names are warm."""
+
+_Context = grpc.aio.ServicerContext[DeltaDiscoveryRequest, DeltaDiscoveryResponse]
+
+
+class _Stream:
+    """One connected client: its session, and the bell that is rung when there is news for it."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self.session = Session(snapshot)
+        self.node = Node()
+        self.connected_at = datetime.now(UTC)
+        self.bell = asyncio.Event()
+        self.warmed: set[str] = set()
+        self.warming: asyncio.Task[None] | None = None
+
+    def state(self, snapshot: Snapshot | None) -> StreamState:
+        version = self.node.user_agent_build_version.version
+        return StreamState(
+            node_id=self.node.id,
+            envoy_version=f"{version.major_number}.{version.minor_number}.{version.patch}"
+            if self.node.HasField("user_agent_build_version")
+            else "",
+            connected_at=self.connected_at,
+            acknowledged=dict(self.session.acknowledged),
+            rejected=self.session.rejected,
+            converged=snapshot is not None and self.session.converged(snapshot),
+        )
+
+
+class AdsServer:
+    """
+    Serves the newest published snapshot to every client, phase by phase and each in its own time.
+
+    A snapshot that comes before a client is done with the last one takes its place.
+    """
+
+    def __init__(self, path: Path, *, warm: Warm | None = None, warm_seconds: float = 10.0) -> None:
+        """
+        Prepare a server on the unix socket ``path``.
+
+        Args:
+            path: at most 107 bytes, in a directory that will be created with, or set to, mode 0700.
+            warm: called before routes are sent that may name clusters which are new to the client.
+            warm_seconds: how long ``warm`` may take; then the routes are sent nevertheless.
+        """
+        self._path = path
+        self._warm = warm
+        self._warm_seconds = warm_seconds
+        self._server: grpc.aio.Server | None = None
+        self._snapshot: Snapshot | None = None
+        self._streams: list[_Stream] = []
+        self._rejections: deque[RejectedAt] = deque(maxlen=REJECTIONS)
+        self._active = False
+        self._changed = asyncio.Event()
+
+    async def start(self) -> None:
+        """
+        Listen. The socket has mode 0600.
+
+        Raises:
+            OSError: the directory cannot be made private, or the socket not be bound.
+        """
+        private_directory(self._path)
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+                ("grpc.max_send_message_length", _MAX_RESPONSE_BYTES),
+            ],
+            maximum_concurrent_rpcs=_MAX_STREAMS,
+        )
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._serve,
+            request_deserializer=DeltaDiscoveryRequest.FromString,
+            response_serializer=DeltaDiscoveryResponse.SerializeToString,
+        )
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(_SERVICE, {"DeltaAggregatedResources": handler}),)
+        )
+        try:
+            server.add_insecure_port(f"unix:{self._path}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on the unix socket {self._path}: {error}") from error
+        restrict_socket(self._path)
+        await server.start()
+        self._server = server
+
+    async def stop(self) -> None:
+        """End all streams and remove the socket."""
+        if self._server is not None:
+            await self._server.stop(_STOP_SECONDS)
+            self._server = None
+            self._path.unlink(missing_ok=True)
+
+    async def publish(self, snapshot: Snapshot) -> None:
+        """Make this the snapshot that every client shall run. Does not wait for any of them."""
+        self._snapshot = snapshot
+        for stream in self._streams:
+            stream.bell.set()
+        self._notify()
+
+    @property
+    def state(self) -> AdsState:
+        """What is known now."""
+        streams = tuple(stream.state(self._snapshot) for stream in self._streams)
+        version = self._snapshot.version if self._snapshot is not None else ""
+        return AdsState(version, streams, tuple(self._rejections), self._active)
+
+    async def changes(self) -> AsyncIterator[AdsState]:
+        """Yield the state now and after every change; a slow reader gets the newest, and misses those between."""
+        while True:
+            changed = self._changed
+            yield self.state
+            await changed.wait()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _serve(self, _: AsyncIterator[DeltaDiscoveryRequest], context: _Context) -> None:
+        stream = _Stream(self._snapshot)
+        self._streams.append(stream)
+        try:
+            await self._converse(stream, context)
+        finally:
+            self._streams.remove(stream)
+            if stream.warming is not None:
+                stream.warming.cancel()
+            self._notify()
+
+    async def _converse(self, stream: _Stream, context: _Context) -> None:
+        # One loop reads, thinks and writes: while a slow client does not take a response, nothing is read from it.
+        reading = asyncio.ensure_future(context.read())
+        ringing = asyncio.ensure_future(stream.bell.wait())
+        try:
+            while True:
+                await asyncio.wait((reading, ringing), return_when=asyncio.FIRST_COMPLETED)
+                responses: list[DeltaDiscoveryResponse] = []
+                if reading.done():
+                    request = reading.result()
+                    if not isinstance(request, DeltaDiscoveryRequest):
+                        return
+                    if request.HasField("node"):
+                        stream.node = request.node
+                    responses += stream.session.on_request(request)
+                    reading = asyncio.ensure_future(context.read())
+                if ringing.done():
+                    stream.bell.clear()
+                    ringing = asyncio.ensure_future(stream.bell.wait())
+                    responses += stream.session.on_warm(frozenset(stream.warmed))
+                    stream.warmed.clear()
+                    if self._snapshot is not None and self._snapshot is not stream.session.snapshot:
+                        responses += stream.session.on_snapshot(self._snapshot)
+                self._after(stream)
+                for response in responses:
+                    await context.write(response)
+        finally:
+            reading.cancel()
+            ringing.cancel()
+
+    def _after(self, stream: _Stream) -> None:
+        """Take from the session what is not for the client."""
+        session = stream.session
+        while session.rejections:
+            self._rejections.append(RejectedAt(datetime.now(UTC), session.rejections.popleft()))
+        if self._snapshot is not None and session.converged(self._snapshot):
+            self._active = True
+        if session.to_warm and stream.warming is None:
+            stream.warming = asyncio.ensure_future(self._wait_warm(stream, session.to_warm))
+        self._notify()
+
+    async def _wait_warm(self, stream: _Stream, clusters: frozenset[str]) -> None:
+        try:
+            if self._warm is not None:
+                async with asyncio.timeout(self._warm_seconds):
+                    await self._warm(clusters)
+        except TimeoutError:
+            _log.warning("clusters are not warm in time", clusters=sorted(clusters)[:10], seconds=self._warm_seconds)
+        finally:
+            stream.warming = None
+            stream.warmed |= clusters
+            stream.bell.set()

@@ -1,0 +1,243 @@
+"""
+One delta xDS stream as a pure state machine: requests and snapshots in, responses out. No sockets, no clock.
+
+The protocol is Envoy's "xDS REST and gRPC protocol", incremental variant. Each type has at most one response in
+flight; what changes meanwhile waits and goes out as one. What the client holds is tracked by resource, so that
+nothing is sent that it has, across reconnects too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.any_pb2 import Any
+
+from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from .phases import Phase
+from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPES, Resource, Resources, Snapshot
+from .subscription import WILDCARD, Batch, Subscription
+
+RESPONSE_BYTES: Final = 4 * 2**20
+"""A response is closed when its resources reach this many bytes, so that a slow client cannot hold much memory."""
+
+REJECTIONS: Final = 100
+"""So many rejected responses are remembered by a stream, the newest."""
+
+_MADE_FIRST: Final = TYPES[: TYPES.index(LISTENER)]
+_SWITCHED: Final = (LISTENER, ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """
+    A response the client did not accept.
+
+    Attributes:
+        type_url: the type of its resources.
+        nonce: the response.
+        resources: versions by name of what was in it; None for what it removed.
+        named: the resources that the message names. Envoy names them for clusters and listeners only.
+        certain: whether there is no doubt which resource is bad: it was alone in the response.
+        message: the client's words.
+    """
+
+    type_url: str
+    nonce: str
+    resources: Mapping[str, str | None]
+    named: tuple[str, ...]
+    certain: bool
+    message: str
+
+
+class Session:
+    """The server's side of one stream."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.snapshot = snapshot
+        self.phase = Phase.MAKE
+        self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS)
+        self.acknowledged: dict[str, str] = {}
+        """By type, the version of the target that the client last held whole."""
+        self._subscriptions: dict[str, Subscription] = {}
+        self._cold: set[str] = set()
+        self._nonce = 0
+
+    def on_request(self, request: DeltaDiscoveryRequest) -> list[DeltaDiscoveryResponse]:
+        """Take a request: an answer to a response, a change of interest, or both. Return what to send."""
+        if request.type_url not in TYPES:
+            return []
+        subscription = self._subscriptions.get(request.type_url)
+        if subscription is None:
+            target = self.snapshot[request.type_url] if self.snapshot is not None else Resources()
+            subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
+            held = dict(request.initial_resource_versions)
+            names = list(request.resource_names_subscribe)
+            if not names and request.type_url in (CLUSTER, LISTENER):
+                names = [WILDCARD]
+            subscription.subscribe(names, held)
+            if request.type_url == CLUSTER:
+                self._cold.update(held)
+        else:
+            self._on_answer(subscription, request)
+            subscription.subscribe(request.resource_names_subscribe, {})
+        subscription.unsubscribe(request.resource_names_unsubscribe)
+        return self._advance()
+
+    def on_snapshot(self, snapshot: Snapshot) -> list[DeltaDiscoveryResponse]:
+        """Take a new target. Return what to send."""
+        changes = snapshot.diff(self.snapshot if self.snapshot is not None else Snapshot())
+        first = self.snapshot is None
+        self.snapshot = snapshot
+        if changes or first:
+            self.phase = Phase.MAKE
+        for type_url, subscription in self._subscriptions.items():
+            subscription.retarget(snapshot[type_url], changes.get(type_url, ()))
+        return self._advance()
+
+    def on_warm(self, clusters: frozenset[str]) -> list[DeltaDiscoveryResponse]:
+        """Take the news that these clusters are warm, or that nobody waits for them any longer."""
+        self._cold -= clusters
+        return self._advance()
+
+    @property
+    def to_warm(self) -> frozenset[str]:
+        """The clusters that must be warm before the listeners and routes that are due can be sent; often none."""
+        if self.phase is not Phase.MAKE or not self._settled(_MADE_FIRST, Phase.MAKE):
+            return frozenset()
+        if not self._cold or self.snapshot is None or not self._pending(_SWITCHED, Phase.SWITCH):
+            return frozenset()
+        return frozenset(name for name in self._cold if name in self.snapshot[CLUSTER])
+
+    @property
+    def rejected(self) -> dict[str, dict[str, str | None]]:
+        """By type, the versions by name that this client rejected and that are still wanted."""
+        found = {type_url: subscription.rejections() for type_url, subscription in self._subscriptions.items()}
+        return {type_url: versions for type_url, versions in found.items() if versions}
+
+    def converged(self, snapshot: Snapshot) -> bool:
+        """
+        Return whether the client runs ``snapshot``.
+
+        It has asked for clusters and listeners, and has acknowledged, or rejected, everything it asked for.
+        What is gone may still wait for its removal.
+        """
+        return (
+            self.snapshot is snapshot
+            and {CLUSTER, LISTENER} <= self._subscriptions.keys()
+            and self._settled(TYPES, Phase.SWITCH)
+        )
+
+    def _on_answer(self, subscription: Subscription, request: DeltaDiscoveryRequest) -> None:
+        in_flight = subscription.in_flight
+        if in_flight is None or request.response_nonce != in_flight.nonce:
+            return
+        if not request.HasField("error_detail"):
+            if subscription.type_url == CLUSTER:
+                self._on_clusters(in_flight, subscription.held)
+            subscription.acknowledge()
+            return
+        message = request.error_detail.message
+        named = tuple(name for name in in_flight.versions if _mentions(message, name))
+        subscription.reject(named)
+        self.rejections.append(
+            Rejection(
+                subscription.type_url, in_flight.nonce, dict(in_flight.versions), named, in_flight.size == 1, message
+            )
+        )
+
+    def _on_clusters(self, batch: Batch, held: Mapping[str, str]) -> None:
+        """Note which clusters are new to the client. A changed one warms again, and wants its endpoints again."""
+        for name, version in batch.versions.items():
+            if version is None:
+                self._cold.discard(name)
+            elif name not in held:
+                self._cold.add(name)
+            elif ENDPOINT in self._subscriptions:
+                self._subscriptions[ENDPOINT].resend([name])
+
+    def _advance(self) -> list[DeltaDiscoveryResponse]:
+        """Send what this phase allows; go to the next phase when this one is done."""
+        if self.snapshot is None:
+            return []
+        responses: list[DeltaDiscoveryResponse] = []
+        while True:
+            for type_url in TYPES:
+                subscription = self._subscriptions.get(type_url)
+                if subscription is not None and subscription.in_flight is None:
+                    response = self._respond(subscription)
+                    if response is not None:
+                        responses.append(response)
+            if not self._phase_done():
+                break
+            self.phase = Phase(self.phase + 1)
+        for type_url, subscription in self._subscriptions.items():
+            if subscription.settled:
+                self.acknowledged[type_url] = subscription.target.version
+        return responses
+
+    def _phase_done(self) -> bool:
+        if self.phase is Phase.MAKE:
+            return self._settled(_MADE_FIRST, Phase.MAKE) and not self.to_warm
+        if self.phase is Phase.SWITCH:
+            # A rejected listener or route leaves the last good one in force, and a route table the client keeps
+            # asking for serves a listener that drains: either may name what would be removed next.
+            routes = self._subscriptions.get(ROUTE)
+            return (
+                self._settled(_SWITCHED, Phase.SWITCH)
+                and not self.rejected.keys() & set(_SWITCHED)
+                and not (routes is not None and routes.abandoned())
+            )
+        return False
+
+    def _settled(self, types: tuple[str, ...], phase: Phase) -> bool:
+        in_flight = any(self._subscriptions[t].in_flight for t in types if t in self._subscriptions)
+        return not in_flight and not self._pending(types, phase)
+
+    def _pending(self, types: tuple[str, ...], phase: Phase) -> bool:
+        return any(
+            next(self._subscriptions[t].pending(phase), None) is not None for t in types if t in self._subscriptions
+        )
+
+    def _respond(self, subscription: Subscription) -> DeltaDiscoveryResponse | None:
+        items: dict[str, Resource | None] = {}
+        size, limit = 0, None
+        for name, resource in subscription.pending(self.phase):
+            own = subscription.batch_limit.get(name)
+            smallest = own if limit is None else limit if own is None else min(own, limit)
+            if smallest is not None and len(items) + 1 > smallest:
+                continue
+            limit = smallest
+            items[name] = resource
+            size += len(resource.body) if resource is not None else len(name)
+            if size >= RESPONSE_BYTES:
+                break
+        if not items and not (subscription.unanswered and not self._pending((subscription.type_url,), Phase.BREAK)):
+            return None
+        subscription.unanswered = False
+        self._nonce += 1
+        nonce = str(self._nonce)
+        versions = {name: resource.version if resource is not None else None for name, resource in items.items()}
+        subscription.in_flight = Batch(nonce, len(items), versions)
+        response = DeltaDiscoveryResponse(
+            system_version_info=subscription.target.version, type_url=subscription.type_url, nonce=nonce
+        )
+        for name, resource in items.items():
+            if resource is None:
+                response.removed_resources.append(name)
+            else:
+                response.resources.add(
+                    name=name,
+                    version=resource.version,
+                    resource=Any(type_url=subscription.type_url, value=resource.body),
+                )
+        return response
+
+
+def _mentions(message: str, name: str) -> bool:
+    """Return whether the message contains the name as a whole word; names may contain any of ``/ . - _ :``."""
+    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", message) is not None

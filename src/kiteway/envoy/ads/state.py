@@ -1,0 +1,57 @@
+"""What the ADS server knows about its clients, as values for `kiteway status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from .session import Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedAt:
+    """A rejection and when it came (UTC)."""
+
+    time: datetime
+    rejection: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """
+    One connected client.
+
+    Attributes:
+        node_id: the id in its bootstrap; empty until its first request.
+        envoy_version: ``major.minor.patch``; empty when it does not say.
+        connected_at: when its stream began (UTC).
+        acknowledged: by type URL, the version of the resources it last held whole.
+        rejected: by type URL, the versions by name that it rejects now (None: a removal).
+        converged: whether it runs the newest snapshot, but for what it rejects.
+    """
+
+    node_id: str
+    envoy_version: str
+    connected_at: datetime
+    acknowledged: Mapping[str, str]
+    rejected: Mapping[str, Mapping[str, str | None]]
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AdsState:
+    """
+    The ADS server at one moment.
+
+    Attributes:
+        version: of the newest snapshot; empty before the first.
+        streams: the connected clients, oldest first. An Envoy that reconnects may be there twice for a while.
+        rejections: the newest rejections of all streams, also of streams that are gone; oldest first.
+        active: whether a first configuration is, or once was, active: a client has converged.
+    """
+
+    version: str
+    streams: tuple[StreamState, ...]
+    rejections: tuple[RejectedAt, ...]
+    active: bool

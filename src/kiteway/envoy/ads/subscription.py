@@ -1,0 +1,194 @@
+"""What one client wants and holds of one resource type, and what is still to be sent to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .phases import Phase, phase_of
+from .snapshot import Resource, Resources
+
+WILDCARD: Final = "*"
+
+_UNKNOWN: Final = ""
+"""The version of a resource of which the client may hold an older or a newer one; equal to no version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    One response that waits for its answer.
+
+    Attributes:
+        nonce: names it in the answer.
+        size: how many resources it carried, removed ones included.
+        versions: the version of each of them, None where it is removed; without those that the client has
+            asked for again, or no longer asks for, since it was sent.
+    """
+
+    nonce: str
+    size: int
+    versions: dict[str, str | None]
+
+
+@dataclass(slots=True)
+class Subscription:
+    """
+    The state of one resource type on one stream.
+
+    ``unsettled`` holds the names whose state at the client may differ from the target. Only these are looked at,
+    so that a change costs what changed. A name stays there until the client is known to have what it should.
+    """
+
+    type_url: str
+    target: Resources
+    wildcard: bool = False
+    unanswered: bool = False
+    explicit: set[str] = field(default_factory=set)
+    held: dict[str, str] = field(default_factory=dict)
+    told_absent: set[str] = field(default_factory=set)
+    rejected: dict[str, str | None] = field(default_factory=dict)
+    in_flight: Batch | None = None
+    unsettled: dict[str, None] = field(default_factory=dict)
+    batch_limit: dict[str, int] = field(default_factory=dict)
+
+    def wants(self, name: str) -> bool:
+        """Return whether the client asked for this name, or for all."""
+        return self.wildcard or name in self.explicit
+
+    def subscribe(self, names: Iterable[str], held: Mapping[str, str]) -> None:
+        """
+        Add to what the client wants.
+
+        Whatever it names is sent even if it was sent before, because it may have forgotten it; unless it says that
+        it holds it (``held``: versions by name, on the first request only).
+        """
+        for name in names:
+            if name == WILDCARD:
+                self.wildcard = True
+                # Envoy waits for a first answer even if there is nothing, unless it comes back with something.
+                self.unanswered = not held
+                self.unsettled.update(dict.fromkeys(self.target))
+                continue
+            self._forget(name)
+            self.explicit.add(name)
+            self.unsettled[name] = None
+        for name, version in held.items():
+            if self.wants(name):
+                self.held[name] = version
+                self.unsettled[name] = None
+
+    def unsubscribe(self, names: Iterable[str]) -> None:
+        """Take away from what the client wants. A name that the wildcard still covers is sent anew."""
+        for name in names:
+            if name == WILDCARD:
+                self.wildcard = False
+                for other in [n for n in {**self.held, **self.unsettled} if n not in self.explicit]:
+                    self._forget(other)
+                continue
+            was_held = name in self.held
+            self.explicit.discard(name)
+            self._forget(name)
+            if self.wildcard and (was_held or name in self.target):
+                self.held[name] = _UNKNOWN
+                self.unsettled[name] = None
+
+    def _forget(self, name: str) -> None:
+        self.held.pop(name, None)
+        self.told_absent.discard(name)
+        self.rejected.pop(name, None)
+        self.batch_limit.pop(name, None)
+        self.unsettled.pop(name, None)
+        if self.in_flight is not None:
+            self.in_flight.versions.pop(name, None)
+
+    def retarget(self, target: Resources, changed: Iterable[str]) -> None:
+        """Take a new target, of which ``changed`` are the names that differ from the one before."""
+        self.target = target
+        self.unsettled.update((name, None) for name in changed if self.wants(name))
+
+    def resend(self, names: Iterable[str]) -> None:
+        """Send these again, if the client wants them, though it holds them."""
+        for name in names:
+            if self.wants(name) and name in self.held:
+                self.held[name] = _UNKNOWN
+                self.unsettled[name] = None
+
+    def pending(self, phase: Phase) -> Iterator[tuple[str, Resource | None]]:
+        """
+        Yield what may be sent in ``phase``: name, and resource or None for a removal.
+
+        Names found to be settled are dropped on the way.
+        """
+        for name in list(self.unsettled):
+            resource = self.target.get(name)
+            if not self._differs(name, resource):
+                del self.unsettled[name]
+            elif self.phase_of(name) <= phase:
+                yield name, resource
+
+    def phase_of(self, name: str) -> Phase:
+        """Return the phase in which the difference in ``name`` may be sent."""
+        # That something does not exist is an answer, and breaks nothing the client has.
+        return phase_of(self.type_url, removal=name not in self.target and name in self.held)
+
+    def _differs(self, name: str, resource: Resource | None) -> bool:
+        if not self.wants(name):
+            return False
+        version = resource.version if resource is not None else None
+        if name in self.rejected and self.rejected[name] == version:
+            return False
+        if resource is None:
+            return name in self.held or (name in self.explicit and name not in self.told_absent)
+        return self.held.get(name) != version
+
+    def acknowledge(self) -> Batch | None:
+        """The client took the response in flight."""
+        batch, self.in_flight = self.in_flight, None
+        for name, version in batch.versions.items() if batch else ():
+            self.rejected.pop(name, None)
+            self.batch_limit.pop(name, None)
+            if version is not None:
+                self.told_absent.discard(name)
+                self.held[name] = version
+            else:
+                self.held.pop(name, None)
+                if name in self.explicit:
+                    self.told_absent.add(name)
+        return batch
+
+    def reject(self, named: Collection[str]) -> Batch | None:
+        """
+        The client rejected the response in flight, and named some resources of it when it said why.
+
+        Only a resource that was alone in its response is certainly the bad one. Of several, Envoy may have taken
+        all, some or none of the good ones, so all are sent again in smaller responses: the named ones singly,
+        the others together if any were named, else in halves.
+        """
+        batch, self.in_flight = self.in_flight, None
+        if batch is None:
+            return None
+        if batch.size == 1:
+            self.rejected.update(batch.versions)
+            return batch
+        left = len(batch.versions)
+        together = max(1, left - len(named) if named else left // 2)
+        for name in batch.versions:
+            self.held[name] = _UNKNOWN
+            self.unsettled[name] = None
+            self.batch_limit[name] = 1 if name in named else together
+        return batch
+
+    def rejections(self) -> dict[str, str | None]:
+        """Return the rejected versions that are still in the target."""
+        return {n: v for n, v in self.rejected.items() if v == (self.target[n].version if n in self.target else None)}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the client holds all of the target that it wants, and nothing else."""
+        return self.in_flight is None and next(self.pending(Phase.BREAK), None) is None and not self.rejections()
+
+    def abandoned(self) -> bool:
+        """Return whether the client still asks by name for something it holds and the target has no more."""
+        return any(name in self.explicit and name in self.held and name not in self.target for name in self.unsettled)
