@@ -1,0 +1,158 @@
+"""The configuration directory (`MILVUSCONF`) of one Milvus process.
+
+Everything starts from the template in the package `milvus`, so limits and quotas are
+Milvus's own; what an embedded server must have otherwise is set on top. Key names:
+https://milvus.io/docs/v2.3.x/system_configuration.md
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kiteway.milvus.embedded.binary import MilvusBinary
+
+# The package's placeholders: {{ name }}, {{ name(type) }}, {{ name(type): default }}.
+_PLACEHOLDER = re.compile(r"\{\{\s*\w+(?:\(\w+\))?\s*(?::\s*(?P<default>[^}]*?))?\s*\}\}")
+
+Settings = dict[str, Any]
+"""Values by dotted key, as in `common.session.ttl`."""
+
+
+@dataclass(frozen=True)
+class TLSFiles:
+    """A server certificate (chain) and its private key, PEM."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class ProxyPorts:
+    """The TCP ports of one serving proxy."""
+
+    serving: int
+    internal: int
+
+
+@dataclass(frozen=True)
+class BackendPorts:
+    """The TCP ports of everything behind the proxies in one process."""
+
+    etcd_client: int
+    etcd_peer: int
+    root_coord: int
+    query_coord: int
+    data_coord: int
+    query_node: int
+    data_node: int
+    index_node: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a demo sets differently from production."""
+
+    session_ttl: int = 5
+    """Seconds until the cluster gives up a dead process: Strong reads wait that long."""
+    graceful_stop_timeout: int = 5
+    """Seconds Milvus gives its own shutdown."""
+
+
+def common_settings(data_dir: Path, tuning: Tuning) -> Settings:
+    """Return what every process has: storage and logs under `data_dir`, no message queue yet."""
+    return {
+        "localStorage.path": str(data_dir / "storage"),
+        "log.file.rootPath": str(data_dir / "logs"),
+        "log.file.maxSize": 50,  # MB
+        "log.file.maxBackups": 2,
+        "log.stdout": False,
+        "common.storageType": "local",
+        "common.session.ttl": tuning.session_ttl,
+        "common.gracefulStopTimeout": tuning.graceful_stop_timeout,
+        "proxy.gracefulStopTimeout": tuning.graceful_stop_timeout,
+    }
+
+
+def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None) -> Settings:
+    """Return a proxy's listeners; with `tls`, `tlsMode: 1` (the server's certificate only)."""
+    settings: Settings = {
+        "proxy.port": ports.serving,
+        "proxy.internalPort": ports.internal,
+        "common.security.tlsMode": 0,
+    }
+    if tls is not None:
+        settings["common.security.tlsMode"] = 1
+        settings["tls.serverPemPath"] = str(tls.cert)
+        settings["tls.serverKeyPath"] = str(tls.key)
+    return settings
+
+
+def backend_settings(ports: BackendPorts, data_dir: Path, config_dir: Path) -> Settings:
+    """Return the coordinators', nodes' and embedded etcd's places."""
+    return {
+        "etcd.use.embed": True,
+        "etcd.endpoints": f"127.0.0.1:{ports.etcd_client}",
+        "etcd.data.dir": str(data_dir / "etcd"),
+        "etcd.config.path": str(config_dir / "etcd.yaml"),
+        "rootCoord.port": ports.root_coord,
+        "queryCoord.port": ports.query_coord,
+        "dataCoord.port": ports.data_coord,
+        "queryNode.port": ports.query_node,
+        "dataNode.port": ports.data_node,
+        "indexNode.port": ports.index_node,
+    }
+
+
+def rocksmq_settings(data_dir: Path) -> Settings:
+    """Return the message queue that lives inside one standalone process."""
+    return {"mq.type": "rocksmq", "rocksmq.path": str(data_dir / "rocksmq")}
+
+
+def write_config(config_dir: Path, binary: MilvusBinary, settings: Settings) -> None:
+    """Write `milvus.yaml` and `glog.conf` into `config_dir`, which is made if missing."""
+    config = _template(binary.config_template)
+    # Milvus takes any of these sections as a wish for that message queue.
+    for section in ("pulsar", "natsmq", "rocksmq"):
+        config.pop(section, None)
+    for key, value in settings.items():
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    config_dir.mkdir(parents=True, exist_ok=True)
+    (config_dir / "milvus.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    shutil.copyfile(binary.glog_config, config_dir / "glog.conf")
+
+
+def write_etcd_config(config_dir: Path, data_dir: Path, ports: BackendPorts) -> None:
+    """Write `etcd.yaml` into `config_dir`: embedded etcd takes its ports from nowhere else."""
+    client = f"http://127.0.0.1:{ports.etcd_client}"
+    peer = f"http://127.0.0.1:{ports.etcd_peer}"
+    config = {
+        "name": "default",
+        "data-dir": str(data_dir / "etcd"),
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"default={peer}",
+        "log-outputs": [str(data_dir / "logs" / "etcd.log")],
+        "log-level": "warn",
+    }
+    config_dir.mkdir(parents=True, exist_ok=True)
+    (config_dir / "etcd.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def _template(path: Path) -> dict[str, Any]:
+    text = _PLACEHOLDER.sub(lambda match: match["default"] or "", path.read_text())
+    loaded = yaml.safe_load(text)
+    if not isinstance(loaded, dict):
+        raise TypeError(f"{path} is not the configuration template of Milvus")
+    return loaded

@@ -1,0 +1,39 @@
+"""Free TCP ports for servers that cannot be asked to choose their own."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable
+
+# Below Linux's ephemeral range (32768 up), so that no outgoing connection takes a port
+# between the check and the server's bind.
+_CANDIDATES = range(12000, 32000)
+
+
+def free_ports(count: int, taken: Iterable[int] = ()) -> tuple[int, ...]:
+    """Return `count` different ports that nothing listens on, none of them in `taken`.
+
+    They are only checked, not held: start the server soon.
+
+    Raises:
+        OSError: there are not that many.
+    """
+    avoid = set(taken)
+    found: list[int] = []
+    for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
+        if port not in avoid and _is_free(port):
+            found.append(port)
+            if len(found) == count:
+                return tuple(found)
+    raise OSError(f"fewer than {count} free TCP ports between 12000 and 31999")
+
+
+def _is_free(port: int) -> bool:
+    # Milvus listens on every address, so every address must be free.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

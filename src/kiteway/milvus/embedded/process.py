@@ -1,0 +1,96 @@
+"""One child process that never outlives its parent and leaves nothing when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from kiteway.milvus.embedded import tether
+from kiteway.netns import NetworkNamespace
+
+
+class ChildProcess:
+    """A running program: leader of its own process group, tied to this process's life.
+
+    Linux ties it to the thread that called `start`; keep that thread (the event loop's)
+    alive as long as the child shall live.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Wrap a process that leads its own group; use `start`."""
+        self._process = process
+
+    @classmethod
+    async def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        console: Path,
+        netns: NetworkNamespace | None = None,
+    ) -> Self:
+        """Start `argv` with exactly `env`, its output appended to the file `console`.
+
+        Raises:
+            OSError: the program or a directory is missing.
+        """
+        prefix: tuple[str, ...] = ()
+        if sys.platform == "linux":
+            prefix = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
+        if netns is not None:
+            prefix += netns.command_prefix
+        with console.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *prefix,
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also its process group's."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._process.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process; nothing happens when it has ended."""
+        if self.returncode is None:
+            self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Wait for the end and return the exit status."""
+        return await self._process.wait()
+
+    async def stop(self, grace: float, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to end, wait `grace` seconds, then kill its whole group. Idempotent."""
+        self.send_signal(number)
+        self.send_signal(signal.SIGCONT)  # a stopped process cannot act on the request
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self.wait()
+        finally:
+            self._kill_group()
+        await self.wait()
+
+    def _kill_group(self) -> None:
+        # Also after a clean end: whatever it forked is in the group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)

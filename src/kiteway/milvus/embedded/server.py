@@ -1,0 +1,181 @@
+"""One Milvus process: started, watched until it serves, stopped without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kiteway.milvus.embedded.binary import MilvusBinary
+from kiteway.milvus.embedded.config import TLSFiles
+from kiteway.milvus.embedded.grpc_probe import ProbeError, http_status, pinned_tls, unary_call
+from kiteway.milvus.embedded.process import ChildProcess
+from kiteway.netns import NetworkNamespace
+
+Progress = Callable[[str], None]
+"""Takes one short line about what is being done now."""
+
+LOOPBACK = "127.0.0.1"
+_HTTP_OK = 200
+_PROBE_SECONDS = 2.0
+_PROBE_PAUSE_SECONDS = 0.05
+_LOG_LINES = 12
+
+# grpc.health.v1: the empty request asks for the whole server; HealthCheckResponse.status = 1 (SERVING).
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+_SERVING = b"\x08\x01"
+
+
+class MilvusStartError(RuntimeError):
+    """Milvus did not come up; the message ends with its last log lines."""
+
+
+@dataclass(frozen=True)
+class MilvusEndpoint:
+    """Where one Milvus proxy serves; inside the network namespace when there is one."""
+
+    address: str
+    port: int
+    health_port: int
+    """HTTP port of `/healthz` and the metrics: never to be exposed."""
+    name: str
+
+
+def connect(host: str, port: int, netns: NetworkNamespace | None) -> socket.socket:
+    """Open a TCP connection, from inside `netns` when given."""
+    if netns is not None:
+        return netns.connect(host, port, _PROBE_SECONDS)
+    return socket.create_connection((host, port), _PROBE_SECONDS)
+
+
+class MilvusServer:
+    """One process of the Milvus program in one role, with a configuration already written."""
+
+    def __init__(
+        self,
+        binary: MilvusBinary,
+        role: str,
+        endpoint: MilvusEndpoint,
+        *,
+        config_dir: Path,
+        data_dir: Path,
+        tls: TLSFiles | None,
+        netns: NetworkNamespace | None,
+        first_libraries: Path | None = None,
+    ) -> None:
+        """Describe the process; `first_libraries` goes before the wheel's own on the search path."""
+        self.endpoint = endpoint
+        self._binary = binary
+        self._role = role
+        self._config_dir = config_dir
+        self._data_dir = data_dir
+        self._tls = tls
+        self._netns = netns
+        self._libraries = [str(path) for path in (first_libraries, binary.libraries) if path is not None]
+        self._process: ChildProcess | None = None
+
+    @property
+    def process(self) -> ChildProcess:
+        """The running process.
+
+        Raises:
+            RuntimeError: it was never started.
+        """
+        if self._process is None:
+            raise RuntimeError(f"Milvus {self.endpoint.name} is not started")
+        return self._process
+
+    async def start(self, timeout: float) -> None:
+        """Start it and wait until it serves, at most `timeout` seconds.
+
+        Raises:
+            MilvusStartError: it ended, or did not serve in time.
+        """
+        (self._data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        self._process = await ChildProcess.start(
+            (str(self._binary.program), "run", self._role),
+            env=self._environment(),
+            cwd=self._data_dir,
+            console=self._console,
+            netns=self._netns,
+        )
+        try:
+            await self._wait_ready(self._process, timeout)
+        except BaseException:
+            await self.stop(grace=0)
+            raise
+
+    async def stop(self, grace: float) -> None:
+        """SIGTERM, `grace` seconds, SIGKILL of the group. Idempotent."""
+        if self._process is not None:
+            await self._process.stop(grace, signal.SIGTERM)
+
+    @property
+    def _console(self) -> Path:
+        return self._data_dir / "logs" / f"{self.endpoint.name}.console"
+
+    def _environment(self) -> dict[str, str]:
+        # Milvus reads any setting from the environment, so it gets nothing but this.
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        return kept | {
+            "LD_LIBRARY_PATH": ":".join(self._libraries),
+            "MILVUSCONF": str(self._config_dir),
+            "METRICS_PORT": str(self.endpoint.health_port),
+            "DEPLOY_MODE": "STANDALONE",
+        }
+
+    async def _wait_ready(self, process: ChildProcess, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                await asyncio.to_thread(self._probe)
+            except (OSError, ProbeError) as error:
+                reason = str(error)
+            else:
+                return
+            if process.returncode is not None:
+                raise self._start_error(f"ended with status {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._start_error(f"does not serve after {timeout:g} s ({reason})")
+            await asyncio.sleep(_PROBE_PAUSE_SECONDS)
+
+    def _probe(self) -> None:
+        # /healthz comes first but proves little: Milvus answers it before it listens on the serving port.
+        status = http_status(self._connect(self.endpoint.health_port), "/healthz")
+        if status != _HTTP_OK:
+            raise ProbeError(f"/healthz answers {status}")
+        with self._connect(self.endpoint.port) as sock:
+            answer = self._health_check(sock)
+        if answer != _SERVING:
+            raise ProbeError(f"{_HEALTH_CHECK} does not answer SERVING")
+
+    def _health_check(self, sock: socket.socket) -> bytes:
+        if self._tls is None:
+            return unary_call(sock, _HEALTH_CHECK, b"", scheme="http")
+        with pinned_tls(sock, self._tls.cert) as secured:
+            return unary_call(secured, _HEALTH_CHECK, b"", scheme="https")
+
+    def _connect(self, port: int) -> socket.socket:
+        return connect(LOOPBACK, port, self._netns)
+
+    def _start_error(self, what: str) -> MilvusStartError:
+        logs = self._data_dir / "logs"
+        lines = [line for path in (self._console, *logs.glob(f"{self._role}*.log")) for line in last_lines(path)]
+        quoted = "\n  ".join(lines) or "(no log lines)"
+        return MilvusStartError(f"Milvus {self.endpoint.name} {what}; the end of its logs in {logs}:\n  {quoted}")
+
+
+def last_lines(path: Path) -> list[str]:
+    """Return the last few lines of a log file, none when it does not exist."""
+    size = 16384
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - size))
+            return log.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+    except FileNotFoundError:
+        return []
