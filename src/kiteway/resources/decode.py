@@ -1,0 +1,349 @@
+"""
+From plain JSON values to the frozen dataclasses of the kinds.
+
+One decoder is compiled per dataclass from its annotations and its `FieldSchema`s; it works the same on YAML's values
+and on the Kubernetes API's. All mistakes of an object are collected; one with an error is not built.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import enum
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kiteway.diagnostics import Severity
+from kiteway.resources import reasons
+from kiteway.resources.places import Path, dotted, quoted
+from kiteway.resources.rules import closest, not_one_of
+from kiteway.resources.schema import FieldSchema, Violation, fields
+from kiteway.resources.secret_bytes import SecretBytes
+
+
+class _Invalid(enum.Enum):
+    TOKEN = enum.auto()
+
+
+INVALID = _Invalid.TOKEN
+"""What a decoder returns when it has reported why there is no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A `Violation` at its full path; `on_key` if it is about the field's name, not its value."""
+
+    violation: Violation
+    path: Path
+    on_key: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    Collects the mistakes of one object.
+
+    Attributes:
+        unknown: how bad a field is that the kind does not have, where its dataclass does not say.
+        mistakes: what was found so far.
+        errors: how many of them are errors.
+    """
+
+    unknown: Severity = Severity.ERROR
+    mistakes: list[Mistake] = field(default_factory=list)
+    errors: int = 0
+
+    def add(self, violation: Violation, path: Path, *, on_key: bool = False) -> _Invalid:
+        """Add a violation found in the value at `path`."""
+        self.mistakes.append(Mistake(violation, (*path, *violation.path), on_key))
+        if violation.severity is Severity.ERROR:
+            self.errors += 1
+        return INVALID
+
+    def wrong_type(self, expected: str, value: object, path: Path, *, private: bool = False) -> _Invalid:
+        """Say what type a value should have and what it is."""
+        message = f"must be {expected}, not {_named(value, private=private)}."
+        return self.add(Violation(message, _type_fix(expected, value), reasons.FIELD_VALUE_TYPE_INVALID), path)
+
+
+Decoder = Callable[[Any, Path, Report], Any]
+
+
+def _named(value: object, *, private: bool) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean" if private else str(value).lower()
+        case int() | float():
+            return "a number" if private else f"the number {value}"[:100]
+        case str():
+            return "a string" if private else f"the string {quoted(value)}"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return f"a value of type {type(value).__name__}"
+
+
+def _type_fix(expected: str, value: object) -> str:
+    if isinstance(value, str) and ("integer" in expected or "number" in expected) and _is_number(value):
+        return "Remove the quotes."
+    if isinstance(value, str) and expected == "true or false" and value in {"true", "false"}:
+        return "Remove the quotes."
+    if expected == "a string" and isinstance(value, bool | int | float):
+        return "Quote it."
+    if expected == "a list" and value:
+        return 'Write each entry on a line of its own that begins with "- ".'
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdecimal()
+
+
+def _string(value: Any, path: Path, report: Report) -> Any:
+    if type(value) is not str:
+        return report.wrong_type("a string", value, path)
+    if "\0" in value:
+        return report.add(Violation("must not contain a NUL.", reason=reasons.CONTROL_CHARACTER), path)
+    return value
+
+
+def _integer(value: Any, path: Path, report: Report) -> Any:
+    if type(value) is int and -(1 << 63) <= value < 1 << 63:
+        return value
+    if type(value) is float and value.is_integer() and abs(value) < 1 << 53:
+        return int(value)
+    if type(value) is int:
+        return report.add(Violation("must fit in 64 bits."), path)
+    return report.wrong_type("an integer", value, path)
+
+
+def _number(value: Any, path: Path, report: Report) -> Any:
+    if type(value) is float or type(value) is int:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = float("inf")
+        # Not a number and the infinities have no JSON.
+        return number if abs(number) < float("inf") else report.add(Violation("must be a finite number."), path)
+    return report.wrong_type("a number", value, path)
+
+
+def _boolean(value: Any, path: Path, report: Report) -> Any:
+    return value if type(value) is bool else report.wrong_type("true or false", value, path)
+
+
+def _integer_or_string(value: Any, path: Path, report: Report) -> Any:
+    if isinstance(value, str):
+        return _string(value, path, report)
+    if type(value) is int or type(value) is float:
+        return _integer(value, path, report)
+    return report.wrong_type("an integer or a string", value, path)
+
+
+def _timestamp(value: Any, path: Path, report: Report) -> Any:
+    if not isinstance(value, str):
+        return report.wrong_type("a string", value, path)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        return report.add(
+            Violation(f"must be an RFC 3339 time such as 2024-05-01T12:00:00Z, not {quoted(value)}."), path
+        )
+    return moment
+
+
+def base64_bytes(value: Any, path: Path, report: Report) -> Any:
+    """Decode an entry of a Secret's ``data``. The value never gets into a message."""
+    if type(value) is not str:
+        return report.wrong_type("a string", value, path, private=True)
+    try:
+        # Kubernetes skips line ends, as they come from base64 without -w0.
+        return SecretBytes(base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True))
+    except (binascii.Error, ValueError):
+        fix = "Encode it (base64 -w0), or put plain text under stringData."
+        return report.add(Violation("must be base64.", fix), path)
+
+
+def text_bytes(value: Any, path: Path, report: Report) -> Any:
+    """Decode an entry of a Secret's ``stringData``. The value never gets into a message."""
+    if type(value) is not str:
+        return report.wrong_type("a string", value, path, private=True)
+    return SecretBytes(value.encode(errors="surrogatepass"))
+
+
+def _words(kind: type[enum.StrEnum]) -> Decoder:
+    members = {member.value: member for member in kind}
+
+    def decode(value: Any, path: Path, report: Report) -> Any:
+        if type(value) is not str:
+            return report.wrong_type("a string", value, path)
+        member = members.get(value)
+        return report.add(not_one_of(value, tuple(members)), path) if member is None else member
+
+    return decode
+
+
+def _list(entry: Decoder, empty: Any) -> Decoder:
+    def decode(value: Any, path: Path, report: Report) -> Any:
+        if not isinstance(value, list):
+            return report.wrong_type("a list", value, path)
+        before = report.errors
+        entries = [entry(empty if item is None else item, (*path, index), report) for index, item in enumerate(value)]
+        return INVALID if report.errors != before else tuple(entries)
+
+    return decode
+
+
+def _mapping(entry: Decoder, empty: Any) -> Decoder:
+    def decode(value: Any, path: Path, report: Report) -> Any:
+        if not isinstance(value, dict):
+            return report.wrong_type("a mapping", value, path)
+        before = report.errors
+        entries = {key: entry(empty if item is None else item, (*path, key), report) for key, item in value.items()}
+        return INVALID if report.errors != before else entries
+
+    return decode
+
+
+_SIMPLE: dict[Any, Decoder] = {
+    str: _string,
+    int: _integer,
+    float: _number,
+    bool: _boolean,
+    datetime: _timestamp,
+    int | str: _integer_or_string,
+}
+
+
+def _decoder(annotation: Any) -> Decoder:
+    """Return the decoder of a type."""
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is types.UnionType or origin is typing.Union:
+        # Null is handled as absence before a decoder is asked.
+        return _decoder(functools.reduce(lambda a, b: a | b, (a for a in arguments if a is not type(None))))
+    if origin is typing.Annotated:
+        return typing.cast("Decoder", arguments[1])
+    if origin is tuple:
+        return _list(_decoder(arguments[0]), _empty(arguments[0]))
+    if origin is Mapping:
+        return _mapping(_decoder(arguments[1]), _empty(arguments[1]))
+    if issubclass(annotation, enum.StrEnum):
+        return _words(annotation)
+    return structure(annotation)
+
+
+def _empty(annotation: Any) -> Any:
+    """Return what null means as an entry: Go's zero value, where Kubernetes decodes into a string or a struct."""
+    if annotation is str or typing.get_origin(annotation) is typing.Annotated:
+        return ""
+    return {} if dataclasses.is_dataclass(annotation) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    attribute: str
+    schema: FieldSchema
+    decode: Decoder
+
+    def __call__(self, value: Any, path: Path, report: Report) -> Any:
+        if self.schema.lenient:
+            value = self.decode(value, path, private := Report(Severity.NOTE))
+            return INVALID if private.errors else value
+        value = self.decode(value, path, report)
+        if value is not INVALID:
+            for rule in self.schema.rules:
+                if broken := rule(value):
+                    return report.add(broken, path)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """
+    Decodes mappings into one dataclass.
+
+    A dataclass may say more about itself: ``SILENT``, the names of fields that exist but have no part here;
+    ``RENAMED``, what to write instead of a field of other versions; ``UNKNOWN_FIELD``, how bad any other field is; and
+    ``violations()``, the rules that take more than one field.
+    """
+
+    cls: type
+    slots_by_name: Mapping[str, _Slot]
+    required: tuple[str, ...]
+    silent: frozenset[str]
+    renamed: Mapping[str, str]
+    unknown: Severity | None
+    check: Callable[[Any], Iterable[Violation]] | None
+
+    def __call__(self, value: Any, path: Path, report: Report, **given: Any) -> Any:
+        """Decode a mapping; attributes in `given` are not its to say."""
+        if not isinstance(value, dict):
+            return report.wrong_type("a mapping", value, path)
+        before = report.errors
+        decoded = given
+        slots = self.slots_by_name
+        for key, item in value.items():
+            slot = slots.get(key)
+            if slot is None:
+                if key not in self.silent:
+                    self._unknown(key, path, report)
+            elif item is not None:
+                result = slot(item, (*path, key), report)
+                if result is not INVALID:
+                    decoded[slot.attribute] = result
+        for key in self.required:
+            if value.get(key) is None:
+                violation = Violation("is required.", f"Add {key}.", reasons.FIELD_VALUE_REQUIRED)
+                report.add(violation, (*path, key))
+        if report.errors != before:
+            return INVALID
+        built = self.cls(**decoded)
+        if self.check:
+            for violation in self.check(built):
+                report.add(violation, path)
+        return built if report.errors == before else INVALID
+
+    def _unknown(self, key: str, path: Path, report: Report) -> None:
+        meant = closest(str(key), self.slots_by_name.keys() | self.silent)
+        fix = self.renamed.get(key, f"Did you mean {meant}?" if meant else "Remove it.")
+        message = f"is not a field of {dotted(path) or 'the object'}."
+        violation = Violation(message, fix, reasons.UNKNOWN_FIELD, severity=self.unknown or report.unknown)
+        report.add(violation, (*path, str(key)), on_key=True)
+
+
+_structures: dict[type, Structure] = {}
+
+
+def structure(cls: type) -> Structure:
+    """Return the decoder of a dataclass."""
+    found = _structures.get(cls)
+    if found is None:
+        found = _structures[cls] = _compile(cls)
+    return found
+
+
+def _compile(cls: type) -> Structure:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    slots = {schema.name: _Slot(name, schema, _decoder(hints[name])) for name, schema in fields(cls).items()}
+    return Structure(
+        cls=cls,
+        slots_by_name=slots,
+        required=tuple(name for name, slot in slots.items() if slot.schema.required),
+        silent=frozenset().union(*(base.__dict__.get("SILENT", ()) for base in cls.__mro__)),
+        renamed=getattr(cls, "RENAMED", {}),
+        unknown=getattr(cls, "UNKNOWN_FIELD", None),
+        check=getattr(cls, "violations", None),
+    )
