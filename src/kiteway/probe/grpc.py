@@ -104,6 +104,7 @@ async def probe_grpc(
         TrustFileError: a file in ``tls`` cannot be used.
     """
     answer = _Answer()
+    context = tls.context() if tls else None
     named = tls.server_name if tls else None
     headers = [
         (":method", "POST"),
@@ -121,8 +122,8 @@ async def probe_grpc(
             asyncio.timeout(timeout),
             open_wire(endpoint, timeout=timeout) as wire,
         ):
-            if tls is not None:
-                await start_tls(wire, endpoint, tls)
+            if tls is not None and context is not None:
+                await start_tls(wire, context, tls.name(endpoint), str(endpoint))
             exchange = H2Exchange(wire, str(endpoint))
             answer.alpn = exchange.alpn
             await exchange.start()

@@ -44,13 +44,14 @@ async def probe_h2(endpoint: Endpoint, tls: TlsOptions | None, *, timeout: float
         TrustFileError: a file in ``tls`` cannot be used.
     """
     alpn: str | None = None
+    context = tls.context() if tls else None
     try:
         async with (
             asyncio.timeout(timeout),
             open_wire(endpoint, timeout=timeout) as wire,
         ):
-            if tls is not None:
-                await start_tls(wire, endpoint, tls)
+            if tls is not None and context is not None:
+                await start_tls(wire, context, tls.name(endpoint), str(endpoint))
             exchange = H2Exchange(wire, str(endpoint))
             alpn = exchange.alpn
             await exchange.start()
@@ -72,6 +73,7 @@ class H2Exchange:
     def __init__(self, wire: Wire, place: str) -> None:
         self._wire = wire
         self._place = place
+        self._beginning = b""
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.alpn = wire.tls.selected_alpn_protocol() if wire.tls else None
 
@@ -104,16 +106,14 @@ class H2Exchange:
             data = b""
         if not data:
             raise ProbeError(Reason.CLOSED, f"{self._place} closed the connection without an answer")
+        self._beginning = (self._beginning + data)[:80]
+        if self._beginning.startswith(b"HTTP/1"):
+            # To the frame parser this is the beginning of a very long frame: it would wait for more.
+            line = self._beginning.split(b"\r\n", 1)[0].decode("latin-1")
+            raise ProbeError(Reason.NOT_HTTP2, f"the server answers HTTP/2 with {line!r}")
         try:
             events = self.connection.receive_data(data)
         except h2.exceptions.ProtocolError:
-            raise ProbeError(Reason.NOT_HTTP2, _not_http2(data)) from None
+            raise ProbeError(Reason.NOT_HTTP2, "the server does not speak HTTP/2") from None
         await self.flush()
         return events
-
-
-def _not_http2(data: bytes) -> str:
-    if data.startswith(b"HTTP/1"):
-        line = data.split(b"\r\n", 1)[0][:80].decode("latin-1")
-        return f"the server answers HTTP/2 with {line!r}"
-    return "the server does not speak HTTP/2"

@@ -50,7 +50,7 @@ async def probe_http(
     Raises:
         TrustFileError: a file in ``tls`` cannot be used.
     """
-    name = (tls.server_name if tls else None) or endpoint.host
+    name = tls.name(endpoint) if tls else endpoint.host
     scheme = "https" if tls else "http"
     url = f"{scheme}://{join_host_port(endpoint.dialled, endpoint.port)}{path}"
     context: ssl.SSLContext | bool = tls.context() if tls else False

@@ -1,6 +1,7 @@
 """The TLS handshake: certificate, names, version, ALPN, and why it failed."""
 
 import asyncio
+import contextlib
 import re
 import ssl
 from dataclasses import dataclass, replace
@@ -93,15 +94,14 @@ async def probe_tls(
     return replace(seen, failure=_with_facts(result.failure, seen))
 
 
-async def start_tls(wire: Wire, endpoint: Endpoint, options: TlsOptions) -> None:
-    """Shake hands over an open connection.
+async def start_tls(wire: Wire, context: ssl.SSLContext, name: str, place: str) -> None:
+    """Shake hands over an open connection, asking for ``name``; ``place`` is for the sentences.
 
     Raises:
         ProbeError: the handshake failed, with its reason.
     """
-    name = options.server_name or endpoint.host
     try:
-        await wire.start_tls(options.context(), name)
+        await wire.start_tls(context, name)
     except ssl.SSLCertVerificationError as error:
         reason = _VERIFY_REASONS.get(error.verify_code, Reason.UNKNOWN_CA)
         raise ProbeError(reason, _verify_detail(reason, name, error)) from None
@@ -112,7 +112,7 @@ async def start_tls(wire: Wire, endpoint: Endpoint, options: TlsOptions) -> None
             raise _not_tls(wire.first_bytes) from None
         raise ProbeError(
             Reason.HANDSHAKE_CLOSED,
-            f"{endpoint} closed the connection during the TLS handshake",
+            f"{place} closed the connection during the TLS handshake",
         ) from None
     except UnicodeError:
         raise ProbeError(Reason.NAME_MISMATCH, f"{name!r} is not a valid server name") from None
@@ -121,12 +121,13 @@ async def start_tls(wire: Wire, endpoint: Endpoint, options: TlsOptions) -> None
 async def _handshake(endpoint: Endpoint, options: TlsOptions, *, timeout: float) -> TlsResult:
     result = TlsResult()
     wire: Wire | None = None
+    context = options.context()
     try:
         async with (
             asyncio.timeout(timeout),
             open_wire(endpoint, timeout=timeout) as wire,
         ):
-            await start_tls(wire, endpoint, options)
+            await start_tls(wire, context, options.name(endpoint), str(endpoint))
             result = _facts(wire)
             await _await_refusal(wire, result)
     except ProbeError as error:
@@ -145,7 +146,9 @@ async def _await_refusal(wire: Wire, result: TlsResult) -> None:
     """See whether the server accepts us: in TLS 1.3 it says so only after our handshake is done."""
     try:
         if result.alpn == "h2":
-            await wire.send(_H2_PREFACE)
+            # If it has closed already, what it said is still to be read.
+            with contextlib.suppress(OSError):
+                await wire.send(_H2_PREFACE)
         async with asyncio.timeout(_ALERT_WAIT):
             await wire.receive()
     except TimeoutError:

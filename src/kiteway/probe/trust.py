@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from kiteway.probe.result import Endpoint
+
 ALPN_PROTOCOLS = ("h2", "http/1.1")
 
 
@@ -26,6 +28,10 @@ class TlsOptions:
     client_key: Path | None = None
     verify: bool = True
     """False: take any certificate, to look at it."""
+
+    def name(self, endpoint: Endpoint) -> str:
+        """The name the certificate must be for."""
+        return self.server_name or endpoint.host
 
     def context(self) -> ssl.SSLContext:
         """A client context with these options.

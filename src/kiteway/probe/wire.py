@@ -2,21 +2,26 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
-from kiteway.probe.result import Endpoint, ProbeError, Reason
+from kiteway.probe.result import Endpoint
 from kiteway.probe.tcp import open_socket
 
 _CHUNK = 65536
 
 
 class Wire:
-    """A connected stream. TLS runs over memory buffers so that the raw bytes stay visible."""
+    """A connected socket. TLS runs over memory buffers so that the raw bytes stay visible.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    A plain socket, not asyncio's streams: those forget what was received when a reset follows it,
+    and the last words before a reset are what a probe is after.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._loop = asyncio.get_running_loop()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.tls: ssl.SSLObject | None = None
@@ -51,8 +56,7 @@ class Wire:
     async def send(self, data: bytes) -> None:
         """Send ``data``; raises :class:`OSError` when the connection broke."""
         if self.tls is None:
-            self._writer.write(data)
-            await self._writer.drain()
+            await self._loop.sock_sendall(self._socket, data)
         else:
             self.tls.write(data)
             await self._flush()
@@ -65,9 +69,7 @@ class Wire:
             OSError: the connection broke.
         """
         if self.tls is None:
-            data = await self._reader.read(_CHUNK)
-            self.first_bytes = self.first_bytes or data[:64]
-            return data
+            return await self._read()
         while True:
             try:
                 return self.tls.read(_CHUNK)
@@ -80,21 +82,20 @@ class Wire:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
 
+    async def _read(self) -> bytes:
+        data = await self._loop.sock_recv(self._socket, _CHUNK)
+        self.first_bytes = self.first_bytes or data[:64]
+        return data
+
     async def _fill(self) -> None:
-        data = await self._reader.read(_CHUNK)
+        data = await self._read()
         if not data:
             raise EOFError
-        self.first_bytes = self.first_bytes or data[:64]
         self._incoming.write(data)
 
     async def _flush(self) -> None:
         if self._outgoing.pending:
-            self._writer.write(self._outgoing.read())
-            await self._writer.drain()
-
-    def close(self) -> None:
-        """Drop the connection without waiting for the other side."""
-        self._writer.transport.abort()
+            await self._loop.sock_sendall(self._socket, self._outgoing.read())
 
 
 @contextlib.asynccontextmanager
@@ -104,17 +105,5 @@ async def open_wire(endpoint: Endpoint, *, timeout: float) -> AsyncIterator[Wire
     Raises:
         ProbeError: no TCP connection, with its reason.
     """
-    connected = await open_socket(endpoint, timeout=timeout)
-    try:
-        reader, writer = await asyncio.open_connection(sock=connected)
-    except OSError as error:
-        connected.close()
-        raise ProbeError(
-            Reason.CONNECTION_FAILED,
-            f"the TCP connection to {endpoint} broke: {error.strerror}",
-        ) from None
-    wire = Wire(reader, writer)
-    try:
-        yield wire
-    finally:
-        wire.close()
+    with contextlib.closing(await open_socket(endpoint, timeout=timeout)) as connected:
+        yield Wire(connected)

@@ -1,0 +1,151 @@
+"""Addresses as users write them, and the two lowest layers: DNS and TCP."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiteway.probe import Endpoint, Reason, parse_endpoint
+from kiteway.probe.dns import probe_dns
+from kiteway.probe.tcp import probe_tcp
+from tests.unit.probe_servers import full_backlog, serving, silence
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the only backend there is."""
+    return "asyncio"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("milvus.example", "milvus.example", 443),
+        ("milvus.example:8443", "milvus.example", 8443),
+        ("10.0.0.1:19530", "10.0.0.1", 19530),
+        ("::1", "::1", 443),
+        ("[::1]", "::1", 443),
+        ("[fe80::1]:19530", "fe80::1", 19530),
+    ],
+)
+async def test_the_forms_of_an_address(text: str, host: str, port: int) -> None:
+    """A name, an IPv4 and an IPv6 address, each with and without a port."""
+    assert parse_endpoint(text, 443) == Endpoint(host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("https://milvus.example", "without a scheme"),
+        ("milvus.example/path", "without a scheme or a path"),
+        ("milvus.example:", "is not a port"),
+        ("milvus.example:0", "1 to 65535"),
+        ("milvus.example:65536", "1 to 65535"),
+        ("milvus.example:x", "is not a port"),
+        ("milvus.example:²", "is not a port"),
+        (":443", "names no host"),
+        ("", "names no host"),
+        ("a b", "names no host"),
+        ("[::1", "is not an address"),
+        ("[::1]443", "is not an address"),
+    ],
+)
+async def test_what_is_no_address_gets_a_sentence(text: str, sentence: str) -> None:
+    """Everything else is refused with a sentence that says what to write."""
+    with pytest.raises(ValueError, match=sentence):
+        parse_endpoint(text, 443)
+
+
+@given(text=st.text())
+def test_no_text_breaks_the_parser(text: str) -> None:
+    """Any text is an address or a ValueError."""
+    try:
+        endpoint = parse_endpoint(text, 443)
+    except ValueError:
+        return
+    assert endpoint.host
+    assert 1 <= endpoint.port <= 65535
+
+
+async def test_an_address_resolves_to_itself() -> None:
+    """IPv4 and IPv6 addresses are answered as they are."""
+    assert (await probe_dns("127.0.0.1", 1)).ipv4 == ("127.0.0.1",)
+    assert (await probe_dns("::1", 1)).ipv6 == ("::1",)
+
+
+async def test_a_name_resolves() -> None:
+    """``localhost`` has an address, and no failure."""
+    seen = await probe_dns("localhost", 1)
+    assert seen.failure is None
+    assert seen.ipv4 or seen.ipv6
+
+
+@pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 300, "a..b", "\ud800"])
+async def test_what_does_not_resolve_is_a_value(name: str) -> None:
+    """A name without a record, and one that is none, are failures, not exceptions."""
+    seen = await probe_dns(name, 1)
+    assert seen.failure is not None
+    assert seen.failure.reason in (Reason.NAME_NOT_FOUND, Reason.RESOLVER_FAILED)
+    assert (await probe_tcp(Endpoint(name, 1))).failure == seen.failure
+
+
+async def test_a_slow_resolver_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that does not answer in time is a failure of its own, and nobody waits for it."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30))
+    seen = await probe_dns("milvus.example", 1, timeout=0.05)
+    release.set()
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.RESOLVER_FAILED
+
+
+async def test_an_open_port_connects() -> None:
+    """TCP is open where somebody listens; ``connect_to`` says where to go, whatever the host's name."""
+    async with serving(silence) as port:
+        seen = await probe_tcp(Endpoint("no-such-name.invalid", port, connect_to="127.0.0.1"))
+    assert seen.failure is None
+    assert seen.connected == f"127.0.0.1:{port}"
+
+
+async def test_a_closed_port_is_refused() -> None:
+    """Nobody listening is told from nobody answering."""
+    async with serving(silence) as port:
+        pass
+    seen = await probe_tcp(Endpoint("127.0.0.1", port))
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.CONNECTION_REFUSED
+
+
+async def test_a_dropped_connect_ends_in_time() -> None:
+    """Where packets are dropped, the timeout ends it, and the reason says so."""
+    with full_backlog() as port:
+        seen = await probe_tcp(Endpoint("127.0.0.1", port), timeout=0.2)
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.CONNECT_TIMEOUT
+
+
+async def test_an_address_without_a_route_is_unreachable() -> None:
+    """The kernel's own refusal to send is told apart: 255.255.255.255 is nobody's TCP address."""
+    seen = await probe_tcp(Endpoint("255.255.255.255", 1), timeout=1)
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.UNREACHABLE
+
+
+async def test_a_dead_address_does_not_hide_a_living_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses the dead ones are reported, and the first that lives is used."""
+    async with serving(silence) as port:
+        with full_backlog() as dead:
+            answers = [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead)),
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+            ]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+            seen = await probe_tcp(Endpoint("milvus.example", port), timeout=0.6)
+    assert seen.failure is None
+    assert [one.reason for one in seen.refused] == [Reason.CONNECT_TIMEOUT]
