@@ -20,6 +20,7 @@ class FakeDistribution:
         self.version = version
 
     def locate_file(self, path: str) -> Path:
+        """Return where a file of the package is."""
         return self.root / path
 
 
@@ -106,5 +107,3 @@ def test_a_wheel_without_the_program_is_explained(package: FakeDistribution) -> 
     (package.root / "milvus" / "data" / "bin" / "milvus.lzma").unlink()
     with pytest.raises(MilvusUnavailableError, match=r"no server program.*--force-reinstall"):
         find_milvus_binary()
-
-

@@ -1,11 +1,13 @@
 """A real Milvus on this machine, for `kiteway demo` and the tests: no container, no root needed to install."""
 
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
+from kiteway.milvus.embedded.cluster import MilvusCluster
 from kiteway.milvus.embedded.config import TLSFiles, Tuning
 from kiteway.milvus.embedded.server import MilvusEndpoint, MilvusStartError
 from kiteway.milvus.embedded.standalone import StandaloneMilvus
 
 __all__ = [
+    "MilvusCluster",
     "MilvusEndpoint",
     "MilvusStartError",
     "MilvusUnavailableError",

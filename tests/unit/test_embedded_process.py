@@ -1,0 +1,124 @@
+"""A child process ends when asked, when stopped by force, and when its parent dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kiteway.milvus.embedded.process import ChildProcess
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and needs the parent-death signal")
+
+DEAF = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = os.fork()
+if child:
+    print(child, flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process exists and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Wait, at most 10 s, until a condition holds; say whether it does."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def first_word(console: Path) -> str:
+    """Wait for the first line of a program's output."""
+    assert eventually(lambda: console.exists() and console.read_text().endswith("\n"))
+    return console.read_text().split()[0]
+
+
+async def start(tmp_path: Path, code: str) -> ChildProcess:
+    """Start a Python program as a child."""
+    return await ChildProcess.start(
+        (sys.executable, "-c", code), env={"MARK": "1"}, cwd=tmp_path, console=tmp_path / "logs" / "console"
+    )
+
+
+def test_a_deaf_process_and_its_fork_are_killed(tmp_path: Path) -> None:
+    """A process that ignores SIGTERM is killed after the grace time, and what it forked with it."""
+
+    async def scenario() -> None:
+        child = await start(tmp_path, DEAF)
+        forked = int(first_word(tmp_path / "logs" / "console"))
+        assert alive(forked)
+        await child.stop(grace=0.1)
+        assert child.returncode == -signal.SIGKILL
+        assert eventually(lambda: not alive(forked))
+        await child.stop(grace=0.1)  # a second stop is harmless
+
+    asyncio.run(scenario())
+
+
+def test_a_paused_process_is_stopped_politely(tmp_path: Path) -> None:
+    """A process under SIGSTOP still ends by SIGTERM, without waiting for force."""
+
+    async def scenario() -> None:
+        child = await start(tmp_path, "import signal; print('up', flush=True); signal.pause()")
+        first_word(tmp_path / "logs" / "console")
+        child.send_signal(signal.SIGSTOP)
+        await child.stop(grace=30)
+        assert child.returncode == -signal.SIGTERM
+
+    asyncio.run(scenario())
+
+
+def test_the_environment_is_exactly_what_was_given(tmp_path: Path) -> None:
+    """Nothing of the parent's environment reaches the child: Milvus would read settings from it."""
+
+    async def scenario() -> str:
+        child = await start(tmp_path, "import os; print(','.join(sorted(os.environ)), flush=True)")
+        assert await child.wait() == 0
+        return first_word(tmp_path / "logs" / "console")
+
+    # LC_CTYPE is what Python itself adds in the C locale.
+    assert set(asyncio.run(scenario()).split(",")) - {"LC_CTYPE"} == {"MARK"}
+
+
+def test_kill_9_of_the_parent_takes_the_child_along(tmp_path: Path) -> None:
+    """When the parent is killed with SIGKILL, the kernel kills the child: nothing is left to clean up."""
+    program = textwrap.dedent(f"""
+        import asyncio, sys
+        from pathlib import Path
+        from kiteway.milvus.embedded.process import ChildProcess
+
+        async def main():
+            child = await ChildProcess.start(
+                (sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); signal.pause()"),
+                env={{}}, cwd=Path({str(tmp_path)!r}), console=Path({str(tmp_path)!r}) / "console")
+            print(child.pid, flush=True)
+            await child.wait()
+
+        asyncio.run(main())
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert first_word(tmp_path / "console") == "up"
+        os.kill(parent.pid, signal.SIGKILL)
+    assert eventually(lambda: not alive(pid))
