@@ -1,0 +1,170 @@
+"""``kiteway verify``: the guide's verification of a Milvus behind a balancer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
+from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
+from kiteway.milvus.verify import verify as run_verification
+from kiteway.probe import TrustFileError, parse_endpoint
+
+TOKEN_VARIABLE = "KITEWAY_TOKEN"  # noqa: S105 - the name of a variable, not a token
+
+_NOT_VERIFIED = 1
+_USAGE = 2
+_DEFAULT_PORTS = {True: 443, False: 19530}
+
+
+def verify(
+    address: Annotated[
+        str, typer.Argument(metavar="HOST[:PORT]", help="Port 443 if none is given (19530 with --plaintext).")
+    ],
+    *,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Trust this PEM file (PyMilvus: server_pem_path) instead of the public CAs."),
+    ] = None,
+    server_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name in the certificate, when HOST is not it.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help=f"user:password or an API key; better by ${TOKEN_VARIABLE}.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the token from the first line of this file.")
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Client certificate (PEM), for tlsMode: 2.")
+    ] = None,
+    client_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The client certificate's private key (PEM).")
+    ] = None,
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="Without TLS.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the whole run.")] = DEFAULT_TIMEOUT,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    r"""
+    Verify a Milvus through its balancer, as the guide does, with PyMilvus.
+
+    Connects, makes a collection of its own, inserts, flushes, indexes, loads, searches, queries, deletes, and drops it.
+    When something is wrong, one sentence says what, and another what to do.
+
+    Exit status: 0 verified, 1 not verified, 2 usage.
+
+    Examples, the guide's three forms first:
+
+    \b
+      kiteway verify 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt
+      kiteway verify 34.111.144.65 --server-name my-release.milvus.io
+      kiteway verify my-release.milvus.io
+      kiteway verify localhost:8443 --ca ca.pem --token-file token.txt --output json
+    """
+    try:
+        endpoint = parse_endpoint(address, _DEFAULT_PORTS[not plaintext])
+        target = Target(
+            host=endpoint.host,
+            port=endpoint.port,
+            ca=ca,
+            server_name=server_name,
+            token=_token(token, token_file),
+            secure=not plaintext,
+            client_cert=client_cert,
+            client_key=client_key,
+        )
+        with _progress(output) as on_step:
+            report = asyncio.run(_interruptible(target, timeout, on_step))
+    except (ValueError, TrustFileError) as error:
+        raise typer.BadParameter(str(error)) from None
+    except SdkMissingError as error:
+        raise fail(str(error), _USAGE) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
+    _print(report, output)
+    if not report.verified:
+        raise typer.Exit(_NOT_VERIFIED)
+
+
+def _token(argument: str | None, file: Path | None) -> str | None:
+    if argument is not None and file is not None:
+        raise ValueError("give the token by --token or by --token-file, not by both")
+    if argument is not None:
+        stderr.print(
+            "[yellow]warning:[/yellow] a token on the command line can be seen by every user of this machine in the "
+            f"process list; use --token-file or ${TOKEN_VARIABLE}"
+        )
+        return argument
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        first_line = file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError as error:
+        raise ValueError(f"the token file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the token file {file} is not text") from None
+    if not first_line:
+        raise ValueError(f"the token file {file} has no token in its first line")
+    return first_line
+
+
+async def _interruptible(target: Target, timeout: float, on_step: OnStep) -> VerifyReport:
+    """Run so that SIGTERM, like Ctrl-C, still drops the collection."""
+    with _cancelled_by(signal.SIGTERM):
+        return await run_verification(target, on_step=on_step, timeout=timeout)
+
+
+@contextlib.contextmanager
+def _cancelled_by(number: signal.Signals) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    if task is not None:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _progress(output: Output) -> Iterator[OnStep]:
+    """Show the steps on standard error: a line each, or in passing when the report is a table of them."""
+    if output is not Output.TABLE:
+        yield lambda step: stderr.print(_line(step), markup=False)
+        return
+    with stderr.status("connecting") as status:
+        yield lambda step: status.update(Text(_line(step)))
+
+
+def _line(step: Step) -> str:
+    return f"{'ok' if step.ok else 'failed':<6} {step.name:<14} {step.seconds:7.3f} s  {step.detail}"
+
+
+def _print(report: VerifyReport, output: Output) -> None:
+    if output is not Output.TABLE:
+        emit(msgspec.to_builtins(report), output)
+        return
+    table = Table("STEP", "RESULT", "SECONDS", "DETAIL", box=None, pad_edge=False)
+    for step in report.steps:
+        table.add_row(step.name, "ok" if step.ok else "failed", f"{step.seconds:.3f}", Text(step.detail))
+    stdout.print(table)
+    if report.leftover:
+        stdout.print(f"The collection {report.leftover} could not be dropped: drop it by hand.", markup=False)
+    if report.failure is None:
+        versions = report.versions
+        verified = f"Verified: Milvus {versions.milvus} at {report.address} with PyMilvus {versions.pymilvus}."
+        stdout.print(verified, style="green", markup=False)
+        return
+    not_verified = f"Not verified ({report.failure.reason}): {report.failure.sentence}"
+    stdout.print(not_verified, style="red", markup=False)
+    stdout.print(report.failure.fix, markup=False)
