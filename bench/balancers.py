@@ -1,0 +1,155 @@
+"""The contestants: each takes gRPC over TLS on a port of its own and hands it on over TLS to one backend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from bench.cpu import CpuMeter, tree
+from bench.outcome import BenchError
+from bench.processes import free_port, running
+from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+
+HOST = "my-release.milvus.io"
+# As many worker threads for each as there are CPUs: Envoy's own default.
+WORKERS = len(os.sched_getaffinity(0))
+_CONFIGS = Path(__file__).resolve().parent / "configs"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    What a contestant works with.
+
+    Attributes:
+        work: a folder of its own.
+        programs: see `bench.outcome.Context`.
+        backend: the port of 127.0.0.1 to hand calls on to.
+        certificate: the server certificate, PEM.
+        key: its private key, PEM.
+    """
+
+    work: Path
+    programs: Mapping[str, Path]
+    backend: int
+    certificate: Path
+    key: Path
+
+    def render(self, config: str, **values: object) -> Path:
+        """Fill in a file of ``bench/configs`` and return where it is."""
+        text = Template((_CONFIGS / config).read_text()).substitute(
+            work=self.work, backend=self.backend, certificate=self.certificate, key=self.key, workers=WORKERS, **values
+        )
+        path = self.work / config
+        path.write_text(text)
+        return path
+
+    def program(self, name: str) -> Path:
+        """
+        Return where a program is.
+
+        Raises:
+            BenchError: it is not on this machine.
+        """
+        if name not in self.programs:
+            raise BenchError(f"there is no {name} on this machine")
+        return self.programs[name]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A contestant at work: its port, its log, and its first process; None where there is no balancer at all."""
+
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes] | None
+
+    def ended(self) -> bool:
+        """Tell whether its process is gone, so that waiting for it is in vain."""
+        return self.process is not None and self.process.poll() is not None
+
+    def meters(self) -> tuple[CpuMeter, CpuMeter]:
+        """Return meters of all its processes and of those that calls pass through (of Kiteway only Envoy)."""
+        processes = tree(self.process.pid) if self.process is not None else {}
+        envoys = [pid for pid, name in processes.items() if name.startswith("envoy")]
+        return CpuMeter(processes), CpuMeter(envoys or processes)
+
+
+@contextmanager
+def direct(setting: Setting) -> Iterator[Running]:
+    """No balancer: the client speaks to the backend."""
+    yield Running(setting.backend, setting.work / "none.log", None)
+
+
+@contextmanager
+def envoy(setting: Setting) -> Iterator[Running]:
+    """Plain Envoy, the same binary that Kiteway runs."""
+    try:
+        binary = find_envoy()
+    except EnvoyNotFoundError as error:
+        raise BenchError(str(error)) from error
+    port, log = free_port(), setting.work / "envoy.log"
+    config = setting.render("envoy.yaml", port=port)
+    command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{WORKERS}"]
+    with running([*command, "--log-level", "warning"], log) as process:
+        yield Running(port, log, process)
+
+
+@contextmanager
+def nginx(setting: Setting) -> Iterator[Running]:
+    """Debian's nginx with grpc_pass."""
+    port, log = free_port(), setting.work / "nginx.log"
+    config = setting.render("nginx.conf", port=port)
+    with running([setting.program("nginx"), "-e", "stderr", "-p", setting.work, "-c", config], log) as process:
+        yield Running(port, log, process)
+
+
+@contextmanager
+def haproxy(setting: Setting) -> Iterator[Running]:
+    """Debian's HAProxy."""
+    port, log = free_port(), setting.work / "haproxy.log"
+    pem = setting.work / "haproxy.pem"
+    pem.touch(mode=0o600)
+    pem.write_bytes(setting.certificate.read_bytes() + setting.key.read_bytes())
+    config = setting.render("haproxy.cfg", port=port, pem=pem)
+    with running([setting.program("haproxy"), "-db", "-f", config], log) as process:
+        yield Running(port, log, process)
+
+
+@contextmanager
+def kiteway(setting: Setting) -> Iterator[Running]:
+    """Kiteway as a user starts it."""
+    port, log = free_port(), setting.work / "kiteway.log"
+    program = Path(sys.executable).with_name("kiteway")
+    if not program.exists():
+        raise BenchError(f"there is no {program}; run make setup")
+    command = [program, "up", "--to", f"127.0.0.1:{setting.backend}", "--host", HOST, "--bind", "127.0.0.1"]
+    options = ["--https-port", str(port), "--http-port", str(free_port()), "--data-dir", setting.work / "data"]
+    with running([*command, *options], log) as process:
+        yield Running(port, log, process)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A balancer: the name in the report and what runs it."""
+
+    name: str
+    run: Callable[[Setting], AbstractContextManager[Running]]
+
+
+OURS = "Kiteway"
+BASELINE = "plain Envoy"
+DIRECT = "no balancer"
+CONTESTANTS = (
+    Contestant(OURS, kiteway),
+    Contestant(BASELINE, envoy),
+    Contestant("nginx", nginx),
+    Contestant("HAProxy", haproxy),
+    Contestant(DIRECT, direct),
+)

@@ -1,0 +1,270 @@
+"""
+The cost of a call that just passes through.
+
+Every contestant stands before the same backend; calls are measured in short blocks, one contestant after the other in
+a new random order each round, so that whatever else the machine does meets all of them. Figures are compared within a
+round only.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.backends import Request, get_version, milvus_backend, search, trivial_backend
+from bench.balancers import BASELINE, CONTESTANTS, DIRECT, HOST, OURS, WORKERS, Running, Setting
+from bench.grpc_check import GrpcCheck, wait_until_it_serves
+from bench.load import Call, Load, h2load
+from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
+from bench.processes import tail
+from bench.stats import Estimate, median_with_interval, quantile
+from kiteway.certificates.create import create_self_signed
+from tools.in_netns import isolated
+
+_START_SECONDS = 60.0
+_PILOT_CALLS = 100
+# An answer through a balancer has the size of one without, but for the varints of times and costs in it.
+_SIZE_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A kind of call, in front of one backend; connections and calls under way on each."""
+
+    name: str
+    title: str
+    request: Request
+    connections: int
+    streams: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """One contestant measured once: CPU seconds of all its processes, and of those that calls pass through."""
+
+    calls: int
+    load: Load
+    cpu: float
+    data_plane_cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return self.calls / self.load.seconds
+
+    @property
+    def cpu_per_call(self) -> float:
+        """Microseconds of CPU for a call."""
+        return self.cpu / self.calls * 1e6
+
+
+Rounds = Sequence[Mapping[str, Block]]
+"""What was measured of one workload: by round, by contestant."""
+
+
+async def run(context: Context) -> Outcome:
+    """
+    Measure all contestants before a backend that costs next to nothing, then before a real Milvus.
+
+    Raises:
+        BenchError: plain Envoy cannot be measured, or an answer was wrong.
+    """
+    pair = create_self_signed([HOST], ["127.0.0.1"])
+    certificate, key = context.work / "tls.crt", context.work / "tls.key"
+    certificate.write_bytes(pair.certificate)
+    key.touch(mode=0o600)
+    key.write_bytes(pair.key.reveal())
+    missing: list[str] = []
+    measured: list[tuple[Workload, Rounds]] = []
+
+    if "nghttpd" in context.programs:
+        with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as port:
+            trivial = Workload("trivial", "GetVersion, backend of no cost", get_version(), 4, 8)
+            phase = Phase(context, "trivial", port, certificate, key)
+            measured += phase.measure([trivial], missing)
+    else:
+        missing.append("The backend of no cost: there is no nghttpd on this machine.")
+
+    if isolated():
+        async with AsyncExitStack() as stack:
+            context.say("starting Milvus")
+            port = await stack.enter_async_context(milvus_backend(context.work, certificate, key))
+            workloads = [
+                Workload("get_version", "GetVersion, Milvus", get_version(), 4, 8),
+                Workload("search", "Search, Milvus", search(1), 4, 2),
+                Workload("search_10", "Search of 10 vectors, Milvus", search(10), 4, 2),
+            ]
+            measured += Phase(context, "milvus", port, certificate, key).measure(workloads, missing)
+    else:
+        missing.append(
+            "Milvus: the embedded one listens on every address, so it is started in a network namespace of its own "
+            "only, and none is permitted here."
+        )
+    return _outcome(context, measured, missing)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """All contestants before one backend."""
+
+    context: Context
+    name: str
+    backend: int
+    certificate: Path
+    key: Path
+
+    def measure(self, workloads: Sequence[Workload], missing: list[str]) -> list[tuple[Workload, Rounds]]:
+        """Start every contestant, measure each workload, and end them; who cannot be started goes to ``missing``."""
+        with ExitStack() as stack:
+            started = self._start(stack, workloads[0].request, missing)
+            if BASELINE not in started:
+                raise BenchError(f"plain Envoy is what all are compared with: {missing[-1]}")
+            clients = {
+                name: stack.enter_context(GrpcCheck(HOST, contestant.port)) for name, contestant in started.items()
+            }
+            return [(workload, self._workload(workload, started, clients)) for workload in workloads]
+
+    def _start(self, stack: ExitStack, request: Request, missing: list[str]) -> dict[str, Running]:
+        started: dict[str, Running] = {}
+        for contestant in CONTESTANTS:
+            self.context.say(f"starting {contestant.name}")
+            work = self.context.work / self.name / contestant.name.replace(" ", "-")
+            work.mkdir(parents=True)
+            setting = Setting(work, self.context.programs, self.backend, self.certificate, self.key)
+            attempt = stack.enter_context(ExitStack())
+            try:
+                running = attempt.enter_context(contestant.run(setting))
+            except BenchError as error:
+                missing.append(f"{contestant.name}: {error}")
+                continue
+            try:
+                wait_until_it_serves(
+                    HOST, running.port, request.path, request.message, seconds=_START_SECONDS, ended=running.ended
+                )
+            except BenchError as error:
+                missing.append(f"{contestant.name} ({self.name}): {error}. The end of its log:\n{tail(running.log)}")
+                attempt.close()
+                continue
+            started[contestant.name] = running
+        return started
+
+    def _workload(
+        self, workload: Workload, started: Mapping[str, Running], clients: Mapping[str, GrpcCheck]
+    ) -> list[dict[str, Block]]:
+        body = self.context.work / f"{workload.name}.grpc"
+        body.write_bytes(workload.request.frame())
+        call = Call(workload.request.path, body, workload.connections, workload.streams)
+        log = self.context.work / "h2load.log"
+        program = self.context.programs["h2load"]
+
+        def load(name: str, calls: int) -> Load:
+            workload.request.check(clients[name].call(workload.request.path, workload.request.message))
+            return h2load(program, call, host=HOST, port=started[name].port, calls=calls, log=log)
+
+        pilots = {name: load(name, _PILOT_CALLS) for name in started}  # opens everyone's connections to the backend
+        right_size = pilots[DIRECT].answer_bytes
+        pilot = load(BASELINE, 5 * _PILOT_CALLS)
+        calls = max(_PILOT_CALLS, round(5 * _PILOT_CALLS / pilot.seconds * self.context.block_seconds))
+
+        rounds: list[dict[str, Block]] = []
+        for number in range(1, self.context.rounds + 1):
+            order = random.sample(sorted(started), len(started))
+            blocks: dict[str, Block] = {}
+            for name in order:
+                every, data_plane = started[name].meters()
+                seen = load(name, calls)
+                blocks[name] = Block(calls, seen, every.seconds(), data_plane.seconds())
+                if abs(seen.answer_bytes - right_size) > _SIZE_TOLERANCE * right_size:
+                    raise BenchError(
+                        f"{name}: {seen.answer_bytes:.0f} bytes for an answer of {right_size:.0f}: calls have failed"
+                    )
+                workload.request.check(clients[name].call(workload.request.path, workload.request.message))
+            rounds.append(blocks)
+            cpu = ", ".join(f"{name} {blocks[name].cpu_per_call:.0f}" for name in started if name != DIRECT)
+            self.context.say(f"{workload.title}: round {number} of {self.context.rounds}, CPU µs a call: {cpu}")
+        return rounds
+
+
+def _ratios(rounds: Rounds, name: str) -> Estimate:
+    """Return how often plain Envoy's CPU time for a call holds this one's: 1 is equal, 0.5 is twice the cost."""
+    return median_with_interval([blocks[BASELINE].cpu_per_call / blocks[name].cpu_per_call for blocks in rounds])
+
+
+def _text(context: Context) -> list[str]:
+    how = (
+        "What does it cost that a call goes through a balancer? TLS and HTTP/2 on both sides, the same backend, "
+        f"{WORKERS} worker threads each, on {WORKERS} CPUs shared with the load generator (h2load) and the backend, "
+        "all in one network namespace. Rates and latencies are therefore those of a crowded machine; CPU time for a "
+        "call is the balancer's own."
+    )
+    ratio = (
+        f"{context.rounds} rounds; in each, every contestant is measured once, in random order. “Of Envoy” is plain "
+        "Envoy's CPU time for a call divided by this one's within the same round: the median, and its 95 % interval "
+        "(bootstrap). Above 1 is cheaper than plain Envoy. Kiteway's CPU time is that of all its processes: "
+        "supervisor, control plane, Envoy."
+    )
+    trivial = (
+        "“Backend of no cost” is nghttpd with an answer from a file: where Milvus would be the slowest part, it shows "
+        "the balancers."
+    )
+    return [how, ratio, trivial]
+
+
+def _outcome(context: Context, measured: Sequence[tuple[Workload, Rounds]], missing: Sequence[str]) -> Outcome:
+    return Outcome(
+        title="Pass-through",
+        text=_text(context),
+        tables=[_table(workload, rounds) for workload, rounds in measured],
+        charts=[_chart(workload, rounds) for workload, rounds in measured],
+        data={workload.name: _data(rounds) for workload, rounds in measured},
+        missing=missing,
+    )
+
+
+def _table(workload: Workload, rounds: Rounds) -> Table:
+    rows = []
+    for name in rounds[0]:
+        blocks = [each[name] for each in rounds]
+        cpu, ratio = "", ""
+        if name != DIRECT:
+            cpu = f"{statistics.median(block.cpu_per_call for block in blocks):.1f}"
+            estimate = _ratios(rounds, name)
+            ratio = f"{estimate.median:.2f} ({estimate.low:.2f}-{estimate.high:.2f})" if name != BASELINE else "1"
+        rows.append(
+            [
+                name,
+                cpu,
+                ratio,
+                f"{statistics.median(block.rate for block in blocks):,.0f}",
+                f"{statistics.median(block.load.p50 for block in blocks) / 1000:.2f}",
+                f"{statistics.median(block.load.p99 for block in blocks) / 1000:.2f}",
+            ]
+        )
+    order = [contestant.name for contestant in CONTESTANTS]
+    rows.sort(key=lambda row: order.index(row[0]))
+    return Table(workload.title, ["", "CPU µs a call", "of Envoy", "calls/s", "p50 ms", "p99 ms"], rows)
+
+
+def _chart(workload: Workload, rounds: Rounds) -> Chart:
+    bars = []
+    for contestant in CONTESTANTS:
+        if contestant.name == DIRECT or contestant.name not in rounds[0]:
+            continue
+        values = [blocks[contestant.name].cpu_per_call for blocks in rounds]
+        middle = quantile(values, 0.25), quantile(values, 0.75)
+        bars.append(Bar(contestant.name, statistics.median(values), *middle, ours=contestant.name == OURS))
+    return Chart(workload.title, "µs of CPU for a call", bars)
+
+
+def _data(rounds: Rounds) -> dict[str, Any]:
+    names = [contestant.name for contestant in CONTESTANTS if contestant.name in rounds[0]]
+    return {
+        "rounds": [{name: asdict(blocks[name]) for name in blocks} for blocks in rounds],
+        "of_envoy": {name: asdict(_ratios(rounds, name)) for name in names if name != DIRECT},
+        "calls_per_block": rounds[0][BASELINE].calls,
+    }

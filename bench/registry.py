@@ -1,0 +1,21 @@
+"""The benches there are, in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench import passthrough
+from bench.outcome import Context, Outcome
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bench: its name on the command line and in the results, and what runs it."""
+
+    name: str
+    summary: str
+    run: Callable[[Context], Awaitable[Outcome]]
+
+
+BENCHES = (Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),)
