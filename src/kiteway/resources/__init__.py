@@ -5,8 +5,7 @@ What users write: Kubernetes objects, read strictly and with positions.
 neither ever raises because of what it was given.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: it would hide the module of that name.
 from kiteway.resources.kinds import KINDS
 from kiteway.resources.kinds.backend_config import BackendConfig
 from kiteway.resources.kinds.endpoint_slice import EndpointSlice

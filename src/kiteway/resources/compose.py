@@ -129,7 +129,7 @@ class Composer:
         self._limits = limits
         self._budget = budget
         self._names = names
-        self._start_document()
+        self._reset()
 
     def documents(self) -> Iterator[Document]:
         """
@@ -154,12 +154,18 @@ class Composer:
         steps = (len(frame.value) if isinstance(frame.value, list) else frame.key for frame in self._stack)
         self._faults.append(Fault(at, reason, message, fix, tuple(step for step in steps if step is not None)))
 
-    def _start_document(self) -> None:
+    def _start_document(self, event: Any) -> None:
+        self._reset()
+        self._budget.documents -= 1
+        if self._budget.documents < 0:
+            raise self._too_large(self._at(event), f"more than {self._limits.documents} documents")
+
+    def _reset(self) -> None:
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored] = {}
         self._faults: list[Fault] = []
         self._nodes = 0
-        self._root: tuple[Value, Place] | None = None
+        self._root: tuple[Value, Place] = (None, 0)
 
     def _compose(self, next_event: Any) -> Iterator[Document]:
         while True:
@@ -174,14 +180,10 @@ class Composer:
             elif kind is yaml.AliasEvent:
                 self._alias(event)
             elif kind is yaml.DocumentStartEvent:
-                self._start_document()
-                self._budget.documents -= 1
-                if self._budget.documents < 0:
-                    raise self._too_large(self._at(event), f"more than {self._limits.documents} documents")
+                self._start_document(event)
             elif kind is yaml.DocumentEndEvent:
-                if self._root:
-                    yield Document(*self._root, tuple(self._faults))
-            elif kind is yaml.StreamEndEvent or event is None:
+                yield Document(*self._root, tuple(self._faults))
+            elif kind is yaml.StreamEndEvent:
                 return
 
     def _at(self, event: Any) -> Spot:

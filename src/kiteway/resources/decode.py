@@ -12,6 +12,7 @@ import binascii
 import dataclasses
 import enum
 import functools
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -75,21 +76,31 @@ class Report:
 Decoder = Callable[[Any, Path, Report], Any]
 
 
+_NAMES: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
 def _named(value: object, *, private: bool) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean" if private else str(value).lower()
-        case int() | float():
-            return "a number" if private else f"the number {value}"[:100]
-        case str():
-            return "a string" if private else f"the string {quoted(value)}"
-        case list() | tuple():
-            return "a list"
-        case dict():
-            return "a mapping"
-    return f"a value of type {type(value).__name__}"
+    if not private:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, int | float):
+            return f"the number {_shown(value)}"
+        if isinstance(value, str):
+            return f"the string {quoted(value)}"
+    return _NAMES.get(type(value), "a value that JSON has no type for")
+
+
+def _shown(number: float) -> str:
+    # Python refuses to print integers of more than 4,300 digits.
+    return f"{number}" if isinstance(number, float) or number.bit_length() < 128 else "that is far too large"
 
 
 def _type_fix(expected: str, value: object) -> str:
@@ -231,18 +242,15 @@ def _decoder(annotation: Any) -> Decoder:
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is types.UnionType or origin is typing.Union:
+    if origin in {types.UnionType, typing.Union}:
         # Null is handled as absence before a decoder is asked.
-        return _decoder(functools.reduce(lambda a, b: a | b, (a for a in arguments if a is not type(None))))
+        return _decoder(functools.reduce(operator.or_, (a for a in arguments if a is not type(None))))
     if origin is typing.Annotated:
         return typing.cast("Decoder", arguments[1])
-    if origin is tuple:
-        return _list(_decoder(arguments[0]), _empty(arguments[0]))
-    if origin is Mapping:
-        return _mapping(_decoder(arguments[1]), _empty(arguments[1]))
-    if issubclass(annotation, enum.StrEnum):
-        return _words(annotation)
-    return structure(annotation)
+    if origin in {tuple, Mapping}:
+        entry = arguments[0] if origin is tuple else arguments[1]
+        return (_list if origin is tuple else _mapping)(_decoder(entry), _empty(entry))
+    return _words(annotation) if issubclass(annotation, enum.StrEnum) else structure(annotation)
 
 
 def _empty(annotation: Any) -> Any:
@@ -293,28 +301,29 @@ class Structure:
         if not isinstance(value, dict):
             return report.wrong_type("a mapping", value, path)
         before = report.errors
-        decoded = given
-        slots = self.slots_by_name
-        for key, item in value.items():
-            slot = slots.get(key)
-            if slot is None:
-                if key not in self.silent:
-                    self._unknown(key, path, report)
-            elif item is not None:
-                result = slot(item, (*path, key), report)
-                if result is not INVALID:
-                    decoded[slot.attribute] = result
+        self._fill(given, value, path, report)
         for key in self.required:
             if value.get(key) is None:
                 violation = Violation("is required.", f"Add {key}.", reasons.FIELD_VALUE_REQUIRED)
                 report.add(violation, (*path, key))
         if report.errors != before:
             return INVALID
-        built = self.cls(**decoded)
+        built = self.cls(**given)
         if self.check:
             for violation in self.check(built):
                 report.add(violation, path)
         return built if report.errors == before else INVALID
+
+    def _fill(self, attributes: dict[str, Any], value: dict[str, Any], path: Path, report: Report) -> None:
+        slots = self.slots_by_name
+        for key, item in value.items():
+            slot = slots.get(key)
+            if slot is None:
+                if key not in self.silent:
+                    self._unknown(key, path, report)
+            # Null is absence, as it is for Kubernetes.
+            elif item is not None and (decoded := slot(item, (*path, key), report)) is not INVALID:
+                attributes[slot.attribute] = decoded
 
     def _unknown(self, key: str, path: Path, report: Report) -> None:
         meant = closest(str(key), self.slots_by_name.keys() | self.silent)

@@ -8,8 +8,12 @@ from datetime import datetime
 from typing import ClassVar
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
+from kiteway.resources import reasons
 from kiteway.resources.places import Path, Source, dotted
 from kiteway.resources.schema import Rule, Violation, described
+
+# The API server's TotalAnnotationSizeLimitB.
+_MOST_ANNOTATION_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,12 @@ class ObjectMeta:
             "selfLink",
         }
     )
+
+    def violations(self) -> Iterator[Violation]:
+        """Yield annotations that are too large for the API server."""
+        if (size := sum(len(key) + len(value) for key, value in self.annotations.items())) > _MOST_ANNOTATION_BYTES:
+            message = f"must have at most {_MOST_ANNOTATION_BYTES} bytes in all, not {size}."
+            yield Violation(message, reason=reasons.FIELD_VALUE_TOO_LONG, path=("annotations",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,27 @@ _MANAGED_DOMAIN = re.compile(r"(([a-z0-9]+|[a-z0-9][-a-z0-9]*[a-z0-9])\.)+[a-z][
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]+\Z")
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*\Z")
+_RESERVED_HEADERS = frozenset(
+    {
+        "authority",
+        "cdn-loop",
+        "connection",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-user-ip",
+    }
+)
+_RESERVED_HEADER_PREFIXES = ("x-google", "x-goog-", "x-gfe", "x-amz-")
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """Return the known word that a misspelt one most likely means, or an empty string."""
     if len(word) > 64:
@@ -194,27 +215,6 @@ def is_address(value: str, version: int = 0) -> bool:
     except ValueError:
         return False
     return version in {0, address.version}
-
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*\Z")
-_RESERVED_HEADERS = frozenset(
-    {
-        "authority",
-        "cdn-loop",
-        "connection",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-user-ip",
-    }
-)
-_RESERVED_HEADER_PREFIXES = ("x-google", "x-goog-", "x-gfe", "x-amz-")
 
 
 def custom_headers(value: Sequence[str]) -> Violation | None:

@@ -92,7 +92,6 @@ def described(
     origin: Origin = Origin.KUBERNETES,
     support: Support = "full",
     lenient: bool = False,
-    private: bool = False,
 ) -> Any:
     """
     Declare a field of a kind.
@@ -107,17 +106,16 @@ def described(
         origin: see `FieldSchema`.
         support: see `FieldSchema`.
         lenient: see `FieldSchema`.
-        private: keep the value out of ``repr``.
     """
     required = default is REQUIRED
     words = absent or ("" if required or default is None else str(default) if default != () else "empty")
     schema = FieldSchema(name, doc, required, words, origin, support, rules, lenient)
     metadata = {_KEY: schema}
     if required:
-        return dataclasses.field(metadata=metadata, repr=not private)
+        return dataclasses.field(metadata=metadata)
     if isinstance(default, Mapping):
-        return dataclasses.field(default_factory=dict, metadata=metadata, repr=not private)
-    return dataclasses.field(default=default, metadata=metadata, repr=not private)
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def fields(cls: type) -> dict[str, FieldSchema]:

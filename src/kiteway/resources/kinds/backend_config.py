@@ -131,7 +131,7 @@ class HealthCheckConfig:
 class LogConfig:
     """Access logs."""
 
-    enable: bool = described("Whether requests are logged.", True, origin=_ORIGIN)
+    enable: bool = described("Whether requests are logged.", False, origin=_ORIGIN)
     sample_rate: float | None = described(
         "The share of requests that is logged, 0 to 1.", None, between(0, 1), absent="1", origin=_ORIGIN
     )

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Annotated
 
+from kiteway.resources.decode import text_bytes
 from kiteway.resources.rules import between
-from kiteway.resources.schema import Origin, described
+from kiteway.resources.schema import Origin, Violation, described
+from kiteway.resources.secret_bytes import SecretBytes
 
 _ORIGIN = Origin.BACKEND_CONFIG
 
 # The longest that Cloud CDN caches anything: a year.
 _YEAR = 31_622_400
+
+_CACHEABLE_FAILURES = (300, 301, 308, 404, 405, 410, 421, 451, 501)
+
+
+def _cacheable_failure(code: int) -> Violation | None:
+    if code in _CACHEABLE_FAILURES:
+        return None
+    return Violation(f"must be one of {', '.join(map(str, _CACHEABLE_FAILURES))}, not {code}.")
 
 
 class CacheMode(enum.StrEnum):
@@ -35,7 +46,9 @@ class OAuthClientCredentials:
 
     secret_name: str = described("A Secret with client_id and client_secret.", "", origin=_ORIGIN, support="diagnostic")
     client_id: str = described("Written by the controller.", "", name="clientID", origin=_ORIGIN, support="diagnostic")
-    client_secret: str = described("Written by the controller.", "", origin=_ORIGIN, support="diagnostic", private=True)
+    client_secret: Annotated[SecretBytes, text_bytes] = described(
+        "Written by the controller.", SecretBytes(), origin=_ORIGIN, support="diagnostic"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +65,7 @@ class IAPConfig:
 class NegativeCachingPolicy:
     """How long a failure is cached."""
 
-    code: int = described("The HTTP status.", 0, origin=_ORIGIN, support="diagnostic")
+    code: int = described("The HTTP status.", 0, _cacheable_failure, origin=_ORIGIN, support="diagnostic")
     ttl: int = described("Seconds, at most 1800.", 0, between(0, 1800), origin=_ORIGIN, support="diagnostic")
 
 
@@ -68,7 +81,9 @@ class SignedUrlKey:
     """A key for signed URLs."""
 
     key_name: str = described("The key's name.", "", origin=_ORIGIN, support="diagnostic")
-    key_value: str = described("Written by the controller.", "", origin=_ORIGIN, support="diagnostic", private=True)
+    key_value: Annotated[SecretBytes, text_bytes] = described(
+        "Written by the controller.", SecretBytes(), origin=_ORIGIN, support="diagnostic"
+    )
     secret_name: str = described("A Secret with key_value.", "", origin=_ORIGIN, support="diagnostic")
 
 

@@ -33,11 +33,9 @@ class Secret(Object):
     SILENT: ClassVar[frozenset[str]] = frozenset({"immutable"})
 
     type: str = described("What it is for; kubernetes.io/tls must have tls.crt and tls.key.", "Opaque")
-    data: Mapping[str, Annotated[SecretBytes, base64_bytes]] = described(
-        "The values, in base64.", {}, secret_keys, private=True
-    )
+    data: Mapping[str, Annotated[SecretBytes, base64_bytes]] = described("The values, in base64.", {}, secret_keys)
     string_data: Mapping[str, Annotated[SecretBytes, text_bytes]] = described(
-        "The values, in plain text; these win over data.", {}, secret_keys, private=True
+        "The values, in plain text; these win over data.", {}, secret_keys
     )
 
     @property
