@@ -42,6 +42,11 @@ struct ModuleBuffer {
     length: usize,
 }
 
+impl ModuleBuffer {
+    /// The value that removes a header.
+    const NULL: Self = Self { ptr: ptr::null(), length: 0 };
+}
+
 impl From<&[u8]> for ModuleBuffer {
     fn from(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), length: bytes.len() }
@@ -55,6 +60,8 @@ impl From<&str> for ModuleBuffer {
 }
 
 const HEADER_REQUEST: u32 = 0;
+const HEADER_RESPONSE: u32 = 2;
+const BODY_RECEIVED_RESPONSE: u32 = 2;
 const LOG_ERROR: u32 = 4;
 const METRICS_SUCCESS: u32 = 0;
 
@@ -84,6 +91,24 @@ unsafe extern "C" {
         result: *mut EnvoyBuffer,
         index: usize,
         optional_size: *mut usize,
+    ) -> bool;
+
+    fn envoy_dynamic_module_callback_http_set_header(
+        filter: *mut c_void,
+        header_type: u32,
+        key: ModuleBuffer,
+        value: ModuleBuffer,
+    ) -> bool;
+
+    fn envoy_dynamic_module_callback_http_get_body_chunks_size(
+        filter: *mut c_void,
+        body_type: u32,
+    ) -> usize;
+
+    fn envoy_dynamic_module_callback_http_get_body_chunks(
+        filter: *mut c_void,
+        body_type: u32,
+        result: *mut EnvoyBuffer,
     ) -> bool;
 }
 
@@ -124,15 +149,15 @@ impl Registry for EnvoyConfig {
 /// What its methods lend borrows it, and whatever could invalidate that takes it `&mut`.
 struct EnvoyStream(*mut c_void);
 
-impl Stream for EnvoyStream {
-    fn request_header(&self, name: &str) -> Option<&[u8]> {
+impl EnvoyStream {
+    fn header(&self, header_type: u32, name: &str) -> Option<&[u8]> {
         let mut value = EnvoyBuffer::EMPTY;
         // SAFETY: the pointer is that of the running hook; Envoy reads the name before it returns
         // and writes one buffer; the optional size may be null.
         let found = unsafe {
             envoy_dynamic_module_callback_http_get_header(
                 self.0,
-                HEADER_REQUEST,
+                header_type,
                 name.into(),
                 &mut value,
                 0,
@@ -142,6 +167,57 @@ impl Stream for EnvoyStream {
         // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
         // lives no longer than the hook and is borrowed meanwhile.
         found.then(|| unsafe { value.as_slice() })
+    }
+
+    fn set_header(&mut self, header_type: u32, name: &str, value: ModuleBuffer) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies name and value. It answers
+        // false when there is no such header map in this phase, and then there is nothing to do.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_header(self.0, header_type, name.into(), value);
+        }
+    }
+}
+
+impl Stream for EnvoyStream {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_REQUEST, name)
+    }
+
+    fn response_header(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_RESPONSE, name)
+    }
+
+    fn set_response_header(&mut self, name: &str, value: &str) {
+        self.set_header(HEADER_RESPONSE, name, value.into());
+    }
+
+    fn remove_response_header(&mut self, name: &str) {
+        self.set_header(HEADER_RESPONSE, name, ModuleBuffer::NULL);
+    }
+
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
+        // SAFETY: the pointer is that of the running hook.
+        let count = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, BODY_RECEIVED_RESPONSE)
+        };
+        let mut chunks = vec![EnvoyBuffer::EMPTY; count];
+        // SAFETY: Envoy writes exactly as many buffers as it has just said.
+        let present = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks(
+                self.0,
+                BODY_RECEIVED_RESPONSE,
+                chunks.as_mut_ptr(),
+            )
+        };
+        if !present {
+            return;
+        }
+        for chunk in chunks {
+            // SAFETY: the body does not change before the hook returns.
+            let bytes = unsafe { chunk.as_slice() };
+            let room = limit.saturating_sub(head.len());
+            head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
     }
 
     fn count(&mut self, counter: CounterId, label: &str) {

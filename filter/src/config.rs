@@ -7,6 +7,8 @@
 pub enum Mode {
     /// In a listener's filter chain: once per request of a client.
     Downstream,
+    /// In a cluster's upstream filter chain: once per attempt at an endpoint.
+    Upstream,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,11 @@ impl Config {
         for (key, value) in string_pairs(text)? {
             match (key, value) {
                 ("mode", "downstream") => mode = Some(Mode::Downstream),
+                ("mode", "upstream") => mode = Some(Mode::Upstream),
                 ("mode", other) => {
-                    return Err(format!("mode is {other:?}, must be \"downstream\""));
+                    return Err(format!(
+                        "mode is {other:?}, must be \"downstream\" or \"upstream\""
+                    ));
                 }
                 (other, _) => return Err(format!("unknown key {other:?}")),
             }
@@ -112,11 +117,19 @@ mod tests {
     }
 
     #[test]
+    fn the_mode_says_where_the_filter_sits() {
+        assert_eq!(Ok(Config { mode: Mode::Upstream }), Config::parse(b"{\"mode\":\"upstream\"}"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, message) in [
             ("", "at byte 0 of the JSON: expected '{'"),
             ("{}", "the key \"mode\" is missing"),
-            ("{\"mode\":\"sideways\"}", "mode is \"sideways\", must be \"downstream\""),
+            (
+                "{\"mode\":\"sideways\"}",
+                "mode is \"sideways\", must be \"downstream\" or \"upstream\"",
+            ),
             ("{\"mode\":\"downstream\",\"ttl\":\"1\"}", "unknown key \"ttl\""),
             ("{\"mode\":7}", "at byte 8 of the JSON: expected a string"),
             ("{\"mode\":\"down", "at byte 9 of the JSON: expected a closed string without escapes"),

@@ -1,115 +1,173 @@
-//! What the filter does with one HTTP stream.
+//! What the filter does with one HTTP stream: which of its two roles it plays, and what each may ask
+//! of Envoy.
 
 #![forbid(unsafe_code)]
 
 use crate::config::{Config, Mode};
-use crate::metrics::{CounterId, Registry, REQUESTS, RPC_LABEL};
-use crate::rpc::Call;
+use crate::downstream::Downstream;
+use crate::metrics::{CounterId, Registry, NOT_READY, REQUESTS, RPC_LABEL};
+use crate::upstream::Upstream;
 
 /// What Envoy offers for one HTTP stream while a hook runs.
 pub trait Stream {
     /// The first value of a request header.
     fn request_header(&self, name: &str) -> Option<&[u8]>;
 
+    /// The first value of a response header.
+    fn response_header(&self, name: &str) -> Option<&[u8]>;
+
+    /// Sets a response header, replacing every value it has. Works until the headers are let go.
+    fn set_response_header(&mut self, name: &str, value: &str);
+
+    /// Removes a response header.
+    fn remove_response_header(&mut self, name: &str);
+
+    /// Appends to `head` what the running body hook received, until `head` is `limit` bytes long.
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize);
+
     /// Adds one to the counter's `label`.
     fn count(&mut self, counter: CounterId, label: &str);
+}
+
+/// What becomes of the headers or body a hook has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// They go on, after whatever was held.
+    Continue,
+    /// They are held until a later hook of the stream says `Continue`.
+    Hold,
 }
 
 /// A configured filter: what all its streams share.
 #[derive(Clone, Copy, Debug)]
 pub struct Factory {
-    requests: CounterId,
+    mode: Mode,
+    counter: CounterId,
 }
 
 impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
-        match config.mode {
-            Mode::Downstream => {
-                Ok(Self { requests: registry.define_counter(REQUESTS, RPC_LABEL)? })
-            }
-        }
+        let name = match config.mode {
+            Mode::Downstream => REQUESTS,
+            Mode::Upstream => NOT_READY,
+        };
+        Ok(Self { mode: config.mode, counter: registry.define_counter(name, RPC_LABEL)? })
     }
 
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter {
-        Filter { requests: self.requests }
+        match self.mode {
+            Mode::Downstream => Filter::Downstream(Downstream::new(self.counter)),
+            Mode::Upstream => Filter::Upstream(Upstream::new(self.counter)),
+        }
     }
 }
 
 /// The filter of one stream.
 #[derive(Debug)]
-pub struct Filter {
-    requests: CounterId,
+pub enum Filter {
+    Downstream(Downstream),
+    Upstream(Upstream),
 }
 
 impl Filter {
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
-        let path = stream.request_header(":path").unwrap_or_default();
-        let content_type = stream.request_header("content-type").unwrap_or_default();
-        let call = Call::of(path, content_type);
-        stream.count(self.requests, call.label());
+        match self {
+            Self::Downstream(filter) => filter.on_request_headers(stream),
+            Self::Upstream(filter) => filter.on_request_headers(stream),
+        }
+    }
+
+    pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        match self {
+            Self::Downstream(_) => {
+                Downstream::on_response_headers(stream, end);
+                Action::Continue
+            }
+            Self::Upstream(filter) => filter.on_response_headers(stream, end),
+        }
+    }
+
+    pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        match self {
+            Self::Downstream(_) => Action::Continue,
+            Self::Upstream(filter) => filter.on_response_body(stream, end),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::{grpc_request, headers};
 
-    struct FakeRegistry;
+    struct Names(Vec<(String, String)>);
 
-    impl Registry for FakeRegistry {
+    impl Registry for Names {
         fn define_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
-            assert_eq!(("requests_total", "rpc"), (name, label));
-            Ok(CounterId(7))
+            self.0.push((name.to_owned(), label.to_owned()));
+            Ok(CounterId(0))
         }
     }
 
-    struct FakeStream {
-        headers: Vec<(&'static str, &'static str)>,
-        counted: Vec<(CounterId, String)>,
-    }
+    #[test]
+    fn each_mode_defines_the_counter_it_counts_in() {
+        for (mode, name) in
+            [(Mode::Downstream, "requests_total"), (Mode::Upstream, "not_ready_total")]
+        {
+            let mut names = Names(Vec::new());
 
-    impl Stream for FakeStream {
-        fn request_header(&self, name: &str) -> Option<&[u8]> {
-            let found = self.headers.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| value.as_bytes())
-        }
+            Factory::new(Config { mode }, &mut names).unwrap();
 
-        fn count(&mut self, counter: CounterId, label: &str) {
-            self.counted.push((counter, label.to_owned()));
+            assert_eq!(vec![(name.to_owned(), "rpc".to_owned())], names.0);
         }
     }
 
-    fn counted(headers: &[(&'static str, &'static str)]) -> Vec<(CounterId, String)> {
-        let config = Config { mode: Mode::Downstream };
-        let mut filter = Factory::new(config, &mut FakeRegistry).unwrap().stream_filter();
-        let mut stream = FakeStream { headers: headers.to_vec(), counted: Vec::new() };
-
-        filter.on_request_headers(&mut stream);
-
-        stream.counted
+    fn filter(mode: Mode) -> Filter {
+        Factory::new(Config { mode }, &mut Names(Vec::new())).unwrap().stream_filter()
     }
 
     #[test]
-    fn a_request_is_counted_once_by_its_call() {
-        let headers = [
-            (":path", "/milvus.proto.milvus.MilvusService/Query"),
-            ("content-type", "application/grpc"),
-        ];
+    fn upstream_marks_what_downstream_unmarks() {
+        let mut stream = grpc_request("HasCollection");
+        let original = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+        stream.response = original.clone();
+        stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
+        let (mut upstream, mut downstream) = (filter(Mode::Upstream), filter(Mode::Downstream));
+        upstream.on_request_headers(&mut stream);
 
-        assert_eq!(vec![(CounterId(7), "Query".to_owned())], counted(&headers));
+        assert_eq!(Action::Hold, upstream.on_response_headers(&mut stream, false));
+        assert_eq!(Action::Continue, upstream.on_response_body(&mut stream, false));
+        assert_ne!(original, stream.response);
+        assert_eq!(Action::Continue, downstream.on_response_headers(&mut stream, false));
+        assert_eq!(Action::Continue, downstream.on_response_body(&mut stream, false));
+
+        assert_eq!(original, stream.response);
     }
 
     #[test]
-    fn a_request_without_content_type_is_counted_as_rest() {
-        assert_eq!(vec![(CounterId(7), "rest".to_owned())], counted(&[(":path", "/v2/vectordb")]));
+    fn only_downstream_counts_requests() {
+        let mut stream = grpc_request("Search");
+
+        filter(Mode::Upstream).on_request_headers(&mut stream);
+        assert!(stream.counted.is_empty());
+        filter(Mode::Downstream).on_request_headers(&mut stream);
+
+        assert_eq!(1, stream.counted.len());
     }
 
     #[test]
-    fn a_request_without_path_is_counted_too() {
-        let headers = [("content-type", "application/grpc")];
+    fn a_counter_that_cannot_be_made_is_an_error() {
+        struct Full;
+        impl Registry for Full {
+            fn define_counter(&mut self, _: &str, _: &str) -> Result<CounterId, String> {
+                Err("frozen".to_owned())
+            }
+        }
 
-        assert_eq!(vec![(CounterId(7), "other".to_owned())], counted(&headers));
+        let error = Factory::new(Config { mode: Mode::Downstream }, &mut Full).unwrap_err();
+
+        assert_eq!("frozen", error);
     }
 }

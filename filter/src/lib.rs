@@ -9,8 +9,16 @@
 #[cfg(not(test))]
 mod abi;
 mod config;
+mod downstream;
+#[cfg(test)]
+mod fake;
 mod filter;
+mod grpc;
+mod in_band;
 mod metrics;
+mod protobuf;
 mod rpc;
 #[rustfmt::skip] // One call a line, however long.
 mod rpc_table;
+mod status;
+mod upstream;

@@ -5,7 +5,10 @@
 /// Calls of clients, by rpc: `<namespace>.requests_total.rpc.<rpc>` in Envoy's stats.
 pub const REQUESTS: &str = "requests_total";
 
-/// The label of `REQUESTS`; its values are those of `Call::label`, so there are never more of them than
+/// Attempts whose endpoint answered "not ready", by rpc.
+pub const NOT_READY: &str = "not_ready_total";
+
+/// The label of both; its values are those of `Call::label`, so there are never more of them than
 /// calls in the catalogue, plus two.
 pub const RPC_LABEL: &str = "rpc";
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::filter::Stream;
 use crate::rpc_table::TABLE;
 
 /// What a call does, as the catalogue classifies it. The cache and the limits go by class.
@@ -71,8 +72,14 @@ pub enum Call {
 const PACKAGE: &[u8] = b"/milvus.proto.milvus.";
 
 impl Call {
+    /// Classifies the request of a stream.
+    pub fn of_request(stream: &impl Stream) -> Self {
+        let path = stream.request_header(":path").unwrap_or_default();
+        Self::of(path, stream.request_header("content-type").unwrap_or_default())
+    }
+
     /// Classifies a request by its `:path` and `content-type`. Allocates nothing.
-    pub fn of(path: &[u8], content_type: &[u8]) -> Self {
+    fn of(path: &[u8], content_type: &[u8]) -> Self {
         if !content_type.starts_with(b"application/grpc") {
             return Self::Rest;
         }

@@ -26,16 +26,21 @@ pytestmark = [
 
 SERVICE = "/milvus.proto.milvus.MilvusService"
 OK_RESULT = b"\x0a\x00"  # SearchResults{status: {}}
+# SearchResults{status: {error_code: NotReadyServe, reason: "not ready", code: 1}}
+NOT_READY_RESULT = b"\x0a\x0f\x08\x38\x12\x09not ready\x18\x01"
+RATE_LIMIT_RESULT = b"\x0a\x04\x08\x31\x18\x08"  # SearchResults{status: {error_code: RateLimit, code: 8}}
+UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 START_DEADLINE = 20.0
 
 
 class Backend(grpc.GenericRpcHandler):
-    """A gRPC server that answers every unary call with `answer` and counts the calls."""
+    """A gRPC server that gives every unary call the same answer, or the same error, and counts the calls."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes | grpc.StatusCode, *, headers_first: bool = False) -> None:
         self.answer = answer
+        self.headers_first = headers_first
         self.calls = 0
-        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
+        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=2), options=UNLIMITED)
         self._server.add_generic_rpc_handlers([self])
         self.port = self._server.add_insecure_port("127.0.0.1:0")
 
@@ -45,6 +50,10 @@ class Backend(grpc.GenericRpcHandler):
 
     def _respond(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.calls += 1
+        if self.headers_first:
+            context.send_initial_metadata(())
+        if isinstance(self.answer, grpc.StatusCode):
+            context.abort(self.answer, "refused")
         return self.answer
 
     def __enter__(self) -> Self:
@@ -78,9 +87,22 @@ class Envoy:
             if stat.get("name", "").startswith(prefix)
         }
 
+    def ejected(self) -> set[int]:
+        """Return the ports of the endpoints that outlier detection has ejected."""
+        [cluster] = self.get("/clusters?format=json")["cluster_statuses"]
+        return {
+            host["address"]["socket_address"]["port_value"]
+            for host in cluster["host_statuses"]
+            if host["health_status"].get("failed_outlier_check")
+        }
+
+    def channel(self) -> grpc.Channel:
+        """Return a new channel to this Envoy."""
+        return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=UNLIMITED)
+
     def call(self, method: str, request: bytes = b"") -> bytes:
         """Make one unary gRPC call through this Envoy, on a connection of its own."""
-        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+        with self.channel() as channel:
             stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
             return stub(request, timeout=10)
 
@@ -112,18 +134,27 @@ def bootstrap(ports: list[int], mode: str = "downstream") -> dict[str, Any]:
     endpoints = [
         {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}} for port in ports
     ]
+    retry = {
+        "retry_on": "unavailable",
+        "num_retries": 2,
+        "retry_host_predicate": [
+            {
+                "name": "previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+    routes = [
+        {"match": {"path": f"{SERVICE}/Insert"}, "route": {"cluster": "milvus"}},
+        {"match": {"prefix": "/"}, "route": {"cluster": "milvus", "retry_policy": retry}},
+    ]
     manager = {
         "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test",
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "milvus"}}],
-                }
-            ]
-        },
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": [
             filter_entry(mode),
             {"name": "router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
@@ -132,10 +163,18 @@ def bootstrap(ports: list[int], mode: str = "downstream") -> dict[str, Any]:
     cluster = {
         "name": "milvus",
         "load_assignment": {"cluster_name": "milvus", "endpoints": [{"lb_endpoints": endpoints}]},
+        "outlier_detection": {"consecutive_5xx": 1, "base_ejection_time": "600s", "max_ejection_percent": 100},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {"http2_protocol_options": {}},
+                "http_filters": [
+                    filter_entry("upstream"),
+                    {
+                        "name": "upstream_codec",
+                        "typed_config": {"@type": f"{filters}.http.upstream_codec.v3.UpstreamCodec"},
+                    },
+                ],
             }
         },
     }
@@ -229,3 +268,90 @@ def test_calls_are_counted_by_rpc(tmp_path: Path) -> None:
             "other": 2,
             "rest": 1,
         }
+
+
+def test_an_endpoint_that_is_not_ready_is_retried_elsewhere_and_ejected(tmp_path: Path) -> None:
+    """
+    "Not ready" inside an OK answer never reaches the client of a read while another endpoint can
+    serve, and the first one that says it is the last call its endpoint gets.
+    """
+    with (
+        Backend(NOT_READY_RESULT) as bad,
+        Backend(OK_RESULT) as good,
+        running_envoy(tmp_path, bootstrap([bad.port, good.port])) as envoy,
+    ):
+        for _ in range(10):
+            assert envoy.call(f"{SERVICE}/Search") == OK_RESULT
+
+        assert envoy.ejected() == {bad.port}
+        assert (bad.calls, good.calls) == (1, 10)
+        assert envoy.counters("cluster.milvus.kiteway.not_ready_total.rpc.") == {"Search": 1}
+
+
+def test_when_no_endpoint_is_ready_the_client_gets_the_answer_of_milvus(tmp_path: Path) -> None:
+    """With nowhere left to retry, the answer and its metadata are those of Milvus; calls still go through."""
+    with (
+        Backend(NOT_READY_RESULT) as one,
+        Backend(NOT_READY_RESULT) as two,
+        running_envoy(tmp_path, bootstrap([one.port, two.port])) as envoy,
+        envoy.channel() as channel,
+    ):
+        stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{SERVICE}/Search")
+        for _ in range(5):
+            answer, call = stub.with_call(b"", timeout=10)
+
+            assert answer == NOT_READY_RESULT
+            assert call.code() is grpc.StatusCode.OK
+            assert {"grpc-status", "kiteway-in-band"}.isdisjoint(key for key, _ in call.initial_metadata())
+
+        assert one.calls > 0
+        assert two.calls > 0
+
+
+def test_a_write_is_sent_once_and_its_endpoint_is_ejected_all_the_same(tmp_path: Path) -> None:
+    """A write that meets an endpoint which is not ready is not retried; the client gets Milvus's answer."""
+    with (
+        Backend(NOT_READY_RESULT) as bad,
+        running_envoy(tmp_path, bootstrap([bad.port])) as envoy,
+    ):
+        assert envoy.call(f"{SERVICE}/Insert") == NOT_READY_RESULT
+
+        assert bad.calls == 1
+        assert envoy.ejected() == {bad.port}
+
+
+def test_errors_that_are_not_the_endpoints_pass_unchanged(tmp_path: Path) -> None:
+    """A rate limit in band ejects nobody, is not retried and reaches the client as it is."""
+    with (
+        Backend(RATE_LIMIT_RESULT) as one,
+        Backend(RATE_LIMIT_RESULT) as two,
+        running_envoy(tmp_path, bootstrap([one.port, two.port])) as envoy,
+    ):
+        assert envoy.call(f"{SERVICE}/Search") == RATE_LIMIT_RESULT
+
+        assert one.calls + two.calls == 1
+        assert envoy.ejected() == set()
+
+
+@pytest.mark.parametrize("headers_first", [False, True], ids=["trailers-only", "headers-then-trailers"])
+def test_a_grpc_error_passes_unchanged(tmp_path: Path, *, headers_first: bool) -> None:
+    """A response without a message is let go, with the status and text the server gave it."""
+    with (
+        Backend(grpc.StatusCode.FAILED_PRECONDITION, headers_first=headers_first) as backend,
+        running_envoy(tmp_path, bootstrap([backend.port])) as envoy,
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            envoy.call(f"{SERVICE}/Search")
+
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert caught.value.details() == "refused"
+
+
+def test_a_large_answer_streams_through(tmp_path: Path) -> None:
+    """An answer far beyond Envoy's buffers (1 MiB) arrives byte for byte: it is not held whole."""
+    answer = OK_RESULT + b"\x12\x80\x80\x80\x08" + bytes(range(256)) * (64 * 1024)  # results: 16 MiB
+    with (
+        Backend(answer) as backend,
+        running_envoy(tmp_path, bootstrap([backend.port])) as envoy,
+    ):
+        assert envoy.call(f"{SERVICE}/Search") == answer

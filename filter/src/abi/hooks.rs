@@ -11,13 +11,17 @@ use std::ptr;
 
 use super::{log_error, EnvoyBuffer, EnvoyConfig, EnvoyStream};
 use crate::config::Config;
-use crate::filter::{Factory, Filter};
+use crate::filter::{Action, Factory, Filter};
 
 /// The ABI the declarations were written from. Envoy logs a difference and loads the module.
 const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
 
 /// `Continue` of every status enum.
 const CONTINUE: u32 = 0;
+/// Of the headers' status enum: the body still comes to the hook.
+const STOP_ITERATION: u32 = 1;
+/// Of the body's status enum.
+const STOP_ITERATION_AND_BUFFER: u32 = 1;
 
 /// Runs a hook's body; a panic is logged and answered with `default`.
 fn guard<T>(default: T, body: impl FnOnce() -> T) -> T {
@@ -111,11 +115,9 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
 ) -> u32 {
     // SAFETY: Envoy passes a live filter of ours.
     unsafe {
-        with_filter(CONTINUE, filter, |filter| {
-            filter.on_request_headers(&mut EnvoyStream(filter_envoy));
-            CONTINUE
-        })
+        with_filter((), filter, |filter| filter.on_request_headers(&mut EnvoyStream(filter_envoy)));
     }
+    CONTINUE
 }
 
 #[unsafe(no_mangle)]
@@ -136,21 +138,39 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
-    _filter_envoy: *mut c_void,
-    _filter: *const c_void,
-    _end_of_stream: bool,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    end_of_stream: bool,
 ) -> u32 {
-    CONTINUE
+    // SAFETY: Envoy passes a live filter of ours.
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_response_headers(&mut EnvoyStream(filter_envoy), end_of_stream)
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION,
+    }
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
-    _filter_envoy: *mut c_void,
-    _filter: *const c_void,
-    _end_of_stream: bool,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    end_of_stream: bool,
 ) -> u32 {
-    CONTINUE
+    // SAFETY: Envoy passes a live filter of ours.
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_response_body(&mut EnvoyStream(filter_envoy), end_of_stream)
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION_AND_BUFFER,
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -1,0 +1,58 @@
+//! A stream without Envoy, for the tests.
+
+use crate::filter::Stream;
+use crate::metrics::CounterId;
+
+type Headers = Vec<(String, String)>;
+
+#[derive(Debug, Default)]
+pub struct FakeStream {
+    pub request: Headers,
+    pub response: Headers,
+    /// What the running body hook received.
+    pub received: Vec<u8>,
+    pub counted: Vec<(CounterId, String)>,
+}
+
+pub fn headers(pairs: &[(&str, &str)]) -> Headers {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A gRPC request for a call of Milvus.
+pub fn grpc_request(method: &str) -> FakeStream {
+    let path = format!("/milvus.proto.milvus.MilvusService/{method}");
+    let request = headers(&[(":path", &path), ("content-type", "application/grpc")]);
+    FakeStream { request, ..FakeStream::default() }
+}
+
+fn find<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_bytes())
+}
+
+impl Stream for FakeStream {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        find(&self.request, name)
+    }
+
+    fn response_header(&self, name: &str) -> Option<&[u8]> {
+        find(&self.response, name)
+    }
+
+    fn set_response_header(&mut self, name: &str, value: &str) {
+        self.remove_response_header(name);
+        self.response.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn remove_response_header(&mut self, name: &str) {
+        self.response.retain(|(key, _)| key != name);
+    }
+
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
+        let room = limit.saturating_sub(head.len());
+        head.extend(self.received.iter().take(room));
+    }
+
+    fn count(&mut self, counter: CounterId, label: &str) {
+        self.counted.push((counter, label.to_owned()));
+    }
+}

@@ -1,0 +1,203 @@
+//! The filter on the way to an endpoint: it sees each attempt, and turns Milvus's "I am not ready"
+//! into what Envoy's retry and outlier detection understand.
+
+#![forbid(unsafe_code)]
+
+use crate::filter::{Action, Stream};
+use crate::in_band;
+use crate::metrics::CounterId;
+use crate::rpc::{Call, Rpc, StatusAt};
+use crate::status::{judge, Verdict};
+
+/// How much of a response is read at most, in bytes. A status that says "not ready" is a tenth of
+/// it; a response that has not told by then goes on as it is.
+const HEAD_LIMIT: usize = 4096;
+
+#[derive(Debug)]
+pub struct Upstream {
+    not_ready: CounterId,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The call has no status to read, or its response has been judged.
+    Passing,
+    /// The response has not begun.
+    Waiting(&'static Rpc),
+    /// The response's headers are held; these are the first bytes of its body.
+    Judging(&'static Rpc, Vec<u8>),
+}
+
+impl Upstream {
+    pub fn new(not_ready: CounterId) -> Self {
+        Self { not_ready, state: State::Passing }
+    }
+
+    pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
+        if let Call::Milvus(rpc) = Call::of_request(stream) {
+            if rpc.status != StatusAt::Nowhere {
+                self.state = State::Waiting(rpc);
+            }
+        }
+    }
+
+    /// Holds the headers of a response that has a message, until `on_response_body` has judged it.
+    pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        let State::Waiting(rpc) = self.state else { return Action::Continue };
+        let status = stream.response_header(":status");
+        let content_type = stream.response_header("content-type").unwrap_or_default();
+        if end || status != Some(b"200") || !content_type.starts_with(b"application/grpc") {
+            self.state = State::Passing;
+            return Action::Continue;
+        }
+        self.state = State::Judging(rpc, Vec::new());
+        Action::Hold
+    }
+
+    pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        let State::Judging(rpc, head) = &mut self.state else { return Action::Continue };
+        let rpc = *rpc;
+        stream.copy_response_body(head, HEAD_LIMIT);
+        match judge(head, rpc.status) {
+            Verdict::Unknown if head.len() < HEAD_LIMIT && !end => return Action::Hold,
+            Verdict::Unknown | Verdict::Other => {}
+            Verdict::NotReady => {
+                in_band::mark(stream);
+                stream.count(self.not_ready, rpc.name);
+            }
+        }
+        self.state = State::Passing;
+        Action::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{grpc_request, headers, FakeStream};
+
+    /// SearchResults{status: {error_code: NotReadyServe, code: 1}}, framed.
+    const NOT_READY: [u8; 11] = [0, 0, 0, 0, 6, 0x0a, 4, 0x08, 56, 0x18, 1];
+
+    struct Exchange {
+        stream: FakeStream,
+        filter: Upstream,
+    }
+
+    impl Exchange {
+        fn new(method: &str) -> Self {
+            let mut stream = grpc_request(method);
+            let mut filter = Upstream::new(CounterId(3));
+            filter.on_request_headers(&mut stream);
+            Self { stream, filter }
+        }
+
+        fn headers(&mut self, pairs: &[(&str, &str)], end: bool) -> Action {
+            self.stream.response = headers(pairs);
+            self.filter.on_response_headers(&mut self.stream, end)
+        }
+
+        fn grpc_headers(&mut self) -> Action {
+            self.headers(&[(":status", "200"), ("content-type", "application/grpc")], false)
+        }
+
+        fn body(&mut self, bytes: &[u8], end: bool) -> Action {
+            self.stream.received = bytes.to_vec();
+            self.filter.on_response_body(&mut self.stream, end)
+        }
+
+        fn is_marked(&self) -> bool {
+            self.stream.response_header("grpc-status").is_some()
+        }
+    }
+
+    #[test]
+    fn not_ready_becomes_unavailable_and_is_counted() {
+        let mut exchange = Exchange::new("Search");
+
+        assert_eq!(Action::Hold, exchange.grpc_headers());
+        assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
+
+        assert_eq!(Some(&b"14"[..]), exchange.stream.response_header("grpc-status"));
+        assert_eq!(vec![(CounterId(3), "Search".to_owned())], exchange.stream.counted);
+    }
+
+    #[test]
+    fn the_response_is_held_byte_by_byte_until_it_has_told() {
+        let mut exchange = Exchange::new("Search");
+        exchange.grpc_headers();
+
+        let (last, first) = NOT_READY.split_last().unwrap();
+        for byte in first {
+            assert_eq!(Action::Hold, exchange.body(&[*byte], false));
+        }
+        assert!(!exchange.is_marked());
+        assert_eq!(Action::Continue, exchange.body(&[*last], false));
+
+        assert!(exchange.is_marked());
+    }
+
+    #[test]
+    fn once_judged_the_rest_streams_through_unread() {
+        let mut exchange = Exchange::new("Search");
+        exchange.grpc_headers();
+
+        assert_eq!(Action::Continue, exchange.body(&[0, 0, 0, 1, 0, 0x0a, 0], false));
+        for _ in 0..3 {
+            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
+        }
+
+        assert!(!exchange.is_marked());
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_ever_kept() {
+        let mut exchange = Exchange::new("DropCollection");
+        exchange.grpc_headers();
+        // A Status whose reason claims a megabyte: the code behind it is never reached.
+        exchange.body(&[0, 0, 0x20, 0, 0, 0x12, 0x80, 0x80, 0x40], false);
+
+        let mut held = 1;
+        for _ in 0..HEAD_LIMIT {
+            if exchange.body(&[b'x'; 100], false) == Action::Continue {
+                break;
+            }
+            let State::Judging(_, head) = &exchange.filter.state else { panic!() };
+            assert!(head.len() <= HEAD_LIMIT);
+            held += 1;
+        }
+
+        assert_eq!(HEAD_LIMIT / 100 + 1, held);
+        assert!(!exchange.is_marked());
+    }
+
+    #[test]
+    fn a_response_that_ends_early_goes_on_as_it_is() {
+        let mut exchange = Exchange::new("Search");
+        exchange.grpc_headers();
+
+        assert_eq!(Action::Continue, exchange.body(&NOT_READY[..8], true));
+        assert!(!exchange.is_marked());
+    }
+
+    #[test]
+    fn what_has_no_message_or_no_status_is_not_held() {
+        let grpc = [(":status", "200"), ("content-type", "application/grpc")];
+        let plain = [(":status", "200"), ("content-type", "text/html")];
+        let error = [(":status", "503"), ("content-type", "application/grpc")];
+        for (method, response, end) in [
+            ("Search", &grpc, true),
+            ("Search", &plain, false),
+            ("Search", &error, false),
+            ("DumpMessages", &grpc, false),
+            ("NoSuchCall", &grpc, false),
+        ] {
+            let mut exchange = Exchange::new(method);
+
+            assert_eq!(Action::Continue, exchange.headers(response, end), "{method}");
+            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false), "{method}");
+            assert!(!exchange.is_marked());
+        }
+    }
+}
