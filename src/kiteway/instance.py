@@ -9,12 +9,9 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # The shortest limit among the platforms: sun_path holds 104 bytes on macOS and 108 on Linux, one of them a NUL.
 SOCKET_PATH_MAX_BYTES = 103
@@ -44,7 +41,7 @@ def default_data_dir() -> Path:
     """Return ``$XDG_STATE_HOME/kiteway``, by default ``~/.local/state/kiteway``."""
     state_home = os.environ.get("XDG_STATE_HOME", "")
     # The XDG base directory specification: a relative path is invalid and ignored.
-    base = Path(state_home) if os.path.isabs(state_home) else Path.home() / ".local" / "state"
+    base = Path(state_home) if Path(state_home).is_absolute() else Path.home() / ".local" / "state"
     return base / "kiteway"
 
 
@@ -72,7 +69,7 @@ class Instance:
     data_dir: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data_dir", Path(os.path.abspath(self.data_dir)))
+        object.__setattr__(self, "data_dir", self.data_dir.absolute())
 
     @property
     def lock_file(self) -> Path:
@@ -123,6 +120,11 @@ class Instance:
         return self.run_dir / "envoy.json"
 
     @property
+    def drain_file(self) -> Path:
+        """``0``, or ``1`` while Envoy shall let go of idle connections; replaced, never written in place."""
+        return self.run_dir / "drain"
+
+    @property
     def controlplane_file(self) -> Path:
         """The control plane's configuration."""
         return self.run_dir / "controlplane.json"
@@ -138,9 +140,9 @@ class Instance:
 
     def _short_run_dir(self) -> Path:
         name = f"kiteway-{hashlib.sha256(os.fsencode(os.path.realpath(self.data_dir))).hexdigest()[:16]}"
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-        if os.path.isabs(runtime) and os.path.isdir(runtime) and _fits(Path(runtime, name)):
-            return Path(runtime, name)
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+        if runtime.is_absolute() and runtime.is_dir() and _fits(runtime / name):
+            return runtime / name
         return Path("/tmp", name)  # noqa: S108 - the name is checked to be ours in _private_dir
 
     def running_pid(self) -> int | None:

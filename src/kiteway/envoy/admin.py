@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import httpx2
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-    from pathlib import Path
 
 _TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -160,7 +158,7 @@ class AdminClient:
         answer = await self._json("/config_dump", {"resource": "dynamic_warming_clusters", "mask": "cluster.name"})
         return frozenset(entry["cluster"]["name"] for entry in answer.get("configs", ()))
 
-    async def wait_warm(self, names: Collection[str], timeout: float) -> None:  # noqa: ASYNC109 - says what it waited for
+    async def wait_warm(self, names: Collection[str], timeout: float) -> None:
         """
         Wait until every cluster of ``names`` is active and has no newer version that still warms.
 
@@ -197,9 +195,9 @@ class AdminClient:
         """Return the whole configuration with endpoints. Envoy writes ``[redacted]`` for private keys."""
         return await self._json("/config_dump", {"include_eds": "true"})
 
-    async def active_requests(self) -> int:
-        """Return how many downstream requests are in work, the admin API's own aside."""
-        stats = await self.stats(r"^http\..*\.downstream_rq_active$")
+    async def active_connections(self) -> int:
+        """Return how many downstream HTTP connections are open, the admin API's own aside."""
+        stats = await self.stats(r"^http\..*\.downstream_cx_active$")
         return sum(value for name, value in stats.items() if not name.startswith("http.admin."))
 
     async def drain_listeners(self, *, graceful: bool) -> None:

@@ -6,16 +6,16 @@ Everything else comes over ADS. There is nothing secret in it.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from kiteway.instance import Instance
+from kiteway.instance import Instance
 
 ADS_CLUSTER = "kiteway.ads"
 NODE_CLUSTER = "kiteway"
@@ -80,7 +80,7 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
             "lds_config": _over_ads(),
         },
         "static_resources": {"clusters": [_ads_cluster(instance)]},
-        "overload_manager": _overload_manager(limits),
+        "overload_manager": _overload_manager(instance, limits),
         "stats_config": {"use_all_default_tags": True},
         "layered_runtime": {
             # No admin layer: the running configuration is what the control plane says and nothing else.
@@ -135,10 +135,11 @@ def _ads_cluster(instance: Instance) -> dict[str, Any]:
 
 
 _HEAP = "envoy.resource_monitors.fixed_heap"
+_DRAIN = "envoy.resource_monitors.injected_resource"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 
 
-def _overload_manager(limits: OverloadLimits) -> dict[str, Any]:
+def _overload_manager(instance: Instance, limits: OverloadLimits) -> dict[str, Any]:
     return {
         "refresh_interval": "0.25s",
         "buffer_factory_config": {
@@ -162,16 +163,25 @@ def _overload_manager(limits: OverloadLimits) -> dict[str, Any]:
                     "max_active_downstream_connections": limits.max_connections,
                 },
             },
+            {
+                # Draining, Envoy tells a client to leave only with its next answer; one that is idle would learn it by
+                # a failed call. "Pressure" on idle timeouts sends it the GOAWAY at once.
+                "name": _DRAIN,
+                "typed_config": {
+                    "@type": f"{_TYPES}.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
+                    "filename": str(instance.drain_file),
+                },
+            },
         ],
         "actions": [
             {
                 "name": "envoy.overload_actions.reduce_timeouts",
-                "triggers": [_scaled(0.85, 0.95)],
+                "triggers": [_scaled(0.85, 0.95), {"name": _DRAIN, "threshold": {"value": 1}}],
                 "typed_config": {
                     "@type": f"{_TYPES}.config.overload.v3.ScaleTimersOverloadActionConfig",
                     "timer_scale_factors": [
                         # Idle connections only: a stream without data may be a search that Milvus still works on.
-                        {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "5s"},
+                        {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "1s"},
                         {"timer": "TRANSPORT_SOCKET_CONNECT", "min_timeout": "1s"},
                     ],
                 },
@@ -182,6 +192,15 @@ def _overload_manager(limits: OverloadLimits) -> dict[str, Any]:
             {"name": "envoy.overload_actions.stop_accepting_connections", "triggers": [_at(0.98)]},
         ],
     }
+
+
+def _watching(config: dict[str, Any], drain_file: Path) -> dict[str, Any]:
+    """Return ``config`` with a drain file that Envoy can watch: the instance's own exists only while it runs."""
+    config = copy.deepcopy(config)
+    for monitor in config.get("overload_manager", {}).get("resource_monitors", ()):
+        if monitor["name"] == _DRAIN:
+            monitor["typed_config"]["filename"] = str(drain_file)
+    return config
 
 
 def _at(value: float) -> dict[str, Any]:
@@ -201,7 +220,7 @@ def validate(envoy: Path, config: dict[str, Any]) -> str | None:
     with tempfile.TemporaryDirectory(prefix="kiteway-validate-") as directory:
         file = Path(directory, "bootstrap.json")
         file.touch(mode=0o600)
-        file.write_text(json.dumps(config))
+        file.write_text(json.dumps(_watching(config, Path(directory, "drain"))))
         try:
             result = subprocess.run(
                 [envoy, "--mode", "validate", "--disable-hot-restart", "--log-level", "error", "-c", file],

@@ -6,21 +6,15 @@ import asyncio
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from kiteway.instance import write_private
+from kiteway.instance import Instance, write_private
 from kiteway.supervisor.child import ChildSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from kiteway.instance import Instance
 
 DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.1
-# Envoy's own: the seconds a listener stays open after /drain_listeners?graceful.
-_LISTENER_DRAIN_SECONDS = 1
 # Envoy needs nothing of our environment but this; the rest may hold secrets.
 _ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ENVOY_DYNAMIC_MODULES_SEARCH_PATH")
 
@@ -51,21 +45,18 @@ def envoy_child(
     Return Envoy with ``bootstrap``.
 
     ``concurrency`` is the number of its worker threads, by default one per CPU; ``drain_seconds`` how long requests in
-    work may take once it is told to stop; ``env`` is added to its environment.
+    work may take when it is told to stop; ``env`` is added to its environment.
 
     Hot restart is off: its shared memory and sockets would be one more thing that a crash leaves behind. A successor
     listens on the same port beside it (SO_REUSEPORT).
     """
+    write_private(instance.drain_file, b"0")
     write_private(instance.bootstrap_file, json.dumps(bootstrap).encode())
     argv = [
         str(envoy),
         "--config-path",
         str(instance.bootstrap_file),
         "--disable-hot-restart",
-        "--drain-strategy",
-        "immediate",
-        "--drain-time-s",
-        str(_LISTENER_DRAIN_SECONDS),
         "--log-level",
         log_level,
         # Its start lists every extension it was built with: a hundred lines each time.
@@ -76,7 +67,7 @@ def envoy_child(
         argv += ["--concurrency", str(concurrency)]
 
     async def drain() -> None:
-        await drain_envoy(instance.admin_socket)
+        await drain_envoy(instance)
 
     return ChildSpec(
         name="envoy",
@@ -88,18 +79,21 @@ def envoy_child(
     )
 
 
-async def drain_envoy(admin_socket: Path) -> None:
+async def drain_envoy(instance: Instance) -> None:
     """
-    Let Envoy finish: fail its health check, send clients away, and return when no request is in work.
+    Let Envoy finish: fail its health check, accept nobody, send clients away, and return when the last has gone.
+
+    Busy clients are told with their next answer, idle ones within a second (``instance.drain_file``).
 
     Raises:
         kiteway.envoy.admin.AdminError: Envoy does not answer.
     """
     # Here, not above: the HTTP client would be most of the supervisor's memory.
-    from kiteway.envoy.admin import AdminClient  # noqa: PLC0415
+    from kiteway.envoy.admin import AdminClient
 
-    async with AdminClient(admin_socket) as admin:
+    async with AdminClient(instance.admin_socket) as admin:
         await admin.fail_healthcheck()
-        await admin.drain_listeners(graceful=True)
-        while await admin.active_requests():
+        await admin.drain_listeners(graceful=False)
+        write_private(instance.drain_file, b"1")
+        while await admin.active_connections():  # noqa: ASYNC110 - Envoy has no event for it
             await asyncio.sleep(_DRAIN_POLL_SECONDS)

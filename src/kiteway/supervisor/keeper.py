@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kiteway.supervisor.backoff import Backoff
-from kiteway.supervisor.child import exit_reason, output, spawn
+from kiteway.supervisor.child import ChildSpec, Reaper, exit_reason, output, spawn
 from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.state import ChildState
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable
-
-    from kiteway.supervisor.child import ChildSpec, Reaper
 
 # For output still in the pipe when the child is gone.
 _OUTPUT_SECONDS = 1.0

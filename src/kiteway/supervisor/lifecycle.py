@@ -8,17 +8,12 @@ import os
 import resource
 import signal
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from kiteway.supervisor.child import Reaper
+from kiteway.instance import Instance
+from kiteway.supervisor.child import ChildSpec, Reaper
 from kiteway.supervisor.keeper import Event, Keeper
 from kiteway.supervisor.state import Phase, SupervisorState, write_state
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from kiteway.instance import Instance
-    from kiteway.supervisor.child import ChildSpec
 
 # SIGHUP: the terminal was closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

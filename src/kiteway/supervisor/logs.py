@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, IO
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import IO
 
 MAX_BYTES = 16 * 1024 * 1024
 KEPT_FILES = 4
@@ -91,7 +89,7 @@ async def forward(pipe: IO[bytes], sink: RotatingLog | PrefixedStderr) -> None:
                     sink.write(end.partial + b"\n")
                 return
             except asyncio.LimitOverrunError as overrun:
-                line = await reader.readexactly(overrun.consumed) + b"\n"
+                line = await reader.readexactly(min(overrun.consumed, LINE_LIMIT_BYTES)) + b"\n"
             sink.write(line)
     finally:
         transport.close()

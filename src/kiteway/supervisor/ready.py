@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kiteway.instance import Instance
+from kiteway.instance import Instance
 
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
@@ -18,7 +16,7 @@ class NotReadyError(Exception):
     """The instance did not become ready in time; the message ends with the control plane's reason."""
 
 
-async def wait_ready(instance: Instance, timeout: float) -> None:  # noqa: ASYNC109 - the error says what is missing
+async def wait_ready(instance: Instance, timeout: float) -> None:
     """
     Wait until ``GET /ready`` on the status socket is answered 200.
 

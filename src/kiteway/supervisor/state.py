@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from kiteway.instance import write_private
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Phase = Literal["running", "draining", "stopping"]
 
