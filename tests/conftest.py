@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from tools.in_netns import isolated
 
 # A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -22,13 +23,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 _SESSION_VARIABLE = "KITEWAY_TEST_SESSION"
 
 
-def _isolated() -> bool:
-    return [name for _, name in socket.if_nameindex()] == ["lo"]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
-    if _isolated():
+    if isolated():
         return
     skip = pytest.mark.skip(
         reason="the embedded Milvus listens on every address; run in a network namespace of its own: make test"
