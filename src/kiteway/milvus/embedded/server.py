@@ -21,6 +21,9 @@ Progress = Callable[[str], None]
 """Takes one short line about what is being done now."""
 
 LOOPBACK = "127.0.0.1"
+# Fixed in Milvus: its pid file is in the first, or in the second when the first cannot be written;
+# the file with its node id is in the second.
+_RUN_DIRECTORIES = (Path("/run/milvus"), Path("/tmp/milvus"))  # noqa: S108 (not our choice)
 _HTTP_OK = 200
 _PROBE_SECONDS = 2.0
 _PROBE_PAUSE_SECONDS = 0.05
@@ -75,6 +78,7 @@ class MilvusServer:
         self._tls = tls
         self._netns = netns
         self._libraries = [str(path) for path in (first_libraries, binary.libraries) if path is not None]
+        self._alias = f"kiteway-{os.getpid()}-{endpoint.port}"
         self._process: ChildProcess | None = None
 
     @property
@@ -95,7 +99,7 @@ class MilvusServer:
             MilvusStartError: it ended, or did not serve in time.
         """
         self._process = await ChildProcess.start(
-            (str(self._binary.program), "run", self._role),
+            (str(self._binary.program), "run", self._role, "-alias", self._alias),
             env=self._environment(),
             cwd=self._home,
             console=self._console,
@@ -111,6 +115,9 @@ class MilvusServer:
         """SIGTERM, `grace` seconds, SIGKILL of the group. Idempotent."""
         if self._process is not None:
             await self._process.stop(grace, signal.SIGTERM)
+            for name in (f"{self._role}-{self._alias}.pid", f"server_id_{self._process.pid}"):
+                for directory in _RUN_DIRECTORIES:
+                    (directory / name).unlink(missing_ok=True)
 
     @property
     def _console(self) -> Path:
