@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kiteway.resources.places import quoted
-from kiteway.resources.rules import dns_subdomain, not_one_of, port_number
+from kiteway.resources.rules import dns_subdomain, fix_of, not_one_of, port_number
 from kiteway.resources.schema import Violation
 
 # On a Service.
@@ -124,7 +124,7 @@ def parse_app_protocols(text: str) -> Mapping[str, AppProtocol] | Violation:
         if protocol not in tuple(AppProtocol):
             broken = not_one_of(protocol, tuple(AppProtocol))
             message = f"has an invalid port application protocol: that of {quoted(port)} {broken.message}"
-            return Violation(message, broken.fix or example, APP_PROTOCOL_ANNOTATION)
+            return Violation(message, fix_of(broken) or example, APP_PROTOCOL_ANNOTATION)
     return {port: AppProtocol(protocol) for port, protocol in found.items()}
 
 

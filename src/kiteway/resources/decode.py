@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import functools
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,7 @@ from typing import Any
 from kiteway.diagnostics import Severity
 from kiteway.resources import reasons
 from kiteway.resources.places import Path, dotted, quoted
-from kiteway.resources.rules import closest, not_one_of
+from kiteway.resources.rules import not_one_of
 from kiteway.resources.schema import FieldSchema, Violation, fields
 from kiteway.resources.secret_bytes import SecretBytes
 
@@ -52,17 +53,23 @@ class Report:
 
     Attributes:
         unknown: how bad a field is that the kind does not have, where its dataclass does not say.
-        mistakes: what was found so far.
+        room: how many mistakes are kept; the rest is counted only.
+        mistakes: the first that were found.
+        found: how many there are.
         errors: how many of them are errors.
     """
 
     unknown: Severity = Severity.ERROR
+    room: int = 100
     mistakes: list[Mistake] = field(default_factory=list)
+    found: int = 0
     errors: int = 0
 
     def add(self, violation: Violation, path: Path, *, on_key: bool = False) -> _Invalid:
         """Add a violation found in the value at `path`."""
-        self.mistakes.append(Mistake(violation, (*path, *violation.path), on_key))
+        self.found += 1
+        if self.found <= self.room:
+            self.mistakes.append(Mistake(violation, (*path, *violation.path), on_key))
         if violation.severity is Severity.ERROR:
             self.errors += 1
         return INVALID
@@ -119,11 +126,18 @@ def _is_number(text: str) -> bool:
     return text.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
+# JSON can write them alone ("\\ud800"), UTF-8 cannot.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _string(value: Any, path: Path, report: Report) -> Any:
     if type(value) is not str:
         return report.wrong_type("a string", value, path)
     if "\0" in value:
         return report.add(Violation("must not contain a NUL.", reason=reasons.CONTROL_CHARACTER), path)
+    if not value.isascii() and _SURROGATE.search(value):
+        violation = Violation("must be text; it has half of a surrogate pair.", reason=reasons.INVALID_ENCODING)
+        return report.add(violation, path)
     return value
 
 
@@ -290,6 +304,7 @@ class Structure:
 
     cls: type
     slots_by_name: Mapping[str, _Slot]
+    known: frozenset[str]
     required: tuple[str, ...]
     silent: frozenset[str]
     renamed: Mapping[str, str]
@@ -326,11 +341,16 @@ class Structure:
                 attributes[slot.attribute] = decoded
 
     def _unknown(self, key: str, path: Path, report: Report) -> None:
-        meant = closest(str(key), self.slots_by_name.keys() | self.silent)
-        fix = self.renamed.get(key, f"Did you mean {meant}?" if meant else "Remove it.")
-        message = f"is not a field of {dotted(path) or 'the object'}."
-        violation = Violation(message, fix, reasons.UNKNOWN_FIELD, severity=self.unknown or report.unknown)
-        report.add(violation, (*path, str(key)), on_key=True)
+        renamed = self.renamed.get(key)
+        violation = Violation(
+            f"is not a field of {dotted(path) or 'the object'}.",
+            renamed or "Remove it.",
+            reasons.UNKNOWN_FIELD,
+            severity=self.unknown or report.unknown,
+            word="" if renamed else key,
+            known=self.known,
+        )
+        report.add(violation, (*path, key), on_key=True)
 
 
 _structures: dict[type, Structure] = {}
@@ -347,11 +367,13 @@ def structure(cls: type) -> Structure:
 def _compile(cls: type) -> Structure:
     hints = typing.get_type_hints(cls, include_extras=True)
     slots = {schema.name: _Slot(name, schema, _decoder(hints[name])) for name, schema in fields(cls).items()}
+    silent: frozenset[str] = frozenset().union(*(base.__dict__.get("SILENT", ()) for base in cls.__mro__))
     return Structure(
         cls=cls,
         slots_by_name=slots,
+        known=silent.union(slots),
         required=tuple(name for name, slot in slots.items() if slot.schema.required),
-        silent=frozenset().union(*(base.__dict__.get("SILENT", ()) for base in cls.__mro__)),
+        silent=silent,
         renamed=getattr(cls, "RENAMED", {}),
         unknown=getattr(cls, "UNKNOWN_FIELD", None),
         check=getattr(cls, "violations", None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 from dataclasses import dataclass
 
 from kiteway.resources import reasons
@@ -46,6 +46,7 @@ class Unrelated:
     kind: str
 
 
+@functools.lru_cache(maxsize=1024)
 def identify(api_version: str, kind: str) -> type[Object] | Unrelated | Violation:
     """Return the class of an object, or that it is not ours to read, or what is wrong with its apiVersion and kind."""
     group = api_version.rpartition("/")[0]
@@ -64,9 +65,8 @@ def identify(api_version: str, kind: str) -> type[Object] | Unrelated | Violatio
 
 
 def _unknown(api_version: str, group: str, kind: str) -> Unrelated | Violation:
-    meant = closest(kind, KINDS) if group in _OUR_GROUPS else ""
     # A misspelt kind is nearly the same word; ServiceAccount, IngressClassParameters and so on are other kinds.
-    if meant and difflib.SequenceMatcher(None, kind.lower(), meant.lower()).ratio() > 0.85:
+    if group in _OUR_GROUPS and (meant := closest(kind, KINDS, 0.85)):
         message = f"No matches for kind {quoted(kind)} in version {quoted(api_version)}."
         return Violation(message, f"Did you mean {meant}?", reasons.NO_MATCH_FOR_KIND, ("kind",))
     return Unrelated(api_version, kind)
@@ -77,4 +77,4 @@ def _is_ours(group: str, cls: type[Object]) -> bool:
     if "." not in group or group in _OUR_GROUPS:
         return True
     right = cls.API_VERSIONS[0].rpartition("/")[0]
-    return difflib.SequenceMatcher(None, group, right).ratio() > 0.8
+    return bool(closest(group, [right], 0.8))

@@ -11,7 +11,7 @@ class Limits:
     Bounds on one file, so that no input takes more than bounded time and memory.
 
     The defaults leave a wide margin over ``kubectl get -o yaml`` of a cluster with 1,000 Ingresses, 1,000 Services
-    and 10,000 endpoints (11 MiB, 370,000 nodes), and keep the worst file under about ten seconds.
+    and 10,000 endpoints (4 MiB, 450,000 nodes), and keep the worst file under about ten seconds.
 
     Attributes:
         size: bytes in the file.

@@ -41,9 +41,9 @@ def _items(value: Any) -> list[Any] | None:
     if not isinstance(value, dict):
         return None
     kind, items = value.get("kind"), value.get("items")
-    if isinstance(kind, str) and kind.endswith("List") and (items is None or isinstance(items, list)):
-        return items or []
-    return None
+    if kind == "List" and items is None:
+        return []
+    return items if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list) else None
 
 
 def _item(entry: Entry, items: list[Any], index: int) -> Entry:

@@ -15,7 +15,7 @@ from kiteway.resources.limits import DEFAULT, Limits
 from kiteway.resources.lists import Entry, flattened
 from kiteway.resources.object import Object
 from kiteway.resources.places import Path, Source, dotted, position, quoted, spot
-from kiteway.resources.rules import dns_label
+from kiteway.resources.rules import dns_label, fix_of
 from kiteway.resources.schema import Violation
 from kiteway.resources.yaml import parse
 
@@ -124,13 +124,17 @@ class _Loader:
             message = "A Kubernetes object is a mapping with apiVersion, kind and metadata."
             self._add(Diagnostic(Severity.ERROR, reasons.NOT_AN_OBJECT, message, position=at))
             return
-        report = Report()
+        report = self._new_report()
         for name in ("apiVersion", "kind"):
             if not value.get(name):
                 report.add(Violation("is required.", f"Add {name}.", reasons.FIELD_VALUE_REQUIRED), (name,))
             elif not isinstance(value[name], str):
                 report.wrong_type("a string", value[name], (name,))
         if report.errors:
+            self._refuse(entry, report, None)
+            return
+        if value["kind"] == "List":
+            report.wrong_type("a list", value.get("items"), ("items",))
             self._refuse(entry, report, None)
             return
         cls = identify(value["apiVersion"], value["kind"])
@@ -146,7 +150,7 @@ class _Loader:
             self._object(cls, entry)
 
     def _object(self, cls: type[Object], entry: Entry) -> None:
-        report = Report(cls.UNKNOWN_FIELD)
+        report = self._new_report(cls.UNKNOWN_FIELD)
         value = self._with_namespace(cls, entry.value, report)
         decoded = structure(cls)(value, (), report, api_version=value["apiVersion"], source=entry.source)
         if isinstance(decoded, Object) and not report.errors and not entry.spoilt:
@@ -183,6 +187,10 @@ class _Loader:
     def _report(self, source: Source | None, report: Report, ref: ObjectRef | None) -> None:
         for mistake in report.mistakes:
             self._add(_diagnostic(mistake, source, ref))
+        self.left_out += report.found - len(report.mistakes)
+
+    def _new_report(self, unknown: Severity = Severity.ERROR) -> Report:
+        return Report(unknown, self.most_diagnostics - len(self.diagnostics))
 
 
 def _ref(value: dict[str, Any], namespace: str) -> ObjectRef | None:
@@ -193,7 +201,14 @@ def _ref(value: dict[str, Any], namespace: str) -> ObjectRef | None:
     name, own = metadata.get("name"), metadata.get("namespace")
     if not isinstance(name, str):
         return None
-    return ObjectRef(value["kind"], own if isinstance(own, str) and own else namespace, name)
+    return ObjectRef(
+        _printable(value["kind"]), _printable(own) if isinstance(own, str) and own else namespace, _printable(name)
+    )
+
+
+def _printable(name: str) -> str:
+    """Return a name as it is, unless it may do harm where it is shown."""
+    return name if len(name) <= 253 and name.isascii() and name.isprintable() else quoted(name)
 
 
 def _diagnostic(mistake: Mistake, source: Source | None, ref: ObjectRef | None) -> Diagnostic:
@@ -202,7 +217,7 @@ def _diagnostic(mistake: Mistake, source: Source | None, ref: ObjectRef | None) 
     if source:
         at = source.at_key(*path) if mistake.on_key else source.at(*path)
     message = f"{_subject(path)} {violation.message}"
-    return Diagnostic(violation.severity, violation.reason, message, violation.fix, ref, at, dotted(path))
+    return Diagnostic(violation.severity, violation.reason, message, fix_of(violation), ref, at, dotted(path))
 
 
 def _subject(path: Path) -> str:

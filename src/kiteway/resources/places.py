@@ -63,13 +63,17 @@ class Source:
         return position(self.file, found)
 
 
+# No field of Kubernetes has a longer name; a longer key is somebody's text.
+_LONGEST_NAME = 64
+
+
 def dotted(path: Path) -> str:
     """Write a path as users know it: ``spec.rules[0].host``, ``metadata.annotations["cloud.google.com/neg"]``."""
     text = ""
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif step.replace("-", "").replace("_", "").isalnum():
+        elif len(step) <= _LONGEST_NAME and step.replace("-", "").replace("_", "").isalnum():
             text += f".{step}" if text else step
         else:
             text += f"[{quoted(step)}]"

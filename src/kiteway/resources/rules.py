@@ -41,13 +41,19 @@ _RESERVED_HEADERS = frozenset(
 _RESERVED_HEADER_PREFIXES = ("x-google", "x-goog-", "x-gfe", "x-amz-")
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that a misspelt one most likely means, or an empty string."""
+def closest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
+    """Return the known word that a misspelt one most likely means, or an empty string if none is that similar."""
     if len(word) > 64:
         return ""
     folded = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.75)
+    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else ""
+
+
+def fix_of(violation: Violation) -> str:
+    """Return what to do about a violation; a word that is nearly right is put right."""
+    meant = closest(violation.word, violation.known) if violation.word else ""
+    return f"Did you mean {meant}?" if meant else violation.fix
 
 
 def between(low: int, high: int) -> Rule:
@@ -69,13 +75,9 @@ def one_of(*words: str) -> Rule:
 
 
 def not_one_of(value: str, words: Sequence[str]) -> Violation:
-    """Say that a word is none of those allowed, and which one may be meant."""
-    meant = closest(value, words)
-    return Violation(
-        f"must be one of {', '.join(words)}, not {quoted(value)}.",
-        f"Did you mean {meant}?" if meant else "",
-        reasons.FIELD_VALUE_NOT_SUPPORTED,
-    )
+    """Say that a word is none of those allowed."""
+    message = f"must be one of {', '.join(words)}, not {quoted(value)}."
+    return Violation(message, reason=reasons.FIELD_VALUE_NOT_SUPPORTED, word=value, known=words)
 
 
 def at_least_one(value: Sequence[object]) -> Violation | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -24,6 +24,8 @@ class Violation:
         reason: see `kiteway.resources.reasons`.
         path: the field, from where the rule was asked.
         severity: an error refuses the object.
+        word: a word of the user's that is none of `known`, though it may be meant as one.
+        known: the words that are right there.
     """
 
     message: str
@@ -31,6 +33,8 @@ class Violation:
     reason: str = reasons.FIELD_VALUE_INVALID
     path: Path = ()
     severity: Severity = Severity.ERROR
+    word: str = ""
+    known: Collection[str] = ()
 
 
 Rule = Callable[[Any], Violation | None]

@@ -11,6 +11,7 @@ from kiteway.diagnostics import Severity
 from kiteway.resources import reasons
 from kiteway.resources.kinds.backend_config_google import CDNConfig, IAPConfig, SecurityPolicyConfig
 from kiteway.resources.object import Object
+from kiteway.resources.places import quoted
 from kiteway.resources.rules import between, custom_headers, dns_subdomain, port_number
 from kiteway.resources.schema import Origin, Rule, Violation, described
 
@@ -124,7 +125,7 @@ class HealthCheckConfig:
             fix = f"Set timeoutSec to {interval} or less, or checkIntervalSec to {timeout} or more."
             yield Violation(message, fix, reasons.HEALTH_CHECK_TIMEOUT, ("timeoutSec",))
         if self.request_path and not self.request_path.startswith("/"):
-            yield Violation("must be absolute.", f'Write "/{self.request_path}".', path=("requestPath",))
+            yield Violation("must be absolute.", f"Write {quoted('/' + self.request_path)}.", path=("requestPath",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from kiteway.diagnostics import Severity
 from kiteway.resources import reasons
 from kiteway.resources.object import Object
+from kiteway.resources.places import quoted
 from kiteway.resources.rules import at_least_one, dns_label, dns_subdomain, each, host, port_name, port_number
 from kiteway.resources.schema import REQUIRED, Rule, Violation, described
 
@@ -88,7 +89,7 @@ class HTTPIngressPath:
         """Yield what the API server refuses in a path."""
         specific = self.path_type is PathType.IMPLEMENTATION_SPECIFIC
         if not self.path.startswith("/") and (self.path or not specific):
-            fix = f'Write "/{self.path}".' if self.path else 'Write "/".'
+            fix = f"Write {quoted('/' + self.path)}." if self.path else 'Write "/".'
             yield Violation("must be absolute.", fix, path=("path",))
         elif not specific and (wrong := _ambiguous(self.path)):
             yield Violation(f'must not contain "{wrong}".', "Write the path as clients send it.", path=("path",))
