@@ -1,7 +1,7 @@
 """The guide's verification of a Milvus behind a balancer, with PyMilvus."""
 
 from kiteway.milvus.verify.report import Failure, FailureReason, Step, VerifyReport, Versions
-from kiteway.milvus.verify.run import DEFAULT_TIMEOUT, verify
+from kiteway.milvus.verify.run import DEFAULT_TIMEOUT, OnStep, verify
 from kiteway.milvus.verify.sdk import SdkMissingError
 from kiteway.milvus.verify.target import Target
 
@@ -9,6 +9,7 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "Failure",
     "FailureReason",
+    "OnStep",
     "SdkMissingError",
     "Step",
     "Target",

@@ -2,6 +2,8 @@
 
 import os
 
+import grpc
+
 from kiteway.milvus.verify.explain import (
     explain_call,
     explain_milvus,
@@ -47,7 +49,7 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
             f"PyMilvus cannot take the IPv6 address {target.host} as a host.",
             "Give a name that resolves to it, or an IPv4 address.",
         )
-    if not step.startswith("connect") and not _from_the_network(error):
+    if not step.startswith("connect") and not isinstance(error, TimeoutError) and _grpc_status(error) is None:
         return _refused(step, error)
     found = await probe_layers(target, limit=min(_PROBE_LIMIT, timeout / _LAYERS))
     return found or _network_is_fine(target, step, error)
@@ -77,23 +79,24 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
     return explain_call(target, answer)
 
 
-def _grpc_error(error: BaseException | None) -> BaseException | None:
-    """The gRPC error that PyMilvus's exception was made from, if one was."""
-    while error is not None:
-        if callable(getattr(error, "debug_error_string", None)):
-            return error
-        error = error.__cause__
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it was made from. PyMilvus raises errors from themselves, so a link may be a loop."""
+    chain: list[BaseException] = []
+    ahead: list[BaseException | None] = [error]
+    while ahead:
+        link = ahead.pop(0)
+        if link is not None and link not in chain:
+            chain.append(link)
+            ahead += [link.__cause__, link.__context__]
+    return chain
+
+
+def _grpc_status(error: Exception) -> tuple[str, str] | None:
+    """The gRPC status' name and text that PyMilvus's exception was made from, if it was."""
+    for link in _chain(error):
+        if isinstance(link, grpc.RpcError) and isinstance(link, grpc.Call):
+            return link.code().name, str(link.details() or "")
     return None
-
-
-def _status(error: BaseException) -> tuple[str, str]:
-    code = getattr(error, "code", lambda: None)()
-    details = getattr(error, "details", lambda: "")()
-    return str(getattr(code, "name", "UNKNOWN")), str(details or "")
-
-
-def _from_the_network(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or _grpc_error(error) is not None
 
 
 def _text(error: Exception) -> str:
@@ -117,7 +120,7 @@ def _no_permission(step: str, said: str) -> Failure:
 
 def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
     """The probes come through to Milvus, yet PyMilvus does not."""
-    grpc_error = _grpc_error(error)
+    status = _grpc_status(error)
     proxy = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
     if proxy is not None and step.startswith("connect"):
         return Failure(
@@ -131,13 +134,13 @@ def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
             f"Milvus can be reached, but the step {step} did not end in time.",
             "Look at the load and the health of Milvus; give more time by --timeout.",
         )
-    if grpc_error is None:
+    if status is None:
         return Failure(
             FailureReason.SDK,
             f"{target.endpoint} answers, but PyMilvus refuses at {step}: {_text(error)}.",
             "Check the arguments against PyMilvus's own limits.",
         )
-    status, details = _status(grpc_error)
-    if status == "PERMISSION_DENIED":
+    name, details = status
+    if name == "PERMISSION_DENIED":
         return _no_permission(step, details)
-    return explain_status(target, status, details)
+    return explain_status(target, name, details)

@@ -18,6 +18,8 @@ DEFAULT_TIMEOUT = 60.0
 
 _RESERVE = 0.2
 """Share of the time that is kept for cleaning up and for finding out what is wrong."""
+_OVERSHOOT = 3.2
+"""Seconds by which PyMilvus may miss a call's timeout: it sleeps up to 3 s between retries."""
 _GRACE = 5.0
 """Seconds at most for a step under way to end before the collection is dropped."""
 
@@ -94,7 +96,10 @@ class _Run:
         if left <= 0:
             msg = "no time was left for this step"
             raise TimeoutError(msg)
-        self._under_way = asyncio.ensure_future(in_daemon_thread(lambda: call(left), name=f"verify-{name}"))
+        given = max(left - _OVERSHOOT, left / 2)
+        self._under_way = asyncio.ensure_future(in_daemon_thread(lambda: call(given), name=f"verify-{name}"))
+        # Its error is of no interest to anyone once nobody waits for it.
+        self._under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
         async with asyncio.timeout(left):
             # Shielded: a call that was sent cannot be unsent; clean_up waits for it.
             return await asyncio.shield(self._under_way)

@@ -1,0 +1,267 @@
+"""What ``verify`` says about servers that are wrong in one way each, with the real PyMilvus as the client."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kiteway.milvus.verify import FailureReason, Target, VerifyReport, verify
+from tests.unit.probe_servers import (
+    CONNECT,
+    HOST,
+    Authority,
+    Handler,
+    full_backlog,
+    grpc_server,
+    http1,
+    http2,
+    self_signed,
+    serving,
+    silence,
+    tls_server,
+)
+
+pytest.importorskip("pymilvus")
+pytestmark = pytest.mark.anyio
+
+SERVICE = CONNECT.rpartition("/")[0]
+GET_VERSION = f"{SERVICE}/GetVersion"
+CREATE = f"{SERVICE}/CreateCollection"
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
+SENTENCE = "the balancer's own sentence"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the only backend there is."""
+    return "asyncio"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Return a CA of the test's own."""
+    return Authority(tmp_path)
+
+
+def plain(port: int, token: str | None = None) -> Target:
+    """A target without TLS."""
+    return Target(host="127.0.0.1", port=port, secure=False, token=token)
+
+
+def reason(report: VerifyReport) -> FailureReason | None:
+    """The report's reason."""
+    return report.failure.reason if report.failure else None
+
+
+def sentence(report: VerifyReport) -> str:
+    """The report's sentence."""
+    return report.failure.sentence if report.failure else ""
+
+
+async def test_a_closed_port() -> None:
+    """Nobody listens: TCP."""
+    async with serving(silence) as port:
+        pass
+    report = await verify(Target(host="127.0.0.1", port=port), timeout=10)
+    assert not report.verified
+    assert reason(report) is FailureReason.TCP
+    assert sentence(report) == f"127.0.0.1:{port} refused the TCP connection."
+
+
+async def test_a_dropped_connect() -> None:
+    """Packets are dropped: TCP, and the fix speaks of a firewall."""
+    with full_backlog() as port:
+        report = await verify(Target(host="127.0.0.1", port=port), timeout=4)
+    assert reason(report) is FailureReason.TCP
+    assert report.failure is not None
+    assert "firewall" in report.failure.fix
+
+
+async def test_an_unknown_name() -> None:
+    """A name without a record: DNS."""
+    report = await verify(Target(host="no-such-name.invalid"), timeout=10)
+    assert reason(report) is FailureReason.DNS
+
+
+async def test_an_ipv6_address_is_pymilvus_s_limit() -> None:
+    """PyMilvus cannot dial an IPv6 address: the report says that, not that the server is wrong."""
+    report = await verify(Target(host="::1", port=1), timeout=10)
+    assert reason(report) is FailureReason.SDK
+
+
+async def test_tls_to_a_plaintext_server() -> None:
+    """The server speaks plaintext HTTP/2: TLS, and what it speaks."""
+    with grpc_server({}) as port:
+        report = await verify(Target(host="127.0.0.1", port=port), timeout=10)
+    assert reason(report) is FailureReason.TLS
+    assert "HTTP/2 in plaintext" in sentence(report)
+
+
+async def test_plaintext_to_a_tls_server(authority: Authority) -> None:
+    """The server speaks TLS and the client was told not to."""
+    with grpc_server({}, authority.grpc_credentials()) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.TLS_EXPECTED
+
+
+async def test_a_certificate_of_another_name(authority: Authority) -> None:
+    """The certificate's names are in the sentence, the first of them in the fix."""
+    with grpc_server({}, authority.grpc_credentials("other.example")) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file, server_name=HOST), timeout=10)
+    assert reason(report) is FailureReason.CERTIFICATE_NAME
+    assert sentence(report) == f"The certificate of 127.0.0.1:{port} is not for {HOST}: it is for other.example."
+    assert report.failure is not None
+    assert "--server-name other.example" in report.failure.fix
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_a_certificate_of_another_ca(authority: Authority, tmp_path: Path, *, given: bool) -> None:
+    """Without --ca the public CAs do not know it; with the wrong --ca the file is named."""
+    wrong, _ = self_signed(tmp_path)
+    with grpc_server({}, authority.grpc_credentials("127.0.0.1")) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=wrong if given else None), timeout=10)
+    assert reason(report) is FailureReason.CERTIFICATE
+    assert ("self.pem" if given else "public CA") in sentence(report)
+
+
+async def test_an_expired_certificate(authority: Authority) -> None:
+    """Expired, with the date."""
+    context = authority.context("127.0.0.1", not_before=NOW - 3 * DAY, not_after=NOW - DAY)
+    async with serving(silence, context) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file), timeout=10)
+    assert reason(report) is FailureReason.CERTIFICATE
+    assert f"{NOW - DAY:%Y-%m-%d}" in sentence(report)
+
+
+async def test_no_alpn(authority: Authority) -> None:
+    """TLS is fine but without h2: ALPN."""
+    async with serving(silence, authority.context("127.0.0.1", alpn=())) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file), timeout=10)
+    assert reason(report) is FailureReason.ALPN
+
+
+async def test_mutual_tls(authority: Authority) -> None:
+    """The server wants a client certificate."""
+    with tls_server(authority.mutual()) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file, server_name=HOST), timeout=10)
+    assert reason(report) is FailureReason.CLIENT_CERTIFICATE
+
+
+def page(status: str, body: bytes = b"<html>") -> Handler:
+    """An HTML answer over HTTP/2."""
+    return http2([(":status", status), ("server", "nginx"), ("content-type", "text/html")], body)
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        pytest.param(page("404"), FailureReason.ROUTE, id="404"),
+        pytest.param(page("502"), FailureReason.NO_HEALTHY_ENDPOINT, id="502"),
+        pytest.param(page("403"), FailureReason.AUTH, id="403"),
+        pytest.param(page("200"), FailureReason.NOT_MILVUS, id="200"),
+        pytest.param(http1("404 Not Found", b"<html>"), FailureReason.HTTP2, id="http1"),
+    ],
+)
+async def test_an_answer_that_is_not_grpc(handler: Handler, expected: FailureReason) -> None:
+    """Who answers in HTML is told from Milvus, by its status, and its ``server`` is named."""
+    async with serving(handler) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is expected
+    assert ("HTTP/1.1 404" if expected is FailureReason.HTTP2 else "nginx") in sentence(report)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (grpc.StatusCode.UNIMPLEMENTED, FailureReason.NOT_MILVUS),
+        (grpc.StatusCode.PERMISSION_DENIED, FailureReason.ROUTE),
+        (grpc.StatusCode.UNAUTHENTICATED, FailureReason.AUTH),
+        (grpc.StatusCode.UNAVAILABLE, FailureReason.NO_HEALTHY_ENDPOINT),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, FailureReason.LIMITED),
+        (grpc.StatusCode.INTERNAL, FailureReason.MILVUS),
+    ],
+)
+async def test_a_grpc_status_at_connect(status: grpc.StatusCode, expected: FailureReason) -> None:
+    """The status gives the reason, and the sentence of the server, which PyMilvus drops, is in the report."""
+    with grpc_server({CONNECT: (status, SENTENCE)}) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is expected
+    assert SENTENCE in sentence(report)
+
+
+async def test_milvus_s_own_error_at_connect() -> None:
+    """An error inside an OK answer is Milvus's."""
+    status = b"\x12\x09not ready\x18\x01"
+    with grpc_server({CONNECT: b"\x0a" + bytes([len(status)]) + status}) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.MILVUS
+    assert "not ready" in sentence(report)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (grpc.StatusCode.PERMISSION_DENIED, FailureReason.PERMISSION),
+        (grpc.StatusCode.UNAVAILABLE, FailureReason.NO_HEALTHY_ENDPOINT),
+    ],
+)
+async def test_a_grpc_status_after_connect(status: grpc.StatusCode, expected: FailureReason) -> None:
+    """When the connection stands and a later step fails, the step's own status gives the reason."""
+    answers: dict[str, bytes | tuple[grpc.StatusCode, str]] = {
+        CONNECT: b"",
+        GET_VERSION: b"\x0a\x00\x12\x02v2",
+        CREATE: (status, SENTENCE),
+    }
+    with grpc_server(answers) as port:
+        report = await verify(plain(port), timeout=5)
+    assert [step.name for step in report.steps] == ["connect-orm", "connect-client", "create"]
+    assert reason(report) is expected
+    assert SENTENCE in sentence(report)
+    assert report.versions.milvus == "v2"
+
+
+async def test_a_proxy_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyMilvus obeys http_proxy, the probes do not: when only PyMilvus fails, the variable is the reason."""
+    async with serving(silence) as dead:
+        pass
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{dead}")
+    monkeypatch.setenv("no_proxy", "")
+    with grpc_server({CONNECT: b"", GET_VERSION: b"\x0a\x00\x12\x02v2"}) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.HTTP_PROXY
+    assert "$http_proxy" in sentence(report)
+
+
+async def test_pymilvus_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither PyMilvus's tracebacks nor its warnings nor gRPC's log reach the user, and logging is restored."""
+    logger = logging.getLogger("pymilvus.decorators")
+    before = (logger.disabled, logging.getLogger("pymilvus").disabled)
+    with grpc_server({CONNECT: b"", GET_VERSION: (grpc.StatusCode.UNAUTHENTICATED, SENTENCE)}) as port:
+        report = await verify(plain(port), timeout=5)
+    assert not report.verified
+    assert capfd.readouterr() == ("", "")
+    assert (logger.disabled, logging.getLogger("pymilvus").disabled) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_cert": Path("c.pem")},
+        {"client_cert": Path("c.pem"), "client_key": Path("k.pem")},
+        {"secure": False, "server_name": HOST},
+    ],
+)
+def test_contradictory_targets_are_refused(wrong: dict[str, object]) -> None:
+    """What PyMilvus would silently ignore is refused."""
+    with pytest.raises(ValueError, match=r"client certificate|--plaintext"):
+        Target(host="milvus.example", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_target_does_not_print_its_token() -> None:
+    """The token is not in the target's printed form."""
+    assert "secret" not in repr(Target(host="milvus.example", token="secret"))

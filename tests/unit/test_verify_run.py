@@ -1,0 +1,218 @@
+"""How a verification runs, ends and cleans up, with a PyMilvus made up for the purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kiteway.milvus.verify import FailureReason, SdkMissingError, Step, Target, run, verify
+
+pytestmark = pytest.mark.anyio
+
+STEPS = (
+    "connect-orm",
+    "connect-client",
+    "create",
+    "insert",
+    "flush",
+    "index",
+    "load",
+    "search",
+    "query",
+    "delete",
+    "drop",
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the only backend there is."""
+    return "asyncio"
+
+
+class _FakeMilvus:
+    """A Milvus in memory, with one place to go wrong."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, dict[int, Any]] = {}
+        self.dropped: list[str] = []
+        self.closed = 0
+        self.flushing = threading.Event()
+        self.release = threading.Event()
+        self.release.set()
+        self.drop_error: Exception | None = None
+        self.first_hit: int | None = None
+
+    @property
+    def pymilvus(self) -> Any:
+        """The module as far as the session uses it."""
+        return SimpleNamespace(
+            __version__="3.0.2",
+            connections=SimpleNamespace(connect=lambda *_, **__: None, remove_connection=self._close),
+            utility=SimpleNamespace(get_server_version=lambda **_: "v2.3.5"),
+            DataType=SimpleNamespace(INT64=5, FLOAT_VECTOR=101),
+            MilvusClient=lambda **_: self,
+        )
+
+    def _close(self, *_: str) -> None:
+        self.closed += 1
+
+    close = _close
+
+    def get_server_version(self, timeout: float) -> str:
+        return "v2.3.5"
+
+    def create_schema(self, **_: bool) -> Any:
+        return SimpleNamespace(add_field=lambda *_, **__: None)
+
+    def create_collection(self, name: str, *, schema: Any, timeout: float) -> None:
+        self.collections[name] = {}
+
+    def insert(self, name: str, rows: list[dict[str, Any]], timeout: float) -> dict[str, int]:
+        self.collections[name] = {row["id"]: row["vector"] for row in rows}
+        return {"insert_count": len(rows)}
+
+    def flush(self, name: str, timeout: float) -> None:
+        self.flushing.set()
+        assert self.release.wait(30)
+
+    def prepare_index_params(self) -> Any:
+        return SimpleNamespace(add_index=lambda *_, **__: None)
+
+    def create_index(self, name: str, parameters: Any, timeout: float) -> None:
+        pass
+
+    def load_collection(self, name: str, timeout: float) -> None:
+        pass
+
+    def search(self, name: str, *, data: list[Any], **_: Any) -> list[list[dict[str, Any]]]:
+        nearest = next(key for key, vector in self.collections[name].items() if vector == data[0])
+        return [[{"id": nearest if self.first_hit is None else self.first_hit, "distance": 0.0}]]
+
+    def query(self, name: str, *, filter: str, **_: Any) -> list[dict[str, int]]:  # noqa: A002 - PyMilvus's name
+        wanted = [int(number) for number in filter.partition("[")[2].rstrip("]").split(",")]
+        return [{"id": number} for number in wanted if number in self.collections[name]]
+
+    def delete(self, name: str, *, ids: list[int], timeout: float) -> None:
+        for number in ids:
+            del self.collections[name][number]
+
+    def drop_collection(self, name: str, timeout: float) -> None:
+        if self.drop_error is not None:
+            raise self.drop_error
+        del self.collections[name]
+        self.dropped.append(name)
+
+
+@pytest.fixture
+def milvus(monkeypatch: pytest.MonkeyPatch) -> _FakeMilvus:
+    """Return a made-up Milvus that the verification will use."""
+    fake = _FakeMilvus()
+    monkeypatch.setattr(run, "load_pymilvus", lambda: fake.pymilvus)
+    return fake
+
+
+TARGET = Target(host="127.0.0.1", port=1, secure=False)
+
+
+async def test_a_good_run_takes_every_step_once(milvus: _FakeMilvus) -> None:
+    """All steps in order, each reported as it ends, nothing left behind, everything closed."""
+    seen: list[Step] = []
+    report = await verify(TARGET, on_step=seen.append, timeout=30)
+    assert report.verified
+    assert report.failure is None
+    assert [step.name for step in report.steps] == list(STEPS)
+    assert tuple(seen) == report.steps
+    assert (report.versions.pymilvus, report.versions.milvus) == ("3.0.2", "v2.3.5")
+    assert (milvus.collections, report.leftover, milvus.closed) == ({}, None, 2)
+
+
+async def test_each_run_has_a_collection_of_its_own(milvus: _FakeMilvus) -> None:
+    """Two runs never share a name, and the name says whose it is."""
+    await verify(TARGET, timeout=30)
+    await verify(TARGET, timeout=30)
+    assert len(set(milvus.dropped)) == 2
+    assert all(name.startswith("kiteway_verify_") for name in milvus.dropped)
+
+
+async def test_a_wrong_neighbour_is_not_verified(milvus: _FakeMilvus) -> None:
+    """A search that does not find the row itself first fails, and the collection is dropped."""
+    milvus.first_hit = 3
+    report = await verify(TARGET, timeout=30)
+    assert report.failure is not None
+    assert report.failure.reason is FailureReason.WRONG_ANSWER
+    assert report.steps[-1].name == "search"
+    assert (milvus.collections, report.leftover) == ({}, None)
+
+
+async def test_a_delete_that_does_not_delete_is_not_verified(
+    milvus: _FakeMilvus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are still there after their delete fail the run."""
+    monkeypatch.setattr(milvus, "delete", lambda *_, **__: None)
+    report = await verify(TARGET, timeout=30)
+    assert report.failure is not None
+    assert report.failure.reason is FailureReason.WRONG_ANSWER
+    assert report.steps[-1].name == "delete"
+    assert milvus.collections == {}
+
+
+async def test_a_collection_that_cannot_be_dropped_is_named(milvus: _FakeMilvus) -> None:
+    """What stays behind is in the report."""
+    milvus.drop_error = RuntimeError("no")
+    report = await verify(TARGET, timeout=30)
+    assert not report.verified
+    assert list(milvus.collections) == [report.leftover]
+
+
+async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
+    """Ctrl-C during a step: the step under way ends, then the collection is dropped and the rest closed."""
+    milvus.release.clear()
+    task = asyncio.ensure_future(verify(TARGET, timeout=30))
+    assert await asyncio.to_thread(milvus.flushing.wait, 30)
+    assert milvus.collections
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.05, milvus.release.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (milvus.collections, milvus.closed) == ({}, 2)
+
+
+async def test_a_step_that_hangs_is_left_at_the_time_limit(milvus: _FakeMilvus) -> None:
+    """A call that never returns does not hold the run: it ends as a failure, cleaned up all the same."""
+    milvus.release.clear()
+    report = await verify(TARGET, timeout=1.5)
+    milvus.release.set()
+    assert not report.verified
+    assert report.steps[-1].name == "flush"
+    assert milvus.collections == {}
+
+
+async def test_without_pymilvus_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is named when it is missing."""
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(SdkMissingError, match=r"pip install 'kiteway\[verify\]'"):
+        await verify(TARGET)
+
+
+def test_a_hanging_call_does_not_keep_the_process() -> None:
+    """A process whose client hangs in a call ends as soon as its event loop does."""
+    program = (
+        "import asyncio, threading\n"
+        "from kiteway.probe.threads import in_daemon_thread\n"
+        "async def main():\n"
+        "    async with asyncio.timeout(0.05):\n"
+        "        await in_daemon_thread(threading.Event().wait, name='hang')\n"
+        "try:\n"
+        "    asyncio.run(main())\n"
+        "except TimeoutError:\n"
+        "    print('ended')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "ended\n"
