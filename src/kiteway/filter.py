@@ -29,8 +29,8 @@ def missing_reason() -> str:
     if os.environ.get(PATH_VARIABLE):
         return f"{PATH_VARIABLE} names {_chosen()}, which is not a file; correct it or unset it."
     return (
-        "The package was installed without the Envoy filter, so calls are balanced but not counted "
-        "by method; put cargo (Rust 1.82 or later) on PATH and install it again on Linux."
+        "The package was installed without the Envoy filter: calls are neither counted by rpc nor retried "
+        "when Milvus says in band that it is not ready. Install it again on Linux with cargo (Rust 1.82+) on PATH."
     )
 
 
