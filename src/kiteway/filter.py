@@ -23,7 +23,7 @@ def filter_path() -> Path | None:
 
 
 def missing_reason() -> str:
-    """Return why there is no filter and what to do, in one sentence; empty when there is one."""
+    """Return why there is no filter and what to do; empty when there is one."""
     if filter_path() is not None:
         return ""
     if os.environ.get(PATH_VARIABLE):
