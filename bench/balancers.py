@@ -130,7 +130,7 @@ def kiteway(setting: Setting) -> Iterator[Running]:
     if not program.exists():
         raise BenchError(f"there is no {program}; run make setup")
     command = [program, "up", "--to", f"127.0.0.1:{setting.backend}", "--host", HOST, "--bind", "127.0.0.1"]
-    options = ["--https-port", str(port), "--http-port", str(free_port()), "--data-dir", setting.work / "data"]
+    options = ["--https-port", str(port), "--http-port", "0", "--data-dir", setting.work / "data", "--drain", "0"]
     with running([*command, *options], log) as process:
         yield Running(port, log, process)
 
