@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
+from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.process import ChildProcess
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, connect, last_lines
+from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, connect
 from kiteway.netns import NetworkNamespace
 
 _START_SECONDS = 20.0

@@ -25,6 +25,7 @@ from kiteway.milvus.embedded.config import (
     write_config,
     write_etcd_config,
 )
+from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.milvus.embedded.server import (
@@ -33,7 +34,6 @@ from kiteway.milvus.embedded.server import (
     MilvusServer,
     MilvusStartError,
     Progress,
-    last_lines,
 )
 from kiteway.netns import NetworkNamespace
 

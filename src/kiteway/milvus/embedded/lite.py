@@ -17,9 +17,10 @@ from typing import Self
 
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.grpc_probe import ProbeError, unary_call
+from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, Progress, connect, last_lines
+from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, Progress, connect
 
 _GET_VERSION = "/milvus.proto.milvus.MilvusService/GetVersion"
 _START_SECONDS = 60.0

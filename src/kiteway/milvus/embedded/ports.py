@@ -22,15 +22,15 @@ def free_ports(count: int, taken: Iterable[int] = ()) -> tuple[int, ...]:
     avoid = set(taken)
     found: list[int] = []
     for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
-        if port not in avoid and _is_free(port):
+        if port not in avoid and is_free(port):
             found.append(port)
             if len(found) == count:
                 return tuple(found)
     raise OSError(f"fewer than {count} free TCP ports between 12000 and 31999")
 
 
-def _is_free(port: int) -> bool:
-    # Milvus listens on every address, so every address must be free.
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on `port` on every address, as Milvus does."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
             probe.bind(("", port))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from kiteway.milvus.embedded.binary import MilvusBinary
 from kiteway.milvus.embedded.config import TLSFiles, config_dir
 from kiteway.milvus.embedded.grpc_probe import ProbeError, http_status, pinned_tls, unary_call
+from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.netns import NetworkNamespace
 
@@ -27,7 +29,6 @@ _RUN_DIRECTORIES = (Path("/run/milvus"), Path("/tmp/milvus"))  # noqa: S108 (not
 _HTTP_OK = 200
 _PROBE_SECONDS = 2.0
 _PROBE_PAUSE_SECONDS = 0.05
-_LOG_LINES = 12
 
 # grpc.health.v1: the empty request asks for the whole server; HealthCheckResponse.status = 1 (SERVING).
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -96,8 +97,10 @@ class MilvusServer:
         """Start it and wait until it serves, at most `timeout` seconds.
 
         Raises:
-            MilvusStartError: it ended, or did not serve in time.
+            MilvusStartError: the certificate cannot be used, it ended, or it did not serve in time.
         """
+        if self._tls is not None:
+            check_key_pair(self._tls)
         self._process = await ChildProcess.start(
             (str(self._binary.program), "run", self._role, "-alias", self._alias),
             env=self._environment(),
@@ -173,12 +176,13 @@ class MilvusServer:
         return MilvusStartError(f"Milvus {self.endpoint.name} {what}; the end of its logs in {logs}:\n  {quoted}")
 
 
-def last_lines(path: Path) -> list[str]:
-    """Return the last few lines of a log file, none when it does not exist."""
-    size = 16384
+def check_key_pair(tls: TLSFiles) -> None:
+    """Make sure a server can use a certificate and its key.
+
+    Raises:
+        MilvusStartError: a file is missing, is not PEM, is encrypted, or the two do not belong together.
+    """
     try:
-        with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - size))
-            return log.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
-    except FileNotFoundError:
-        return []
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise MilvusStartError(f"Milvus cannot serve TLS with {tls.cert} and {tls.key}: {error}") from error

@@ -19,8 +19,8 @@ from kiteway.milvus.embedded.config import (
     write_config,
     write_etcd_config,
 )
-from kiteway.milvus.embedded.ports import free_ports
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusEndpoint, MilvusServer, Progress
+from kiteway.milvus.embedded.ports import free_ports, is_free
+from kiteway.milvus.embedded.server import LOOPBACK, MilvusEndpoint, MilvusServer, MilvusStartError, Progress
 from kiteway.netns import NetworkNamespace
 
 _PORTS = len(BackendPorts.__dataclass_fields__) + 1
@@ -90,7 +90,8 @@ class StandaloneMilvus:
 
         Raises:
             MilvusUnavailableError: the package is missing.
-            MilvusStartError: it ended or did not serve in time; quotes its logs.
+            MilvusStartError: a port is taken, the certificate cannot be used, or it ended or did not serve in
+                time, which quotes its logs.
             OSError: the data or cache directory cannot be written.
         """
         self._on_progress("unpacking Milvus (first use only)")
@@ -138,6 +139,10 @@ class StandaloneMilvus:
         given = [port for port in (self._port, self._health_port) if port is not None]
 
         def choose() -> tuple[int, ...]:
+            # Milvus starts without a port that is taken, and then serves nobody.
+            for port in given:
+                if not is_free(port):
+                    raise MilvusStartError(f"port {port} is taken: choose another, or stop what listens on it")
             return free_ports(_PORTS + 2, taken=given)
 
         serving, health, internal, *backend = choose() if self._netns is None else self._netns.call(choose)
