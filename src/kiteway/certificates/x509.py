@@ -79,7 +79,7 @@ def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
         if public.key_size < 2048:
             raise CertificateError(
                 "CertificateKeyTooSmall",
-                f"the RSA key has {public.key_size} bits; Envoy and GCP take 2048 or more",
+                f"the RSA key has {public.key_size} bits; Envoy and GCP take 2048 or more.",
                 "Create a new key: `kiteway cert create`.",
                 "tls.key",
             )
@@ -88,14 +88,14 @@ def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
         if public.curve.name not in {"secp256r1", "secp384r1", "secp521r1"}:
             raise CertificateError(
                 "CertificateKeyType",
-                f"the key is on the curve {public.curve.name}, which TLS clients do not offer",
+                f"the key is on the curve {public.curve.name}, which TLS clients do not offer.",
                 "Create a key on P-256: `kiteway cert create`.",
                 "tls.key",
             )
     else:
         raise CertificateError(
             "CertificateKeyType",
-            "the key is neither RSA nor ECDSA",
+            "the key is neither RSA nor ECDSA.",
             "Create a new key: `kiteway cert create`.",
             "tls.key",
         )
@@ -153,7 +153,7 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
             hint = "it holds a private key; tls.crt and tls.key may be swapped"
         raise CertificateError(
             "CertificateUnreadable",
-            f"tls.crt cannot be read: {hint}",
+            f"tls.crt cannot be read: {hint}.",
             "Put the PEM certificate chain there, the server's certificate first.",
             "tls.crt",
         ) from error
@@ -165,7 +165,7 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | object:
     except TypeError as error:
         raise CertificateError(
             "CertificateKeyEncrypted",
-            "tls.key is protected by a passphrase",
+            "tls.key is protected by a passphrase.",
             "Remove it: `openssl pkey -in tls.key -out plain.key`.",
             "tls.key",
         ) from error
@@ -173,7 +173,7 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | object:
         # The cause may quote the input; it is not chained.
         raise CertificateError(
             "CertificateKeyUnreadable",
-            "tls.key cannot be read: it is empty" if not pem.strip() else "tls.key cannot be read: it is no PEM key",
+            "tls.key cannot be read: it is empty." if not pem.strip() else "tls.key cannot be read: it is no PEM key.",
             "Put the PEM private key there.",
             "tls.key",
         ) from None
@@ -186,7 +186,7 @@ def _leaf(chain: list[x509.Certificate], key: object) -> x509.Certificate:
             return certificate
     raise CertificateError(
         "CertificateKeyMismatch",
-        "tls.key does not belong to tls.crt",
+        "tls.key does not belong to tls.crt.",
         "Put the key the certificate was made with; compare `openssl x509 -noout -pubkey` with `openssl pkey -pubout`.",
         "tls.key",
     )

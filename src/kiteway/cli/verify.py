@@ -55,7 +55,7 @@ def verify(
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the whole run.")] = DEFAULT_TIMEOUT,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    r"""
+    """
     Verify a Milvus through its balancer, as the guide does, with PyMilvus.
 
     Connects, makes a collection of its own, inserts, flushes, indexes, loads, searches, queries, deletes, and drops it.

@@ -24,6 +24,8 @@ _VALIDATE_TIMEOUT_SECONDS = 60
 # What an open TLS connection with one HTTP/2 stream may cost Envoy in buffers and TLS state before it carries data.
 _CONNECTION_BYTES = 128 * 1024
 _TYPES = "type.googleapis.com/envoy"
+# The paths of a class of rpcs are one expression; Envoy's default of 100 instructions is for expressions of strangers.
+_RUNTIME = {"re2.max_program_size.error_level": 10_000, "re2.max_program_size.warn_level": 10_000}
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
         "stats_config": {"use_all_default_tags": True},
         "layered_runtime": {
             # No admin layer: the running configuration is what the control plane says and nothing else.
-            "layers": [{"name": "kiteway", "static_layer": {}}],
+            "layers": [{"name": "kiteway", "static_layer": _RUNTIME}],
         },
     }
 

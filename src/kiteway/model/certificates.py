@@ -54,6 +54,7 @@ class Certificate:
         chain: the PEM chain, leaf first.
         key: the private key.
         names: the DNS names and IP addresses it is valid for, lower case; the CN when it has no SAN.
+        not_before: start of validity.
         not_after: end of validity.
         key_type: ``RSA`` or ``ECDSA``.
         fingerprint: SHA-256 of the leaf, hex.
@@ -65,6 +66,7 @@ class Certificate:
     chain: bytes = field(repr=False)
     key: PrivateKey
     names: tuple[str, ...]
+    not_before: dt.datetime
     not_after: dt.datetime
     key_type: str
     fingerprint: str

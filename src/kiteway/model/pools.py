@@ -39,11 +39,13 @@ class BackendProtocol(enum.StrEnum):
 
 
 class HealthCheckType(enum.StrEnum):
-    """The protocol of a health check (BackendConfig ``healthCheck.type``)."""
+    """The protocol of a health check: BackendConfig ``healthCheck.type``, or TCP where there is none."""
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
     HTTP2 = "HTTP2"
+    TCP = "TCP"
+    """A connection (and handshake) on the serving port; GKE would ask for ``/``, which Milvus does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

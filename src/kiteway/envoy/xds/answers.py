@@ -41,4 +41,3 @@ def _json(status: int, text: str) -> DirectResponseAction:
     return DirectResponseAction(
         status=status, body_format=SubstitutionFormatString(json_format=body, content_type="application/json")
     )
-

@@ -26,7 +26,8 @@ from kiteway._proto.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway._proto.envoy.type.v3.http_pb2 import CodecClientType
 from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
-from kiteway.envoy.xds.common import ads, grpc_cluster_name, pack, rest_cluster_name, secret_name, seconds
+from kiteway.envoy.xds.common import ads, grpc_cluster_name, pack, rest_cluster_name, seconds, secret_name
+from kiteway.model import HealthCheck as ModelHealthCheck
 from kiteway.model import HealthCheckType, Pool
 
 CONNECT_TIMEOUT = 2.0
@@ -71,8 +72,8 @@ def _cluster(pool: Pool, name: str, *, http2: bool) -> Cluster:
     if pool.protocol.tls:
         cluster.transport_socket.CopyFrom(_tls(pool, "h2" if http2 else "http/1.1"))
     if pool.health_check is not None:
-        cluster.health_checks.append(_health_check(pool))
-        check_tls = pool.health_check.type is not HealthCheckType.HTTP
+        cluster.health_checks.append(_health_check(pool, pool.health_check))
+        check_tls = _checks_over_tls(pool)
         if check_tls != pool.protocol.tls:
             cluster.transport_socket_matches.append(_check_socket(pool, tls=check_tls))
     return cluster
@@ -147,23 +148,34 @@ def _outlier_detection() -> OutlierDetection:
     )
 
 
-def _health_check(pool: Pool) -> HealthCheck:
+def _checks_over_tls(pool: Pool) -> bool:
     check = pool.health_check
-    assert check is not None
-    http2 = check.type is HealthCheckType.HTTP2
+    if check is None or check.type is HealthCheckType.TCP:
+        return pool.protocol.tls
+    return check.type is not HealthCheckType.HTTP
+
+
+def _health_check(pool: Pool, check: ModelHealthCheck) -> HealthCheck:
     message = HealthCheck(
         timeout=seconds(check.timeout),
         interval=seconds(check.interval),
+        # Envoy's default for an endpoint without traffic is once a minute.
         no_traffic_interval=seconds(check.interval),
         healthy_threshold=UInt32Value(value=check.healthy_threshold),
         unhealthy_threshold=UInt32Value(value=check.unhealthy_threshold),
-        http_health_check=HealthCheck.HttpHealthCheck(
+    )
+    if check.type is HealthCheckType.TCP:
+        message.tcp_health_check.SetInParent()
+        return message
+    http2 = check.type is HealthCheckType.HTTP2
+    message.http_health_check.CopyFrom(
+        HealthCheck.HttpHealthCheck(
             host=f"{pool.key.service}.{pool.key.namespace}",
             path=check.request_path,
             codec_client_type=CodecClientType.HTTP2 if http2 else CodecClientType.HTTP1,
-        ),
+        )
     )
-    check_tls = check.type is not HealthCheckType.HTTP
+    check_tls = _checks_over_tls(pool)
     if check_tls:
         message.tls_options.alpn_protocols.append("h2" if http2 else "http/1.1")
     if check_tls != pool.protocol.tls:
@@ -209,6 +221,3 @@ def _tls(pool: Pool, alpn: str) -> TransportSocket:
             SdsSecretConfig(name=secret_name(pool.tls.client_certificate), sds_config=ads())
         )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
-
-
-

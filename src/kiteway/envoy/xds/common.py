@@ -51,9 +51,7 @@ def seconds(value: float) -> Duration:
 def socket_address(host: str, port: int, network_namespace: str | None = None) -> Address:
     """Return a TCP address."""
     return Address(
-        socket_address=SocketAddress(
-            address=host, port_value=port, network_namespace_filepath=network_namespace or ""
-        )
+        socket_address=SocketAddress(address=host, port_value=port, network_namespace_filepath=network_namespace or "")
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from kiteway._proto.envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import (
@@ -22,7 +23,6 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
-from kiteway._proto.envoy.config.core.v3.base_pb2 import TransportSocket
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
@@ -83,7 +83,7 @@ def _listener(name: str, settings: EnvoySettings, port: int, chains: list[Filter
         filter_chains=chains,
         per_connection_buffer_limit_bytes=UInt32Value(value=_CONNECTION_BUFFER),
         listener_filters_timeout=seconds(10),
-        traffic_direction=1,
+        traffic_direction=TrafficDirection.INBOUND,
     )
 
 
@@ -152,5 +152,3 @@ def _connection_manager(name: str, settings: EnvoySettings) -> Filter:
         path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
     )
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
-
-

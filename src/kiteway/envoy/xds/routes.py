@@ -125,13 +125,24 @@ def _routes(route: ModelRoute, pool: Pool | None) -> list[Route]:
         for policy in grpc_policies():
             call = _narrow(match, policy, grpc=True)
             if call is not None:
-                result.append(_forward(f"{name}/{policy.name}", call, policy, route, pool, grpc_cluster_name(pool.key)))
+                result.append(
+                    _forward(
+                        f"{name}/{policy.name}",
+                        call,
+                        policy,
+                        route=route,
+                        pool=pool,
+                        cluster=grpc_cluster_name(pool.key),
+                    )
+                )
         if pool.rest:
             for policy in rest_policies():
                 call = _narrow(match, policy, grpc=False)
                 if call is not None:
                     cluster = rest_cluster_name(pool.key)
-                    result.append(_forward(f"{name}/{policy.name}", call, policy, route, pool, cluster))
+                    result.append(
+                        _forward(f"{name}/{policy.name}", call, policy, route=route, pool=pool, cluster=cluster)
+                    )
         else:
             text = (
                 "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
@@ -167,9 +178,7 @@ def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> RouteMatch 
     return result
 
 
-def _forward(  # noqa: PLR0913 - a route is put together from exactly these
-    name: str, match: RouteMatch, policy: CallPolicy, route: ModelRoute, pool: Pool, cluster: str
-) -> Route:
+def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRoute, pool: Pool, cluster: str) -> Route:
     limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(

@@ -1,0 +1,101 @@
+"""`kiteway plan`: what manifests mean, without doing anything."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.table import Table
+
+from kiteway.cli.options import FilesOption
+from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
+from kiteway.diagnostics import Diagnostic, Severity, ordered
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.build import build, build_endpoints
+from kiteway.envoy.xds.redact import redacted
+from kiteway.filter import filter_path
+from kiteway.model import LoadBalancer
+from kiteway.sources.files import FileSource
+from kiteway.status.diagnostics import diagnostic_report
+from kiteway.status.model import model_report
+from kiteway.translate import Endpoints, Options, translate
+
+
+class PlanOutput(enum.StrEnum):
+    """The value of ``--output``."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    ENVOY = "envoy"
+
+
+def plan(
+    filename: FilesOption = None,
+    output: Annotated[
+        PlanOutput, typer.Option("--output", "-o", help="How to print; envoy is the configuration Envoy would get.")
+    ] = PlanOutput.TABLE,
+) -> None:
+    """
+    Show what manifests mean and everything that is wrong with them.
+
+    Nothing is started and nothing is written. Private keys are not shown.
+
+    Exit status: 0 clean or warnings, 1 errors, 2 usage.
+
+    Examples:
+    \b
+      kiteway plan -f examples/guide-self-managed
+      kiteway plan -f ingress.yaml -f service.yaml --output json
+      kubectl get ingress,svc,endpointslices,backendconfig -o yaml | kiteway plan -f -
+    """
+    if not filename:
+        raise fail("give manifests with -f PATH (- for standard input)", 2)
+    resources = FileSource(tuple(filename)).read()
+    result = translate(resources.objects, Options(), dt.datetime.now(dt.UTC), resources.failed)
+    diagnostics = ordered([*resources.diagnostics, *result.diagnostics])
+    if output is PlanOutput.ENVOY:
+        settings = EnvoySettings(filter_path=filter_path())
+        table = Endpoints(resources.objects).table(result.model.pools)
+        messages = [*build(result.model, settings), *build_endpoints(result.model.pools, table)]
+        emit({"resources": [_described(message) for message in messages]}, Output.JSON)
+        print_diagnostics(diagnostics)
+    elif output is PlanOutput.TABLE:
+        _print_model(result.model)
+        print_diagnostics(diagnostics)
+        _print_summary(diagnostics)
+    else:
+        found = {**model_report(result.model), "diagnostics": [diagnostic_report(d) for d in diagnostics]}
+        emit(found, Output(output.value))
+    raise typer.Exit(1 if any(d.severity is Severity.ERROR for d in diagnostics) else 0)
+
+
+def _described(message: Any) -> dict[str, Any]:
+    return {
+        "@type": f"type.googleapis.com/{message.DESCRIPTOR.full_name}",
+        **MessageToDict(redacted(message), preserving_proto_field_name=True),
+    }
+
+
+def _print_model(model: LoadBalancer) -> None:
+    table = Table("HOST", "PATH", "POOL", "HTTPS", "HTTP", "INGRESS", box=None, pad_edge=False)
+    for host in model.hosts:
+        for route in host.routes:
+            table.add_row(
+                host.domain,
+                route.match.path,
+                str(route.pool or "-"),
+                "yes" if host.https else "no",
+                str(host.http),
+                f"{host.source.namespace}/{host.source.name}",
+            )
+    if model.hosts:
+        stdout.print(table)
+
+
+def _print_summary(diagnostics: tuple[Diagnostic, ...]) -> None:
+    counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
+    stderr.print(f"{counts[Severity.ERROR]} errors, {counts[Severity.WARNING]} warnings")

@@ -1,0 +1,100 @@
+"""`kiteway status`: what the running instance does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import typer
+from rich.table import Table
+
+from kiteway.cli.options import DataDirOption
+from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.instance import Instance, default_data_dir
+from kiteway.supervisor import read_state
+
+
+def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
+    """
+    Show what the running instance does: listeners, hosts, endpoints, certificates, and what is wrong.
+
+    Exit status: 0 ready, 1 not ready or not running.
+
+    Examples:
+    \b
+      kiteway status
+      kiteway status --output json | jq '.pools[].endpoints'
+    """
+    instance = Instance(data_dir or default_data_dir())
+    pid = instance.running_pid()
+    if pid is None:
+        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
+    value = _read(instance)
+    value["supervisor"] = _supervisor(instance)
+    if output is Output.TABLE:
+        _print(value)
+    else:
+        emit(value, output)
+    raise typer.Exit(0 if value.get("ready") else 1)
+
+
+def _read(instance: Instance) -> dict[str, Any]:
+    transport = httpx2.HTTPTransport(uds=str(instance.status_socket))
+    try:
+        with httpx2.Client(transport=transport, base_url="http://kiteway", timeout=10, trust_env=False) as client:
+            found: dict[str, Any] = client.get("/status").raise_for_status().json()
+            return found
+    except httpx2.HTTPError as error:
+        return {"ready": False, "reason": f"the control plane does not answer ({error}); it is started again by itself"}
+
+
+def _supervisor(instance: Instance) -> dict[str, Any]:
+    state = read_state(instance.supervisor_file)
+    if state is None:
+        return {}
+    return {
+        "pid": state.pid,
+        "phase": state.phase,
+        "children": {
+            name: {"pid": child.pid, "restarts": child.restarts, "lastExit": child.last_exit}
+            for name, child in state.children.items()
+        },
+    }
+
+
+def _print(value: dict[str, Any]) -> None:
+    state = "[green]ready[/green]" if value.get("ready") else f"[red]not ready[/red]: {value.get('reason', '')}"
+    stdout.print(f"Kiteway {value.get('version', '')} {state}")
+    envoy = value.get("envoy", {})
+    if envoy.get("reachable"):
+        stdout.print(f"Envoy {envoy['version'].split('/')[1]} {envoy['state']}, up {envoy['uptimeSeconds']} s")
+    for name, child in value.get("supervisor", {}).get("children", {}).items():
+        if child["restarts"]:
+            stdout.print(f"{name} was started again {child['restarts']} times, last after: {child['lastExit']}")
+    if "filter" in value:
+        found = value["filter"]
+        stdout.print("filter loaded" if found["loaded"] else f"filter: {found['reason']}")
+    for listener in value.get("listeners", ()):
+        stdout.print(f"listens for {listener['name']} on {listener['address']}:{listener['port']}")
+    _print_endpoints(value)
+    for certificate in value.get("certificates", ()):
+        stdout.print(
+            f"certificate {certificate['name']} for {', '.join(certificate['names'])}: {certificate['daysLeft']} days left"
+        )
+    for rejection in value.get("configuration", {}).get("rejections", ()):
+        stdout.print(f"[red]Envoy rejected[/red] {', '.join(rejection['resources'])}: {rejection['message']}")
+    for diagnostic in value.get("diagnostics", ()):
+        stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}", markup=False)
+
+
+def _print_endpoints(value: dict[str, Any]) -> None:
+    table = Table("POOL", "ENDPOINT", "HEALTH", "CALLS", "ERRORS", "ACTIVE", box=None, pad_edge=False)
+    for pool in value.get("pools", ()):
+        for endpoint in pool["endpoints"]:
+            health = "healthy" if endpoint["healthy"] else ", ".join(endpoint["failures"])
+            calls = (str(endpoint[key]) for key in ("calls", "errors", "active"))
+            table.add_row(pool["name"], endpoint["address"], health, *calls)
+        if not pool["endpoints"]:
+            table.add_row(pool["name"], "none")
+    if table.row_count:
+        stdout.print(table)

@@ -1,0 +1,138 @@
+"""`kiteway up`: the balancer on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kiteway.cli.options import DataDirOption, FilesOption, parse_static_endpoint
+from kiteway.cli.output import fail, stderr
+from kiteway.controlplane.config import Config
+from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.filter import filter_path, missing_reason
+from kiteway.instance import Instance, InstanceError, default_data_dir
+from kiteway.launch import Launch, launch
+from kiteway.probe import parse_endpoint
+from kiteway.quickstart import QuickstartError, quickstart
+from kiteway.supervisor import Event, NotReadyError, wait_ready
+
+_READY_SECONDS = 60.0
+
+
+def up(
+    *,
+    filename: FilesOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="HOST:PORT", help="A Milvus that runs already; no manifests needed."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="NAME",
+            help="With --to: the name clients connect by; may be repeated.",
+            show_default="localhost",
+        ),
+    ] = None,
+    https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443,
+    http_port: Annotated[
+        int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
+    ] = 8080,
+    bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint",
+            metavar="SERVICE=HOST:PORT[,health=PORT]",
+            help="Where a Service's endpoints are, instead of its EndpointSlices; may be repeated.",
+        ),
+    ] = None,
+    data_dir: DataDirOption = None,
+    envoy: Annotated[
+        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
+    ] = None,
+    drain: Annotated[
+        float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
+    ] = 30.0,
+    logs: Annotated[bool, typer.Option("--logs", help="Print the logs here instead of into files.")] = False,
+) -> None:
+    """
+    Run the balancer on this machine until Ctrl-C.
+
+    Reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes, or stands in front of one
+    Milvus that runs already.
+
+    Exit status: 0 stopped, 1 it could not run, 2 usage.
+
+    Examples:
+    \b
+      kiteway up --to localhost:19530
+      kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
+      kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
+    """
+    if bool(filename) == bool(to):
+        raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
+    if host and not to:
+        raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
+    try:
+        endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
+        target = parse_endpoint(to, 19530) if to else None
+        binary = find_envoy(envoy)
+    except (ValueError, EnvoyNotFoundError) as error:
+        raise fail(str(error), 2) from error
+    instance = Instance(data_dir or default_data_dir())
+    settings = EnvoySettings(
+        bind=bind,
+        https_port=https_port,
+        http_port=http_port or None,
+        public_https_port=https_port,
+        filter_path=filter_path(),
+    )
+    if settings.filter_path is None:
+        stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
+    try:
+        with instance.acquire():
+            paths = [str(path.absolute()) for path in filename or []]
+            if target is not None:
+                stderr.print(f"looking at {target.host}:{target.port}")
+                found = quickstart(instance, target.host, target.port, tuple(host or ["localhost"]))
+                for line in found.notes:
+                    stderr.print(line)
+                paths, endpoints = [str(found.manifests)], (*endpoints, found.endpoint)
+            config = Config(str(instance.data_dir), tuple(paths), settings, endpoints)
+            code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))
+    except (InstanceError, QuickstartError) as error:
+        raise fail(str(error)) from error
+    raise typer.Exit(code)
+
+
+async def _run(what: Launch) -> int:
+    settings = what.config.settings
+    running = asyncio.create_task(launch(what, _print_event))
+    ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
+    await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if ready.done() and not ready.cancelled():
+        try:
+            ready.result()
+        except NotReadyError as error:
+            stderr.print(f"[red]error:[/red] {error}")
+            stderr.print(f"logs: {what.instance.log_dir}")
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            return 1
+        stderr.print(
+            f"[green]ready[/green]: https://{settings.bind}:{settings.https_port}; `kiteway status` tells more, "
+            "Ctrl-C ends it"
+        )
+    ready.cancel()
+    return await running
+
+
+def _print_event(event: Event) -> None:
+    if event.what in {"failed", "draining", "killed"}:
+        stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

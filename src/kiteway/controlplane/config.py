@@ -1,0 +1,57 @@
+"""What the control plane is started with: a 0600 JSON file, never arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from kiteway.envoy.settings import EnvoySettings
+
+
+class StaticEndpoint(msgspec.Struct, frozen=True):
+    """
+    An endpoint given by hand (``--endpoint``).
+
+    Attributes:
+        namespace: the Service's.
+        service: the Service's name.
+        host: an address, or a name that is looked up again and again.
+        port: the serving port.
+        health_port: where its health check goes, when not where the BackendConfig says.
+    """
+
+    namespace: str
+    service: str
+    host: str
+    port: int
+    health_port: int | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """
+    Everything the control plane is told.
+
+    Attributes:
+        data_dir: see `kiteway.instance.Instance`.
+        paths: files and folders with manifests.
+        endpoints: see `StaticEndpoint`.
+        settings: the data plane's.
+        ingress_class: see `kiteway.translate.Options`.
+    """
+
+    data_dir: str
+    paths: tuple[str, ...]
+    settings: EnvoySettings
+    endpoints: tuple[StaticEndpoint, ...] = ()
+    ingress_class: str = "kiteway"
+
+    def plain(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        built: dict[str, object] = msgspec.to_builtins(self, enc_hook=str)
+        return built
+
+
+def read(file: Path) -> Config:
+    """Read what ``plain`` made. Raises ``msgspec.ValidationError``, ``OSError``."""
+    return msgspec.json.decode(file.read_bytes(), type=Config, dec_hook=lambda kind, value: kind(value))

@@ -1,0 +1,128 @@
+"""The event loop of the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import signal
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from kiteway.controlplane.config import Config
+from kiteway.controlplane.pipeline import Pipeline
+from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.ads import AdsServer
+from kiteway.instance import Instance
+from kiteway.sources.files import FileSource
+from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
+from kiteway.status.report import report
+from kiteway.status.server import application, serve
+
+_log = structlog.get_logger(__name__)
+
+_REREAD_SECONDS = 3600.0
+"""Certificates grow old without any file changing."""
+
+
+async def run(config: Config) -> int:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    instance = Instance(Path(config.data_dir))
+    async with AdminClient(instance.admin_socket) as admin:
+        controlplane = ControlPlane(config, admin, AdsServer(instance.ads_socket))
+        await controlplane.start()
+        try:
+            async with serve(instance.status_socket, application(controlplane.why_not_ready, controlplane.report)):
+                tasks = [asyncio.create_task(work) for work in controlplane.work()]
+                tasks.append(asyncio.create_task(stop.wait()))
+                done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in pending:
+                    task.cancel()
+                await asyncio.gather(*pending, return_exceptions=True)
+                for task in done:
+                    task.result()
+        finally:
+            await controlplane.stop()
+    return 0
+
+
+class ControlPlane:
+    """The sources, the pipeline and the ADS server of one instance."""
+
+    def __init__(self, config: Config, admin: AdminClient, ads: AdsServer) -> None:
+        self._config = config
+        self._admin = admin
+        self._ads = ads
+        self._files = FileSource(tuple(map(Path, config.paths)))
+        self._static = StaticEndpoints(config.endpoints)
+        self._pipeline = Pipeline(config.settings, config.ingress_class)
+        self._round = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Serve ADS with what the files say now."""
+        await self._ads.start()
+        await self._translate()
+
+    async def stop(self) -> None:
+        """End the streams; Envoy serves on with what it has."""
+        await self._ads.stop()
+
+    def work(self) -> list[Any]:
+        """Return what runs until the end."""
+        return [self._follow_files(), self._follow_names(), self._follow_time()]
+
+    async def why_not_ready(self) -> str:
+        """Return why the first configuration is not active; empty when it is and Envoy is live."""
+        if not self._ads.state.active:
+            return "Envoy has not taken the first configuration yet"
+        try:
+            return "" if await self._admin.ready() else "Envoy is starting or draining"
+        except AdminError as error:
+            return str(error)
+
+    async def report(self) -> dict[str, Any]:
+        """Return the value of ``kiteway status``."""
+        reason = await self.why_not_ready()
+        return await report(
+            self._config.settings,
+            self._pipeline.outcome,
+            self._ads.state,
+            self._admin,
+            ready=not reason,
+            reason=reason,
+        )
+
+    async def _translate(self) -> None:
+        async with self._round:
+            static = await self._static.resolve()
+            resources = await asyncio.to_thread(self._files.read)
+            before = self._pipeline.outcome
+            outcome = self._pipeline.run(resources, static, dt.datetime.now(dt.UTC))
+            await self._ads.publish(outcome.snapshot)
+        for diagnostic in outcome.diagnostics:
+            if before is None or diagnostic not in before.diagnostics:
+                _log.info(diagnostic.reason, text=str(diagnostic))
+        if before is None or before.snapshot.version != outcome.snapshot.version:
+            _log.info("configuration", version=outcome.snapshot.version, hosts=len(outcome.model.hosts))
+
+    async def _follow_files(self) -> None:
+        async for _ in self._files.changes():
+            await self._translate()
+
+    async def _follow_time(self) -> None:
+        while True:
+            await asyncio.sleep(_REREAD_SECONDS)
+            await self._translate()
+
+    async def _follow_names(self) -> None:
+        while True:
+            await asyncio.sleep(RESOLVE_SECONDS)
+            async with self._round:
+                outcome = self._pipeline.run_endpoints(await self._static.resolve())
+                if outcome is not None:
+                    await self._ads.publish(outcome.snapshot)

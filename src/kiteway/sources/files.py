@@ -1,0 +1,131 @@
+"""Manifests in files and folders, read again when they change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import watchfiles
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.resources import DEFAULT, Loaded, Object, load_documents
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """
+    All that the sources hold at one moment.
+
+    Attributes:
+        objects: readable objects; of two with one identity the later.
+        diagnostics: what is wrong with what was read.
+        failed: objects that are there but have errors.
+    """
+
+    objects: tuple[Object, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    failed: tuple[ObjectRef, ...]
+
+
+@dataclass(slots=True)
+class FileSource:
+    """
+    Reads paths as ``kubectl apply -f`` does: files as they are, folders without their subfolders.
+
+    A file that cannot be read as YAML any more keeps the objects it last held.
+    """
+
+    paths: tuple[Path, ...]
+    extra: tuple[Object, ...] = ()
+    _known: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)
+
+    def read(self) -> Resources:
+        """Read everything. Never raises for what a user wrote or removed."""
+        problems: list[Diagnostic] = []
+        loaded: dict[Path, tuple[bytes, Loaded]] = {}
+        for path in self._files(problems):
+            try:
+                text = _read(path)
+            except OSError as error:
+                problems.append(_unreadable(path, error))
+                if path in self._known:
+                    loaded[path] = self._known[path]
+                continue
+            before = self._known.get(path)
+            if before is not None and before[0] == text:
+                loaded[path] = before
+            else:
+                loaded[path] = (text, _keep(load_documents(text, str(path)), before[1] if before else None))
+        self._known = loaded
+        return _combine(self.extra, {path: found for path, (_, found) in loaded.items()}, problems)
+
+    def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
+        for path in self.paths:
+            if path.is_dir():
+                yield from sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+            elif path.exists():
+                yield path
+            else:
+                problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
+                if path in self._known:
+                    yield path
+
+    async def changes(self) -> AsyncIterator[None]:
+        """
+        Yield when something under the paths may have changed.
+
+        Folders are watched, not files: an editor's rename and Kubernetes' symlink swap replace the file itself.
+        """
+        folders = {path if path.is_dir() else path.parent for path in self.paths}
+        async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
+            yield
+
+
+def _read(path: Path) -> bytes:
+    """Read at most what may be parsed, so that a huge file is refused without being held."""
+    with path.open("rb") as file:
+        return file.read(DEFAULT.size + 1)
+
+
+def _keep(now: Loaded, before: Loaded | None) -> Loaded:
+    """Where a document is unreadable nobody knows what it held: what the file held before stays."""
+    lost = any(d.severity is Severity.ERROR and d.object is None for d in now.diagnostics)
+    if before is None or not lost:
+        return now
+    present = {o.ref for o in now.objects} | set(now.refused)
+    kept = tuple(o for o in before.objects if o.ref not in present)
+    return Loaded((*now.objects, *kept), now.diagnostics, now.refused)
+
+
+def _unreadable(path: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        Severity.ERROR,
+        "FileUnreadable",
+        f"{path} cannot be read: {error.strerror or error}.",
+        "Check the path given with -f.",
+    )
+
+
+def _combine(extra: tuple[Object, ...], loaded: Mapping[Path, Loaded], problems: list[Diagnostic]) -> Resources:
+    objects: dict[ObjectRef, Object] = {o.ref: o for o in extra}
+    failed: list[ObjectRef] = []
+    for found in loaded.values():
+        problems += found.diagnostics
+        failed += found.refused
+        for object_ in found.objects:
+            other = objects.get(object_.ref)
+            if other is not None:
+                where = f" at {other.at()}" if other.at() else ""
+                problems.append(
+                    object_.diagnostic(
+                        Severity.WARNING,
+                        "ObjectTwice",
+                        f"the object is also given{where}; this one, the later, is used.",
+                        "Remove one of the two.",
+                    )
+                )
+            objects[object_.ref] = object_
+    return Resources(tuple(objects.values()), tuple(problems), tuple(failed))

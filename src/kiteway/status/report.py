@@ -1,0 +1,101 @@
+"""What `kiteway status` shows: one plain value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kiteway import __version__
+from kiteway.controlplane.pipeline import Outcome
+from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.ads import AdsState, RejectedAt
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
+from kiteway.filter import missing_reason
+from kiteway.model import HTTPMode, LoadBalancer, Pool
+from kiteway.status.diagnostics import diagnostic_report
+from kiteway.status.model import model_report
+
+_RPC_COUNTERS = r"^kiteway\."
+
+
+async def report(
+    settings: EnvoySettings, outcome: Outcome | None, ads: AdsState, admin: AdminClient, *, ready: bool, reason: str
+) -> dict[str, Any]:
+    """Return everything there is to know; what Envoy cannot be asked just now is left out and said."""
+    envoy: dict[str, Any] = {"reachable": False}
+    clusters: dict[str, ClusterStatus] = {}
+    calls: dict[str, int] = {}
+    try:
+        info = await admin.server_info()
+        clusters = await admin.clusters()
+        calls = await admin.stats(_RPC_COUNTERS)
+        envoy = {"reachable": True, "version": info.version, "state": info.state, "uptimeSeconds": info.uptime_seconds}
+    except AdminError as error:
+        envoy["error"] = str(error)
+    model = outcome.model if outcome else LoadBalancer()
+    return {
+        "version": __version__,
+        "ready": ready,
+        "reason": reason,
+        "envoy": envoy,
+        "filter": _filter(settings, calls),
+        "configuration": {
+            "version": ads.version,
+            "rejections": [_rejection(r) for r in ads.rejections],
+            "retained": [str(ref) for ref in outcome.retained] if outcome else [],
+        },
+        "listeners": _listeners(model, settings),
+        **model_report(model),
+        "pools": [_pool(pool, clusters) for pool in model.pools],
+        "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
+    }
+
+
+def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, Any]]:
+    found = []
+    if model.server_names:
+        found.append({"name": "https", "address": settings.bind, "port": settings.https_port})
+    if settings.http_port is not None and any(host.http is not HTTPMode.OFF for host in model.hosts):
+        found.append({"name": "http", "address": settings.bind, "port": settings.http_port})
+    return found
+
+
+def _pool(pool: Pool, clusters: dict[str, ClusterStatus]) -> dict[str, Any]:
+    cluster = clusters.get(grpc_cluster_name(pool.key))
+    rest = clusters.get(rest_cluster_name(pool.key))
+    rest_calls = {e.address: e.stats.get("rq_total", 0) for e in rest.endpoints} if rest else {}
+    return {
+        "name": str(pool.key),
+        "protocol": str(pool.protocol),
+        "verified": bool(pool.tls.ca),
+        "rest": pool.rest,
+        "endpoints": [
+            {
+                "address": endpoint.address,
+                "healthy": endpoint.healthy,
+                "failures": sorted(endpoint.failures),
+                "calls": endpoint.stats.get("rq_total", 0) + rest_calls.get(endpoint.address, 0),
+                "errors": endpoint.stats.get("rq_error", 0),
+                "active": endpoint.stats.get("rq_active", 0),
+            }
+            for endpoint in (cluster.endpoints if cluster else ())
+        ],
+    }
+
+
+def _filter(settings: EnvoySettings, calls: dict[str, int]) -> dict[str, Any]:
+    return {
+        "loaded": settings.filter_path is not None,
+        "reason": "" if settings.filter_path is not None else missing_reason(),
+        "counters": calls,
+    }
+
+
+def _rejection(rejected: RejectedAt) -> dict[str, Any]:
+    rejection = rejected.rejection
+    return {
+        "at": rejected.time.isoformat(),
+        "type": rejection.type_url.rpartition(".")[2],
+        "resources": list(rejection.named or rejection.resources),
+        "message": rejection.message,
+    }

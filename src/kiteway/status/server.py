@@ -1,0 +1,76 @@
+"""The status API on its unix socket: whoever may open the socket (0600) may read it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+Ready = Callable[[], Awaitable[str]]
+"""Returns why it is not ready; empty when it is."""
+Report = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def application(ready: Ready, report: Report) -> Starlette:
+    """Return the API: ``/ready`` (200 or 503 with the reason) and ``/status`` (JSON)."""
+
+    async def get_ready(_: Request) -> Response:
+        reason = await ready()
+        return PlainTextResponse(reason or "ready", status_code=503 if reason else 200)
+
+    async def get_status(_: Request) -> Response:
+        return JSONResponse(await report())
+
+    return Starlette(routes=[Route("/ready", get_ready), Route("/status", get_status)])
+
+
+@contextlib.asynccontextmanager
+async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
+    """Serve ``app`` on the unix socket ``path``, mode 0600, in a folder that is ours alone."""
+    listener = _bind(path)
+    try:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task
+    finally:
+        listener.close()
+        _unlink(path)
+
+
+def _bind(path: Path) -> socket.socket:
+    _unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    return listener
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: the control plane handles them."""
+        yield

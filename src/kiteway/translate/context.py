@@ -1,0 +1,64 @@
+"""What the translation of one Ingress sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kiteway.diagnostics import Diagnostic, ObjectRef
+from kiteway.model import Certificate, Pool, PoolKey, TLSProfile
+from kiteway.resources import Object
+from kiteway.translate.unit import Key
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What the translation is told apart from the resources.
+
+    Attributes:
+        ingress_class: Ingresses of this class, or of none, are ours.
+        ssl_policies: FrontendConfig ``sslPolicy`` names and the profiles they stand for.
+        issued: certificates that were issued for a ManagedCertificate, by ``namespace/name``.
+    """
+
+    ingress_class: str = "kiteway"
+    ssl_policies: Mapping[str, TLSProfile] = field(default_factory=dict)
+    issued: Mapping[str, Certificate] = field(default_factory=dict)
+
+
+class Index:
+    """The objects by kind, namespace and name; ``failed`` are those that exist but could not be read."""
+
+    def __init__(self, objects: Iterable[Object], failed: Iterable[ObjectRef] = ()) -> None:
+        self.objects: dict[Key, Object] = {(o.ref.kind, o.ref.namespace, o.ref.name): o for o in objects}
+        self.failed = frozenset((ref.kind, ref.namespace, ref.name) for ref in failed)
+
+
+class Context:
+    """Collects what comes out of one Ingress: diagnostics, pools, and which objects were looked at."""
+
+    def __init__(self, index: Index, options: Options) -> None:
+        self.options = options
+        self.diagnostics: list[Diagnostic] = []
+        self.pools: dict[PoolKey, Pool] = {}
+        self.dependencies: dict[Key, Object | None] = {}
+        self._index = index
+
+    def get(self, kind: type[T], namespace: str, name: str) -> T | None:
+        """Return an object, and remember that it matters."""
+        key = (kind.__name__, namespace, name)
+        found = self._index.objects.get(key)
+        self.dependencies[key] = found
+        return found if isinstance(found, kind) else None
+
+    def unreadable(self, kind: type[Object], namespace: str, name: str) -> bool:
+        """Return whether the object exists but has errors of its own, which are reported already."""
+        return (kind.__name__, namespace, name) in self._index.failed
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Add a diagnostic."""
+        self.diagnostics.append(diagnostic)

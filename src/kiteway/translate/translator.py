@@ -1,0 +1,108 @@
+"""The stage itself: objects in, model and diagnostics out."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
+from kiteway.model import LoadBalancer
+from kiteway.resources import Ingress, Object
+from kiteway.translate.classes import is_ours
+from kiteway.translate.context import Index, Options
+from kiteway.translate.ingresses import translate_ingress
+from kiteway.translate.merge import merge
+from kiteway.translate.unit import Unit
+from kiteway.translate.validity import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What a set of objects means.
+
+    Attributes:
+        model: the load balancer.
+        diagnostics: everything that is wrong, in a fixed order.
+        retained: Ingresses that have errors now and keep their last good form.
+    """
+
+    model: LoadBalancer
+    diagnostics: tuple[Diagnostic, ...]
+    retained: tuple[ObjectRef, ...]
+
+
+def translate(
+    objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
+) -> Result:
+    """Translate once, without a past."""
+    return Translator().translate(objects, options, now, failed)
+
+
+class Translator:
+    """
+    Translates again and again, and remembers each Ingress's last good form.
+
+    An Ingress none of whose objects changed is not translated again.
+    """
+
+    def __init__(self) -> None:
+        self._fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
+        self._good: dict[ObjectRef, Unit] = {}
+
+    def translate(
+        self, objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
+    ) -> Result:
+        """
+        Return what ``objects`` mean.
+
+        Args:
+            objects: all readable objects; kinds without a part in it are passed over.
+            options: see `Options`.
+            now: the time certificates are judged by.
+            failed: objects that are there but could not be read; their diagnostics are reported elsewhere.
+        """
+        index = Index(objects, failed)
+        ingresses = [o for o in index.objects.values() if isinstance(o, Ingress) and is_ours(o, options)]
+        units: list[Unit] = []
+        diagnostics: list[Diagnostic] = []
+        retained: list[ObjectRef] = []
+        fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
+        for ingress in ingresses:
+            unit = self._unit(ingress, index, options)
+            fresh[ingress.ref] = (options, unit)
+            diagnostics += unit.diagnostics
+            last_good = self._good.get(ingress.ref)
+            if not unit.failed:
+                self._good[ingress.ref] = unit
+            elif last_good is not None:
+                retained.append(ingress.ref)
+                # The age is the object's; only its meaning is the old one.
+                unit = dataclasses.replace(last_good, ingress=ingress)
+            units.append(unit)
+        for ref in failed:
+            last_good = self._good.get(ref)
+            if last_good is not None:
+                units.append(last_good)
+                retained.append(ref)
+        alive = {unit.ref for unit in units}
+        self._fresh = fresh
+        self._good = {ref: unit for ref, unit in self._good.items() if ref in alive}
+        model, conflicts = merge(units)
+        return Result(
+            model, ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)]), tuple(sorted(retained))
+        )
+
+    def _unit(self, ingress: Ingress, index: Index, options: Options) -> Unit:
+        known = self._fresh.get(ingress.ref)
+        if known is not None:
+            before, unit = known
+            if before == options and unit.ingress == ingress and _same(unit, index):
+                return unit
+        return translate_ingress(ingress, index, options)
+
+
+def _same(unit: Unit, index: Index) -> bool:
+    return all(index.objects.get(key) == found for key, found in unit.dependencies)

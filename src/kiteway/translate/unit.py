@@ -1,0 +1,77 @@
+"""What one Ingress means on its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.model import Certificate, HTTPMode, Pool, RedirectCode, Route, TLSProfile
+from kiteway.resources import Object
+
+Key = tuple[str, str, str]
+"""Kind, namespace, name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostClaim:
+    """
+    A host that an Ingress wants.
+
+    Attributes:
+        domain: see `kiteway.model.VirtualHost`.
+        routes: in the order they are tried.
+        index: the rule's index, None for the default backend; where the diagnostic about it points to.
+    """
+
+    domain: str
+    routes: tuple[Route, ...]
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """
+    One Ingress, translated.
+
+    Attributes:
+        ingress: the object; claims are settled by its age.
+        hosts: what it wants to serve.
+        pools: what its routes name.
+        certificates: what it lists, in its order; the first is its default.
+        https: whether it is served over TLS.
+        http: what port 80 does for its hosts.
+        redirect_code: used with `HTTPMode.REDIRECT`.
+        profile: the TLS profile.
+        diagnostics: everything found on the way.
+        dependencies: the objects it was made from, as they were; None for one that was not there.
+    """
+
+    ingress: Object
+    hosts: tuple[HostClaim, ...]
+    pools: tuple[Pool, ...]
+    certificates: tuple[Certificate, ...]
+    https: bool
+    http: HTTPMode
+    redirect_code: RedirectCode
+    profile: TLSProfile
+    diagnostics: tuple[Diagnostic, ...]
+    dependencies: tuple[tuple[Key, Object | None], ...]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The Ingress."""
+        return self.ingress.ref
+
+    @property
+    def failed(self) -> bool:
+        """Whether GKE would have refused it."""
+        return any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+
+_NO_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def age(unit: Unit) -> tuple[dt.datetime, str, str]:
+    """Sort key: the oldest first; objects from files have no age and go by name."""
+    return (unit.ingress.metadata.creation_timestamp or _NO_TIME, unit.ref.namespace, unit.ref.name)
