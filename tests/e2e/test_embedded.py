@@ -17,8 +17,16 @@ from pathlib import Path
 
 import pytest
 import trustme
+from pymilvus import MilvusClient
 
-from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles
+from kiteway.milvus.embedded import (
+    LiteMilvus,
+    MilvusCluster,
+    MilvusEndpoint,
+    MilvusStartError,
+    StandaloneMilvus,
+    TLSFiles,
+)
 from kiteway.netns import NetworkNamespace, supported
 
 SERVER_NAME = "my-release.milvus.io"
@@ -196,6 +204,48 @@ def test_two_run_side_by_side_in_one_network(
 
     runner.run(scenario())
     assert listening_ports(netns) == set()
+
+
+def test_a_taken_port_is_an_error_at_once(netns: NetworkNamespace, runner: asyncio.Runner, tmp_path: Path) -> None:
+    """A port that something listens on is refused by number, before anything is started."""
+    with netns.call(lambda: socket.create_server(("", 0))) as listener:
+        port = listener.getsockname()[1]
+        milvus = StandaloneMilvus(tmp_path, netns=netns, health_port=port)
+        with pytest.raises(MilvusStartError, match=f"port {port} is taken"):
+            runner.run(milvus.start())
+    assert listening_ports(netns) == set()
+
+
+def test_a_start_that_takes_too_long_leaves_nothing(
+    netns: NetworkNamespace, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    """When the time is up, the error says so and where the logs are, and the half-started Milvus is gone."""
+    milvus = StandaloneMilvus(tmp_path, netns=netns)
+    with pytest.raises(MilvusStartError, match=rf"does not serve after 0\.05 s.*{tmp_path}/logs"):
+        runner.run(milvus.start(timeout=0.05))
+    assert group_members(milvus.pid) == []
+    assert listening_ports(netns) == set()
+
+
+@pytest.mark.skipif(not installed("milvus-lite"), reason="the package milvus-lite is not installed")
+def test_lite_serves_on_loopback_and_stops(runner: asyncio.Runner, tmp_path: Path) -> None:
+    """Milvus Lite is usable by PyMilvus the moment `start` returns, and gone after `stop`."""
+
+    def kites(port: int) -> list[int]:
+        client = MilvusClient(uri=f"http://127.0.0.1:{port}")
+        client.create_collection("kites", dimension=2, metric_type="L2")
+        client.insert("kites", [{"id": i, "vector": [float(i), 1.0]} for i in range(9)])
+        found = [int(hit["id"]) for hit in client.search("kites", [[7.0, 1.0]], limit=1)[0]]
+        client.close()
+        return found
+
+    async def scenario() -> int:
+        async with LiteMilvus(tmp_path) as lite:
+            assert await asyncio.to_thread(kites, lite.address[1]) == [7]
+            assert group_members(lite.pid) == [lite.pid]
+        return lite.pid
+
+    assert group_members(runner.run(scenario())) == []
 
 
 def test_data_is_there_after_a_restart(

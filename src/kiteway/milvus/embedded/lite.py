@@ -22,6 +22,7 @@ from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, Progress, connect
 
+_FIRST_WITH_SERVER = 3  # earlier ones answer on a unix socket only
 _GET_VERSION = "/milvus.proto.milvus.MilvusService/GetVersion"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 6.0  # it gives running calls 5 s
@@ -48,6 +49,17 @@ class LiteMilvus:
         if self._port is None:
             raise RuntimeError("Milvus Lite is not started")
         return LOOPBACK, self._port
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also its process group's.
+
+        Raises:
+            RuntimeError: it is not started.
+        """
+        if self._process is None:
+            raise RuntimeError("Milvus Lite is not started")
+        return self._process.pid
 
     async def start(self, timeout: float = _START_SECONDS) -> Self:
         """Start it and wait until it answers, at most `timeout` seconds.
@@ -124,6 +136,3 @@ def _require_server() -> None:
         raise MilvusUnavailableError(
             f"milvus-lite {version} has no server command: pip install 'milvus-lite>={_FIRST_WITH_SERVER}'"
         )
-
-
-_FIRST_WITH_SERVER = 3
