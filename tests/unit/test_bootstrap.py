@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_memory_budget_follows_the_cgroup(tmp_path: Path) -> None:
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{1 << 62}\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert module._memory_budget(tmp_path) == machine > 6000000
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [((1024, 4096), 2048), ((1024, resource.RLIM_INFINITY), 65536)]
+)
+def test_connections_follow_the_hard_limit_and_the_heap(
+    monkeypatch: pytest.MonkeyPatch, descriptors: tuple[int, int], connections: int
+) -> None:
+    """Half of the descriptors that may be had, or what half of the heap carries; the soft limit does not count."""
+    monkeypatch.setattr(module, "_memory_budget", lambda: 16 << 30)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: descriptors)
+    assert OverloadLimits.of_this_machine() == OverloadLimits(16 << 30, connections)
 
 
 def test_limits_of_this_machine_are_positive() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import resource
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -50,9 +51,10 @@ class OverloadLimits:
         may need a second one towards Milvus).
         """
         heap = max(_memory_budget(), 128 * _MIB)
-        descriptors = os.sysconf("SC_OPEN_MAX")
+        # The hard limit: the supervisor raises the soft one to it.
+        _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
         by_heap = heap // 2 // _CONNECTION_BYTES
-        return cls(heap, min(by_heap, descriptors // 2) if descriptors > 0 else by_heap)
+        return cls(heap, by_heap if descriptors == resource.RLIM_INFINITY else min(by_heap, descriptors // 2))
 
 
 def _memory_budget(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
