@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from kiteway.milvus.verify import (
     VerifyReport,
     Versions,
 )
+from tests.unit.probe_servers import Authority, tls_server
 
 # The package's attribute of this name is the command itself.
 command = importlib.import_module("kiteway.cli.verify")
@@ -182,3 +185,20 @@ def test_help_has_examples() -> None:
     result = call("--help")
     assert result.exit_code == 0
     assert result.output.count("kiteway verify") >= 4
+
+
+def test_only_the_steps_are_on_standard_error(tmp_path: Path) -> None:
+    """In a process of its own neither gRPC's log nor PyMilvus's tracebacks of a refused certificate reach the user."""
+    pytest.importorskip("pymilvus")
+    kiteway = Path(sys.executable).with_name("kiteway")
+    with tls_server(Authority(tmp_path).context()) as port:
+        done = subprocess.run(
+            [kiteway, "verify", f"127.0.0.1:{port}", "--output", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["failure"]["reason"] == "Certificate"
+    assert [line.split()[:2] for line in done.stderr.splitlines()] == [["failed", "connect-orm"]]

@@ -223,6 +223,8 @@ async def test_a_grpc_status_after_connect(status: grpc.StatusCode, expected: Fa
     assert reason(report) is expected
     assert SENTENCE in sentence(report)
     assert report.versions.milvus == "v2"
+    # A refusal is certain; after anything else the collection may be there.
+    assert (report.leftover is None) is (status is grpc.StatusCode.PERMISSION_DENIED)
 
 
 async def test_a_proxy_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,7 @@
 
 import os
 
-import grpc
-
+from kiteway.milvus.verify.errors import grpc_status, text
 from kiteway.milvus.verify.explain import (
     explain_call,
     explain_milvus,
@@ -49,7 +48,7 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
             f"PyMilvus cannot take the IPv6 address {target.host} as a host.",
             "Give a name that resolves to it, or an IPv4 address.",
         )
-    if not step.startswith("connect") and not isinstance(error, TimeoutError) and _grpc_status(error) is None:
+    if not step.startswith("connect") and not isinstance(error, TimeoutError) and grpc_status(error) is None:
         return _refused(step, error)
     found = await probe_layers(target, limit=min(_PROBE_LIMIT, timeout / _LAYERS))
     return found or _network_is_fine(target, step, error)
@@ -79,35 +78,11 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
     return explain_call(target, answer)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it was made from. PyMilvus raises errors from themselves, so a link may be a loop."""
-    chain: list[BaseException] = []
-    ahead: list[BaseException | None] = [error]
-    while ahead:
-        link = ahead.pop(0)
-        if link is not None and link not in chain:
-            chain.append(link)
-            ahead += [link.__cause__, link.__context__]
-    return chain
-
-
-def _grpc_status(error: Exception) -> tuple[str, str] | None:
-    """The gRPC status' name and text that PyMilvus's exception was made from, if it was."""
-    for link in _chain(error):
-        if isinstance(link, grpc.RpcError) and isinstance(link, grpc.Call):
-            return link.code().name, str(link.details() or "")
-    return None
-
-
-def _text(error: Exception) -> str:
-    return str(getattr(error, "message", "") or error or type(error).__name__).strip()
-
-
 def _refused(step: str, error: Exception) -> Failure:
     """Milvus said no to a step after the connection stood."""
     if getattr(error, "code", None) in _PERMISSION_CODES:
-        return _no_permission(step, _text(error))
-    return explain_milvus(_text(error), step)
+        return _no_permission(step, text(error))
+    return explain_milvus(text(error), step)
 
 
 def _no_permission(step: str, said: str) -> Failure:
@@ -120,7 +95,7 @@ def _no_permission(step: str, said: str) -> Failure:
 
 def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
     """The probes come through to Milvus, yet PyMilvus does not."""
-    status = _grpc_status(error)
+    status = grpc_status(error)
     proxy = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
     if proxy is not None and step.startswith("connect"):
         return Failure(
@@ -137,7 +112,7 @@ def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
     if status is None:
         return Failure(
             FailureReason.SDK,
-            f"{target.endpoint} answers, but PyMilvus refuses at {step}: {_text(error)}.",
+            f"{target.endpoint} answers, but PyMilvus refuses at {step}: {text(error)}.",
             "Check the arguments against PyMilvus's own limits.",
         )
     name, details = status

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kiteway.milvus.verify.diagnose import diagnose
+from kiteway.milvus.verify.errors import text
 from kiteway.milvus.verify.report import Failure, Step, VerifyReport, Versions
 from kiteway.milvus.verify.sdk import load_pymilvus, quiet
 from kiteway.milvus.verify.session import Session
@@ -20,6 +21,8 @@ _RESERVE = 0.2
 """Share of the time that is kept for cleaning up and for finding out what is wrong."""
 _OVERSHOOT = 3.2
 """Seconds by which PyMilvus may miss a call's timeout: it sleeps up to 3 s between retries."""
+_DETAIL = 300
+"""Characters of an error kept as a step's detail."""
 _GRACE = 5.0
 """Seconds at most for a step under way to end before the collection is dropped."""
 
@@ -83,7 +86,7 @@ class _Run:
             try:
                 detail = await self._call(name, call)
             except Exception as caught:  # noqa: BLE001 - whatever PyMilvus raises is explained
-                error, detail = caught, _first_line(caught)
+                error, detail = caught, text(caught)[:_DETAIL]
             step = Step(name, error is None, round(time.monotonic() - started, 3), detail)
             self.done.append(step)
             self._on_step(step)
@@ -118,8 +121,3 @@ class _Run:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(limit):
                 await in_daemon_thread(call, name="verify-clean-up")
-
-
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "message", "") or error) or type(error).__name__
-    return text.splitlines()[0][:300]

@@ -22,7 +22,7 @@ def load_pymilvus() -> Any:
     Raises:
         SdkMissingError: it is not installed.
     """
-    # gRPC reads this once, at its start; its handshake errors go to stderr otherwise.
+    # gRPC reads this once, when it is imported; its handshake errors go to stderr otherwise.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         return importlib.import_module("pymilvus")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kiteway.milvus.verify.errors import NOTHING_DONE, grpc_status
 from kiteway.milvus.verify.target import Target
 from kiteway.probe.result import join_host_port
 
@@ -108,7 +109,12 @@ class Session:
         schema.add_field("id", data_type.INT64, is_primary=True)
         schema.add_field("vector", data_type.FLOAT_VECTOR, dim=DIMENSION)
         self.may_exist = True
-        self._client.create_collection(self.collection, schema=schema, timeout=timeout)
+        try:
+            self._client.create_collection(self.collection, schema=schema, timeout=timeout)
+        except Exception as error:
+            status = grpc_status(error)
+            self.may_exist = status is None or status[0] not in NOTHING_DONE
+            raise
         return self.collection
 
     def insert(self, timeout: float) -> str:
