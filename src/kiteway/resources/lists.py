@@ -41,8 +41,6 @@ def _items(value: Any) -> list[Any] | None:
     if not isinstance(value, dict):
         return None
     kind, items = value.get("kind"), value.get("items")
-    if kind == "List" and items is None:
-        return []
     return items if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list) else None
 
 

@@ -134,6 +134,7 @@ class _Loader:
             self._refuse(entry, report, None)
             return
         if value["kind"] == "List":
+            # One with a list of items was opened before.
             report.wrong_type("a list", value.get("items"), ("items",))
             self._refuse(entry, report, None)
             return

@@ -41,7 +41,7 @@ _RESERVED_HEADERS = frozenset(
 _RESERVED_HEADER_PREFIXES = ("x-google", "x-goog-", "x-gfe", "x-amz-")
 
 
-def closest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str:
     """Return the known word that a misspelt one most likely means, or an empty string if none is that similar."""
     if len(word) > 64:
         return ""
