@@ -14,7 +14,7 @@ from .snapshot import LISTENER, ROUTE
 
 
 class Phase(enum.IntEnum):
-    """A part of one change. A part starts when the client has acknowledged (or rejected) all of the part before."""
+    """A part of one change. It starts when the client has acknowledged, or rejected, all of the part before."""
 
     MAKE = 0
     """New and changed clusters, endpoints and secrets."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import grpc
 import grpc.aio
-import structlog
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import Node
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
@@ -21,8 +20,6 @@ from .snapshot import Snapshot
 from .socket import private_directory, restrict_socket
 from .state import AdsState, RejectedAt, StreamState
 
-_log = structlog.get_logger(__name__)
-
 _SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _MAX_REQUEST_BYTES: Final = 16 * 2**20
 """A reconnect names every resource with its version: about 100 bytes each, 11,000 of them with 1,000 hosts."""
@@ -30,9 +27,6 @@ _MAX_RESPONSE_BYTES: Final = 64 * 2**20
 """A response is closed at 4 MiB, but a single resource is never split."""
 _MAX_STREAMS: Final = 16
 _STOP_SECONDS: Final = 1.0
-
-Warm = Callable[[frozenset[str]], Awaitable[None]]
-"""Returns when all clusters of these names are warm."""
 
 _Context = grpc.aio.ServicerContext[DeltaDiscoveryRequest, DeltaDiscoveryResponse]
 
@@ -45,8 +39,6 @@ class _Stream:
         self.node = Node()
         self.connected_at = datetime.now(UTC)
         self.bell = asyncio.Event()
-        self.warmed: set[str] = set()
-        self.warming: asyncio.Task[None] | None = None
 
     def state(self, snapshot: Snapshot | None) -> StreamState:
         version = self.node.user_agent_build_version.version
@@ -69,18 +61,13 @@ class AdsServer:
     A snapshot that comes before a client is done with the last one takes its place.
     """
 
-    def __init__(self, path: Path, *, warm: Warm | None = None, warm_seconds: float = 10.0) -> None:
+    def __init__(self, path: Path) -> None:
         """
         Prepare a server on the unix socket ``path``.
 
-        Args:
-            path: at most 107 bytes, in a directory that will be created with, or set to, mode 0700.
-            warm: called before routes are sent that may name clusters which are new to the client.
-            warm_seconds: how long ``warm`` may take; then the routes are sent nevertheless.
+        The path has at most 107 bytes. Its directory will be created with, or set to, mode 0700.
         """
         self._path = path
-        self._warm = warm
-        self._warm_seconds = warm_seconds
         self._server: grpc.aio.Server | None = None
         self._snapshot: Snapshot | None = None
         self._streams: list[_Stream] = []
@@ -158,8 +145,6 @@ class AdsServer:
             await self._converse(stream, context)
         finally:
             self._streams.remove(stream)
-            if stream.warming is not None:
-                stream.warming.cancel()
             self._notify()
 
     async def _converse(self, stream: _Stream, context: _Context) -> None:
@@ -181,8 +166,6 @@ class AdsServer:
                 if ringing.done():
                     stream.bell.clear()
                     ringing = asyncio.ensure_future(stream.bell.wait())
-                    responses += stream.session.on_warm(frozenset(stream.warmed))
-                    stream.warmed.clear()
                     if self._snapshot is not None and self._snapshot is not stream.session.snapshot:
                         responses += stream.session.on_snapshot(self._snapshot)
                 self._after(stream)
@@ -199,18 +182,4 @@ class AdsServer:
             self._rejections.append(RejectedAt(datetime.now(UTC), session.rejections.popleft()))
         if self._snapshot is not None and session.converged(self._snapshot):
             self._active = True
-        if session.to_warm and stream.warming is None:
-            stream.warming = asyncio.ensure_future(self._wait_warm(stream, session.to_warm))
         self._notify()
-
-    async def _wait_warm(self, stream: _Stream, clusters: frozenset[str]) -> None:
-        try:
-            if self._warm is not None:
-                async with asyncio.timeout(self._warm_seconds):
-                    await self._warm(clusters)
-        except TimeoutError:
-            _log.warning("clusters are not warm in time", clusters=sorted(clusters)[:10], seconds=self._warm_seconds)
-        finally:
-            stream.warming = None
-            stream.warmed |= clusters
-            stream.bell.set()

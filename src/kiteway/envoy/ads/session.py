@@ -19,7 +19,7 @@ from google.protobuf.any_pb2 import Any
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from .phases import Phase
-from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPES, Resource, Resources, Snapshot
+from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, Resources, Snapshot
 from .subscription import WILDCARD, Batch, Subscription
 
 RESPONSE_BYTES: Final = 4 * 2**20
@@ -27,6 +27,9 @@ RESPONSE_BYTES: Final = 4 * 2**20
 
 REJECTIONS: Final = 100
 """So many rejected responses are remembered by a stream, the newest."""
+
+MESSAGE_CHARACTERS: Final = 2000
+"""So much of the client's words is kept."""
 
 _MADE_FIRST: Final = TYPES[: TYPES.index(LISTENER)]
 _SWITCHED: Final = (LISTENER, ROUTE)
@@ -64,7 +67,8 @@ class Session:
         self.acknowledged: dict[str, str] = {}
         """By type, the version of the target that the client last held whole."""
         self._subscriptions: dict[str, Subscription] = {}
-        self._cold: set[str] = set()
+        self._warming: set[str] = set()
+        self._answered = False
         self._nonce = 0
 
     def on_request(self, request: DeltaDiscoveryRequest) -> list[DeltaDiscoveryResponse]:
@@ -80,8 +84,7 @@ class Session:
             if not names and request.type_url in (CLUSTER, LISTENER):
                 names = [WILDCARD]
             subscription.subscribe(names, held)
-            if request.type_url == CLUSTER:
-                self._cold.update(held)
+            self._resend_endpoints()
         else:
             self._on_answer(subscription, request)
             subscription.subscribe(request.resource_names_subscribe, {})
@@ -98,20 +101,6 @@ class Session:
         for type_url, subscription in self._subscriptions.items():
             subscription.retarget(snapshot[type_url], changes.get(type_url, ()))
         return self._advance()
-
-    def on_warm(self, clusters: frozenset[str]) -> list[DeltaDiscoveryResponse]:
-        """Take the news that these clusters are warm, or that nobody waits for them any longer."""
-        self._cold -= clusters
-        return self._advance()
-
-    @property
-    def to_warm(self) -> frozenset[str]:
-        """The clusters that must be warm before the listeners and routes that are due can be sent; often none."""
-        if self.phase is not Phase.MAKE or not self._settled(_MADE_FIRST, Phase.MAKE):
-            return frozenset()
-        if not self._cold or self.snapshot is None or not self._pending(_SWITCHED, Phase.SWITCH):
-            return frozenset()
-        return frozenset(name for name in self._cold if name in self.snapshot[CLUSTER])
 
     @property
     def rejected(self) -> dict[str, dict[str, str | None]]:
@@ -136,12 +125,11 @@ class Session:
         in_flight = subscription.in_flight
         if in_flight is None or request.response_nonce != in_flight.nonce:
             return
+        self._answered = True
         if not request.HasField("error_detail"):
-            if subscription.type_url == CLUSTER:
-                self._on_clusters(in_flight, subscription.held)
             subscription.acknowledge()
             return
-        message = request.error_detail.message
+        message = _presentable(request.error_detail.message, subscription.type_url)
         named = tuple(name for name in in_flight.versions if _mentions(message, name))
         subscription.reject(named)
         self.rejections.append(
@@ -150,39 +138,40 @@ class Session:
             )
         )
 
-    def _on_clusters(self, batch: Batch, held: Mapping[str, str]) -> None:
-        """Note which clusters are new to the client. A changed one warms again, and wants its endpoints again."""
-        for name, version in batch.versions.items():
-            if version is None:
-                self._cold.discard(name)
-            elif name not in held:
-                self._cold.add(name)
-            elif ENDPOINT in self._subscriptions:
-                self._subscriptions[ENDPOINT].resend([name])
+    def _resend_endpoints(self) -> None:
+        if ENDPOINT in self._subscriptions:
+            self._subscriptions[ENDPOINT].resend(self._warming)
+            self._warming.clear()
 
     def _advance(self) -> list[DeltaDiscoveryResponse]:
         """Send what this phase allows; go to the next phase when this one is done."""
         if self.snapshot is None:
             return []
-        responses: list[DeltaDiscoveryResponse] = []
-        while True:
-            for type_url in TYPES:
-                subscription = self._subscriptions.get(type_url)
-                if subscription is not None and subscription.in_flight is None:
-                    response = self._respond(subscription)
-                    if response is not None:
-                        responses.append(response)
-            if not self._phase_done():
+        responses = self._respond_all()
+        while self._phase_done():
+            if self.phase is Phase.SWITCH and not self._answered and self._pending(TYPES, Phase.BREAK):
+                # Which routes it uses is certain only when it has answered something on this stream: it asks for
+                # all it wants first. So it is asked with an empty response, unless there is one on its way.
+                self._subscriptions[CLUSTER].unanswered = True
+                responses += self._respond_all()
                 break
             self.phase = Phase(self.phase + 1)
+            responses += self._respond_all()
         for type_url, subscription in self._subscriptions.items():
             if subscription.settled:
                 self.acknowledged[type_url] = subscription.target.version
         return responses
 
+    def _respond_all(self) -> list[DeltaDiscoveryResponse]:
+        ready = [self._subscriptions[t] for t in TYPES if t in self._subscriptions]
+        responses = (self._respond(subscription) for subscription in ready if subscription.in_flight is None)
+        return [response for response in responses if response is not None]
+
     def _phase_done(self) -> bool:
         if self.phase is Phase.MAKE:
-            return self._settled(_MADE_FIRST, Phase.MAKE) and not self.to_warm
+            # Envoy leaves a clusters response unanswered while any cluster is warming, and on a new stream asks for
+            # clusters only then: that is its sign that routes to them may come.
+            return CLUSTER in self._subscriptions and self._settled(_MADE_FIRST, Phase.MAKE)
         if self.phase is Phase.SWITCH:
             # A rejected listener or route leaves the last good one in force, and a route table the client keeps
             # asking for serves a listener that drains: either may name what would be removed next.
@@ -216,13 +205,17 @@ class Session:
             size += len(resource.body) if resource is not None else len(name)
             if size >= RESPONSE_BYTES:
                 break
-        if not items and not (subscription.unanswered and not self._pending((subscription.type_url,), Phase.BREAK)):
+        if not items and not (subscription.unanswered and not self._pending((subscription.type_url,), Phase.SWITCH)):
             return None
         subscription.unanswered = False
         self._nonce += 1
         nonce = str(self._nonce)
         versions = {name: resource.version if resource is not None else None for name, resource in items.items()}
         subscription.in_flight = Batch(nonce, len(items), versions)
+        if subscription.type_url == CLUSTER:
+            # A changed cluster warms again. Envoy waits for its endpoints without asking for them, for 15 s.
+            self._warming.update(name for name, version in versions.items() if version is not None)
+            self._resend_endpoints()
         response = DeltaDiscoveryResponse(
             system_version_info=subscription.target.version, type_url=subscription.type_url, nonce=nonce
         )
@@ -236,6 +229,13 @@ class Session:
                     resource=Any(type_url=subscription.type_url, value=resource.body),
                 )
         return response
+
+
+def _presentable(message: str, type_url: str) -> str:
+    """Shorten the message. Envoy quotes the whole resource when it breaks a constraint: never that of a secret."""
+    if type_url == SECRET and ("\n" in message or "-----BEGIN" in message):
+        return "the secret is not valid; Envoy's message is withheld because it quotes the secret"
+    return message[:MESSAGE_CHARACTERS]
 
 
 def _mentions(message: str, name: str) -> bool:

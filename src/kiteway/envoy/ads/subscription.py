@@ -109,10 +109,10 @@ class Subscription:
         self.unsettled.update((name, None) for name in changed if self.wants(name))
 
     def resend(self, names: Iterable[str]) -> None:
-        """Send these again, if the client wants them, though it holds them."""
+        """Answer again for these, if the client asked for them: what they are, or that they do not exist."""
         for name in names:
-            if self.wants(name) and name in self.held:
-                self.held[name] = _UNKNOWN
+            if self.wants(name):
+                self._forget(name)
                 self.unsettled[name] = None
 
     def pending(self, phase: Phase) -> Iterator[tuple[str, Resource | None]]:
@@ -163,19 +163,22 @@ class Subscription:
         The client rejected the response in flight, and named some resources of it when it said why.
 
         Only a resource that was alone in its response is certainly the bad one. Of several, Envoy may have taken
-        all, some or none of the good ones, so all are sent again in smaller responses: the named ones singly,
-        the others together if any were named, else in halves.
+        all, some or none of the good ones, so all are sent again in smaller responses: if any were named, the
+        others together and then the named ones singly; else in halves.
         """
         batch, self.in_flight = self.in_flight, None
         if batch is None:
             return None
         if batch.size == 1:
             self.rejected.update(batch.versions)
+            for name in batch.versions:
+                self.batch_limit.pop(name, None)
             return batch
         left = len(batch.versions)
         together = max(1, left - len(named) if named else left // 2)
-        for name in batch.versions:
+        for name in sorted(batch.versions, key=lambda name: name in named):
             self.held[name] = _UNKNOWN
+            self.unsettled.pop(name, None)
             self.unsettled[name] = None
             self.batch_limit[name] = 1 if name in named else together
         return batch

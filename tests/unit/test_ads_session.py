@@ -1,0 +1,289 @@
+"""One delta xDS stream, message by message."""
+
+from __future__ import annotations
+
+from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+from kiteway.envoy.ads.session import RESPONSE_BYTES, Session
+from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource, Snapshot
+
+
+def resource(name: str, version: str = "1", size: int = 0) -> Resource:
+    """Return a resource with a body of so many bytes."""
+    return Resource(name, version, b"x" * size)
+
+
+def snapshot(**versions: dict[str, str]) -> Snapshot:
+    """Return a snapshot of versions by name, by type: cluster, endpoint, secret, listener, route."""
+    kinds = {"cluster": CLUSTER, "endpoint": ENDPOINT, "secret": SECRET, "listener": LISTENER, "route": ROUTE}
+    return Snapshot({kinds[k]: [resource(n, v) for n, v in these.items()] for k, these in versions.items()})
+
+
+def ask(
+    kind: str, *names: str, held: dict[str, str] | None = None, drop: tuple[str, ...] = ()
+) -> DeltaDiscoveryRequest:
+    """Return a request that subscribes and unsubscribes."""
+    return DeltaDiscoveryRequest(
+        type_url=kind,
+        resource_names_subscribe=names,
+        resource_names_unsubscribe=drop,
+        initial_resource_versions=held or {},
+    )
+
+
+def ack(response: DeltaDiscoveryResponse) -> DeltaDiscoveryRequest:
+    """Return the acceptance of a response."""
+    return DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
+
+
+def nack(response: DeltaDiscoveryResponse, message: str = "no") -> DeltaDiscoveryRequest:
+    """Return the rejection of a response."""
+    request = ack(response)
+    request.error_detail.code = 13
+    request.error_detail.message = message
+    return request
+
+
+def names(response: DeltaDiscoveryResponse) -> list[str]:
+    """Return the names of the resources in a response."""
+    return sorted(item.name for item in response.resources)
+
+
+def started(target: Snapshot) -> Session:
+    """Return a session of a client that holds all clusters and listeners of the target."""
+    session = Session(target)
+    for kind in (CLUSTER, LISTENER):
+        for response in session.on_request(ask(kind)):
+            assert session.on_request(ack(response)) == []
+    return session
+
+
+def test_an_empty_first_request_asks_for_everything() -> None:
+    """The legacy wildcard: a first request of clusters without names is a subscription to all."""
+    [response] = Session(snapshot(cluster={"a": "1", "b": "1"})).on_request(ask(CLUSTER))
+
+    assert names(response) == ["a", "b"]
+
+
+def test_an_empty_configuration_is_answered() -> None:
+    """Envoy waits for a first answer, so that there is nothing is said too; once."""
+    session = Session(snapshot())
+    [response] = session.on_request(ask(CLUSTER))
+
+    assert not response.resources
+    assert session.on_request(ack(response)) == []
+
+
+def test_an_explicit_wildcard_can_be_given_up() -> None:
+    """After unsubscribing from ``*`` only what was named is sent."""
+    session = Session(snapshot(cluster={"a": "1", "b": "1"}))
+    [response] = session.on_request(ask(CLUSTER, "*", "a"))
+    session.on_request(ack(response))
+    session.on_request(ask(CLUSTER, drop=("*",)))
+    [response] = session.on_snapshot(snapshot(cluster={"a": "2", "b": "2"}))
+
+    assert names(response) == ["a"]
+
+
+def test_nothing_is_sent_before_there_is_a_snapshot() -> None:
+    """A client that is early waits, and gets the first snapshot."""
+    session = Session()
+
+    assert session.on_request(ask(CLUSTER)) == []
+    assert [names(r) for r in session.on_snapshot(snapshot(cluster={"a": "1"}))] == [["a"]]
+
+
+def test_a_reconnecting_client_gets_the_difference_only() -> None:
+    """With initial_resource_versions only what changed is sent; what is gone goes once nothing uses it."""
+    session = Session(snapshot(cluster={"a": "1", "b": "2"}, listener={"l": "1"}))
+    [response] = session.on_request(ask(CLUSTER, held={"a": "1", "b": "1", "gone": "1"}))
+    assert (names(response), list(response.removed_resources)) == (["b"], [])
+    assert session.on_request(ask(LISTENER, held={"l": "1"})) == []
+
+    [response] = session.on_request(ack(response))
+
+    assert (names(response), list(response.removed_resources)) == ([], ["gone"])
+
+
+def test_nothing_is_removed_before_all_is_asked_for() -> None:
+    """A reconnecting client asks for clusters first: what it uses of them is known only when it has answered."""
+    session = Session(snapshot(cluster={"a": "1"}, route={"r": "2"}))
+    [empty] = session.on_request(ask(CLUSTER, held={"a": "1", "gone": "1"}))
+    assert not empty.resources
+    assert not empty.removed_resources
+    [switched] = session.on_request(ask(ROUTE, "r", held={"r": "1"}))
+    assert session.on_request(ack(empty)) == []
+
+    [response] = session.on_request(ack(switched))
+
+    assert list(response.removed_resources) == ["gone"]
+
+
+def test_changes_during_flight_coalesce() -> None:
+    """While a response waits for its answer, changes gather; the answer brings them as one response."""
+    session = Session(snapshot(cluster={"a": "1"}))
+    [response] = session.on_request(ask(CLUSTER))
+    assert session.on_snapshot(snapshot(cluster={"a": "2"})) == []
+    assert session.on_snapshot(snapshot(cluster={"a": "3", "b": "1"})) == []
+
+    [response] = session.on_request(ack(response))
+
+    assert {item.name: item.version for item in response.resources} == {"a": "3", "b": "1"}
+
+
+def test_a_stale_nonce_answers_nothing() -> None:
+    """Only the nonce in flight is an answer."""
+    session = Session(snapshot(cluster={"a": "1"}))
+    session.on_request(ask(CLUSTER))
+    session.on_snapshot(snapshot(cluster={"a": "2"}))
+
+    assert session.on_request(DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="other")) == []
+
+
+def test_a_rejected_version_is_not_sent_again() -> None:
+    """A rejected version waits for other content; the last good one stays known."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
+    [response] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    assert session.on_request(nack(response, "l: no")) == []
+    [rejection] = session.rejections
+    assert (dict(rejection.resources), rejection.named, rejection.certain) == ({"l": "2"}, ("l",), True)
+    assert session.rejected == {LISTENER: {"l": "2"}}
+
+    assert session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"})) == []
+    assert session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "1"})) == []
+    assert session.rejected == {}
+
+
+def test_the_bad_one_of_many_is_found_by_halving() -> None:
+    """When a rejected response does not say which resource is bad, the good ones arrive nevertheless."""
+    target = snapshot(cluster={f"c{number}": "1" for number in range(64)})
+    session = Session(target)
+    queue = session.on_request(ask(CLUSTER))
+    good: set[str] = set()
+    sent = 0
+    while queue:
+        response = queue.pop(0)
+        sent += 1
+        bad = "c17" in names(response)
+        good |= set() if bad else set(names(response))
+        queue += session.on_request(nack(response) if bad else ack(response))
+
+    assert len(good) == 63
+    assert session.rejected == {CLUSTER: {"c17": "1"}}
+    assert sent <= 2 * 6 + 2
+
+
+def test_what_does_not_exist_is_said_and_comes_when_it_does() -> None:
+    """A name that is asked for and not there is answered as removed, and sent when it appears."""
+    session = started(snapshot(cluster={"a": "1"}))
+    [response] = session.on_request(ask(ENDPOINT, "a"))
+    assert list(response.removed_resources) == ["a"]
+    assert session.on_request(ack(response)) == []
+
+    [response] = session.on_snapshot(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
+
+    assert names(response) == ["a"]
+
+
+def test_a_name_asked_for_again_is_sent_again() -> None:
+    """Who asks again may have forgotten; unsubscribing alone sends nothing."""
+    session = started(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
+    [response] = session.on_request(ask(ENDPOINT, "a"))
+    session.on_request(ack(response))
+    assert session.on_request(ask(ENDPOINT, drop=("a",))) == []
+
+    assert [names(r) for r in session.on_request(ask(ENDPOINT, "a"))] == [["a"]]
+
+
+def test_a_changed_cluster_brings_its_endpoints() -> None:
+    """Envoy warms a changed cluster with endpoints it does not ask for; that there are none is said again too."""
+    before = snapshot(cluster={"a": "1", "b": "1", "c": "1"}, endpoint={"a": "1", "c": "1"})
+    after = snapshot(cluster={"a": "2", "b": "2", "c": "1"}, endpoint={"a": "1", "c": "1"})
+    session = started(before)
+    [response] = session.on_request(ask(ENDPOINT, "a", "b", "c"))
+    session.on_request(ack(response))
+
+    clusters, endpoints = session.on_snapshot(after)
+
+    assert (clusters.type_url, names(clusters)) == (CLUSTER, ["a", "b"])
+    assert (endpoints.type_url, names(endpoints), list(endpoints.removed_resources)) == (ENDPOINT, ["a"], ["b"])
+
+
+def test_make_before_break() -> None:
+    """Clusters first, then listeners and routes once those are taken, then removals once these are."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
+    [route] = session.on_request(ask(ROUTE, "r"))
+    session.on_request(ack(route))
+
+    [made] = session.on_snapshot(snapshot(cluster={"b": "1"}, listener={"l": "1"}, route={"r": "2"}))
+    assert (made.type_url, names(made), list(made.removed_resources)) == (CLUSTER, ["b"], [])
+    [switched] = session.on_request(ack(made))
+    assert (switched.type_url, names(switched)) == (ROUTE, ["r"])
+    [broken] = session.on_request(ack(switched))
+    assert (broken.type_url, list(broken.removed_resources)) == (CLUSTER, ["a"])
+
+
+def test_nothing_is_removed_behind_rejected_routes() -> None:
+    """Routes that Envoy rejects leave the old ones in force, and these still name the old cluster."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
+    [route] = session.on_request(ask(ROUTE, "r"))
+    session.on_request(ack(route))
+    target = snapshot(cluster={"b": "1"}, listener={"l": "1"}, route={"r": "2"})
+    [made] = session.on_snapshot(target)
+    [switched] = session.on_request(ack(made))
+
+    assert session.on_request(nack(switched)) == []
+    assert session.converged(target)
+
+
+def test_nothing_is_removed_behind_a_draining_listener() -> None:
+    """A route table that is gone but still asked for serves a listener that drains."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
+    [route] = session.on_request(ask(ROUTE, "r"))
+    session.on_request(ack(route))
+    [made] = session.on_snapshot(snapshot(cluster={"b": "1"}, listener={"l": "2"}, route={"s": "1"}))
+    [switched] = session.on_request(ack(made))
+    [new_route] = session.on_request(ask(ROUTE, "s"))
+    session.on_request(ack(switched))
+    assert session.on_request(ack(new_route)) == []
+
+    [broken] = session.on_request(ask(ROUTE, drop=("r",)))
+
+    assert list(broken.removed_resources) == ["a"]
+
+
+def test_routes_wait_until_clusters_are_asked_for() -> None:
+    """On a new stream Envoy asks for clusters only when none is warming; until then it gets no new routes."""
+    session = Session(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "2"}))
+    assert session.on_request(ask(ROUTE, "r", held={"r": "1"})) == []
+
+    [routes] = session.on_request(ask(CLUSTER, held={"a": "1"}))
+
+    assert (routes.type_url, names(routes)) == (ROUTE, ["r"])
+
+
+def test_a_large_change_goes_in_several_responses() -> None:
+    """A response ends when it is large, so that a slow client cannot hold much memory."""
+    half = RESPONSE_BYTES // 2
+    session = Session(Snapshot({CLUSTER: [resource(name, size=half) for name in "abc"]}))
+    [first] = session.on_request(ask(CLUSTER))
+    [second] = session.on_request(ack(first))
+
+    assert len(first.resources) == 2
+    assert len(second.resources) == 1
+
+
+def test_an_unserved_type_is_ignored() -> None:
+    """A type that is not served costs neither memory nor an answer."""
+    session = Session(snapshot())
+
+    assert session.on_request(ask("type.googleapis.com/other", "x")) == []
+    assert session._subscriptions == {}
+
+
+def test_a_secret_is_not_quoted() -> None:
+    """Envoy quotes a resource that breaks a constraint; of a secret nothing is kept."""
+    session = started(snapshot(secret={"s": "1"}))
+    [response] = session.on_request(ask(SECRET, "s"))
+    session.on_request(nack(response, 'constraint\nprivate_key {\n inline_string: "-----BEGIN PRIVATE KEY"\n}'))
+
+    assert "PRIVATE KEY" not in session.rejections[0].message
