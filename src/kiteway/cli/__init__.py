@@ -8,6 +8,7 @@ import typer
 
 from kiteway import __version__
 from kiteway.cli import cert
+from kiteway.cli.demo import demo
 from kiteway.cli.plan import plan
 from kiteway.cli.status import status
 from kiteway.cli.up import up
@@ -40,6 +41,7 @@ def _main(
     """
 
 
+app.command("demo")(demo)
 app.command("up")(up)
 app.command("plan")(plan)
 app.command("status")(status)

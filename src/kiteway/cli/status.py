@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import typer
 from rich.table import Table
 
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.instance import Instance, default_data_dir
+from kiteway.status.client import read_status
 from kiteway.supervisor import read_state
 
 
@@ -29,23 +29,13 @@ def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) 
     pid = instance.running_pid()
     if pid is None:
         raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
-    value = _read(instance)
+    value = read_status(instance)
     value["supervisor"] = _supervisor(instance)
     if output is Output.TABLE:
         _print(value)
     else:
         emit(value, output)
     raise typer.Exit(0 if value.get("ready") else 1)
-
-
-def _read(instance: Instance) -> dict[str, Any]:
-    transport = httpx2.HTTPTransport(uds=str(instance.status_socket))
-    try:
-        with httpx2.Client(transport=transport, base_url="http://kiteway", timeout=10, trust_env=False) as client:
-            found: dict[str, Any] = client.get("/status").raise_for_status().json()
-            return found
-    except httpx2.HTTPError as error:
-        return {"ready": False, "reason": f"the control plane does not answer ({error}); it is started again by itself"}
 
 
 def _supervisor(instance: Instance) -> dict[str, Any]:
@@ -67,7 +57,7 @@ def _print(value: dict[str, Any]) -> None:
     stdout.print(f"Kiteway {value.get('version', '')} {state}")
     envoy = value.get("envoy", {})
     if envoy.get("reachable"):
-        stdout.print(f"Envoy {envoy['version'].split('/')[1]} {envoy['state']}, up {envoy['uptimeSeconds']} s")
+        stdout.print(f"Envoy {envoy['version']} {envoy['state']}, up {envoy['uptimeSeconds']} s")
     for name, child in value.get("supervisor", {}).get("children", {}).items():
         if child["restarts"]:
             stdout.print(f"{name} was started again {child['restarts']} times, last after: {child['lastExit']}")

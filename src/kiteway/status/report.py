@@ -29,7 +29,12 @@ async def report(
         info = await admin.server_info()
         clusters = await admin.clusters()
         calls = await admin.stats(_RPC_COUNTERS)
-        envoy = {"reachable": True, "version": info.version, "state": info.state, "uptimeSeconds": info.uptime_seconds}
+        envoy = {
+            "reachable": True,
+            "version": _release(info.version),
+            "state": info.state,
+            "uptimeSeconds": info.uptime_seconds,
+        }
     except AdminError as error:
         envoy["error"] = str(error)
     model = outcome.model if outcome else LoadBalancer()
@@ -49,6 +54,12 @@ async def report(
         "pools": [_pool(pool, clusters) for pool in model.pools],
         "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
     }
+
+
+def _release(version: str) -> str:
+    """Return the release in Envoy's ``commit/release/status/build/library``."""
+    parts = version.split("/")
+    return parts[1] if len(parts) > 1 else version
 
 
 def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, Any]]:

@@ -1,0 +1,127 @@
+"""`kiteway demo`: the whole guide on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
+from kiteway.demo.guide import HOST, ExamplesMissingError
+from kiteway.demo.run import Options, Report, remove, run
+from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from kiteway.instance import InstanceError
+from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
+from kiteway.milvus.verify import SdkMissingError
+from kiteway.supervisor import NotReadyError
+
+
+class Milvus(enum.StrEnum):
+    """The value of ``--milvus``."""
+
+    EMBEDDED = "embedded"
+    LITE = "lite"
+
+
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the verification.")] = False,
+    milvus: Annotated[
+        Milvus | None,
+        typer.Option(
+            "--milvus",
+            help="embedded is the full Milvus with TLS (Linux x86-64), lite runs everywhere.",
+            show_default="embedded where it exists",
+        ),
+    ] = None,
+    proxies: Annotated[int, typer.Option("--proxies", min=1, max=9, help="Proxies of the embedded Milvus.")] = 1,
+    https_port: Annotated[
+        int | None,
+        typer.Option("--https-port", min=1, max=65535, help="The public port.", show_default="8443, or a free one"),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="Keep everything here.", show_default="removed at the end"),
+    ] = None,
+    envoy: Annotated[
+        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    Run the whole guide on this machine: Milvus, certificate, manifests, balancer, verification.
+
+    Everything is real: a Milvus with TLS, the guide's own manifests, Envoy, PyMilvus. Ctrl-C ends and removes it.
+
+    Exit status: 0 verified, 1 not verified, 2 usage.
+
+    Examples:
+    \b
+      kiteway demo
+      kiteway demo --once --output json
+      kiteway demo --proxies 3
+    """
+    chosen = milvus or _default_milvus()
+    if chosen is Milvus.LITE and proxies > 1:
+        raise fail("--proxies needs the full Milvus: --milvus embedded", 2)
+    try:
+        binary = find_envoy(envoy)
+    except EnvoyNotFoundError as error:
+        raise fail(str(error), 2) from error
+    folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options = Options(folder, binary, chosen.value, proxies, https_port, once)
+    report = Report()
+    try:
+        report = asyncio.run(run(options, _say, _print_connected))
+    except (MilvusUnavailableError, SdkMissingError, ExamplesMissingError) as error:
+        raise fail(str(error), 2) from error
+    except (MilvusStartError, NotReadyError, InstanceError, OSError) as error:
+        raise fail(str(error)) from error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise fail("ended by a signal") from None
+    finally:
+        if data_dir is None:
+            remove(folder)
+    if output is not Output.TABLE:
+        emit(report.plain(), output)
+    else:
+        _print(report)
+    raise typer.Exit(0 if report.verified else 1)
+
+
+def _default_milvus() -> Milvus:
+    import platform
+    import sys
+
+    full = sys.platform == "linux" and platform.machine() == "x86_64"
+    return Milvus.EMBEDDED if full else Milvus.LITE
+
+
+def _say(text: str) -> None:
+    stderr.print(text, markup=False)
+
+
+def _print(report: Report) -> None:
+    for address, calls in report.requests.items():
+        stderr.print(f"  {calls} calls at {address}")
+    if report.verified:
+        stderr.print("[green]verified[/green]")
+    elif report.failure is not None:
+        stderr.print(f"[red]not verified[/red] ({report.failure['reason']}): {report.failure['sentence']}")
+        stderr.print(report.failure["fix"])
+
+
+def _print_connected(options: Options, certificate: Path, port: int) -> None:
+    _say(f"""
+Verified. Connect with:
+
+    from pymilvus import MilvusClient
+    client = MilvusClient("https://127.0.0.1:{port}", server_pem_path="{certificate}", server_name="{HOST}")
+
+The manifests are in {options.data_dir / "manifests"}: edit them and watch `kiteway status --data-dir {options.data_dir}`.
+Ctrl-C ends the demo.""")

@@ -1,0 +1,1 @@
+"""`kiteway demo`: the whole guide on this machine, on real parts."""

@@ -1,0 +1,92 @@
+"""The Milvus of the demo: which kind, where it may listen, and where its endpoints are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.controlplane.config import StaticEndpoint
+from kiteway.demo.guide import HEALTH_PORT, SERVICE, SERVING_PORT
+from kiteway.files import write_atomic
+from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles
+from kiteway.milvus.embedded.lite import LiteMilvus
+from kiteway.netns import NetworkNamespace, NetworkNamespaceError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """
+    A running Milvus.
+
+    Attributes:
+        endpoints: its proxies.
+        tls: whether it serves with TLS and has a health port (the full Milvus does).
+        namespace: the network namespace it listens in; None when that is this machine's own.
+        title: what it is, for people.
+    """
+
+    endpoints: tuple[StaticEndpoint, ...]
+    tls: bool
+    namespace: NetworkNamespace | None
+    title: str
+
+
+@contextlib.asynccontextmanager
+async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Backend]:
+    """
+    Run the full Milvus with TLS on, in a network namespace where that is permitted.
+
+    Milvus listens on every address of its network, whatever its configuration says.
+    """
+    with contextlib.ExitStack() as stack:
+        namespace: NetworkNamespace | None = None
+        try:
+            namespace = stack.enter_context(NetworkNamespace.create())
+        except NetworkNamespaceError as error:
+            say(f"WARNING: Milvus listens on every address of this machine, not only on loopback ({error}).")
+        files = _backend_certificate(data_dir)
+        if proxies > 1:
+            cluster = MilvusCluster(data_dir / "milvus", proxies=proxies, tls=files, netns=namespace, on_progress=say)
+            async with cluster:
+                title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on"
+                yield Backend(tuple(map(_static, cluster.endpoints)), tls=True, namespace=namespace, title=title)
+            return
+        # In a namespace of its own nothing stands in the way of the guide's own ports.
+        ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
+        server = StandaloneMilvus(
+            data_dir / "milvus", port=ports[0], health_port=ports[1], tls=files, netns=namespace, on_progress=say
+        )
+        async with server:
+            yield Backend(
+                (_static(server.endpoint),), tls=True, namespace=namespace, title="a full Milvus 2.3.5, TLS on"
+            )
+
+
+@contextlib.asynccontextmanager
+async def lite(data_dir: Path, say: Say) -> AsyncIterator[Backend]:
+    """Run Milvus Lite: no TLS and no health port, but for every platform."""
+    folder = data_dir / "milvus"
+    folder.mkdir(parents=True, exist_ok=True)
+    async with LiteMilvus(folder, on_progress=say) as server:
+        host, port = server.address
+        endpoint = StaticEndpoint("default", SERVICE, host, port)
+        yield Backend((endpoint,), tls=False, namespace=None, title="Milvus Lite, without TLS")
+
+
+def _static(endpoint: MilvusEndpoint) -> StaticEndpoint:
+    return StaticEndpoint("default", SERVICE, endpoint.address, endpoint.port, endpoint.health_port)
+
+
+def _backend_certificate(data_dir: Path) -> TLSFiles:
+    """Make the certificate between the balancer and Milvus; GKE accepts any, and so do we without a CA."""
+    pair = create_self_signed([SERVICE], ["127.0.0.1"], key_type="RSA")
+    folder = data_dir / "backend-tls"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(folder / "tls.key", pair.key.reveal(), 0o600)
+    write_atomic(folder / "tls.crt", pair.certificate)
+    return TLSFiles(folder / "tls.crt", folder / "tls.key")

@@ -1,0 +1,53 @@
+"""The guide's manifests, and where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from kiteway.certificates.create import KeyPair
+
+HOST = "my-release.milvus.io"
+"""The domain name of the guide."""
+SERVICE = "my-release-milvus"
+SECRET = "my-release-milvus-tls"  # noqa: S105 - the name of a Secret
+SERVING_PORT = 19530
+HEALTH_PORT = 9091
+
+_PACKAGED = Path(__file__).resolve().parent.parent / "_examples"
+_CHECKOUT = Path(__file__).resolve().parents[3] / "examples"
+
+_NEEDS_TLS = ("cloud.google.com/app-protocols", "cloud.google.com/backend-config")
+
+
+class ExamplesMissingError(Exception):
+    """The example manifests are not installed."""
+
+
+def manifests(name: str = "guide-self-managed") -> Path:
+    """Return the folder of an example: from the package, or from the checkout it is installed from."""
+    for folder in (_PACKAGED / name, _CHECKOUT / name):
+        if folder.is_dir():
+            return folder
+    raise ExamplesMissingError(f"the example manifests {name} are not installed; reinstall the package kiteway")
+
+
+def secret(pair: KeyPair) -> bytes:
+    """Return ``kubectl create secret tls``'s Secret as a manifest."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": "default"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.reveal().decode()},
+    }
+    return yaml.safe_dump(document, sort_keys=False).encode()
+
+
+def plaintext_service(folder: Path) -> bytes:
+    """Return the guide's Service for a Milvus without TLS and without a health port (Milvus Lite)."""
+    document = yaml.safe_load((folder / "service.yaml").read_text())
+    for key in _NEEDS_TLS:
+        del document["metadata"]["annotations"][key]
+    return yaml.safe_dump(document, sort_keys=False).encode()

@@ -1,0 +1,252 @@
+"""The demo itself: the guide, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kiteway import __version__
+from kiteway.certificates.create import create_self_signed
+from kiteway.controlplane.config import Config
+from kiteway.demo import guide
+from kiteway.demo.backends import Backend, embedded, lite
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.files import write_atomic
+from kiteway.filter import filter_path
+from kiteway.instance import Instance
+from kiteway.launch import Launch, launch
+from kiteway.milvus.verify import Step, Target, VerifyReport, verify
+from kiteway.status.client import read_status
+from kiteway.supervisor import wait_ready
+
+READY_SECONDS = 60.0
+VERIFY_SECONDS = 120.0
+_HEALTHY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What the demo is told.
+
+    Attributes:
+        data_dir: everything is written here.
+        envoy: the Envoy binary.
+        milvus: ``embedded`` or ``lite``.
+        proxies: how many proxies the embedded Milvus has.
+        https_port: the public port; None takes 8443, or a free one.
+        once: end after the verification.
+    """
+
+    data_dir: Path
+    envoy: Path
+    milvus: str
+    proxies: int
+    https_port: int | None
+    once: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened: the value of ``--output json``."""
+
+    verified: bool = False
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    failure: dict[str, str] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "verified": self.verified,
+            "steps": self.steps,
+            "requestsPerEndpoint": self.requests,
+            "versions": self.versions,
+            "failure": self.failure,
+        }
+
+
+class Narrator:
+    """Tells the steps as they happen and keeps their times."""
+
+    def __init__(self, report: Report, say: Callable[[str], None]) -> None:
+        self._report = report
+        self.say = say
+
+    @contextlib.contextmanager
+    def step(self, name: str, title: str) -> Any:
+        """Time what is done inside; a step that raises is reported as not done."""
+        self.say(f"• {title}")
+        began = time.monotonic()
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            self._report.steps.append({"name": name, "ok": done, "seconds": round(time.monotonic() - began, 3)})
+
+
+async def run(options: Options, say: Callable[[str], None], connected: Callable[[Options, Path, int], None]) -> Report:
+    """
+    Do what the guide does, then stay until a signal (unless ``once``).
+
+    ``connected`` is called with the certificate's file and the public port when a client can connect.
+    """
+    report = Report(versions={"kiteway": __version__})
+    narrator = Narrator(report, say)
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    backend_context = (
+        lite(options.data_dir, narrator.say)
+        if options.milvus == "lite"
+        else embedded(options.data_dir, options.proxies, narrator.say)
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        with narrator.step("milvus", "Tweak Milvus configurations: start Milvus (tlsMode: 1)"):
+            backend = await stack.enter_async_context(backend_context)
+            say(f"  {backend.title}")
+        await _balance(options, backend, narrator, report, connected)
+    return report
+
+
+async def _balance(
+    options: Options,
+    backend: Backend,
+    narrator: Narrator,
+    report: Report,
+    connected: Callable[[Options, Path, int], None],
+) -> None:
+    with narrator.step("manifests", "Set up a health check endpoint: BackendConfig and the Service's annotations"):
+        folder = _manifests(options.data_dir, backend, narrator)
+    with narrator.step("certificate", f"Create self-managed certificates: {guide.HOST}, with a SAN"):
+        certificate = _certificate(options.data_dir, folder)
+    instance = Instance(options.data_dir)
+    port = options.https_port or _free_port(8443)
+    with instance.acquire():
+        async with _instance(options, backend, instance, folder, port) as ended:
+            with narrator.step("ingress", "Create an Ingress to generate a Layer-7 load balancer"):
+                await _first(wait_ready(instance, READY_SECONDS), ended)
+                await _first(_wait_healthy(instance, len(backend.endpoints)), ended)
+            with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
+                found = await _verify(certificate, port, narrator)
+            status = await asyncio.to_thread(read_status, instance)
+            _complete(report, found, status)
+            if found.verified and not options.once:
+                connected(options, certificate, port)
+                await ended
+
+
+def _manifests(data_dir: Path, backend: Backend, narrator: Narrator) -> Path:
+    """Copy the guide's manifests to where a user can look at and edit them."""
+    source = guide.manifests()
+    folder = data_dir / "manifests"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in sorted(source.glob("*.yaml")):
+        write_atomic(folder / file.name, file.read_bytes())
+    if not backend.tls:
+        write_atomic(folder / "service.yaml", guide.plaintext_service(source))
+        narrator.say("  Milvus Lite has neither TLS nor a health port: the Service goes without two annotations")
+    return folder
+
+
+def _certificate(data_dir: Path, folder: Path) -> Path:
+    pair = create_self_signed([guide.HOST, "localhost"], ["127.0.0.1"])
+    write_atomic(folder / "secret.yaml", guide.secret(pair), 0o600)
+    file = data_dir / "tls.crt"
+    write_atomic(file, pair.certificate)
+    return file
+
+
+@contextlib.asynccontextmanager
+async def _instance(
+    options: Options, backend: Backend, instance: Instance, folder: Path, port: int
+) -> AsyncIterator[asyncio.Task[int]]:
+    own_network = f"/proc/{os.getpid()}/ns/net"
+    settings = EnvoySettings(
+        https_port=port,
+        http_port=None,
+        public_https_port=port,
+        # Envoy lives with Milvus in its namespace; only the public listener is here.
+        listener_network_namespace=own_network if backend.namespace else None,
+        filter_path=filter_path(),
+    )
+    config = Config(str(instance.data_dir), (str(folder),), settings, backend.endpoints)
+    prefix = backend.namespace.command_prefix if backend.namespace else ()
+    what = Launch(instance, config, options.envoy, envoy_prefix=prefix, drain_seconds=5.0)
+    task = asyncio.create_task(launch(what, lambda _: None))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _first(work: Any, ended: asyncio.Task[int]) -> None:
+    """Wait for ``work``; a signal that ends the instance meanwhile ends the demo."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        raise asyncio.CancelledError
+    task.result()
+
+
+async def _wait_healthy(instance: Instance, endpoints: int) -> None:
+    """Wait until every endpoint is healthy; the first health check of an endpoint may come a moment late."""
+    deadline = time.monotonic() + _HEALTHY_SECONDS
+    while True:
+        status = await asyncio.to_thread(read_status, instance)
+        healthy = [e for pool in status.get("pools", ()) for e in pool["endpoints"] if e["healthy"]]
+        if len(healthy) >= endpoints or time.monotonic() > deadline:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _verify(certificate: Path, port: int, narrator: Narrator) -> VerifyReport:
+    def on_step(step: Step) -> None:
+        mark = "ok" if step.ok else "FAILED"
+        narrator.say(f"    {step.name:<15} {mark:<7} {step.seconds:6.2f} s  {step.detail}")
+
+    target = Target(host="127.0.0.1", port=port, ca=certificate, server_name=guide.HOST)
+    return await verify(target, on_step=on_step, timeout=VERIFY_SECONDS)
+
+
+def _complete(report: Report, found: VerifyReport, status: dict[str, Any]) -> None:
+    report.verified = found.verified
+    report.steps += [{"name": f"verify/{s.name}", "ok": s.ok, "seconds": round(s.seconds, 3)} for s in found.steps]
+    report.requests = {e["address"]: e["calls"] for pool in status.get("pools", ()) for e in pool["endpoints"]}
+    report.versions["pymilvus"] = found.versions.pymilvus
+    report.versions["milvus"] = found.versions.milvus or ""
+    report.versions["envoy"] = status.get("envoy", {}).get("version", "")
+    if found.failure is not None:
+        report.failure = {
+            "reason": str(found.failure.reason),
+            "sentence": found.failure.sentence,
+            "fix": found.failure.fix,
+        }
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")
+
+
+def remove(data_dir: Path) -> None:
+    """Remove everything the demo wrote."""
+    shutil.rmtree(data_dir, ignore_errors=True)
