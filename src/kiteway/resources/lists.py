@@ -34,7 +34,9 @@ def flattened(root: Entry) -> Iterator[Entry]:
         if items is None:
             yield entry
         else:
-            waiting.extend(_item(entry, items, index) for index in reversed(range(len(items))))
+            spoilt = _spoilt_by_item(entry.spoilt)
+            indices = reversed(range(len(items)))
+            waiting.extend(_item(entry, items[index], index, tuple(spoilt.get(index, ()))) for index in indices)
 
 
 def _items(value: Any) -> list[Any] | None:
@@ -44,8 +46,16 @@ def _items(value: Any) -> list[Any] | None:
     return items if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list) else None
 
 
-def _item(entry: Entry, items: list[Any], index: int) -> Entry:
-    value = items[index]
+def _spoilt_by_item(spoilt: tuple[Path, ...]) -> dict[int, list[Path]]:
+    found: dict[int, list[Path]] = {}
+    for path in spoilt:
+        match path:
+            case ("items", int(index), *rest):
+                found.setdefault(index, []).append(tuple(rest))
+    return found
+
+
+def _item(entry: Entry, value: Any, index: int, spoilt: tuple[Path, ...]) -> Entry:
     kind = entry.value["kind"].removesuffix("List")
     if kind and isinstance(value, dict):
         # The API leaves these out of the items of a typed list.
@@ -56,7 +66,6 @@ def _item(entry: Entry, items: list[Any], index: int) -> Entry:
         for step in ("items", index):
             place = _child(place, step)
         source = Source(entry.source.file, place)
-    spoilt = tuple(path[2:] for path in entry.spoilt if path[:2] == ("items", index))
     return Entry(value, source, spoilt)
 
 
