@@ -146,6 +146,8 @@ def _connection_manager(name: str, settings: EnvoySettings) -> Filter:
             headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
         ),
         request_headers_timeout=seconds(10),
+        # Between "no new calls" and the close of a connection that drains; more would only prolong every stop.
+        drain_timeout=seconds(1),
         # Calls have their own limits by class; a load may be silent for an hour.
         stream_idle_timeout=seconds(0),
         normalize_path=BoolValue(value=True),
