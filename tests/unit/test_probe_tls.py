@@ -6,13 +6,16 @@ import datetime as dt
 import ssl
 from pathlib import Path
 
+import grpc
 import pytest
 
 from kiteway.probe import Endpoint, Reason, TlsOptions, TrustFileError
 from kiteway.probe.tls import probe_tls
 from kiteway.probe.trust import grpc_default_roots
 from tests.unit.probe_servers import (
+    GET_VERSION,
     HOST,
+    VERSION_ANSWER,
     Authority,
     grpc_server,
     hang_up,
@@ -115,6 +118,27 @@ async def test_the_guides_certificate_without_san_matches_by_its_common_name(tmp
         seen = await probe_tls(at(port), TlsOptions(ca=certificate))
     assert seen.failure is None
     assert seen.server_names == (HOST,)
+
+
+async def test_the_trusted_file_may_be_the_server_s_own_certificate(authority: Authority, tmp_path: Path) -> None:
+    """A leaf in the trusted file is an anchor though it is no CA: gRPC's client accepts it, and so does the probe."""
+    credentials = authority.grpc_credentials()
+    with grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as port:
+        seen = await probe_tls(at(port), TlsOptions(ca=authority.ca_file))
+        leaf = ssl.get_server_certificate(("127.0.0.1", port))
+        own = tmp_path / "tls.crt"
+        own.write_text(leaf)
+        trusted = await probe_tls(at(port), TlsOptions(ca=own))
+        with grpc.secure_channel(
+            f"127.0.0.1:{port}",
+            grpc.ssl_channel_credentials(leaf.encode()),
+            options=[("grpc.ssl_target_name_override", HOST)],
+        ) as channel:
+            get_version: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GET_VERSION)
+            answer = get_version(b"", timeout=5)
+    assert not seen.chain[0].self_signed
+    assert trusted.failure is None
+    assert answer == VERSION_ANSWER
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class _FakeMilvus:
         self.release.set()
         self.drop_error: Exception | None = None
         self.first_hit: int | None = None
+        self.flushed = False
+        self.dropped_while_flushing = False
 
     @property
     def pymilvus(self) -> Any:
@@ -81,6 +83,7 @@ class _FakeMilvus:
     def flush(self, name: str, timeout: float) -> None:
         self.flushing.set()
         assert self.release.wait(30)
+        self.flushed = True
 
     def prepare_index_params(self) -> Any:
         return SimpleNamespace(add_index=lambda *_, **__: None)
@@ -108,6 +111,7 @@ class _FakeMilvus:
             raise self.drop_error
         del self.collections[name]
         self.dropped.append(name)
+        self.dropped_while_flushing = not self.flushed
 
 
 @pytest.fixture
@@ -182,6 +186,7 @@ async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (milvus.collections, milvus.closed) == ({}, 2)
+    assert not milvus.dropped_while_flushing
 
 
 async def test_a_step_that_hangs_is_left_at_the_time_limit(milvus: _FakeMilvus) -> None:

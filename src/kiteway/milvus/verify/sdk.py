@@ -35,18 +35,15 @@ def load_pymilvus() -> Any:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep PyMilvus's tracebacks and deprecation warnings (the ORM's) off stderr meanwhile."""
-    logger = logging.getLogger("pymilvus")
-    disabled = logger.disabled
-    children = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("pymilvus.")]
-    before = [child.disabled for child in children]
-    logger.disabled = True
-    for child in children:
-        child.disabled = True
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "pymilvus"]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*PyMilvus")
             yield
     finally:
-        logger.disabled = disabled
-        for child, was in zip(children, before, strict=True):
-            child.disabled = was
+        for logger, was in zip(loggers, before, strict=True):
+            logger.disabled = was
