@@ -43,6 +43,12 @@ ADS: dict[str, Any] = {"ads": {}, "resource_api_version": "V3"}
 ANY = "type.googleapis.com/envoy.extensions"
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop that grpc.aio runs on."""
+    return "asyncio"
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.socket() as probe:

@@ -331,4 +331,4 @@ class Convergence(RuleBasedStateMachine):
 
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(max_examples=100, stateful_step_count=40)
+TestConvergence.settings = settings(max_examples=150, stateful_step_count=40)

@@ -194,6 +194,18 @@ def test_a_name_asked_for_again_is_sent_again() -> None:
     assert [names(r) for r in session.on_request(ask(ENDPOINT, "a"))] == [["a"]]
 
 
+def test_what_is_no_longer_asked_for_is_forgotten() -> None:
+    """A rejection ends with the interest in the resource, and nothing of it is kept."""
+    session = started(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
+    [response] = session.on_request(ask(ENDPOINT, "a"))
+    session.on_request(nack(response))
+    assert session.rejected == {ENDPOINT: {"a": "1"}}
+
+    session.on_request(ask(ENDPOINT, drop=("a",)))
+
+    assert session.rejected == {}
+
+
 def test_a_changed_cluster_brings_its_endpoints() -> None:
     """Envoy warms a changed cluster with endpoints it does not ask for; that there are none is said again too."""
     before = snapshot(cluster={"a": "1", "b": "1", "c": "1"}, endpoint={"a": "1", "c": "1"})

@@ -1,0 +1,70 @@
+"""The ADS server's socket and its news, with a plain gRPC client."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+from kiteway.envoy.ads import CLUSTER, AdsServer, Resource, Snapshot
+
+METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop that grpc.aio runs on."""
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_the_socket_is_private_and_goes_with_the_server(tmp_path: Path) -> None:
+    """An open directory is closed (0700), the socket is 0600, and stop removes it."""
+    directory = tmp_path / "open"
+    directory.mkdir()
+    directory.chmod(0o755)
+    server = AdsServer(directory / "ads.sock")
+    await server.start()
+
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert (directory / "ads.sock").stat().st_mode & 0o777 == 0o600
+
+    await server.stop()
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_a_path_too_long_for_a_socket_is_an_error_that_says_so(tmp_path: Path) -> None:
+    """The kernel's limit is named, and what to do."""
+    with pytest.raises(OSError, match="choose a shorter data directory"):
+        await AdsServer(tmp_path / ("x" * 120) / "ads.sock").start()
+
+
+@pytest.mark.anyio
+async def test_a_published_snapshot_reaches_two_streams_and_a_lost_one_is_forgotten(tmp_path: Path) -> None:
+    """Each stream is served by itself; the state follows who comes and goes."""
+    server = AdsServer(tmp_path / "ads.sock")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'ads.sock'}") as channel:
+        open_stream = channel.stream_stream(
+            METHOD,
+            request_serializer=DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=DeltaDiscoveryResponse.FromString,
+        )
+        streams = [open_stream(), open_stream()]
+        for stream in streams:
+            await stream.write(DeltaDiscoveryRequest(type_url=CLUSTER))
+        async with asyncio.timeout(10):
+            await anext(state async for state in server.changes() if len(state.streams) == 2)
+            await server.publish(Snapshot({CLUSTER: [Resource("a", "1", b"")]}))
+            for stream in streams:
+                response = await stream.read()
+                assert isinstance(response, DeltaDiscoveryResponse)
+                assert [item.name for item in response.resources] == ["a"]
+            streams[0].cancel()
+            await anext(state async for state in server.changes() if len(state.streams) == 1)
+            streams[1].cancel()
+    await server.stop()
