@@ -7,17 +7,20 @@ import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import grpc
 import pytest
 import trustme
 
+from kiteway.milvus.embedded.binary import MilvusBinary
 from kiteway.milvus.embedded.config import TLSFiles
 from kiteway.milvus.embedded.grpc_probe import ProbeError, pinned_tls, unary_call
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports, is_free
-from kiteway.milvus.embedded.server import MilvusStartError, check_key_pair
+from kiteway.milvus.embedded.server import MilvusEndpoint, MilvusServer, MilvusStartError, check_key_pair
 
 
 class Echo(grpc.GenericRpcHandler):
@@ -85,6 +88,54 @@ def test_tls_is_pinned_to_the_certificate(tmp_path: Path) -> None:
         assert unary_call(secured, "/test/Echo", b"ab", scheme="https") == b"abab"
     with serving(credentials) as connection, pytest.raises(ssl.SSLCertVerificationError):
         pinned_tls(connection, tmp_path / "other")
+
+
+class Health(grpc.GenericRpcHandler):
+    """Answers gRPC's health check with what `answer` is."""
+
+    answer = b"\x08\x02"  # NOT_SERVING
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Return the one handler."""
+        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: self.answer)
+
+
+class Healthz(BaseHTTPRequestHandler):
+    """Answers /healthz with what `status` is."""
+
+    status = 500
+
+    def do_GET(self) -> None:
+        """Answer with the status alone."""
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """Keep quiet."""
+
+
+def test_ready_is_healthz_and_the_serving_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Milvus is ready only when /healthz says 200 and the serving port itself says SERVING, not at either alone."""
+    health = Health()
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[health])
+    port = server.add_insecure_port("127.0.0.1:0")
+    with HTTPServer(("127.0.0.1", 0), Healthz) as healthz:
+        Thread(target=healthz.serve_forever, daemon=True).start()
+        binary = MilvusBinary(tmp_path, tmp_path, tmp_path, tmp_path)
+        endpoint = MilvusEndpoint("127.0.0.1", port, healthz.server_port, "m")
+        milvus = MilvusServer(binary, "standalone", endpoint, home=tmp_path, tls=None, netns=None)
+        with pytest.raises(ProbeError, match="/healthz answers 500"):
+            milvus._probe()
+        monkeypatch.setattr(Healthz, "status", 200)
+        server.start()
+        with pytest.raises(ProbeError, match="does not answer SERVING"):
+            milvus._probe()
+        monkeypatch.setattr(health, "answer", b"\x08\x01")
+        milvus._probe()
+        server.stop(None).wait()
+        with pytest.raises(OSError, match="refused"):
+            milvus._probe()
+        healthz.shutdown()
 
 
 def test_a_key_that_does_not_belong_is_named(tmp_path: Path) -> None:

@@ -29,12 +29,17 @@ while True:
 """
 
 
+def state(pid: int) -> str:
+    """Return the kernel's letter for a process's state (T: stopped, Z: zombie), nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Say whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return state(pid) not in {"", "Z"}
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -82,7 +87,8 @@ def test_a_paused_process_is_stopped_politely(tmp_path: Path) -> None:
         child = await start(tmp_path, "import signal; print('up', flush=True); signal.pause()")
         first_word(tmp_path / "logs" / "console")
         child.send_signal(signal.SIGSTOP)
-        await child.stop(grace=30)
+        assert eventually(lambda: state(child.pid) == "T")
+        await child.stop(grace=10)
         assert child.returncode == -signal.SIGTERM
 
     asyncio.run(scenario())
