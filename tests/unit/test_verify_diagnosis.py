@@ -243,9 +243,16 @@ async def test_pymilvus_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     """Neither PyMilvus's tracebacks nor its warnings nor gRPC's log reach the user, and logging is restored."""
     logger = logging.getLogger("pymilvus.decorators")
     before = (logger.disabled, logging.getLogger("pymilvus").disabled)
+    records: list[logging.LogRecord] = []
+    # PyMilvus's own handler keeps the standard error of the moment of its import, so this one listens beside it.
+    listener = logging.Handler()
+    listener.emit = records.append  # type: ignore[method-assign]
+    logging.getLogger("pymilvus").addHandler(listener)
     with grpc_server({CONNECT: b"", GET_VERSION: (grpc.StatusCode.UNAUTHENTICATED, SENTENCE)}) as port:
         report = await verify(plain(port), timeout=5)
     assert not report.verified
+    logging.getLogger("pymilvus").removeHandler(listener)
+    assert records == []
     assert capfd.readouterr() == ("", "")
     assert (logger.disabled, logging.getLogger("pymilvus").disabled) == before
 
