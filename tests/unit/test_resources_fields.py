@@ -270,7 +270,10 @@ def test_a_secrets_values_are_in_no_repr() -> None:
     loaded = load_documents(text.encode(), "f.yaml")
     [secret] = loaded.objects
 
-    assert "sesame" not in f"{loaded!r} {secret} {secret.values['a']} {secret.values['a']:>40} {dict(secret.values)}"  # type: ignore[attr-defined]
+    assert (
+        "sesame"
+        not in f"{loaded!r} {secret} {secret.values['a']} {secret.values['a']:>40} {secret.values['a']!s} {dict(secret.values)}"
+    )  # type: ignore[attr-defined]
     assert secret.values == {"a": b"other-sesame", "b": b"open-sesame"}  # type: ignore[attr-defined]
 
 
@@ -304,6 +307,7 @@ def test_the_secrets_of_a_backend_config_are_in_no_repr() -> None:
         BACKEND_CONFIG.replace("v1", "v1beta1") + "  timeoutSec: 40\n",
         BACKEND_CONFIG + "  logging: {enable: true, sampleRate: 1}\n",
         BACKEND_CONFIG.replace("spec:\n", ""),
+        BACKEND_CONFIG + "  healthCheck: {checkIntervalSec: 5, timeoutSec: 5}\n",
         CERTIFICATE + "  domains: [a.com]\nstatus: {domainStatus: 5, foo: 1}\n",
     ],
 )  # fmt: skip

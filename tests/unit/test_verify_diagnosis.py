@@ -246,7 +246,7 @@ async def test_pymilvus_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     records: list[logging.LogRecord] = []
     # PyMilvus's own handler keeps the standard error of the moment of its import, so this one listens beside it.
     listener = logging.Handler()
-    listener.emit = records.append  # type: ignore[method-assign]
+    listener.addFilter(lambda record: bool(records.append(record)))
     logging.getLogger("pymilvus").addHandler(listener)
     with grpc_server({CONNECT: b"", GET_VERSION: (grpc.StatusCode.UNAUTHENTICATED, SENTENCE)}) as port:
         report = await verify(plain(port), timeout=5)

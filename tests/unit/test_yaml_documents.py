@@ -67,6 +67,8 @@ def test_documents_have_the_values_of_json(text: bytes, expected: list[object]) 
     ("text", "expected"),
     [
         (b"a: 1\nb: [1\n", (reasons.YAML_SYNTAX, 3, 1)),
+        (b"a: 1\r\n---\r\nb: \x00\r\n", (reasons.CONTROL_CHARACTER, 3, 4)),
+        (b"a: 1\r---\rb: \x00\r", (reasons.CONTROL_CHARACTER, 3, 4)),
         (b"a:\n\t- 1\n", (reasons.YAML_SYNTAX, 2, 1)),
         (b"a: b: c\n", (reasons.YAML_SYNTAX, 1, 5)),
         (b"a: 1\nb: x\xff\n", (reasons.INVALID_ENCODING, 2, 5)),
