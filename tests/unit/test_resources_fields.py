@@ -8,7 +8,7 @@ import pytest
 
 from kiteway.diagnostics import Diagnostic, Position, Severity
 from kiteway.resources import annotations as keys
-from kiteway.resources import load_documents, reasons
+from kiteway.resources import Secret, load_documents, reasons
 
 MARK = "^^"
 """Stands before the character that a diagnostic must point at."""
@@ -269,12 +269,13 @@ def test_a_secrets_values_are_in_no_repr() -> None:
     text = SECRET + "data: {a: b3Blbi1zZXNhbWU=}\nstringData: {b: open-sesame, a: other-sesame}\n"
     loaded = load_documents(text.encode(), "f.yaml")
     [secret] = loaded.objects
+    assert isinstance(secret, Secret)
 
     assert (
         "sesame"
         not in f"{loaded!r} {secret} {secret.values['a']} {secret.values['a']:>40} {secret.values['a']!s} {dict(secret.values)}"
-    )  # type: ignore[attr-defined]
-    assert secret.values == {"a": b"other-sesame", "b": b"open-sesame"}  # type: ignore[attr-defined]
+    )
+    assert secret.values == {"a": b"other-sesame", "b": b"open-sesame"}
 
 
 def test_the_secrets_of_a_backend_config_are_in_no_repr() -> None:
