@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from kiteway.diagnostics import Diagnostic, Position, Severity
-from kiteway.resources import annotations as keys
 from kiteway.resources import Secret, load_documents, reasons
+from kiteway.resources import annotations as keys
 
 MARK = "^^"
 """Stands before the character that a diagnostic must point at."""
