@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
+import socket
+from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from kiteway.instance import Instance
+
+_TIMEOUT_SECONDS = 10.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """The standard library's client on a unix socket: httpx's transport leaks the socket when it is refused."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("kiteway", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 def read_status(instance: Instance) -> dict[str, Any]:
     """Return what the control plane says; when it does not answer, ``ready`` is false and ``reason`` says so."""
-    transport = httpx2.HTTPTransport(uds=str(instance.status_socket))
+    connection = _UnixConnection(instance.status_socket)
     try:
-        with httpx2.Client(transport=transport, base_url="http://kiteway", timeout=10, trust_env=False) as client:
-            found: dict[str, Any] = client.get("/status").raise_for_status().json()
-            return found
-    except httpx2.HTTPError as error:
-        return {"ready": False, "reason": f"the control plane does not answer ({error}); it is started again by itself"}
+        with contextlib.closing(connection):
+            connection.request("GET", "/status")
+            response = connection.getresponse()
+            if response.status == http.client.OK:
+                found: dict[str, Any] = json.load(response)
+                return found
+            why = f"HTTP status {response.status}"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = str(error)
+    return {"ready": False, "reason": f"the control plane does not answer ({why}); it is started again by itself"}

@@ -1,0 +1,264 @@
+"""The main job on real parts: the guide's manifests, a real Milvus with TLS, a real Envoy, PyMilvus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from pymilvus import DataType, MilvusClient
+
+from kiteway.certificates.create import KeyPair, create_self_signed
+from kiteway.demo.guide import HOST, manifests, secret
+from kiteway.files import write_atomic
+from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
+from kiteway.milvus.verify import Target, verify
+from tests.support.kiteway import KITEWAY, Running, up, wait_until
+from tests.support.reads import DIMENSION, SteadyReads
+
+pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(300)]
+
+COLLECTION = "steady"
+
+
+@dataclass(frozen=True)
+class System:
+    """A Milvus behind Kiteway, and what a client needs."""
+
+    running: Running
+    manifests: Path
+    ca: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    def reads(self) -> SteadyReads:
+        """Return a client that searches all the time."""
+        return SteadyReads(self.address, self.ca, HOST, COLLECTION)
+
+    def fingerprint(self) -> bytes:
+        """Return the certificate a new handshake is answered with."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.port)) as plain,
+            context.wrap_socket(plain, server_hostname=HOST) as tls,
+        ):
+            served = tls.getpeercert(binary_form=True)
+            assert served is not None
+            return served
+
+
+def _pair() -> KeyPair:
+    return create_self_signed([HOST], ["127.0.0.1"])
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[System]:
+    """Start a Milvus with TLS and Kiteway before it, with the guide's manifests and a collection."""
+    # The path of a unix socket is short; pytest's folders are not.
+    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    backend = create_self_signed(["localhost"], ["127.0.0.1"], key_type="RSA")
+    files = TLSFiles(folder / "backend.crt", folder / "backend.key")
+    files.cert.write_bytes(backend.certificate)
+    write_atomic(files.key, backend.key.reveal(), 0o600)
+    loop = asyncio.new_event_loop()
+    milvus = StandaloneMilvus(folder / "milvus", tls=files)
+    try:
+        loop.run_until_complete(milvus.start())
+        kept = folder / "manifests"
+        shutil.copytree(manifests(), kept)
+        pair = _pair()
+        ca = folder / "tls.crt"
+        ca.write_bytes(pair.certificate)
+        write_atomic(kept / "secret.yaml", secret(pair), 0o600)
+        port, at = free_port(), milvus.endpoint
+        arguments = ["-f", kept, "--https-port", str(port), "--http-port", "0"]
+        arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}", "--drain", "5"]
+        with up([str(a) for a in arguments], folder / "data") as running:
+            running.wait_healthy(1)
+            _fill(port, ca)
+            yield System(running, kept, ca, port)
+    finally:
+        loop.run_until_complete(milvus.stop())
+        loop.close()
+        shutil.rmtree(folder)
+
+
+def _fill(port: int, ca: Path) -> None:
+    client = MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(ca), server_name=HOST)
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="L2")
+    client.create_collection(COLLECTION, schema=schema, index_params=index)
+    client.insert(COLLECTION, [{"id": i, "vector": [float((i + j) % 13) for j in range(DIMENSION)]} for i in range(50)])
+    client.load_collection(COLLECTION)
+    client.close()
+
+
+def test_both_forms_of_pymilvus_verify(system: System) -> None:
+    """The guide's ORM form and MilvusClient both connect, write, search and clean up through the balancer."""
+    report = asyncio.run(verify(Target(host="127.0.0.1", port=system.port, ca=system.ca, server_name=HOST)))
+
+    assert report.failure is None
+    assert report.verified
+    assert {"connect-orm", "connect-client", "search", "drop"} <= {step.name for step in report.steps}
+
+
+def test_the_filter_counts_searches(system: System) -> None:
+    """The filter is loaded by this Envoy, and status shows the calls by method."""
+    with system.reads() as reads:
+        reads.wait_for(5)
+
+    found = system.running.status()["filter"]
+
+    assert found["loaded"], found["reason"]
+    assert any(name.endswith("Search") and count >= 5 for name, count in found["counters"].items()), found
+
+
+def test_calls_go_on_while_the_control_plane_is_killed(system: System) -> None:
+    """With the control plane dead not one call fails, and it is back by itself."""
+    with system.reads() as reads:
+        system.running.kill("controlplane")
+        wait_until(lambda: system.running.status().get("ready"), "the control plane is ready again")
+        reads.wait_for(20)
+
+    assert not reads.failures
+    assert reads.ok > 20
+
+
+def test_envoy_comes_back_by_itself(system: System) -> None:
+    """A killed Envoy is started again, takes its configuration and serves."""
+    system.running.kill("envoy")
+    wait_until(lambda: system.running.status().get("ready"), "Envoy serves again")
+    system.running.wait_healthy(1)
+
+    with system.reads() as reads:
+        reads.wait_for(20)
+
+    assert not reads.failures
+
+
+def test_a_new_certificate_is_live_without_a_failed_call(system: System) -> None:
+    """A replaced Secret answers the next handshake, while calls on old connections go on."""
+    before = system.fingerprint()
+    pair = _pair()
+    with system.reads() as reads:
+        write_atomic(system.manifests / "secret.yaml", secret(pair), 0o600)
+        system.ca.write_bytes(system.ca.read_bytes() + pair.certificate)
+        wait_until(lambda: system.fingerprint() != before, "the new certificate is served")
+        reads.wait_for(20)
+
+    served = x509.load_der_x509_certificate(system.fingerprint())
+    assert served == x509.load_pem_x509_certificate(pair.certificate)
+    assert not reads.failures
+
+
+def test_an_edit_of_the_manifests_is_live_without_a_failed_call(system: System) -> None:
+    """A host that is added to the Ingress is routed, and calls to the other host never fail."""
+    file = system.manifests / "ingress.yaml"
+    text = file.read_text()
+    second = text[text.index("  - host:") :].replace(HOST, "second.milvus.io")
+    with system.reads() as reads:
+        write_atomic(file, (text + second).encode())
+        wait_until(
+            lambda: "second.milvus.io" in {h["host"] for h in system.running.status()["hosts"]}, "the host is routed"
+        )
+        wait_until(lambda: system.running.status()["ready"], "Envoy has it")
+        reads.wait_for(20)
+        write_atomic(file, text.encode())
+        wait_until(lambda: len(system.running.status()["hosts"]) == 1, "the host is gone")
+        reads.wait_for(20)
+
+    assert not reads.failures
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("spec:\n  rules: [", "YamlSyntax"),
+        (None, "ServiceNotFound"),
+    ],
+)
+def test_a_broken_edit_changes_nothing_but_the_diagnostics(system: System, broken: str | None, reason: str) -> None:
+    """A manifest that cannot be read, or means nothing, leaves the last good configuration in force."""
+    file = system.manifests / "ingress.yaml"
+    text = file.read_text()
+    version = system.running.status()["configuration"]["version"]
+    with system.reads() as reads:
+        write_atomic(
+            file,
+            (
+                broken or text.replace("name: my-release-milvus\n            port", "name: nobody\n            port")
+            ).encode(),
+        )
+        wait_until(
+            lambda: reason in {d["reason"] for d in system.running.status()["diagnostics"]}, f"{reason} is reported"
+        )
+        reads.wait_for(20)
+
+        assert system.running.status()["configuration"]["version"] == version
+
+        write_atomic(file, text.encode())
+        wait_until(
+            lambda: reason not in {d["reason"] for d in system.running.status()["diagnostics"]}, f"{reason} is gone"
+        )
+
+    assert not reads.failures
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_behind(tmp_path: Path, free_port: Callable[[], int], number: signal.Signals) -> None:
+    """SIGINT and SIGTERM end every process and remove every socket and temporary file."""
+    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    try:
+        pair = _pair()
+        write_atomic(tmp_path / "secret.yaml", secret(pair), 0o600)
+        arguments = ["-f", str(manifests()), "-f", str(tmp_path), "--https-port", str(free_port()), "--http-port", "0"]
+        with up(arguments, folder / "data") as running:
+            pids = [running.child(name)[0] for name in ("controlplane", "envoy")]
+            running.process.send_signal(number)
+
+            assert running.process.wait(30) == 0
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        left = [p for p in (folder / "data").rglob("*") if p.is_socket() or p.name.startswith(".") or "run" in p.parts]
+        assert not left
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_demo_verifies_and_cleans_up() -> None:
+    """``kiteway demo --once --output json`` is the whole guide, and leaves nothing in the temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="kw-") as temporary:
+        done = subprocess.run(
+            [KITEWAY, "demo", "--once", "--output", "json"],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            env={**os.environ, "TMPDIR": temporary},
+        )
+
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["verified"] is True
+        assert sum(report["requestsPerEndpoint"].values()) > 10
+        assert {"kiteway", "milvus", "envoy", "pymilvus"} <= report["versions"].keys()
+        assert list(Path(temporary).iterdir()) == []

@@ -1,0 +1,92 @@
+"""Runs `kiteway up` as a user does: as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kiteway.instance import Instance
+from kiteway.status.client import read_status
+from kiteway.supervisor import read_state
+
+KITEWAY = Path(sys.executable).with_name("kiteway")
+
+
+def wait_until(condition: Callable[[], object], what: str, limit: float = 30.0) -> None:
+    """Wait until ``condition`` gives something true; fail with ``what`` after ``limit`` seconds."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit} s: {what}"
+        time.sleep(0.05)
+
+
+class Running:
+    """A running ``kiteway up``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], instance: Instance, log: Path) -> None:
+        self.process = process
+        self.instance = instance
+        self.log = log
+
+    def status(self) -> dict[str, Any]:
+        """Return the value of ``kiteway status``."""
+        return read_status(self.instance)
+
+    def child(self, name: str) -> tuple[int | None, int]:
+        """Return pid and restarts of a child."""
+        state = read_state(self.instance.supervisor_file)
+        assert state is not None
+        return state.children[name].pid, state.children[name].restarts
+
+    def wait_ready(self) -> None:
+        """Wait until the first configuration is active."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return self.instance.status_socket.exists() and bool(self.status().get("ready"))
+
+        wait_until(ready, "kiteway up is ready")
+
+    def wait_healthy(self, endpoints: int) -> None:
+        """Wait until so many endpoints are healthy."""
+
+        def healthy() -> bool:
+            found = [e["healthy"] for pool in self.status().get("pools", ()) for e in pool["endpoints"]]
+            return found.count(True) >= endpoints
+
+        wait_until(healthy, f"{endpoints} healthy endpoints")
+
+    def kill(self, name: str) -> None:
+        """Kill a child with -9 and wait until it is back."""
+        pid, restarts = self.child(name)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.child(name)[1] > restarts and self.child(name)[0] not in {None, pid}, f"{name} is back")
+
+
+@contextlib.contextmanager
+def up(arguments: Sequence[str | Path], data_dir: Path) -> Iterator[Running]:
+    """Run ``kiteway up`` with ``arguments`` until the end of the ``with``."""
+    log = data_dir.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [KITEWAY, "up", "--data-dir", data_dir, *arguments], stdout=output, stderr=subprocess.STDOUT
+        )
+    running = Running(process, Instance(data_dir), log)
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(45)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
