@@ -66,8 +66,9 @@ check-generated: $(SYNCED)
 
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
+# Two at a time: much of a test's time is waiting for a server to start, and each may start several.
 test-python: $(SYNCED)
-	$(RUN) tools/in_netns.py $(RUN) -m pytest $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-rust:
 ifeq ($(CRATE),)
