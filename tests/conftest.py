@@ -23,6 +23,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 _SESSION_VARIABLE = "KITEWAY_TEST_SESSION"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this test suite."""
+    parser.addoption("--update-golden", action="store_true", help="write the outcomes of tests/golden anew")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
     if isolated():
