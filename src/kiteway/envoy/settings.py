@@ -9,6 +9,8 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class EnvoySettings:
     """
+    The data plane's part of the command line.
+
     Attributes:
         bind: the address the public listeners bind to.
         https_port: the port of the HTTPS listener (443 on GKE).

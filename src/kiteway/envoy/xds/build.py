@@ -13,15 +13,16 @@ from kiteway.envoy.xds.endpoints import assignments
 from kiteway.envoy.xds.listeners import listeners
 from kiteway.envoy.xds.routes import route_configurations
 from kiteway.envoy.xds.secrets import secret
-from kiteway.model import Endpoint, EndpointTable, LoadBalancer, Pool
+from kiteway.model import Endpoint, EndpointTable, LoadBalancer, Pool, TLSChallenge
 
 
 def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
     """Return every resource of a model but the endpoints, which flow apart."""
     result: list[Message] = []
     for pool in model.pools:
-        result += clusters(pool)
+        result += clusters(pool, settings)
     result += (secret(certificate) for certificate in model.certificates)
+    result += (secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge))
     result += listeners(model, settings)
     result += route_configurations(model, settings.public_https_port)
     return result

@@ -24,6 +24,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains
 from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
     HTTPS_LISTENER,
@@ -34,7 +35,7 @@ from kiteway.envoy.xds.common import (
     socket_address,
 )
 from kiteway.envoy.xds.filters import http_filters
-from kiteway.model import HTTPMode, LoadBalancer, ServerNames, TLSProfile
+from kiteway.model import LoadBalancer, ServerNames, TLSProfile
 
 CLIENT_IDLE_TIMEOUT = 610.0
 """Seconds an idle client connection is kept, as GCP's load balancers do."""
@@ -47,7 +48,7 @@ def listeners(model: LoadBalancer, settings: EnvoySettings) -> list[Listener]:
     result = []
     if model.server_names:
         result.append(_https(model, settings))
-    if settings.http_port is not None and any(host.http is not HTTPMode.OFF for host in model.hosts):
+    if settings.http_port is not None and needs_http(model.hosts, model.challenges):
         result.append(
             _listener(
                 HTTP_LISTENER,
@@ -65,7 +66,10 @@ def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
         HTTPS_LISTENER,
         settings,
         settings.https_port,
-        [_chain(names, manager) for names in model.server_names if names.names],
+        [
+            *tls_challenge_chains(model.challenges),
+            *(_chain(names, manager) for names in model.server_names if names.names),
+        ],
     )
     listener.listener_filters.append(
         ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))

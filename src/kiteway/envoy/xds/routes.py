@@ -21,6 +21,7 @@ from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.answers import HOST, no_route
+from kiteway.envoy.xds.challenges import http_challenges, with_challenges
 from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
     HTTPS_LISTENER,
@@ -61,16 +62,20 @@ def route_configurations(model: LoadBalancer, public_https_port: int | None) -> 
         for host in model.hosts
         if host.http is not HTTPMode.OFF
     ]
-    return [_configuration(HTTPS_LISTENER, https), _configuration(HTTP_LISTENER, http)]
+    return [
+        _configuration(HTTPS_LISTENER, _with_unknown_host(https)),
+        _configuration(HTTP_LISTENER, with_challenges(_with_unknown_host(http), http_challenges(model.challenges))),
+    ]
+
+
+def _with_unknown_host(hosts: list[VirtualHost]) -> list[VirtualHost]:
+    return hosts if any("*" in host.domains for host in hosts) else [*hosts, _unknown_host()]
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
-    known = list(hosts)
-    if not any("*" in host.domains for host in known):
-        known.append(_unknown_host())
     return RouteConfiguration(
         name=name,
-        virtual_hosts=known,
+        virtual_hosts=hosts,
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes=UInt32Value(value=4096),
     )

@@ -1,0 +1,117 @@
+"""ACME challenges as routes (HTTP-01) and filter chains (TLS-ALPN-01)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    Route,
+    RouteMatch,
+    VirtualHost,
+)
+from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from kiteway._proto.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
+from kiteway.envoy.xds.common import ads, pack, seconds, secret_name
+from kiteway.model import Challenge, HTTPChallenge, HTTPMode, TLSChallenge
+from kiteway.model import VirtualHost as ModelHost
+
+ALPN_PROTOCOL = "acme-tls/1"
+"""RFC 8737, section 6.2."""
+_PATH = "/.well-known/acme-challenge/"
+
+
+def http_challenges(challenges: Iterable[Challenge]) -> dict[str, list[Route]]:
+    """Return by domain the routes that answer its HTTP-01 challenges."""
+    found: dict[str, list[Route]] = {}
+    for challenge in challenges:
+        if isinstance(challenge, HTTPChallenge):
+            found.setdefault(challenge.domain, []).append(_route(challenge))
+    return found
+
+
+def _route(challenge: HTTPChallenge) -> Route:
+    return Route(
+        name=f"acme/{challenge.domain}",
+        match=RouteMatch(path=f"{_PATH}{challenge.token}"),
+        direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=challenge.key_authorization)),
+    )
+
+
+def with_challenges(hosts: list[VirtualHost], challenges: dict[str, list[Route]]) -> list[VirtualHost]:
+    """
+    Return ``hosts`` with the challenges' routes before everything else of their host.
+
+    Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. A name that has no host of its own
+    gets one that goes on as the wildcard would that answered it until now.
+    """
+    by_domain = {host.domains[0]: host for host in hosts}
+    result = {host.name: host for host in hosts}
+    for domain, routes in sorted(challenges.items()):
+        exact = by_domain.get(domain)
+        fallback = next((by_domain[name] for name in _matching(domain) if name in by_domain), None)
+        host = VirtualHost(name=exact.name if exact else f"acme/{domain}", domains=[domain], routes=routes)
+        if fallback is not None:
+            host.routes.extend(fallback.routes)
+        result[host.name] = host
+    return list(result.values())
+
+
+def _matching(domain: str) -> list[str]:
+    """Return the domains of virtual hosts that answer ``domain``, in Envoy's order: exact, longest suffix, any."""
+    labels = domain.split(".")
+    return [domain, *(f"*.{'.'.join(labels[i:])}" for i in range(1, len(labels))), "*"]
+
+
+def needs_http(hosts: Iterable[ModelHost], challenges: Iterable[Challenge]) -> bool:
+    """Return whether port 80 has anything to do."""
+    return any(host.http is not HTTPMode.OFF for host in hosts) or any(
+        isinstance(challenge, HTTPChallenge) for challenge in challenges
+    )
+
+
+def tls_challenge_chains(challenges: Iterable[Challenge]) -> list[FilterChain]:
+    """
+    Return the filter chains that answer TLS-ALPN-01.
+
+    They match the offered protocol beside the name, so that the host's other clients never meet them, and Envoy offers
+    ``acme-tls/1`` back. The validation ends with the handshake; whoever sends a request gets a 404.
+    """
+    return [_chain(challenge) for challenge in challenges if isinstance(challenge, TLSChallenge)]
+
+
+def _chain(challenge: TLSChallenge) -> FilterChain:
+    name = f"acme/{challenge.domain}"
+    context = DownstreamTlsContext(
+        common_tls_context=CommonTlsContext(
+            tls_params=TLSParameters(
+                tls_minimum_protocol_version=TLSParameters.TLSv1_2, tls_maximum_protocol_version=TLSParameters.TLSv1_3
+            ),
+            alpn_protocols=[ALPN_PROTOCOL],
+            tls_certificate_sds_secret_configs=[
+                SdsSecretConfig(name=secret_name(challenge.certificate.name), sds_config=ads())
+            ],
+        )
+    )
+    manager = hcm.HttpConnectionManager(
+        stat_prefix="acme",
+        route_config=RouteConfiguration(name=name),
+        http_filters=[hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))],
+        request_headers_timeout=seconds(10),
+        stream_idle_timeout=seconds(10),
+    )
+    return FilterChain(
+        name=name,
+        filter_chain_match=FilterChainMatch(server_names=[challenge.domain], application_protocols=[ALPN_PROTOCOL]),
+        filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))],
+        transport_socket=TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)),
+        transport_socket_connect_timeout=seconds(10),
+    )

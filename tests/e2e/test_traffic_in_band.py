@@ -1,0 +1,96 @@
+"""Milvus's "not ready" inside an OK answer, with the configuration Kiteway gives to Envoy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kiteway import filter as kiteway_filter
+from tests.e2e.traffic import (
+    INSERT,
+    NOT_READY_RESULT,
+    OK_RESULT,
+    SEARCH,
+    Backend,
+    call,
+    eventually,
+    failure,
+    health_check,
+    model,
+    pool,
+    running,
+)
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(kiteway_filter.filter_path() is None, reason=kiteway_filter.missing_reason()),
+]
+
+
+def test_reads_go_elsewhere_and_the_endpoint_is_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """No read sees "not ready" while another endpoint serves; after three in a row the endpoint gets no calls."""
+    with Backend(NOT_READY_RESULT) as bad, Backend() as good, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool()), [bad.endpoint(), good.endpoint()])
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(40)} == {OK_RESULT}
+
+        assert proxy.failing() == {bad.port: frozenset({"failed_outlier_check"})}
+        assert len(bad.calls) == 3
+
+
+def test_a_write_gets_the_exact_answer_of_milvus_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A write that meets "not ready" is not sent again: the client gets Milvus's bytes, with status OK."""
+    with Backend(NOT_READY_RESULT) as first, Backend(NOT_READY_RESULT) as second, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool()), [first.endpoint(), second.endpoint()])
+        with proxy.channel() as channel:
+            for sent in range(1, 11):
+                assert call(channel, INSERT) == NOT_READY_RESULT
+                assert len(first.calls) + len(second.calls) == sent
+
+
+def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Every endpoint says "not ready": reads get Milvus's own words, never an error of the balancer."""
+    with (
+        Backend(NOT_READY_RESULT) as first,
+        Backend(NOT_READY_RESULT) as second,
+        Backend(NOT_READY_RESULT) as third,
+        running(tmp_path, free_port) as proxy,
+    ):
+        proxy.apply(model(pool()), [first.endpoint(), second.endpoint(), third.endpoint()])
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(30)} == {NOT_READY_RESULT}
+
+        assert len(proxy.failing()) == 2
+
+
+def test_a_single_endpoint_is_never_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """One Milvus that is not ready stays in use, and serves the moment it is."""
+    with Backend(NOT_READY_RESULT) as only, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool()), [only.endpoint()])
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(10)} == {NOT_READY_RESULT}
+            only.answer = OK_RESULT
+            assert call(channel, SEARCH) == OK_RESULT
+
+
+def test_the_last_one_that_passes_its_check_comes_back_soon(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    With one endpoint failing its check and the only other ejected for "not ready", there is nobody to call;
+    the ejection is short, so calls are served again without anybody's help.
+    """
+    with Backend(healthy=False) as sick, Backend(NOT_READY_RESULT) as starting, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(health_check=health_check())), [sick.endpoint(), starting.endpoint()])
+        eventually(lambda: set(proxy.failing()) == {sick.port}, "the check of one fails")
+        with proxy.channel() as channel:
+            for _ in range(3):
+                call(channel, INSERT)
+            eventually(lambda: set(proxy.failing()) == {sick.port, starting.port}, "the other is ejected")
+            assert failure(channel, SEARCH).code() is grpc.StatusCode.UNAVAILABLE
+
+            starting.answer = OK_RESULT
+            eventually(lambda: starting.port not in proxy.failing(), "the ejection ends")
+            assert call(channel, SEARCH) == OK_RESULT
+        assert sick.calls == []
