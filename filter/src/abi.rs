@@ -10,6 +10,7 @@ mod hooks;
 use std::ffi::c_void;
 use std::{ptr, slice};
 
+use crate::answer::RouteAnswer;
 use crate::filter::Stream;
 use crate::metrics::{CounterId, Registry};
 
@@ -59,6 +60,19 @@ impl From<&str> for ModuleBuffer {
     }
 }
 
+/// A header that the module owns, lent for the time of a call.
+#[repr(C)]
+struct ModuleHeader {
+    name: ModuleBuffer,
+    value: ModuleBuffer,
+}
+
+impl From<(&str, &str)> for ModuleHeader {
+    fn from((name, value): (&str, &str)) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
@@ -99,6 +113,29 @@ unsafe extern "C" {
         key: ModuleBuffer,
         value: ModuleBuffer,
     ) -> bool;
+
+    fn envoy_dynamic_module_callback_get_most_specific_route_config(
+        filter: *mut c_void,
+    ) -> *const c_void;
+
+    fn envoy_dynamic_module_callback_http_send_response_headers(
+        filter: *mut c_void,
+        headers: *mut ModuleHeader,
+        headers_length: usize,
+        end_stream: bool,
+    );
+
+    fn envoy_dynamic_module_callback_http_send_response_data(
+        filter: *mut c_void,
+        data: ModuleBuffer,
+        end_stream: bool,
+    );
+
+    fn envoy_dynamic_module_callback_http_send_response_trailers(
+        filter: *mut c_void,
+        trailers: *mut ModuleHeader,
+        trailers_length: usize,
+    );
 
     fn envoy_dynamic_module_callback_http_get_body_chunks_size(
         filter: *mut c_void,
@@ -181,6 +218,39 @@ impl EnvoyStream {
 impl Stream for EnvoyStream {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         self.header(HEADER_REQUEST, name)
+    }
+
+    fn route_answer(&self) -> Option<&RouteAnswer> {
+        // SAFETY: the pointer is that of the running hook.
+        let answer =
+            unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.0) };
+        // SAFETY: null, or what `per_route_config_new` made of type `RouteAnswer`; the stream holds
+        // its route, and the route its configuration, for longer than the hook runs.
+        unsafe { answer.cast::<RouteAnswer>().as_ref() }
+    }
+
+    fn respond(&mut self, message: &[u8]) {
+        let mut headers = [
+            ModuleHeader::from((":status", "200")),
+            ModuleHeader::from(("content-type", "application/grpc")),
+        ];
+        let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
+        // SAFETY: the pointer is that of the running hook; Envoy copies headers, data and trailers,
+        // and does nothing for a stream that is gone.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response_headers(
+                self.0,
+                headers.as_mut_ptr(),
+                headers.len(),
+                false,
+            );
+            envoy_dynamic_module_callback_http_send_response_data(self.0, message.into(), false);
+            envoy_dynamic_module_callback_http_send_response_trailers(
+                self.0,
+                trailers.as_mut_ptr(),
+                trailers.len(),
+            );
+        }
     }
 
     fn response_header(&self, name: &str) -> Option<&[u8]> {

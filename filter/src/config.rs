@@ -39,7 +39,7 @@ impl Config {
 }
 
 /// Reads a flat JSON object whose values are strings without escapes: all the configuration needs.
-fn string_pairs(text: &str) -> Result<Vec<(&str, &str)>, String> {
+pub fn string_pairs(text: &str) -> Result<Vec<(&str, &str)>, String> {
     let mut reader = Reader { text, at: 0 };
     let mut pairs = Vec::new();
     reader.expect('{')?;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::filter::Stream;
+use crate::filter::{Action, Stream};
 use crate::in_band;
 use crate::metrics::CounterId;
 use crate::rpc::Call;
@@ -17,10 +17,17 @@ impl Downstream {
         Self { requests }
     }
 
-    /// Counts the request by its call.
-    pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
+    /// Counts the request by its call, and answers it where its route leads nowhere.
+    pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
         let call = Call::of_request(stream);
         stream.count(self.requests, call.label());
+        match stream.route_answer().and_then(|answer| answer.message(call, stream)) {
+            None => Action::Continue,
+            Some(message) => {
+                stream.respond(&message);
+                Action::Hold
+            }
+        }
     }
 
     /// Takes off what the upstream filter said to the router.
@@ -32,6 +39,7 @@ impl Downstream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::RouteAnswer;
     use crate::fake::{grpc_request, headers, FakeStream};
 
     fn counted(mut stream: FakeStream) -> Vec<(CounterId, String)> {
@@ -42,6 +50,21 @@ mod tests {
     #[test]
     fn a_request_is_counted_once_by_its_call() {
         assert_eq!(vec![(CounterId(7), "Query".to_owned())], counted(grpc_request("Query")));
+    }
+
+    #[test]
+    fn a_route_that_leads_nowhere_answers_connect_and_nothing_else() {
+        let answer = RouteAnswer::parse(b"{\"answer\": \"no\"}").unwrap();
+        for (method, action, answers) in
+            [("Connect", Action::Hold, 1), ("Search", Action::Continue, 0)]
+        {
+            let mut stream = grpc_request(method);
+            stream.answer = Some(answer.clone());
+
+            assert_eq!(action, Downstream::new(CounterId(7)).on_request_headers(&mut stream));
+
+            assert_eq!(answers, stream.responses.len(), "{method}");
+        }
     }
 
     #[test]

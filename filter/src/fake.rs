@@ -1,5 +1,6 @@
 //! A stream without Envoy, for the tests.
 
+use crate::answer::RouteAnswer;
 use crate::filter::Stream;
 use crate::metrics::CounterId;
 
@@ -12,6 +13,8 @@ pub struct FakeStream {
     /// What the running body hook received.
     pub received: Vec<u8>,
     pub counted: Vec<(CounterId, String)>,
+    pub answer: Option<RouteAnswer>,
+    pub responses: Vec<Vec<u8>>,
 }
 
 pub fn headers(pairs: &[(&str, &str)]) -> Headers {
@@ -32,6 +35,14 @@ fn find<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
 impl Stream for FakeStream {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         find(&self.request, name)
+    }
+
+    fn route_answer(&self) -> Option<&RouteAnswer> {
+        self.answer.as_ref()
+    }
+
+    fn respond(&mut self, message: &[u8]) {
+        self.responses.push(message.to_vec());
     }
 
     fn response_header(&self, name: &str) -> Option<&[u8]> {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::answer::RouteAnswer;
 use crate::config::{Config, Mode};
 use crate::downstream::Downstream;
 use crate::metrics::{CounterId, Registry, NOT_READY, REQUESTS, RPC_LABEL};
@@ -12,6 +13,12 @@ use crate::upstream::Upstream;
 pub trait Stream {
     /// The first value of a request header.
     fn request_header(&self, name: &str) -> Option<&[u8]>;
+
+    /// What the request's route answers by itself, if it does.
+    fn route_answer(&self) -> Option<&RouteAnswer>;
+
+    /// Answers a gRPC call with one framed message and status OK; nothing of the request goes on.
+    fn respond(&mut self, message: &[u8]);
 
     /// The first value of a response header.
     fn response_header(&self, name: &str) -> Option<&[u8]>;
@@ -72,10 +79,13 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
+    pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
         match self {
             Self::Downstream(filter) => filter.on_request_headers(stream),
-            Self::Upstream(filter) => filter.on_request_headers(stream),
+            Self::Upstream(filter) => {
+                filter.on_request_headers(stream);
+                Action::Continue
+            }
         }
     }
 

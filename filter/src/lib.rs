@@ -8,6 +8,7 @@
 // The callbacks exist only inside Envoy, so a test binary is linked without them.
 #[cfg(not(test))]
 mod abi;
+mod answer;
 mod config;
 mod downstream;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
 use super::{log_error, EnvoyBuffer, EnvoyConfig, EnvoyStream};
+use crate::answer::RouteAnswer;
 use crate::config::Config;
 use crate::filter::{Action, Factory, Filter};
 
@@ -87,6 +88,33 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(factory:
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
+    _name: EnvoyBuffer,
+    config: EnvoyBuffer,
+) -> *const c_void {
+    guard(ptr::null(), || {
+        // SAFETY: Envoy keeps the configuration's bytes until this hook returns.
+        match RouteAnswer::parse(unsafe { config.as_slice() }) {
+            Ok(answer) => Box::into_raw(Box::new(answer)).cast_const().cast(),
+            Err(error) => {
+                log_error(&format!("kiteway filter: route configuration: {error}"));
+                ptr::null()
+            }
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(
+    answer: *const c_void,
+) {
+    guard((), || {
+        // SAFETY: Envoy gives back, once, what `per_route_config_new` made.
+        drop(unsafe { Box::from_raw(answer.cast_mut().cast::<RouteAnswer>()) });
+    });
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     factory: *const c_void,
     _filter_envoy: *mut c_void,
@@ -114,10 +142,15 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     _end_of_stream: bool,
 ) -> u32 {
     // SAFETY: Envoy passes a live filter of ours.
-    unsafe {
-        with_filter((), filter, |filter| filter.on_request_headers(&mut EnvoyStream(filter_envoy)));
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_request_headers(&mut EnvoyStream(filter_envoy))
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION,
     }
-    CONTINUE
 }
 
 #[unsafe(no_mangle)]
