@@ -18,22 +18,56 @@ class CallPolicy:
     """
     How the calls of some rpc classes are treated.
 
+    There is no timeout for a single attempt: a slow answer is no failure, and an endpoint that hangs fails its check,
+    which closes its connections.
+
     Attributes:
         name: says in a route's name which policy it is.
         regex: the paths, as an RE2 expression; None matches every call.
         timeout: seconds a whole call may take, retries included; None has no limit (streams).
-        repeatable: whether sending it twice does no harm. Others are only sent again when it is certain that
-            nothing of them reached an endpoint.
+        retry_on: Envoy's conditions to send a call again, on another endpoint.
+        retries: how often, at most.
+        back_off: seconds before the first of them; up to ten times as much before the others.
+        buffer: bytes of a request that are kept for that; a longer one is sent once.
     """
 
     name: str
     regex: str | None
     timeout: float | None
-    repeatable: bool
+    retry_on: str
+    retries: int
+    back_off: float
+    buffer: int
 
 
+_NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
+"""No endpoint has seen anything of the call: whatever it is, it may go to another one."""
+
+_GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable"
+_REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
+
+_READ_BUFFER = 16 << 20
+"""More than a search of 1,000 vectors of 4,096 dimensions needs."""
+
+_WRITE_BUFFER = 16 << 20
+"""
+More than arrives while a refused connection is tried elsewhere. A longer write whose connection attempt times out (a
+blackhole) is answered with UNAVAILABLE: Envoy gives its retry up before it holds the client back.
+"""
+
+_QUERY = 600.0
+_META = 120.0
+_WRITE = 600.0
 _LONG = 3600.0
 """Loads, imports, flushes and the like run for as long as the data needs."""
+
+
+def _repeatable(name: str, regex: str, timeout: float, retry_on: str) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER)
+
+
+def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER)
 
 
 @functools.cache
@@ -44,14 +78,17 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     The source of the classes is the catalogue of rpcs.
     """
     rpcs = catalogue()
+    unary = [rpc for rpc in rpcs if not rpc.streaming]
+    reads = [rpc for rpc in unary if rpc.rpc_class is RpcClass.READ]
+    writes = [rpc for rpc in unary if rpc.rpc_class is RpcClass.WRITE]
+    safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
     streams = [rpc for rpc in rpcs if rpc.streaming]
-    reads = [rpc for rpc in rpcs if rpc.rpc_class is RpcClass.READ]
-    safe = [rpc for rpc in rpcs if rpc.retry_safe and rpc.rpc_class is not RpcClass.READ and not rpc.streaming]
     return (
-        CallPolicy("read", path_regex(reads), 600.0, repeatable=True),
-        CallPolicy("meta-read", path_regex(safe), 120.0, repeatable=True),
-        CallPolicy("stream", path_regex(streams), None, repeatable=False),
-        CallPolicy("write", None, _LONG, repeatable=False),
+        _repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE),
+        _once("write", path_regex(writes), _WRITE),
+        _repeatable("meta-read", path_regex(safe), _META, _GRPC_REPEATABLE),
+        _once("stream", path_regex(streams), None),
+        _once("other", None, _LONG),
     )
 
 
@@ -62,14 +99,25 @@ _REST_READS = (
 )
 """The REST calls that only read: both versions of Milvus's REST API read by POST as well."""
 
+_REST_WRITES = r"/v1/vector/(?:insert|upsert|delete)|/v2/vectordb/entities/(?:insert|upsert|delete)"
+
 
 @functools.cache
 def rest_policies() -> tuple[CallPolicy, ...]:
     """Return the policies for REST in the order they are tried."""
     return (
-        CallPolicy("rest-read", _REST_READS, 600.0, repeatable=True),
-        CallPolicy("rest-write", None, _LONG, repeatable=False),
+        _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE),
+        _once("rest-write", _REST_WRITES, _WRITE),
+        _once("rest-other", None, _LONG),
     )
+
+
+@functools.cache
+def repeatable_paths() -> str:
+    """Return an RE2 expression for the paths, with or without a query, of calls that may be sent twice."""
+    policies = [*grpc_policies(), *rest_policies()]
+    paths = "|".join(policy.regex for policy in policies if policy.regex and policy.retry_on != _NOTHING_SENT)
+    return rf"(?:{paths})(?:\?.*)?"
 
 
 def retry_policy(policy: CallPolicy) -> RetryPolicy:
@@ -77,22 +125,20 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
     Return the retries of a policy.
 
     What may be repeated is tried on another endpoint after any failure of the connection or of the endpoint; the
-    rest only where Envoy knows that nothing was sent (``connect-failure``, ``refused-stream``).
+    rest only where Envoy knows that nothing was sent.
     """
-    retry = RetryPolicy(
-        num_retries=UInt32Value(value=4 if policy.repeatable else 2),
+    return RetryPolicy(
+        retry_on=policy.retry_on,
+        num_retries=UInt32Value(value=policy.retries),
         retry_host_predicate=[
             RetryPolicy.RetryHostPredicate(
                 name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
             )
         ],
-        host_selection_retry_max_attempts=5,
-        retry_back_off=RetryPolicy.RetryBackOff(base_interval=seconds(0.025), max_interval=seconds(0.25)),
+        # Least request likes the endpoint that just failed: nothing is in work there. With two endpoints it is
+        # chosen again three times in four.
+        host_selection_retry_max_attempts=32,
+        retry_back_off=RetryPolicy.RetryBackOff(
+            base_interval=seconds(policy.back_off), max_interval=seconds(policy.back_off * 10)
+        ),
     )
-    if policy.repeatable:
-        retry.retry_on = "connect-failure,refused-stream,reset,unavailable"
-        if policy.name.startswith("rest"):
-            retry.retry_on = "connect-failure,refused-stream,reset,gateway-error"
-    else:
-        retry.retry_on = "connect-failure,refused-stream"
-    return retry

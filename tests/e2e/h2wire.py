@@ -1,0 +1,131 @@
+"""HTTP/2 by hand, for what a well-behaved client or server never does."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import h2.config
+import h2.connection
+import h2.events
+
+Headers = Iterable[tuple[str, str]]
+
+
+class Client:
+    """A plaintext HTTP/2 connection; every method that waits does so for at most 20 s."""
+
+    def __init__(self, port: int, prelude: bytes = b"") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.connection = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False)
+        )
+        self.events: list[Any] = []
+        self.closed = False
+        self.connection.initiate_connection()
+        self.socket.sendall(prelude)
+        self.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.socket.close()
+
+    def flush(self) -> None:
+        """Send what the connection has to say."""
+        self.socket.sendall(self.connection.data_to_send())
+
+    def request(self, path: str, headers: Headers = (), *, authority: str = "milvus", end: bool = True) -> int:
+        """Send the headers of a gRPC request and, with ``end``, an empty message; return the stream."""
+        stream = self.connection.get_next_available_stream_id()
+        pseudo = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", authority)]
+        self.connection.send_headers(
+            stream, [*pseudo, ("content-type", "application/grpc"), ("te", "trailers"), *headers]
+        )
+        if end:
+            self.connection.send_data(stream, struct.pack(">BI", 0, 0), end_stream=True)
+        self.flush()
+        return stream
+
+    def wait(self, wanted: Callable[[Any], bool]) -> Any:
+        """Return the first event, old or new, that is ``wanted``; None when the server closes before."""
+        seen = 0
+        while True:
+            for event in self.events[seen:]:
+                if wanted(event):
+                    return event
+            seen = len(self.events)
+            if not self.receive():
+                return None
+
+    def receive(self) -> bool:
+        """Take in what comes next; return whether the connection is still open."""
+        try:
+            data = self.socket.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.closed = True
+            return False
+        for event in self.connection.receive_data(data):
+            self.events.append(event)
+            if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        self.flush()
+        return True
+
+    def response(self, stream: int) -> dict[str, str] | None:
+        """Return the headers and trailers of an answer; None when the stream was reset or the connection closed."""
+        end = self.wait(
+            lambda e: isinstance(e, h2.events.StreamEnded | h2.events.StreamReset) and e.stream_id == stream
+        )
+        if not isinstance(end, h2.events.StreamEnded):
+            return None
+        kinds = h2.events.ResponseReceived | h2.events.TrailersReceived
+        found = [e for e in self.events if isinstance(e, kinds) and e.stream_id == stream]
+        return {str(name): str(value) for event in found for name, value in event.headers}
+
+
+class Breaker:
+    """An HTTP/2 server that takes whole requests and then closes the connection without an answer."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with client:
+                self._break(client)
+
+    def _break(self, client: socket.socket) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        client.sendall(connection.data_to_send())
+        while data := client.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
+                    connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if isinstance(event, h2.events.StreamEnded):
+                    self.calls += 1
+                    return
+            client.sendall(connection.data_to_send())
