@@ -6,6 +6,7 @@ Endpoints are not part of it. They change far more often than anything else, so 
 """
 
 from kiteway.model.certificates import Certificate, PrivateKey, TLSProfile
+from kiteway.model.challenges import Challenge, HTTPChallenge, TLSChallenge
 from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable
 from kiteway.model.hosts import (
     HeaderValue,
@@ -33,9 +34,11 @@ __all__ = [
     "AffinityType",
     "BackendProtocol",
     "Certificate",
+    "Challenge",
     "Endpoint",
     "EndpointState",
     "EndpointTable",
+    "HTTPChallenge",
     "HTTPMode",
     "HeaderValue",
     "HealthCheck",
@@ -49,6 +52,7 @@ __all__ = [
     "RedirectCode",
     "Route",
     "ServerNames",
+    "TLSChallenge",
     "TLSProfile",
     "UpstreamTLS",
     "VirtualHost",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kiteway.model.certificates import Certificate, TLSProfile
+from kiteway.model.challenges import Challenge
 from kiteway.model.hosts import VirtualHost
 from kiteway.model.pools import Pool
 
@@ -35,9 +36,11 @@ class LoadBalancer:
         pools: sorted by key.
         certificates: sorted by name.
         server_names: sorted by names; at most one default. Empty: there is no TLS, port 443 stays closed.
+        challenges: what a CA shall see while it validates a name; they need no host of an Ingress.
     """
 
     hosts: tuple[VirtualHost, ...] = ()
     pools: tuple[Pool, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     server_names: tuple[ServerNames, ...] = ()
+    challenges: tuple[Challenge, ...] = ()

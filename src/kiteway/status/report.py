@@ -9,9 +9,10 @@ from kiteway.controlplane.pipeline import Outcome
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
-from kiteway.model import HTTPMode, LoadBalancer, Pool
+from kiteway.model import LoadBalancer, Pool
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
 
@@ -66,7 +67,7 @@ def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, A
     found = []
     if model.server_names:
         found.append({"name": "https", "address": settings.bind, "port": settings.https_port})
-    if settings.http_port is not None and any(host.http is not HTTPMode.OFF for host in model.hosts):
+    if settings.http_port is not None and needs_http(model.hosts, model.challenges):
         found.append({"name": "http", "address": settings.bind, "port": settings.http_port})
     return found
 

@@ -26,7 +26,6 @@ from kiteway.model import VirtualHost as ModelHost
 
 ALPN_PROTOCOL = "acme-tls/1"
 """RFC 8737, section 6.2."""
-_PATH = "/.well-known/acme-challenge/"
 
 
 def http_challenges(challenges: Iterable[Challenge]) -> dict[str, list[Route]]:
@@ -38,10 +37,15 @@ def http_challenges(challenges: Iterable[Challenge]) -> dict[str, list[Route]]:
     return found
 
 
+def challenge_path(challenge: HTTPChallenge) -> str:
+    """Return the path a CA asks for (RFC 8555, section 8.3)."""
+    return f"/.well-known/acme-challenge/{challenge.token}"
+
+
 def _route(challenge: HTTPChallenge) -> Route:
     return Route(
         name=f"acme/{challenge.domain}",
-        match=RouteMatch(path=f"{_PATH}{challenge.token}"),
+        match=RouteMatch(path=challenge_path(challenge)),
         direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=challenge.key_authorization)),
     )
 

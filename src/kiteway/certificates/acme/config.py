@@ -1,0 +1,50 @@
+"""What the user chose about the CA."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+
+class AcmeConfig(msgspec.Struct, frozen=True):
+    """
+    The CA and the account at it.
+
+    Attributes:
+        directory: the URL of the CA's directory.
+        accept_terms: whether the user accepts the CA's terms of service.
+        contact: the e-mail address of the account.
+        ca_file: a PEM file with the roots the CA's own server is verified by; None for the public ones.
+        eab_kid: the key identifier of an external account binding; empty for none.
+        eab_key_file: the file that holds its MAC key, base64url. The key itself is in no configuration.
+        resolver: the DNS server (``HOST`` or ``HOST:PORT``) names are looked up at before the CA is asked; empty for the
+            system's.
+    """
+
+    directory: str = LETS_ENCRYPT
+    accept_terms: bool = False
+    contact: str = ""
+    ca_file: str | None = None
+    eab_kid: str = ""
+    eab_key_file: str | None = None
+    resolver: str = ""
+
+    @property
+    def missing(self) -> str:
+        """Return what must be given before the CA is asked for anything; empty when nothing is missing."""
+        if self.accept_terms and self.contact:
+            return ""
+        options = [
+            option
+            for option, given in (("--acme-accept-terms", self.accept_terms), ("--acme-contact", bool(self.contact)))
+            if not given
+        ]
+        return " and ".join(options)
+
+    @property
+    def issuer_key(self) -> str:
+        """Return the CA's folder in the storage: accounts and orders of one CA are nothing to another."""
+        return re.sub(r"[^A-Za-z0-9.]+", "-", self.directory.partition("://")[2]).strip("-.") or "acme"

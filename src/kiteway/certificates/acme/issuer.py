@@ -1,0 +1,317 @@
+"""
+One certificate from the CA, step by step.
+
+Before every step the storage says how far the last attempt came, so that one that was killed is finished by the next:
+keys are stored before anything is asked for them, an order's URL as soon as it is known, and the certificate in one value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kiteway.certificates.acme import precheck
+from kiteway.certificates.acme.challenges import to_show
+from kiteway.certificates.acme.client import Authorization, Client, OrderState, good_token, kind_of, new_key
+from kiteway.certificates.acme.client import Challenge as ChallengeState
+from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.certificates.acme.records import Account, Issued, Order, read, write
+from kiteway.certificates.storage import Lease, Storage
+from kiteway.model import Challenge
+
+_POLL_FIRST = 1.0
+_POLL_LAST = 10.0
+_PATIENCE = dt.timedelta(minutes=10)
+"""So long a CA may think about one attempt; the order is kept, and gone on with by the next."""
+
+
+class Presenter(Protocol):
+    """Makes challenges visible to the CA."""
+
+    def present(self, challenges: Sequence[Challenge]) -> None:
+        """
+        Return when every live replica serves ``challenges``.
+
+        Raises:
+            AcmeError: they do not become visible.
+        """
+
+    def clean_up(self, challenges: Sequence[Challenge]) -> None:
+        """Take them away again. Never raises."""
+
+
+class StoppedError(Exception):
+    """The process ends; whatever was begun is finished by the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """
+    What an issuance needs from around it.
+
+    Attributes:
+        config: the CA and the account.
+        storage: shared with the other processes.
+        presenter: see `Presenter`.
+        resolver: see `precheck`.
+        bind: the address of the listeners.
+        stop: set when the process ends.
+        now: the clock (UTC).
+    """
+
+    config: AcmeConfig
+    storage: Storage
+    presenter: Presenter
+    resolver: precheck.Resolver
+    bind: str
+    stop: threading.Event
+    now: Callable[[], dt.datetime]
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises ``StoppedError`` when the process ends meanwhile."""
+        if self.stop.wait(seconds):
+            raise StoppedError
+
+
+class Step(enum.Enum):
+    """What to do next about an order."""
+
+    SHOW = enum.auto()
+    WAIT = enum.auto()
+    FINALIZE = enum.auto()
+    DOWNLOAD = enum.auto()
+    ABANDON = enum.auto()
+
+
+def next_step(order: OrderState, authorizations: Sequence[Authorization], *, shown: bool) -> Step:
+    """Return the step that follows from the CA's view (RFC 8555, section 7.1.6) and whether challenges are shown."""
+    match order.status:
+        case "valid":
+            return Step.DOWNLOAD
+        case "ready":
+            return Step.FINALIZE
+        case "processing":
+            return Step.WAIT
+        case "pending":
+            if any(a.status not in {"pending", "valid"} for a in authorizations):
+                return Step.ABANDON
+            return Step.WAIT if shown or all(a.status == "valid" for a in authorizations) else Step.SHOW
+        case _:
+            return Step.ABANDON
+
+
+def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: Lease) -> Issued:
+    """
+    Return a new certificate, stored.
+
+    Args:
+        means: see `Means`.
+        folder: the certificate's folder in the storage.
+        domains: the names.
+        kinds: the challenges that can be answered, the preferred one first.
+        lease: the lock on ``folder``; the caller has looked at the storage since it got it.
+
+    Raises:
+        AcmeError: what failed, and how.
+        StoppedError: the process ends.
+        LeaseLostError, OSError: the storage's.
+    """
+    client = connect(means)
+    precheck.check(means.resolver, domains, means.bind, client.caa_identities)
+    record, order = _begin(means, client, folder, domains, lease)
+    try:
+        chain = _Attempt(means, client, record, kinds, lease).run(order)
+    except AcmeError as error:
+        if error.asked:
+            means.storage.delete(f"{folder}/order")
+        raise
+    issued = Issued(domains, chain, record.key)
+    lease.check()
+    write(means.storage, f"{folder}/certificate", issued)
+    means.storage.delete(f"{folder}/order")
+    return issued
+
+
+def connect(means: Means) -> Client:
+    """
+    Return the CA, with the account that is stored or a new one.
+
+    Raises:
+        AcmeError: the CA does not take us.
+        LockedError: another certificate, or process, makes the account just now.
+    """
+    config, storage = means.config, means.storage
+    path = f"acme/{config.issuer_key}/account"
+    known = read(storage, path, Account)
+    if known is not None and known.uri:
+        client = Client(config.directory, known.key, config.ca_file)
+        client.use(known.uri)
+        return client
+    with storage.lock(path):
+        known = read(storage, path, Account)
+        if known is None:
+            known = Account(new_key())
+            write(storage, path, known)
+        client = Client(config.directory, known.key, config.ca_file)
+        if known.uri:
+            client.use(known.uri)
+            return client
+        write(storage, path, Account(known.key, client.register(config.contact, config.eab_kid, _eab_key(config))))
+        return client
+
+
+def _eab_key(config: AcmeConfig) -> str:
+    if not config.eab_key_file:
+        return ""
+    try:
+        return Path(config.eab_key_file).read_text().strip()
+    except OSError as error:
+        raise AcmeError(
+            Kind.REFUSED,
+            f"the key of the external account binding cannot be read: {config.eab_key_file}: {error.strerror}.",
+            "Correct --acme-eab-key-file.",
+        ) from error
+
+
+def forget_account(means: Means) -> None:
+    """Make the account again, with the same key, at the next attempt: the CA does not know it any more."""
+    path = f"acme/{means.config.issuer_key}/account"
+    known = read(means.storage, path, Account)
+    if known is not None:
+        write(means.storage, path, Account(known.key))
+
+
+def _begin(
+    means: Means, client: Client, folder: str, domains: tuple[str, ...], lease: Lease
+) -> tuple[Order, OrderState]:
+    """Return the order that was begun, or a new one."""
+    path = f"{folder}/order"
+    record = read(means.storage, path, Order)
+    if record is not None and record.domains == domains and record.uri:
+        found = _find(client, record.uri)
+        if found is not None:
+            return record, found
+        record = None
+    if record is None or record.domains != domains:
+        record = Order(domains, new_key())
+        write(means.storage, path, record)
+    lease.check()
+    made = client.new_order(domains)
+    record = Order(domains, record.key, made.url)
+    write(means.storage, path, record)
+    return record, made
+
+
+def _find(client: Client, url: str) -> OrderState | None:
+    """Return an order that can still be gone on with."""
+    try:
+        found = client.order(url)
+    except AcmeError as error:
+        if error.kind in {Kind.UNAVAILABLE, Kind.RATE_LIMITED, Kind.ACCOUNT_GONE}:
+            raise
+        return None  # the CA keeps no order for ever
+    return None if found.status == "invalid" else found
+
+
+class _Attempt:
+    """One go at an order, from wherever it stands."""
+
+    def __init__(self, means: Means, client: Client, record: Order, kinds: Sequence[str], lease: Lease) -> None:
+        self._means = means
+        self._client = client
+        self._record = record
+        self._kinds = kinds
+        self._lease = lease
+        self._shown: list[Challenge] = []
+        self._is_shown = False
+
+    def run(self, order: OrderState) -> str:
+        """Return the PEM chain."""
+        try:
+            return self._steps(order)
+        finally:
+            if self._shown:
+                self._means.presenter.clean_up(self._shown)
+
+    def _steps(self, order: OrderState) -> str:
+        client, deadline, poll = self._client, self._means.now() + _PATIENCE, _POLL_FIRST
+        while self._means.now() < deadline:
+            authorizations = (
+                [client.authorization(url) for url in order.authorizations]
+                if order.status in {"pending", "invalid"}
+                else []
+            )
+            self._lease.check()
+            match next_step(order, authorizations, shown=self._is_shown):
+                case Step.DOWNLOAD:
+                    return client.download(order)
+                case Step.FINALIZE:
+                    order = client.finalize(order, self._record.domains, self._record.key)
+                    continue
+                case Step.SHOW:
+                    self._show(authorizations)
+                case Step.ABANDON:
+                    raise _refusal(order, authorizations)
+                case Step.WAIT:
+                    pass
+            wait = order.retry_after if order.retry_after is not None else poll
+            self._means.sleep(min(max(wait, 0.1), 60.0))
+            poll = min(poll * 1.5, _POLL_LAST)
+            order = client.order(order.url)
+        raise AcmeError(Kind.UNAVAILABLE, "the CA has not come to a decision within 10 minutes.")
+
+    def _show(self, authorizations: Sequence[Authorization]) -> None:
+        """Show the challenges of all names at once, then let the CA look."""
+        chosen = [(a, self._choose(a)) for a in authorizations if a.status == "pending"]
+        self._shown = [
+            to_show(c.type, a.identifier.value, c.token, self._client.key, self._means.now()) for a, c in chosen
+        ]
+        self._means.presenter.present(self._shown)
+        self._is_shown = True
+        for _, challenge in chosen:
+            self._lease.check()
+            if challenge.status == "pending":
+                self._client.answer(challenge)
+
+    def _choose(self, authorization: Authorization) -> ChallengeState:
+        """Return the challenge to answer: one that was begun, else the preferred kind."""
+        offered = {c.type: c for c in authorization.challenges if c.type in self._kinds and good_token(c.token)}
+        begun = [c for c in offered.values() if c.status == "processing"]
+        if begun:
+            return begun[0]
+        for kind in self._kinds:
+            if kind in offered:
+                return offered[kind]
+        raise AcmeError(
+            Kind.REFUSED,
+            f"the CA does not offer {' or '.join(self._kinds)} for {authorization.identifier.value}.",
+            "Use another CA: --acme-directory URL.",
+        )
+
+
+def _refusal(order: OrderState, authorizations: Sequence[Authorization]) -> AcmeError:
+    """Return what an order that came to nothing says about why."""
+    problems = {
+        a.identifier.value: DomainProblem(kind_of(c.error), f"the CA says: {c.error.detail or c.error.type}")
+        for a in authorizations
+        for c in a.challenges
+        if c.error is not None
+    }
+    for name, problem in problems.items():
+        return AcmeError(problem.kind, f"{name}: {problem.message}", _FIX.get(problem.kind, ""), problems, asked=True)
+    if order.error is not None:
+        return AcmeError(kind_of(order.error), f"the CA says: {order.error.detail or order.error.type}", asked=True)
+    return AcmeError(Kind.UNAVAILABLE, "the CA gave the order up without saying why.", asked=True)
+
+
+_FIX = {
+    Kind.NOT_VISIBLE: "Its A and AAAA records must lead to this machine's ports 80 and 443; nothing may answer before it.",
+    Kind.CAA_FORBIDDEN: "Allow the CA in the CAA records, or use another CA: --acme-directory URL.",
+    Kind.CAA_CHECKING: "The name's DNS servers must answer CAA queries.",
+}

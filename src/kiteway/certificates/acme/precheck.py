@@ -1,0 +1,189 @@
+"""
+Is it worth asking the CA? What DNS says of a name, before a failed validation is counted against us.
+
+Only what is certain stops an attempt: a resolver that does not answer, or an address that may be translated on its way to
+us, is the CA's to judge.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import dns.exception
+import dns.resolver
+from dns.rdatatype import RdataType
+
+from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
+
+_LOOKUP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """
+    The answer to one question.
+
+    Attributes:
+        values: the records' texts; empty when there are none.
+        known: whether the resolver answered; without an answer nothing is certain.
+    """
+
+    values: tuple[str, ...] = ()
+    known: bool = True
+
+
+class Resolver(Protocol):
+    """Answers questions about names."""
+
+    def lookup(self, name: str, kind: str) -> Lookup:
+        """Return the records of ``kind`` (A, AAAA or CAA) of a name. Never raises."""
+
+
+class DNSResolver:
+    """The system's resolver, or the one at an address (``HOST`` or ``HOST:PORT``)."""
+
+    def __init__(self, address: str = "") -> None:
+        """Raise ``ValueError`` for what is no IP address."""
+        self._resolver: dns.resolver.Resolver | None = None
+        if address:
+            host, port = split_address(address)
+            self._resolver = dns.resolver.Resolver(configure=False)
+            self._resolver.nameservers = [host]
+            self._resolver.port = port
+        else:
+            try:
+                self._resolver = dns.resolver.Resolver()
+            except dns.exception.DNSException:
+                return  # no /etc/resolv.conf: nothing will be known
+        self._resolver.lifetime = _LOOKUP_SECONDS
+
+    def lookup(self, name: str, kind: str) -> Lookup:
+        """See `Resolver.lookup`."""
+        if self._resolver is None:
+            return Lookup(known=False)
+        try:
+            answer = self._resolver.resolve(f"{name}.", RdataType.from_text(kind), raise_on_no_answer=False)
+        except dns.resolver.NXDOMAIN:
+            return Lookup()
+        except (dns.exception.DNSException, OSError):
+            return Lookup(known=False)
+        return Lookup(tuple(sorted(record.to_text() for record in answer)))
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``. Raises ``ValueError`` with a sentence."""
+    host, port = text, "53"
+    if text.startswith("[") or text.count(":") == 1:
+        host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError(f'"{text}" is not the address of a DNS server, e.g. 8.8.8.8 or 127.0.0.1:5353') from None
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f'"{text}" has no port from 1 to 65535')
+    return str(address), int(port)
+
+
+def check(resolver: Resolver, domains: Sequence[str], bind: str, caa_identities: Sequence[str]) -> None:
+    """
+    Return if nothing speaks against asking the CA.
+
+    Args:
+        resolver: asked for A, AAAA and CAA.
+        domains: the names.
+        bind: the address the listeners are bound to.
+        caa_identities: the CA's names in CAA records.
+
+    Raises:
+        AcmeError: a name certainly does not lead here, or its CAA records forbid the CA.
+    """
+    problems: dict[str, DomainProblem] = {}
+    for domain in domains:
+        a, aaaa = resolver.lookup(domain, "A"), resolver.lookup(domain, "AAAA")
+        message = visibility(domain, a, aaaa, bind)
+        if message:
+            problems[domain] = DomainProblem(Kind.NOT_VISIBLE, message)
+            continue
+        message = forbidden(domain, _caa(resolver, domain), caa_identities)
+        if message:
+            problems[domain] = DomainProblem(Kind.CAA_FORBIDDEN, message)
+    raise_first(problems)
+
+
+def raise_first(problems: Mapping[str, DomainProblem]) -> None:
+    """Raise what is wrong with the names, if anything is."""
+    for domain, problem in problems.items():
+        raise AcmeError(problem.kind, problem.message, _FIXES[problem.kind].format(domain=domain), dict(problems))
+
+
+_FIXES = {
+    Kind.NOT_VISIBLE: "Correct the A and AAAA records of {domain}; it goes on by itself.",
+    Kind.CAA_FORBIDDEN: "Allow the CA in the CAA records of {domain}, or use another CA: --acme-directory URL.",
+}
+
+
+def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str) -> str:
+    """Return why the name certainly does not lead to ``bind``; empty when it does, or may do."""
+    if a.known and aaaa.known and not a.values and not aaaa.values:
+        return f"{domain} has neither an A nor an AAAA record; it should resolve to {_where(bind)}."
+    ours = ipaddress.ip_address(bind) if _is_address(bind) else None
+    if ours is None or ours.is_unspecified:
+        return ""
+    wrong = [
+        f"{kind} {value}"
+        for kind, found in (("A", a), ("AAAA", aaaa))
+        for value in found.values
+        if _certainly_other(ipaddress.ip_address(value), ours)
+    ]
+    if not wrong:
+        return ""
+    right = f"its {'A' if ours.version == 4 else 'AAAA'} record should be {ours}"
+    others = [entry for entry in wrong if entry.startswith("AAAA")] if ours.version == 4 else []
+    also = "; remove the AAAA record, which CAs try first" if others else ""
+    return f"{domain} resolves to {', '.join(wrong)}, where Kiteway does not listen; {right}{also}."
+
+
+def _certainly_other(
+    found: ipaddress.IPv4Address | ipaddress.IPv6Address, ours: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> bool:
+    """Tell whether it is another machine for sure: a public name of a private address may be translated."""
+    return found != ours and found.is_global == ours.is_global
+
+
+def _where(bind: str) -> str:
+    if _is_address(bind) and not ipaddress.ip_address(bind).is_unspecified:
+        return bind
+    return "the public address of this machine"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _caa(resolver: Resolver, domain: str) -> Lookup:
+    """Return the CAA records that count: the name's, or those of its nearest parent that has any (RFC 8659)."""
+    labels = domain.split(".")
+    for index in range(len(labels)):
+        found = resolver.lookup(".".join(labels[index:]), "CAA")
+        if found.values or not found.known:
+            return found
+    return Lookup()
+
+
+def forbidden(domain: str, caa: Lookup, identities: Iterable[str]) -> str:
+    """Return why CAA certainly forbids the CA; empty when it permits it, or the CA does not say who it is."""
+    # `0 issue "letsencrypt.org; validationmethods=http-01"`
+    issue = [value.split(maxsplit=2)[2].strip('"') for value in caa.values if value.split()[1].lower() == "issue"]
+    allowed = {entry.partition(";")[0].strip().lower() for entry in issue} - {""}
+    own = {identity.lower() for identity in identities}
+    if not issue or (allowed and not own) or allowed & own:
+        return ""
+    only = f"only {', '.join(sorted(allowed))}" if allowed else "no CA"
+    return f"the CAA records of {domain} allow {only}{', not ' + ' or '.join(sorted(own)) if own else ''}."

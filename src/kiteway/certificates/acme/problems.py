@@ -1,0 +1,64 @@
+"""What can go wrong on the way to a certificate, in GKE's words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from dataclasses import dataclass, field
+
+
+class Kind(enum.StrEnum):
+    """Why there is no certificate yet. The first four are GKE's words for a domain."""
+
+    NOT_VISIBLE = "FailedNotVisible"
+    CAA_CHECKING = "FailedCaaChecking"
+    CAA_FORBIDDEN = "FailedCaaForbidden"
+    RATE_LIMITED = "FailedRateLimited"
+    REFUSED = "Refused"
+    """The CA will never certify the name, or does not take the account."""
+    UNAVAILABLE = "CaUnavailable"
+    """The CA cannot be reached, or has an error of its own."""
+    ACCOUNT_GONE = "AccountGone"
+    """The CA does not know the account any more."""
+
+
+DOMAIN_KINDS = frozenset({Kind.NOT_VISIBLE, Kind.CAA_CHECKING, Kind.CAA_FORBIDDEN, Kind.RATE_LIMITED})
+
+
+@dataclass(frozen=True, slots=True)
+class DomainProblem:
+    """
+    What is wrong with one name.
+
+    Attributes:
+        kind: what it is.
+        message: a sentence for people.
+    """
+
+    kind: Kind
+    message: str
+
+
+@dataclass(slots=True)
+class AcmeError(Exception):
+    """
+    An attempt that failed.
+
+    Attributes:
+        kind: what it is.
+        message: what is wrong, for people.
+        fix: what to do; empty when it passes by itself.
+        domains: what is wrong with each name, where it is about names.
+        retry_at: not before this time, says the CA.
+        asked: whether the CA was asked to validate something; such failures count against its limits.
+    """
+
+    kind: Kind
+    message: str
+    fix: str = ""
+    domains: dict[str, DomainProblem] = field(default_factory=dict)
+    retry_at: dt.datetime | None = None
+    asked: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"

@@ -1,0 +1,151 @@
+"""
+What is kept in the storage, by the CA's issuer key.
+
+::
+
+    acme/ISSUER/account                                    the account's private key, and its URL at the CA
+    acme/ISSUER/certificates/NAMESPACE/NAME/order          the order in progress, with the certificate's key
+    acme/ISSUER/certificates/NAMESPACE/NAME/certificate    chain and key in one value: they never disagree
+    acme/ISSUER/certificates/NAMESPACE/NAME/renewal        when the CA wants it to be renewed
+    acme/ISSUER/certificates/NAMESPACE/NAME/failure        what went wrong last, and when to try again
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, TypeVar
+
+import msgspec
+
+from kiteway.certificates.acme.problems import Kind
+from kiteway.certificates.storage import NotStoredError, Storage
+from kiteway.certificates.x509 import inspect
+from kiteway.diagnostics import ObjectRef
+from kiteway.model import Certificate, PrivateKey
+
+
+class Account(msgspec.Struct, frozen=True):
+    """
+    An account.
+
+    Attributes:
+        key: its private key; stored before the CA hears of it.
+        uri: its URL at the CA; empty until there is one.
+    """
+
+    key: PrivateKey
+    uri: str = ""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """
+    An order in progress.
+
+    Attributes:
+        domains: the names it is for.
+        key: the private key the certificate will be for; made before the order, so that no order is without it.
+        uri: its URL at the CA; empty until there is one.
+    """
+
+    domains: tuple[str, ...]
+    key: PrivateKey
+    uri: str = ""
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """
+    A certificate.
+
+    Attributes:
+        domains: the names that were asked for.
+        chain: the PEM chain.
+        key: its key.
+    """
+
+    domains: tuple[str, ...]
+    chain: str
+    key: PrivateKey
+
+    def certificate(self, name: str, source: ObjectRef) -> Certificate:
+        """Return it as it is served. Raises ``CertificateError`` if the CA sent something else than a certificate."""
+        facts = inspect(self.chain.encode(), self.key.reveal())
+        return Certificate(
+            name=name,
+            chain=facts.chain,
+            key=self.key,
+            names=facts.names,
+            not_before=facts.not_before,
+            not_after=facts.not_after,
+            key_type=facts.key_type,
+            fingerprint=facts.fingerprint,
+            temporary=False,
+            source=source,
+        )
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """
+    The CA's wish (ARI, RFC 9773).
+
+    Attributes:
+        fingerprint: of the certificate it is about.
+        at: when to renew; None where the CA has no wish.
+        ask_again: when to ask for it next.
+    """
+
+    fingerprint: str
+    at: dt.datetime | None
+    ask_again: dt.datetime
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """
+    The last failed attempt.
+
+    Attributes:
+        domains: the names it was for; another set of names is another matter and is tried at once.
+        attempts: how many failed in a row.
+        kind: see `Kind`.
+        message: for people.
+        fix: for people.
+        problems: by name, kind and message.
+        at: when it failed.
+        retry_at: when it is tried again.
+    """
+
+    domains: tuple[str, ...]
+    attempts: int
+    kind: Kind
+    message: str
+    fix: str
+    problems: dict[str, tuple[Kind, str]]
+    at: dt.datetime
+    retry_at: dt.datetime
+
+
+R = TypeVar("R", Account, Order, Issued, Renewal, Failure)
+
+
+def read(storage: Storage, key: str, kind: type[R]) -> R | None:
+    """Return a record; None when there is none, or none that can be read (it is then made again)."""
+    try:
+        return msgspec.json.decode(storage.load(key), type=kind, dec_hook=_decode)
+    except (NotStoredError, msgspec.MsgspecError):
+        return None
+
+
+def write(storage: Storage, key: str, record: Account | Order | Issued | Renewal | Failure) -> None:
+    """Store a record."""
+    storage.store(key, msgspec.json.encode(record, enc_hook=_encode))
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is PrivateKey and isinstance(value, str):
+        return PrivateKey(value.encode())
+    raise NotImplementedError(kind)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, PrivateKey):
+        return value.reveal().decode()
+    raise NotImplementedError(type(value))

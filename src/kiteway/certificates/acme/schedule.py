@@ -1,0 +1,130 @@
+"""When to do what: pure functions of records and the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+
+from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.certificates.acme.records import Failure, Renewal
+from kiteway.model import Certificate
+
+_JITTER = 0.05
+"""Of the lifetime; certificates made together are not renewed together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    What is known of one certificate.
+
+    Attributes:
+        domains: the names that are wanted.
+        issued: the newest certificate, and the names it was asked for.
+        renewal: the CA's wish for it.
+        failure: the last failed attempt since.
+    """
+
+    domains: tuple[str, ...]
+    issued: Certificate | None = None
+    issued_domains: tuple[str, ...] = ()
+    renewal: Renewal | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """There is nothing to do before ``until``."""
+
+    until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A certificate is needed now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskRenewal:
+    """The CA is to be asked when it wants the certificate renewed."""
+
+
+Decision = Wait | Issue | AskRenewal
+
+
+def decide(known: Known, now: dt.datetime) -> Decision:
+    """Return what to do next."""
+    wanted = due(known)
+    if now >= wanted:
+        failure = current_failure(known)
+        return Wait(failure.retry_at) if failure is not None and now < failure.retry_at else Issue()
+    renewal = current_renewal(known)
+    if renewal is None or now >= renewal.ask_again:
+        return AskRenewal()
+    return Wait(min(wanted, renewal.ask_again))
+
+
+def due(known: Known) -> dt.datetime:
+    """Return when a new certificate is needed: now, when there is none or one for other names."""
+    if known.issued is None or known.issued_domains != known.domains:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+    renewal = current_renewal(known)
+    if renewal is not None and renewal.at is not None:
+        return min(renewal.at, known.issued.not_after)
+    return at_two_thirds(known.issued)
+
+
+def at_two_thirds(certificate: Certificate) -> dt.datetime:
+    """Return two thirds of the lifetime, plus a jitter that is the certificate's own: every replica has the same."""
+    digest = hashlib.sha256(certificate.fingerprint.encode()).digest()
+    jitter = _JITTER * int.from_bytes(digest[:4], "big") / 2**32
+    return certificate.not_before + (certificate.not_after - certificate.not_before) * (2 / 3 + jitter)
+
+
+def current_failure(known: Known) -> Failure | None:
+    """Return the last failure if it was for the names that are wanted now."""
+    return known.failure if known.failure is not None and known.failure.domains == known.domains else None
+
+
+def current_renewal(known: Known) -> Renewal | None:
+    """Return the CA's wish if it is about the certificate there is now."""
+    if known.renewal is None or known.issued is None or known.renewal.fingerprint != known.issued.fingerprint:
+        return None
+    return known.renewal
+
+
+_FIRST = {Kind.RATE_LIMITED: 3600.0, Kind.REFUSED: 3600.0}
+_LAST = {Kind.RATE_LIMITED: 6 * 3600.0, Kind.REFUSED: 24 * 3600.0, Kind.UNAVAILABLE: 600.0}
+_VALIDATED = 60.0
+"""Seconds after a validation that failed; Let's Encrypt allows 5 of them an hour for each name."""
+_CHEAP = 5.0
+"""Seconds after a failure that cost the CA nothing."""
+_ATTEMPTS_COUNTED = 20
+
+
+def failed(known: Known, error: AcmeError, now: dt.datetime) -> Failure:
+    """
+    Return the record of a failed attempt, with the time of the next: doubling, and never before the CA allows it.
+
+    A name that is not visible yet is looked up again every minute, because nobody else is asked for that.
+    """
+    before = current_failure(known)
+    attempts = (before.attempts if before else 0) + 1
+    first = _FIRST.get(error.kind, _VALIDATED if error.asked else _CHEAP)
+    last = _LAST.get(error.kind, 3600.0 if error.asked else 60.0)
+    delay = min(first * 2 ** min(attempts - 1, _ATTEMPTS_COUNTED), last)
+    retry_at = now + dt.timedelta(seconds=delay)
+    if error.retry_at is not None:
+        # The CA's own word counts alone where it limits us: it may also be sooner than our guess.
+        retry_at = error.retry_at if error.kind is Kind.RATE_LIMITED else max(retry_at, error.retry_at)
+    return Failure(
+        domains=known.domains,
+        attempts=attempts,
+        kind=error.kind,
+        message=error.message,
+        fix=error.fix,
+        problems={name: (problem.kind, problem.message) for name, problem in error.domains.items()},
+        at=now,
+        retry_at=max(retry_at, now + dt.timedelta(seconds=1)),
+    )

@@ -1,0 +1,75 @@
+"""How far a ManagedCertificate has come, in GKE's words and with the reason a person needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.certificates.acme.problems import DOMAIN_KINDS, Kind
+from kiteway.certificates.acme.schedule import Known, current_failure, due
+from kiteway.certificates.acme.wanted import Wanted
+
+
+def managed_report(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime) -> dict[str, Any]:
+    """Return a ManagedCertificate's status, and beside GKE's fields ``message``, ``fix`` and ``nextAttempt``."""
+    failure = current_failure(known)
+    message, fix = _explanation(wanted, known, config, now)
+    issued = known.issued if known.issued is not None and known.issued.not_after > now else None
+    return {
+        "name": wanted.key,
+        "certificateName": wanted.google_name(),
+        "certificateStatus": certificate_status(known, now),
+        "domainStatus": [_domain(domain, known, now) for domain in wanted.domains],
+        "expireTime": issued.not_after.isoformat() if issued else "",
+        "fingerprint": issued.fingerprint if issued else "",
+        "message": message,
+        "fix": fix,
+        "nextAttempt": failure.retry_at.isoformat() if failure and wanted.attached and not config.missing else "",
+    }
+
+
+def certificate_status(known: Known, now: dt.datetime) -> str:
+    """
+    Return ``status.certificateStatus``.
+
+    A name that is not visible yet leaves it Provisioning, as on GKE: nothing is wrong with the certificate.
+    """
+    failure = current_failure(known)
+    if known.issued is not None and known.issued_domains == known.domains and known.issued.not_after > now:
+        return "RenewalFailed" if failure is not None else "Active"
+    if failure is None or failure.kind is Kind.NOT_VISIBLE:
+        return "Provisioning"
+    return "ProvisioningFailedPermanently" if failure.kind is Kind.REFUSED else "ProvisioningFailed"
+
+
+def _domain(domain: str, known: Known, now: dt.datetime) -> dict[str, str]:
+    failure = current_failure(known)
+    problem = failure.problems.get(domain) if failure else None
+    if problem is not None and problem[0] in DOMAIN_KINDS:
+        return {"domain": domain, "status": str(problem[0]), "message": problem[1]}
+    if failure is not None and failure.kind is Kind.RATE_LIMITED:
+        return {"domain": domain, "status": str(Kind.RATE_LIMITED), "message": failure.message}
+    covered = known.issued is not None and domain in known.issued_domains and known.issued.not_after > now
+    return {
+        "domain": domain,
+        "status": "Active" if covered else "Provisioning",
+        "message": problem[1] if problem else "",
+    }
+
+
+def _explanation(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime) -> tuple[str, str]:
+    failure = current_failure(known)
+    if not wanted.attached:
+        return (
+            "no Ingress names it, so nothing is asked of the CA.",
+            f"Annotate the Ingress: networking.gke.io/managed-certificates: {wanted.ref.name}",
+        )
+    if config.missing and now >= due(known):
+        return (
+            f"nothing is asked of the CA {config.directory} before its terms are accepted and a contact is given.",
+            f"Read the CA's terms of service, then give {config.missing}.",
+        )
+    if failure is not None:
+        return failure.message, failure.fix
+    return "", ""

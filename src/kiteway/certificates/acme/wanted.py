@@ -1,0 +1,42 @@
+"""Which certificates are to be kept, and where their records are."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from kiteway.diagnostics import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    A ManagedCertificate.
+
+    Attributes:
+        ref: the object.
+        domains: the names it asks for.
+        attached: whether an Ingress of ours names it; GKE, too, issues nothing before.
+    """
+
+    ref: ObjectRef
+    domains: tuple[str, ...]
+    attached: bool = True
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.ref.namespace}/{self.ref.name}"
+
+    @property
+    def certificate(self) -> str:
+        """The name it is served under, while temporary and when issued: one SDS secret, whose content changes."""
+        return f"managedcertificate/{self.key}"
+
+    def folder(self, issuer_key: str) -> str:
+        """Return where its records are in the storage."""
+        return f"acme/{issuer_key}/certificates/{self.key}"
+
+    def google_name(self) -> str:
+        """Return ``status.certificateName`` as GKE writes it: ``mcrt-`` and a UUID that stays the object's."""
+        return f"mcrt-{uuid.uuid5(uuid.NAMESPACE_URL, f'kiteway:{self.certificate}')}"

@@ -1,0 +1,101 @@
+"""What is done in a thread for one certificate: look, issue, ask."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import structlog
+
+from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01
+from kiteway.certificates.acme.issuer import Means, connect, forget_account, issue
+from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.certificates.acme.records import Failure, Issued, Renewal, read, write
+from kiteway.certificates.acme.schedule import Issue, Known, current_failure, decide, failed
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.x509 import CertificateError
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.model import Certificate
+
+_log = structlog.get_logger(__name__)
+
+_ASK_AGAIN = dt.timedelta(hours=6)
+"""RFC 9773, section 4.3.3: when the CA does not say."""
+
+
+def look(means: Means, wanted: Wanted) -> Known:
+    """Return what the storage knows of a certificate."""
+    folder, storage = wanted.folder(means.config.issuer_key), means.storage
+    issued = read(storage, f"{folder}/certificate", Issued)
+    certificate = None
+    if issued is not None:
+        try:
+            certificate = issued.certificate(wanted.certificate, wanted.ref)
+        except CertificateError as error:
+            _log.error("certificate", name=wanted.key, message=f"what is stored cannot be served: {error}")
+    return Known(
+        domains=wanted.domains,
+        issued=certificate,
+        issued_domains=issued.domains if issued is not None else (),
+        renewal=read(storage, f"{folder}/renewal", Renewal),
+        failure=read(storage, f"{folder}/failure", Failure),
+    )
+
+
+def attempt(means: Means, wanted: Wanted, settings: EnvoySettings) -> None:
+    """
+    Try once to get a certificate; what comes of it is in the storage.
+
+    Raises:
+        LockedError: another process is at it.
+        LeaseLostError: another process may be at it.
+        StoppedError: the process ends.
+        OSError: the storage cannot be written.
+    """
+    folder = wanted.folder(means.config.issuer_key)
+    with means.storage.lock(folder) as lease:
+        known = look(means, wanted)
+        if not isinstance(decide(known, means.now()), Issue):
+            return
+        try:
+            issued = issue(means, folder, wanted.domains, _kinds(known, settings), lease)
+            _check(issued.certificate(wanted.certificate, wanted.ref), means.now())
+        except (AcmeError, CertificateError) as error:
+            problem = error if isinstance(error, AcmeError) else AcmeError(Kind.UNAVAILABLE, error.message, asked=True)
+            if problem.kind is Kind.ACCOUNT_GONE:
+                forget_account(means)
+            write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
+        else:
+            means.storage.delete(f"{folder}/failure")
+
+
+def _check(certificate: Certificate, now: dt.datetime) -> None:
+    if certificate.not_after <= now:
+        raise AcmeError(Kind.UNAVAILABLE, "the CA sent a certificate that has expired already.", asked=True)
+
+
+def _kinds(known: Known, settings: EnvoySettings) -> tuple[str, ...]:
+    """Return HTTP-01, then TLS-ALPN-01, and the other way round after each failure: one port may be blocked."""
+    if settings.http_port is None:
+        return (TLS_ALPN_01,)
+    failure = current_failure(known)
+    kinds = (HTTP_01, TLS_ALPN_01)
+    return kinds[::-1] if failure is not None and failure.attempts % 2 else kinds
+
+
+def ask_renewal(means: Means, wanted: Wanted) -> None:
+    """
+    Ask the CA when it wants the certificate renewed; what it says is in the storage.
+
+    Raises:
+        LockedError, OSError: the storage's.
+    """
+    folder = wanted.folder(means.config.issuer_key)
+    issued = read(means.storage, f"{folder}/certificate", Issued)
+    if issued is None:
+        return
+    fingerprint = issued.certificate(wanted.certificate, wanted.ref).fingerprint
+    try:
+        at, again = connect(means).renewal_time(issued.chain)
+    except AcmeError:
+        at, again = None, means.now() + _ASK_AGAIN
+    write(means.storage, f"{folder}/renewal", Renewal(fingerprint, at, again))

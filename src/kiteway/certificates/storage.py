@@ -1,0 +1,244 @@
+"""Where what must survive a restart is kept: accounts, orders in progress, certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from kiteway.files import write_atomic
+
+LEASE_SECONDS = 15.0
+"""So long a killed holder keeps the others waiting."""
+
+
+class NotStoredError(KeyError):
+    """There is no value under this key."""
+
+
+class LockedError(Exception):
+    """Somebody else holds the lock now."""
+
+
+class LeaseLostError(Exception):
+    """The lease ran out while its holder was stopped, and another may hold it: it must not go on."""
+
+
+class Lease(Protocol):
+    """A lock that is held."""
+
+    def check(self) -> None:
+        """
+        Return if the lock is still held. Call it before everything that must not be done twice.
+
+        Raises:
+            LeaseLostError: it was lost.
+        """
+
+
+class Storage(Protocol):
+    """
+    Values under keys, shared by the processes that serve the same certificates.
+
+    A key is a path of segments joined by ``/``; a segment has letters, digits and ``-._`` and does not begin with a
+    dot. A value is small and may hold a private key: an implementation lets nobody but the owner read it. Every method
+    may block and is called in a thread. Two processes may call at once.
+    """
+
+    def load(self, key: str) -> bytes:
+        """
+        Return a value, whole: the one before or after a store that happens at the same time.
+
+        Raises:
+            NotStoredError: there is none.
+            OSError: the storage cannot be read.
+        """
+
+    def store(self, key: str, value: bytes) -> None:
+        """
+        Set a value. When it returns the value survives a crash; when it fails the value before is still there.
+
+        Raises:
+            OSError: the storage cannot be written.
+        """
+
+    def delete(self, key: str) -> None:
+        """
+        Remove a value; it is no error when there is none.
+
+        Raises:
+            OSError: the storage cannot be written.
+        """
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is a value."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the keys below ``prefix``, sorted."""
+
+    def lock(self, name: str) -> contextlib.AbstractContextManager[Lease]:
+        """
+        Hold a lock while the context lasts; at most one process does at a time.
+
+        It is a lease that the holder renews: when the holder dies, another gets it after `LEASE_SECONDS`. Whoever got it
+        first looks whether the work still needs to be done.
+
+        Raises:
+            LockedError: it is held by somebody else. It does not wait.
+            OSError: the storage cannot be written.
+        """
+
+
+class _Holder(msgspec.Struct, frozen=True):
+    """The content of a lock's file: who holds it, and until when (seconds since the epoch)."""
+
+    holder: str
+    until: float
+
+
+class FileStorage:
+    """A storage in a folder: a file a key, 0600 in folders of 0700, replaced in one step."""
+
+    def __init__(
+        self, root: Path, *, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._root = root
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+
+    def load(self, key: str) -> bytes:
+        """See `Storage.load`."""
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise NotStoredError(key) from None
+
+    def store(self, key: str, value: bytes) -> None:
+        """See `Storage.store`."""
+        path = self._path(key)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(path, value, 0o600)
+
+    def delete(self, key: str) -> None:
+        """See `Storage.delete`."""
+        self._path(key).unlink(missing_ok=True)
+
+    def exists(self, key: str) -> bool:
+        """See `Storage.exists`."""
+        return self._path(key).is_file()
+
+    def list(self, prefix: str) -> list[str]:
+        """See `Storage.list`."""
+        folder = self._path(prefix)
+        return sorted(
+            str(path.relative_to(self._root))
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[_FileLease]:
+        """See `Storage.lock`."""
+        path = self._path(f"locks/{name}")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lease = _FileLease(path, self._lease_seconds, self._clock)
+        lease.take()
+        try:
+            with lease.renewed():
+                yield lease
+        finally:
+            lease.give_up()
+
+    def _path(self, key: str) -> Path:
+        segments = key.split("/")
+        if not all(segment and not segment.startswith(".") for segment in segments) or "\0" in key:
+            raise ValueError(f"{key!r} is no storage key")
+        return self._root.joinpath(*segments)
+
+
+class _FileLease:
+    """
+    A lease in a file.
+
+    Reading and replacing it is one step under ``flock``, which is held for that moment only: the kernel drops it with
+    the process, so it never blocks for long.
+    """
+
+    def __init__(self, path: Path, seconds: float, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._clock = clock
+        self._holder = secrets.token_hex(8)
+
+    def take(self) -> None:
+        with self._guard():
+            held = self._read()
+            if held is not None and held.until > self._clock():
+                raise LockedError(str(self._path))
+            self._write()
+
+    def check(self) -> None:
+        """See `Lease.check`."""
+        with self._guard():
+            self._check()
+
+    def _check(self) -> None:
+        held = self._read()
+        if held is None or held.holder != self._holder or held.until <= self._clock():
+            raise LeaseLostError(f"the lease {self._path} ran out; another process may hold it")
+
+    def give_up(self) -> None:
+        with self._guard():
+            held = self._read()
+            if held is not None and held.holder == self._holder:
+                self._path.unlink()
+
+    @contextlib.contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew the lease in a thread while the context lasts."""
+        ended = threading.Event()
+
+        def work() -> None:
+            while not ended.wait(self._seconds / 3):
+                try:
+                    with self._guard():
+                        self._check()
+                        self._write()
+                except (LeaseLostError, OSError):
+                    return  # the holder learns of it from `check`
+
+        thread = threading.Thread(target=work, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        guard = self._path.with_name(f".{self._path.name}.guard")
+        descriptor = os.open(guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> _Holder | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Holder)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def _write(self) -> None:
+        content = msgspec.json.encode(_Holder(self._holder, self._clock() + self._seconds))
+        write_atomic(self._path, content, 0o600)
