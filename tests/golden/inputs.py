@@ -45,9 +45,11 @@ def translate_text(text: bytes, file: str, settings: EnvoySettings | None = None
     """Translate a file of manifests all the way to xDS."""
     loaded = load_documents(manifests(text), file)
     result = translate(loaded.objects, Options(), NOW, loaded.refused)
-    table = Endpoints(loaded.objects).table(result.model.pools)
+    endpoints = Endpoints(loaded.objects)
+    table = endpoints.table(result.model.pools)
     messages: Iterable[Message] = (
         *build(result.model, settings or EnvoySettings()),
         *build_endpoints(result.model.pools, table),
     )
-    return Translated(result.model, table, ordered([*loaded.diagnostics, *result.diagnostics]), tuple(messages))
+    diagnostics = ordered([*loaded.diagnostics, *result.diagnostics, *endpoints.missing(result.model.pools)])
+    return Translated(result.model, table, diagnostics, tuple(messages))

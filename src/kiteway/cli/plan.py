@@ -56,10 +56,13 @@ def plan(
         raise fail("give manifests with -f PATH (- for standard input)", 2)
     resources = FileSource(tuple(filename)).read()
     result = translate(resources.objects, Options(), dt.datetime.now(dt.UTC), resources.failed)
-    diagnostics = ordered([*resources.diagnostics, *result.diagnostics])
+    endpoints = Endpoints(resources.objects)
+    diagnostics = ordered(
+        [*resources.diagnostics, *result.diagnostics, *endpoints.missing(result.model.pools)],
+    )
     if output is PlanOutput.ENVOY:
         settings = EnvoySettings(filter_path=filter_path())
-        table = Endpoints(resources.objects).table(result.model.pools)
+        table = endpoints.table(result.model.pools)
         messages = [*build(result.model, settings), *build_endpoints(result.model.pools, table)]
         emit({"resources": [_described(message) for message in messages]}, Output.JSON)
         print_diagnostics(diagnostics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
-from kiteway.model import Endpoint, LoadBalancer, Pool
+from kiteway.model import Endpoint, LoadBalancer
 from kiteway.sources.files import Resources
 from kiteway.translate import Endpoints, Options, Translator
 from kiteway.translate.endpoints import ServiceName
@@ -39,12 +40,10 @@ class Outcome:
 class Pipeline:
     """The stages between the sources and the ADS server, with the last value of each."""
 
-    def __init__(self, settings: EnvoySettings, ingress_class: str) -> None:
+    def __init__(self, settings: EnvoySettings) -> None:
         self._settings = settings
-        self._ingress_class = ingress_class
         self._translator = Translator()
-        self._endpoints = Endpoints(())
-        self._pools: dict[ServiceName, list[Pool]] = {}
+        self._endpoints = Endpoints()
         self.outcome: Outcome | None = None
 
     def run(
@@ -52,20 +51,20 @@ class Pipeline:
         resources: Resources,
         static: Mapping[ServiceName, tuple[Endpoint, ...]],
         now: dt.datetime,
+        options: Options,
+        challenges: tuple[Challenge, ...] = (),
     ) -> Outcome:
-        """Translate all resources and return what Envoy shall run."""
-        options = Options(ingress_class=self._ingress_class)
+        """Translate all resources and return what Envoy shall run, with what a CA shall see beside it."""
         result = self._translator.translate(resources.objects, options, now, resources.failed)
-        self._endpoints = Endpoints(resources.objects, static)
-        self._pools = {}
-        for pool in result.model.pools:
-            self._pools.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
-        messages: list[Message] = build(result.model, self._settings)
+        self._endpoints.replace(resources.objects)
+        self._endpoints.set_static(static)
+        model = dataclasses.replace(result.model, challenges=challenges)
+        messages: list[Message] = build(model, self._settings)
         messages += build_endpoints(result.model.pools, self._endpoints.table(result.model.pools))
         self.outcome = Outcome(
-            result.model,
+            model,
             Snapshot.of(messages),
-            ordered([*resources.diagnostics, *result.diagnostics]),
+            ordered([*resources.diagnostics, *result.diagnostics, *self._endpoints.missing(result.model.pools)]),
             result.retained,
         )
         return self.outcome
@@ -74,8 +73,8 @@ class Pipeline:
         """Take new static endpoints; nothing is translated. Return None before the first round."""
         if self.outcome is None:
             return None
-        changed = self._endpoints.set_static(static)
-        pools = [pool for service in changed for pool in self._pools.get(service, ())]
+        self._endpoints.set_static(static)
+        pools = self.outcome.model.pools
         messages = build_endpoints(pools, self._endpoints.table(pools))
         before = self.outcome
         self.outcome = Outcome(

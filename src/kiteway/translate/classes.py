@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
-from kiteway.resources import Ingress
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.resources import Ingress, IngressClass
 from kiteway.resources import annotations as keys
-from kiteway.translate.context import Options
+from kiteway.translate.context import Index, Options, Path
 
 GOOGLE_CLASSES = frozenset({"gce", "gce-internal", "gce-regional-external", "gce-multi-cluster"})
 """The values of ``kubernetes.io/ingress.class`` that GKE's own controller handles."""
 
+CONTROLLER = "kiteway.io/ingress-controller"
+"""The controller that an IngressClass of ours names."""
 
-def is_ours(ingress: Ingress, options: Options) -> bool:
+_ANNOTATION: Path = ("metadata", "annotations", keys.INGRESS_CLASS)
+_FIELD: Path = ("spec", "ingressClassName")
+
+
+def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Diagnostic | None]:
     """
-    Return whether an Ingress is ours: of our class, or of none.
+    Return whether an Ingress is ours, and what there is to say about its class.
 
     The annotation is looked at first, as GKE does; an Ingress of one of Google's classes is meant for what Kiteway
-    stands in for, so outside GKE it is ours too.
+    stands in for, so it is ours too, but for the internal one: what is meant for a private network is not put onto
+    public listeners.
     """
-    named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
-    return named is None or named == options.ingress_class or named in GOOGLE_CLASSES - {"gce-internal"}
+    annotated = ingress.metadata.annotations.get(keys.INGRESS_CLASS)
+    named = annotated or ingress.spec.ingress_class_name
+    if named is None:
+        return True, None
+    path = _ANNOTATION if annotated else _FIELD
+    if named == options.ingress_class or (not annotated and _is_our_class(named, index)):
+        return True, None
+    if named == "gce-internal":
+        return False, ingress.diagnostic(
+            Severity.WARNING,
+            "IngressClassInternal",
+            "the class gce-internal is for Google's internal load balancer; Kiteway's listeners may be public, so the "
+            "Ingress is left out.",
+            f"Use the class {options.ingress_class} if these hosts may be reached wherever Kiteway listens.",
+            path,
+        )
+    if named not in GOOGLE_CLASSES:
+        return False, ingress.diagnostic(
+            Severity.NOTE,
+            "IngressClassIgnored",
+            f'the Ingress is of the class "{named}", which belongs to another controller; it is left out.',
+            f"Use the class {options.ingress_class} if it is meant for Kiteway.",
+            path,
+        )
+    if annotated:
+        return True, None
+    return True, ingress.diagnostic(
+        Severity.WARNING,
+        "IngressClassNameSet",
+        "GKE has no IngressClass objects and ignores an Ingress with spec.ingressClassName; Kiteway serves it.",
+        f'Remove it, or use the annotation {keys.INGRESS_CLASS}: "{named}".',
+        path,
+    )
+
+
+def _is_our_class(name: str, index: Index) -> bool:
+    found = index.objects.get((IngressClass.KIND, "", name))
+    return isinstance(found, IngressClass) and found.spec.controller == CONTROLLER

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kiteway.diagnostics import Diagnostic, ObjectRef
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate, Pool, PoolKey, TLSProfile
-from kiteway.resources import Object
+from kiteway.resources import Ingress, Object
+from kiteway.resources import annotations as keys
+from kiteway.resources.schema import Violation
 from kiteway.translate.unit import Key
 
 T = TypeVar("T", bound=Object)
+
+Path = tuple[str | int, ...]
+"""A field, as the keys and indices that lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,15 @@ class Index:
 class Context:
     """Collects what comes out of one Ingress: diagnostics, pools, and which objects were looked at."""
 
-    def __init__(self, index: Index, options: Options) -> None:
+    def __init__(self, ingress: Ingress, index: Index, options: Options) -> None:
+        self.ingress = ingress
         self.options = options
         self.diagnostics: list[Diagnostic] = []
         self.pools: dict[PoolKey, Pool] = {}
         self.dependencies: dict[Key, Object | None] = {}
         self._index = index
+        named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
+        self._for_gke = named != options.ingress_class
 
     def get(self, kind: type[T], namespace: str, name: str) -> T | None:
         """Return an object, and remember that it matters."""
@@ -62,3 +70,20 @@ class Context:
     def report(self, diagnostic: Diagnostic) -> None:
         """Add a diagnostic."""
         self.diagnostics.append(diagnostic)
+
+    def error(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
+        """Report what GKE refuses."""
+        self.report(about.diagnostic(Severity.ERROR, reason, message, fix, path))
+
+    def warn(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
+        """Report what GKE suffers, or what is otherwise here."""
+        self.report(about.diagnostic(Severity.WARNING, reason, message, fix, path))
+
+    def trap(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
+        """Report what goes wrong on GKE only; an Ingress of Kiteway's own class never gets there."""
+        if self._for_gke:
+            self.warn(about, reason, message, fix, path)
+
+    def refuse(self, about: Object, violation: Violation, path: Path) -> None:
+        """Report a value that could not be read."""
+        self.report(about.diagnostic(violation.severity, violation.reason, violation.message, violation.fix, path))

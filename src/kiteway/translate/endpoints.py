@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey
 from kiteway.resources import EndpointSlice, Object, Service
 from kiteway.resources.kinds.endpoint_slice import SERVICE_NAME_LABEL, AddressType
-from kiteway.resources.kinds.service import ServicePort
+from kiteway.resources.kinds.service import Protocol, ServicePort
+from kiteway.translate.ports import MANAGEMENT_PORTS
 
 ServiceName = tuple[str, str]
 """Namespace and name."""
 
 
 class Endpoints:
-    """The EndpointSlices and Services of one set of objects, indexed by Service."""
+    """
+    The endpoints of every Service, from the EndpointSlices and Services of a set of objects.
+
+    What a Service's objects came to is kept while they stay the same.
+    """
 
     def __init__(
-        self, objects: Iterable[Object], static: Mapping[ServiceName, tuple[Endpoint, ...]] | None = None
+        self, objects: Iterable[Object] = (), static: Mapping[ServiceName, tuple[Endpoint, ...]] | None = None
     ) -> None:
         """
         Index ``objects``.
@@ -29,43 +35,70 @@ class Endpoints:
         self._static = dict(static or {})
         self._services: dict[ServiceName, Service] = {}
         self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
+        self._resolved: dict[ServiceName, dict[PoolKey, tuple[Endpoint, ...]]] = {}
+        self.replace(objects)
+
+    def replace(self, objects: Iterable[Object]) -> None:
+        """Take the place of all objects known before; costs what changed, beyond looking at each once."""
+        services: dict[ServiceName, Service] = {}
+        slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
         for object_ in objects:
             if isinstance(object_, Service):
-                self._services[object_.ref.namespace, object_.ref.name] = object_
+                services[object_.metadata.namespace, object_.metadata.name] = object_
             elif isinstance(object_, EndpointSlice):
-                self.update(object_)
+                service = object_.metadata.labels.get(SERVICE_NAME_LABEL)
+                if service:
+                    # A slice speaks for Services of its own namespace only.
+                    own = slices.setdefault((object_.metadata.namespace, service), {})
+                    own[object_.metadata.name] = object_
+        self._resolved = {
+            name: known
+            for name, known in self._resolved.items()
+            if self._services.get(name) == services.get(name) and self._slices.get(name) == slices.get(name)
+        }
+        self._services, self._slices = services, slices
 
-    def update(self, slice_: EndpointSlice) -> ServiceName | None:
-        """Take a new or changed slice; return the Service whose endpoints it changes."""
-        service = _service_of(slice_)
-        if service is not None:
-            self._slices.setdefault(service, {})[slice_.ref.name] = slice_
-        return service
-
-    def remove(self, slice_: EndpointSlice) -> ServiceName | None:
-        """Forget a slice; return the Service whose endpoints it changes."""
-        service = _service_of(slice_)
-        if service is not None:
-            self._slices.get(service, {}).pop(slice_.ref.name, None)
-        return service
-
-    def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> set[ServiceName]:
-        """Replace the endpoints given by hand; return the Services whose endpoints change."""
-        names = self._static.keys() | static.keys()
-        changed = {name for name in names if self._static.get(name) != static.get(name)}
+    def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
+        """Replace the endpoints given by hand."""
         self._static = dict(static)
-        return changed
 
     def of(self, key: PoolKey) -> tuple[Endpoint, ...]:
-        """Return the endpoints of a pool."""
+        """Return the endpoints of a pool: the same value while nothing about them changed."""
         name = (key.namespace, key.service)
         if name in self._static:
             return self._static[name]
-        return resolve_endpoints(key, self._services.get(name), self._slices.get(name, {}).values())
+        known = self._resolved.setdefault(name, {})
+        if key not in known:
+            known[key] = resolve_endpoints(key, self._services.get(name), self._slices.get(name, {}).values())
+        return known[key]
 
     def table(self, pools: Iterable[Pool]) -> EndpointTable:
         """Return the endpoints of all ``pools``."""
         return {pool.key: self.of(pool.key) for pool in pools}
+
+    def missing(self, pools: Iterable[Pool]) -> list[Diagnostic]:
+        """Return a diagnostic for each of ``pools`` that has no endpoint: its calls cannot go anywhere."""
+        return [found for pool in pools if not self.of(pool.key) and (found := self._why_none(pool.key)) is not None]
+
+    def _why_none(self, key: PoolKey) -> Diagnostic | None:
+        name = (key.namespace, key.service)
+        service = self._services.get(name)
+        port = _port(service, key.port)
+        if service is None or port is None:
+            return None
+        slices = self._slices.get(name, {}).values()
+        if not slices:
+            why = "no EndpointSlice belongs to the Service"
+            fix = "Check that its selector matches the Milvus proxies; on one machine give --endpoint."
+        elif not any((p.name or "") == port.name for s in slices for p in s.ports):
+            why = f'no EndpointSlice of the Service has a port named "{port.name}"'
+            fix = "Check that targetPort is a port of the Pods."
+        else:
+            why = f"no endpoint of the port {port.port} is ready"
+            fix = "Look at the Milvus proxies: `kubectl describe pod`."
+        return service.diagnostic(
+            Severity.WARNING, "NoEndpoints", f"{why}: calls are answered with UNAVAILABLE.", fix, ("spec",)
+        )
 
 
 def resolve_endpoints(key: PoolKey, service: Service | None, slices: Iterable[EndpointSlice]) -> tuple[Endpoint, ...]:
@@ -84,7 +117,7 @@ def resolve_endpoints(key: PoolKey, service: Service | None, slices: Iterable[En
         if slice_.address_type is AddressType.FQDN:
             continue
         number = next((p.port for p in slice_.ports if (p.name or "") == port.name and p.port), None)
-        if number is None:
+        if number is None or number in MANAGEMENT_PORTS:
             continue
         for endpoint in slice_.endpoints:
             state = _state(endpoint.conditions.ready, endpoint.conditions.serving, endpoint.conditions.terminating)
@@ -109,9 +142,4 @@ def _state(ready: bool | None, serving: bool | None, terminating: bool | None) -
 def _port(service: Service | None, number: int) -> ServicePort | None:
     if service is None:
         return None
-    return next((port for port in service.spec.ports if port.port == number), None)
-
-
-def _service_of(slice_: EndpointSlice) -> ServiceName | None:
-    name = slice_.metadata.labels.get(SERVICE_NAME_LABEL)
-    return (slice_.ref.namespace, name) if name else None
+    return next((p for p in service.spec.ports if p.port == number and p.protocol is Protocol.TCP), None)

@@ -65,9 +65,9 @@ class Translator:
             failed: objects that are there but could not be read; their diagnostics are reported elsewhere.
         """
         index = Index(objects, failed)
-        ingresses = [o for o in index.objects.values() if isinstance(o, Ingress) and is_ours(o, options)]
-        units: list[Unit] = []
         diagnostics: list[Diagnostic] = []
+        ingresses = _ours(index, options, diagnostics)
+        units: list[Unit] = []
         retained: list[ObjectRef] = []
         fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
         for ingress in ingresses:
@@ -80,12 +80,12 @@ class Translator:
             elif last_good is not None:
                 retained.append(ingress.ref)
                 # The age is the object's; only its meaning is the old one.
-                unit = dataclasses.replace(last_good, ingress=ingress)
+                unit = dataclasses.replace(last_good, ingress=ingress, retained=True)
             units.append(unit)
         for ref in failed:
             last_good = self._good.get(ref)
             if last_good is not None:
-                units.append(last_good)
+                units.append(dataclasses.replace(last_good, retained=True))
                 retained.append(ref)
         alive = {unit.ref for unit in units}
         self._fresh = fresh
@@ -102,6 +102,18 @@ class Translator:
             if before == options and unit.ingress == ingress and _same(unit, index):
                 return unit
         return translate_ingress(ingress, index, options)
+
+
+def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Ingress]:
+    found = []
+    for object_ in index.objects.values():
+        if isinstance(object_, Ingress):
+            ours, diagnostic = is_ours(object_, index, options)
+            if ours:
+                found.append(object_)
+            if diagnostic is not None:
+                diagnostics.append(diagnostic)
+    return found
 
 
 def _same(unit: Unit, index: Index) -> bool:

@@ -39,29 +39,34 @@ class Unit:
         hosts: what it wants to serve.
         pools: what its routes name.
         certificates: what it lists, in its order; the first is its default.
-        https: whether it is served over TLS.
         http: what port 80 does for its hosts.
         redirect_code: used with `HTTPMode.REDIRECT`.
         profile: the TLS profile.
         diagnostics: everything found on the way.
         dependencies: the objects it was made from, as they were; None for one that was not there.
+        retained: this is the last good form of an Ingress that has errors now.
     """
 
     ingress: Object
     hosts: tuple[HostClaim, ...]
     pools: tuple[Pool, ...]
     certificates: tuple[Certificate, ...]
-    https: bool
     http: HTTPMode
     redirect_code: RedirectCode
     profile: TLSProfile
     diagnostics: tuple[Diagnostic, ...]
     dependencies: tuple[tuple[Key, Object | None], ...]
+    retained: bool = False
 
     @property
     def ref(self) -> ObjectRef:
         """The Ingress."""
         return self.ingress.ref
+
+    @property
+    def https(self) -> bool:
+        """Whether port 443 serves it: not before there is a certificate."""
+        return bool(self.certificates)
 
     @property
     def failed(self) -> bool:

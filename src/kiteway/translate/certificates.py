@@ -1,0 +1,118 @@
+"""The certificates an Ingress lists, in its order."""
+
+from __future__ import annotations
+
+from kiteway.certificates.names import covers
+from kiteway.model import Certificate
+from kiteway.resources import ManagedCertificate
+from kiteway.resources import annotations as keys
+from kiteway.resources.kinds.ingress import IngressTLS
+from kiteway.resources.schema import Violation
+from kiteway.translate.context import Context, Path
+from kiteway.translate.secrets import certificate_of
+
+TARGET_PROXY_CERT_LIMIT = 10
+"""So many certificates one Ingress may have on GKE (ingress-gce ``TargetProxyCertLimit``)."""
+
+_MANAGED: Path = ("metadata", "annotations", keys.MANAGED_CERTIFICATES)
+
+
+def certificates_of(context: Context) -> tuple[tuple[Certificate, ...], bool]:
+    """Return the certificates that can be served, in their order, and whether the Ingress lists any at all."""
+    secrets, wants_secrets = _from_secrets(context)
+    managed, wants_managed = _managed(context)
+    found = {certificate.name: certificate for certificate in (*secrets, *managed)}
+    if len(found) > TARGET_PROXY_CERT_LIMIT:
+        context.trap(
+            context.ingress,
+            "TargetProxyCertLimit",
+            f"there are {len(found)} certificates; GKE refuses more than {TARGET_PROXY_CERT_LIMIT}, Kiteway serves all.",
+            "Use certificates with several names, or several Ingresses.",
+            ("spec", "tls"),
+        )
+    return tuple(found.values()), wants_secrets or wants_managed
+
+
+def _from_secrets(context: Context) -> tuple[list[Certificate], bool]:
+    found: list[Certificate] = []
+    wanted = False
+    for index, tls in enumerate(context.ingress.spec.tls):
+        if not tls.secret_name:
+            context.warn(
+                context.ingress,
+                "TLSSecretNameMissing",
+                "the entry has no secretName, so it gives no certificate.",
+                "Name a TLS Secret.",
+                ("spec", "tls", index),
+            )
+            continue
+        wanted = True
+        certificate = certificate_of(context, tls.secret_name, ("spec", "tls", index, "secretName"))
+        if certificate is not None:
+            found.append(certificate)
+            _check_hosts(context, tls, certificate, ("spec", "tls", index, "hosts"))
+    return found, wanted
+
+
+def _check_hosts(context: Context, tls: IngressTLS, certificate: Certificate, path: Path) -> None:
+    """GKE reads ``hosts`` nowhere; that matters only where they say something the certificate does not."""
+    for number, host in enumerate(tls.hosts):
+        if not covers(certificate.names, host):
+            context.warn(
+                context.ingress,
+                "TLSHostsIgnored",
+                f"hosts is not looked at, as on GKE: the certificate decides, and it is not valid for {host} but for "
+                f"{', '.join(certificate.names) or 'nothing'}.",
+                "Create a certificate with this name in its subjectAltName, or correct the list.",
+                (*path, number),
+            )
+
+
+def _managed(context: Context) -> tuple[list[Certificate], bool]:
+    ingress = context.ingress
+    names = keys.parse_names(ingress.metadata.annotations.get(keys.MANAGED_CERTIFICATES, ""))
+    if isinstance(names, Violation):
+        context.error(ingress, "ManagedCertificateNotFound", names.message, names.fix, _MANAGED)
+        return [], True
+    found = [certificate for name in names if (certificate := _issued(context, name)) is not None]
+    return found, bool(names)
+
+
+def _issued(context: Context, name: str) -> Certificate | None:
+    ingress = context.ingress
+    namespace = ingress.ref.namespace
+    managed = context.get(ManagedCertificate, namespace, name)
+    if managed is None:
+        context.error(
+            ingress,
+            "ManagedCertificateNotFound",
+            f"the ManagedCertificate {namespace}/{name} does not exist or has errors of its own.",
+            "Create it in the Ingress's namespace, or correct the annotation.",
+            _MANAGED,
+        )
+        return None
+    _check_domains(context, managed)
+    issued = context.options.issued.get(f"{namespace}/{name}")
+    if issued is None:
+        context.warn(
+            managed,
+            "ManagedCertificateProvisioning",
+            f"no certificate is issued yet, so {ingress.ref} is not served on port 443. A CA issues one only when the "
+            "names already lead to the balancer: waiting for Active before the Ingress is made waits for ever.",
+            "Make the DNS records and the Ingress now.",
+            ("spec", "domains"),
+        )
+    return issued
+
+
+def _check_domains(context: Context, managed: ManagedCertificate) -> None:
+    hosts = {rule.host for rule in context.ingress.spec.rules if rule.host}
+    for number, domain in enumerate(managed.spec.domains):
+        if hosts and not any(covers((host,), domain) for host in hosts):
+            context.warn(
+                managed,
+                "DomainWithoutHost",
+                f'no rule of {context.ingress.ref} is for the domain "{domain}".',
+                "Correct the domain, or add a rule for it.",
+                ("spec", "domains", number),
+            )

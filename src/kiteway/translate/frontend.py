@@ -1,0 +1,166 @@
+"""What an Ingress and its FrontendConfig say about the listeners."""
+
+from __future__ import annotations
+
+from kiteway.diagnostics import Severity
+from kiteway.model import HTTPMode, RedirectCode, TLSProfile
+from kiteway.resources import FrontendConfig
+from kiteway.resources import annotations as keys
+from kiteway.resources.schema import Violation
+from kiteway.translate.context import Context, Path
+
+_ALLOW_HTTP: Path = ("metadata", "annotations", keys.ALLOW_HTTP)
+
+
+def frontend_config(context: Context) -> FrontendConfig | None:
+    """Return the FrontendConfig an Ingress names."""
+    ingress = context.ingress
+    name = ingress.metadata.annotations.get(keys.FRONTEND_CONFIG)
+    if not name:
+        return None
+    found = context.get(FrontendConfig, ingress.ref.namespace, name)
+    if found is None:
+        context.error(
+            ingress,
+            "FrontendConfigNotFound",
+            f"the FrontendConfig {ingress.ref.namespace}/{name} does not exist or has errors of its own.",
+            "Create it in the Ingress's namespace, or correct the annotation.",
+            ("metadata", "annotations", keys.FRONTEND_CONFIG),
+        )
+    return found
+
+
+def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile:
+    """Return what the SSL policy stands for, which is an object of a Google Cloud project: only the user knows it."""
+    policy = frontend.spec.ssl_policy if frontend else None
+    if frontend is None or not policy:
+        return TLSProfile.COMPATIBLE
+    profile = context.options.ssl_policies.get(policy)
+    if profile is not None:
+        return profile
+    context.warn(
+        frontend,
+        "SslPolicyUnknown",
+        f'nothing is known of the SSL policy "{policy}", which is an object of a Google Cloud project; TLS 1.2 and 1.3 '
+        "are offered.",
+        "Remove it, or see that these versions are what the policy allows.",
+        ("spec", "sslPolicy"),
+    )
+    return TLSProfile.COMPATIBLE
+
+
+def http_mode(context: Context, frontend: FrontendConfig | None, *, wants_tls: bool) -> tuple[HTTPMode, RedirectCode]:
+    """Return what port 80 does: serve, redirect or nothing."""
+    redirect = frontend.spec.redirect_to_https if frontend else None
+    code = RedirectCode(redirect.response_code_name.status) if redirect else RedirectCode.MOVED_PERMANENTLY_DEFAULT
+    redirects = redirect is not None and redirect.enabled
+    if not _allowed(context):
+        _explain_off(context, frontend if redirects else None, wants_tls=wants_tls)
+        return HTTPMode.OFF, code
+    if redirects and wants_tls:
+        return HTTPMode.REDIRECT, code
+    if redirects and frontend is not None:
+        context.warn(
+            frontend,
+            "RedirectWithoutTLS",
+            f"{context.ingress.ref} has no certificate, so there is no HTTPS to redirect to; port 80 serves.",
+            "Add spec.tls or a ManagedCertificate to the Ingress.",
+            ("spec", "redirectToHttps", "enabled"),
+        )
+    elif wants_tls:
+        context.warn(
+            context.ingress,
+            "AllowHttpOpen",
+            "port 80 serves the same hosts in plaintext, where a Milvus token is readable by anyone on the way.",
+            f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
+            ("metadata", "annotations"),
+        )
+    return HTTPMode.SERVE, code
+
+
+def _allowed(context: Context) -> bool:
+    text = context.ingress.metadata.annotations.get(keys.ALLOW_HTTP)
+    if text is None:
+        return True
+    value = keys.parse_bool(text)
+    if isinstance(value, bool):
+        return value
+    context.warn(
+        context.ingress,
+        "AllowHttpUnparsable",
+        f'"{text}" is neither true nor false, which GKE takes for true: port 80 is open.',
+        'Write "true" or "false".',
+        _ALLOW_HTTP,
+    )
+    return True
+
+
+def _explain_off(context: Context, redirecting: FrontendConfig | None, *, wants_tls: bool) -> None:
+    if not wants_tls:
+        context.error(
+            context.ingress,
+            "AllProtocolsDisabled",
+            "port 80 is turned off and there is no certificate for port 443: nothing is served.",
+            f"Add spec.tls or a ManagedCertificate, or remove {keys.ALLOW_HTTP}.",
+            _ALLOW_HTTP,
+        )
+    if redirecting is not None:
+        context.warn(
+            redirecting,
+            "RedirectWithoutHttp",
+            f"{context.ingress.ref} turns port 80 off, so nothing is redirected.",
+            f"Remove {keys.ALLOW_HTTP} from the Ingress, or the redirect.",
+            ("spec", "redirectToHttps", "enabled"),
+        )
+
+
+def check_addresses(context: Context) -> None:
+    """Report on the reserved addresses an Ingress names: they are Google's."""
+    annotations = context.ingress.metadata.annotations
+    named = [key for key in (keys.GLOBAL_STATIC_IP_NAME, keys.REGIONAL_STATIC_IP_NAME) if annotations.get(key)]
+    if len(named) == 2:
+        context.error(
+            context.ingress,
+            "StaticIPConflict",
+            "a global and a regional address are named, of which an Ingress can have one.",
+            f"Remove {keys.REGIONAL_STATIC_IP_NAME}, unless the class is a regional one.",
+            ("metadata", "annotations", keys.REGIONAL_STATIC_IP_NAME),
+        )
+    elif named:
+        context.report(
+            context.ingress.diagnostic(
+                Severity.NOTE,
+                "StaticIPIgnored",
+                f'the reserved address "{annotations[named[0]]}" is Google\'s; Kiteway listens where it is told to.',
+                path=("metadata", "annotations", named[0]),
+            )
+        )
+    else:
+        context.trap(
+            context.ingress,
+            "StaticIPMissing",
+            "no reserved address is named, so on GKE the address is known only afterwards, and another one after the "
+            "Ingress is made anew; a DNS record has to follow each time.",
+            f"Reserve one and set the annotation {keys.GLOBAL_STATIC_IP_NAME}.",
+            ("metadata", "annotations"),
+        )
+
+
+def check_pre_shared(context: Context) -> bool:
+    """Return whether certificates at Google are named, which cannot be served; report it."""
+    annotations = context.ingress.metadata.annotations
+    names = keys.parse_names(annotations.get(keys.PRE_SHARED_CERT, ""))
+    path: Path = ("metadata", "annotations", keys.PRE_SHARED_CERT)
+    if isinstance(names, Violation):
+        context.error(context.ingress, "PreSharedCertInvalid", names.message, names.fix, path)
+        return True
+    # The controller of managed certificates writes the annotation too.
+    if names and not annotations.get(keys.MANAGED_CERTIFICATES):
+        context.warn(
+            context.ingress,
+            "PreSharedCertUnsupported",
+            f"{', '.join(names)}: certificates at Google, whose keys nobody else has; they are not served here.",
+            "Put a certificate into a TLS Secret and name it in spec.tls, or use a ManagedCertificate.",
+            path,
+        )
+    return bool(names)

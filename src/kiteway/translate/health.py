@@ -1,0 +1,122 @@
+"""Health checks: GKE's defaults for network endpoint groups, then BackendConfig."""
+
+from __future__ import annotations
+
+from kiteway.model import BackendProtocol, HealthCheck, HealthCheckType
+from kiteway.resources import BackendConfig, Service
+from kiteway.resources import annotations as keys
+from kiteway.resources.kinds.backend_config import HealthCheckConfig
+from kiteway.resources.schema import Violation
+from kiteway.translate.context import Context, Path
+
+HEALTH_PORT = 9091
+HEALTH_PATH = "/healthz"
+
+_CHECK: Path = ("spec", "healthCheck")
+_CONNECT_ONLY = HealthCheck(type=HealthCheckType.TCP, interval=5, timeout=3)
+
+
+def health_check_of(
+    context: Context, service: Service, protocol: BackendProtocol, config: BackendConfig | None
+) -> HealthCheck:
+    """Return the check of a port. Its type follows the serving protocol, unless BackendConfig says otherwise."""
+    check = config.spec.health_check if config else None
+    transparent = _transparent(context, service, configured=check is not None)
+    if config is None or check is None:
+        if not transparent:
+            _explain_missing(context, service, protocol)
+        return _CONNECT_ONLY
+    found = _merged(context, config, check, protocol)
+    _check_port(context, config, found)
+    return found
+
+
+def _merged(
+    context: Context, config: BackendConfig, check: HealthCheckConfig, protocol: BackendProtocol
+) -> HealthCheck:
+    default = HealthCheck(type=HealthCheckType(protocol.value))
+    interval = check.check_interval_sec or default.interval
+    timeout = check.timeout_sec or default.timeout
+    if timeout > interval:
+        context.error(
+            config,
+            "HealthCheckTimeout",
+            f"a check may take {timeout} s and the next begins after {interval} s: GKE refuses a timeoutSec above "
+            f"checkIntervalSec (each is {default.interval} where it is not set).",
+            f"Set timeoutSec to {interval} or less, or checkIntervalSec to {timeout} or more.",
+            (*_CHECK, "timeoutSec" if check.timeout_sec else "checkIntervalSec"),
+        )
+    return HealthCheck(
+        type=HealthCheckType(check.type.value) if check.type else default.type,
+        port=check.port,
+        request_path=check.request_path or default.request_path,
+        interval=interval,
+        timeout=min(timeout, interval),
+        healthy_threshold=check.healthy_threshold or default.healthy_threshold,
+        unhealthy_threshold=check.unhealthy_threshold or default.unhealthy_threshold,
+    )
+
+
+def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> None:
+    """Say where a check asks for what Milvus does not answer: it answers HTTP on 9091, path /healthz."""
+    if check.port != HEALTH_PORT:
+        asked = f"the port {check.port}" if check.port else "the serving port"
+        context.warn(
+            config,
+            "HealthCheckPort",
+            f"the check asks {asked}; Milvus answers health checks on {HEALTH_PORT}, and any other answer takes every "
+            "endpoint out.",
+            f"Set port: {HEALTH_PORT}, type: HTTP and requestPath: {HEALTH_PATH}.",
+            (*_CHECK, "port"),
+        )
+        return
+    if check.type is not HealthCheckType.HTTP:
+        context.warn(
+            config,
+            "HealthCheckType",
+            f"the check speaks {check.type} to {HEALTH_PORT}, where Milvus speaks plain HTTP even with TLS on; without "
+            "a type the check takes that of app-protocols.",
+            "Set type: HTTP.",
+            (*_CHECK, "type"),
+        )
+    if check.request_path != HEALTH_PATH:
+        context.warn(
+            config,
+            "HealthCheckPath",
+            f'the check asks for "{check.request_path}"; Milvus says how it is at {HEALTH_PATH}.',
+            f"Set requestPath: {HEALTH_PATH}.",
+            (*_CHECK, "requestPath"),
+        )
+
+
+def _explain_missing(context: Context, service: Service, protocol: BackendProtocol) -> None:
+    context.warn(
+        service,
+        "BackendConfigMissingHealthCheck",
+        f"there is no BackendConfig with a healthCheck: GKE would ask the serving port for {protocol} /, which Milvus "
+        "does not answer, and take every endpoint for UNHEALTHY. Kiteway only connects to the port.",
+        f"Add a BackendConfig with healthCheck type HTTP, port {HEALTH_PORT}, requestPath {HEALTH_PATH}, and annotate "
+        "the Service with it.",
+        ("metadata", "annotations"),
+    )
+
+
+def _transparent(context: Context, service: Service, *, configured: bool) -> bool:
+    """Return whether GKE's agent would answer the checks; it runs on Google's nodes only."""
+    text = service.metadata.annotations.get(keys.TRANSPARENT_HEALTH_CHECKER)
+    if text is None:
+        return False
+    path: Path = ("metadata", "annotations", keys.TRANSPARENT_HEALTH_CHECKER)
+    enabled = keys.parse_transparent_health_checker(text)
+    if isinstance(enabled, Violation):
+        context.refuse(service, enabled, path)
+        return False
+    if enabled and not configured:
+        context.warn(
+            service,
+            "TransparentHealthCheckerUnsupported",
+            "the agent that answers on 7877 runs on Google's nodes only; Kiteway connects to the serving port instead.",
+            f"Add a BackendConfig with healthCheck type HTTP, port {HEALTH_PORT}, requestPath {HEALTH_PATH}.",
+            path,
+        )
+    return enabled and not configured

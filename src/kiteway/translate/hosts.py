@@ -1,0 +1,82 @@
+"""The rules of an Ingress -> the hosts it claims."""
+
+from __future__ import annotations
+
+from kiteway.model import PathMatch, Route
+from kiteway.resources.kinds.ingress import IngressBackend, IngressRule
+from kiteway.translate.backends import backend_of
+from kiteway.translate.context import Context, Path
+from kiteway.translate.paths import EVERYTHING, in_order, path_match
+from kiteway.translate.unit import HostClaim
+
+ANY_HOST = "*"
+"""The host of a rule without one, and of a default backend."""
+
+
+def host_claims(context: Context) -> tuple[HostClaim, ...]:
+    """
+    Return the hosts an Ingress wants, each with its routes.
+
+    Paths of its hosts that no rule matches go to its own default backend, as on GKE, where every Ingress has a URL
+    map of its own.
+    """
+    spec = context.ingress.spec
+    fallback: list[Route] = []
+    if spec.default_backend is not None:
+        fallback.append(_route(context, EVERYTHING, spec.default_backend, ("spec", "defaultBackend")))
+    claims: dict[str, HostClaim] = {}
+    for index, rule in enumerate(spec.rules):
+        domain = rule.host or ANY_HOST
+        if domain in claims:
+            context.warn(
+                context.ingress,
+                "RuleHostOverwrite",
+                f'the host "{domain}" has two rules; the later one takes the place of the earlier, as on GKE.',
+                "Put all paths of a host under one rule.",
+                ("spec", "rules", index, "host"),
+            )
+        routes = _routes(context, rule, ("spec", "rules", index))
+        claims[domain] = HostClaim(domain, in_order([*routes, *fallback]), index)
+    if fallback:
+        claims.setdefault(ANY_HOST, HostClaim(ANY_HOST, tuple(fallback), None))
+    return tuple(claims.values())
+
+
+def _routes(context: Context, rule: IngressRule, at: Path) -> list[Route]:
+    if rule.http is None:
+        context.warn(
+            context.ingress,
+            "IngressRule",
+            "the rule has no http.paths: its host goes to the default backend, if there is one.",
+            "Add http.paths.",
+            at,
+        )
+        return []
+    routes: dict[PathMatch, Route] = {}
+    for number, path in enumerate(rule.http.paths):
+        here: Path = (*at, "http", "paths", number)
+        match = path_match(context, path, (*here, "path"))
+        if match is None:
+            continue
+        if match in routes:
+            context.warn(
+                context.ingress,
+                "RulePathOverwrite",
+                f'the path "{path.path}" is there twice; the earlier one is used.',
+                "Remove one of the two.",
+                (*here, "path"),
+            )
+        routes.setdefault(match, _route(context, match, path.backend, (*here, "backend")))
+    return list(routes.values())
+
+
+def _route(context: Context, match: PathMatch, backend: IngressBackend, path: Path) -> Route:
+    found = backend_of(context, backend, path)
+    return Route(
+        match=match,
+        pool=found.pool.key if found else None,
+        request_headers=found.request_headers if found else (),
+        response_headers=found.response_headers if found else (),
+        log_sample_rate=found.log_sample_rate if found else 1.0,
+        source=context.ingress.ref,
+    )

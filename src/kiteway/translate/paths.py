@@ -1,0 +1,69 @@
+"""Paths of an Ingress as a URL map matches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kiteway.model import PathMatch, PathMatchType, Route
+from kiteway.resources.kinds.ingress import HTTPIngressPath, PathType
+from kiteway.translate.context import Context, Path
+
+EVERYTHING = PathMatch(PathMatchType.PREFIX, "/")
+
+
+def path_match(context: Context, path: HTTPIngressPath, at: Path) -> PathMatch | None:
+    """
+    Return what a path matches, as ingress-gce puts it into a URL map; None with a diagnostic where GKE refuses it.
+
+    ``ImplementationSpecific`` is passed through (``/foo`` is exact, ``/foo/*`` a prefix, empty is everything); ``*``
+    is allowed only at the end, after a slash, and there only.
+    """
+    text = path.path
+    if path.path_type is PathType.IMPLEMENTATION_SPECIFIC:
+        return _pass_through(context, text, at)
+    if "*" in text:
+        _refuse(context, text, f"pathType {path.path_type} does not allow it", at)
+        return None
+    if path.path_type is PathType.PREFIX:
+        return PathMatch(PathMatchType.PREFIX, text.rstrip("/") or "/")
+    return PathMatch(PathMatchType.EXACT, text)
+
+
+def _pass_through(context: Context, text: str, at: Path) -> PathMatch | None:
+    if text in {"", "/*"}:
+        return EVERYTHING
+    if text.endswith("/*") and "*" not in text[:-1]:
+        return PathMatch(PathMatchType.STRING_PREFIX, text[:-1])
+    if "*" in text:
+        _refuse(context, text, "a URL map allows it only as the last character, after a slash", at)
+        return None
+    if text == "/":
+        context.warn(
+            context.ingress,
+            "PathMatchesNoCall",
+            "the path / with pathType ImplementationSpecific matches / alone: no gRPC call has this path.",
+            "Use pathType Prefix, or write /*.",
+            at,
+        )
+    return PathMatch(PathMatchType.EXACT, text)
+
+
+def _refuse(context: Context, text: str, why: str, at: Path) -> None:
+    context.error(
+        context.ingress,
+        "PathInvalid",
+        f'"{text}" has a * where it must not: {why}.',
+        "Write the path without it; pathType Prefix covers everything below a path.",
+        at,
+    )
+
+
+_EXACT_FIRST = {PathMatchType.EXACT: 0, PathMatchType.PREFIX: 1, PathMatchType.STRING_PREFIX: 1}
+
+
+def in_order(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Return exact paths before prefixes and longer prefixes first; of two equal ones only the first."""
+    first: dict[PathMatch, Route] = {}
+    for route in routes:
+        first.setdefault(route.match, route)
+    return tuple(sorted(first.values(), key=lambda r: (_EXACT_FIRST[r.match.type], -len(r.match.path), r.match)))

@@ -1,0 +1,57 @@
+"""Milvus's ports: that of REST, and those nobody reaches."""
+
+from __future__ import annotations
+
+from kiteway.model import BackendProtocol
+from kiteway.resources import Service
+from kiteway.resources import annotations as keys
+from kiteway.resources.schema import Violation
+from kiteway.translate.context import Context, Path
+
+_PATH: Path = ("metadata", "annotations", keys.REST_PORT)
+MANAGEMENT_PORTS = frozenset({9091, 19529})
+"""Milvus's metrics and management API, and its internal port: nobody reaches them through the balancer."""
+
+
+def rest_port_of(context: Context, service: Service, protocol: BackendProtocol) -> int | None:
+    """Return the container's port the Service names for REST; None: the same as gRPC's, or none with TLS."""
+    value = service.metadata.annotations.get(keys.REST_PORT)
+    if value is None:
+        if protocol.tls:
+            context.warn(
+                service,
+                "RestPortMissing",
+                "Milvus with TLS cannot serve REST on the port of gRPC, and since 2.5 does not start unless REST has "
+                "another one; REST calls get an answer that says so.",
+                f'Set proxy.http.port in Milvus (8080, say) and annotate the Service: {keys.REST_PORT}: "8080".',
+                ("metadata", "annotations"),
+            )
+        return None
+    port = keys.parse_port(value)
+    if isinstance(port, Violation):
+        context.refuse(service, port, _PATH)
+        return None
+    found = next((p for p in service.spec.ports if port in {p.port, p.name}), None)
+    number = port if isinstance(port, int) else None
+    if found is not None and isinstance(found.target_port, int):
+        number = found.target_port
+    elif found is not None and found.target_port is None:
+        number = found.port
+    if number is None:
+        context.error(
+            service,
+            "RestPortNotFound",
+            f'the Service has no port "{port}" with a number as targetPort.',
+            "Give the number of Milvus's proxy.http.port.",
+            _PATH,
+        )
+    elif number in MANAGEMENT_PORTS:
+        context.error(
+            service,
+            "ManagementPort",
+            f"the port {number} is Milvus's metrics and management, which need no login.",
+            "Give the number of Milvus's proxy.http.port.",
+            _PATH,
+        )
+        return None
+    return number
