@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
@@ -30,6 +30,11 @@ def channel(address: str, ca: Path | None, server_name: str | None) -> grpc.Chan
     if ca is None:
         return grpc.insecure_channel(address, options)
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca.read_bytes()), options)
+
+
+def service(connection: grpc.Channel) -> Any:
+    """Return the stub of Milvus's service; PyMilvus's generated code has no types."""
+    return cast("Any", milvus_pb2_grpc).MilvusServiceStub(connection)
 
 
 def search_request(collection: str, number: int) -> Any:
@@ -84,8 +89,7 @@ class SteadyReads:
 
     def _run(self) -> None:
         with self._make() as connection:
-            make: Any = milvus_pb2_grpc.MilvusServiceStub
-            stub = make(connection)
+            stub = service(connection)
             number = 0
             while not self._stop.is_set():
                 number += 1

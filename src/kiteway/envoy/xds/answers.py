@@ -2,42 +2,67 @@
 What Kiteway itself answers when there is nowhere to send a call.
 
 A gRPC client gets PERMISSION_DENIED: of the codes PyMilvus does not retry it is the one whose text it shows. A bare
-404 would become "sdk is incompatible with server", UNAVAILABLE 75 retries. No internal address is ever named.
+404 would become "sdk is incompatible with server", UNAVAILABLE 75 retries. To `Connect`, its first call, PyMilvus shows
+the text of no gRPC error at all, so there the filter answers in Milvus's own shape. No internal address is ever named.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from google.protobuf.struct_pb2 import Struct
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource
 from kiteway._proto.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import DirectResponseAction, Route, RouteMatch
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.filters import FILTER, route_answer
 
-HOST = "%REQ(:AUTHORITY)%"
+HOST = "{host}"
+"""Stands for the host of the request in an `Answer`."""
+PATH = "{path}"
+"""Stands for its path."""
 
 
-def no_route(name: str, match: RouteMatch, grpc_text: str, rest_text: str, rest_status: int = 404) -> list[Route]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The sentences of an answer: to a gRPC client, and to any other with its HTTP status."""
+
+    grpc: str
+    rest: str
+    rest_status: int = 404
+
+
+def no_route(name: str, match: RouteMatch, answer: Answer, settings: EnvoySettings) -> list[Route]:
     """Return the two routes (gRPC, everything else) that answer ``match`` with an explanation."""
     grpc_match = RouteMatch()
     grpc_match.CopyFrom(match)
     grpc_match.grpc.SetInParent()
+    grpc = Route(name=f"{name}/grpc", match=grpc_match, direct_response=_grpc(answer.grpc))
+    if settings.filter_path is not None:
+        grpc.typed_per_filter_config[FILTER].CopyFrom(route_answer(settings, f"kiteway: {answer.grpc}"))
     return [
-        Route(name=f"{name}/grpc", match=grpc_match, direct_response=_grpc(grpc_text)),
-        Route(name=f"{name}/rest", match=match, direct_response=_json(rest_status, rest_text)),
+        grpc,
+        Route(name=f"{name}/rest", match=match, direct_response=_json(answer.rest_status, answer.rest)),
     ]
+
+
+def _format(text: str) -> str:
+    """Return ``text`` with Envoy's command operators."""
+    return f"kiteway: {text}".replace(HOST, "%REQ(:AUTHORITY)%").replace(PATH, "%PATH(NQ)%")
 
 
 def _grpc(text: str) -> DirectResponseAction:
     """Envoy turns a 403 for a gRPC request into grpc-status 7 (PERMISSION_DENIED) with the body as its message."""
     return DirectResponseAction(
         status=403,
-        body_format=SubstitutionFormatString(text_format_source=DataSource(inline_string=f"kiteway: {text}")),
+        body_format=SubstitutionFormatString(text_format_source=DataSource(inline_string=_format(text))),
     )
 
 
 def _json(status: int, text: str) -> DirectResponseAction:
     body = Struct()
-    body.update({"code": status, "message": f"kiteway: {text}"})
+    body.update({"code": status, "message": _format(text)})
     return DirectResponseAction(
         status=status, body_format=SubstitutionFormatString(json_format=body, content_type="application/json")
     )

@@ -24,7 +24,7 @@ def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
     result += (secret(certificate) for certificate in model.certificates)
     result += (secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge))
     result += listeners(model, settings)
-    result += route_configurations(model, settings.public_https_port)
+    result += route_configurations(model, settings)
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from google.protobuf.wrappers_pb2 import UInt32Value
+from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValue as EnvoyHeaderValue
 from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValueOption
@@ -20,7 +20,8 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
 from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
-from kiteway.envoy.xds.answers import HOST, no_route
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.challenges import http_challenges, with_challenges
 from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
@@ -53,23 +54,25 @@ _REDIRECTS = {
 }
 
 
-def route_configurations(model: LoadBalancer, public_https_port: int | None) -> list[RouteConfiguration]:
+def route_configurations(model: LoadBalancer, settings: EnvoySettings) -> list[RouteConfiguration]:
     """Return the route configuration of each listener."""
     pools = {pool.key: pool for pool in model.pools}
-    https = [served(host, pools) for host in model.hosts if host.https]
+    https = [served(host, pools, settings) for host in model.hosts if host.https]
     http = [
-        served(host, pools) if host.http is HTTPMode.SERVE else redirected(host, public_https_port)
+        served(host, pools, settings) if host.http is HTTPMode.SERVE else redirected(host, settings.public_https_port)
         for host in model.hosts
         if host.http is not HTTPMode.OFF
     ]
     return [
-        _configuration(HTTPS_LISTENER, _with_unknown_host(https)),
-        _configuration(HTTP_LISTENER, with_challenges(_with_unknown_host(http), http_challenges(model.challenges))),
+        _configuration(HTTPS_LISTENER, _with_unknown_host(https, settings)),
+        _configuration(
+            HTTP_LISTENER, with_challenges(_with_unknown_host(http, settings), http_challenges(model.challenges))
+        ),
     ]
 
 
-def _with_unknown_host(hosts: list[VirtualHost]) -> list[VirtualHost]:
-    return hosts if any("*" in host.domains for host in hosts) else [*hosts, _unknown_host()]
+def _with_unknown_host(hosts: list[VirtualHost], settings: EnvoySettings) -> list[VirtualHost]:
+    return hosts if any("*" in host.domains for host in hosts) else [*hosts, _unknown_host(settings)]
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
@@ -81,14 +84,19 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
     )
 
 
-def served(host: ModelHost, pools: Mapping[PoolKey, Pool]) -> VirtualHost:
+def served(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
-    routes = [out for route in host.routes for out in _routes(route, pools.get(route.pool) if route.pool else None)]
+    routes = [
+        out for route in host.routes for out in _routes(route, pools.get(route.pool) if route.pool else None, settings)
+    ]
     routes += no_route(
         "no-path",
         RouteMatch(prefix="/"),
-        f"host {HOST} has no route for %PATH(NQ)%. Add the path to the Ingress; gRPC needs path / with pathType Prefix.",
-        f"host {HOST} has no route for %PATH(NQ)%. Add the path to the Ingress.",
+        Answer(
+            f"host {HOST} has no route for {PATH}. Add the path to the Ingress; gRPC needs path / with pathType Prefix.",
+            f"host {HOST} has no route for {PATH}. Add the path to the Ingress.",
+        ),
+        settings,
     )
     return VirtualHost(name=_host_name(host), domains=[host.domain], routes=routes)
 
@@ -105,13 +113,15 @@ def redirected(host: ModelHost, public_https_port: int | None) -> VirtualHost:
     )
 
 
-def _unknown_host() -> VirtualHost:
+def _unknown_host(settings: EnvoySettings) -> VirtualHost:
     text = (
         f"no Ingress routes the host {HOST}. Connect by a host name that an Ingress has a rule for "
         "(with an IP address, give that name as server_name), or add a rule for it."
     )
     return VirtualHost(
-        name="unknown-host", domains=["*"], routes=no_route("no-host", RouteMatch(prefix="/"), text, text)
+        name="unknown-host",
+        domains=["*"],
+        routes=no_route("no-host", RouteMatch(prefix="/"), Answer(text, text), settings),
     )
 
 
@@ -119,12 +129,14 @@ def _host_name(host: ModelHost) -> str:
     return f"{source_name(host.source)}/host/{host.domain}"
 
 
-def _routes(route: ModelRoute, pool: Pool | None) -> list[Route]:
+def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> list[Route]:
     name = f"{source_name(route.source)}/{route.match.type}:{route.match.path}"
     matches = _matches(route.match)
     if pool is None:
         text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
-        return [out for match in matches for out in no_route(name, match, text, text, rest_status=503)]
+        return [
+            out for match in matches for out in no_route(name, match, Answer(text, text, rest_status=503), settings)
+        ]
     result = []
     for match in matches:
         for policy in grpc_policies():
@@ -153,7 +165,7 @@ def _routes(route: ModelRoute, pool: Pool | None) -> list[Route]:
                 "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
                 "with the Service annotation kiteway.io/rest-port."
             )
-            result += no_route(f"{name}/no-rest", match, text, text, rest_status=501)[1:]
+            result += no_route(f"{name}/no-rest", match, Answer(text, text, rest_status=501), settings)[1:]
     return result
 
 
@@ -199,6 +211,7 @@ def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRo
         name=name,
         match=match,
         route=action,
+        request_body_buffer_limit=UInt64Value(value=policy.buffer),
         request_headers_to_add=[_header(h) for h in route.request_headers],
         response_headers_to_add=[_header(h) for h in route.response_headers],
     )
