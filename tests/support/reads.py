@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -65,7 +66,7 @@ class SteadyReads:
     def __init__(self, address: str, ca: Path | None, server_name: str | None, collection: str) -> None:
         self.ok = 0
         self.failures: Counter[str] = Counter()
-        self._make = lambda: channel(address, ca, server_name)
+        self._make: Callable[[], grpc.Channel] = lambda: channel(address, ca, server_name)
         self._collection = collection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
