@@ -16,6 +16,8 @@ class EnvoySettings:
         https_port: the port of the HTTPS listener (443 on GKE).
         http_port: the port of the HTTP listener (80 on GKE); None opens none.
         public_https_port: the port a redirect names; None is 443, which a URL leaves out.
+        trusted_hops: how many proxies before this one may be believed in x-forwarded-for.
+        proxy_protocol: whether every connection begins with a PROXY protocol header (v1 or v2).
         listener_network_namespace: the file of the network namespace the public listeners live in, when Envoy
             itself runs in another one (the demo keeps Milvus in a namespace of its own).
         filter_path: the Rust filter; None balances without it.
@@ -26,6 +28,8 @@ class EnvoySettings:
     https_port: int = 8443
     http_port: int | None = 8080
     public_https_port: int | None = None
+    trusted_hops: int = 0
+    proxy_protocol: bool = False
     listener_network_namespace: str | None = None
     filter_path: Path | None = None
     access_log: Path | None = None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from google.protobuf.wrappers_pb2 import UInt32Value
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
-from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
-from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import (
     Filter,
     FilterChain,
@@ -14,11 +12,9 @@ from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import (
     ListenerFilter,
 )
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway._proto.envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
 from kiteway._proto.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import (
     TlsInspector as TLSInspector,
-)
-from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
-    http_connection_manager_pb2 as hcm,
 )
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
@@ -34,11 +30,8 @@ from kiteway.envoy.xds.common import (
     secret_name,
     socket_address,
 )
-from kiteway.envoy.xds.filters import http_filters
+from kiteway.envoy.xds.connection_manager import connection_manager
 from kiteway.model import LoadBalancer, ServerNames, TLSProfile
-
-CLIENT_IDLE_TIMEOUT = 610.0
-"""Seconds an idle client connection is kept, as GCP's load balancers do."""
 
 _CONNECTION_BUFFER = 1 << 20
 
@@ -54,14 +47,14 @@ def listeners(model: LoadBalancer, settings: EnvoySettings) -> list[Listener]:
                 HTTP_LISTENER,
                 settings,
                 settings.http_port,
-                [FilterChain(name=HTTP_LISTENER, filters=[_connection_manager(HTTP_LISTENER, settings)])],
+                [FilterChain(name=HTTP_LISTENER, filters=[connection_manager(HTTP_LISTENER, settings)])],
             )
         )
     return result
 
 
 def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
-    manager = _connection_manager(HTTPS_LISTENER, settings)
+    manager = connection_manager(HTTPS_LISTENER, settings)
     listener = _listener(
         HTTPS_LISTENER,
         settings,
@@ -81,7 +74,7 @@ def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
 
 
 def _listener(name: str, settings: EnvoySettings, port: int, chains: list[FilterChain]) -> Listener:
-    return Listener(
+    listener = Listener(
         name=name,
         address=socket_address(settings.bind, port, settings.listener_network_namespace),
         filter_chains=chains,
@@ -89,6 +82,11 @@ def _listener(name: str, settings: EnvoySettings, port: int, chains: list[Filter
         listener_filters_timeout=seconds(10),
         traffic_direction=TrafficDirection.INBOUND,
     )
+    if settings.proxy_protocol:
+        listener.listener_filters.append(
+            ListenerFilter(name="envoy.filters.listener.proxy_protocol", typed_config=pack(ProxyProtocol()))
+        )
+    return listener
 
 
 def _chain(names: ServerNames, manager: Filter) -> FilterChain:
@@ -128,33 +126,3 @@ def _parameters(profile: TLSProfile) -> TLSParameters:
     if profile is TLSProfile.RESTRICTED:
         parameters.cipher_suites.extend(_RESTRICTED_CIPHERS)
     return parameters
-
-
-def _connection_manager(name: str, settings: EnvoySettings) -> Filter:
-    manager = hcm.HttpConnectionManager(
-        stat_prefix=name,
-        rds=hcm.Rds(config_source=ads(), route_config_name=name),
-        http_filters=http_filters(settings),
-        server_name="kiteway",
-        # The client's address is the connection's; nothing it sends in x-forwarded-for or x-envoy-* is believed.
-        use_remote_address=BoolValue(value=True),
-        internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(),
-        http2_protocol_options=HTTP2ProtocolOptions(
-            max_concurrent_streams=UInt32Value(value=1024),
-            initial_stream_window_size=UInt32Value(value=1 << 20),
-            initial_connection_window_size=UInt32Value(value=8 << 20),
-        ),
-        common_http_protocol_options=HTTPProtocolOptions(
-            idle_timeout=seconds(CLIENT_IDLE_TIMEOUT),
-            # PyMilvus sends metadata such as log_level.
-            headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
-        ),
-        request_headers_timeout=seconds(10),
-        # Between "no new calls" and the close of a connection that drains; more would only prolong every stop.
-        drain_timeout=seconds(1),
-        # Calls have their own limits by class; a load may be silent for an hour.
-        stream_idle_timeout=seconds(0),
-        normalize_path=BoolValue(value=True),
-        path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
-    )
-    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

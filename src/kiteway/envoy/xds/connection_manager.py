@@ -1,0 +1,74 @@
+"""HTTP on a public listener, and what a client may ask of it."""
+
+from __future__ import annotations
+
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
+from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
+from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.common import ads, pack, seconds
+from kiteway.envoy.xds.filters import http_filters
+from kiteway.envoy.xds.local_replies import local_replies
+
+CLIENT_IDLE_TIMEOUT = 610.0
+"""Seconds an idle client connection is kept, as GCP's load balancers do."""
+
+CONNECTION_AGE = 1800.0
+"""
+Seconds after which a client is asked to connect again (GOAWAY; calls in work are finished), up to a quarter later.
+
+So clients spread over new replicas; the quarter keeps those that came together from leaving together.
+"""
+
+MAX_STREAMS = 1024
+"""Calls at a time on one connection; gRPC clients wait with further ones."""
+
+_STREAM_WINDOW = 1 << 20
+_HEADERS_KIB = 32
+_HEADERS = 100
+
+
+def connection_manager(name: str, settings: EnvoySettings) -> Filter:
+    """Return the HTTP connection manager of the listener ``name``, whose routes have the same name."""
+    manager = hcm.HttpConnectionManager(
+        stat_prefix=name,
+        rds=hcm.Rds(config_source=ads(), route_config_name=name),
+        http_filters=http_filters(settings),
+        server_name="kiteway",
+        # The client's address is the connection's, or what the trusted proxies before us say; nothing else in
+        # x-forwarded-for is believed. Nobody is internal, loopback neither: x-envoy-* never steers.
+        use_remote_address=BoolValue(value=True),
+        xff_num_trusted_hops=settings.trusted_hops,
+        internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(),
+        http2_protocol_options=HTTP2ProtocolOptions(
+            max_concurrent_streams=UInt32Value(value=MAX_STREAMS),
+            initial_stream_window_size=UInt32Value(value=_STREAM_WINDOW),
+            initial_connection_window_size=UInt32Value(value=8 * _STREAM_WINDOW),
+        ),
+        common_http_protocol_options=HTTPProtocolOptions(
+            idle_timeout=seconds(CLIENT_IDLE_TIMEOUT),
+            max_connection_duration=seconds(CONNECTION_AGE),
+            max_connection_duration_jitter=Percent(value=25),
+            max_headers_count=UInt32Value(value=_HEADERS),
+            # PyMilvus sends metadata such as log_level.
+            headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
+        ),
+        # Else HTTP/1.1 connections are closed at that age whatever they do.
+        http1_safe_max_connection_duration=True,
+        max_request_headers_kb=UInt32Value(value=_HEADERS_KIB),
+        request_headers_timeout=seconds(10),
+        # Between "no new calls" and the close of a connection that drains; more would only prolong every stop.
+        drain_timeout=seconds(1),
+        # Calls have their own limits by class; a load may be silent for an hour.
+        stream_idle_timeout=seconds(0),
+        normalize_path=BoolValue(value=True),
+        path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
+        local_reply_config=local_replies(),
+    )
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

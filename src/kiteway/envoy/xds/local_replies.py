@@ -1,0 +1,155 @@
+"""
+What a client is told when Envoy itself answers: a sentence, and a status that fits what PyMilvus does with it.
+
+PyMilvus sends a call again on every gRPC status but DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAUTHENTICATED,
+INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNIMPLEMENTED, up to 75 times. So UNAVAILABLE is for what may
+pass and is safe to repeat, and nothing else. Addresses of endpoints are for `kiteway status` and the logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, AndFilter, HeaderFilter
+from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import ResponseFlagFilter as FlagFilter
+from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption
+from kiteway._proto.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
+from kiteway.envoy.xds.policy import repeatable_paths
+
+_DEADLINE_EXCEEDED = 4
+_RESOURCE_EXHAUSTED = 8
+_UNAVAILABLE = 14
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReply:
+    """
+    One answer.
+
+    Attributes:
+        flags: Envoy's response flags that lead to it, any of them.
+        grpc: the gRPC status.
+        http: the HTTP status of REST calls.
+        text: the sentence.
+        once: whether it is for calls that must not be sent twice only.
+    """
+
+    flags: tuple[str, ...]
+    grpc: int
+    http: int
+    text: str
+    once: bool = False
+
+
+_BROKEN = ("UC", "UR", "LR", "UPE")
+
+LOCAL_REPLIES = (
+    LocalReply(
+        _BROKEN,
+        _DEADLINE_EXCEEDED,
+        504,
+        "the connection to Milvus broke while this call was under way; it may have been done or not. "
+        "Look before you send it again.",
+        once=True,
+    ),
+    LocalReply(
+        _BROKEN, _UNAVAILABLE, 502, "the connection to Milvus broke on every endpoint that was tried. Try again."
+    ),
+    LocalReply(
+        ("UT", "DT", "UMSDR"),
+        _DEADLINE_EXCEEDED,
+        504,
+        "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the "
+        "one of this kind of call, whichever is shortest.",
+    ),
+    LocalReply(
+        ("UF",),
+        _UNAVAILABLE,
+        503,
+        "no endpoint of the Service accepts connections; nothing was sent. `kiteway status` shows each endpoint.",
+    ),
+    LocalReply(
+        ("UH",),
+        _UNAVAILABLE,
+        503,
+        "the Service has no healthy endpoint; nothing was sent. `kiteway status` shows each endpoint and why.",
+    ),
+    LocalReply(
+        ("NC",), _UNAVAILABLE, 503, "the configuration for this host is being loaded; nothing was sent. Try again."
+    ),
+    LocalReply(
+        ("UO",),
+        _RESOURCE_EXHAUSTED,
+        429,
+        "too many calls to this Service at a time; nothing was sent. Send fewer at once.",
+    ),
+    LocalReply(
+        ("OM",), _RESOURCE_EXHAUSTED, 503, "the load balancer is short of memory; nothing was sent. Send fewer at once."
+    ),
+)
+"""The first that applies is given: a call that was tried several times carries the flags of all attempts."""
+
+
+def local_replies() -> LocalReplyConfig:
+    """Return the answers as Envoy's configuration; what is not among them stays as Envoy says it."""
+    mappers = []
+    for reply in LOCAL_REPLIES:
+        mappers += [_grpc(reply), _rest(reply)]
+    return LocalReplyConfig(mappers=mappers)
+
+
+def _grpc(reply: LocalReply) -> ResponseMapper:
+    return ResponseMapper(
+        filter=_all(_flags(reply), _header(_GRPC), *_only(reply)),
+        body=DataSource(inline_string=f"kiteway: {reply.text}"),
+        headers_to_add=[
+            HeaderValueOption(
+                header=HeaderValue(key="grpc-status", value=str(reply.grpc)),
+                append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+            )
+        ],
+    )
+
+
+def _rest(reply: LocalReply) -> ResponseMapper:
+    body = Struct()
+    body.update({"code": reply.http, "message": f"kiteway: {reply.text}"})
+    return ResponseMapper(
+        filter=_all(_flags(reply), *_only(reply)),
+        status_code=UInt32Value(value=reply.http),
+        body_format_override=SubstitutionFormatString(json_format=body, content_type="application/json"),
+    )
+
+
+_GRPC = HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc"))
+
+
+def _only(reply: LocalReply) -> list[AccessLogFilter]:
+    if not reply.once:
+        return []
+    regex = RegexMatcher(regex=repeatable_paths())
+    return [_header(HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex), invert_match=True))]
+
+
+def _flags(reply: LocalReply) -> AccessLogFilter:
+    return AccessLogFilter(response_flag_filter=FlagFilter(flags=reply.flags))
+
+
+def _header(matcher: HeaderMatcher) -> AccessLogFilter:
+    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+
+
+def _all(*filters: AccessLogFilter) -> AccessLogFilter:
+    if len(filters) == 1:
+        return filters[0]
+    return AccessLogFilter(and_filter=AndFilter(filters=filters))
