@@ -9,6 +9,7 @@ from kiteway.model.certificates import Certificate, PrivateKey, TLSProfile
 from kiteway.model.challenges import Challenge, HTTPChallenge, TLSChallenge
 from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable
 from kiteway.model.hosts import (
+    ENCRYPTED,
     HeaderValue,
     HTTPMode,
     PathMatch,
@@ -30,6 +31,7 @@ from kiteway.model.pools import (
 )
 
 __all__ = [
+    "ENCRYPTED",
     "Affinity",
     "AffinityType",
     "BackendProtocol",

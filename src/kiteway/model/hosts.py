@@ -44,9 +44,13 @@ class RedirectCode(enum.IntEnum):
     PERMANENT_REDIRECT = 308
 
 
+ENCRYPTED = "{client_encrypted}"
+"""In the value of a header: whether the client's connection is encrypted, which each listener knows."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class HeaderValue:
-    """A header to add; ``value`` may hold Envoy's command operators."""
+    """A header to set; ``value`` may hold Envoy's command operators and `ENCRYPTED`."""
 
     name: str
     value: str

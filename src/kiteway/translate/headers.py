@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 
-from kiteway.model import HeaderValue
+from kiteway.model import ENCRYPTED, HeaderValue
 from kiteway.resources import BackendConfig
 from kiteway.resources.kinds.backend_config import CustomHeadersConfig
 from kiteway.translate.context import Context, Path
-
-ENCRYPTED = "{client_encrypted}"
-"""Stays in the value: whether the connection is encrypted, each listener knows."""
 
 _KNOWN = {
     "client_encrypted": ENCRYPTED,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from kiteway._proto.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
-from kiteway._proto.envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
+from kiteway._proto.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from kiteway._proto.envoy.config.core.v3 import protocol_pb2 as protocol
-from kiteway._proto.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from kiteway._proto.envoy.extensions.load_balancing_policies.common.v3.common_pb2 import SlowStartConfig
-from kiteway._proto.envoy.extensions.load_balancing_policies.least_request.v3.least_request_pb2 import LeastRequest
 from kiteway._proto.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.affinity import load_balancing
 from kiteway.envoy.xds.common import ads, grpc_cluster_name, pack, rest_cluster_name, seconds
 from kiteway.envoy.xds.filters import upstream_filters
 from kiteway.envoy.xds.health import add_health_check, outlier_detection
@@ -22,8 +20,16 @@ from kiteway.model import Pool
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect, handshake included: past it the call is tried on another endpoint."""
 
-UPSTREAM_KEEPALIVE = 20.0
-"""Seconds between keepalive pings to an endpoint; Milvus refuses pings more frequent than every 5 s."""
+UPSTREAM_KEEPALIVE = 6.0
+"""
+Seconds between keepalive pings to an endpoint; Envoy adds up to 15 %. Milvus refuses pings more often than every 5 s.
+
+A ping tells an endpoint that hangs from one that works long, which no timeout for an attempt can: it finds the former
+in 12 s, where GKE's default health check needs up to a minute.
+"""
+
+KEEPALIVE_TIMEOUT = 5.0
+"""Seconds without an answer to a ping after which a connection is given up, and its reads go to another endpoint."""
 
 MAX_CALLS = 20_000
 """Calls at a time to one pool; Envoy's default (1,024) is less than one Milvus proxy serves."""
@@ -54,7 +60,7 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> 
         circuit_breakers=_circuit_breakers(),
         ignore_health_on_host_removal=True,
         close_connections_on_host_health_failure=True,
-        load_balancing_policy=_load_balancing(),
+        load_balancing_policy=load_balancing(pool.affinity),
         typed_extension_protocol_options={
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options),
         },
@@ -76,7 +82,9 @@ def _grpc_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
             initial_stream_window_size=UInt32Value(value=_STREAM_WINDOW),
             # All streams' windows together: clients that do not read their answers stop nobody else's.
             initial_connection_window_size=UInt32Value(value=_STREAMS * _STREAM_WINDOW),
-            connection_keepalive=protocol.KeepaliveSettings(interval=seconds(UPSTREAM_KEEPALIVE), timeout=seconds(10)),
+            connection_keepalive=protocol.KeepaliveSettings(
+                interval=seconds(UPSTREAM_KEEPALIVE), timeout=seconds(KEEPALIVE_TIMEOUT)
+            ),
         )
     )
     return options
@@ -87,24 +95,6 @@ def _rest_protocol() -> HttpProtocolOptions:
     options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(600))
     options.explicit_http_config.http_protocol_options.SetInParent()
     return options
-
-
-def _load_balancing() -> LoadBalancingPolicy:
-    policy = LeastRequest(
-        choice_count=UInt32Value(value=2),
-        slow_start_config=SlowStartConfig(slow_start_window=seconds(10), min_weight_percent=Percent(value=10)),
-    )
-    policy.slow_start_config.aggression.default_value = 1.0
-    policy.slow_start_config.aggression.runtime_key = "kiteway.slow_start.aggression"
-    return LoadBalancingPolicy(
-        policies=[
-            LoadBalancingPolicy.Policy(
-                typed_extension_config=TypedExtensionConfig(
-                    name="envoy.load_balancing_policies.least_request", typed_config=pack(policy)
-                )
-            )
-        ]
-    )
 
 
 def _circuit_breakers() -> CircuitBreakers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,7 @@ from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.challenges import http_challenges, with_challenges
 from kiteway.envoy.xds.common import (
@@ -32,8 +34,9 @@ from kiteway.envoy.xds.common import (
     source_name,
 )
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, rest_policies, retry_policy
+from kiteway.envoy.xds.refusals import ANY_HOST, not_in_plaintext, not_over_tls, one_label
 from kiteway.model import (
-    AffinityType,
+    ENCRYPTED,
     HeaderValue,
     HTTPMode,
     LoadBalancer,
@@ -57,22 +60,38 @@ _REDIRECTS = {
 def route_configurations(model: LoadBalancer, settings: EnvoySettings) -> list[RouteConfiguration]:
     """Return the route configuration of each listener."""
     pools = {pool.key: pool for pool in model.pools}
-    https = [served(host, pools, settings) for host in model.hosts if host.https]
-    http = [
-        served(host, pools, settings) if host.http is HTTPMode.SERVE else redirected(host, settings.public_https_port)
-        for host in model.hosts
-        if host.http is not HTTPMode.OFF
-    ]
+    https = _complete([over_tls(host, pools, settings) for host in model.hosts], settings)
+    http = _complete([in_plaintext(host, pools, settings) for host in model.hosts], settings)
     return [
-        _configuration(HTTPS_LISTENER, _with_unknown_host(https, settings)),
-        _configuration(
-            HTTP_LISTENER, with_challenges(_with_unknown_host(http, settings), http_challenges(model.challenges))
-        ),
+        _configuration(HTTPS_LISTENER, https),
+        _configuration(HTTP_LISTENER, with_challenges(http, http_challenges(model.challenges))),
     ]
 
 
-def _with_unknown_host(hosts: list[VirtualHost], settings: EnvoySettings) -> list[VirtualHost]:
-    return hosts if any("*" in host.domains for host in hosts) else [*hosts, _unknown_host(settings)]
+def _complete(hosts: list[VirtualHost], settings: EnvoySettings) -> list[VirtualHost]:
+    anywhere = next((host for host in hosts if ANY_HOST in host.domains), None)
+    if anywhere is None:
+        anywhere = _unknown_host(settings)
+        hosts = [*hosts, anywhere]
+    return [one_label(host, anywhere) for host in hosts]
+
+
+def over_tls(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
+    """Return a host on the HTTPS listener."""
+    if host.https:
+        return served(host, pools, settings, encrypted=True)
+    return _virtual_host(host, not_over_tls(settings))
+
+
+def in_plaintext(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
+    """Return a host on the HTTP listener."""
+    match host.http:
+        case HTTPMode.SERVE:
+            return served(host, pools, settings, encrypted=False)
+        case HTTPMode.REDIRECT:
+            return _virtual_host(host, [_redirect(host, settings.public_https_port)])
+        case HTTPMode.OFF:
+            return _virtual_host(host, not_in_plaintext(settings))
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
@@ -84,10 +103,14 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
     )
 
 
-def served(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
+def served(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
     routes = [
-        out for route in host.routes for out in _routes(route, pools.get(route.pool) if route.pool else None, settings)
+        out
+        for route in host.routes
+        for out in _routes(
+            _with_encryption(route, encrypted=encrypted), pools.get(route.pool) if route.pool else None, settings
+        )
     ]
     routes += no_route(
         "no-path",
@@ -98,19 +121,19 @@ def served(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettin
         ),
         settings,
     )
-    return VirtualHost(name=_host_name(host), domains=[host.domain], routes=routes)
+    return _virtual_host(host, routes)
 
 
-def redirected(host: ModelHost, public_https_port: int | None) -> VirtualHost:
-    """Return a host whose plaintext requests are sent to HTTPS."""
+def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:
+    return VirtualHost(name=f"{source_name(host.source)}/host/{host.domain}", domains=[host.domain], routes=routes)
+
+
+def _redirect(host: ModelHost, public_https_port: int | None) -> Route:
+    """Return the route that sends plaintext requests to HTTPS."""
     redirect = RedirectAction(https_redirect=True, response_code=_REDIRECTS[host.redirect_code])
     if public_https_port is not None:
         redirect.port_redirect = public_https_port
-    return VirtualHost(
-        name=_host_name(host),
-        domains=[host.domain],
-        routes=[Route(name="redirect", match=RouteMatch(prefix="/"), redirect=redirect)],
-    )
+    return Route(name="redirect", match=RouteMatch(prefix="/"), redirect=redirect)
 
 
 def _unknown_host(settings: EnvoySettings) -> VirtualHost:
@@ -123,10 +146,6 @@ def _unknown_host(settings: EnvoySettings) -> VirtualHost:
         domains=["*"],
         routes=no_route("no-host", RouteMatch(prefix="/"), Answer(text, text), settings),
     )
-
-
-def _host_name(host: ModelHost) -> str:
-    return f"{source_name(host.source)}/host/{host.domain}"
 
 
 def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> list[Route]:
@@ -205,7 +224,7 @@ def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRo
         retry_policy=retry_policy(policy),
         # Else Envoy ignores the client's grpc-timeout.
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
-        hash_policy=_hash_policy(pool),
+        hash_policy=hash_policy(pool.affinity),
     )
     return Route(
         name=name,
@@ -217,22 +236,21 @@ def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRo
     )
 
 
-def _hash_policy(pool: Pool) -> list[RouteAction.HashPolicy]:
-    policy = RouteAction.HashPolicy()
-    match pool.affinity.type:
-        case AffinityType.NONE:
-            return []
-        case AffinityType.CLIENT_IP:
-            policy.connection_properties.source_ip = True
-        case AffinityType.GENERATED_COOKIE:
-            policy.cookie.name = "GCLB"
-            policy.cookie.path = "/"
-            policy.cookie.ttl.CopyFrom(seconds(pool.affinity.cookie_ttl))
-    return [policy]
+def _with_encryption(route: ModelRoute, *, encrypted: bool) -> ModelRoute:
+    """Put in what a header says of the connection, which each listener knows."""
+
+    def known(headers: tuple[HeaderValue, ...]) -> tuple[HeaderValue, ...]:
+        return tuple(HeaderValue(h.name, h.value.replace(ENCRYPTED, str(encrypted).lower())) for h in headers)
+
+    return dataclasses.replace(
+        route, request_headers=known(route.request_headers), response_headers=known(route.response_headers)
+    )
 
 
 def _header(header: HeaderValue) -> HeaderValueOption:
     return HeaderValueOption(
         header=EnvoyHeaderValue(key=header.name, value=header.value),
         append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        # As on GKE: a variable that is not known is sent empty.
+        keep_empty_value=True,
     )

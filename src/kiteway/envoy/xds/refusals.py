@@ -1,0 +1,57 @@
+"""Names that a listener knows and does not serve, so that no wildcard of somebody else's takes them."""
+
+from __future__ import annotations
+
+import re
+
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, Route, RouteMatch, VirtualHost
+from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.answers import HOST, Answer, no_route
+
+ANY_HOST = "*"
+
+_NO_TLS = f"host {HOST} is not served over TLS: its Ingress has no certificate yet. See `kiteway status`."
+_NO_PLAINTEXT = (
+    f'host {HOST} is not served in plaintext: kubernetes.io/ingress.allow-http is "false". Connect with TLS.'
+)
+
+
+def not_over_tls(settings: EnvoySettings) -> list[Route]:
+    """Return the routes of a host that has no certificate, on the HTTPS listener."""
+    return no_route("no-tls", RouteMatch(prefix="/"), Answer(_NO_TLS, _NO_TLS), settings)
+
+
+def not_in_plaintext(settings: EnvoySettings) -> list[Route]:
+    """Return the routes of a host that allows no HTTP, on the HTTP listener."""
+    return no_route("no-plaintext", RouteMatch(prefix="/"), Answer(_NO_PLAINTEXT, _NO_PLAINTEXT), settings)
+
+
+def one_label(host: VirtualHost, anywhere: VirtualHost) -> VirtualHost:
+    """
+    Return a wildcard host that matches one label, as an Ingress means it; Envoy's own matches any number.
+
+    Deeper names are answered as those that no wildcard matches.
+    """
+    domain = host.domains[0]
+    if not domain.startswith("*."):
+        return host
+    deeper = HeaderMatcher(
+        name=":authority",
+        string_match=StringMatcher(
+            safe_regex=RegexMatcher(regex=rf"(?i)[^.]+\..+{re.escape(domain.removeprefix('*'))}(?::[0-9]+)?")
+        ),
+    )
+    routes = []
+    for route in anywhere.routes:
+        copy = Route()
+        copy.CopyFrom(route)
+        copy.match.headers.append(deeper)
+        routes.append(copy)
+    result = VirtualHost()
+    result.CopyFrom(host)
+    del result.routes[:]
+    result.routes.extend(routes)
+    result.routes.extend(host.routes)
+    return result
