@@ -8,6 +8,17 @@ from typing import Annotated
 
 import typer
 
+from kiteway.certificates.acme.config import LETS_ENCRYPT, AcmeConfig
+from kiteway.cli.acme import (
+    AcceptTermsOption,
+    CaFileOption,
+    ContactOption,
+    DirectoryOption,
+    EabKeyFileOption,
+    EabKidOption,
+    ResolverOption,
+    acme_config,
+)
 from kiteway.cli.options import DataDirOption, FilesOption, parse_static_endpoint
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config
@@ -52,6 +63,13 @@ def up(
             help="Where a Service's endpoints are, instead of its EndpointSlices; may be repeated.",
         ),
     ] = None,
+    acme_accept_terms: AcceptTermsOption = False,
+    acme_contact: ContactOption = "",
+    acme_directory: DirectoryOption = LETS_ENCRYPT,
+    acme_ca: CaFileOption = None,
+    acme_eab_kid: EabKidOption = "",
+    acme_eab_key_file: EabKeyFileOption = None,
+    acme_resolver: ResolverOption = "",
     data_dir: DataDirOption = None,
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -74,6 +92,8 @@ def up(
       kiteway up --to localhost:19530
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
+      kiteway up -f examples/guide-google-managed --http-port 80 --https-port 443 --bind 0.0.0.0 \
+        --acme-accept-terms --acme-contact admin@example.com --endpoint my-release-milvus=127.0.0.1:19530
     """
     if bool(filename) == bool(to):
         raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
@@ -82,6 +102,17 @@ def up(
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         target = parse_endpoint(to, 19530) if to else None
+        acme = acme_config(
+            AcmeConfig(
+                directory=acme_directory,
+                accept_terms=acme_accept_terms,
+                contact=acme_contact,
+                ca_file=str(acme_ca.absolute()) if acme_ca else None,
+                eab_kid=acme_eab_kid,
+                eab_key_file=str(acme_eab_key_file.absolute()) if acme_eab_key_file else None,
+                resolver=acme_resolver,
+            )
+        )
         binary = find_envoy(envoy)
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
@@ -104,7 +135,7 @@ def up(
                 for line in found.notes:
                     stderr.print(line)
                 paths, endpoints = [str(found.manifests)], (*endpoints, found.endpoint)
-            config = Config(str(instance.data_dir), tuple(paths), settings, endpoints)
+            config = Config(str(instance.data_dir), tuple(paths), settings, endpoints, acme=acme)
             code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))
     except (InstanceError, QuickstartError) as error:
         raise fail(str(error)) from error

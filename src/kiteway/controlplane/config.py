@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.envoy.settings import EnvoySettings
 
 
@@ -38,6 +39,7 @@ class Config(msgspec.Struct, frozen=True):
         endpoints: see `StaticEndpoint`.
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
+        acme: who issues for ManagedCertificates.
     """
 
     data_dir: str
@@ -45,6 +47,7 @@ class Config(msgspec.Struct, frozen=True):
     settings: EnvoySettings
     endpoints: tuple[StaticEndpoint, ...] = ()
     ingress_class: str = "kiteway"
+    acme: AcmeConfig = AcmeConfig()
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON values."""

@@ -13,7 +13,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
-from kiteway.model import Endpoint, LoadBalancer
+from kiteway.model import Challenge, Endpoint, LoadBalancer
 from kiteway.sources.files import Resources
 from kiteway.translate import Endpoints, Options, Translator
 from kiteway.translate.endpoints import ServiceName

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import signal
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import structlog
 
+from kiteway.certificates.acme.manager import ManagedCertificates
+from kiteway.certificates.storage import FileStorage
 from kiteway.controlplane.config import Config
+from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Pipeline
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
@@ -19,6 +23,7 @@ from kiteway.sources.files import FileSource
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.report import report
 from kiteway.status.server import application, serve
+from kiteway.translate import Options
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +65,14 @@ class ControlPlane:
         self._ads = ads
         self._files = FileSource(tuple(map(Path, config.paths)))
         self._static = StaticEndpoints(config.endpoints)
-        self._pipeline = Pipeline(config.settings, config.ingress_class)
+        self._pipeline = Pipeline(config.settings)
+        self._managed = ManagedCertificates(
+            config.acme,
+            FileStorage(Instance(Path(config.data_dir)).state_dir),
+            config.settings,
+            self._translate,
+            lambda: converged(ads),
+        )
         self._round = asyncio.Lock()
 
     async def start(self) -> None:
@@ -74,7 +86,7 @@ class ControlPlane:
 
     def work(self) -> list[Any]:
         """Return what runs until the end."""
-        return [self._follow_files(), self._follow_names(), self._follow_time()]
+        return [self._follow_files(), self._follow_names(), self._follow_time(), self._managed.run()]
 
     async def why_not_ready(self) -> str:
         """Return why the first configuration is not active; empty when it is and Envoy is live."""
@@ -95,6 +107,7 @@ class ControlPlane:
             self._admin,
             ready=not reason,
             reason=reason,
+            managed=self._managed.report(),
         )
 
     async def _translate(self) -> None:
@@ -102,7 +115,10 @@ class ControlPlane:
             static = await self._static.resolve()
             resources = await asyncio.to_thread(self._files.read)
             before = self._pipeline.outcome
-            outcome = self._pipeline.run(resources, static, dt.datetime.now(dt.UTC))
+            options = Options(ingress_class=self._config.ingress_class)
+            await self._managed.update(wanted(resources.objects, options))
+            options = dataclasses.replace(options, issued=self._managed.served)
+            outcome = self._pipeline.run(resources, static, dt.datetime.now(dt.UTC), options, self._managed.challenges)
             await self._ads.publish(outcome.snapshot)
         for diagnostic in outcome.diagnostics:
             if before is None or diagnostic not in before.diagnostics:

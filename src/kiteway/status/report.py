@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kiteway import __version__
@@ -20,7 +21,14 @@ _RPC_COUNTERS = r"^kiteway\."
 
 
 async def report(
-    settings: EnvoySettings, outcome: Outcome | None, ads: AdsState, admin: AdminClient, *, ready: bool, reason: str
+    settings: EnvoySettings,
+    outcome: Outcome | None,
+    ads: AdsState,
+    admin: AdminClient,
+    *,
+    ready: bool,
+    reason: str,
+    managed: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return everything there is to know; what Envoy cannot be asked just now is left out and said."""
     envoy: dict[str, Any] = {"reachable": False}
@@ -52,6 +60,7 @@ async def report(
         },
         "listeners": _listeners(model, settings),
         **model_report(model),
+        "managedCertificates": list(managed),
         "pools": [_pool(pool, clusters) for pool in model.pools],
         "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
     }

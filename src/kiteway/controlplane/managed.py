@@ -1,0 +1,62 @@
+"""The ManagedCertificates among the resources, and who is to issue for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.envoy.ads import LISTENER, ROUTE, AdsServer, AdsState
+from kiteway.resources import Ingress, ManagedCertificate, Object
+from kiteway.resources import annotations as keys
+from kiteway.resources.schema import Violation
+from kiteway.translate import Options
+from kiteway.translate.classes import is_ours
+from kiteway.translate.context import Index
+
+_CONVERGE_SECONDS = 20.0
+
+
+def wanted(objects: Iterable[Object], options: Options) -> list[Wanted]:
+    """Return every ManagedCertificate, and whether an Ingress of ours names it."""
+    index = Index(objects)
+    attached = {
+        (ingress.ref.namespace, name)
+        for ingress in index.objects.values()
+        if isinstance(ingress, Ingress) and is_ours(ingress, index, options)[0]
+        for name in _names(ingress)
+    }
+    return [
+        Wanted(
+            managed.ref,
+            tuple(dict.fromkeys(managed.spec.domains)),
+            attached=(managed.ref.namespace, managed.ref.name) in attached,
+        )
+        for managed in index.objects.values()
+        if isinstance(managed, ManagedCertificate)
+    ]
+
+
+def _names(ingress: Ingress) -> tuple[str, ...]:
+    names = keys.parse_names(ingress.metadata.annotations.get(keys.MANAGED_CERTIFICATES, ""))
+    return () if isinstance(names, Violation) else tuple(names)
+
+
+async def converged(ads: AdsServer) -> None:
+    """
+    Return when every live Envoy runs what was published.
+
+    Raises:
+        TimeoutError: one does not, there is none, or what matters for a challenge was rejected.
+    """
+    async with asyncio.timeout(_CONVERGE_SECONDS):
+        async for state in ads.changes():
+            if _all_run_it(state):
+                return
+
+
+def _all_run_it(state: AdsState) -> bool:
+    return bool(state.streams) and all(
+        stream.converged and not stream.rejected.get(LISTENER) and not stream.rejected.get(ROUTE)
+        for stream in state.streams
+    )
