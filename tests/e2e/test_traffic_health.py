@@ -1,0 +1,168 @@
+"""Which endpoints get calls, on a real Envoy."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kiteway.model import Endpoint, HealthCheckType
+from tests.e2e.traffic import (
+    INSERT,
+    OK_RESULT,
+    SEARCH,
+    Backend,
+    call,
+    eventually,
+    failure,
+    health_check,
+    model,
+    pool,
+    running,
+)
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_check_goes_on_without_traffic(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Without one call, an endpoint that turns unhealthy is known to be, and is known to be well again."""
+    with Backend() as only, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(health_check=health_check())), [only.endpoint()])
+        eventually(lambda: only.checks >= 3, "checks without traffic")
+        only.healthy = False
+        eventually(lambda: proxy.failing() == {only.port: frozenset({"failed_active_health_check"})}, "unhealthy")
+        only.healthy = True
+        eventually(lambda: proxy.failing() == {}, "healthy again")
+
+
+def test_an_endpoint_that_fails_its_check_gets_no_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """From the failed check on, neither reads nor writes go there, and none of them fails."""
+    with Backend() as sick, Backend() as well, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(health_check=health_check())), [sick.endpoint(), well.endpoint()])
+        sick.healthy = False
+        eventually(lambda: sick.port in proxy.failing(), "the check fails")
+        sick.calls.clear()
+        with proxy.channel() as channel:
+            for _ in range(30):
+                assert call(channel, SEARCH) == call(channel, INSERT) == OK_RESULT
+        assert sick.calls == []
+
+
+def test_all_unhealthy_is_said_at_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """When every endpoint fails its check, nobody is called: a call that hangs would be worse."""
+    with Backend(healthy=False) as first, Backend(healthy=False) as second, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(health_check=health_check())), [first.endpoint(), second.endpoint()])
+        with proxy.channel() as channel:
+            assert failure(channel, SEARCH).code() is grpc.StatusCode.UNAVAILABLE
+        assert first.calls == second.calls == []
+
+
+def test_healthy_on_9091_but_dead_on_19530(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    An endpoint whose check passes while its serving port refuses is ejected by its refusals, and a passing
+    check does not bring it back; no call fails, and it serves once it listens again.
+    """
+    with Backend() as half, Backend() as well, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(health_check=health_check())), [half.endpoint(), well.endpoint()])
+        half.stop_serving()
+        with proxy.channel() as channel:
+
+            def dead() -> bool:
+                assert call(channel, SEARCH) == call(channel, INSERT) == OK_RESULT
+                return half.port in proxy.failing()
+
+            eventually(dead, "the refusing endpoint is ejected")
+            checks = half.checks
+            eventually(lambda: half.checks > checks + 1, "further checks pass")
+            assert proxy.failing() == {half.port: frozenset({"failed_outlier_check"})}
+
+            half.serve_again()
+            half.calls.clear()
+            eventually(lambda: call(channel, SEARCH) == OK_RESULT and half.calls, "it gets calls again")
+
+
+STOPPABLE = """
+import sys, time
+from tests.e2e.traffic import Backend
+with Backend() as backend:
+    print(backend.port, backend.health_port, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def stoppable() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
+    """A backend in a process of its own."""
+    with subprocess.Popen([sys.executable, "-c", STOPPABLE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port, health = map(int, process.stdout.readline().split())
+        yield process, Endpoint("127.0.0.1", port, health_port=health)
+        process.kill()
+
+
+def test_a_stopped_endpoint_loses_its_calls_to_another(
+    tmp_path: Path, free_port: Callable[[], int], stoppable: tuple[subprocess.Popen[str], Endpoint]
+) -> None:
+    """
+    SIGSTOP leaves connections open and answers nothing: the failed check closes them, and the reads that hung
+    there are answered by another endpoint.
+    """
+    process, endpoint = stoppable
+    with Backend() as well, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(pool(health_check=health_check())), [endpoint, well.endpoint()])
+        call(channel, SEARCH)
+        process.send_signal(signal.SIGSTOP)
+        stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SEARCH)
+        calls = [stub.future(b"", timeout=30) for _ in range(50)]
+        assert {pending.result() for pending in calls} == {OK_RESULT}
+        assert proxy.stat("upstream_rq_retry_success") > 0
+
+        process.send_signal(signal.SIGCONT)
+        eventually(lambda: proxy.failing() == {}, "it is back")
+
+
+def test_without_a_check_the_connection_itself_is_checked(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A TCP check looks at the serving port alone."""
+    with Backend(healthy=False) as only, running(tmp_path, free_port) as proxy:
+        check = health_check(type=HealthCheckType.TCP)
+        proxy.apply(model(pool(health_check=check)), [only.endpoint(health=False)])
+        with proxy.channel() as channel:
+            assert call(channel, SEARCH) == OK_RESULT
+        only.stop_serving()
+        eventually(lambda: proxy.failing().keys() == {only.port}, "the port is closed")
+
+
+def test_an_endpoint_that_is_removed_gets_no_more_calls(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Discovery decides who is there, healthy or not: the removed endpoint is gone from Envoy at once."""
+    with Backend() as gone, Backend() as stays, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        load_balancer = model(pool(health_check=health_check()))
+        proxy.apply(load_balancer, [gone.endpoint(), stays.endpoint()])
+        eventually(lambda: call(channel, SEARCH) == OK_RESULT and gone.calls, "both get calls")
+        proxy.apply(load_balancer, [stays.endpoint()])
+        assert [e.address for e in proxy.cluster().endpoints] == [f"127.0.0.1:{stays.port}"]
+        before = len(gone.calls)
+        assert {call(channel, SEARCH) for _ in range(20)} == {OK_RESULT}
+        assert len(gone.calls) == before
+
+
+def test_a_new_endpoint_is_warmed_slowly(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """An endpoint that has just come gets fewer calls than the one that is warm."""
+    with Backend() as old, Backend() as new, running(tmp_path, free_port) as proxy:
+        load_balancer = model(pool(health_check=health_check()))
+        proxy.apply(load_balancer, [old.endpoint()])
+        # Both would be in their first seconds otherwise.
+        window = 10.0
+        eventually(lambda: old.checks > window, "the first one is warm")
+        proxy.apply(load_balancer, [old.endpoint(), new.endpoint()])
+        eventually(lambda: new.checks and not proxy.failing(), "the new one passes its check")
+        old.calls.clear()
+        with proxy.channel() as channel:
+            for _ in range(200):
+                call(channel, SEARCH)
+
+    assert 0 < len(new.calls) < len(old.calls) / 2
