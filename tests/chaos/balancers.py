@@ -1,0 +1,114 @@
+"""The balancers before the cluster: Kiteway as a user runs it, and what one would write with plain Envoy and nginx."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import grpc
+from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
+
+from kiteway.certificates.create import KeyPair
+from kiteway.demo.guide import SERVICE, manifests, secret
+from kiteway.envoy.binary import find_envoy
+from kiteway.files import write_atomic
+from kiteway.model import PrivateKey
+from tests.chaos.world import World
+from tests.support.kiteway import Running, up, wait_until
+from tests.support.load import Target
+
+_CONFIGS = Path(__file__).with_name("configs")
+_NGINX = Path(__file__).resolve().parents[2] / ".tools/bin/nginx"
+
+
+def nginx_program() -> Path | None:
+    """Return where nginx is, or None (``python tools/debian.py nginx-light`` gets it)."""
+    if _NGINX.exists():
+        return _NGINX
+    found = shutil.which("nginx")
+    return Path(found) if found else None
+
+
+@contextlib.contextmanager
+def kiteway(world: World, port: int, name: str = "kiteway", *, drain: float = 5.0) -> Iterator[Running]:
+    """Run ``kiteway up`` with the guide's manifests, nothing changed in them."""
+    kept = world.folder / f"{name}-manifests"
+    shutil.copytree(manifests(), kept)
+    pair = KeyPair(world.front.cert.read_bytes(), PrivateKey(world.front.key.read_bytes()))
+    write_atomic(kept / "secret.yaml", secret(pair), 0o600)
+    arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]
+    for place in world.places:
+        arguments += ["--endpoint", f"{SERVICE}=127.0.0.1:{place.port},health={place.health_port}"]
+    with up(arguments, world.folder / name) as running:
+        running.wait_healthy(len(world.places))
+        yield running
+
+
+@contextlib.contextmanager
+def plain_envoy(world: World, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Envoy with least request and the same health check, and nothing else."""
+    endpoints = "\n".join(_ENVOY_ENDPOINT.format(place=place) for place in world.places)
+    config = _render(world, "envoy.yaml", port, endpoints)
+    command = [find_envoy(), "--config-path", config, "--use-dynamic-base-id", "--log-level", "warning"]
+    with _running(command, world.folder / "envoy.log") as process:
+        yield process
+
+
+@contextlib.contextmanager
+def nginx(world: World, port: int, program: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run nginx with ``grpc_pass`` and its own defaults."""
+    servers = "\n".join(f"server 127.0.0.1:{place.port};" for place in world.places)
+    config = _render(world, "nginx.conf", port, servers)
+    command = [program, "-e", "stderr", "-p", world.folder, "-c", config]
+    with _running(command, world.folder / "nginx.log") as process:
+        yield process
+
+
+_ENVOY_ENDPOINT = """\
+              - endpoint:
+                  address: {{socket_address: {{address: 127.0.0.1, port_value: {place.port}}}}}
+                  health_check_config: {{port_value: {place.health_port}}}"""
+
+
+def _render(world: World, name: str, port: int, endpoints: str) -> Path:
+    text = Template((_CONFIGS / name).read_text()).substitute(
+        port=port, endpoints=endpoints, certificate=world.front.cert, key=world.front.key, work=world.folder
+    )
+    path = world.folder / name
+    path.write_text(text)
+    return path
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_serving(target: Target) -> None:
+    """Wait until a balancer answers."""
+    make: Any = milvus_pb2_grpc.MilvusServiceStub
+
+    def answers() -> bool:
+        with target.connect() as connection:
+            try:
+                make(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=2)
+            except grpc.RpcError:
+                return False
+            return True
+
+    wait_until(answers, f"{target.name} serves")

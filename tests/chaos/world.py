@@ -1,0 +1,125 @@
+"""What is broken and what is loaded: a Milvus cluster of three proxies, and the balancers before it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pymilvus import DataType, MilvusClient
+from pymilvus.grpc_gen import milvus_pb2_grpc
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.demo.guide import HOST
+from kiteway.files import write_atomic
+from kiteway.milvus.embedded import MilvusCluster, TLSFiles
+from tests.support.load import Rows, Target, count_rows, insert_request
+from tests.support.reads import DIMENSION, channel
+from tests.support.relay import Relay
+
+PROXIES = 3
+RELAYED = 0
+"""The proxy whose serving port is reached through the relay; its health port is not."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a balancer finds a proxy: the serving port and the health port of 127.0.0.1."""
+
+    port: int
+    health_port: int
+
+
+@dataclass(frozen=True)
+class World:
+    """
+    A running cluster.
+
+    Attributes:
+        folder: temporary files, with a short name (the path of a unix socket is short).
+        cluster: Milvus, with TLS.
+        relay: see `RELAYED`.
+        places: the proxies as a balancer sees them.
+        front: what balancers show to clients, who verify with it.
+        backend: Milvus's certificate.
+    """
+
+    folder: Path
+    cluster: MilvusCluster
+    relay: Relay
+    places: tuple[Place, ...]
+    front: TLSFiles
+    backend: Path
+
+    def target(self, name: str, port: int) -> Target:
+        """Return a balancer as a target of load, with a collection of its own."""
+        return Target(name, f"127.0.0.1:{port}", self.front.cert, HOST, f"chaos_{name.lower()}")
+
+    def direct(self, index: int) -> grpc.Channel:
+        """Connect to a proxy past every balancer and relay."""
+        return channel(f"127.0.0.1:{self.cluster.endpoints[index].port}", self.backend, "localhost")
+
+    def prepare(self, collection: str) -> None:
+        """Make a loaded collection, and wait until every proxy answers reads of it."""
+        client = self._client()
+        schema = client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="FLAT", metric_type="L2")
+        client.create_collection(collection, schema=schema, index_params=index)
+        client.load_collection(collection)
+        client.close()
+        with self.direct(0) as connection:
+            stub = _stub(connection)
+            answer = stub.Insert(insert_request(collection, range(50)), timeout=30)
+            assert not answer.status.error_code, answer.status.reason
+
+    def count(self, collection: str, first: int, end: int, acknowledged: set[int], limit: float = 90.0) -> Rows:
+        """Count rows; see `count_rows`."""
+        with self.direct(PROXIES - 1) as connection:
+            return count_rows(_stub(connection), collection, first, end, acknowledged, limit)
+
+    def double(self, collection: str, key: int) -> None:
+        """Write one key twice, to see that counting notices."""
+        with self.direct(0) as connection:
+            for _ in range(2):
+                _stub(connection).Insert(insert_request(collection, [key]), timeout=30)
+
+    def _client(self) -> Any:
+        port = self.cluster.endpoints[0].port
+        return MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(self.backend), server_name="localhost")
+
+
+def _stub(connection: grpc.Channel) -> Any:
+    make: Any = milvus_pb2_grpc.MilvusServiceStub
+    return make(connection)
+
+
+@contextlib.asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """Start the cluster and the relay."""
+    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    try:
+        tls = _certificate(folder, "backend", "localhost")
+        front = _certificate(folder, "front", HOST)
+        async with MilvusCluster(folder / "milvus", proxies=PROXIES, tls=tls) as cluster:
+            with Relay(cluster.endpoints[RELAYED].port) as relay:
+                places = [Place(at.port, at.health_port) for at in cluster.endpoints]
+                places[RELAYED] = Place(relay.port, places[RELAYED].health_port)
+                yield World(folder, cluster, relay, tuple(places), front, tls.cert)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _certificate(folder: Path, name: str, host: str) -> TLSFiles:
+    pair = create_self_signed([host], ["127.0.0.1"], key_type="RSA")
+    files = TLSFiles(folder / f"{name}.crt", folder / f"{name}.key")
+    files.cert.write_bytes(pair.certificate)
+    write_atomic(files.key, pair.key.reveal(), 0o600)
+    return files

@@ -1,0 +1,178 @@
+"""
+A TCP relay that can be made to misbehave: the network between a balancer and one endpoint.
+
+It is a process of its own (``python -m tests.support.relay TARGET_PORT``), so that a busy client cannot slow it
+down. It takes one command a line on its standard input, answers each with ``ok``, and ends when that closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+_CHUNK = 1 << 16
+_ABORT = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` with no time: closing sends RST instead of FIN."""
+
+Mode = Literal["pass", "refuse", "swallow"]
+"""
+``refuse``: nobody listens, and open connections are reset. ``swallow``: connections are taken, open ones kept, and
+nothing is passed on in either direction (a firewall that drops).
+"""
+
+
+class Relay:
+    """A running relay to ``127.0.0.1:target``; a context manager."""
+
+    def __init__(self, target: int) -> None:
+        self._command = [sys.executable, "-m", "tests.support.relay", str(target)]
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
+        self.port = int(self._answer())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=10)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change how connections are treated."""
+        self._ask(mode)
+
+    def set_delay(self, seconds: float) -> None:
+        """Hold back everything the endpoint sends for so long."""
+        self._ask(f"delay {seconds}")
+
+    def reset_one(self) -> None:
+        """Reset one connection, chosen at random, on both sides."""
+        self._ask("reset")
+
+    def _ask(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        assert self._answer() == "ok"
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@contextlib.contextmanager
+def relays(targets: list[int]) -> Iterator[list[Relay]]:
+    """Run a relay to each of the ports."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Relay(target)) for target in targets]
+
+
+class _Server:
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._port = 0
+        self._listener: asyncio.Server | None = None
+        self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._delay = 0.0
+
+    async def listen(self) -> int:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=_CHUNK)
+        self._port = self._listener.sockets[0].getsockname()[1]
+        return self._port
+
+    async def obey(self, command: str) -> None:
+        match command.split():
+            case ["pass"]:
+                self._flowing.set()
+                if self._listener is None:
+                    await self.listen()
+            case ["swallow"]:
+                self._flowing.clear()
+            case ["refuse"] if self._listener is not None:
+                self._listener.close()
+                self._listener = None
+                for link in list(self._links):
+                    self._abort(link)
+            case ["delay", seconds]:
+                self._delay = float(seconds)
+            case ["reset"] if self._links:
+                self._abort(random.choice(list(self._links)))
+
+    def _abort(self, link: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
+        for writer in link:
+            sock: socket.socket = writer.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there = await asyncio.open_connection("127.0.0.1", self._target, limit=_CHUNK)
+        except OSError:
+            self._abort((writer, writer))
+            return
+        link = (writer, there)
+        self._links.add(link)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, there, slow=False))
+                group.create_task(self._pump(there_reader, writer, slow=True))
+        except* OSError:
+            self._abort(link)
+        finally:
+            self._links.discard(link)
+            for end in link:
+                end.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool) -> None:
+        # What is held back keeps its distance: a delay is not a narrower line.
+        held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
+
+        async def write() -> None:
+            clock = asyncio.get_running_loop().time
+            while True:
+                due, data = await held.get()
+                await asyncio.sleep(max(0.0, due - clock()))
+                await self._flowing.wait()
+                if not data:
+                    if writer.can_write_eof():
+                        writer.write_eof()
+                    return
+                writer.write(data)
+                await writer.drain()
+
+        async def read() -> None:
+            data = b"first"
+            while data:
+                data = await reader.read(_CHUNK)
+                await self._flowing.wait()
+                await held.put((asyncio.get_running_loop().time() + (self._delay if slow else 0.0), data))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write())
+            group.create_task(read())
+
+
+async def _main(target: int) -> None:
+    server = _Server(target)
+    print(await server.listen(), flush=True)  # noqa: T201 - the parent reads it
+    commands = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    while line := await commands.readline():
+        await server.obey(line.decode())
+        print("ok", flush=True)  # noqa: T201 - likewise
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(int(sys.argv[1])))
