@@ -1,0 +1,114 @@
+"""Endpoints that leave a pool drain for as long as its BackendConfig says."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.model import (
+    Affinity,
+    BackendProtocol,
+    Endpoint,
+    EndpointState,
+    Pool,
+    PoolKey,
+    UpstreamTLS,
+)
+from kiteway.translate.draining import Draining
+
+KEY = PoolKey("default", "milvus", 19530)
+POOL = Pool(
+    key=KEY,
+    protocol=BackendProtocol.HTTP,
+    health_check=None,
+    timeout=None,
+    draining=60,
+    affinity=Affinity(),
+    rest_port=None,
+    rest=False,
+    tls=UpstreamTLS(),
+    source=ObjectRef("Service", "default", "milvus"),
+)
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+A, B = Endpoint("10.0.0.1", 19530), Endpoint("10.0.0.2", 19530)
+
+
+def after(seconds: float) -> dt.datetime:
+    """Return a time."""
+    return START + dt.timedelta(seconds=seconds)
+
+
+def draining(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint as one that drains."""
+    return dataclasses.replace(endpoint, state=EndpointState.DRAINING)
+
+
+def test_what_is_there_is_passed_on() -> None:
+    """Without a departure the table is the sources', and there is nothing to wait for."""
+    state = Draining()
+
+    assert state.update([POOL], {KEY: (A, B)}, START) == {KEY: (A, B)}
+    assert state.next_end() is None
+
+
+def test_an_endpoint_that_leaves_drains_for_its_time() -> None:
+    """It is there as draining until the last moment of drainingTimeoutSec, and gone then."""
+    state = Draining()
+    state.update([POOL], {KEY: (A, B)}, START)
+
+    assert state.update([POOL], {KEY: (A,)}, after(10)) == {KEY: (A, draining(B))}
+    assert state.next_end() == after(70)
+    assert state.update([POOL], {KEY: (A,)}, after(69.9)) == {KEY: (A, draining(B))}
+    assert state.update([POOL], {KEY: (A,)}, after(70)) == {KEY: (A,)}
+    assert state.next_end() is None
+
+
+def test_looking_again_does_not_prolong_it() -> None:
+    """The time runs from the departure, however often the table is asked for meanwhile."""
+    state = Draining()
+    state.update([POOL], {KEY: (B,)}, START)
+    for second in range(1, 60):
+        assert state.update([POOL], {KEY: ()}, after(second)) == {KEY: (draining(B),)}
+
+    assert state.next_end() == after(61)
+
+
+def test_one_that_comes_back_is_an_endpoint_again() -> None:
+    """A return ends the draining, and the next departure has its full time."""
+    state = Draining()
+    state.update([POOL], {KEY: (A,)}, START)
+    state.update([POOL], {KEY: ()}, after(1))
+
+    assert state.update([POOL], {KEY: (A,)}, after(2)) == {KEY: (A,)}
+    assert state.next_end() is None
+    state.update([POOL], {KEY: ()}, after(50))
+    assert state.next_end() == after(110)
+
+
+def test_without_a_draining_time_it_is_gone_at_once() -> None:
+    """GKE's default, 0, keeps nothing."""
+    state = Draining()
+    pool = dataclasses.replace(POOL, draining=0)
+    state.update([pool], {KEY: (A, B)}, START)
+
+    assert state.update([pool], {KEY: (A,)}, after(1)) == {KEY: (A,)}
+
+
+def test_a_pool_that_is_gone_is_forgotten() -> None:
+    """Nothing of it is kept, and it begins anew when it comes back."""
+    state = Draining()
+    state.update([POOL], {KEY: (A,)}, START)
+
+    assert state.update([], {}, after(1)) == {}
+    assert state.update([POOL], {KEY: (B,)}, after(2)) == {KEY: (B,)}
+    assert state.next_end() is None
+
+
+def test_a_new_health_port_is_no_departure() -> None:
+    """An endpoint is its address and port; what else is known of it may change."""
+    state = Draining()
+    state.update([POOL], {KEY: (A,)}, START)
+    changed = dataclasses.replace(A, health_port=9091, zone="a")
+
+    assert state.update([POOL], {KEY: (changed,)}, after(1)) == {KEY: (changed,)}
