@@ -71,10 +71,23 @@ def _print(value: dict[str, Any]) -> None:
         stdout.print(
             f"certificate {certificate['name']} for {', '.join(certificate['names'])}: {certificate['daysLeft']} days left"
         )
+    _print_managed(value)
     for rejection in value.get("configuration", {}).get("rejections", ()):
         stdout.print(f"[red]Envoy rejected[/red] {', '.join(rejection['resources'])}: {rejection['message']}")
     for diagnostic in value.get("diagnostics", ()):
         stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}", markup=False)
+
+
+def _print_managed(value: dict[str, Any]) -> None:
+    for managed in value.get("managedCertificates", ()):
+        stdout.print(f"managed certificate {managed['name']} {managed['certificateStatus']}", markup=False)
+        for domain in managed["domainStatus"]:
+            stdout.print(f"  {domain['domain']} {domain['status']}", markup=False)
+        for text in (managed["message"], managed["fix"]):
+            if text:
+                stdout.print(f"  {text}", markup=False)
+        if managed["nextAttempt"]:
+            stdout.print(f"  next attempt at {managed['nextAttempt']}", markup=False)
 
 
 def _print_endpoints(value: dict[str, Any]) -> None:

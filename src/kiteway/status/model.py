@@ -32,6 +32,7 @@ def model_report(model: LoadBalancer) -> dict[str, Any]:
                 "daysLeft": (certificate.not_after - dt.datetime.now(dt.UTC)).days,
                 "keyType": certificate.key_type,
                 "fingerprint": certificate.fingerprint,
+                "temporary": certificate.temporary,
             }
             for certificate in model.certificates
         ],

@@ -93,13 +93,16 @@ def _issued(context: Context, name: str) -> Certificate | None:
         return None
     _check_domains(context, managed)
     issued = context.options.issued.get(f"{namespace}/{name}")
-    if issued is None:
+    if issued is None or issued.temporary:
+        instead = (
+            "is not served on port 443" if issued is None else "is served with a temporary one that no client trusts"
+        )
         context.warn(
             managed,
             "ManagedCertificateProvisioning",
-            f"no certificate is issued yet, so {ingress.ref} is not served on port 443. A CA issues one only when the "
+            f"no certificate is issued yet, so {ingress.ref} {instead}. A CA issues one only when the "
             "names already lead to the balancer: waiting for Active before the Ingress is made waits for ever.",
-            "Make the DNS records and the Ingress now.",
+            "Make the DNS records and the Ingress now; `kiteway status` says how far it has come.",
             ("spec", "domains"),
         )
     return issued

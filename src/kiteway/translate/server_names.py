@@ -63,9 +63,13 @@ def _default(units: Sequence[Unit], owners: Owners) -> Iterable[ServerNames]:
 
 
 def _by_key_type(certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """Return the first of each key type: a TLS context holds at most one RSA and one ECDSA certificate."""
+    """
+    Return the first of each key type: a TLS context holds at most one RSA and one ECDSA certificate.
+
+    A temporary certificate never answers beside a real one.
+    """
     first: dict[str, str] = {}
-    for certificate in certificates:
+    for certificate in [c for c in certificates if not c.temporary] or certificates:
         first.setdefault(certificate.key_type, certificate.name)
     return tuple(first.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import msgspec
@@ -33,16 +34,18 @@ class AcmeConfig(msgspec.Struct, frozen=True):
     resolver: str = ""
 
     @property
-    def missing(self) -> str:
-        """Return what must be given before the CA is asked for anything; empty when nothing is missing."""
-        if self.accept_terms and self.contact:
-            return ""
-        options = [
-            option
-            for option, given in (("--acme-accept-terms", self.accept_terms), ("--acme-contact", bool(self.contact)))
-            if not given
-        ]
-        return " and ".join(options)
+    def blocked(self) -> tuple[str, str] | None:
+        """Return why the CA may not be asked for anything yet, and what to do; None when it may."""
+        if importlib.util.find_spec("acme") is None or importlib.util.find_spec("dns") is None:
+            return "Kiteway is installed without what speaks ACME.", "Install it: `pip install 'kiteway[acme]'`."
+        given = {"--acme-accept-terms": self.accept_terms, "--acme-contact EMAIL": bool(self.contact)}
+        missing = [option for option, there in given.items() if not there]
+        if not missing:
+            return None
+        return (
+            f"nothing is asked of the CA {self.directory} before its terms are accepted and a contact is given.",
+            f"Read the CA's terms of service, then give {' and '.join(missing)}.",
+        )
 
     @property
     def issuer_key(self) -> str:

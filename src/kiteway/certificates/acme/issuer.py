@@ -9,74 +9,25 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from kiteway.certificates.acme import precheck
 from kiteway.certificates.acme.challenges import to_show
 from kiteway.certificates.acme.client import Authorization, Client, OrderState, good_token, kind_of, new_key
 from kiteway.certificates.acme.client import Challenge as ChallengeState
 from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.certificates.acme.means import Means
 from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
 from kiteway.certificates.acme.records import Account, Issued, Order, read, write
-from kiteway.certificates.storage import Lease, Storage
+from kiteway.certificates.acme.resolver import DNSResolver
+from kiteway.certificates.storage import Lease
 from kiteway.model import Challenge
 
 _POLL_FIRST = 1.0
 _POLL_LAST = 10.0
 _PATIENCE = dt.timedelta(minutes=10)
 """So long a CA may think about one attempt; the order is kept, and gone on with by the next."""
-
-
-class Presenter(Protocol):
-    """Makes challenges visible to the CA."""
-
-    def present(self, challenges: Sequence[Challenge]) -> None:
-        """
-        Return when every live replica serves ``challenges``.
-
-        Raises:
-            AcmeError: they do not become visible.
-        """
-
-    def clean_up(self, challenges: Sequence[Challenge]) -> None:
-        """Take them away again. Never raises."""
-
-
-class StoppedError(Exception):
-    """The process ends; whatever was begun is finished by the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """
-    What an issuance needs from around it.
-
-    Attributes:
-        config: the CA and the account.
-        storage: shared with the other processes.
-        presenter: see `Presenter`.
-        resolver: see `precheck`.
-        bind: the address of the listeners.
-        stop: set when the process ends.
-        now: the clock (UTC).
-    """
-
-    config: AcmeConfig
-    storage: Storage
-    presenter: Presenter
-    resolver: precheck.Resolver
-    bind: str
-    stop: threading.Event
-    now: Callable[[], dt.datetime]
-
-    def sleep(self, seconds: float) -> None:
-        """Wait. Raises ``StoppedError`` when the process ends meanwhile."""
-        if self.stop.wait(seconds):
-            raise StoppedError
 
 
 class Step(enum.Enum):
@@ -123,7 +74,7 @@ def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[s
         LeaseLostError, OSError: the storage's.
     """
     client = connect(means)
-    precheck.check(means.resolver, domains, means.bind, client.caa_identities)
+    precheck.check(DNSResolver(means.config.resolver), domains, means.bind, client.caa_identities)
     record, order = _begin(means, client, folder, domains, lease)
     try:
         chain = _Attempt(means, client, record, kinds, lease).run(order)

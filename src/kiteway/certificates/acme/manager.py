@@ -15,14 +15,13 @@ from typing import Any
 import structlog
 
 from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.issuer import Means, StoppedError
 from kiteway.certificates.acme.live import is_live
-from kiteway.certificates.acme.precheck import DNSResolver
+from kiteway.certificates.acme.look import look
+from kiteway.certificates.acme.means import Means, StoppedError
 from kiteway.certificates.acme.problems import AcmeError, Kind
 from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, Wait, decide
 from kiteway.certificates.acme.status import managed_report
 from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.acme.work import ask_renewal, attempt, look
 from kiteway.certificates.storage import LeaseLostError, LockedError, Storage
 from kiteway.certificates.temporary import grown_old, temporary_certificate
 from kiteway.envoy.settings import EnvoySettings
@@ -85,7 +84,6 @@ class ManagedCertificates:
             config=config,
             storage=storage,
             presenter=self,
-            resolver=DNSResolver(config.resolver),
             bind=settings.bind,
             stop=threading.Event(),
             now=lambda: dt.datetime.now(dt.UTC),
@@ -170,8 +168,10 @@ class ManagedCertificates:
         decision = decide(await _blocking(lambda: look(means, wanted)), now)
         if isinstance(decision, Wait):
             return max(min((decision.until - now).total_seconds(), _LOOK_SECONDS), 0.0)
-        if self._config.missing or not wanted.attached:
+        if self._config.blocked or not wanted.attached:
             return _LOOK_SECONDS
+        from kiteway.certificates.acme.work import ask_renewal, attempt
+
         async with self._slots:
             match decision:
                 case Issue():

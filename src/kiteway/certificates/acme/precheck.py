@@ -12,13 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import dns.exception
-import dns.resolver
-from dns.rdatatype import RdataType
-
 from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
-
-_LOOKUP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +34,6 @@ class Resolver(Protocol):
 
     def lookup(self, name: str, kind: str) -> Lookup:
         """Return the records of ``kind`` (A, AAAA or CAA) of a name. Never raises."""
-
-
-class DNSResolver:
-    """The system's resolver, or the one at an address (``HOST`` or ``HOST:PORT``)."""
-
-    def __init__(self, address: str = "") -> None:
-        """Raise ``ValueError`` for what is no IP address."""
-        self._resolver: dns.resolver.Resolver | None = None
-        if address:
-            host, port = split_address(address)
-            self._resolver = dns.resolver.Resolver(configure=False)
-            self._resolver.nameservers = [host]
-            self._resolver.port = port
-        else:
-            try:
-                self._resolver = dns.resolver.Resolver()
-            except dns.exception.DNSException:
-                return  # no /etc/resolv.conf: nothing will be known
-        self._resolver.lifetime = _LOOKUP_SECONDS
-
-    def lookup(self, name: str, kind: str) -> Lookup:
-        """See `Resolver.lookup`."""
-        if self._resolver is None:
-            return Lookup(known=False)
-        try:
-            answer = self._resolver.resolve(f"{name}.", RdataType.from_text(kind), raise_on_no_answer=False)
-        except dns.resolver.NXDOMAIN:
-            return Lookup()
-        except (dns.exception.DNSException, OSError):
-            return Lookup(known=False)
-        return Lookup(tuple(sorted(record.to_text() for record in answer)))
 
 
 def split_address(text: str) -> tuple[str, int]:

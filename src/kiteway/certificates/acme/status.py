@@ -25,7 +25,7 @@ def managed_report(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.dat
         "fingerprint": issued.fingerprint if issued else "",
         "message": message,
         "fix": fix,
-        "nextAttempt": failure.retry_at.isoformat() if failure and wanted.attached and not config.missing else "",
+        "nextAttempt": failure.retry_at.isoformat() if failure and wanted.attached and not config.blocked else "",
     }
 
 
@@ -65,11 +65,8 @@ def _explanation(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datet
             "no Ingress names it, so nothing is asked of the CA.",
             f"Annotate the Ingress: networking.gke.io/managed-certificates: {wanted.ref.name}",
         )
-    if config.missing and now >= due(known):
-        return (
-            f"nothing is asked of the CA {config.directory} before its terms are accepted and a contact is given.",
-            f"Read the CA's terms of service, then give {config.missing}.",
-        )
+    if config.blocked is not None and now >= due(known):
+        return config.blocked
     if failure is not None:
         return failure.message, failure.fix
     return "", ""

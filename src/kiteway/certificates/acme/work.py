@@ -1,44 +1,23 @@
-"""What is done in a thread for one certificate: look, issue, ask."""
+"""What is asked of the CA for one certificate; it blocks, so it runs in a thread."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-import structlog
-
 from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01
-from kiteway.certificates.acme.issuer import Means, connect, forget_account, issue
+from kiteway.certificates.acme.issuer import connect, forget_account, issue
+from kiteway.certificates.acme.look import look
+from kiteway.certificates.acme.means import Means
 from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Failure, Issued, Renewal, read, write
+from kiteway.certificates.acme.records import Issued, Renewal, read, write
 from kiteway.certificates.acme.schedule import Issue, Known, current_failure, decide, failed
 from kiteway.certificates.acme.wanted import Wanted
 from kiteway.certificates.x509 import CertificateError
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Certificate
 
-_log = structlog.get_logger(__name__)
-
 _ASK_AGAIN = dt.timedelta(hours=6)
 """RFC 9773, section 4.3.3: when the CA does not say."""
-
-
-def look(means: Means, wanted: Wanted) -> Known:
-    """Return what the storage knows of a certificate."""
-    folder, storage = wanted.folder(means.config.issuer_key), means.storage
-    issued = read(storage, f"{folder}/certificate", Issued)
-    certificate = None
-    if issued is not None:
-        try:
-            certificate = issued.certificate(wanted.certificate, wanted.ref)
-        except CertificateError as error:
-            _log.error("certificate", name=wanted.key, message=f"what is stored cannot be served: {error}")
-    return Known(
-        domains=wanted.domains,
-        issued=certificate,
-        issued_domains=issued.domains if issued is not None else (),
-        renewal=read(storage, f"{folder}/renewal", Renewal),
-        failure=read(storage, f"{folder}/failure", Failure),
-    )
 
 
 def attempt(means: Means, wanted: Wanted, settings: EnvoySettings) -> None:

@@ -1,0 +1,32 @@
+"""What the storage knows of a certificate."""
+
+from __future__ import annotations
+
+import structlog
+
+from kiteway.certificates.acme.means import Means
+from kiteway.certificates.acme.records import Failure, Issued, Renewal, read
+from kiteway.certificates.acme.schedule import Known
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.x509 import CertificateError
+
+_log = structlog.get_logger(__name__)
+
+
+def look(means: Means, wanted: Wanted) -> Known:
+    """Return what the storage knows of a certificate."""
+    folder, storage = wanted.folder(means.config.issuer_key), means.storage
+    issued = read(storage, f"{folder}/certificate", Issued)
+    certificate = None
+    if issued is not None:
+        try:
+            certificate = issued.certificate(wanted.certificate, wanted.ref)
+        except CertificateError as error:
+            _log.error("certificate", name=wanted.key, message=f"what is stored cannot be served: {error}")
+    return Known(
+        domains=wanted.domains,
+        issued=certificate,
+        issued_domains=issued.domains if issued is not None else (),
+        renewal=read(storage, f"{folder}/renewal", Renewal),
+        failure=read(storage, f"{folder}/failure", Failure),
+    )
