@@ -9,6 +9,7 @@ import typer
 from kiteway import __version__
 from kiteway.cli import cert
 from kiteway.cli.demo import demo
+from kiteway.cli.doctor import doctor
 from kiteway.cli.plan import plan
 from kiteway.cli.status import status
 from kiteway.cli.up import up
@@ -45,6 +46,7 @@ app.command("demo")(demo)
 app.command("up")(up)
 app.command("plan")(plan)
 app.command("status")(status)
+app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.add_typer(cert.app, name="cert")
 

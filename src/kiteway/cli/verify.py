@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
+from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
 from kiteway.milvus.verify import verify as run_verification
 from kiteway.probe import TrustFileError, parse_endpoint
-
-TOKEN_VARIABLE = "KITEWAY_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
 _NOT_VERIFIED = 1
 _USAGE = 2
@@ -39,12 +37,8 @@ def verify(
     server_name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name in the certificate, when HOST is not it.")
     ] = None,
-    token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help=f"user:password or an API key; better by ${TOKEN_VARIABLE}.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the token from the first line of this file.")
-    ] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
     client_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Client certificate (PEM), for tlsMode: 2.")
     ] = None,
@@ -78,7 +72,7 @@ def verify(
             port=endpoint.port,
             ca=ca,
             server_name=server_name,
-            token=_token(token, token_file),
+            token=read_token(token, token_file),
             secure=not plaintext,
             client_cert=client_cert,
             client_key=client_key,
@@ -94,28 +88,6 @@ def verify(
     _print(report, output)
     if not report.verified:
         raise typer.Exit(_NOT_VERIFIED)
-
-
-def _token(argument: str | None, file: Path | None) -> str | None:
-    if argument is not None and file is not None:
-        raise ValueError("give the token by --token or by --token-file, not by both")
-    if argument is not None:
-        stderr.print(
-            "[yellow]warning:[/yellow] a token on the command line can be seen by every user of this machine in the "
-            f"process list; use --token-file or ${TOKEN_VARIABLE}"
-        )
-        return argument
-    if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        first_line = file.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except OSError as error:
-        raise ValueError(f"the token file {file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"the token file {file} is not text") from None
-    if not first_line:
-        raise ValueError(f"the token file {file} has no token in its first line")
-    return first_line
 
 
 async def _interruptible(target: Target, timeout: float, on_step: OnStep) -> VerifyReport:

@@ -1,0 +1,141 @@
+"""`kiteway doctor`: what is wrong, why, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from kiteway.cli.options import FilesOption
+from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.token import TokenFileOption, TokenOption, read_token
+from kiteway.diagnostics import Severity
+from kiteway.doctor import (
+    RULES,
+    AddressTarget,
+    Report,
+    Result,
+    Scope,
+    examine,
+    look_at_address,
+    look_at_machine,
+    read_manifests,
+)
+from kiteway.doctor.report import Check
+from kiteway.probe import TlsOptions, TrustFileError, parse_endpoint
+from kiteway.probe.result import DEFAULT_TIMEOUT
+from kiteway.probe.trust import grpc_default_roots
+
+_DEFAULT_PORTS = {True: 443, False: 19530}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+
+
+def doctor(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[HOST[:PORT]]", help="A live address; port 443 if none is given.", show_default=False),
+    ] = None,
+    *,
+    filename: FilesOption = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust this PEM file instead of the public CAs.")
+    ] = None,
+    server_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name in the certificate, when HOST is not it.")
+    ] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="The address has no TLS (port 19530).")] = False,
+    envoy: Annotated[
+        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="For each probe.")] = DEFAULT_TIMEOUT,
+    list_: Annotated[bool, typer.Option("--list", help="List the rules and check nothing.")] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    Say what is wrong and what to do: with manifests, a live address, or this machine.
+
+    With -f it reads manifests, and Milvus configuration beside them: milvus.yaml, or values of the Helm chart. With an
+    address it looks at DNS, TLS, the certificate, HTTP/2, Milvus and its ports. Alone it looks at this machine.
+
+    Exit status: 0 nothing failed (warnings are allowed), 1 something failed, 2 usage.
+
+    Examples:
+    \b
+      kiteway doctor
+      kiteway doctor -f examples/guide-self-managed -f values.yaml
+      kiteway doctor my-release.milvus.io
+      kiteway doctor 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt --output json
+      kiteway doctor --list
+    """
+    if list_:
+        _print_rules(output)
+        return
+    if address and filename:
+        raise fail("give either -f PATH (files) or HOST[:PORT] (a live address), not both", 2)
+    now = dt.datetime.now(dt.UTC)
+    if filename:
+        report = examine(Scope.FILES, read_manifests(filename, now))
+    elif address:
+        try:
+            endpoint = parse_endpoint(address, _DEFAULT_PORTS[not plaintext])
+            target = AddressTarget(
+                endpoint=endpoint,
+                secure=not plaintext,
+                tls=TlsOptions(server_name=server_name, ca=ca or grpc_default_roots()),
+                token=read_token(token, token_file),
+                timeout=timeout,
+            )
+            report = examine(Scope.ADDRESS, asyncio.run(look_at_address(target, now)))
+        except (ValueError, TrustFileError) as error:
+            raise typer.BadParameter(str(error)) from None
+    else:
+        report = examine(Scope.MACHINE, look_at_machine(envoy))
+    _print(report, output)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _print_rules(output: Output) -> None:
+    if output is not Output.TABLE:
+        emit({"rules": [rule.plain() for rule in RULES]}, output)
+        return
+    table = Table("RULE", "LOOKS AT", "SEVERITY", "TITLE", box=None, pad_edge=False)
+    for rule in RULES:
+        table.add_row(rule.id, str(rule.scope), str(rule.severity), Text(rule.title))
+    stdout.print(table)
+
+
+def _print(report: Report, output: Output) -> None:
+    if output is not Output.TABLE:
+        emit(report.plain(), output)
+        return
+    for resource, checks in report.checks:
+        stdout.print(Text(str(resource), style="bold"))
+        for check in checks:
+            stdout.print(_line(check))
+            if check.severity is not None:
+                stdout.print(Text(f"{'':10}-> {check.finding.fix}", style="dim"))
+    stdout.print(
+        f"{report.count(Severity.ERROR)} failed, {report.count(Severity.WARNING)} warnings, "
+        f"{report.count(Result.PASSED)} passed, {report.count(Result.SKIPPED)} skipped"
+    )
+
+
+def _line(check: Check) -> Text:
+    finding = check.finding
+    word, style = "passed", "green"
+    if check.severity is not None:
+        word = "FAILED" if check.severity is Severity.ERROR else str(check.severity)
+        style = _COLOURS[check.severity]
+    elif finding.result is Result.SKIPPED:
+        word, style = "skipped", "dim"
+    where = f"{finding.position}: " if finding.position else ""
+    return Text.assemble(
+        (f"  {word:<8}", style), (check.rule.id, "bold" if check.severity else ""), f" {where}{finding.message}"
+    )

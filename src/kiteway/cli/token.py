@@ -1,0 +1,48 @@
+"""A token for Milvus, from where it cannot be seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kiteway.cli.output import stderr
+
+TOKEN_VARIABLE = "KITEWAY_TOKEN"  # noqa: S105 - the name of a variable, not a token
+
+TokenOption = Annotated[
+    str | None, typer.Option(metavar="TOKEN", help=f"user:password or an API key; better by ${TOKEN_VARIABLE}.")
+]
+TokenFileOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Read the token from the first line of this file.")
+]
+
+
+def read_token(argument: str | None, file: Path | None) -> str | None:
+    """
+    Return the token of ``--token``, ``--token-file`` or the environment; None if there is none.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    if argument is not None and file is not None:
+        raise ValueError("give the token by --token or by --token-file, not by both")
+    if argument is not None:
+        stderr.print(
+            "[yellow]warning:[/yellow] a token on the command line can be seen by every user of this machine in the "
+            f"process list; use --token-file or ${TOKEN_VARIABLE}"
+        )
+        return argument
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        first_line = file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError as error:
+        raise ValueError(f"the token file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the token file {file} is not text") from None
+    if not first_line:
+        raise ValueError(f"the token file {file} has no token in its first line")
+    return first_line

@@ -1,0 +1,30 @@
+"""
+What is wrong, why, and what to do: files, a live address, or this machine.
+
+A rule is one file below `rules`, in the folder of what it looks at. The facts are gathered first (`read_manifests`,
+`look_at_address`, `look_at_machine`); a rule is a pure function of them, so none of them raises and none waits.
+"""
+
+from kiteway.doctor.address import AddressFacts, AddressTarget, look_at_address
+from kiteway.doctor.machine import MachineFacts, look_at_machine
+from kiteway.doctor.manifests import Manifests, read_manifests
+from kiteway.doctor.registry import RULES
+from kiteway.doctor.report import Report, examine
+from kiteway.doctor.rule import Finding, Result, Rule, Scope
+
+__all__ = [
+    "RULES",
+    "AddressFacts",
+    "AddressTarget",
+    "Finding",
+    "MachineFacts",
+    "Manifests",
+    "Report",
+    "Result",
+    "Rule",
+    "Scope",
+    "examine",
+    "look_at_address",
+    "look_at_machine",
+    "read_manifests",
+]

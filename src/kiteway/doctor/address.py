@@ -1,0 +1,203 @@
+"""A live address: what it shows from outside, one probe after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass, field, replace
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.doctor.caa import CaaResult, find_caa
+from kiteway.doctor.tls_versions import accepted_old_versions
+from kiteway.probe import Endpoint, ProbeFailure, TlsOptions
+from kiteway.probe.backend import HEALTH_PATH, HEALTH_PORT
+from kiteway.probe.dns import DnsResult, probe_dns
+from kiteway.probe.grpc import GrpcResult
+from kiteway.probe.h2 import H2Result, probe_h2
+from kiteway.probe.http import HttpResult, probe_http
+from kiteway.probe.milvus import MilvusResult, connect, get_version, is_serving
+from kiteway.probe.result import DEFAULT_TIMEOUT
+from kiteway.probe.tcp import TcpResult, probe_tcp
+from kiteway.probe.tls import TlsResult, probe_tls
+from kiteway.probe.trust import grpc_default_roots
+
+INTERNAL_PORT = 19529
+"""Milvus's proxy.internalPort."""
+METRICS_PATH = "/metrics"
+REST_PATH = "/v1/vector/collections"
+"""Milvus answers it on the REST port, in whatever way, as JSON."""
+WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - nobody's
+"""What no Milvus with authorization must take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressTarget:
+    """
+    What to look at.
+
+    Attributes:
+        endpoint: where.
+        secure: whether it is spoken to over TLS.
+        tls: name and trust for TLS.
+        token: ``user:password`` or an API key; sent only where the certificate is in order.
+        timeout: seconds for each probe.
+    """
+
+    endpoint: Endpoint
+    secure: bool = True
+    tls: TlsOptions = field(default_factory=lambda: TlsOptions(ca=grpc_default_roots()))
+    token: str | None = field(default=None, repr=False)
+    timeout: float = DEFAULT_TIMEOUT
+
+    @property
+    def name(self) -> str:
+        """The name that clients ask for."""
+        return self.tls.name(self.endpoint)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its identity in a report."""
+        return ObjectRef("Address", "", self.endpoint.authority)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressFacts:
+    """
+    What an address shows. None is what was not asked, because a layer below does not work.
+
+    Attributes:
+        target: what was looked at.
+        now: when.
+        dns: the addresses of the host.
+        unreachable: those that took no connection, and why.
+        caa: CAA records of the name.
+        tcp: the serving port.
+        tls: the handshake.
+        old_tls: withdrawn TLS versions that it takes.
+        h2: the HTTP/2 preface.
+        connect: PyMilvus's first call.
+        version: GetVersion, with the token if it may be sent.
+        serving: whether grpc.health.v1.Health says SERVING, and the call.
+        anonymous: GetVersion without a token.
+        wrong_token: GetVersion with `WRONG_TOKEN`.
+        rest: REST on the serving port.
+        metrics: Milvus's metrics, asked through the serving port.
+        http: plain HTTP on port 80.
+        healthz: port 9091 of the same host.
+        internal: port 19529 of the same host.
+    """
+
+    target: AddressTarget
+    now: dt.datetime
+    dns: DnsResult
+    unreachable: tuple[tuple[str, ProbeFailure], ...] = ()
+    caa: CaaResult = field(default_factory=CaaResult)
+    tcp: TcpResult | None = None
+    tls: TlsResult | None = None
+    old_tls: tuple[str, ...] | None = None
+    h2: H2Result | None = None
+    connect: MilvusResult | None = None
+    version: MilvusResult | None = None
+    serving: tuple[bool, GrpcResult] | None = None
+    anonymous: MilvusResult | None = None
+    wrong_token: MilvusResult | None = None
+    rest: HttpResult | None = None
+    metrics: HttpResult | None = None
+    http: HttpResult | None = None
+    healthz: HttpResult | None = None
+    internal: TcpResult | None = None
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its identity in a report."""
+        return self.target.ref
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the address is this machine's own, so that it shows nothing of what others reach."""
+        addresses = (*self.dns.ipv4, *self.dns.ipv6)
+        return bool(addresses) and all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for a in addresses)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a token may be sent: the certificate is in order, or the user asked for plaintext."""
+        return not self.target.secure or (self.tls is not None and self.tls.failure is None)
+
+
+async def look_at_address(target: AddressTarget, now: dt.datetime) -> AddressFacts:
+    """
+    Probe an address from the lowest layer to the highest.
+
+    Args:
+        target: what to look at.
+        now: the time that certificates are judged by.
+
+    Raises:
+        TrustFileError: the CA file cannot be used.
+    """
+    endpoint, timeout = target.endpoint, target.timeout
+    if target.secure:
+        target.tls.context()
+    dns, caa = await asyncio.gather(
+        probe_dns(endpoint.dialled, endpoint.port, timeout=timeout), find_caa(target.name, timeout=timeout)
+    )
+    facts = AddressFacts(target=target, now=now, dns=dns, caa=caa)
+    if dns.failure is not None:
+        return facts
+    tcp, unreachable, healthz, internal = await asyncio.gather(
+        probe_tcp(endpoint, timeout=timeout),
+        _unreachable(target, dns),
+        probe_http(Endpoint(endpoint.dialled, HEALTH_PORT), HEALTH_PATH, timeout=timeout),
+        probe_tcp(Endpoint(endpoint.dialled, INTERNAL_PORT), timeout=timeout),
+    )
+    facts = replace(facts, tcp=tcp, unreachable=unreachable, healthz=healthz, internal=internal)
+    if tcp.failure is not None:
+        return facts
+    if target.secure:
+        tls, old_tls, http = await asyncio.gather(
+            probe_tls(endpoint, target.tls, timeout=timeout),
+            accepted_old_versions(endpoint, target.name, timeout=timeout),
+            probe_http(Endpoint(target.name, 80, connect_to=endpoint.dialled), "/", timeout=timeout),
+        )
+        facts = replace(facts, tls=tls, old_tls=old_tls, http=http)
+        if tls.version is None:
+            return facts
+    return await _calls(facts)
+
+
+async def _unreachable(target: AddressTarget, dns: DnsResult) -> tuple[tuple[str, ProbeFailure], ...]:
+    addresses = tuple(dict.fromkeys((*dns.ipv4, *dns.ipv6)))
+    port, timeout = target.endpoint.port, target.timeout
+    results = await asyncio.gather(*(probe_tcp(Endpoint(address, port), timeout=timeout) for address in addresses))
+    return tuple((a, r.failure) for a, r in zip(addresses, results, strict=True) if r.failure is not None)
+
+
+async def _calls(facts: AddressFacts) -> AddressFacts:
+    """Make the calls; a certificate that is not in order is another rule's business, so it stops none of them."""
+    target, timeout = facts.target, facts.target.timeout
+    endpoint = target.endpoint
+    tls = replace(target.tls, verify=False) if target.secure else None
+    token = target.token if facts.trusted else None
+    # With a token the certificate is verified again in the very connection that carries it.
+    strict = target.tls if target.secure and token else tls
+    async with asyncio.TaskGroup() as group:
+        h2 = group.create_task(probe_h2(endpoint, tls, timeout=timeout))
+        first = group.create_task(connect(endpoint, tls=strict, token=token, timeout=timeout))
+        version = group.create_task(get_version(endpoint, tls=strict, token=token, timeout=timeout))
+        serving = group.create_task(is_serving(endpoint, tls=strict, token=token, timeout=timeout))
+        anonymous = group.create_task(get_version(endpoint, tls=tls, timeout=timeout))
+        wrong = group.create_task(get_version(endpoint, tls=tls, token=WRONG_TOKEN, timeout=timeout))
+        rest = group.create_task(probe_http(endpoint, REST_PATH, tls=tls, timeout=timeout))
+        metrics = group.create_task(probe_http(endpoint, METRICS_PATH, tls=tls, timeout=timeout))
+    return replace(
+        facts,
+        h2=h2.result(),
+        connect=first.result(),
+        version=version.result(),
+        serving=serving.result(),
+        anonymous=anonymous.result(),
+        wrong_token=wrong.result(),
+        rest=rest.result(),
+        metrics=metrics.result(),
+    )

@@ -1,0 +1,62 @@
+"""Rules that the translation judges already: its diagnostics, put into checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.doctor.manifests import Manifests
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.resources import Object
+
+
+def rule_of_reasons(
+    id_: str,
+    *,
+    title: str,
+    why: str,
+    reasons: frozenset[str],
+    kinds: tuple[type[Object], ...],
+    when_passed: str,
+    severity: Severity = Severity.ERROR,
+) -> Rule[Manifests]:
+    """
+    Return a rule that fails for every diagnostic with one of ``reasons``.
+
+    Args:
+        id_: see `Rule`.
+        title: see `Rule`.
+        why: see `Rule`.
+        reasons: see `Rule`.
+        kinds: what is judged: an object of these without such a diagnostic has passed.
+        when_passed: the sentence for those.
+        severity: for the reference; a finding has the severity of its diagnostic.
+    """
+
+    def check(manifests: Manifests) -> Iterator[Finding]:
+        about: set[ObjectRef] = set()
+        for diagnostic in manifests.diagnostics:
+            if diagnostic.reason in reasons:
+                finding = from_diagnostic(diagnostic)
+                about.add(finding.resource)
+                yield finding
+        for kind in kinds:
+            for object_ in manifests.judged(kind):
+                if object_.ref not in about:
+                    yield passed(object_.ref, when_passed)
+
+    return Rule(id_, title, why, Scope.FILES, check, severity, reasons)
+
+
+def from_diagnostic(diagnostic: Diagnostic) -> Finding:
+    """Return a failed check that says what a diagnostic says."""
+    file = diagnostic.position.file if diagnostic.position else ""
+    resource = diagnostic.object or ObjectRef("File", "", file)
+    field = f"{diagnostic.path}: " if diagnostic.path else ""
+    return failed(
+        resource,
+        f"{field}{diagnostic.message}",
+        diagnostic.fix,
+        severity=diagnostic.severity,
+        position=diagnostic.position,
+    )

@@ -1,0 +1,132 @@
+"""This machine: what `kiteway up`, `demo` and `verify` need of it."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import re
+import resource
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from kiteway.filter import missing_reason
+from kiteway.netns import NetworkNamespace, NetworkNamespaceError
+
+MACHINE: Final = ObjectRef("Machine", "", "this machine")
+"""Its identity in a report."""
+
+PORTS: Final = (8443, 8080)
+"""The ports of `kiteway up`, unless it is told others."""
+
+EXTRAS: Final = {"verify": "pymilvus", "acme": "acme", "kubernetes": "lightkube"}
+"""The module by which an extra of the package is known."""
+
+_ENVOY_SECONDS = 10.0
+_VERSION = re.compile(r"/(\d+)\.(\d+)\.(\d+)")
+_MIGRATE_REQ = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """
+    What this machine has.
+
+    Attributes:
+        envoy: the path of the Envoy binary; empty if there is none.
+        envoy_problem: why there is none, or why it does not run.
+        envoy_version: as ``envoy --version`` says it; None if it says none.
+        filter_problem: why the filter is not there and what to do; empty if it is.
+        cargo: whether Rust's cargo is on PATH.
+        missing_extras: extras of the package that are not installed.
+        ports_taken: ports of `PORTS` that something else holds, and what the kernel says.
+        migrate_req: ``net.ipv4.tcp_migrate_req``; None where the kernel does not have it.
+        descriptors: the hard limit of open files of a process; None if there is no limit.
+        netns_problem: why no network namespace can be made; empty if one can.
+    """
+
+    envoy: str = ""
+    envoy_problem: str = ""
+    envoy_version: tuple[int, int, int] | None = None
+    filter_problem: str = ""
+    cargo: bool = True
+    missing_extras: tuple[str, ...] = ()
+    ports_taken: Mapping[int, str] = field(default_factory=dict)
+    migrate_req: int | None = None
+    descriptors: int | None = None
+    netns_problem: str = ""
+
+
+def look_at_machine(envoy: Path | None = None) -> MachineFacts:
+    """
+    Look at this machine; nothing on it is changed.
+
+    Args:
+        envoy: an Envoy binary instead of the packaged one.
+    """
+    path, problem, version = _envoy(envoy)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MachineFacts(
+        envoy=path,
+        envoy_problem=problem,
+        envoy_version=version,
+        filter_problem=missing_reason(),
+        cargo=shutil.which("cargo") is not None,
+        missing_extras=tuple(extra for extra, module in EXTRAS.items() if importlib.util.find_spec(module) is None),
+        ports_taken={port: why for port in PORTS if (why := _taken(port))},
+        migrate_req=_migrate_req(),
+        descriptors=None if hard == resource.RLIM_INFINITY else hard,
+        netns_problem=_netns_problem(),
+    )
+
+
+def _envoy(explicit: Path | None) -> tuple[str, str, tuple[int, int, int] | None]:
+    try:
+        path = find_envoy(explicit)
+    except EnvoyNotFoundError as error:
+        return "", str(error), None
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, check=False, timeout=_ENVOY_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(path), f"{path} does not run: {error}", None
+    return str(path), "", parse_version(done.stdout.decode(errors="replace"))
+
+
+def parse_version(text: str) -> tuple[int, int, int] | None:
+    """Read the version out of ``envoy --version``: ``envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL``."""
+    found = _VERSION.search(text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def _taken(port: int) -> str:
+    with socket.socket() as probe:
+        # As Envoy binds: what is only waiting for its last packets does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return "in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+    return ""
+
+
+def _migrate_req() -> int | None:
+    try:
+        return int(_MIGRATE_REQ.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _netns_problem() -> str:
+    try:
+        with NetworkNamespace.create():
+            return ""
+    except (NetworkNamespaceError, OSError) as error:
+        return str(error)

@@ -1,0 +1,121 @@
+"""Files: Kubernetes manifests, and the Milvus configuration beside them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
+from kiteway.doctor.milvus_config import MilvusConfig, read_milvus_config
+from kiteway.resources import Ingress, Object, Secret, Service
+from kiteway.resources import annotations as keys
+from kiteway.resources.annotations import AppProtocol
+from kiteway.resources.kinds.service import ServicePort
+from kiteway.resources.limits import DEFAULT
+from kiteway.resources.schema import Violation
+from kiteway.sources.files import SUFFIXES, FileSource
+from kiteway.translate import Options, translate
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """
+    What the files hold and what the translation says about it.
+
+    Attributes:
+        objects: the readable objects.
+        diagnostics: everything that is wrong with them.
+        milvus: Milvus configurations: milvus.yaml, or values of the Helm chart.
+    """
+
+    objects: tuple[Object, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    milvus: tuple[MilvusConfig, ...] = ()
+
+    def of(self, kind: type[T]) -> Iterator[T]:
+        """Yield the objects of a kind."""
+        return (object_ for object_ in self.objects if isinstance(object_, kind))
+
+    def judged(self, kind: type[T]) -> Iterator[T]:
+        """Yield the objects of a kind that the translation looks into: of Services and Secrets those that are used."""
+        used: set[ObjectRef] | None = None
+        if kind is Service:
+            used = {service.ref for _, service, _ in self.backends()}
+        elif kind is Secret:
+            used = {
+                ObjectRef("Secret", ingress.ref.namespace, tls.secret_name)
+                for ingress in self.of(Ingress)
+                for tls in ingress.spec.tls
+            }
+        return (object_ for object_ in self.of(kind) if used is None or object_.ref in used)
+
+    def backends(self) -> tuple[tuple[Ingress, Service, ServicePort], ...]:
+        """Return the Service ports that Ingresses lead to, each once for each Ingress."""
+        services = {service.ref: service for service in self.of(Service)}
+        found = {}
+        for ingress in self.of(Ingress):
+            paths = (path for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
+            for backend in (ingress.spec.default_backend, *(path.backend for path in paths)):
+                named = backend.service if backend else None
+                if named is None:
+                    continue
+                service = services.get(ObjectRef("Service", ingress.ref.namespace, named.name))
+                for port in service.spec.ports if service else ():
+                    is_named = port.name == named.port.name if named.port.name else port.port == named.port.number
+                    if service is not None and is_named:
+                        found[ingress.ref, service.ref, port.port] = (ingress, service, port)
+        return tuple(found.values())
+
+
+def app_protocol(service: Service, port: ServicePort) -> AppProtocol:
+    """Return how GKE speaks to a port; HTTP where the annotation is missing or cannot be read."""
+    annotations = service.metadata.annotations
+    text = annotations.get(keys.APP_PROTOCOLS_ALPHA, annotations.get(keys.APP_PROTOCOLS))
+    protocols = keys.parse_app_protocols(text) if text is not None else {}
+    return AppProtocol.HTTP if isinstance(protocols, Violation) else protocols.get(port.name, AppProtocol.HTTP)
+
+
+def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
+    """
+    Read files and folders; a folder's subfolders are left alone.
+
+    Args:
+        paths: what cannot be read is a diagnostic.
+        now: the time that certificates are judged by.
+    """
+    manifests: list[Path] = []
+    configs: list[MilvusConfig] = []
+    for path in paths:
+        for file in _listed(path):
+            config = _milvus_config(file)
+            if config is None:
+                manifests.append(file)
+            else:
+                configs.append(config)
+    resources = FileSource(tuple(manifests)).read()
+    result = translate(resources.objects, Options(), now, resources.failed)
+    return Manifests(resources.objects, ordered([*resources.diagnostics, *result.diagnostics]), tuple(configs))
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
+    except OSError:
+        # The source says why it cannot be read.
+        return [path]
+
+
+def _milvus_config(file: Path) -> MilvusConfig | None:
+    # What is no regular file (standard input, say) can be read only once.
+    if not file.is_file():
+        return None
+    try:
+        with file.open("rb") as opened:
+            return read_milvus_config(opened.read(DEFAULT.size + 1), str(file))
+    except OSError:
+        return None

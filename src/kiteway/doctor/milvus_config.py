@@ -1,0 +1,130 @@
+"""
+Milvus's own configuration: milvus.yaml, or values of the milvus-helm chart.
+
+The chart keeps milvus.yaml's overrides as text in ``extraConfigFiles.user.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kiteway.diagnostics import ObjectRef, Position
+from kiteway.resources.compose import Document, Fault
+from kiteway.resources.places import Source
+from kiteway.resources.yaml import parse
+
+PROXY_PORT = 19530
+"""Milvus's gRPC port when proxy.port does not say otherwise."""
+METRICS_PORT = 9091
+"""Where Milvus answers /healthz."""
+HELM_USER_YAML = ("extraConfigFiles", "user.yaml")
+
+_HELM_KEYS = frozenset({"extraConfigFiles", "service", "image", "cluster", "standalone"})
+_MILVUS_KEYS = frozenset({"common", "proxy", "tls", "etcd", "minio"})
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusConfig:
+    """
+    One file of Milvus configuration.
+
+    Attributes:
+        source: where it was written.
+        settings: milvus.yaml as far as the file says it.
+        values: the Helm values; None if the file is milvus.yaml itself.
+        problem: why the settings cannot be read; empty if they can.
+    """
+
+    source: Source
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] | None = None
+    problem: str = ""
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its identity in a report."""
+        return ObjectRef("MilvusConfiguration", "", self.source.file)
+
+    def at(self, *path: str) -> Position:
+        """Return where a setting was written; inside a Helm string, where the string begins."""
+        return self.source.at(*(path if self.values is None else HELM_USER_YAML))
+
+    def setting(self, *path: str) -> Any:
+        """Return a setting, None if the file does not say it."""
+        return _lookup(self.settings, path)
+
+    def value(self, *path: str) -> Any:
+        """Return a Helm value, None if the file does not say it or is no Helm values."""
+        return _lookup(self.values, path)
+
+    @property
+    def tls_mode(self) -> int | None:
+        """``common.security.tlsMode``; None if the file does not say it, or says no number."""
+        return _integer(self.setting("common", "security", "tlsMode"))
+
+    @property
+    def proxy_port(self) -> int:
+        """The gRPC port."""
+        return _integer(self.setting("proxy", "port")) or PROXY_PORT
+
+    @property
+    def http_port(self) -> int | None:
+        """``proxy.http.port``; None if REST shares the gRPC port."""
+        return _integer(self.setting("proxy", "http", "port"))
+
+    @property
+    def http_enabled(self) -> bool:
+        """``proxy.http.enabled``, true by default."""
+        return self.setting("proxy", "http", "enabled") not in (False, "false", "False", "FALSE")
+
+
+def read_milvus_config(text: bytes, file: str) -> MilvusConfig | None:
+    """Return what a file says about Milvus; None if it is something else, or cannot be read at all."""
+    first = next(iter(parse(text)), None)
+    if not isinstance(first, Document) or not isinstance(first.value, dict):
+        return None
+    value = first.value
+    if "apiVersion" in value or "kind" in value:
+        return None
+    source = Source(file, first.place)
+    if _HELM_KEYS & value.keys():
+        settings, problem = _user_yaml(_lookup(value, HELM_USER_YAML))
+        return MilvusConfig(source, settings, value, problem)
+    if _MILVUS_KEYS & value.keys():
+        return MilvusConfig(source, value)
+    return None
+
+
+def _user_yaml(text: Any) -> tuple[Mapping[str, Any], str]:
+    if text is None:
+        return {}, ""
+    if not isinstance(text, str):
+        return {}, "extraConfigFiles.user.yaml must be text (written with |), as the chart copies it into a file."
+    for found in parse(text.encode("utf-8", "surrogatepass")):
+        if isinstance(found, Fault):
+            return {}, f"the text in extraConfigFiles.user.yaml cannot be read: {found.message}"
+        if isinstance(found.value, dict):
+            return found.value, ""
+        if found.value is not None:
+            return {}, "the text in extraConfigFiles.user.yaml must be a mapping, as milvus.yaml is."
+    return {}, ""
+
+
+def _lookup(value: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 9:
+        return int(value)
+    return None

@@ -1,0 +1,92 @@
+"""The report, in the shape of check-gke-ingress: resources, and the checks of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kiteway.diagnostics import ObjectRef, Severity
+from kiteway.doctor.registry import RULES
+from kiteway.doctor.rule import Finding, Result, Rule, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule and what it found about one resource."""
+
+    rule: Rule[Any]
+    finding: Finding
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad it is; None unless it failed."""
+        if self.finding.result is not Result.FAILED:
+            return None
+        return self.finding.severity or self.rule.severity
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        position = self.finding.position
+        return {
+            "name": self.rule.id,
+            "message": self.finding.message,
+            "result": str(self.finding.result),
+            "severity": str(self.severity) if self.severity else None,
+            "fix": self.finding.fix,
+            "docs": self.rule.docs,
+            "position": {"file": position.file, "line": position.line, "column": position.column} if position else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    Everything that was found.
+
+    Attributes:
+        checks: by resource, in the order of kind, namespace and name; within one by rule.
+    """
+
+    checks: tuple[tuple[ObjectRef, tuple[Check, ...]], ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something failed; a warning has not."""
+        return self.count(Severity.ERROR) > 0
+
+    def count(self, what: Severity | Result) -> int:
+        """Return how many checks have a result, or failed with a severity."""
+        found = [check for _, checks in self.checks for check in checks]
+        if isinstance(what, Severity):
+            return sum(check.severity is what for check in found)
+        return sum(check.finding.result is what for check in found)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "resources": [
+                {
+                    "kind": resource.kind,
+                    "namespace": resource.namespace,
+                    "name": resource.name,
+                    "checks": [check.plain() for check in checks],
+                }
+                for resource, checks in self.checks
+            ]
+        }
+
+
+def examine(scope: Scope, facts: object) -> Report:
+    """
+    Ask every rule of a scope.
+
+    Args:
+        scope: which rules.
+        facts: what they look at: `Manifests`, `AddressFacts` or `MachineFacts`.
+    """
+    found: dict[ObjectRef, dict[Check, None]] = {}
+    for rule in RULES:
+        if rule.scope is scope:
+            for finding in rule.check(facts):
+                found.setdefault(finding.resource, {})[Check(rule, finding)] = None
+    return Report(tuple((resource, tuple(found[resource])) for resource in sorted(found)))

@@ -1,0 +1,45 @@
+"""Whether anyone may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.address import AddressFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+from kiteway.probe.grpc import STATUS_NAMES
+
+_UNAUTHENTICATED = STATUS_NAMES.index("UNAUTHENTICATED")
+
+
+def _check(facts: AddressFacts) -> Iterator[Finding]:
+    if facts.anonymous is None or facts.wrong_token is None:
+        yield skipped(facts.ref, "no connection.")
+    elif facts.anonymous.ok:
+        yield failed(
+            facts.ref,
+            "Milvus answers calls without credentials: whoever reaches the address reads and drops collections.",
+            "Set common.security.authorizationEnabled to true in Milvus.",
+        )
+    elif facts.wrong_token.ok:
+        yield failed(
+            facts.ref,
+            "a call with a wrong password is answered.",
+            "Look at what adds credentials on the way: the client's must reach Milvus as they are.",
+            severity=Severity.ERROR,
+        )
+    elif facts.anonymous.call.status == _UNAUTHENTICATED:
+        yield passed(facts.ref, "calls without credentials, and with wrong ones, are refused.")
+    else:
+        yield skipped(facts.ref, "Milvus does not answer; see GRPC_DIRECT.")
+
+
+RULE = Rule(
+    "AUTH_OPEN",
+    "Calls without credentials",
+    "Milvus asks for none unless authorizationEnabled is true, and the guide puts it on a public address without a "
+    "word about it.",
+    Scope.ADDRESS,
+    _check,
+    Severity.WARNING,
+)

@@ -1,0 +1,40 @@
+"""REST on the port of gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.address import REST_PATH, AddressFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+
+_FIX = "Give REST a port of its own (proxy.http.port) and name it in the Service's annotation kiteway.io/rest-port."
+
+
+def _check(facts: AddressFacts) -> Iterator[Finding]:
+    rest = facts.rest
+    if rest is None:
+        yield skipped(facts.ref, "no connection.")
+    elif rest.failure is not None:
+        yield failed(facts.ref, f"GET {REST_PATH}: {rest.failure.detail}.", _FIX)
+    elif "application/grpc" in f"{rest.content_type} {rest.body}":
+        yield failed(facts.ref, "REST is answered as if it were gRPC: Milvus has no REST on this port.", _FIX)
+    elif rest.status is not None and rest.status >= 500:
+        yield failed(facts.ref, f"GET {REST_PATH} is answered with {rest.status}: {_first_line(rest.body)}", _FIX)
+    else:
+        yield passed(facts.ref, f"GET {REST_PATH} is answered with {rest.status}.")
+
+
+def _first_line(body: str) -> str:
+    return body.strip().partition("\n")[0][:200] or "no text."
+
+
+RULE = Rule(
+    "REST_SAME_PORT",
+    "REST beside gRPC",
+    "With tlsMode 1 Milvus serves no REST on its gRPC port (failure F3). One public port can serve both when the "
+    "balancer tells them apart by content-type.",
+    Scope.ADDRESS,
+    _check,
+    Severity.WARNING,
+)

@@ -1,0 +1,30 @@
+"""Whether something listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.doctor.address import AddressFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+
+
+def _check(facts: AddressFacts) -> Iterator[Finding]:
+    if facts.tcp is None:
+        yield skipped(facts.ref, "the name has no address.")
+    elif facts.tcp.failure is not None:
+        yield failed(
+            facts.ref,
+            f"{facts.tcp.failure.detail}.",
+            "Check that the balancer runs, the port, and firewalls on the way.",
+        )
+    else:
+        yield passed(facts.ref, f"{facts.tcp.connected} takes connections.")
+
+
+RULE = Rule(
+    "TCP_CONNECT",
+    "The port takes connections",
+    "Everything else rests on it. GKE needs about six minutes until a new load balancer answers.",
+    Scope.ADDRESS,
+    _check,
+)

@@ -1,0 +1,1 @@
+"""Rules about manifests and Milvus configuration."""

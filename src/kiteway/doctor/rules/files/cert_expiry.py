@@ -1,0 +1,17 @@
+"""The validity of the certificates in TLS Secrets."""
+
+from __future__ import annotations
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import Secret
+
+RULE = rule_of_reasons(
+    "CERT_EXPIRY",
+    title="The validity of the certificates in TLS Secrets",
+    why="An expired certificate is refused by every client at once; the guide's -days 99999 and a forgotten renewal are the two ways not to notice in time.",
+    reasons=frozenset({"CertificateExpired", "CertificateNotYetValid", "CertificateExpiresSoon"}),
+    kinds=(Secret,),
+    when_passed="its certificate is valid and will be for weeks.",
+    severity=Severity.WARNING,
+)

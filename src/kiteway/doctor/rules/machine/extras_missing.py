@@ -1,0 +1,35 @@
+"""Whether the optional parts are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.machine import MACHINE, MachineFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+
+_FOR = {
+    "verify": "`kiteway verify`",
+    "acme": "managed certificates, and CAA records in `kiteway doctor`",
+    "kubernetes": "`kiteway controller`",
+}
+
+
+def _check(facts: MachineFacts) -> Iterator[Finding]:
+    for extra in facts.missing_extras:
+        use = _FOR.get(extra, "a part of it")
+        yield failed(
+            MACHINE, f"the extra {extra} is not installed; it is for {use}.", f"pip install 'kiteway[{extra}]'."
+        )
+    if not facts.missing_extras:
+        yield passed(MACHINE, "every extra is installed.")
+
+
+RULE = Rule(
+    "EXTRAS_MISSING",
+    "Optional packages",
+    "Commands that need one say so only when they are used.",
+    Scope.MACHINE,
+    _check,
+    Severity.WARNING,
+)

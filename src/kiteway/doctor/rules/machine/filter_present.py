@@ -1,0 +1,28 @@
+"""Whether the filter was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.machine import MACHINE, MachineFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+
+
+def _check(facts: MachineFacts) -> Iterator[Finding]:
+    if facts.filter_problem:
+        first, _, rest = facts.filter_problem.partition("; ")
+        yield failed(MACHINE, facts.filter_problem if not rest else f"{first}.", rest or "Install the package again.")
+    else:
+        yield passed(MACHINE, "the filter is there.")
+
+
+RULE = Rule(
+    "FILTER_PRESENT",
+    "The Envoy filter",
+    "Without it Kiteway still balances every call, but knows nothing of Milvus: no metrics by rpc, no retry when "
+    "Milvus refuses inside an OK answer.",
+    Scope.MACHINE,
+    _check,
+    Severity.WARNING,
+)

@@ -1,0 +1,33 @@
+"""What the kernel does with connections in a closing listener's queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.machine import MACHINE, MachineFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+
+
+def _check(facts: MachineFacts) -> Iterator[Finding]:
+    if facts.migrate_req is None:
+        yield skipped(MACHINE, "this kernel has no net.ipv4.tcp_migrate_req (Linux 5.14 and later have).")
+    elif facts.migrate_req == 0:
+        yield failed(
+            MACHINE,
+            "net.ipv4.tcp_migrate_req is 0: connections that wait while a listener closes are reset.",
+            "sysctl -w net.ipv4.tcp_migrate_req=1, if clients must see nothing of a restart.",
+        )
+    else:
+        yield passed(MACHINE, "waiting connections move to the next listener when one closes.")
+
+
+RULE = Rule(
+    "TCP_MIGRATE_REQ",
+    "net.ipv4.tcp_migrate_req",
+    "When one Kiteway takes over from another on the same port, the connections that the kernel has accepted for the "
+    "old one are lost unless it may migrate them.",
+    Scope.MACHINE,
+    _check,
+    Severity.WARNING,
+)
