@@ -48,28 +48,30 @@ def test_what_is_there_is_passed_on() -> None:
     """Without a departure the table is the sources', and there is nothing to wait for."""
     state = Draining()
 
-    assert state.update([POOL], {KEY: (A, B)}, START) == {KEY: (A, B)}
+    assert state.update(POOL, (A, B), START) == (A, B)
     assert state.next_end() is None
 
 
 def test_an_endpoint_that_leaves_drains_for_its_time() -> None:
     """It is there as draining until the last moment of drainingTimeoutSec, and gone then."""
     state = Draining()
-    state.update([POOL], {KEY: (A, B)}, START)
+    state.update(POOL, (A, B), START)
 
-    assert state.update([POOL], {KEY: (A,)}, after(10)) == {KEY: (A, draining(B))}
+    assert state.update(POOL, (A,), after(10)) == (A, draining(B))
     assert state.next_end() == after(70)
-    assert state.update([POOL], {KEY: (A,)}, after(69.9)) == {KEY: (A, draining(B))}
-    assert state.update([POOL], {KEY: (A,)}, after(70)) == {KEY: (A,)}
+    assert state.ended(after(69.9)) == set()
+    assert state.ended(after(70)) == {KEY}
+    assert state.update(POOL, (A,), after(69.9)) == (A, draining(B))
+    assert state.update(POOL, (A,), after(70)) == (A,)
     assert state.next_end() is None
 
 
 def test_looking_again_does_not_prolong_it() -> None:
     """The time runs from the departure, however often the table is asked for meanwhile."""
     state = Draining()
-    state.update([POOL], {KEY: (B,)}, START)
+    state.update(POOL, (B,), START)
     for second in range(1, 60):
-        assert state.update([POOL], {KEY: ()}, after(second)) == {KEY: (draining(B),)}
+        assert state.update(POOL, (), after(second)) == (draining(B),)
 
     assert state.next_end() == after(61)
 
@@ -77,12 +79,12 @@ def test_looking_again_does_not_prolong_it() -> None:
 def test_one_that_comes_back_is_an_endpoint_again() -> None:
     """A return ends the draining, and the next departure has its full time."""
     state = Draining()
-    state.update([POOL], {KEY: (A,)}, START)
-    state.update([POOL], {KEY: ()}, after(1))
+    state.update(POOL, (A,), START)
+    state.update(POOL, (), after(1))
 
-    assert state.update([POOL], {KEY: (A,)}, after(2)) == {KEY: (A,)}
+    assert state.update(POOL, (A,), after(2)) == (A,)
     assert state.next_end() is None
-    state.update([POOL], {KEY: ()}, after(50))
+    state.update(POOL, (), after(50))
     assert state.next_end() == after(110)
 
 
@@ -90,25 +92,28 @@ def test_without_a_draining_time_it_is_gone_at_once() -> None:
     """GKE's default, 0, keeps nothing."""
     state = Draining()
     pool = dataclasses.replace(POOL, draining=0)
-    state.update([pool], {KEY: (A, B)}, START)
+    state.update(pool, (A, B), START)
 
-    assert state.update([pool], {KEY: (A,)}, after(1)) == {KEY: (A,)}
+    assert state.update(pool, (A,), after(1)) == (A,)
 
 
 def test_a_pool_that_is_gone_is_forgotten() -> None:
     """Nothing of it is kept, and it begins anew when it comes back."""
     state = Draining()
-    state.update([POOL], {KEY: (A,)}, START)
+    state.update(POOL, (A,), START)
 
-    assert state.update([], {}, after(1)) == {}
-    assert state.update([POOL], {KEY: (B,)}, after(2)) == {KEY: (B,)}
+    state.update(POOL, (), after(0.5))
+    state.keep([])
+
+    assert state.next_end() is None
+    assert state.update(POOL, (B,), after(2)) == (B,)
     assert state.next_end() is None
 
 
 def test_a_new_health_port_is_no_departure() -> None:
     """An endpoint is its address and port; what else is known of it may change."""
     state = Draining()
-    state.update([POOL], {KEY: (A,)}, START)
+    state.update(POOL, (A,), START)
     changed = dataclasses.replace(A, health_port=9091, zone="a")
 
-    assert state.update([POOL], {KEY: (changed,)}, after(1)) == {KEY: (changed,)}
+    assert state.update(POOL, (changed,), after(1)) == (changed,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey
+from kiteway.model import Endpoint, EndpointState, Pool, PoolKey
 
 _Address = tuple[str, int]
 
@@ -23,28 +23,28 @@ class Draining:
         self._members: dict[PoolKey, dict[_Address, Endpoint]] = {}
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
 
-    def update(self, pools: Iterable[Pool], table: EndpointTable, now: dt.datetime) -> EndpointTable:
-        """Take what the sources say at ``now``; return it with the endpoints that drain. Other pools are forgotten."""
-        members: dict[PoolKey, dict[_Address, Endpoint]] = {}
-        left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
-        for pool in pools:
-            here = {(endpoint.address, endpoint.port): endpoint for endpoint in table.get(pool.key, ())}
-            until = now + dt.timedelta(seconds=pool.draining)
-            gone = {
-                address: (dataclasses.replace(endpoint, state=EndpointState.DRAINING), until)
-                for address, endpoint in self._members.get(pool.key, {}).items()
-            }
-            gone |= self._left.get(pool.key, {})
-            members[pool.key] = here
-            left[pool.key] = {
-                address: (endpoint, end)
-                for address, (endpoint, end) in gone.items()
-                if address not in here and now < end
-            }
-        self._members, self._left = members, left
-        return {
-            key: tuple(sorted([*here.values(), *(e for e, _ in left[key].values())])) for key, here in members.items()
+    def update(self, pool: Pool, endpoints: Iterable[Endpoint], now: dt.datetime) -> tuple[Endpoint, ...]:
+        """Take what the source says of a pool at ``now``; return it with the endpoints that drain, sorted."""
+        members = {(endpoint.address, endpoint.port): endpoint for endpoint in endpoints}
+        end = now + dt.timedelta(seconds=pool.draining)
+        gone = {
+            address: (dataclasses.replace(endpoint, state=EndpointState.DRAINING), end)
+            for address, endpoint in self._members.get(pool.key, {}).items()
         }
+        gone |= self._left.get(pool.key, {})
+        left = {address: (at, end) for address, (at, end) in gone.items() if address not in members and now < end}
+        self._members[pool.key], self._left[pool.key] = members, left
+        return tuple(sorted([*members.values(), *(endpoint for endpoint, _ in left.values())]))
+
+    def keep(self, keys: Collection[PoolKey]) -> None:
+        """Forget every pool but these."""
+        for known in (self._members, self._left):
+            for key in known.keys() - set(keys):
+                del known[key]
+
+    def ended(self, now: dt.datetime) -> set[PoolKey]:
+        """Return the pools that have an endpoint whose time is over."""
+        return {key for key, left in self._left.items() if any(end <= now for _, end in left.values())}
 
     def next_end(self) -> dt.datetime | None:
         """Return when the next endpoint has drained; None when none drains."""
