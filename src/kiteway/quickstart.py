@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from kiteway.certificates.create import KeyPair, create_self_signed
-from kiteway.certificates.x509 import CertificateError, covers, inspect
+from kiteway.certificates.names import covers
+from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.controlplane.config import StaticEndpoint
 from kiteway.files import write_atomic
 from kiteway.instance import Instance

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
+import ssl
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+
+from kiteway.certificates.chain import ordered_chain
+from kiteway.certificates.names import alternative_names, common_names, extension
+from kiteway.certificates.weaknesses import Weakness, weaknesses
+from kiteway.model import PrivateKey
+
+MAX_RSA_BITS = 8192
+"""BoringSSL takes no more than 16,384; past this a handshake takes longer than a client waits."""
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    ssl.SSLError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+_NEW_KEY = "Create a new key: `kiteway cert create`."
 
 
 class CertificateError(Exception):
@@ -38,130 +55,109 @@ class CertificateFacts:
     What a chain says of itself.
 
     Attributes:
-        chain: the PEM chain, leaf first, each certificate followed by its issuer.
+        chain: the PEM chain, leaf first, each certificate followed by its issuer; nothing else is in it.
+        key: the key, written anew as PKCS #8: only what was understood is handed on, however it was wrapped.
         names: DNS names and IP addresses, lower case; the common name when there is no SAN.
         has_san: whether the names come from a subjectAltName.
-        reordered: whether the chain had to be put in order.
         not_before: start of validity.
         not_after: end of validity.
         key_type: ``RSA`` or ``ECDSA``.
         fingerprint: SHA-256 of the leaf, hex.
         issuer: the issuer's name, RFC 4514.
         self_signed: whether the leaf is its own issuer.
+        weaknesses: why some clients refuse it though it can be served; validity apart, which depends on the time.
     """
 
     chain: bytes
+    key: PrivateKey
     names: tuple[str, ...]
     has_san: bool
-    reordered: bool
     not_before: dt.datetime
     not_after: dt.datetime
     key_type: str
     fingerprint: str
     issuer: str
     self_signed: bool
+    weaknesses: tuple[Weakness, ...]
 
 
 def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
     """
-    Read a chain and its key and check that they belong together.
+    Read a chain and its key and check that they belong together and that Envoy takes them.
+
+    Whatever passes is accepted by Envoy, whose refusal would quote what it was given.
 
     Raises:
         CertificateError: with reason, message and fix, when Envoy could not serve them.
     """
     chain = _certificates(chain_pem)
     key = _key(key_pem)
-    leaf = _leaf(chain, key)
-    ordered = _ordered(leaf, chain)
-    public = leaf.public_key()
-    if isinstance(public, rsa.RSAPublicKey):
-        key_type = "RSA"
-        if public.key_size < 2048:
-            raise CertificateError(
-                "CertificateKeyTooSmall",
-                f"the RSA key has {public.key_size} bits; Envoy and GCP take 2048 or more.",
-                "Create a new key: `kiteway cert create`.",
-                "tls.key",
-            )
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        key_type = "ECDSA"
-        if public.curve.name not in {"secp256r1", "secp384r1", "secp521r1"}:
-            raise CertificateError(
-                "CertificateKeyType",
-                f"the key is on the curve {public.curve.name}, which TLS clients do not offer.",
-                "Create a key on P-256: `kiteway cert create`.",
-                "tls.key",
-            )
-    else:
-        raise CertificateError(
-            "CertificateKeyType",
-            "the key is neither RSA nor ECDSA.",
-            "Create a new key: `kiteway cert create`.",
-            "tls.key",
+    try:
+        leaf = _leaf(chain, key)
+        _check_leaf(leaf)
+        found = ordered_chain(leaf, chain)
+        names = alternative_names(leaf)
+        return CertificateFacts(
+            chain=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in found),
+            key=PrivateKey(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+            ),
+            names=names or common_names(leaf),
+            has_san=bool(names),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            key_type="RSA" if isinstance(key, rsa.RSAPrivateKey) else "ECDSA",
+            fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+            issuer=leaf.issuer.rfc4514_string(),
+            self_signed=leaf.issuer == leaf.subject,
+            weaknesses=weaknesses(found, names or common_names(leaf), has_san=bool(names), given=chain),
         )
-    names = alternative_names(leaf)
-    return CertificateFacts(
-        chain=b"".join(c.public_bytes(serialization.Encoding.PEM) for c in ordered),
-        names=names or common_names(leaf),
-        has_san=bool(names),
-        reordered=ordered != chain[: len(ordered)],
-        not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
-        key_type=key_type,
-        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
-        issuer=leaf.issuer.rfc4514_string(),
-        self_signed=leaf.issuer == leaf.subject,
+    except _UNREADABLE as error:
+        raise _unreadable("it is no valid certificate") from error
+
+
+def _unreadable(hint: str) -> CertificateError:
+    return CertificateError(
+        "CertificateUnreadable",
+        f"tls.crt cannot be read: {hint}.",
+        "Put the PEM certificate chain there, the server's certificate first.",
+        "tls.crt",
     )
 
 
-def alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Return the DNS names and IP addresses of the subjectAltName, lower case, in order, without repetitions."""
-    try:
-        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
-    names = [name.lower() for name in san.get_values_for_type(x509.DNSName)]
-    names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
-    return tuple(dict.fromkeys(names))
-
-
-def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Return the common names of the subject, lower case."""
-    attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return tuple(dict.fromkeys(str(a.value).lower() for a in attributes))
-
-
-def covers(names: tuple[str, ...], host: str) -> bool:
-    """Return whether one of the certificate's ``names`` is valid for ``host``; ``*.`` stands for one label."""
-    host = host.lower().rstrip(".")
-    if host in names:
-        return True
-    try:
-        return str(ipaddress.ip_address(host)) in names
-    except ValueError:
-        pass
-    _, _, parent = host.partition(".")
-    return bool(parent) and f"*.{parent}" in names
-
-
 def _certificates(pem: bytes) -> list[x509.Certificate]:
+    if not pem.strip():
+        raise _unreadable("it is empty")
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        hint = "it is empty" if not pem.strip() else "it is no PEM certificate"
+        found = x509.load_pem_x509_certificates(pem)
+        for certificate in found:
+            _parse_again(certificate)
+    except _UNREADABLE as error:
         if b"PRIVATE KEY" in pem:
-            hint = "it holds a private key; tls.crt and tls.key may be swapped"
-        raise CertificateError(
-            "CertificateUnreadable",
-            f"tls.crt cannot be read: {hint}.",
-            "Put the PEM certificate chain there, the server's certificate first.",
-            "tls.crt",
-        ) from error
+            raise _unreadable("it holds a private key; tls.crt and tls.key may be swapped") from error
+        raise _unreadable("it holds no valid PEM certificates") from error
+    return found
 
 
-def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | object:
+def _parse_again(certificate: x509.Certificate) -> None:
+    """
+    Read what is otherwise read only when it is asked for, and by OpenSSL too: Envoy reads all of it.
+
+    Raises:
+        ValueError: there is something in it that cannot be read.
+        ssl.SSLError: OpenSSL cannot read it.
+    """
+    list(certificate.extensions)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+        cadata=certificate.public_bytes(serialization.Encoding.DER)
+    )
+
+
+def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     try:
-        return serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise CertificateError(
             "CertificateKeyEncrypted",
@@ -173,17 +169,62 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | object:
         # The cause may quote the input; it is not chained.
         raise CertificateError(
             "CertificateKeyUnreadable",
-            "tls.key cannot be read: it is empty." if not pem.strip() else "tls.key cannot be read: it is no PEM key.",
-            "Put the PEM private key there.",
+            f"tls.key cannot be read: it is {'no PEM key' if pem.strip() else 'empty'}.",
+            "Put the PEM private key there, which is neither encrypted nor of an unusual kind.",
             "tls.key",
         ) from None
+    if isinstance(key, rsa.RSAPrivateKey):
+        _check_rsa(key)
+    elif not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CertificateError("CertificateKeyType", "the key is neither RSA nor ECDSA.", _NEW_KEY, "tls.key")
+    elif key.curve.name not in _CURVES:
+        raise CertificateError(
+            "CertificateKeyType",
+            f"the key is on the curve {key.curve.name}, which TLS clients do not offer.",
+            "Create a key on P-256: `kiteway cert create`.",
+            "tls.key",
+        )
+    return key
 
 
-def _leaf(chain: list[x509.Certificate], key: object) -> x509.Certificate:
-    wanted = _public_bytes(key.public_key()) if hasattr(key, "public_key") else b""
+def _check_rsa(key: rsa.RSAPrivateKey) -> None:
+    if key.key_size < 2048:
+        raise CertificateError(
+            "CertificateKeyTooSmall",
+            f"the RSA key has {key.key_size} bits; Envoy and GCP take 2048 or more.",
+            _NEW_KEY,
+            "tls.key",
+        )
+    # BoringSSL takes no public exponent of more than 33 bits.
+    if key.key_size > MAX_RSA_BITS or key.public_key().public_numbers().e.bit_length() > 33:
+        raise CertificateError(
+            "CertificateKeyTooLarge",
+            f"the RSA key has {key.key_size} bits or an unusual exponent; at most {MAX_RSA_BITS} bits are served.",
+            _NEW_KEY,
+            "tls.key",
+        )
+
+
+def _leaf(chain: list[x509.Certificate], key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """
+    Return the certificate of the key.
+
+    The key's plain encoding is looked for in the certificate's bytes: what says the same in another way (RSA-PSS,
+    a curve with explicit parameters) is no match, because Envoy takes the plain one only.
+    """
+    wanted = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     for certificate in chain:
-        if _public_bytes(certificate.public_key()) == wanted:
+        if wanted in certificate.tbs_certificate_bytes:
             return certificate
+    for certificate in chain:
+        if _same_key(certificate, wanted):
+            raise CertificateError(
+                "CertificateKeyType",
+                "the certificate names its key in an unusual way (RSA-PSS, or a curve by its parameters), which Envoy "
+                "does not take.",
+                "Create a plain RSA or P-256 key and a certificate for it: `kiteway cert create`.",
+                "tls.crt",
+            )
     raise CertificateError(
         "CertificateKeyMismatch",
         "tls.key does not belong to tls.crt.",
@@ -192,23 +233,35 @@ def _leaf(chain: list[x509.Certificate], key: object) -> x509.Certificate:
     )
 
 
-def _public_bytes(key: object) -> bytes:
-    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return encoded
+def _same_key(certificate: x509.Certificate, wanted: bytes) -> bool:
+    try:
+        public = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return wanted == public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _ordered(leaf: x509.Certificate, chain: list[x509.Certificate]) -> list[x509.Certificate]:
-    """Return the chain from the leaf upwards; certificates that do not belong to it are left out."""
-    result, rest = [leaf], [c for c in chain if c != leaf]
-    while rest:
-        last = result[-1]
-        if last.issuer == last.subject:
-            break
-        issuer = next((c for c in rest if c.subject == last.issuer), None)
-        if issuer is None:
-            break
-        result.append(issuer)
-        rest.remove(issuer)
-    return result
+def _check_leaf(leaf: x509.Certificate) -> None:
+    """Refuse what BoringSSL and Envoy refuse in a server's own certificate."""
+    if not alternative_names(leaf) and not common_names(leaf):
+        raise CertificateError(
+            "CertificateWithoutNames",
+            "the certificate names no host at all.",
+            "Create one with a subjectAltName: `kiteway cert create --host NAME`.",
+            "tls.crt",
+        )
+    usage = extension(leaf, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature and not isinstance(leaf.public_key(), rsa.RSAPublicKey):
+        raise CertificateError(
+            "CertificateKeyUsage",
+            "the certificate's keyUsage does not allow digitalSignature, without which an ECDSA key cannot be served.",
+            "Issue it with keyUsage digitalSignature: `kiteway cert create`.",
+            "tls.crt",
+        )
+    if extension(leaf, x509.TLSFeature) is not None:
+        raise CertificateError(
+            "CertificateMustStaple",
+            "the certificate asks for a stapled OCSP answer (must-staple), which is not served.",
+            "Issue it without the TLS feature extension.",
+            "tls.crt",
+        )

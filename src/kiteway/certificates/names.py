@@ -1,0 +1,48 @@
+"""What a single certificate names."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+E = TypeVar("E", bound=x509.ExtensionType)
+
+
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """Return an extension's value; None if it is not there or cannot be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+
+
+def alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the DNS names and IP addresses of the subjectAltName, lower case, in order, without repetitions."""
+    san = extension(certificate, x509.SubjectAlternativeName)
+    if san is None:
+        return ()
+    names = [name.lower() for name in san.get_values_for_type(x509.DNSName)]
+    names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
+    return tuple(dict.fromkeys(names))
+
+
+def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the common names of the subject, lower case."""
+    attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return tuple(dict.fromkeys(str(a.value).lower() for a in attributes))
+
+
+def covers(names: tuple[str, ...], host: str) -> bool:
+    """Return whether one of the certificate's ``names`` is valid for ``host``; ``*.`` stands for one label."""
+    host = host.lower().rstrip(".")
+    if host in names:
+        return True
+    try:
+        return str(ipaddress.ip_address(host)) in names
+    except ValueError:
+        pass
+    _, _, parent = host.partition(".")
+    return bool(parent) and f"*.{parent}" in names
