@@ -26,7 +26,13 @@ _VALIDATE_TIMEOUT_SECONDS = 60
 _CONNECTION_BYTES = 128 * 1024
 _TYPES = "type.googleapis.com/envoy"
 # The paths of a class of rpcs are one expression; Envoy's default of 100 instructions is for expressions of strangers.
-_RUNTIME = {"re2.max_program_size.error_level": 10_000, "re2.max_program_size.warn_level": 10_000}
+_RUNTIME = {
+    "re2.max_program_size.error_level": 10_000,
+    "re2.max_program_size.warn_level": 10_000,
+    # Streams reset within a second count as an attack ("rapid reset") when half of so many are. Envoy's default (500)
+    # cuts off a client whose deadline a slow search misses 250 times; an attacker sends this many in a second.
+    "overload.premature_reset_total_stream_count": 10_000,
+}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from kiteway._proto.envoy.config.core.v3.address_pb2 import CidrRange as CIDRRange
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter
@@ -29,6 +30,13 @@ So clients spread over new replicas; the quarter keeps those that came together 
 MAX_STREAMS = 1024
 """Calls at a time on one connection; gRPC clients wait with further ones."""
 
+_NOBODY = CIDRRange(address_prefix="100::", prefix_len=UInt32Value(value=128))
+"""
+The clients whose x-envoy-* headers steer Envoy: an address that no packet comes from (RFC 6666).
+
+Without any range Envoy takes loopback and private addresses for them, which here are clients as any others.
+"""
+
 _STREAM_WINDOW = 1 << 20
 _HEADERS_KIB = 32
 _HEADERS = 100
@@ -42,10 +50,10 @@ def connection_manager(name: str, settings: EnvoySettings) -> Filter:
         http_filters=http_filters(settings),
         server_name="kiteway",
         # The client's address is the connection's, or what the trusted proxies before us say; nothing else in
-        # x-forwarded-for is believed. Nobody is internal, loopback neither: x-envoy-* never steers.
+        # x-forwarded-for is believed.
         use_remote_address=BoolValue(value=True),
         xff_num_trusted_hops=settings.trusted_hops,
-        internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(),
+        internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(cidr_ranges=[_NOBODY]),
         http2_protocol_options=HTTP2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=MAX_STREAMS),
             initial_stream_window_size=UInt32Value(value=_STREAM_WINDOW),

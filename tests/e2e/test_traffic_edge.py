@@ -1,0 +1,222 @@
+"""What a client may and may not do, on a real Envoy."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import h2.events
+import pytest
+from google.protobuf.message import Message
+
+from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from kiteway.envoy.xds.common import pack, seconds
+from kiteway.envoy.xds.connection_manager import MAX_STREAMS
+from tests.e2e.h2wire import Client
+from tests.e2e.traffic import (
+    INSERT,
+    OK_RESULT,
+    SEARCH,
+    Backend,
+    call,
+    failure,
+    model,
+    running,
+)
+
+pytestmark = pytest.mark.e2e
+
+STEERING = {
+    "x-envoy-retry-on": "unavailable,reset,5xx",
+    "x-envoy-retry-grpc-on": "unavailable",
+    "x-envoy-max-retries": "5",
+    "x-envoy-upstream-rq-timeout-ms": "1",
+    "x-envoy-upstream-rq-per-try-timeout-ms": "1",
+    "x-envoy-upstream-rq-timeout-alt-response": "1",
+    "x-envoy-hedge-on-per-try-timeout": "true",
+    "x-envoy-expected-rq-timeout-ms": "1",
+    "x-envoy-internal": "true",
+}
+
+
+def test_a_client_cannot_steer_retries_or_timeouts(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    An Insert with ``x-envoy-*`` headers, from loopback too, is sent once and with no shorter timeout, and the
+    endpoint sees none of them.
+    """
+    with Backend(grpc.StatusCode.UNAVAILABLE) as bad, Backend(grpc.StatusCode.UNAVAILABLE) as too:
+        with running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+            proxy.apply(model(), [bad.endpoint(), too.endpoint()])
+            error = failure(channel, INSERT, metadata=tuple(STEERING.items()))
+
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        [seen] = bad.calls + too.calls
+        assert [name for name in seen.metadata if name in STEERING] == []
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+def test_only_trusted_hops_say_who_the_client_is(tmp_path: Path, free_port: Callable[[], int], hops: int) -> None:
+    """What a client says in ``x-forwarded-for`` counts for nothing, unless so many proxies are trusted."""
+    with Backend() as backend, running(tmp_path, free_port, trusted_hops=hops) as proxy, proxy.channel() as channel:
+        proxy.apply(model(), [backend.endpoint()])
+        call(channel, SEARCH, metadata=(("x-forwarded-for", "203.0.113.7"),))
+
+        [seen] = backend.calls
+        assert seen.metadata["x-envoy-external-address"] == ("203.0.113.7" if hops else "127.0.0.1")
+
+
+def test_the_proxy_protocol_names_the_client(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """With it, the header's address is the client's, and a connection without one is closed unheard."""
+    with Backend() as backend, running(tmp_path, free_port, proxy_protocol=True) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with Client(proxy.port, b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 443\r\n") as client:
+            answer = client.response(client.request(SEARCH))
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: milvus\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(100) == b""
+
+        assert answer is not None
+        [seen] = backend.calls
+        assert seen.metadata["x-envoy-external-address"] == "203.0.113.7"
+
+
+def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """PyMilvus pings every 10 s with no call in work; a hundred pings in a row are all answered, without a GOAWAY."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with Client(proxy.port) as client:
+            for number in range(100):
+                client.connection.ping(struct.pack(">Q", number))
+                client.flush()
+
+            def all_answered(_event: object) -> bool:
+                return sum(isinstance(e, h2.events.PingAckReceived) for e in client.events) == 100
+
+            assert client.wait(all_answered) is not None
+            assert client.response(client.request(SEARCH)) is not None
+            assert not [e for e in client.events if isinstance(e, h2.events.ConnectionTerminated)]
+
+
+def test_concurrent_streams_have_a_limit(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """The connection says how many calls it takes at a time."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with Client(proxy.port) as client:
+            client.wait(lambda e: isinstance(e, h2.events.RemoteSettingsChanged))
+            assert client.connection.remote_settings.max_concurrent_streams == MAX_STREAMS
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("x-long", "a" * 40_000)], [(f"x-{number}", "a") for number in range(200)]],
+    ids=["40 kB of headers", "200 headers"],
+)
+def test_headers_have_a_limit(tmp_path: Path, free_port: Callable[[], int], headers: list[tuple[str, str]]) -> None:
+    """Too many or too long headers are refused before an endpoint sees them, and nobody else notices."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with Client(proxy.port) as client:
+            answer = client.response(client.request(SEARCH, headers))
+        assert answer is None or answer.get("grpc-status", "0") != "0" or answer[":status"] == "431"
+        assert backend.calls == []
+        with proxy.channel() as channel:
+            assert call(channel, SEARCH) == OK_RESULT
+
+
+def test_headers_that_never_end_are_not_waited_for(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A client that does not finish its request's headers is let go after the header timeout."""
+
+    def impatient(manager: hcm.HttpConnectionManager) -> None:
+        assert manager.request_headers_timeout.seconds == 10
+        manager.request_headers_timeout.CopyFrom(seconds(0.2))
+
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [backend.endpoint()], managers(impatient))
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
+            client.sendall(b"POST /v1/vector/search HTTP/1.1\r\nHost: milvus\r\nX-Slow: ")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def managers(change: Callable[[Any], None]) -> Callable[[list[Message]], None]:
+    """Return a change of every connection manager among messages: what takes half an hour is too long for a test."""
+
+    def applied(messages: list[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Listener):
+                for chain in message.filter_chains:
+                    for network_filter in chain.filters:
+                        manager = hcm.HttpConnectionManager()
+                        network_filter.typed_config.Unpack(manager)
+                        change(manager)
+                        network_filter.typed_config.CopyFrom(pack(manager))
+
+    return applied
+
+
+def test_an_old_connection_ends_without_a_failed_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Past its age a connection gets a GOAWAY; the client connects again and no call is lost."""
+
+    def short(manager: hcm.HttpConnectionManager) -> None:
+        options = manager.common_http_protocol_options
+        assert options.max_connection_duration.seconds == 1800
+        assert options.max_connection_duration_jitter.value > 0
+        options.max_connection_duration.CopyFrom(seconds(0.3))
+
+    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(), [backend.endpoint()], managers(short))
+        ended = 0
+        while ended < 3:
+            assert call(channel, SEARCH) == call(channel, INSERT) == OK_RESULT
+            ended = proxy.stat("downstream_cx_max_duration_reached")
+            time.sleep(0.01)  # An idle moment, for the GOAWAY to come between two calls too.
+
+
+def test_rapid_resets_end_the_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A client that opens streams only to reset them is cut off; the others are served."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(), [backend.endpoint()])
+        with Client(proxy.port) as client:
+            sent = 0
+            while sent < 50_000:
+                try:
+                    for _ in range(100):
+                        stream = client.request(SEARCH, end=False)
+                        client.connection.reset_stream(stream, error_code=8)
+                        sent += 1
+                    client.flush()
+                except OSError:
+                    break
+            else:
+                raise AssertionError(f"{sent} resets and still connected")
+        assert call(channel, SEARCH) == OK_RESULT
+        assert proxy.stat("http.http.downstream_cx_active") <= 1
+
+
+def test_a_deadline_that_many_calls_miss_is_no_attack(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A thousand calls that the client gives up after 0.3 s leave its connection usable."""
+
+    def slow(request: bytes, context: grpc.ServicerContext) -> bytes:
+        time.sleep(0.4)
+        return OK_RESULT
+
+    with Backend(slow) as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(), [backend.endpoint()])
+        stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(INSERT)
+        for _ in range(5):
+            calls = [stub.future(b"", timeout=0.3) for _ in range(200)]
+            codes = {pending.code() for pending in calls}
+            assert codes <= {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.OK}
+        backend.answer = OK_RESULT
+        assert call(channel, SEARCH) == OK_RESULT
+        assert proxy.stat("downstream_rq_too_many_premature_resets") == 0
