@@ -54,6 +54,16 @@ def up(
     http_port: Annotated[
         int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
     ] = 8080,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            "--grpc-port",
+            min=1,
+            max=65535,
+            help="A further port without TLS, for clients that do not use it yet.",
+            show_default="none",
+        ),
+    ] = None,
     bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     endpoint: Annotated[
         list[str] | None,
@@ -70,6 +80,19 @@ def up(
     acme_eab_kid: EabKidOption = "",
     acme_eab_key_file: EabKeyFileOption = None,
     acme_resolver: ResolverOption = "",
+    trusted_hops: Annotated[
+        int,
+        typer.Option(
+            "--trusted-hops",
+            metavar="N",
+            min=0,
+            help="How many proxies before this one x-forwarded-for is believed of.",
+        ),
+    ] = 0,
+    proxy_protocol: Annotated[
+        bool,
+        typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
+    ] = False,
     data_dir: DataDirOption = None,
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -121,7 +144,10 @@ def up(
         bind=bind,
         https_port=https_port,
         http_port=http_port or None,
+        grpc_port=grpc_port,
         public_https_port=https_port,
+        trusted_hops=trusted_hops,
+        proxy_protocol=proxy_protocol,
         filter_path=filter_path(),
     )
     if settings.filter_path is None:

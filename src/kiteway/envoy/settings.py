@@ -15,6 +15,7 @@ class EnvoySettings:
         bind: the address the public listeners bind to.
         https_port: the port of the HTTPS listener (443 on GKE).
         http_port: the port of the HTTP listener (80 on GKE); None opens none.
+        grpc_port: the port of the plaintext listener for clients from before TLS (19530); None opens none.
         public_https_port: the port a redirect names; None is 443, which a URL leaves out.
         trusted_hops: how many proxies before this one may be believed in x-forwarded-for.
         proxy_protocol: whether every connection begins with a PROXY protocol header (v1 or v2).
@@ -27,6 +28,7 @@ class EnvoySettings:
     bind: str = "127.0.0.1"
     https_port: int = 8443
     http_port: int | None = 8080
+    grpc_port: int | None = None
     public_https_port: int | None = None
     trusted_hops: int = 0
     proxy_protocol: bool = False

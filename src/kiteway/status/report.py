@@ -78,6 +78,8 @@ def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, A
         found.append({"name": "https", "address": settings.bind, "port": settings.https_port})
     if settings.http_port is not None and needs_http(model.hosts, model.challenges):
         found.append({"name": "http", "address": settings.bind, "port": settings.http_port})
+    if settings.grpc_port is not None and model.hosts:
+        found.append({"name": "grpc", "address": settings.bind, "port": settings.grpc_port})
     return found
 
 

@@ -13,6 +13,7 @@ from kiteway.model import PoolKey
 
 HTTPS_LISTENER = "https"
 HTTP_LISTENER = "http"
+GRPC_LISTENER = "grpc"
 
 
 def grpc_cluster_name(key: PoolKey) -> str:

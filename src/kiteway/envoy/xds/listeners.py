@@ -1,4 +1,4 @@
-"""The public listeners: HTTPS by SNI, and plain HTTP."""
+"""The public listeners: HTTPS by SNI, plain HTTP, and plaintext gRPC for clients from before TLS."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import Com
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains
 from kiteway.envoy.xds.common import (
+    GRPC_LISTENER,
     HTTP_LISTENER,
     HTTPS_LISTENER,
     ads,
@@ -42,15 +43,14 @@ def listeners(model: LoadBalancer, settings: EnvoySettings) -> list[Listener]:
     if model.server_names:
         result.append(_https(model, settings))
     if settings.http_port is not None and needs_http(model.hosts, model.challenges):
-        result.append(
-            _listener(
-                HTTP_LISTENER,
-                settings,
-                settings.http_port,
-                [FilterChain(name=HTTP_LISTENER, filters=[connection_manager(HTTP_LISTENER, settings)])],
-            )
-        )
+        result.append(_plaintext(HTTP_LISTENER, settings, settings.http_port))
+    if settings.grpc_port is not None and model.hosts:
+        result.append(_plaintext(GRPC_LISTENER, settings, settings.grpc_port))
     return result
+
+
+def _plaintext(name: str, settings: EnvoySettings, port: int) -> Listener:
+    return _listener(name, settings, port, [FilterChain(name=name, filters=[connection_manager(name, settings)])])
 
 
 def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:

@@ -26,6 +26,7 @@ from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.challenges import http_challenges, with_challenges
 from kiteway.envoy.xds.common import (
+    GRPC_LISTENER,
     HTTP_LISTENER,
     HTTPS_LISTENER,
     grpc_cluster_name,
@@ -62,10 +63,22 @@ def route_configurations(model: LoadBalancer, settings: EnvoySettings) -> list[R
     pools = {pool.key: pool for pool in model.pools}
     https = _complete([over_tls(host, pools, settings) for host in model.hosts], settings)
     http = _complete([in_plaintext(host, pools, settings) for host in model.hosts], settings)
-    return [
+    result = [
         _configuration(HTTPS_LISTENER, https),
         _configuration(HTTP_LISTENER, with_challenges(http, http_challenges(model.challenges))),
     ]
+    if settings.grpc_port is not None:
+        hosts = [served(host, pools, settings, encrypted=False) for host in _by_any_name(model.hosts)]
+        result.append(_configuration(GRPC_LISTENER, _complete(hosts, settings)))
+    return result
+
+
+def _by_any_name(hosts: tuple[ModelHost, ...]) -> list[ModelHost]:
+    """Return the hosts of the plaintext gRPC listener; where all lead to one pool, every other name does too."""
+    result = list(hosts)
+    if len({route.pool for host in hosts for route in host.routes}) == 1 and all(h.domain != ANY_HOST for h in hosts):
+        result.append(dataclasses.replace(hosts[0], domain=ANY_HOST))
+    return result
 
 
 def _complete(hosts: list[VirtualHost], settings: EnvoySettings) -> list[VirtualHost]:
