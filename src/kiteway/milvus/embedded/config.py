@@ -79,8 +79,8 @@ def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
     }
 
 
-def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None) -> Settings:
-    """Return a proxy's listeners; with `tls`, `tlsMode: 1` (the server's certificate only)."""
+def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None, rest_port: int | None = None) -> Settings:
+    """Return a proxy's listeners; with `tls`, `tlsMode: 1`: the server's certificate only, REST on `rest_port` only."""
     settings: Settings = {
         "proxy.port": ports.serving,
         "proxy.internalPort": ports.internal,
@@ -90,6 +90,8 @@ def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None) -> Settings:
         settings["common.security.tlsMode"] = 1
         settings["tls.serverPemPath"] = str(tls.cert)
         settings["tls.serverKeyPath"] = str(tls.key)
+    if rest_port is not None:
+        settings["proxy.http.port"] = rest_port
     return settings
 
 

@@ -42,6 +42,7 @@ class StandaloneMilvus:
         *,
         port: int | None = None,
         health_port: int | None = None,
+        rest_port: int | None = None,
         tls: TLSFiles | None = None,
         netns: NetworkNamespace | None = None,
         tuning: Tuning | None = None,
@@ -53,6 +54,7 @@ class StandaloneMilvus:
             data_dir: everything it writes goes here; made if missing, kept by `stop`.
             port: serving port; None for a free one.
             health_port: port of `/healthz` and metrics; None for a free one.
+            rest_port: port of REST; None for the serving port, where Milvus has it without TLS only.
             tls: the serving port's certificate; None for plaintext.
             netns: where it listens; None for this process's own network.
             tuning: session and shutdown times.
@@ -61,6 +63,7 @@ class StandaloneMilvus:
         self._data_dir = data_dir.absolute()
         self._port = port
         self._health_port = health_port
+        self._rest_port = rest_port
         self._tls = tls
         self._netns = netns
         self._tuning = tuning or Tuning()
@@ -102,7 +105,7 @@ class StandaloneMilvus:
             self._data_dir,
             binary,
             common_settings(self._data_dir, self._data_dir / "storage", self._tuning)
-            | proxy_settings(proxy_ports, self._tls)
+            | proxy_settings(proxy_ports, self._tls, self._rest_port)
             | backend_settings(backend_ports, self._data_dir)
             | rocksmq_settings(self._data_dir),
         )
@@ -136,7 +139,7 @@ class StandaloneMilvus:
         return self._server
 
     def _choose_ports(self) -> tuple[MilvusEndpoint, ProxyPorts, BackendPorts]:
-        given = [port for port in (self._port, self._health_port) if port is not None]
+        given = [port for port in (self._port, self._health_port, self._rest_port) if port is not None]
 
         def choose() -> tuple[int, ...]:
             # Milvus starts without a port that is taken, and then serves nobody.
