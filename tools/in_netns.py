@@ -22,7 +22,12 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
+SIOCSIFADDR = 0x8916
+SIOCSIFNETMASK = 0x891C
 IFF_UP = 0x1
+
+PODS = ("10.244.0.0", "255.255.0.0")
+"""Loopback's second network, for made-up pods: no API server takes an endpoint in 127.0.0.0/8."""
 
 
 def isolated() -> bool:
@@ -52,6 +57,9 @@ def enter() -> None:
         request = struct.pack("16sH14x", b"lo", 0)
         flags: int = struct.unpack("16xH14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[0]
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
+        for request_number, value in zip((SIOCSIFADDR, SIOCSIFNETMASK), PODS, strict=True):
+            address = struct.pack("16sHH4s8x", b"lo:pods", socket.AF_INET, 0, socket.inet_aton(value))
+            fcntl.ioctl(any_socket, request_number, address)
 
 
 def permitted() -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.sources.kubernetes.config import KubernetesConfig
 
 
 class StaticEndpoint(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
         acme: who issues for ManagedCertificates.
+        kubernetes: the cluster to follow; None: ``paths`` are followed.
     """
 
     data_dir: str
@@ -48,6 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     endpoints: tuple[StaticEndpoint, ...] = ()
     ingress_class: str = "kiteway"
     acme: AcmeConfig = AcmeConfig()
+    kubernetes: KubernetesConfig | None = None
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON values."""

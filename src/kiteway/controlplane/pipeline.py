@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -13,7 +13,8 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
-from kiteway.model import Challenge, Endpoint, LoadBalancer
+from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool
+from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Endpoints, Options, Translator
 from kiteway.translate.endpoints import ServiceName
@@ -44,6 +45,9 @@ class Pipeline:
         self._settings = settings
         self._translator = Translator()
         self._endpoints = Endpoints()
+        self._pools: dict[ServiceName, list[Pool]] = {}
+        self._translated: tuple[Diagnostic, ...] = ()
+        self._missing: list[Diagnostic] = []
         self.outcome: Outcome | None = None
 
     def run(
@@ -61,10 +65,15 @@ class Pipeline:
         model = dataclasses.replace(result.model, challenges=challenges)
         messages: list[Message] = build(model, self._settings)
         messages += build_endpoints(result.model.pools, self._endpoints.table(result.model.pools))
+        self._pools = {}
+        for pool in result.model.pools:
+            self._pools.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
+        self._translated = (*resources.diagnostics, *result.diagnostics)
+        self._missing = self._endpoints.missing(result.model.pools)
         self.outcome = Outcome(
             model,
             Snapshot.of(messages),
-            ordered([*resources.diagnostics, *result.diagnostics, *self._endpoints.missing(result.model.pools)]),
+            ordered([*self._translated, *self._missing]),
             result.retained,
         )
         return self.outcome
@@ -74,13 +83,27 @@ class Pipeline:
         if self.outcome is None:
             return None
         self._endpoints.set_static(static)
-        pools = self.outcome.model.pools
+        return self._with_endpoints(self.outcome, self.outcome.model.pools)
+
+    def run_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> Outcome | None:
+        """Take EndpointSlices that are gone or changed; costs what changed. Return None before the first round."""
+        if self.outcome is None:
+            return None
+        services = {self._endpoints.remove(slice_) for slice_ in removed}
+        services |= {self._endpoints.update(slice_) for slice_ in updated}
+        pools = [pool for service in sorted(services) for pool in self._pools.get(service, ())]
+        return self._with_endpoints(self.outcome, pools)
+
+    def _with_endpoints(self, before: Outcome, pools: Collection[Pool]) -> Outcome:
+        """Build the endpoints of ``pools`` anew; everything else stays."""
         messages = build_endpoints(pools, self._endpoints.table(pools))
-        before = self.outcome
-        self.outcome = Outcome(
-            before.model,
-            before.snapshot.replace(ENDPOINT, map(Resource.of, messages)),
-            before.diagnostics,
-            before.retained,
+        missing = self._endpoints.missing(before.model.pools)
+        diagnostics = before.diagnostics
+        if missing != self._missing:
+            self._missing, diagnostics = missing, ordered([*self._translated, *missing])
+        self.outcome = dataclasses.replace(
+            before,
+            snapshot=before.snapshot.replace(ENDPOINT, map(Resource.of, messages)),
+            diagnostics=diagnostics,
         )
         return self.outcome

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from kiteway.certificates.storage import FileStorage
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Pipeline
+from kiteway.controlplane.source import Files, Source
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
 from kiteway.instance import Instance
-from kiteway.sources.files import FileSource
+from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.report import report
 from kiteway.status.server import application, serve
@@ -63,7 +65,7 @@ class ControlPlane:
         self._config = config
         self._admin = admin
         self._ads = ads
-        self._files = FileSource(tuple(map(Path, config.paths)))
+        self._source = _source(config)
         self._static = StaticEndpoints(config.endpoints)
         self._pipeline = Pipeline(config.settings)
         self._managed = ManagedCertificates(
@@ -76,9 +78,10 @@ class ControlPlane:
         self._round = asyncio.Lock()
 
     async def start(self) -> None:
-        """Serve ADS with what the files say now."""
+        """Serve ADS with what the sources say now; a cluster may have to be seen first."""
         await self._ads.start()
-        await self._translate()
+        if not self._source.why_incomplete():
+            await self._translate()
 
     async def stop(self) -> None:
         """End the streams; Envoy serves on with what it has."""
@@ -86,10 +89,13 @@ class ControlPlane:
 
     def work(self) -> list[Any]:
         """Return what runs until the end."""
-        return [self._follow_files(), self._follow_names(), self._follow_time(), self._managed.run()]
+        work = [self._follow_time(), self._managed.run(), self._source.follow(self._translate, self._take_slices)]
+        return [*work, self._follow_names()] if self._config.endpoints else work
 
     async def why_not_ready(self) -> str:
         """Return why the first configuration is not active; empty when it is and Envoy is live."""
+        if incomplete := self._source.why_incomplete():
+            return incomplete
         if not self._ads.state.active:
             return "Envoy has not taken the first configuration yet"
         try:
@@ -113,22 +119,25 @@ class ControlPlane:
     async def _translate(self) -> None:
         async with self._round:
             static = await self._static.resolve()
-            resources = await asyncio.to_thread(self._files.read)
+            resources = await self._source.read()
             before = self._pipeline.outcome
             options = Options(ingress_class=self._config.ingress_class)
             await self._managed.update(wanted(resources.objects, options))
             options = dataclasses.replace(options, issued=self._managed.served)
             outcome = self._pipeline.run(resources, static, dt.datetime.now(dt.UTC), options, self._managed.challenges)
             await self._ads.publish(outcome.snapshot)
+            self._source.translated(outcome)
         for diagnostic in outcome.diagnostics:
             if before is None or diagnostic not in before.diagnostics:
                 _log.info(diagnostic.reason, text=str(diagnostic))
         if before is None or before.snapshot.version != outcome.snapshot.version:
             _log.info("configuration", version=outcome.snapshot.version, hosts=len(outcome.model.hosts))
 
-    async def _follow_files(self) -> None:
-        async for _ in self._files.changes():
-            await self._translate()
+    async def _take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> None:
+        async with self._round:
+            outcome = self._pipeline.run_slices(removed, updated)
+            if outcome is not None:
+                await self._ads.publish(outcome.snapshot)
 
     async def _follow_time(self) -> None:
         while True:
@@ -142,3 +151,11 @@ class ControlPlane:
                 outcome = self._pipeline.run_endpoints(await self._static.resolve())
                 if outcome is not None:
                     await self._ads.publish(outcome.snapshot)
+
+
+def _source(config: Config) -> Source:
+    if config.kubernetes is None:
+        return Files(tuple(map(Path, config.paths)))
+    from kiteway.controlplane.cluster import Cluster
+
+    return Cluster(config.kubernetes, Instance(Path(config.data_dir)))

@@ -58,6 +58,20 @@ class Endpoints:
         }
         self._services, self._slices = services, slices
 
+    def update(self, slice_: EndpointSlice) -> ServiceName:
+        """Take a new or changed slice; return the Service whose endpoints it changes."""
+        service = (slice_.metadata.namespace, slice_.service_name)
+        self._slices.setdefault(service, {})[slice_.metadata.name] = slice_
+        self._resolved.pop(service, None)
+        return service
+
+    def remove(self, slice_: EndpointSlice) -> ServiceName:
+        """Forget a slice; return the Service whose endpoints it changes."""
+        service = (slice_.metadata.namespace, slice_.service_name)
+        self._slices.get(service, {}).pop(slice_.metadata.name, None)
+        self._resolved.pop(service, None)
+        return service
+
     def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
         """Replace the endpoints given by hand."""
         self._static = dict(static)

@@ -1,0 +1,204 @@
+"""
+The connection to the API server: lightkube's reading of kubeconfigs and credentials, JSON as it comes.
+
+Objects are read by `kiteway.resources`, so they are not decoded into a client's models first.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx2
+import msgspec
+from lightkube.config.client_adapter import user_auth, verify_cluster
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from lightkube.core.exceptions import ConfigError
+
+from kiteway import __version__
+
+FIELD_MANAGER: Final = "kiteway"
+"""Whose fields in server-side apply are ours."""
+
+_TIMEOUT_SECONDS: Final = 30.0
+_WATCH_SECONDS: Final = (300, 600)
+"""How long one watch lasts, as client-go chooses it: not all of them end at once."""
+_PAGE: Final = 500
+_APPLY: Final = "application/apply-patch+yaml"
+# A server that vanished without a word is noticed after about 30 s: a watch may be silent for long.
+_KEEPALIVE: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+
+
+class ApiUnavailableError(Exception):
+    """The API server cannot be reached, or broke off; the message says how."""
+
+
+class ApiError(Exception):
+    """
+    The API server refused.
+
+    Attributes:
+        status: the HTTP status.
+        reason: Kubernetes' word for it, such as ``Forbidden`` or ``Expired``.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message or reason or f"HTTP status {status}")
+        self.status = status
+        self.reason = reason
+
+
+class NoClusterError(Exception):
+    """There is nothing that says which cluster; the message says what to do."""
+
+
+def read_kubeconfig(file: str) -> SingleConfig:
+    """
+    Return the cluster and the credentials: those of ``file``, or found as kubectl does it.
+
+    Raises:
+        NoClusterError: there are none, or they cannot be read.
+    """
+    try:
+        found = (KubeConfig.from_file(Path(file)) if file else KubeConfig.from_env()).get()
+    except (ConfigError, OSError, KeyError, ValueError, TypeError) as error:
+        raise NoClusterError(
+            f"There is no usable kubeconfig: {error}. Run in a Pod with a service account, or name a file with "
+            "--kubeconfig."
+        ) from error
+    if found is None or found.user is None:
+        raise NoClusterError("The kubeconfig names no cluster and user. Set its current-context.")
+    return found
+
+
+class Api:
+    """A client of one API server; an async context manager. Every method raises `ApiError`, `ApiUnavailableError`."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        if config.user is None:
+            raise NoClusterError("The kubeconfig names no user.")
+        self._http = httpx2.AsyncClient(
+            base_url=config.cluster.server,
+            auth=user_auth(config.user),
+            transport=httpx2.AsyncHTTPTransport(
+                verify=verify_cluster(config.cluster, config.user, config.abs_file),
+                limits=httpx2.Limits(max_connections=None),
+                socket_options=_KEEPALIVE,
+            ),
+            headers={"User-Agent": f"{FIELD_MANAGER}/{__version__}"},
+            timeout=_TIMEOUT_SECONDS,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return an object, or what else is at ``path``."""
+        return await self._request("GET", path)
+
+    async def list(self, path: str, selector: str) -> tuple[list[dict[str, Any]], str]:
+        """Return all objects of a collection, page by page, and the version to watch from."""
+        found: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            parameters = {"limit": str(_PAGE), "continue": token, "fieldSelector": selector}
+            page = await self._request("GET", path, {name: value for name, value in parameters.items() if value})
+            found += page.get("items") or []
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found, page["metadata"]["resourceVersion"]
+
+    async def watch(self, path: str, selector: str, version: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """
+        Yield the changes after ``version``: ``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``, and the object.
+
+        The first is a bookmark of ``version`` itself: the server has accepted the watch. Ends when the server ends it.
+        """
+        parameters = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - spreading load
+        }
+        if selector:
+            parameters["fieldSelector"] = selector
+        timeout = httpx2.Timeout(_TIMEOUT_SECONDS, read=_WATCH_SECONDS[1] + _TIMEOUT_SECONDS)
+        try:
+            async with self._http.stream("GET", path, params=parameters, timeout=timeout) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _refused(response)
+                yield "BOOKMARK", {"metadata": {"resourceVersion": version}}
+                async for line in response.aiter_lines():
+                    event = msgspec.json.decode(line)
+                    if event["type"] == "ERROR":
+                        raise _status_error(event["object"])
+                    yield event["type"], event["object"]
+        except (httpx2.TransportError, msgspec.DecodeError) as error:
+            raise ApiUnavailableError(_broken(error)) from error
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object in the collection ``path``."""
+        return await self._request("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object; refused with 409 when it changed since the ``resourceVersion`` in ``body``."""
+        return await self._request("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply ``body`` server-side: its fields become ours, those we gave before and leave out now go."""
+        return await self._request("PATCH", path, {"fieldManager": FIELD_MANAGER, "force": "true"}, body, _APPLY)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        try:
+            response = await self._http.request(
+                method,
+                path,
+                params=dict(parameters or {}),
+                content=msgspec.json.encode(body) if body is not None else None,
+                headers={"Content-Type": content_type} if body is not None else None,
+            )
+            if not response.is_success:
+                raise _refused(response)
+            answer: dict[str, Any] = msgspec.json.decode(response.content)
+        except (httpx2.TransportError, msgspec.DecodeError) as error:
+            raise ApiUnavailableError(_broken(error)) from error
+        return answer
+
+
+def _broken(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _refused(response: httpx2.Response) -> ApiError:
+    try:
+        status = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        status = None
+    if isinstance(status, dict) and status.get("kind") == "Status":
+        return _status_error(status)
+    return ApiError(response.status_code, "", response.text[:200].strip())
+
+
+def _status_error(status: Mapping[str, Any]) -> ApiError:
+    return ApiError(int(status.get("code") or 500), status.get("reason") or "", status.get("message") or "")

@@ -1,0 +1,65 @@
+"""The kinds that are watched, and where the API server has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kiteway.resources import (
+    BackendConfig,
+    EndpointSlice,
+    FrontendConfig,
+    Ingress,
+    IngressClass,
+    ManagedCertificate,
+    Object,
+    Secret,
+    Service,
+)
+from kiteway.resources.kinds.secret import TLS_SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedKind:
+    """
+    A kind as the API server serves it.
+
+    Attributes:
+        cls: how it is read.
+        plural: the collection's name.
+        custom: whether a cluster may be without it (a CRD).
+        selector: a field selector: what does not match is not even sent.
+    """
+
+    cls: type[Object]
+    plural: str
+    custom: bool = False
+    selector: str = ""
+
+    @property
+    def api_version(self) -> str:
+        """The version that is asked for."""
+        return self.cls.API_VERSIONS[0]
+
+    def collection(self, namespace: str) -> str:
+        """Return the path of the collection: of one namespace, or of all when it is empty."""
+        return collection(self.api_version, self.plural, namespace if self.cls.NAMESPACED else "")
+
+
+def collection(api_version: str, plural: str, namespace: str) -> str:
+    """Return the path of a collection."""
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+
+
+WATCHED: Final = (
+    WatchedKind(Ingress, "ingresses"),
+    WatchedKind(IngressClass, "ingressclasses"),
+    WatchedKind(Service, "services"),
+    WatchedKind(EndpointSlice, "endpointslices"),
+    # Certificates only: no other Secret of the cluster is ever in our memory.
+    WatchedKind(Secret, "secrets", selector=f"type={TLS_SECRET}"),
+    WatchedKind(BackendConfig, "backendconfigs", custom=True),
+    WatchedKind(FrontendConfig, "frontendconfigs", custom=True),
+    WatchedKind(ManagedCertificate, "managedcertificates", custom=True),
+)

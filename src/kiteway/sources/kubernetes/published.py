@@ -1,0 +1,51 @@
+"""The addresses that clients reach Kiteway at: what Ingresses get as theirs."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Address = Mapping[str, str]
+"""An entry of ``status.loadBalancer.ingress``: ``ip`` or ``hostname``."""
+
+
+def address(text: str) -> Address:
+    """Return an address or a name as an entry."""
+    try:
+        return {"ip": str(ipaddress.ip_address(text))}
+    except ValueError:
+        return {"hostname": text}
+
+
+class PublishedService:
+    """The addresses of one Service: those of its load balancer, else its external addresses, else its own."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self.addresses: tuple[Address, ...] = ()
+        self._notify = notify
+
+    def replace(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Take the collection that holds the Service alone."""
+        self._set(())
+        for object_ in objects:
+            self.put(object_)
+
+    def put(self, object_: dict[str, Any]) -> None:
+        """Take the Service."""
+        spec = object_.get("spec") or {}
+        entries = ((object_.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        found = [{key: entry[key]} for entry in entries for key in ("ip", "hostname") if entry.get(key)]
+        if not found and spec.get("type") != "LoadBalancer":
+            own = [spec["clusterIP"]] if spec.get("clusterIP") not in {None, "", "None"} else []
+            found = [dict(address(text)) for text in spec.get("externalIPs") or own]
+        self._set(tuple(found))
+
+    def drop(self, object_: dict[str, Any]) -> None:  # noqa: ARG002 - a Sink
+        """Forget the Service."""
+        self._set(())
+
+    def _set(self, addresses: tuple[Address, ...]) -> None:
+        if addresses != self.addresses:
+            self.addresses = addresses
+            self._notify()

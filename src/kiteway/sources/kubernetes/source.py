@@ -1,0 +1,252 @@
+"""All collections together, as one source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.resources import EndpointSlice, IngressClass, Object, load_object
+from kiteway.sources.files import Resources
+from kiteway.sources.kubernetes import last_good
+from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.sources.kubernetes.config import KubernetesConfig
+from kiteway.sources.kubernetes.gke import belongs_to_google, is_gke
+from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind, collection
+from kiteway.sources.kubernetes.published import Address, PublishedService, address
+from kiteway.sources.kubernetes.reflector import Backoff, Reflector
+from kiteway.sources.kubernetes.store import Entry, Store
+
+_log = structlog.get_logger(__name__)
+
+_QUIET_SECONDS: Final = 0.1
+"""A translation waits until nothing has changed for so long,"""
+_LATEST_SECONDS: Final = 1.0
+"""but not longer than this: ``kubectl apply`` of a folder is one translation, a steady stream starves none."""
+_SLICES_SECONDS: Final = 0.02
+"""Changes of endpoints that come so close together are taken as one."""
+_KEEP_SECONDS: Final = 5.0
+"""The last good configuration is written at most so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChanges:
+    """EndpointSlices that changed: those that are gone, or were of another Service, and those that are there."""
+
+    removed: tuple[EndpointSlice, ...]
+    updated: tuple[EndpointSlice, ...]
+
+
+class KubernetesSource:
+    """
+    Follows a cluster.
+
+    Attributes:
+        store: everything it holds.
+        gke: whether it is GKE; None until the API server has said so.
+    """
+
+    def __init__(self, api: Api, config: KubernetesConfig, file: Path) -> None:
+        """
+        Prepare; ``file`` is where the last good configuration is kept (see `last_good`).
+
+        What the file holds already counts until the API server answers.
+        """
+        self.store = Store()
+        self.gke: bool | None = None
+        self._api = api
+        self._config = config
+        self._file = file
+        self._changed = asyncio.Event()
+        self._slices_changed = asyncio.Event()
+        self._touched = asyncio.Event()
+        self._unkept = asyncio.Event()
+        self._slices: dict[ObjectRef, tuple[EndpointSlice | None, EndpointSlice | None]] = {}
+        self._good: dict[str, tuple[bytes, ...]] = {}
+        self._failing: set[str] = set()
+        self._published = PublishedService(self._touched.set)
+        self._reflectors = [
+            self._reflector(kind, namespace)
+            for kind in WATCHED
+            for namespace in (config.namespaces or ("",) if kind.cls.NAMESPACED else ("",))
+        ]
+        self._publishing = self._publish_reflector()
+        self._restored = self._restore()
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is something to serve: everything was seen once, or kept from before."""
+        return self._restored or (self.gke is not None and all(each.synced for each in self._reflectors))
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses Ingresses get."""
+        if self._config.publish_addresses:
+            return tuple(map(address, self._config.publish_addresses))
+        return self._published.addresses
+
+    def why_incomplete(self) -> str:
+        """Return what is waited for."""
+        waiting = [each for each in self._reflectors if not each.synced]
+        problem = next((each.problem for each in waiting if each.problem), "")
+        names = ", ".join(each.path.rpartition("/")[2] for each in waiting)
+        return f"Waiting for the API server to list {names}" + (f": {problem}" if problem else "")
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what follows the cluster; each runs until cancelled."""
+        followers = [*self._reflectors, *([self._publishing] if self._publishing else [])]
+        return [self._look_for_gke(), self._keep(), *(each.run() for each in followers)]
+
+    def read(self) -> Resources:
+        """Return everything there is now, but what is Google's."""
+        gke = bool(self.gke or self.store.google)
+        taken = self._config.classless if self._config.classless is not None else not gke
+
+        def left_out(object_: Object) -> bool:
+            return belongs_to_google(object_, classless=taken) and (gke or not taken)
+
+        return self.store.resources(self._problems(), left_out)
+
+    def good_before(self) -> Resources | None:
+        """Return what Ingresses with errors had when they were last good, after a restart; translated first."""
+        kept = [raw for raws in self._good.values() for raw in raws]
+        if not kept:
+            return None
+        loaded = [load_object(msgspec.json.decode(raw)) for raw in kept]
+        return Resources(tuple(object_ for each in loaded for object_ in each.objects), (), ())
+
+    def translated(self, retained: Iterable[ObjectRef]) -> None:
+        """Take note of what is good now: the namespaces none of whose Ingresses is ``retained``."""
+        failing = {ref.namespace for ref in retained}
+        good: dict[str, list[bytes]] = {}
+        for kind in WATCHED:
+            if kind.cls is not EndpointSlice:
+                for (namespace, _), entry in self.store.entries(kind.cls.KIND).items():
+                    good.setdefault(namespace, []).append(entry.raw)
+        kept = {namespace: raws for namespace, raws in self._good.items() if namespace in failing}
+        self._failing = failing
+        self._good = {ns: tuple(raws) for ns, raws in good.items() if ns not in failing} | kept
+        self._unkept.set()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield when the whole shall be translated; once the source is complete, and then after changes."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._changed.wait()
+            latest = clock() + _LATEST_SECONDS
+            while self._changed.is_set() and clock() < latest:
+                self._changed.clear()
+                await asyncio.sleep(_QUIET_SECONDS)
+            self._changed.clear()
+            if self.complete:
+                yield
+
+    async def slice_changes(self) -> AsyncIterator[SliceChanges]:
+        """Yield EndpointSlices that changed, those that came close together as one."""
+        while True:
+            await self._slices_changed.wait()
+            await asyncio.sleep(_SLICES_SECONDS)
+            self._slices_changed.clear()
+            pairs, self._slices = self._slices.values(), {}
+            removed = tuple(b for b, a in pairs if b is not None and (a is None or a.service_name != b.service_name))
+            yield SliceChanges(removed, tuple(after for _, after in pairs if after is not None))
+
+    async def touched(self) -> None:
+        """Return when something that controllers write has changed since the last call."""
+        await self._touched.wait()
+        self._touched.clear()
+
+    def _reflector(self, kind: WatchedKind, namespace: str) -> Reflector:
+        view = self.store.view(kind, namespace, self._on_change, self._touched.set)
+        optional = kind.custom or kind.cls is IngressClass
+        return Reflector(
+            self._api,
+            kind.collection(namespace),
+            view,
+            self._changed.set,
+            selector=kind.selector,
+            optional=optional,
+            # Whoever may look at some namespaces only cannot see what is in none.
+            forbidden_is_empty=optional and not kind.cls.NAMESPACED and bool(self._config.namespaces),
+        )
+
+    def _publish_reflector(self) -> Reflector | None:
+        if not self._config.publish_service or self._config.publish_addresses:
+            return None
+        namespace, _, name = self._config.publish_service.partition("/")
+        path = collection("v1", "services", namespace)
+        return Reflector(self._api, path, self._published, self._changed.set, selector=f"metadata.name={name}")
+
+    def _on_change(self, before: Object | None, after: Object | None) -> None:
+        self._unkept.set()
+        either = before or after
+        if not isinstance(either, EndpointSlice):
+            self._changed.set()
+            return
+        old = before if isinstance(before, EndpointSlice) else None
+        new = after if isinstance(after, EndpointSlice) else None
+        self._slices[either.ref] = (self._slices.get(either.ref, (old, None))[0], new)
+        self._slices_changed.set()
+
+    def _problems(self) -> list[Diagnostic]:
+        troubled = [*self._reflectors, *([self._publishing] if self._publishing else [])]
+        return [_problem(each) for each in troubled if each.problem]
+
+    async def _look_for_gke(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                self.gke = await is_gke(self._api)
+            except (ApiError, ApiUnavailableError):
+                await asyncio.sleep(backoff.pause())
+            else:
+                self._changed.set()
+                return
+
+    def _restore(self) -> bool:
+        kept = last_good.read(self._file)
+        if kept is None:
+            return False
+        kinds = {kind.cls.KIND: kind for kind in WATCHED}
+        for raw in kept.objects:
+            object_ = msgspec.json.decode(raw)
+            metadata = object_["metadata"]
+            if object_["kind"] in kinds:
+                entries = self.store.entries(object_["kind"])
+                entries[metadata.get("namespace", ""), metadata["name"]] = Entry(raw, load_object(object_), None)
+        for raw in kept.before:
+            namespace = msgspec.json.decode(raw)["metadata"].get("namespace", "")
+            self._good[namespace] = (*self._good.get(namespace, ()), raw)
+        self.gke = kept.gke
+        _log.info("restored", objects=len(kept.objects))
+        self._changed.set()
+        return True
+
+    async def _keep(self) -> None:
+        while True:
+            await self._unkept.wait()
+            if self.gke is not None and self.complete:
+                self._unkept.clear()
+                before = tuple(raw for ns in self._failing for raw in self._good.get(ns, ()))
+                state = last_good.LastGood(bool(self.gke), tuple(self.store.raws()), before)
+                try:
+                    await asyncio.to_thread(last_good.write, self._file, state)
+                except OSError as error:
+                    _log.warning("not kept", file=str(self._file), error=error.strerror or str(error))
+            await asyncio.sleep(_KEEP_SECONDS)
+
+
+def _problem(reflector: Reflector) -> Diagnostic:
+    reason, what, fix = (
+        ("KubernetesForbidden", "is not shown to Kiteway", "Give its service account get, list and watch for it.")
+        if reflector.forbidden
+        else ("KubernetesUnavailable", "cannot be followed", "What was last seen stays in force until it can be.")
+    )
+    message = f"{reflector.path} {what}: {reflector.problem.rstrip('.')}."
+    return Diagnostic(Severity.WARNING, reason, message, fix)

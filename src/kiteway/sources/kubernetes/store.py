@@ -1,0 +1,204 @@
+"""What the cluster holds, as far as it means something: read once per change of substance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from kiteway.diagnostics import Diagnostic, ObjectRef
+from kiteway.resources import Ingress, Loaded, ManagedCertificate, Object, Service, load_object
+from kiteway.resources import annotations as keys
+from kiteway.sources.files import Resources
+from kiteway.sources.kubernetes.api import FIELD_MANAGER
+from kiteway.sources.kubernetes.kinds import WatchedKind
+
+WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX)
+"""Prefixes of annotations that controllers write: no change of theirs is a change of substance."""
+
+GOOGLE_MANAGERS: Final = frozenset({"glbc", "ingress-gce", "managed-certificate-controller"})
+"""The field managers by which GKE's own controllers write (ingress-gce and gke-managed-certs)."""
+
+_KEPT_METADATA: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+)
+_WITH_STATUS: Final = frozenset({Ingress.KIND, Service.KIND, ManagedCertificate.KIND})
+
+Name = tuple[str, str]
+"""Namespace (empty for kinds without) and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """
+    What controllers have written to an object.
+
+    Attributes:
+        uid: the object's.
+        status: its status as JSON values.
+        annotations: those of `WRITTEN_ANNOTATIONS`.
+        ours: whether some field of it is Kiteway's.
+    """
+
+    uid: str
+    status: Mapping[str, Any]
+    annotations: Mapping[str, str]
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One object.
+
+    Attributes:
+        raw: what matters of it, as JSON.
+        loaded: the same, read.
+        live: what controllers have written; None for kinds whose status is nobody's concern here.
+    """
+
+    raw: bytes
+    loaded: Loaded
+    live: Live | None
+
+
+Changed = Callable[[Object | None, Object | None], None]
+"""Told the object before and after; None where there was or is none, or it has errors."""
+
+
+class Store:
+    """The objects of every kind by name."""
+
+    def __init__(self) -> None:
+        self.google = False
+        self._entries: dict[str, dict[Name, Entry]] = {}
+
+    def view(self, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None]) -> View:
+        """Return what a reflector of one kind (in one namespace, or all) writes to."""
+        return View(self, kind, namespace, changed, touched)
+
+    def entries(self, kind: str) -> dict[Name, Entry]:
+        """Return the objects of a kind; the caller may change the value."""
+        return self._entries.setdefault(kind, {})
+
+    def live(self, ref: ObjectRef) -> Live | None:
+        """Return what controllers have written to an object."""
+        entry = self._entries.get(ref.kind, {}).get((ref.namespace, ref.name))
+        return entry.live if entry else None
+
+    def raws(self) -> Iterator[bytes]:
+        """Yield every object as JSON."""
+        for entries in self._entries.values():
+            for entry in entries.values():
+                yield entry.raw
+
+    def resources(self, problems: Iterable[Diagnostic], left_out: Callable[[Object], bool]) -> Resources:
+        """Return everything there is but what is ``left_out``."""
+        objects: list[Object] = []
+        diagnostics = list(problems)
+        failed: list[ObjectRef] = []
+        for entries in self._entries.values():
+            for entry in entries.values():
+                loaded = entry.loaded
+                kept = [object_ for object_ in loaded.objects if not left_out(object_)]
+                objects += kept
+                if kept or not loaded.objects:
+                    diagnostics += loaded.diagnostics
+                    failed += loaded.refused
+        return Resources(tuple(objects), tuple(diagnostics), tuple(failed))
+
+
+class View:
+    """The part of a store that one collection fills."""
+
+    def __init__(
+        self, store: Store, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._namespace = namespace
+        self._changed = changed
+        self._touched = touched
+        self._entries = store.entries(kind.cls.KIND)
+
+    def replace(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Take the whole collection; what is equal to before is no change."""
+        gone = {name for name in self._entries if not self._namespace or name[0] == self._namespace}
+        for object_ in objects:
+            gone.discard(_name(object_))
+            self.put(object_)
+        for name in gone:
+            self._drop(name)
+
+    def put(self, object_: dict[str, Any]) -> None:
+        """Take a new or changed object."""
+        name = _name(object_)
+        before = self._entries.get(name)
+        live = _live(object_) if self._kind.cls.KIND in _WITH_STATUS else None
+        self._store.google = self._store.google or _managed(object_, GOOGLE_MANAGERS)
+        raw = msgspec.json.encode(substance(object_, self._kind))
+        if before is not None and before.raw == raw:
+            if before.live != live:
+                self._entries[name] = Entry(raw, before.loaded, live)
+                self._touched()
+            return
+        entry = self._entries[name] = Entry(raw, load_object(msgspec.json.decode(raw)), live)
+        self._changed(_object(before), _object(entry))
+
+    def drop(self, object_: dict[str, Any]) -> None:
+        """Forget an object."""
+        self._drop(_name(object_))
+
+    def _drop(self, name: Name) -> None:
+        before = self._entries.pop(name, None)
+        if before is not None:
+            self._changed(_object(before), None)
+
+
+def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
+    """Return what of an object matters for balancing: neither status nor bookkeeping."""
+    metadata = object_["metadata"]
+    kept = {name: metadata[name] for name in _KEPT_METADATA if metadata.get(name)}
+    written = {
+        key: value
+        for key, value in (metadata.get("annotations") or {}).items()
+        if not key.startswith(WRITTEN_ANNOTATIONS) and key != _LAST_APPLIED
+    }
+    if written:
+        kept["annotations"] = written
+    rest = {key: value for key, value in object_.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
+    return {"apiVersion": kind.api_version, "kind": kind.cls.KIND, "metadata": kept, **rest}
+
+
+# kubectl's copy of the whole object: twice the memory, and a Secret's would hold the key once more.
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def _live(object_: Mapping[str, Any]) -> Live:
+    metadata = object_["metadata"]
+    annotations = {
+        key: value for key, value in (metadata.get("annotations") or {}).items() if key.startswith(WRITTEN_ANNOTATIONS)
+    }
+    return Live(metadata.get("uid", ""), object_.get("status") or {}, annotations, _managed(object_, {FIELD_MANAGER}))
+
+
+def _managed(object_: Mapping[str, Any], managers: Iterable[str]) -> bool:
+    fields = object_["metadata"].get("managedFields") or ()
+    return any(field.get("manager") in managers for field in fields)
+
+
+def _name(object_: Mapping[str, Any]) -> Name:
+    metadata = object_["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def _object(entry: Entry | None) -> Object | None:
+    return entry.loaded.objects[0] if entry is not None and entry.loaded.objects else None

@@ -1,0 +1,1 @@
+"""Kiteway on a real Kubernetes API server; only nodes and pods are made up."""
