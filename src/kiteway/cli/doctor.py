@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from kiteway.cli.options import FilesOption
@@ -105,10 +104,8 @@ def _print_rules(output: Output) -> None:
     if output is not Output.TABLE:
         emit({"rules": [rule.plain() for rule in RULES]}, output)
         return
-    table = Table("RULE", "LOOKS AT", "SEVERITY", "TITLE", box=None, pad_edge=False)
     for rule in RULES:
-        table.add_row(rule.id, str(rule.scope), str(rule.severity), Text(rule.title))
-    stdout.print(table)
+        stdout.print(f"{rule.id:<30} {rule.scope:<8} {rule.severity:<8} {rule.title}", markup=False)
 
 
 def _print(report: Report, output: Output) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.doctor.milvus_config import MilvusConfig, read_milvus_config
-from kiteway.resources import Ingress, Object, Secret, Service
+from kiteway.resources import BackendConfig, Ingress, Object, Secret, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import AppProtocol
 from kiteway.resources.kinds.service import ServicePort
@@ -42,17 +42,35 @@ class Manifests:
         return (object_ for object_ in self.objects if isinstance(object_, kind))
 
     def judged(self, kind: type[T]) -> Iterator[T]:
-        """Yield the objects of a kind that the translation looks into: of Services and Secrets those that are used."""
-        used: set[ObjectRef] | None = None
-        if kind is Service:
-            used = {service.ref for _, service, _ in self.backends()}
-        elif kind is Secret:
-            used = {
-                ObjectRef("Secret", ingress.ref.namespace, tls.secret_name)
-                for ingress in self.of(Ingress)
-                for tls in ingress.spec.tls
-            }
-        return (object_ for object_ in self.of(kind) if used is None or object_.ref in used)
+        """Yield the objects of a kind that the translation looks into: those that are used, and meant for Kiteway."""
+        used = {Ingress: self._ingresses, Service: self._services, Secret: self._secrets, BackendConfig: self._configs}
+        refs = used[kind]() if kind in used else None
+        return (object_ for object_ in self.of(kind) if refs is None or object_.ref in refs)
+
+    def _ingresses(self) -> set[ObjectRef]:
+        left_out = {d.object for d in self.diagnostics if d.reason == "IngressClassIgnored"}
+        return {ingress.ref for ingress in self.of(Ingress) if ingress.ref not in left_out}
+
+    def _services(self) -> set[ObjectRef]:
+        return {service.ref for _, service, _ in self.backends()}
+
+    def _secrets(self) -> set[ObjectRef]:
+        return {
+            ObjectRef("Secret", ingress.ref.namespace, tls.secret_name)
+            for ingress in self.of(Ingress)
+            for tls in ingress.spec.tls
+        }
+
+    def _configs(self) -> set[ObjectRef]:
+        found = set()
+        for _, service, _ in self.backends():
+            annotations = service.metadata.annotations
+            text = annotations.get(keys.BACKEND_CONFIG, annotations.get(keys.BACKEND_CONFIG_BETA, ""))
+            reference = keys.parse_backend_config_ref(text)
+            if not isinstance(reference, Violation):
+                names = (reference.default, *reference.ports.values())
+                found |= {ObjectRef("BackendConfig", service.ref.namespace, name) for name in names}
+        return found
 
     def backends(self) -> tuple[tuple[Ingress, Service, ServicePort], ...]:
         """Return the Service ports that Ingresses lead to, each once for each Ingress."""

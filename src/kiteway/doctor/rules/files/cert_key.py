@@ -18,6 +18,10 @@ RULE = rule_of_reasons(
             "CertificateKeyMismatch",
             "CertificateKeyTooSmall",
             "CertificateKeyType",
+            "CertificateKeyTooLarge",
+            "CertificateKeyUsage",
+            "CertificateMustStaple",
+            "CertificateWithoutNames",
         }
     ),
     kinds=(Secret,),

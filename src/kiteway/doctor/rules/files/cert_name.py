@@ -9,7 +9,7 @@ RULE = rule_of_reasons(
     "CERT_NAME",
     title="The certificates that an Ingress names",
     why="One missing Secret or ManagedCertificate keeps GKE from building the whole Ingress, and a misspelt name leaves a ManagedCertificate in FailedNotVisible (failure F10).",
-    reasons=frozenset({"ManagedCertificateNotFound", "SecretNotFound"}),
+    reasons=frozenset({"ManagedCertificateNotFound", "SecretNotFound", "TLSSecretNameMissing"}),
     kinds=(Ingress,),
     when_passed="every Secret and ManagedCertificate that it names exists.",
 )

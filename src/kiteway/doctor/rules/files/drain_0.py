@@ -1,36 +1,17 @@
-"""Connection draining of a BackendConfig."""
+"""connectionDraining of a BackendConfig."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from kiteway.diagnostics import Severity
-from kiteway.doctor.manifests import Manifests
-from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.doctor.by_diagnostics import rule_of_reasons
 from kiteway.resources import BackendConfig
 
-
-def _check(manifests: Manifests) -> Iterator[Finding]:
-    for config in manifests.of(BackendConfig):
-        draining = config.spec.connection_draining
-        seconds = draining.draining_timeout_sec if draining else 0
-        if seconds:
-            yield passed(config.ref, f"calls in flight have {seconds} s to finish.")
-        else:
-            yield failed(
-                config.ref,
-                "spec.connectionDraining.drainingTimeoutSec is 0: calls in flight are cut when an endpoint goes away.",
-                "Set it, e.g. 60.",
-                position=config.at("spec", "connectionDraining", "drainingTimeoutSec"),
-            )
-
-
-RULE = Rule(
+RULE = rule_of_reasons(
     "DRAIN_0",
-    "connectionDraining of a BackendConfig",
-    "The guide leaves it out (trap G8), so GKE's 0 s hold: every rolling restart of the proxies fails calls "
-    "(failure F7).",
-    Scope.FILES,
-    _check,
-    Severity.WARNING,
+    title="connectionDraining of a BackendConfig",
+    why="The guide leaves it out (trap G8), so GKE's 0 s hold: every rolling restart of the proxies fails calls (failure F7).",
+    reasons=frozenset({"ConnectionDrainingZero"}),
+    kinds=(BackendConfig,),
+    when_passed="calls in flight may finish when an endpoint goes, on GKE, too.",
+    severity=Severity.WARNING,
 )

@@ -1,37 +1,17 @@
-"""An Ingress that GKE would pass over."""
+"""The class of an Ingress."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from kiteway.diagnostics import Severity
-from kiteway.doctor.manifests import Manifests
-from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.doctor.by_diagnostics import rule_of_reasons
 from kiteway.resources import Ingress
-from kiteway.resources import annotations as keys
-from kiteway.translate.classes import GOOGLE_CLASSES
 
-
-def _check(manifests: Manifests) -> Iterator[Finding]:
-    for ingress in manifests.of(Ingress):
-        name = ingress.spec.ingress_class_name
-        if name in GOOGLE_CLASSES and keys.INGRESS_CLASS not in ingress.metadata.annotations:
-            yield failed(
-                ingress.ref,
-                f"spec.ingressClassName is {name}, but GKE has no IngressClass objects and passes over the Ingress.",
-                f"Remove spec.ingressClassName and annotate {keys.INGRESS_CLASS}: {name}.",
-                position=ingress.at("spec", "ingressClassName"),
-            )
-        else:
-            yield passed(ingress.ref, "the controller that it is meant for will see it.")
-
-
-RULE = Rule(
+RULE = rule_of_reasons(
     "INGRESS_CLASS_NAME_SET",
-    "spec.ingressClassName with one of Google's classes",
-    "GKE goes by the annotation kubernetes.io/ingress.class: an Ingress that says gce in spec.ingressClassName gets no "
-    "load balancer and no event that would say why.",
-    Scope.FILES,
-    _check,
-    Severity.WARNING,
+    title="The class of an Ingress",
+    why="GKE goes by the annotation kubernetes.io/ingress.class: an Ingress that says gce in spec.ingressClassName gets no load balancer and no event that would say why.",
+    reasons=frozenset({"IngressClassNameSet", "IngressClassInternal"}),
+    kinds=(Ingress,),
+    when_passed="the controller that it is meant for will see it.",
+    severity=Severity.WARNING,
 )

@@ -1,33 +1,17 @@
-"""Rules of an Ingress that have paths."""
+"""Rules without http."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from kiteway.doctor.manifests import Manifests
-from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.diagnostics import Severity
+from kiteway.doctor.by_diagnostics import rule_of_reasons
 from kiteway.resources import Ingress
 
-
-def _check(manifests: Manifests) -> Iterator[Finding]:
-    for ingress in manifests.of(Ingress):
-        empty = [index for index, rule in enumerate(ingress.spec.rules) if rule.http is None]
-        for index in empty:
-            host = ingress.spec.rules[index].host or "*"
-            yield failed(
-                ingress.ref,
-                f'spec.rules[{index}]: the rule of the host "{host}" has no http, so it routes nothing.',
-                "Add http.paths to it, or remove the rule.",
-                position=ingress.at("spec", "rules", index),
-            )
-        if not empty:
-            yield passed(ingress.ref, "every rule has paths.")
-
-
-RULE = Rule(
+RULE = rule_of_reasons(
     "IngressRuleCheck",
-    "Rules without http",
-    "A rule without http.paths routes nothing: its host ends at the default backend, with 404.",
-    Scope.FILES,
-    _check,
+    title="Rules without http",
+    why="A rule without http.paths routes nothing: its host ends at the default backend, with 404.",
+    reasons=frozenset({"IngressRule"}),
+    kinds=(Ingress,),
+    when_passed="every rule has paths.",
+    severity=Severity.WARNING,
 )

@@ -1,0 +1,17 @@
+"""sessionAffinity of a BackendConfig."""
+
+from __future__ import annotations
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import BackendConfig
+
+RULE = rule_of_reasons(
+    "AFFINITY",
+    title="sessionAffinity of a BackendConfig",
+    why="Milvus proxies keep nothing that a client has to come back for; with affinity one busy client loads one proxy while the others idle, which is what a Layer-7 balancer is there to prevent (failure F1).",
+    reasons=frozenset({"SessionAffinityUneven", "SessionAffinityCookie"}),
+    kinds=(BackendConfig,),
+    when_passed="requests are spread over all endpoints.",
+    severity=Severity.WARNING,
+)

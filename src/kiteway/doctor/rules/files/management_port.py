@@ -1,0 +1,18 @@
+"""Routes to Milvus's ports 9091 and 19529."""
+
+from __future__ import annotations
+
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import Ingress, Service
+
+RULE = rule_of_reasons(
+    "MANAGEMENT_PORT",
+    title="Routes to Milvus's ports 9091 and 19529",
+    why="There Milvus shows metrics and profiles, sets log levels and stops components, without credentials; they are never reached through the balancer.",
+    reasons=frozenset({"ManagementPort"}),
+    kinds=(
+        Ingress,
+        Service,
+    ),
+    when_passed="no route leads to Milvus's management.",
+)

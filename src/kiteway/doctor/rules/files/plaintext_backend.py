@@ -1,0 +1,26 @@
+"""gRPC in plaintext to the Pods."""
+
+from __future__ import annotations
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import Service
+
+RULE = rule_of_reasons(
+    "PLAINTEXT_BACKEND",
+    title="gRPC in plaintext to the Pods",
+    why="Kiteway speaks it, GKE does not: there a port without app-protocols HTTP2 is spoken to as HTTP/1.1, which carries no gRPC (failures F13 and F22).",
+    reasons=frozenset(
+        {
+            "AppProtocolMissing",
+            "AppProtocolIgnored",
+            "AppProtocolConflict",
+            "H2CBackend",
+            "HTTP1Backend",
+            "TLSWithoutHTTP2",
+        }
+    ),
+    kinds=(Service,),
+    when_passed="GKE would speak HTTP/2 to it as well.",
+    severity=Severity.WARNING,
+)

@@ -1,0 +1,17 @@
+"""The port of REST beside gRPC with TLS."""
+
+from __future__ import annotations
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import Service
+
+RULE = rule_of_reasons(
+    "REST_PORT",
+    title="The port of REST beside gRPC with TLS",
+    why="With TLS Milvus serves REST on a port of its own or not at all (trap G1, failure F3); kiteway.io/rest-port says which.",
+    reasons=frozenset({"RestPortMissing", "RestPortNotFound"}),
+    kinds=(Service,),
+    when_passed="REST has a port.",
+    severity=Severity.WARNING,
+)
