@@ -8,6 +8,7 @@ import typer
 
 from kiteway import __version__
 from kiteway.cli import cert
+from kiteway.cli.controller import controller
 from kiteway.cli.demo import demo
 from kiteway.cli.doctor import doctor
 from kiteway.cli.plan import plan
@@ -44,6 +45,7 @@ def _main(
 
 app.command("demo")(demo)
 app.command("up")(up)
+app.command("controller")(controller)
 app.command("plan")(plan)
 app.command("status")(status)
 app.command("doctor")(doctor)
