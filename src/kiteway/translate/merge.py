@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from kiteway.diagnostics import Diagnostic
@@ -11,18 +12,18 @@ from kiteway.translate.server_names import server_names
 from kiteway.translate.unit import Unit, age
 
 
-def merge(units: Iterable[Unit]) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
+def merge(units: Iterable[Unit], now: dt.datetime) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
     """
     Put all units onto the shared listeners.
 
     On GKE every Ingress has an address of its own. Here they share one, so a host that two of them want goes to the
-    oldest, and the other is told.
+    oldest, and the other is told. ``now`` is the time certificates are judged by.
     """
     ordered = sorted(units, key=age)
     diagnostics: list[Diagnostic] = []
     owners = settle(ordered, diagnostics)
     hosts = tuple(_virtual_host(domain, owner) for domain, owner in sorted(owners.items()))
-    names = server_names(ordered, owners, diagnostics)
+    names = server_names(ordered, owners, diagnostics, now)
     # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from kiteway.certificates.names import covers
@@ -12,28 +13,30 @@ from kiteway.translate.hosts import ANY_HOST
 from kiteway.translate.unit import Unit
 
 
-def server_names(units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic]) -> tuple[ServerNames, ...]:
+def server_names(
+    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime
+) -> tuple[ServerNames, ...]:
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
 
     A host is answered with a certificate of the Ingress that holds it, never with another's, whatever names that one
-    carries. Without a match the Ingress's first certificate answers, as on GKE.
+    carries; one that names the host goes before a wildcard, and one that is valid at ``now`` before one that is not.
+    Without a match the Ingress's first certificate answers, as on GKE.
     """
     found: dict[str, ServerNames] = {}
     for domain, owner in owners.items():
         if owner.unit.https and domain != ANY_HOST:
-            found[domain] = _of_host(domain, owner, diagnostics)
-    anywhere = owners.get(ANY_HOST)
-    if anywhere is not None:
-        found.update((names.names[0], names) for names in _unclaimed(anywhere.unit, owners))
-    default = _default(units, owners)
+            found[domain] = _of_host(domain, owner, diagnostics, now)
+    for unit in {id(owner.unit): owner.unit for owner in owners.values()}.values():
+        found.update((names.names[0], names) for names in _unclaimed(unit, owners, now))
+    default = _default(units, owners, now)
     return (*default, *(found[domain] for domain in sorted(found)))
 
 
-def _of_host(domain: str, owner: Owner, diagnostics: list[Diagnostic]) -> ServerNames:
+def _of_host(domain: str, owner: Owner, diagnostics: list[Diagnostic], now: dt.datetime) -> ServerNames:
     unit, claim = owner.unit, owner.claim
-    matching = [c for c in unit.certificates if covers(c.names, domain)]
-    if not matching:
+    chosen = _chosen(unit.certificates, domain, now)
+    if not chosen:
         diagnostics.append(
             unit.ingress.diagnostic(
                 Severity.WARNING,
@@ -43,23 +46,38 @@ def _of_host(domain: str, owner: Owner, diagnostics: list[Diagnostic]) -> Server
                 ("spec", "rules", claim.index or 0, "host"),
             )
         )
-    return ServerNames((domain,), _by_key_type(matching or unit.certificates[:1]), unit.profile)
+    return ServerNames((domain,), _by_key_type(chosen) or _first(unit, now), unit.profile)
 
 
-def _unclaimed(unit: Unit, owners: Owners) -> Iterable[ServerNames]:
-    """The Ingress that serves all other hosts answers for the names of its certificates that nobody holds."""
-    names = {name for c in unit.certificates for name in c.names if not _is_address(name)}
-    for name in names:
-        if name not in owners and parent_wildcard(name) not in owners:
-            yield ServerNames((name,), _by_key_type([c for c in unit.certificates if name in c.names]), unit.profile)
+def _chosen(certificates: Sequence[Certificate], domain: str, now: dt.datetime) -> Sequence[Certificate]:
+    matching = _valid([c for c in certificates if covers(c.names, domain)], now)
+    return [c for c in matching if domain in c.names] or matching
 
 
-def _default(units: Sequence[Unit], owners: Owners) -> Iterable[ServerNames]:
+def _valid(certificates: Sequence[Certificate], now: dt.datetime) -> Sequence[Certificate]:
+    return [c for c in certificates if c.not_before <= now < c.not_after] or certificates
+
+
+def _unclaimed(unit: Unit, owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
+    """An Ingress that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds."""
+    for name in {name for c in unit.certificates for name in c.names if not _is_address(name)}:
+        owner = owners.get(parent_wildcard(name), owners.get(ANY_HOST))
+        if name not in owners and owner is not None and owner.unit is unit:
+            yield ServerNames((name,), _by_key_type(_chosen(unit.certificates, name, now)), unit.profile)
+
+
+def _default(units: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
     """Return what answers without SNI and for unknown names: the Ingress for all other hosts, else the oldest."""
     anywhere = owners.get(ANY_HOST)
     candidates = ([anywhere.unit] if anywhere else []) + list(units)
     unit = next((unit for unit in candidates if unit.https), None)
-    return [ServerNames((), _by_key_type(unit.certificates[:1]), unit.profile)] if unit else []
+    return [ServerNames((), _first(unit, now), unit.profile)] if unit else []
+
+
+def _first(unit: Unit, now: dt.datetime) -> tuple[str, ...]:
+    """Return the first certificate, and the first of the other key type that has all of its names."""
+    first, *others = _valid(unit.certificates, now)
+    return _by_key_type([first, *(c for c in others if set(first.names) <= set(c.names))])
 
 
 def _by_key_type(certificates: Sequence[Certificate]) -> tuple[str, ...]:

@@ -80,7 +80,8 @@ class Translator:
             elif last_good is not None:
                 retained.append(ingress.ref)
                 # The age is the object's; only its meaning is the old one.
-                unit = dataclasses.replace(last_good, ingress=ingress, retained=True)
+                unit = dataclasses.replace(_renewed(last_good, unit), ingress=ingress, retained=True)
+                self._good[ingress.ref] = unit
             units.append(unit)
         for ref in failed:
             last_good = self._good.get(ref)
@@ -90,7 +91,7 @@ class Translator:
         alive = {unit.ref for unit in units}
         self._fresh = fresh
         self._good = {ref: unit for ref, unit in self._good.items() if ref in alive}
-        model, conflicts = merge(units)
+        model, conflicts = merge(units, now)
         return Result(
             model, ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)]), tuple(sorted(retained))
         )
@@ -114,6 +115,12 @@ def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list
             if diagnostic is not None:
                 diagnostics.append(diagnostic)
     return found
+
+
+def _renewed(last_good: Unit, now: Unit) -> Unit:
+    """Return the last good form with the certificates that are good now: one bad Secret lets no other one expire."""
+    current = {certificate.name: certificate for certificate in now.certificates}
+    return dataclasses.replace(last_good, certificates=tuple(current.get(c.name, c) for c in last_good.certificates))
 
 
 def _same(unit: Unit, index: Index) -> bool:
