@@ -33,13 +33,8 @@ def _service(context: Context, name: str, path: Path) -> Service | None:
     namespace = context.ingress.ref.namespace
     service = context.get(Service, namespace, name)
     if service is None:
-        context.error(
-            context.ingress,
-            "ServiceNotFound",
-            f"the Service {namespace}/{name} does not exist or has errors of its own.",
-            "Create it in the Ingress's namespace, or correct the name.",
-            path,
-        )
+        message, fix = context.why_missing(Service, namespace, name)
+        context.error(context.ingress, "ServiceNotFound", message, fix, path)
         return None
     if service.spec.type is ServiceType.EXTERNAL_NAME:
         context.error(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kiteway.certificates.names import covers
 from kiteway.model import Certificate
 from kiteway.resources import ManagedCertificate
@@ -72,7 +74,7 @@ def _managed(context: Context) -> tuple[list[Certificate], bool]:
     ingress = context.ingress
     names = keys.parse_names(ingress.metadata.annotations.get(keys.MANAGED_CERTIFICATES, ""))
     if isinstance(names, Violation):
-        context.error(ingress, "ManagedCertificateNotFound", names.message, names.fix, _MANAGED)
+        context.refuse(ingress, dataclasses.replace(names, reason="ManagedCertificateNotFound"), _MANAGED)
         return [], True
     found = [certificate for name in names if (certificate := _issued(context, name)) is not None]
     return found, bool(names)
@@ -83,13 +85,8 @@ def _issued(context: Context, name: str) -> Certificate | None:
     namespace = ingress.ref.namespace
     managed = context.get(ManagedCertificate, namespace, name)
     if managed is None:
-        context.error(
-            ingress,
-            "ManagedCertificateNotFound",
-            f"the ManagedCertificate {namespace}/{name} does not exist or has errors of its own.",
-            "Create it in the Ingress's namespace, or correct the annotation.",
-            _MANAGED,
-        )
+        message, fix = context.why_missing(ManagedCertificate, namespace, name)
+        context.error(ingress, "ManagedCertificateNotFound", message, fix, _MANAGED)
         return None
     _check_domains(context, managed)
     issued = context.options.issued.get(f"{namespace}/{name}")

@@ -67,6 +67,13 @@ class Context:
         """Return whether the object exists but has errors of its own, which are reported already."""
         return (kind.__name__, namespace, name) in self._index.failed
 
+    def why_missing(self, kind: type[Object], namespace: str, name: str) -> tuple[str, str]:
+        """Return what is wrong where `get` returned None, and what to do about it."""
+        subject = f"the {kind.__name__} {namespace}/{name}"
+        if self.unreadable(kind, namespace, name):
+            return f"{subject} has errors of its own.", "Correct them."
+        return f"{subject} does not exist.", f"Create it in the namespace {namespace}, or correct the name."
+
     def report(self, diagnostic: Diagnostic) -> None:
         """Add a diagnostic."""
         self.diagnostics.append(diagnostic)
@@ -85,5 +92,6 @@ class Context:
             self.warn(about, reason, message, fix, path)
 
     def refuse(self, about: Object, violation: Violation, path: Path) -> None:
-        """Report a value that could not be read."""
-        self.report(about.diagnostic(violation.severity, violation.reason, violation.message, violation.fix, path))
+        """Report an annotation whose value could not be read."""
+        message = f"{path[-1]} {violation.message}"
+        self.report(about.diagnostic(violation.severity, violation.reason, message, violation.fix, path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from kiteway.model import Endpoint, EndpointState, Pool, PoolKey
 
@@ -20,21 +20,28 @@ class Draining:
     """
 
     def __init__(self) -> None:
-        self._members: dict[PoolKey, dict[_Address, Endpoint]] = {}
+        self._members: dict[PoolKey, tuple[Endpoint, ...]] = {}
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
 
-    def update(self, pool: Pool, endpoints: Iterable[Endpoint], now: dt.datetime) -> tuple[Endpoint, ...]:
+    def update(self, pool: Pool, endpoints: tuple[Endpoint, ...], now: dt.datetime) -> tuple[Endpoint, ...]:
         """Take what the source says of a pool at ``now``; return it with the endpoints that drain, sorted."""
-        members = {(endpoint.address, endpoint.port): endpoint for endpoint in endpoints}
+        before, drained = self._members.get(pool.key, ()), self._left.get(pool.key, {})
+        self._members[pool.key] = endpoints
+        if endpoints == before and not drained:
+            return endpoints
+        here = {(endpoint.address, endpoint.port) for endpoint in endpoints}
         end = now + dt.timedelta(seconds=pool.draining)
         gone = {
-            address: (dataclasses.replace(endpoint, state=EndpointState.DRAINING), end)
-            for address, endpoint in self._members.get(pool.key, {}).items()
+            (endpoint.address, endpoint.port): (dataclasses.replace(endpoint, state=EndpointState.DRAINING), end)
+            for endpoint in before
         }
-        gone |= self._left.get(pool.key, {})
-        left = {address: (at, end) for address, (at, end) in gone.items() if address not in members and now < end}
-        self._members[pool.key], self._left[pool.key] = members, left
-        return tuple(sorted([*members.values(), *(endpoint for endpoint, _ in left.values())]))
+        left = {
+            address: (endpoint, end)
+            for address, (endpoint, end) in (gone | drained).items()
+            if address not in here and now < end
+        }
+        self._left[pool.key] = left
+        return tuple(sorted([*endpoints, *(endpoint for endpoint, _ in left.values())]))
 
     def keep(self, keys: Collection[PoolKey]) -> None:
         """Forget every pool but these."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kiteway.diagnostics import Severity
 from kiteway.model import HTTPMode, RedirectCode, TLSProfile
 from kiteway.resources import FrontendConfig
@@ -20,12 +22,9 @@ def frontend_config(context: Context) -> FrontendConfig | None:
         return None
     found = context.get(FrontendConfig, ingress.ref.namespace, name)
     if found is None:
+        message, fix = context.why_missing(FrontendConfig, ingress.ref.namespace, name)
         context.error(
-            ingress,
-            "FrontendConfigNotFound",
-            f"the FrontendConfig {ingress.ref.namespace}/{name} does not exist or has errors of its own.",
-            "Create it in the Ingress's namespace, or correct the annotation.",
-            ("metadata", "annotations", keys.FRONTEND_CONFIG),
+            ingress, "FrontendConfigNotFound", message, fix, ("metadata", "annotations", keys.FRONTEND_CONFIG)
         )
     return found
 
@@ -152,7 +151,7 @@ def check_pre_shared(context: Context) -> bool:
     names = keys.parse_names(annotations.get(keys.PRE_SHARED_CERT, ""))
     path: Path = ("metadata", "annotations", keys.PRE_SHARED_CERT)
     if isinstance(names, Violation):
-        context.error(context.ingress, "PreSharedCertInvalid", names.message, names.fix, path)
+        context.refuse(context.ingress, dataclasses.replace(names, reason="PreSharedCertInvalid"), path)
         return True
     # The controller of managed certificates writes the annotation too.
     if names and not annotations.get(keys.MANAGED_CERTIFICATES):

@@ -94,13 +94,8 @@ def _backend_config(context: Context, service: Service, port: ServicePort) -> tu
         return True, None
     config = context.get(BackendConfig, service.ref.namespace, name)
     if config is None:
-        context.error(
-            service,
-            "BackendConfigNotFound",
-            f"the BackendConfig {service.ref.namespace}/{name} does not exist or has errors of its own.",
-            "Create it in the Service's namespace, or correct the annotation.",
-            path,
-        )
+        message, fix = context.why_missing(BackendConfig, service.ref.namespace, name)
+        context.error(service, "BackendConfigNotFound", message, fix, path)
         return False, None
     return True, config
 
