@@ -20,13 +20,13 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif "application/grpc" in f"{rest.content_type} {rest.body}":
         yield failed(facts.ref, "REST is answered as if it were gRPC: Milvus has no REST on this port.", _FIX)
     elif rest.status is not None and rest.status >= 500:
-        yield failed(facts.ref, f"GET {REST_PATH} is answered with {rest.status}: {_first_line(rest.body)}", _FIX)
+        yield failed(facts.ref, f"GET {REST_PATH} is answered with {rest.status} ({_first_line(rest.body)}).", _FIX)
     else:
         yield passed(facts.ref, f"GET {REST_PATH} is answered with {rest.status}.")
 
 
 def _first_line(body: str) -> str:
-    return body.strip().partition("\n")[0][:200] or "no text."
+    return body.strip().partition("\n")[0][:200] or "no text"
 
 
 RULE = Rule(

@@ -1,0 +1,106 @@
+"""Each rule about this machine, and what it is judged by."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiteway.doctor import RULES, MachineFacts, Result, Scope, examine
+from kiteway.doctor import machine as module
+from kiteway.doctor.machine import look_at_machine, parse_version
+
+GOOD = MachineFacts(
+    envoy="/usr/bin/envoy", envoy_version=(1, 40, 1), migrate_req=1, descriptors=1 << 20, ports_taken={}
+)
+
+# Rule, facts that make it fire, its words, facts that nearly do.
+CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    ("ENVOY_FOUND", {"envoy_problem": "No Envoy binary found."}, "No Envoy binary found", {"envoy_version": None}),
+    (
+        "ENVOY_VERSION",
+        {"envoy_version": (1, 40, 0)},
+        "Envoy 1.40.0 lacks the security fixes of 1.40.1",
+        {"envoy_version": (1, 41, 0)},
+    ),
+    ("FILTER_PRESENT", {"filter_problem": "It is not there; build it."}, "It is not there.", {"cargo": False}),
+    (
+        "CARGO_MISSING",
+        {"cargo": False, "filter_problem": "It is not there."},
+        "cargo is not on PATH",
+        {"filter_problem": "It is not there."},
+    ),
+    ("EXTRAS_MISSING", {"missing_extras": ("verify",)}, "the extra verify is not installed", {"missing_extras": ()}),
+    ("PORTS_FREE", {"ports_taken": {8443: "in use"}}, "port 8443 of 127.0.0.1 cannot be used: in use", {}),
+    ("TCP_MIGRATE_REQ", {"migrate_req": 0}, "net.ipv4.tcp_migrate_req is 0", {"migrate_req": 1}),
+    ("FILE_DESCRIPTORS", {"descriptors": 4096}, "a process may open 4096 files", {"descriptors": 65_536}),
+    ("NETNS_PERMITTED", {"netns_problem": "not permitted"}, "not permitted", {}),
+]
+
+
+def test_every_rule_has_a_case() -> None:
+    """A rule about the machine cannot be added without a case here, nor a case without its rule."""
+    assert sorted(case[0] for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.MACHINE)
+
+
+@pytest.mark.parametrize(("rule_id", "changes", "words", "near_miss"), CASES)
+def test_a_rule_fires_and_stays_silent(
+    rule_id: str, changes: dict[str, Any], words: str, near_miss: dict[str, Any]
+) -> None:
+    """What is missing is found, in words that name it, with what to do; what nearly is passes."""
+    rule = next(rule for rule in RULES if rule.id == rule_id)
+    (found,) = rule.check(dataclasses.replace(GOOD, **changes))
+    assert found.result is Result.FAILED
+    assert words in found.message
+    assert found.fix.endswith(".")
+    (passed,) = rule.check(dataclasses.replace(GOOD, **near_miss))
+    assert passed.result is Result.PASSED
+
+
+def test_only_envoy_is_needed() -> None:
+    """A machine with Envoy and nothing else has warnings, not failures; without Envoy it has failed."""
+    bare = dataclasses.replace(
+        GOOD, filter_problem="x.", cargo=False, missing_extras=("verify",), descriptors=1024, netns_problem="x"
+    )
+    assert not examine(Scope.MACHINE, bare).failed
+    assert examine(Scope.MACHINE, dataclasses.replace(bare, envoy_problem="none.")).failed
+
+
+def test_an_envoy_too_old_for_the_filter_fails() -> None:
+    """Below 1.38 it is not a matter of security releases: Kiteway cannot use it."""
+    assert examine(Scope.MACHINE, dataclasses.replace(GOOD, envoy_version=(1, 37, 99))).failed
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("envoy  version: 1234abcd/1.40.0/Clean/RELEASE/BoringSSL", (1, 40, 0)),
+        ("envoy  version: 1234abcd/1.41.0-dev/Modified/DEBUG/BoringSSL", (1, 41, 0)),
+        ("Segmentation fault", None),
+    ],
+)
+def test_envoys_version_is_read(text: str, version: tuple[int, int, int] | None) -> None:
+    """The version comes out of what Envoy prints; whatever else it prints is no version."""
+    assert parse_version(text) == version
+
+
+def test_a_port_that_is_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that another process listens on is reported, a free one is not."""
+    with socket.create_server(("127.0.0.1", 0)) as held, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        ports = (held.getsockname()[1], free.getsockname()[1])
+        free.close()
+        monkeypatch.setattr(module, "PORTS", ports)
+        assert look_at_machine().ports_taken == {ports[0]: "in use"}
+
+
+def test_an_envoy_that_does_not_run_is_said(tmp_path: Path) -> None:
+    """A file named by --envoy that is no program is a problem, not an exception."""
+    file = tmp_path / "envoy"
+    file.write_text("this is no program")
+    assert "is not an executable file" in look_at_machine(file).envoy_problem
+    file.chmod(0o755)
+    assert "does not run" in look_at_machine(file).envoy_problem
