@@ -32,11 +32,11 @@ def check_backend_config(context: Context, config: BackendConfig) -> None:
             ("spec", "securityPolicy"),
         )
     if spec.cdn is not None and spec.cdn.enabled:
-        signed = ", signed URLs included" if spec.cdn.signed_url_keys else ""
+        what = "Cloud CDN with its signed URLs" if spec.cdn.signed_url_keys else "Cloud CDN"
         context.warn(
             config,
             "CDNUnsupported",
-            f"Cloud CDN{signed} exists at Google only, and caches no gRPC there either.",
+            f"{what} exists at Google only, and caches no gRPC there either.",
             "Remove cdn; Kiteway has a cache of its own for Milvus's reads.",
             ("spec", "cdn"),
         )
