@@ -91,7 +91,7 @@ class Client:
 
 
 class Breaker:
-    """An HTTP/2 server that takes whole requests and then closes the connection without an answer."""
+    """A server that takes whole requests, HTTP/2 or 1.1, and then closes the connection without an answer."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -118,6 +118,10 @@ class Breaker:
                 self._break(client)
 
     def _break(self, client: socket.socket) -> None:
+        if client.recv(3, socket.MSG_PEEK) != b"PRI":
+            if client.recv(65536):
+                self.calls += 1
+            return
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         connection.initiate_connection()
         client.sendall(connection.data_to_send())

@@ -2,8 +2,9 @@
 What a client is told when Envoy itself answers: a sentence, and a status that fits what PyMilvus does with it.
 
 PyMilvus sends a call again on every gRPC status but DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAUTHENTICATED,
-INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNIMPLEMENTED, up to 75 times. So UNAVAILABLE is for what may
-pass and is safe to repeat, and nothing else. Addresses of endpoints are for `kiteway status` and the logs.
+INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNIMPLEMENTED, up to 75 times; on UNAVAILABLE its MilvusClient
+(3.0) first connects anew, which ends the other calls on the connection. So UNAVAILABLE is for what a dead Milvus would
+be, and safe to repeat. Addresses of endpoints are for `kiteway status` and the logs.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from dataclasses import dataclass
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, AndFilter, HeaderFilter
+from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLogFilter,
+    AndFilter,
+    ComparisonFilter,
+    HeaderFilter,
+    StatusCodeFilter,
+)
 from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import ResponseFlagFilter as FlagFilter
-from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption
+from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption, RuntimeUInt32
 from kiteway._proto.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -37,11 +44,12 @@ class LocalReply:
     One answer.
 
     Attributes:
-        flags: Envoy's response flags that lead to it, any of them.
+        flags: Envoy's response flags that lead to it, any of them; none: ``envoy_status`` does.
         grpc: the gRPC status.
         http: the HTTP status of REST calls.
         text: the sentence.
         once: whether it is for calls that must not be sent twice only.
+        envoy_status: the HTTP status Envoy would give, where it sets no flag.
     """
 
     flags: tuple[str, ...]
@@ -49,9 +57,15 @@ class LocalReply:
     http: int
     text: str
     once: bool = False
+    envoy_status: int = 0
 
 
 _BROKEN = ("UC", "UR", "LR", "UPE")
+
+_TOO_LONG = (
+    "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the one of "
+    "this kind of call, whichever is shortest."
+)
 
 LOCAL_REPLIES = (
     LocalReply(
@@ -65,13 +79,10 @@ LOCAL_REPLIES = (
     LocalReply(
         _BROKEN, _UNAVAILABLE, 502, "the connection to Milvus broke on every endpoint that was tried. Try again."
     ),
-    LocalReply(
-        ("UT", "DT", "UMSDR"),
-        _DEADLINE_EXCEEDED,
-        504,
-        "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the "
-        "one of this kind of call, whichever is shortest.",
-    ),
+    LocalReply(("UT", "UMSDR"), _DEADLINE_EXCEEDED, 504, _TOO_LONG),
+    # The end of max_stream_duration and of grpc-timeout has no flag; 408 while the request is still on its way.
+    LocalReply((), _DEADLINE_EXCEEDED, 504, _TOO_LONG, envoy_status=504),
+    LocalReply((), _DEADLINE_EXCEEDED, 504, _TOO_LONG, envoy_status=408),
     LocalReply(
         ("UF",),
         _UNAVAILABLE,
@@ -110,7 +121,7 @@ def local_replies() -> LocalReplyConfig:
 
 def _grpc(reply: LocalReply) -> ResponseMapper:
     return ResponseMapper(
-        filter=_all(_flags(reply), _header(_GRPC), *_only(reply)),
+        filter=_all(_cause(reply), _header(_GRPC), *_only(reply)),
         body=DataSource(inline_string=f"kiteway: {reply.text}"),
         headers_to_add=[
             HeaderValueOption(
@@ -125,13 +136,15 @@ def _rest(reply: LocalReply) -> ResponseMapper:
     body = Struct()
     body.update({"code": reply.http, "message": f"kiteway: {reply.text}"})
     return ResponseMapper(
-        filter=_all(_flags(reply), *_only(reply)),
+        filter=_all(_cause(reply), _header(_COMPLETE), *_only(reply)),
         status_code=UInt32Value(value=reply.http),
         body_format_override=SubstitutionFormatString(json_format=body, content_type="application/json"),
     )
 
 
 _GRPC = HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc"))
+_COMPLETE = HeaderMatcher(name=":path", present_match=True)
+"""A request whose headers have all come: Envoy's own 408 for one that has not stays as it is."""
 
 
 def _only(reply: LocalReply) -> list[AccessLogFilter]:
@@ -141,8 +154,13 @@ def _only(reply: LocalReply) -> list[AccessLogFilter]:
     return [_header(HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex), invert_match=True))]
 
 
-def _flags(reply: LocalReply) -> AccessLogFilter:
-    return AccessLogFilter(response_flag_filter=FlagFilter(flags=reply.flags))
+def _cause(reply: LocalReply) -> AccessLogFilter:
+    if reply.flags:
+        return AccessLogFilter(response_flag_filter=FlagFilter(flags=reply.flags))
+    value = RuntimeUInt32(default_value=reply.envoy_status, runtime_key=f"kiteway.local_reply.{reply.envoy_status}")
+    return AccessLogFilter(
+        status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=ComparisonFilter.EQ, value=value))
+    )
 
 
 def _header(matcher: HeaderMatcher) -> AccessLogFilter:
@@ -150,6 +168,4 @@ def _header(matcher: HeaderMatcher) -> AccessLogFilter:
 
 
 def _all(*filters: AccessLogFilter) -> AccessLogFilter:
-    if len(filters) == 1:
-        return filters[0]
     return AccessLogFilter(and_filter=AndFilter(filters=filters))
