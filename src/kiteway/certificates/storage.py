@@ -124,7 +124,7 @@ class FileStorage:
     def store(self, key: str, value: bytes) -> None:
         """See `Storage.store`."""
         path = self._path(key)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder(path.parent)
         write_atomic(path, value, 0o600)
 
     def delete(self, key: str) -> None:
@@ -148,7 +148,7 @@ class FileStorage:
     def lock(self, name: str) -> Iterator[_FileLease]:
         """See `Storage.lock`."""
         path = self._path(f"locks/{name}")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder(path.parent)
         lease = _FileLease(path, self._lease_seconds, self._clock)
         lease.take()
         try:
@@ -156,6 +156,12 @@ class FileStorage:
                 yield lease
         finally:
             lease.give_up()
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it; ``mkdir`` gives its mode to the last one only."""
+        if folder != self._root:
+            self._make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True, parents=folder == self._root)
 
     def _path(self, key: str) -> Path:
         segments = key.split("/")

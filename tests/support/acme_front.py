@@ -1,0 +1,96 @@
+"""A front of an ACME server that counts, and can answer 429 in its place: pebble has no rate limits."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+_PROBLEM = b'{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates already issued"}'
+
+
+@dataclass
+class Front:
+    """
+    What the front does.
+
+    Attributes:
+        port: where it listens.
+        limited: the path whose POSTs are answered 429; empty for none.
+        retry_after: seconds, in its ``Retry-After``.
+        refused: how many were.
+    """
+
+    port: int
+    limited: str = ""
+    retry_after: int = 3
+    refused: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@contextlib.contextmanager
+def front(folder: Path, port: int, upstream: int) -> Iterator[Front]:
+    """Stand before the ACME server at ``upstream``, with its certificate from ``folder``."""
+    state = Front(port)
+    client = httpx2.Client(
+        verify=ssl.create_default_context(cafile=str(folder / "ca.pem")), timeout=30, trust_env=False
+    )
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.command == "POST" and state.limited and self.path.startswith(state.limited):
+                with state.lock:
+                    state.refused += 1
+                self._answer(
+                    429,
+                    {"Content-Type": "application/problem+json", "Retry-After": str(state.retry_after)},
+                    _PROBLEM,
+                )
+                return
+            # The CA makes its URLs of the name it is asked by, so that they all lead through here.
+            headers = {name: self.headers[name] for name in ("Host", "Content-Type") if name in self.headers}
+            found = client.request(
+                self.command, f"https://localhost:{upstream}{self.path}", headers=headers, content=body
+            )
+            kept = ("Content-Type", "Location", "Link", "Replay-Nonce", "Retry-After")
+            self._answer(
+                found.status_code, {name: found.headers[name] for name in kept if name in found.headers}, found.content
+            )
+
+        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_POST = do_HEAD = _pass_on  # noqa: N815 - the names http.server calls
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        client.close()
