@@ -22,6 +22,7 @@ from kiteway.probe import BackendFacts, detect
 
 NAME = "milvus"
 NAMESPACE = "default"
+SECRET = f"{NAME}-tls"
 
 
 class QuickstartError(Exception):
@@ -36,21 +37,22 @@ class Quickstart:
     Attributes:
         manifests: a folder (0700) with the manifests, the Secret among them.
         endpoint: the Milvus.
-        certificate: the file clients trust (``server_pem_path``).
         notes: what a user should know, a sentence each.
     """
 
     manifests: Path
     endpoint: StaticEndpoint
-    certificate: Path
     notes: tuple[str, ...]
 
 
-def quickstart(instance: Instance, host: str, port: int, names: Sequence[str]) -> Quickstart:
+def quickstart(
+    instance: Instance, host: str, port: int, names: Sequence[str], *, own_certificate: bool = True
+) -> Quickstart:
     """
     Look at the Milvus at ``host:port`` and write manifests for it.
 
-    The certificate is kept: clients that trust it go on after a restart.
+    A certificate is made for ``names``, or localhost, unless there is one already (not ``own_certificate``). It is
+    kept: clients that trust it go on after a restart.
 
     Raises:
         QuickstartError: it cannot be reached, or a name is none.
@@ -63,7 +65,9 @@ def quickstart(instance: Instance, host: str, port: int, names: Sequence[str]) -
         raise QuickstartError(f"the Milvus at {host}:{port} cannot be used: {facts.reason}")
     folder = instance.state_dir / "quickstart"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pair = _certificate(folder, names)
+    if own_certificate and not names:
+        names = ["localhost"]
+    pair = _certificate(folder, names) if own_certificate else None
     manifests = folder / "manifests"
     manifests.mkdir(mode=0o700, exist_ok=True)
     documents = _documents(facts, port, [n for n in names if not _is_ip(n)], pair)
@@ -71,8 +75,7 @@ def quickstart(instance: Instance, host: str, port: int, names: Sequence[str]) -
     return Quickstart(
         manifests,
         StaticEndpoint(NAMESPACE, NAME, host, port, facts.health_port),
-        folder / "tls.crt",
-        _notes(facts, host, port, folder / "tls.crt"),
+        _notes(facts, host, port, folder / "tls.crt" if pair else None),
     )
 
 
@@ -103,7 +106,7 @@ def _is_ip(name: str) -> bool:
     return True
 
 
-def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPair) -> list[dict[str, Any]]:
+def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPair | None) -> list[dict[str, Any]]:
     metadata = {"name": NAME, "namespace": NAMESPACE}
     notes = {"cloud.google.com/neg": '{"ingress": true}'}
     if facts.tls:
@@ -130,18 +133,11 @@ def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPa
             "spec": {"type": "ClusterIP", "ports": [{"name": "milvus", "port": port, "targetPort": port}]},
         },
         {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": f"{NAME}-tls", "namespace": NAMESPACE},
-            "type": "kubernetes.io/tls",
-            "stringData": {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.reveal().decode()},
-        },
-        {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
             "metadata": metadata | {"annotations": {"kubernetes.io/ingress.allow-http": "false"}},
             "spec": {
-                "tls": [{"secretName": f"{NAME}-tls"}],
+                "tls": [{"secretName": SECRET}],
                 # Whoever stands in front of one Milvus means all that comes in, by whatever name.
                 "defaultBackend": backend,
                 "rules": [
@@ -151,10 +147,20 @@ def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPa
             },
         },
     ]
+    if pair is not None:
+        documents.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": SECRET, "namespace": NAMESPACE},
+                "type": "kubernetes.io/tls",
+                "stringData": {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.reveal().decode()},
+            }
+        )
     return documents
 
 
-def _notes(facts: BackendFacts, host: str, port: int, certificate: Path) -> tuple[str, ...]:
+def _notes(facts: BackendFacts, host: str, port: int, certificate: Path | None) -> tuple[str, ...]:
     version = f"Milvus {facts.milvus_version}" if facts.milvus_version else "a Milvus"
     health = (
         f"health is asked at {facts.health_port}{facts.health_path}"
@@ -164,5 +170,6 @@ def _notes(facts: BackendFacts, host: str, port: int, certificate: Path) -> tupl
     notes = [f"found {version} at {host}:{port} {'with' if facts.tls else 'without'} TLS; {health}"]
     if facts.reason:
         notes.append(f"note: {facts.reason}")
-    notes.append(f"clients trust {certificate} (server_pem_path)")
+    if certificate is not None:
+        notes.append(f"clients trust {certificate} (server_pem_path)")
     return tuple(notes)

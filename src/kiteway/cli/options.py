@@ -9,6 +9,7 @@ import typer
 
 from kiteway.controlplane.config import StaticEndpoint
 from kiteway.probe import parse_endpoint
+from kiteway.sources.certificate_files import CertificateFiles
 
 FilesOption = Annotated[
     list[Path] | None,
@@ -20,6 +21,36 @@ DataDirOption = Annotated[
         "--data-dir", metavar="DIR", help="Where the instance keeps its files.", show_default="~/.local/state/kiteway"
     ),
 ]
+CertificateFilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tls",
+        metavar="[[NAMESPACE/]SECRET=]CERT,KEY",
+        help="A certificate and its key in files, for the Secret an Ingress names; followed when they are replaced. "
+        "With --to the Secret's name is left out. May be repeated.",
+    ),
+]
+
+
+def parse_certificate_files(text: str, default: str | None) -> CertificateFiles:
+    """
+    Read ``[[NAMESPACE/]SECRET=]CERT,KEY``; ``default`` is the Secret's name when it is left out.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    named, equals, rest = text.rpartition("=")
+    namespace, _, secret = (named if equals else default or "").rpartition("/")
+    certificate, comma, key = rest.partition(",")
+    if not secret or not comma or not certificate or not key:
+        form = "CERT,KEY" if default else "SECRET=CERT,KEY"
+        raise ValueError(f'"{text}" is not {form}, e.g. {"" if default else "milvus-tls="}tls.crt,tls.key')
+    for file in (certificate, key):
+        if not Path(file).is_file():
+            raise ValueError(f"there is no file {file}, which --tls names")
+    return CertificateFiles(
+        namespace or "default", secret, str(Path(certificate).absolute()), str(Path(key).absolute())
+    )
 
 
 def parse_static_endpoint(text: str) -> StaticEndpoint:

@@ -19,7 +19,13 @@ from kiteway.cli.acme import (
     ResolverOption,
     acme_config,
 )
-from kiteway.cli.options import DataDirOption, FilesOption, parse_static_endpoint
+from kiteway.cli.options import (
+    CertificateFilesOption,
+    DataDirOption,
+    FilesOption,
+    parse_certificate_files,
+    parse_static_endpoint,
+)
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
@@ -28,7 +34,7 @@ from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.probe import parse_endpoint
-from kiteway.quickstart import QuickstartError, quickstart
+from kiteway.quickstart import SECRET, QuickstartError, quickstart
 from kiteway.supervisor import Event, NotReadyError, wait_ready
 
 _READY_SECONDS = 60.0
@@ -47,7 +53,7 @@ def up(
             "--host",
             metavar="NAME",
             help="With --to: the name clients connect by; may be repeated.",
-            show_default="localhost",
+            show_default="localhost, or those of --tls",
         ),
     ] = None,
     https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443,
@@ -73,6 +79,7 @@ def up(
             help="Where a Service's endpoints are, instead of its EndpointSlices; may be repeated.",
         ),
     ] = None,
+    tls: CertificateFilesOption = None,
     acme_accept_terms: AcceptTermsOption = False,
     acme_contact: ContactOption = "",
     acme_directory: DirectoryOption = LETS_ENCRYPT,
@@ -114,6 +121,7 @@ def up(
     \b
       kiteway up --to localhost:19530
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
+      kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
       kiteway up -f examples/guide-google-managed --http-port 80 --https-port 443 --bind 0.0.0.0 \
         --acme-accept-terms --acme-contact admin@example.com --endpoint my-release-milvus=127.0.0.1:19530
@@ -125,6 +133,7 @@ def up(
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         target = parse_endpoint(to, 19530) if to else None
+        certificates = tuple(parse_certificate_files(text, SECRET if to else None) for text in tls or [])
         acme = acme_config(
             AcmeConfig(
                 directory=acme_directory,
@@ -157,11 +166,15 @@ def up(
             paths = [str(path.absolute()) for path in filename or []]
             if target is not None:
                 stderr.print(f"looking at {target.host}:{target.port}")
-                found = quickstart(instance, target.host, target.port, tuple(host or ["localhost"]))
+                found = quickstart(
+                    instance, target.host, target.port, tuple(host or []), own_certificate=not certificates
+                )
                 for line in found.notes:
                     stderr.print(line)
                 paths, endpoints = [str(found.manifests)], (*endpoints, found.endpoint)
-            config = Config(str(instance.data_dir), tuple(paths), settings, endpoints, acme=acme)
+            config = Config(
+                str(instance.data_dir), tuple(paths), settings, endpoints, acme=acme, certificates=certificates
+            )
             code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))
     except (InstanceError, QuickstartError) as error:
         raise fail(str(error)) from error

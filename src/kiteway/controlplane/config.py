@@ -8,6 +8,7 @@ import msgspec
 
 from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.kubernetes.config import KubernetesConfig
 
 
@@ -38,6 +39,7 @@ class Config(msgspec.Struct, frozen=True):
         data_dir: see `kiteway.instance.Instance`.
         paths: files and folders with manifests.
         endpoints: see `StaticEndpoint`.
+        certificates: certificates in files; with ``paths`` only.
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
         acme: who issues for ManagedCertificates.
@@ -50,6 +52,7 @@ class Config(msgspec.Struct, frozen=True):
     endpoints: tuple[StaticEndpoint, ...] = ()
     ingress_class: str = "kiteway"
     acme: AcmeConfig = AcmeConfig()
+    certificates: tuple[CertificateFiles, ...] = ()
     kubernetes: KubernetesConfig | None = None
 
     def plain(self) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import signal
@@ -16,7 +17,7 @@ from kiteway.certificates.acme.manager import ManagedCertificates
 from kiteway.certificates.storage import FileStorage
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
-from kiteway.controlplane.pipeline import Pipeline
+from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.controlplane.source import Files, Source
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
@@ -76,6 +77,7 @@ class ControlPlane:
             lambda: converged(ads),
         )
         self._round = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     async def start(self) -> None:
         """Serve ADS with what the sources say now; a cluster may have to be seen first."""
@@ -89,7 +91,12 @@ class ControlPlane:
 
     def work(self) -> list[Any]:
         """Return what runs until the end."""
-        work = [self._follow_time(), self._managed.run(), self._source.follow(self._translate, self._take_slices)]
+        work = [
+            self._follow_time(),
+            self._follow_drains(),
+            self._managed.run(),
+            self._source.follow(self._translate, self._take_slices),
+        ]
         return [*work, self._follow_names()] if self._config.endpoints else work
 
     async def why_not_ready(self) -> str:
@@ -124,8 +131,8 @@ class ControlPlane:
             options = Options(ingress_class=self._config.ingress_class)
             await self._managed.update(wanted(resources.objects, options))
             options = dataclasses.replace(options, issued=self._managed.served)
-            outcome = self._pipeline.run(resources, static, dt.datetime.now(dt.UTC), options, self._managed.challenges)
-            await self._ads.publish(outcome.snapshot)
+            outcome = self._pipeline.run(resources, static, _now(), options, self._managed.challenges)
+            await self._publish(outcome)
             self._source.translated(outcome)
         for diagnostic in outcome.diagnostics:
             if before is None or diagnostic not in before.diagnostics:
@@ -135,9 +142,7 @@ class ControlPlane:
 
     async def _take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> None:
         async with self._round:
-            outcome = self._pipeline.run_slices(removed, updated)
-            if outcome is not None:
-                await self._ads.publish(outcome.snapshot)
+            await self._publish(self._pipeline.run_slices(removed, updated, _now()))
 
     async def _follow_time(self) -> None:
         while True:
@@ -148,14 +153,32 @@ class ControlPlane:
         while True:
             await asyncio.sleep(RESOLVE_SECONDS)
             async with self._round:
-                outcome = self._pipeline.run_endpoints(await self._static.resolve())
-                if outcome is not None:
-                    await self._ads.publish(outcome.snapshot)
+                await self._publish(self._pipeline.run_endpoints(await self._static.resolve(), _now()))
+
+    async def _follow_drains(self) -> None:
+        while True:
+            end = self._pipeline.next_drained()
+            wait = None if end is None else max(0.0, (end - _now()).total_seconds())
+            # A change may let endpoints drain that are done before those known now.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+            self._changed.clear()
+            async with self._round:
+                await self._publish(self._pipeline.run_drained(_now()))
+
+    async def _publish(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            await self._ads.publish(outcome.snapshot)
+            self._changed.set()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _source(config: Config) -> Source:
     if config.kubernetes is None:
-        return Files(tuple(map(Path, config.paths)))
+        return Files(tuple(map(Path, config.paths)), config.certificates)
     from kiteway.controlplane.cluster import Cluster
 
     return Cluster(config.kubernetes, Instance(Path(config.data_dir)))

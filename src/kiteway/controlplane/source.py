@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.resources import EndpointSlice
+from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource, Resources
 
 Translate = Callable[[], Awaitable[None]]
@@ -34,10 +35,11 @@ class Source(Protocol):
 
 
 class Files:
-    """Files and folders."""
+    """Files and folders with manifests, and certificates in files."""
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    def __init__(self, paths: tuple[Path, ...], certificates: tuple[CertificateFiles, ...] = ()) -> None:
         self._source = FileSource(paths)
+        self._certificates = CertificateFileSource(certificates)
 
     def why_incomplete(self) -> str:
         """Return an empty string: files are there, or it is a diagnostic that they are not."""
@@ -45,12 +47,18 @@ class Files:
 
     async def read(self) -> Resources:
         """Read them."""
-        return await asyncio.to_thread(self._source.read)
+        return await asyncio.to_thread(lambda: self._certificates.add_to(self._source.read()))
 
     def translated(self, outcome: Outcome) -> None:
         """Do nothing: files are not written to."""
 
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:  # noqa: ARG002 - see Source
         """Translate when a file changes."""
-        async for _ in self._source.changes():
-            await translate()
+
+        async def after(changes: AsyncIterator[None]) -> None:
+            async for _ in changes:
+                await translate()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(after(self._source.changes()))
+            group.create_task(after(self._certificates.changes()))
