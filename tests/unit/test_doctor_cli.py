@@ -1,0 +1,138 @@
+"""The command: exit status, forms of the report, usage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from kiteway.cli import app
+from kiteway.doctor import RULES, MachineFacts
+from tests.unit.doctor_manifests import Files, key_pair
+from tests.unit.probe_servers import GET_VERSION, VERSION_ANSWER, grpc_server
+
+# The package's attribute of this name is the command itself.
+command = importlib.import_module("kiteway.cli.doctor")
+
+
+def _doctor(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return manifests with nothing wrong but the guide's certificate, which is a warning."""
+    files = Files()
+    files.serve(*key_pair(not_before=dt.datetime.now(dt.UTC)))
+    files.read(tmp_path)
+    return tmp_path
+
+
+def test_warnings_are_allowed(folder: Path) -> None:
+    """Exit status 0 with warnings; the table names rule, place and what to do."""
+    result = _doctor("-f", folder)
+    assert result.exit_code == 0, result.output
+    assert "warning CERT_CN_ONLY" in result.output
+    assert "manifests.yaml:" in result.output
+    assert "-> Create one with a subjectAltName" in result.output
+    assert "0 failed, 1 warnings" in result.output
+
+
+def test_a_failure_is_exit_status_1_and_json_has_the_known_shape(folder: Path) -> None:
+    """The report has the shape of check-gke-ingress, with severity, fix, docs and position beside it."""
+    (folder / "more.yaml").write_text(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: second}\n"
+        "spec: {defaultBackend: {service: {name: none, port: {number: 1}}}}\n"
+    )
+    result = _doctor("-f", folder, "--output", "json")
+    assert result.exit_code == 1
+    resources = json.loads(result.stdout)["resources"]
+    assert [resource["kind"] for resource in resources] == sorted(resource["kind"] for resource in resources)
+    second = next(resource for resource in resources if resource["name"] == "second")
+    assert set(second) == {"kind", "namespace", "name", "checks"}
+    check = next(check for check in second["checks"] if check["name"] == "ServiceExistenceCheck")
+    assert check == {
+        "name": "ServiceExistenceCheck",
+        "message": check["message"],
+        "result": "FAILED",
+        "severity": "error",
+        "fix": check["fix"],
+        "docs": "docs/reference/doctor.md#serviceexistencecheck",
+        "position": {"file": str(folder / "more.yaml"), "line": 4, "column": 41},
+    }
+    assert "the Service default/none does not exist" in check["message"]
+
+
+def test_no_private_key_in_any_form(folder: Path) -> None:
+    """Nothing of a Secret's key is in the report, in whatever form."""
+    key = yaml.safe_load_all((folder / "manifests.yaml").read_text())
+    secret = next(one for one in key if one["kind"] == "Secret")["data"]["tls.key"]
+    for output in ("table", "json", "yaml"):
+        text = _doctor("-f", folder, "--output", output).output
+        assert secret not in text
+        assert "PRIVATE KEY" not in text
+
+
+def test_an_address(tmp_path: Path) -> None:
+    """A live address is examined; its token comes from a file and is not shown."""
+    token = tmp_path / "token"
+    token.write_text("root:Secret\n")
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        arguments: list[str | Path] = [
+            f"127.0.0.1:{port}",
+            "--plaintext",
+            "--token-file",
+            token,
+            "--timeout",
+            "2",
+            "-o",
+            "yaml",
+        ]
+        result = _doctor(*arguments)
+    assert result.exit_code == 1, result.output
+    (resource,) = yaml.safe_load(result.stdout)["resources"]
+    assert (resource["kind"], resource["name"]) == ("Address", f"127.0.0.1:{port}")
+    assert "Secret" not in result.output
+    connect = next(check for check in resource["checks"] if check["name"] == "GRPC_DIRECT")
+    assert "UNIMPLEMENTED" in connect["message"]
+
+
+def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without arguments this machine is examined, and a missing Envoy is a failure."""
+    monkeypatch.setattr(command, "look_at_machine", lambda _envoy: MachineFacts(envoy_problem="No Envoy."))
+    result = _doctor()
+    assert result.exit_code == 1
+    assert "FAILED  ENVOY_FOUND No Envoy." in result.output
+
+
+def test_the_rules_are_listed() -> None:
+    """--list has every rule, for people and for programs, and checks nothing."""
+    listed = json.loads(_doctor("--list", "--output", "json").stdout)["rules"]
+    assert [rule["id"] for rule in listed] == [rule.id for rule in RULES]
+    assert all(rule["why"] and rule["title"] and rule["docs"] for rule in listed)
+    table = _doctor("--list")
+    assert table.exit_code == 0
+    assert len(table.stdout.splitlines()) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["host", "-f", "x.yaml"], "not both"),
+        (["https://host"], "without a scheme"),
+        (["host:0"], "is not a port"),
+        (["host", "--ca", "/nowhere.pem"], "cannot be read"),
+        (["host", "--token", "a:b", "--token-file", "x"], "not by both"),
+        (["--output", "xml"], "xml"),
+    ],
+)
+def test_usage(arguments: list[str], words: str) -> None:
+    """A mistake on the command line is exit status 2 and a sentence."""
+    result = _doctor(*arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.replace("│", " ").split())
