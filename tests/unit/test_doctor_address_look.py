@@ -184,7 +184,7 @@ def test_withdrawn_tls_versions_are_found(
 
 
 @pytest.fixture
-def nameserver() -> Iterator[tuple[str, int]]:
+def nameserver() -> Iterator[str]:
     """Serve CAA records of milvus.io on a free UDP port; broken.example gets SERVFAIL."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
@@ -211,7 +211,7 @@ def nameserver() -> Iterator[tuple[str, int]]:
 
     thread = threading.Thread(target=answer)
     thread.start()
-    yield server.getsockname()
+    yield f"127.0.0.1:{server.getsockname()[1]}"
     server.sendto(b"end", server.getsockname())
     thread.join()
     server.close()
@@ -225,12 +225,12 @@ def nameserver() -> Iterator[tuple[str, int]]:
         ("other.example", CaaResult()),
     ],
 )
-def test_caa_records_hold_for_the_names_below(nameserver: tuple[str, int], host: str, found: CaaResult) -> None:
+def test_caa_records_hold_for_the_names_below(nameserver: str, host: str, found: CaaResult) -> None:
     """The records of the nearest parent count; where none has any, everyone may issue."""
     assert asyncio.run(find_caa(host, timeout=3, nameserver=nameserver)) == found
 
 
 @pytest.mark.parametrize("host", ["broken.example", "192.0.2.7", "a..b", "x" * 64 + ".example", "\u2024.example"])
-def test_what_dns_does_not_say_is_a_problem_not_an_exception(nameserver: tuple[str, int], host: str) -> None:
+def test_what_dns_does_not_say_is_a_problem_not_an_exception(nameserver: str, host: str) -> None:
     """A server's failure, an address and a name that is none are said as the reason why nothing is known."""
     assert asyncio.run(find_caa(host, timeout=1, nameserver=nameserver)).problem

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass
+
+from kiteway.probe.threads import in_daemon_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,7 @@ class CaaResult:
 
     Attributes:
         name: the name or the nearest parent that has some; empty if none has: everyone may issue.
-        issuers: the authorities named by ``issue``.
+        issuers: the authorities named by ``issue``; an empty one is nobody.
         problem: why it is not known; empty if it is.
     """
 
@@ -22,14 +25,14 @@ class CaaResult:
     problem: str = ""
 
 
-async def find_caa(host: str, *, timeout: float, nameserver: tuple[str, int] | None = None) -> CaaResult:
+async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaResult:
     """
     Climb from a name to its parents until one has CAA records.
 
     Args:
         host: a DNS name; an address has none.
         timeout: seconds for all of it.
-        nameserver: address and port to ask; the machine's own if None.
+        nameserver: ``ADDRESS:PORT`` to ask; the machine's own if empty.
     """
     try:
         ipaddress.ip_address(host)
@@ -38,31 +41,29 @@ async def find_caa(host: str, *, timeout: float, nameserver: tuple[str, int] | N
     else:
         return CaaResult(problem="an IP address has no CAA records.")
     try:
-        import dns.asyncresolver
-        import dns.exception
-        import dns.name
-        import dns.resolver
+        async with asyncio.timeout(timeout):
+            return await in_daemon_thread(lambda: _climb(host.rstrip("."), nameserver), name="caa")
     except ImportError:
         return CaaResult(problem="the package dnspython is missing: pip install 'kiteway[acme]'.")
-    try:
-        resolver = dns.asyncresolver.Resolver(configure=nameserver is None)
-        if nameserver is not None:
-            resolver.nameservers, resolver.port = [nameserver[0]], nameserver[1]
-        resolver.lifetime = timeout
-        name = dns.name.from_text(host)
-        while len(name.labels) > 2:
-            try:
-                answer = await resolver.resolve(name, "CAA", search=False)
-            except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
-                name = name.parent()
-                continue
-            issuers = tuple(_domain(record.value) for record in answer if record.tag == b"issue")
-            return CaaResult(name.to_text(omit_final_dot=True), issuers)
-    except (dns.exception.DNSException, OSError, ValueError) as error:
-        return CaaResult(problem=f"DNS gave no answer: {error or type(error).__name__}")
+    except TimeoutError:
+        return CaaResult(problem=f"DNS gave no answer about CAA records in {timeout:g} s.")
+
+
+def _climb(host: str, nameserver: str) -> CaaResult:
+    from kiteway.certificates.acme.resolver import DNSResolver
+
+    resolver = DNSResolver(nameserver)
+    labels = host.split(".")
+    for first in range(len(labels) - 1):
+        name = ".".join(labels[first:])
+        found = resolver.lookup(name, "CAA")
+        if not found.known:
+            return CaaResult(problem=f"DNS gave no answer about CAA records of {name}.")
+        if found.values:
+            return CaaResult(name, tuple(_authority(value) for value in found.values if value.split()[1] == "issue"))
     return CaaResult()
 
 
-def _domain(value: bytes) -> str:
-    """Return the authority of a value such as ``letsencrypt.org; validationmethods=http-01``."""
-    return value.decode("ascii", "replace").partition(";")[0].strip().lower()
+def _authority(value: str) -> str:
+    """Return the authority of a record: ``0 issue "letsencrypt.org; validationmethods=http-01"``."""
+    return value.split(maxsplit=2)[2].strip('"').partition(";")[0].strip().lower()
