@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Endpoints, Options, Translator
+from kiteway.translate.draining import Draining
 from kiteway.translate.endpoints import ServiceName
 
 
@@ -30,12 +31,14 @@ class Outcome:
         snapshot: what Envoy shall run.
         diagnostics: everything that is wrong.
         retained: Ingresses that keep their last good form.
+        translation: those of ``diagnostics`` that came of what is balanced, not of reading objects.
     """
 
     model: LoadBalancer
     snapshot: Snapshot
     diagnostics: tuple[Diagnostic, ...]
     retained: tuple[ObjectRef, ...]
+    translation: tuple[Diagnostic, ...] = ()
 
 
 class Pipeline:
@@ -45,6 +48,7 @@ class Pipeline:
         self._settings = settings
         self._translator = Translator()
         self._endpoints = Endpoints()
+        self._draining = Draining()
         self._pools: dict[ServiceName, list[Pool]] = {}
         self._translated: tuple[Diagnostic, ...] = ()
         self._missing: list[Diagnostic] = []
@@ -64,7 +68,8 @@ class Pipeline:
         self._endpoints.set_static(static)
         model = dataclasses.replace(result.model, challenges=challenges)
         messages: list[Message] = build(model, self._settings)
-        messages += build_endpoints(result.model.pools, self._endpoints.table(result.model.pools))
+        self._draining.keep({pool.key for pool in result.model.pools})
+        messages += self._build_endpoints(result.model.pools, now)
         self._pools = {}
         for pool in result.model.pools:
             self._pools.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
@@ -75,28 +80,47 @@ class Pipeline:
             Snapshot.of(messages),
             ordered([*self._translated, *self._missing]),
             result.retained,
+            result.diagnostics,
         )
         return self.outcome
 
-    def run_endpoints(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> Outcome | None:
+    def run_endpoints(self, static: Mapping[ServiceName, tuple[Endpoint, ...]], now: dt.datetime) -> Outcome | None:
         """Take new static endpoints; nothing is translated. Return None before the first round."""
         if self.outcome is None:
             return None
         self._endpoints.set_static(static)
-        return self._with_endpoints(self.outcome, self.outcome.model.pools)
+        return self._with_endpoints(self.outcome, self.outcome.model.pools, now)
 
-    def run_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> Outcome | None:
+    def run_slices(
+        self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice], now: dt.datetime
+    ) -> Outcome | None:
         """Take EndpointSlices that are gone or changed; costs what changed. Return None before the first round."""
         if self.outcome is None:
             return None
         services = {self._endpoints.remove(slice_) for slice_ in removed}
         services |= {self._endpoints.update(slice_) for slice_ in updated}
         pools = [pool for service in sorted(services) for pool in self._pools.get(service, ())]
-        return self._with_endpoints(self.outcome, pools)
+        return self._with_endpoints(self.outcome, pools, now)
 
-    def _with_endpoints(self, before: Outcome, pools: Collection[Pool]) -> Outcome:
+    def run_drained(self, now: dt.datetime) -> Outcome | None:
+        """Take out the endpoints that have drained. Return None when there is none."""
+        ended = self._draining.ended(now)
+        if self.outcome is None or not ended:
+            return None
+        return self._with_endpoints(self.outcome, [p for p in self.outcome.model.pools if p.key in ended], now)
+
+    def next_drained(self) -> dt.datetime | None:
+        """Return when `run_drained` has something to do; None when nothing drains."""
+        return self._draining.next_end()
+
+    def _build_endpoints(self, pools: Collection[Pool], now: dt.datetime) -> Sequence[Message]:
+        return build_endpoints(
+            pools, {pool.key: self._draining.update(pool, self._endpoints.of(pool.key), now) for pool in pools}
+        )
+
+    def _with_endpoints(self, before: Outcome, pools: Collection[Pool], now: dt.datetime) -> Outcome:
         """Build the endpoints of ``pools`` anew; everything else stays."""
-        messages = build_endpoints(pools, self._endpoints.table(pools))
+        messages = self._build_endpoints(pools, now)
         missing = self._endpoints.missing(before.model.pools)
         diagnostics = before.diagnostics
         if missing != self._missing:

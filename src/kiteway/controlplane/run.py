@@ -66,7 +66,6 @@ class ControlPlane:
         self._config = config
         self._admin = admin
         self._ads = ads
-        self._source = _source(config)
         self._static = StaticEndpoints(config.endpoints)
         self._pipeline = Pipeline(config.settings)
         self._managed = ManagedCertificates(
@@ -76,6 +75,7 @@ class ControlPlane:
             self._translate,
             lambda: converged(ads),
         )
+        self._source = _source(config, admin, self._managed)
         self._round = asyncio.Lock()
         self._changed = asyncio.Event()
 
@@ -176,9 +176,9 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _source(config: Config) -> Source:
+def _source(config: Config, admin: AdminClient, managed: ManagedCertificates) -> Source:
     if config.kubernetes is None:
         return Files(tuple(map(Path, config.paths)), config.certificates)
     from kiteway.controlplane.cluster import Cluster
 
-    return Cluster(config.kubernetes, Instance(Path(config.data_dir)))
+    return Cluster(config.kubernetes, config, admin, managed.report)
