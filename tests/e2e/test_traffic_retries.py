@@ -127,6 +127,25 @@ def test_reads_are_retried_on_unavailable_and_writes_not(tmp_path: Path, free_po
             assert {call(channel, SEARCH) for _ in range(CALLS)} == {OK_RESULT}
 
 
+def test_a_proxy_that_is_starting_costs_no_read(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Milvus says UNKNOWN while a proxy starts: a read goes elsewhere then, and a write has its answer."""
+
+    def start(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        text = "service unavailable: internal: Milvus Proxy is not ready yet. please wait"
+        context.abort(grpc.StatusCode.UNKNOWN, text)
+
+    with Backend(start) as starting, running(tmp_path, free_port) as proxy, Backend() as good:
+        proxy.apply(model(), [starting.endpoint(), good.endpoint()])
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(CALLS)} == {OK_RESULT}
+            while not starting.count("Insert"):
+                with contextlib.suppress(grpc.RpcError):
+                    call(channel, INSERT)
+
+        assert starting.count("Search") > 0
+        assert starting.count("Insert") == 1
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
 def test_an_error_of_milvus_is_no_reason_to_send_again(
     tmp_path: Path, free_port: Callable[[], int], code: grpc.StatusCode

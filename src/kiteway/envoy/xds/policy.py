@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import RetryPolicy
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, RetryPolicy
 from kiteway._proto.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import pack, seconds
 from kiteway.milvus.catalogue import RpcClass, catalogue, path_regex
 
@@ -43,8 +44,11 @@ class CallPolicy:
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
 """No endpoint has seen anything of the call: whatever it is, it may go to another one."""
 
-_GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable"
+_GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable,retriable-headers"
 _REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
+
+_STARTING = HeaderMatcher(name="grpc-message", string_match=StringMatcher(contains="Milvus Proxy is not ready yet"))
+"""What a proxy answers for some milliseconds after it listens, with the status UNKNOWN."""
 
 _READ_BUFFER = 16 << 20
 """More than a search of 1,000 vectors of 4,096 dimensions needs."""
@@ -129,6 +133,7 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
     """
     return RetryPolicy(
         retry_on=policy.retry_on,
+        retriable_headers=[_STARTING] if "retriable-headers" in policy.retry_on else [],
         num_retries=UInt32Value(value=policy.retries),
         retry_host_predicate=[
             RetryPolicy.RetryHostPredicate(
