@@ -1,7 +1,7 @@
 """
-A TCP relay that can be made to misbehave: the network between a balancer and one endpoint.
+A TCP relay that can be made to misbehave: the network between a balancer and an endpoint, or an L4 address.
 
-It is a process of its own (``python -m tests.support.relay TARGET_PORT``), so that a busy client cannot slow it
+It is a process of its own (``python -m tests.support.relay TARGET_PORT...``), so that a busy client cannot slow it
 down. It takes one command a line on its standard input, answers each with ``ok``, and ends when that closes.
 """
 
@@ -14,7 +14,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -30,10 +31,14 @@ nothing is passed on in either direction (a firewall that drops).
 
 
 class Relay:
-    """A running relay to ``127.0.0.1:target``; a context manager."""
+    """
+    A running relay to ports of 127.0.0.1; a context manager.
 
-    def __init__(self, target: int) -> None:
-        self._command = [sys.executable, "-m", "tests.support.relay", str(target)]
+    With several it takes turns, and passes over those that refuse a connection.
+    """
+
+    def __init__(self, *targets: int) -> None:
+        self._command = [sys.executable, "-m", "tests.support.relay", *map(str, targets)]
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -69,16 +74,9 @@ class Relay:
         return self._process.stdout.readline().strip()
 
 
-@contextlib.contextmanager
-def relays(targets: list[int]) -> Iterator[list[Relay]]:
-    """Run a relay to each of the ports."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Relay(target)) for target in targets]
-
-
 class _Server:
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, targets: Sequence[int]) -> None:
+        self._targets = deque(targets)
         self._port = 0
         self._listener: asyncio.Server | None = None
         self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -117,9 +115,14 @@ class _Server:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there_reader, there = await asyncio.open_connection("127.0.0.1", self._target, limit=_CHUNK)
-        except OSError:
+        for _ in self._targets:
+            self._targets.rotate()
+            try:
+                there_reader, there = await asyncio.open_connection("127.0.0.1", self._targets[0], limit=_CHUNK)
+            except OSError:
+                continue
+            break
+        else:
             self._abort((writer, writer))
             return
         link = (writer, there)
@@ -164,8 +167,8 @@ class _Server:
             group.create_task(read())
 
 
-async def _main(target: int) -> None:
-    server = _Server(target)
+async def _main(targets: Sequence[int]) -> None:
+    server = _Server(targets)
     print(await server.listen(), flush=True)  # noqa: T201 - the parent reads it
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
@@ -175,4 +178,4 @@ async def _main(target: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1])))
+    asyncio.run(_main([int(port) for port in sys.argv[1:]]))
