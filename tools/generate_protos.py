@@ -40,6 +40,7 @@ ROOTS = [
     "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "envoy.config.route.v3.RouteConfiguration",
     "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
     "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",

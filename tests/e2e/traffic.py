@@ -284,6 +284,10 @@ class Proxy:
             if endpoint.failures
         }
 
+    def reopen_logs(self) -> None:
+        """Let Envoy write what it holds back of its access log."""
+        self._wait(self._admin.reopen_logs())
+
     def resident(self) -> int:
         """Return the bytes of memory Envoy holds."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()

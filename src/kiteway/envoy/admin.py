@@ -208,6 +208,10 @@ class AdminClient:
         """Fail Envoy's own health check, and ask each client to leave with its next answer."""
         await self._request("POST", "/healthcheck/fail")
 
+    async def reopen_logs(self) -> None:
+        """Write out what is buffered of the access log and open its file anew: it may have been renamed."""
+        await self._request("POST", "/reopen_logs")
+
     async def set_log_level(self, level: str) -> None:
         """Set all loggers to ``trace``, ``debug``, ``info``, ``warning``, ``error``, ``critical`` or ``off``."""
         await self._request("POST", "/logging", {"level": level})

@@ -13,6 +13,7 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
 )
 from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.access_log import access_logs
 from kiteway.envoy.xds.common import ads, pack, seconds
 from kiteway.envoy.xds.filters import http_filters
 from kiteway.envoy.xds.local_replies import local_replies
@@ -78,5 +79,6 @@ def connection_manager(name: str, settings: EnvoySettings) -> Filter:
         normalize_path=BoolValue(value=True),
         path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
         local_reply_config=local_replies(),
+        access_log=access_logs(settings),
     )
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

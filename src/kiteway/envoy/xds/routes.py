@@ -22,6 +22,7 @@ from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.access_log import log_rate
 from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.challenges import http_challenges, with_challenges
@@ -243,6 +244,7 @@ def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRo
         name=name,
         match=match,
         route=action,
+        metadata=log_rate(route.log_sample_rate),
         request_body_buffer_limit=UInt64Value(value=policy.buffer),
         request_headers_to_add=[_header(h) for h in route.request_headers],
         response_headers_to_add=[_header(h) for h in route.response_headers],

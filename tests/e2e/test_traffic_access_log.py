@@ -1,0 +1,163 @@
+"""The access log of a real Envoy."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kiteway.model import Endpoint, LoadBalancer
+from tests.e2e.h2wire import Breaker
+from tests.e2e.traffic import (
+    INSERT,
+    KEY,
+    SEARCH,
+    Backend,
+    Proxy,
+    call,
+    eventually,
+    failure,
+    host,
+    model,
+    pool,
+    route,
+    running,
+)
+
+pytestmark = pytest.mark.e2e
+
+LIST = "/milvus.proto.milvus.MilvusService/ShowCollections"
+
+
+def lines(proxy: Proxy) -> list[dict[str, Any]]:
+    """Return what the log holds, after Envoy wrote what it had."""
+    assert proxy.settings.access_log is not None
+    proxy.reopen_logs()
+    return [json.loads(line) for line in proxy.settings.access_log.read_text().splitlines()]
+
+
+def logged(proxy: Proxy, count: int) -> list[dict[str, Any]]:
+    """Return the log once it has ``count`` lines."""
+    eventually(lambda: len(lines(proxy)) >= count, f"{count} lines")
+    found = lines(proxy)
+    assert len(found) == count
+    return found
+
+
+def logging(rate: float) -> LoadBalancer:
+    """Return a load balancer whose one route logs at ``rate``."""
+    return model(pool(), host("*", route(log_sample_rate=rate)))
+
+
+def test_a_line_says_what_happened(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A line is one JSON object with the call, its sizes, its endpoint and how it ended."""
+    log = tmp_path / "access.log"
+    with Backend(bytes(1000)) as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel("milvus.example.com") as channel:
+            metadata = (("dbname", "birds"), ("client-request-id", "c-1"))
+            call(channel, SEARCH, b"vectors", metadata=metadata)
+        [line] = logged(proxy, 1)
+
+    assert line["path"] == SEARCH
+    assert line["host"] == "milvus.example.com"
+    assert line["database"] == "birds"
+    assert line["client_request_id"] == "c-1"
+    assert (line["status"], line["grpc_status"]) == (200, "OK")
+    assert (line["request_bytes"], line["response_bytes"]) == (5 + 7, 5 + 1000)
+    assert line["endpoint"] == f"127.0.0.1:{backend.port}"
+    assert line["pool"] == f"pool/{KEY}/grpc"
+    assert line["attempts"] == 1
+    assert line["duration_ms"] >= line["endpoint_ms"] >= 0
+    assert line["protocol"] == "HTTP/2"
+    assert line["client"] == "127.0.0.1"
+    assert line["flags"] == "-"
+
+
+def test_a_line_says_what_went_wrong(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Retries and failures show as attempts, flags and the gRPC status the client got."""
+    log = tmp_path / "access.log"
+    with Breaker() as broken, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [Endpoint("127.0.0.1", broken.port)])
+        with proxy.channel() as channel:
+            failure(channel, INSERT)
+            failure(channel, SEARCH)
+        insert, search = logged(proxy, 2)
+
+    assert (insert["grpc_status"], insert["flags"], insert["attempts"]) == ("DEADLINE_EXCEEDED", "UC", 1)
+    assert search["grpc_status"] == "UNAVAILABLE"
+    assert search["attempts"] > 1
+
+
+def test_nothing_secret_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Neither credentials nor bodies nor queries are in the log, whatever part of a request they came in."""
+    log = tmp_path / "access.log"
+    with Backend(b"s3cret-answer") as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel() as channel:
+            headers = (("authorization", "s3cret-token"), ("cookie", "s3cret-cookie"), ("token", "s3cret-too"))
+            call(channel, SEARCH, b"s3cret-request", metadata=headers)
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+        connection.request("GET", "/v1/vector/collections?token=s3cret", headers={"Authorization": "Bearer s3cret"})
+        connection.getresponse().read()
+        connection.close()
+        logged(proxy, 2)
+        text = log.read_text()
+
+    assert "s3cret" not in text
+    assert "/v1/vector/collections" in text
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0])
+def test_the_rate_of_the_route_decides(tmp_path: Path, free_port: Callable[[], int], rate: float) -> None:
+    """
+    All, none or a share of a route's calls are logged; the share is within five standard deviations. What
+    Kiteway answers itself is logged in any case, and a rate is changed without a new listener.
+    """
+    log = tmp_path / "access.log"
+    calls = 1000
+    with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        listening = [host("a.example.com", route(log_sample_rate=1.0 - rate)), host("b.example.com")]
+        proxy.apply(model(pool(), *listening), [backend.endpoint()])
+        listening = [host("a.example.com", route(log_sample_rate=rate)), host("b.example.com")]
+        proxy.apply(model(pool(), *listening), [backend.endpoint()])
+        with proxy.channel("a.example.com") as channel:
+            for _ in range(calls):
+                call(channel, SEARCH)
+        with proxy.channel("b.example.com") as channel:
+            for _ in range(10):
+                call(channel, LIST)
+        with proxy.channel("c.example.com") as channel:
+            assert failure(channel, LIST).code() is grpc.StatusCode.PERMISSION_DENIED
+        eventually(lambda: lines(proxy) and lines(proxy)[-1]["host"] == "c.example.com", "the last line")
+        found = lines(proxy)
+        assert proxy.stat("listener_manager.listener_modified") == 0
+
+    assert [line for line in found if line["host"] == "b.example.com"] == []
+    deviation = (calls * rate * (1 - rate)) ** 0.5
+    assert abs(len(found) - 1 - calls * rate) <= 5 * deviation
+
+
+def test_a_client_cannot_choose_what_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """The request id that decides is Envoy's own: one that the client sends is replaced."""
+    log = tmp_path / "access.log"
+    with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(0.5), [backend.endpoint()])
+        with proxy.channel() as channel:
+            for _ in range(100):
+                call(channel, SEARCH, metadata=(("x-request-id", "zzzzzzzz-never-logged"),))
+        eventually(lambda: len(lines(proxy)) > 10, "some lines")
+        assert all(not line["request_id"].startswith("z") for line in lines(proxy))
+
+
+def test_without_a_file_nothing_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """No setting, no log, whatever the routes say."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        call(channel, SEARCH)
+        assert not list(tmp_path.glob("*access*"))
