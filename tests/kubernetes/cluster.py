@@ -185,6 +185,10 @@ class Cluster:
                 "subjects": [subject],
             },
         )
+        return self.token_of(namespace, name)
+
+    def token_of(self, namespace: str, name: str) -> Path:
+        """Return a kubeconfig with a token of a ServiceAccount that is there."""
         token = self.kubectl("create", "token", name, "-n", namespace, "--duration=24h").strip()
         kubeconfig = self.folder / f"{namespace}-{name}.kubeconfig"
         self._write_kubeconfig(kubeconfig, {"token": token}, namespace)

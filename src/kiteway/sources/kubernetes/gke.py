@@ -30,15 +30,15 @@ async def is_gke(api: Api) -> bool:
     return any(resource.get("name") == _NEG_RESOURCE for resource in group.get("resources") or ())
 
 
-def belongs_to_google(object_: Object, *, classless: bool) -> bool:
+def belongs_elsewhere(object_: Object, *, gke: bool, classless: bool) -> bool:
     """
-    Return whether an object of a GKE cluster is an Ingress of Google's controller.
+    Return whether an object is an Ingress that is none of our business, before its class is looked at closely.
 
-    ``classless``: whether the user gave Kiteway the Ingresses without a class.
+    On GKE Google's classes are Google's; ``classless`` is whether Ingresses without a class are ours.
     """
     if not isinstance(object_, Ingress):
         return False
     named = object_.metadata.annotations.get(keys.INGRESS_CLASS) or object_.spec.ingress_class_name
     if named is None:
         return not classless
-    return named == _GOOGLE_CLASS or named.startswith(f"{_GOOGLE_CLASS}-")
+    return gke and (named == _GOOGLE_CLASS or named.startswith(f"{_GOOGLE_CLASS}-"))

@@ -17,7 +17,7 @@ from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes import last_good
 from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.sources.kubernetes.config import KubernetesConfig
-from kiteway.sources.kubernetes.gke import belongs_to_google, is_gke
+from kiteway.sources.kubernetes.gke import belongs_elsewhere, is_gke
 from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind, collection
 from kiteway.sources.kubernetes.published import Address, PublishedService, address
 from kiteway.sources.kubernetes.reflector import Backoff, Reflector
@@ -82,7 +82,17 @@ class KubernetesSource:
     @property
     def complete(self) -> bool:
         """Whether there is something to serve: everything was seen once, or kept from before."""
-        return self._restored or (self.gke is not None and all(each.synced for each in self._reflectors))
+        return self._restored or self.followed
+
+    @property
+    def followed(self) -> bool:
+        """Whether the API server itself has shown everything, so that nothing is judged by what was kept."""
+        return self.gke is not None and all(each.synced for each in self._reflectors)
+
+    @property
+    def on_gke(self) -> bool:
+        """Whether Google's controllers are at work in the cluster."""
+        return bool(self.gke or self.store.google)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -105,11 +115,10 @@ class KubernetesSource:
 
     def read(self) -> Resources:
         """Return everything there is now, but what is Google's."""
-        gke = bool(self.gke or self.store.google)
-        taken = self._config.classless if self._config.classless is not None else not gke
+        taken = self._config.classless if self._config.classless is not None else not self.on_gke
 
         def left_out(object_: Object) -> bool:
-            return belongs_to_google(object_, classless=taken) and (gke or not taken)
+            return belongs_elsewhere(object_, gke=self.on_gke, classless=taken)
 
         return self.store.resources(self._problems(), left_out)
 

@@ -94,6 +94,14 @@ class Store:
         entry = self._entries.get(ref.kind, {}).get((ref.namespace, ref.name))
         return entry.live if entry else None
 
+    def identity(self, ref: ObjectRef) -> tuple[str, str] | None:
+        """Return an object's apiVersion and uid; None when it is not there."""
+        entry = self._entries.get(ref.kind, {}).get((ref.namespace, ref.name))
+        if entry is None:
+            return None
+        raw = msgspec.json.decode(entry.raw)
+        return raw["apiVersion"], raw["metadata"].get("uid", "")
+
     def raws(self) -> Iterator[bytes]:
         """Yield every object as JSON."""
         for entries in self._entries.values():

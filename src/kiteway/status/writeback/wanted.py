@@ -1,0 +1,107 @@
+"""What the objects' status shall say: a pure function of the model, the endpoints' health and the addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.admin import ClusterStatus, EndpointStatus
+from kiteway.envoy.xds.common import grpc_cluster_name
+from kiteway.model import LoadBalancer, PoolKey
+from kiteway.resources import ManagedCertificate
+from kiteway.resources import annotations as keys
+from kiteway.sources.kubernetes.published import Address
+
+BACKENDS: Final = f"{keys.STATUS_PREFIX}backends"
+"""The health of an Ingress's backends: JSON, name to HEALTHY, UNHEALTHY or Unknown."""
+
+_CERTIFICATE_FIELDS: Final = ("certificateName", "certificateStatus", "domainStatus", "expireTime")
+_GROUP_NAME_LENGTH: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What Kiteway says about one object.
+
+    Attributes:
+        status: its part of the status.
+        annotations: annotations.
+    """
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def wanted(
+    model: LoadBalancer,
+    clusters: Mapping[str, ClusterStatus],
+    addresses: tuple[Address, ...],
+    zones: Mapping[tuple[str, str], Iterable[str]],
+    managed: Iterable[Mapping[str, Any]],
+) -> dict[ObjectRef, Wanted]:
+    """
+    Return what every object shall say.
+
+    Args:
+        model: what is balanced.
+        clusters: Envoy's view of the endpoints.
+        addresses: where clients reach Kiteway; while there is none, no Ingress has an address.
+        zones: the zones of a Service's endpoints, by namespace and name.
+        managed: the reports on ManagedCertificates.
+    """
+    found: dict[ObjectRef, Wanted] = {}
+    pools: dict[ObjectRef, set[PoolKey]] = {}
+    for host in model.hosts:
+        pools.setdefault(host.source, set())
+        for route in host.routes:
+            if route.pool is not None:
+                pools.setdefault(route.source, set()).add(route.pool)
+    for ingress, names in pools.items():
+        health = {group_name(key): _health(key, clusters) for key in sorted(names)}
+        found[ingress] = Wanted(
+            {"loadBalancer": {"ingress": [dict(address) for address in addresses]}} if addresses else {},
+            {BACKENDS: _json(health)},
+        )
+    services: dict[ObjectRef, dict[str, str]] = {}
+    for pool in model.pools:
+        services.setdefault(pool.source, {})[str(pool.key.port)] = group_name(pool.key)
+    for service, groups in services.items():
+        where = sorted(set(zones.get((service.namespace, service.name), ())))
+        found[service] = Wanted(
+            annotations={keys.NEG_STATUS: _json({"network_endpoint_groups": groups, "zones": where})}
+        )
+    for report in managed:
+        namespace, _, name = report["name"].partition("/")
+        status = {name: report[name] for name in _CERTIFICATE_FIELDS if report.get(name)}
+        status["domainStatus"] = [{"domain": d["domain"], "status": d["status"]} for d in report["domainStatus"]]
+        found[ObjectRef(ManagedCertificate.KIND, namespace, name)] = Wanted(status)
+    return found
+
+
+def group_name(key: PoolKey) -> str:
+    """Name a pool as GKE names a NEG: readable, unique, at most 63 characters."""
+    digest = hashlib.sha256(str(key).encode()).hexdigest()[:8]
+    text = f"kiteway1-{key.namespace}-{key.service}-{key.port}"
+    return f"{text[: _GROUP_NAME_LENGTH - 9]}-{digest}"
+
+
+def _health(key: PoolKey, clusters: Mapping[str, ClusterStatus]) -> str:
+    """One healthy endpoint makes a backend HEALTHY; where none was checked yet nobody knows (ingress-gce backends)."""
+    cluster = clusters.get(grpc_cluster_name(key))
+    checked = [endpoint for endpoint in cluster.endpoints if not _pending(endpoint)] if cluster else []
+    if any(endpoint.healthy for endpoint in checked):
+        return "HEALTHY"
+    return "UNHEALTHY" if checked else "Unknown"
+
+
+def _pending(endpoint: EndpointStatus) -> bool:
+    return "pending_active_hc" in endpoint.failures
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

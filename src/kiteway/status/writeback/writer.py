@@ -1,0 +1,202 @@
+"""Makes the cluster say what it shall say, and writes nothing where it says so already."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from kiteway.controlplane.config import Config
+from kiteway.controlplane.pipeline import Outcome
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
+from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.sources.kubernetes.kinds import WATCHED
+from kiteway.sources.kubernetes.reflector import Backoff
+from kiteway.sources.kubernetes.source import KubernetesSource
+from kiteway.sources.kubernetes.store import Live
+from kiteway.status.writeback.events import Event, Events, of
+from kiteway.status.writeback.lease import Lease
+from kiteway.status.writeback.wanted import Wanted, wanted
+from kiteway.translate import Options
+from kiteway.translate.classes import is_ours
+from kiteway.translate.context import Index
+
+_log = structlog.get_logger(__name__)
+
+_ROUND_SECONDS: Final = 1.0
+"""Between two rounds, at least; and twenty times what one took, so that a large cluster costs no more."""
+_LOOK_SECONDS: Final = 5.0
+"""Envoy is asked for the endpoints' health so often."""
+_AT_ONCE: Final = 4
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+"""Seconds before an object is written again: somebody else may write the same fields, again and again."""
+
+_KINDS: Final = {kind.cls.KIND: kind for kind in WATCHED}
+Managed = Callable[[], Iterable[Mapping[str, Any]]]
+"""Returns the reports on ManagedCertificates."""
+
+
+class Writer:
+    """Writes status, annotations and Events while this replica holds the Lease."""
+
+    def __init__(
+        self,
+        api: Api,
+        source: KubernetesSource,
+        lease: Lease,
+        *,
+        admin: AdminClient,
+        config: Config,
+        managed: Managed,
+    ) -> None:
+        self._api = api
+        self._source = source
+        self._lease = lease
+        self._admin = admin
+        self._managed = managed
+        self._options = Options(ingress_class=config.ingress_class)
+        self._events = Events(api, source.store, config.kubernetes.identity if config.kubernetes else "")
+        self._outcome: Outcome | None = None
+        self._pauses: dict[ObjectRef, tuple[Backoff, float]] = {}
+
+    def take(self, outcome: Outcome) -> None:
+        """Take what is balanced now."""
+        self._outcome = outcome
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            began = time.monotonic()
+            try:
+                if self._lease.held and self._outcome is not None and self._source.followed:
+                    await self._round(self._outcome)
+            except (AdminError, ApiUnavailableError) as error:
+                _log.info("status not written", error=str(error))
+            took = time.monotonic() - began
+            await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * took), _LOOK_SECONDS)
+
+    async def _round(self, outcome: Outcome) -> None:
+        clusters = await self._admin.clusters()
+        due = self._due(self._wanted(outcome, clusters))
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def write(ref: ObjectRef, what: Wanted, live: Live) -> None:
+            async with limit:
+                if self._lease.held:
+                    await self._write(ref, what, live)
+
+        await asyncio.gather(*(write(*each) for each in due))
+        for diagnostic in outcome.translation:
+            event = of(diagnostic)
+            if event is not None and self._lease.held and self._concerns_us(event.about):
+                await self._events.post(event)
+
+    def _wanted(self, outcome: Outcome, clusters: Mapping[str, ClusterStatus]) -> dict[ObjectRef, Wanted]:
+        found = wanted(outcome.model, clusters, self._source.addresses, self._zones(), self._managed())
+        if self._source.on_gke:
+            # NEGs and ManagedCertificates are Google's there, whoever's Ingress names them.
+            return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
+        return found
+
+    def _zones(self) -> dict[tuple[str, str], set[str]]:
+        zones: dict[tuple[str, str], set[str]] = {}
+        for entry in self._source.store.entries(EndpointSlice.KIND).values():
+            for slice_ in entry.loaded.objects:
+                if isinstance(slice_, EndpointSlice):
+                    name = (slice_.metadata.namespace, slice_.service_name)
+                    zones.setdefault(name, set()).update(e.zone for e in slice_.endpoints if e.zone)
+        return zones
+
+    def _due(self, found: Mapping[ObjectRef, Wanted]) -> list[tuple[ObjectRef, Wanted, Live]]:
+        """Return what must be written now, with what is there."""
+        now = time.monotonic()
+        due = []
+        for ref, what in [*found.items(), *((ref, Wanted()) for ref in self._left(found))]:
+            live = self._source.store.live(ref)
+            if live is None:
+                continue
+            if said(live, what):
+                self._calm(ref, now)
+            elif now >= self._pauses.get(ref, (None, 0.0))[1]:
+                due.append((ref, what, live))
+        return due
+
+    def _left(self, found: Mapping[ObjectRef, Wanted]) -> list[ObjectRef]:
+        """Return objects that carry something of ours though they are no concern of ours any more."""
+        store = self._source.store
+        left = []
+        for kind in (Ingress.KIND, Service.KIND):
+            for entry in store.entries(kind).values():
+                for object_ in entry.loaded.objects:
+                    if entry.live is None or not entry.live.ours or object_.ref in found:
+                        continue
+                    # An Ingress of ours that has errors keeps what it last said, as on GKE.
+                    if kind != Ingress.KIND or not self._concerns_us(object_.ref):
+                        left.append(object_.ref)
+        return left
+
+    def _concerns_us(self, ref: ObjectRef) -> bool:
+        """Return whether an object is none of another controller's Ingresses."""
+        entries = self._source.store.entries
+        classes = Index(o for e in entries(IngressClass.KIND).values() for o in e.loaded.objects)
+        entry = entries(ref.kind).get((ref.namespace, ref.name))
+        ingresses = [o for o in entry.loaded.objects if isinstance(o, Ingress)] if entry else []
+        return all(is_ours(ingress, classes, self._options)[0] for ingress in ingresses)
+
+    def _calm(self, ref: ObjectRef, now: float) -> None:
+        """Forget the pauses of an object that has said what it shall for long enough."""
+        pause = self._pauses.get(ref)
+        if pause is not None and now > pause[1] + _LONGEST_PAUSE:
+            del self._pauses[ref]
+
+    async def _write(self, ref: ObjectRef, what: Wanted, live: Live) -> None:
+        backoff = self._pauses.get(ref, (Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0.0))[0]
+        self._pauses[ref] = (backoff, time.monotonic() + backoff.pause())
+        kind = _KINDS[ref.kind]
+        metadata: dict[str, Any] = {"name": ref.name, "namespace": ref.namespace, "uid": live.uid}
+        if what.annotations:
+            metadata["annotations"] = dict(what.annotations)
+        body: dict[str, Any] = {"apiVersion": kind.api_version, "kind": ref.kind, "metadata": metadata}
+        if what.status:
+            body["status"] = dict(what.status)
+        try:
+            # The status subresource takes annotations too, and whoever may write it may change no specification.
+            await self._api.apply(f"{kind.collection(ref.namespace)}/{ref.name}/status", body)
+        except ApiError as error:
+            if error.status not in {404, 409}:  # gone, or made anew: the watch will say so
+                _log.warning("status refused", about=str(ref), error=str(error))
+            return
+        _log.info("status", about=str(ref))
+        if ref.kind == Ingress.KIND and what.status and addresses(live.status) != addresses(what.status):
+            where = ", ".join(addresses(what.status))
+            await self._events.post(Event(ref, "IPChanged", f"IP is now {where}", warning=False))
+
+
+def said(live: Live, what: Wanted) -> bool:
+    """Return whether an object says already what it shall; fields that are nobody's business of ours do not count."""
+    if not what.status and not what.annotations:
+        return not live.ours
+    return all(live.status.get(key) == value for key, value in what.status.items()) and all(
+        live.annotations.get(key) == value for key, value in what.annotations.items()
+    )
+
+
+def addresses(status: Mapping[str, Any]) -> list[str]:
+    """Return the addresses in the status of an Ingress."""
+    entries = (status.get("loadBalancer") or {}).get("ingress") or ()
+    return [entry.get("ip") or entry.get("hostname") or "" for entry in entries]
+
+
+async def _first(event: Awaitable[None], least: float, most: float) -> None:
+    """Wait for ``event``, at most ``most`` seconds, but ``least`` seconds in any case."""
+    await asyncio.sleep(least)
+    try:
+        async with asyncio.timeout(max(0.0, most - least)):
+            await event
+    except TimeoutError:
+        return
