@@ -23,10 +23,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: help setup check check-python check-rust check-generated test test-python test-rust demo bench chaos proto clean
+.PHONY: help setup check check-python check-rust check-generated test test-python test-rust test-kubernetes demo bench chaos proto clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 setup: $(SYNCED) ## make .venv with everything in it, from the lock file
 
@@ -68,7 +68,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 
 # Two at a time: much of a test's time is waiting for a server to start, and each may start several.
 test-python: $(SYNCED)
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile -m "not kubernetes" $(ARGS)
 
 test-rust:
 ifeq ($(CRATE),)
@@ -78,6 +78,12 @@ else ifeq ($(CARGO),)
 else
 	cargo test --quiet --locked --manifest-path $(CRATE)
 endif
+
+# The build takes a quarter of an hour on two cores, the first time only; Go does it.
+test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from source once
+	$(RUN) tools/kubernetes/build.py
+	$(RUN) tools/kubernetes/clients.py
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes tests/kubernetes $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)
