@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kiteway.certificates.weaknesses import EXPIRES_SOON
 from kiteway.diagnostics import Severity
 from kiteway.doctor.address import AddressFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
-from kiteway.translate.validity import EXPIRES_SOON
 
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
