@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kiteway import __version__
-from kiteway.cli import cert
+from kiteway.cli import cert, gke
 from kiteway.cli.controller import controller
 from kiteway.cli.demo import demo
 from kiteway.cli.doctor import doctor
@@ -51,6 +51,7 @@ app.command("status")(status)
 app.command("doctor")(doctor)
 app.command("verify")(verify)
 app.add_typer(cert.app, name="cert")
+app.add_typer(gke.app, name="gke")
 
 
 def main() -> None:

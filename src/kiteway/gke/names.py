@@ -1,0 +1,93 @@
+"""What things are called: the chart's own names, and those of the guide."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from kiteway.gke.live import Live, Release, annotations_of, dig
+from kiteway.gke.wanted import Wanted
+from kiteway.resources.annotations import BACKEND_CONFIG
+
+
+def fullname(release: str, chart: str, override: str = "", name_override: str = "") -> str:
+    """Return the name that milvus-helm's template ``milvus.fullname`` makes: at most 63 characters, no dash at the end."""
+    if override:
+        return override[:63].removesuffix("-")
+    name = name_override or chart
+    return (release if name in release else f"{release}-{name}")[:63].removesuffix("-")
+
+
+def release_fullname(release: Release) -> str:
+    """Return the fullname of a live release."""
+    values = release.effective
+    return fullname(release.name, release.chart, values.get("fullnameOverride") or "", values.get("nameOverride") or "")
+
+
+def clustered(release: Release) -> bool:
+    """Tell whether the release runs as a cluster, with proxies of their own; the chart's default."""
+    return bool(dig(release.effective, "cluster", "enabled") is not False)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """
+    Names of one release's objects, after the guide's ``my-release-milvus``.
+
+    Attributes:
+        service: the chart's Service.
+        workload: the Deployment whose pods serve.
+        container: its container.
+        backend_config: one that the Service already names, or ours.
+        certificate: the Secret or ManagedCertificate of the front.
+        backend_certificate: the Secret that Milvus serves with.
+        ingress: ours; another name than the chart's own Ingress, where that is on.
+        frontend_config: ours.
+        static_address: of the reserved address at Google.
+        record: the Secret that remembers what was there.
+    """
+
+    service: str
+    workload: str
+    container: str
+    backend_config: str
+    certificate: str
+    backend_certificate: str
+    ingress: str
+    frontend_config: str
+    static_address: str
+    record: str
+
+
+def names(live: Live, release: Release, wanted: Wanted) -> Names:
+    """Return the names for a live release."""
+    full = release_fullname(release)
+    component = "proxy" if clustered(release) else "standalone"
+    own_ingress = bool(dig(release.effective, "ingress", "enabled"))
+    return Names(
+        service=full,
+        workload=f"{full}-{component}",
+        container=component,
+        backend_config=_named_backend_config(live) or f"{wanted.release}-backendconfig",
+        certificate=f"{full}-tls",
+        backend_certificate=f"{full}-backend-tls",
+        ingress=f"{full}-l7" if own_ingress else full,
+        frontend_config=f"{full}-frontendconfig",
+        static_address=wanted.static_ip_name or f"{full}-ip",
+        record=record_name(wanted.release),
+    )
+
+
+def record_name(release: str) -> str:
+    """Return the name of the record's Secret."""
+    return f"kiteway-gke.{release}"
+
+
+def _named_backend_config(live: Live) -> str | None:
+    text = annotations_of(live.service).get(BACKEND_CONFIG)
+    try:
+        value = json.loads(text) if text else None
+    except ValueError:
+        return None
+    name = dig(value, "default")
+    return name if isinstance(name, str) and name else None

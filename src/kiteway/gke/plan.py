@@ -1,0 +1,42 @@
+"""From what is there and what is wanted to the steps in between."""
+
+from __future__ import annotations
+
+from kiteway.gke import google, steps
+from kiteway.gke.live import Live
+from kiteway.gke.names import names
+from kiteway.gke.problems import problems
+from kiteway.gke.shell import Shell
+from kiteway.gke.step import Plan, Step
+from kiteway.gke.steps import Setting
+from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
+
+
+def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
+    """Return every step in order, those that are done included; none where an error makes them meaningless."""
+    if live.release is None:
+        return Plan((), problems(live, None, wanted, None))
+    called = names(live, live.release, wanted)
+    found = problems(live, live.release, wanted, called)
+    plan = Plan((), found)
+    if plan.refused:
+        return plan
+    return Plan(_steps(Setting(live, live.release, wanted, called, shell)), found)
+
+
+def _steps(s: Setting) -> tuple[Step, ...]:
+    by_google = s.wanted.data_plane is DataPlane.GOOGLE
+    found = [steps.remember(s)]
+    if by_google:
+        found.append(steps.static_address(s))
+    if s.wanted.certificate is CertificateKind.SELF_MANAGED:
+        found.append(steps.front_certificate(s))
+    if by_google:
+        found += [steps.backend_certificate(s), google.health_check(s), google.milvus_tls(s)]
+    found.append(steps.front(s))
+    if by_google:
+        found.append(google.readiness(s))
+    found += [steps.ready(s), steps.dns(s)]
+    if s.wanted.remove_l4:
+        found.append(steps.remove_l4(s))
+    return tuple(found)

@@ -1,0 +1,106 @@
+"""The command lines, made in one place: what is shown is what is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kiteway.gke.diff import dump
+from kiteway.gke.live import Release
+from kiteway.gke.step import Command
+from kiteway.gke.wanted import Wanted
+
+FIELD_MANAGER = "kiteway-gke"
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """
+    How kubectl, helm and gcloud are called.
+
+    Attributes:
+        context: the kubeconfig context; empty for the current one.
+        project: Google's project; empty for gcloud's own.
+    """
+
+    context: str = ""
+    project: str = ""
+
+    def kubectl(self, *arguments: str, stdin: Callable[[], bytes] | None = None, feed: str = "") -> Command:
+        """Return a kubectl command."""
+        context = ("--context", self.context) if self.context else ()
+        return Command(("kubectl", *context, *arguments), stdin, feed)
+
+    def helm(self, *arguments: str, stdin: Callable[[], bytes] | None = None, feed: str = "") -> Command:
+        """Return a helm command."""
+        context = ("--kube-context", self.context) if self.context else ()
+        return Command(("helm", *context, *arguments), stdin, feed)
+
+    def gcloud(self, *arguments: str) -> Command:
+        """Return a gcloud command."""
+        project = ("--project", self.project) if self.project else ()
+        return Command(("gcloud", *project, *arguments, "--quiet"))
+
+    def apply(self, objects: Sequence[Mapping[str, Any]]) -> Command:
+        """Return the command that writes objects: only the fields they have, whoever wrote them before."""
+        feed = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in objects)
+        return self.apply_made(lambda: list(objects), feed)
+
+    def apply_made(self, make: Callable[[], Sequence[Mapping[str, Any]]], feed: str) -> Command:
+        """Do `apply` for objects that are made when it runs, such as keys."""
+        return self.kubectl(
+            "apply",
+            "--server-side",
+            f"--field-manager={FIELD_MANAGER}",
+            "--force-conflicts",
+            "-f",
+            "-",
+            stdin=lambda: "---\n".join(dump(item) for item in make()).encode(),
+            feed=feed,
+        )
+
+    def replace(self, item: Mapping[str, Any]) -> Command:
+        """Return the command that puts an object back as it was."""
+        feed = f"{item['kind']} {item['metadata']['name']}, as it was"
+        return self.kubectl("replace", "-f", "-", stdin=lambda: dump(item).encode(), feed=feed)
+
+    def delete(self, kind: str, namespace: str, name: str) -> Command:
+        """Return the command that deletes an object, if it is there."""
+        return self.kubectl("delete", kind.lower(), name, "-n", namespace, "--ignore-not-found")
+
+    def patch(self, namespace: str, deployment: str, patch: Mapping[str, Any]) -> Command:
+        """Return a strategic merge patch of a Deployment."""
+        text = json.dumps(patch, separators=(",", ":"), sort_keys=True)
+        return self.kubectl("patch", "deployment", deployment, "-n", namespace, "--type", "strategic", "--patch", text)
+
+    def upgrade(self, release: Release, wanted: Wanted, values: Mapping[str, Any], *, reset: bool = False) -> Command:
+        """
+        Return the one way a release is changed: same chart version, and no value of the user's lost.
+
+        Args:
+            release: the live release.
+            wanted: names the chart.
+            values: laid over the release's own; with ``reset``, all of its own.
+            reset: whether ``values`` are all.
+        """
+        repo = ("--repo", wanted.repo) if wanted.repo else ()
+        # Somebody's kubectl annotate owns those annotations; server-side apply would stop at the conflict.
+        force = ("--force-conflicts",) if release.apply_method == "ssa" else ()
+        return self.helm(
+            "upgrade",
+            release.name,
+            wanted.chart,
+            *repo,
+            "--version",
+            release.version,
+            "-n",
+            release.namespace,
+            "--reset-values" if reset else "--reset-then-reuse-values",
+            *force,
+            "-f",
+            "-",
+            stdin=lambda: dump(dict(values)).encode(),
+            feed="all the values" if reset else "the values that change",
+        )

@@ -1,0 +1,145 @@
+"""What the user asks for: the options of ``kiteway gke``, or a file with the same names."""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
+
+Name = Annotated[str, msgspec.Meta(pattern=rf"^{_LABEL}$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class WantedError(ValueError):
+    """The options or their file ask for something that cannot be; the message says what and what to do."""
+
+
+class CertificateKind(enum.StrEnum):
+    """Who makes the certificate that clients see."""
+
+    SELF_MANAGED = "self-managed"
+    GOOGLE_MANAGED = "google-managed"
+
+
+class DataPlane(enum.StrEnum):
+    """Whose balancer requests pass through."""
+
+    GOOGLE = "google"
+    KITEWAY = "kiteway"
+    GOOGLE_KITEWAY = "google+kiteway"
+
+
+class Http(enum.StrEnum):
+    """What port 80 does."""
+
+    DISABLED = "disabled"
+    REDIRECT = "redirect"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """
+    The wish, complete: equal wishes on equal clusters make equal plans.
+
+    Attributes:
+        host: the DNS name clients connect to.
+        release: the Helm release of Milvus.
+        namespace: where it is.
+        chart: the chart's reference, path or URL; its version stays what the release has.
+        repo: the chart repository's URL, when ``chart`` is only a name.
+        certificate: see `CertificateKind`.
+        data_plane: see `DataPlane`.
+        static_ip_name: the reserved global address at Google; ``<service>-ip`` if it is not given.
+        rest_port: Milvus's ``proxy.http.port`` once it speaks TLS: REST cannot share the gRPC port then.
+        http: see `Http`.
+        timeout_sec: BackendConfig's timeoutSec, the longest call.
+        draining_timeout_sec: BackendConfig's connectionDraining.drainingTimeoutSec; proxies stop no earlier.
+        kiteway_namespace: where Kiteway's own release is or shall be.
+        kiteway_release: its name, which is its Service's name too.
+        kiteway_chart: its chart.
+        remove_l4: make the old LoadBalancer Service a ClusterIP at the end.
+    """
+
+    host: str
+    release: Name = "my-release"
+    namespace: Name = "default"
+    chart: str = "milvus/milvus"
+    repo: str = ""
+    certificate: CertificateKind = CertificateKind.SELF_MANAGED
+    data_plane: DataPlane = DataPlane.GOOGLE
+    static_ip_name: Name | None = None
+    rest_port: Port = 8080
+    http: Http = Http.DISABLED
+    timeout_sec: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 3600
+    draining_timeout_sec: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
+    kiteway_namespace: Name = "kiteway-system"
+    kiteway_release: Name = "kiteway"
+    kiteway_chart: str = "deploy/kiteway"
+    remove_l4: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what GKE would refuse later, or silently do something else with."""
+        # ManagedCertificate takes up to 63 characters, lower case, no wildcard (gke-managed-certs' CRD).
+        if not _HOST.fullmatch(self.host) or len(self.host) > 253:
+            raise WantedError(f'"{self.host}" is no DNS name in lower case with a domain. Give --host NAME.')
+        if self.certificate is CertificateKind.GOOGLE_MANAGED and len(self.host) > 63:
+            raise WantedError("A Google-managed certificate takes names of up to 63 characters.")
+        for name in ("chart", "kiteway_chart", "repo"):
+            if getattr(self, name).startswith("-"):
+                raise WantedError(
+                    f"{name.replace('_', '-')} must not begin with a dash: it would be read as an option."
+                )
+
+    @property
+    def google(self) -> bool:
+        """Whether Google's balancer is in the path."""
+        return self.data_plane is not DataPlane.KITEWAY
+
+    @property
+    def kiteway(self) -> bool:
+        """Whether Kiteway is in the path."""
+        return self.data_plane is not DataPlane.GOOGLE
+
+    def plain(self) -> dict[str, Any]:
+        """Return the wish as the file has it."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+def make_wanted(file: Path | None, options: dict[str, Any]) -> Wanted:
+    """
+    Merge a file and options (by the file's names); an option wins.
+
+    Raises:
+        WantedError: with a sentence.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise WantedError(f"{file} cannot be read: {error.strerror}.") from None
+        except (yaml.YAMLError, UnicodeDecodeError):
+            raise WantedError(f"{file} is no YAML.") from None
+        if not isinstance(found, dict):
+            raise WantedError(f"{file} must be a mapping of options, e.g. host: my-release.milvus.io.")
+        values.update(found)
+    values.update({name: value for name, value in options.items() if value is not None})
+    if "host" not in values:
+        raise WantedError("The host name is missing. Give --host NAME, the name clients connect to.")
+    try:
+        return msgspec.convert(values, Wanted)
+    except msgspec.ValidationError as error:
+        where = f"{file}: " if file else ""
+        raise WantedError(f"{where}{error}.") from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the file."""
+    return msgspec.json.schema(Wanted)

@@ -1,0 +1,106 @@
+"""Made-up readings of a cluster for the tests of ``kiteway gke``."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from kiteway.gke.live import Live, Release, StaticAddress
+from kiteway.gke.values import merged
+from kiteway.gke.wanted import Wanted
+
+HOST = "my-release.milvus.io"
+NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+USER_YAML = """\
+# our settings
+proxy:
+  maxTaskNum: 2048  # more than the default
+common:
+  security:
+    authorizationEnabled: true
+"""
+DEFAULTS: dict[str, Any] = {
+    "cluster": {"enabled": True},
+    "service": {"type": "ClusterIP", "port": 19530, "portName": "milvus", "annotations": {}},
+    "proxy": {"enabled": True, "replicas": 1, "tls": {"enabled": False}},
+    "extraConfigFiles": {"user.yaml": "# nothing yet\n"},
+    "ingress": {"enabled": False},
+    "volumes": [],
+    "volumeMounts": [],
+}
+VALUES: dict[str, Any] = {
+    "image": {"all": {"tag": "v2.6.3"}},
+    "service": {"type": "LoadBalancer"},
+    "proxy": {"replicas": 2, "volumes": [{"name": "cache", "emptyDir": {}}]},
+    "extraConfigFiles": {"user.yaml": USER_YAML},
+}
+
+
+def wanted(**options: Any) -> Wanted:
+    """Return a wish for the guide's host."""
+    return Wanted(**{"host": HOST, **options})
+
+
+def release(values: Mapping[str, Any] = VALUES, **fields: Any) -> Release:
+    """Return a release with these values of its own."""
+    given = {
+        "name": "my-release",
+        "namespace": "default",
+        "chart": "milvus",
+        "version": "5.0.1",
+        "revision": 3,
+        "status": "deployed",
+        "values": copy.deepcopy(dict(values)),
+        "effective": merged(DEFAULTS, values),
+    }
+    return Release(**{**given, **fields})
+
+
+def deployment(name: str = "my-release-milvus-proxy", container: str = "proxy", replicas: int = 2) -> dict[str, Any]:
+    """Return a Deployment whose pods are all new and ready."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default", "generation": 1},
+        "spec": {
+            "replicas": replicas,
+            "template": {
+                "spec": {
+                    "terminationGracePeriodSeconds": 30,
+                    "containers": [{"name": container, "image": "milvusdb/milvus:v2.6.3"}],
+                }
+            },
+        },
+        "status": {
+            "observedGeneration": 1,
+            "replicas": replicas,
+            "updatedReplicas": replicas,
+            "availableReplicas": replicas,
+        },
+    }
+
+
+def service() -> dict[str, Any]:
+    """Return the chart's Service behind a Layer-4 balancer."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "my-release-milvus", "namespace": "default"},
+        "spec": {"type": "LoadBalancer", "ports": [{"name": "milvus", "port": 19530}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}},
+    }
+
+
+def live(**fields: Any) -> Live:
+    """Return a reading of the guide's starting point: a cluster behind a Layer-4 balancer."""
+    given = {
+        "release": release(),
+        "service": service(),
+        "workload": deployment(),
+        "static_address": StaticAddress(known=True),
+        "helm": (3, 17, 0),
+        "at": NOW,
+    }
+    return Live(**{**given, **fields})

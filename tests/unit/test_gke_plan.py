@@ -1,0 +1,332 @@
+"""Plans made from made-up readings."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.gke import graceful
+from kiteway.gke.live import Live, StaticAddress
+from kiteway.gke.names import names
+from kiteway.gke.objects import backend_config, ingress, tls_secret
+from kiteway.gke.plan import make_plan
+from kiteway.gke.record import make_record
+from kiteway.gke.report import plan_report
+from kiteway.gke.rollout import rolled_out
+from kiteway.gke.shell import Shell
+from kiteway.gke.step import Impact, State
+from kiteway.gke.values import merged, upgraded
+from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
+from kiteway.resources.load import load_documents
+from tests.support.gke import DEFAULTS, HOST, VALUES, deployment, live, release, wanted
+
+SHELL = Shell("gke_project_zone_cluster", "my-project")
+
+
+def states(reading: Live, wish: Wanted) -> dict[str, State]:
+    """Return where each step stands."""
+    return {step.id: step.state for step in make_plan(reading, wish, SHELL).steps}
+
+
+def after_everything(wish: Wanted) -> Live:
+    """Return what is there when every step of Google's data plane is done."""
+    before = live()
+    called = names(before, before.release, wish)  # type: ignore[arg-type]
+    values = upgraded(release(), wish, called)
+    front = ingress(before, wish, called)
+    front["status"] = {"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}}
+    front["metadata"]["annotations"]["ingress.kubernetes.io/backends"] = '{"k8s1-x":"HEALTHY"}'
+    workload = deployment()
+    patch = graceful.patch(wish, "proxy")["spec"]
+    workload["spec"]["minReadySeconds"] = patch["minReadySeconds"]
+    pod = workload["spec"]["template"]["spec"]
+    pod["terminationGracePeriodSeconds"] = patch["template"]["spec"]["terminationGracePeriodSeconds"]
+    pod["containers"][0]["lifecycle"] = patch["template"]["spec"]["containers"][0]["lifecycle"]
+    items = [
+        front,
+        backend_config(wish, called, "default"),
+        tls_secret(called.certificate, "default", HOST),
+        tls_secret(called.backend_certificate, "default", HOST),
+    ]
+    return live(
+        release=release(values, revision=4),
+        workload=workload,
+        objects={(i["kind"], "default", i["metadata"]["name"]): i for i in items},
+        record=make_record(before, release(), wish, called),
+        static_address=StaticAddress(known=True, address="198.51.100.7"),
+        addresses=("198.51.100.7",),
+    )
+
+
+def test_the_steps_are_in_the_order_that_works() -> None:
+    """The record first, the address before the Ingress, the old balancer last (G4, G5, G9)."""
+    assert list(states(live(), wanted(remove_l4=True))) == [
+        "record",
+        "static-ip",
+        "certificate",
+        "backend-certificate",
+        "backend-config",
+        "milvus-tls",
+        "ingress",
+        "readiness",
+        "ready",
+        "dns",
+        "remove-l4",
+    ]
+
+
+def test_the_old_balancer_stays_unless_asked() -> None:
+    """Without --remove-l4 nothing touches service.type: removing it first is an outage (G9)."""
+    plan = make_plan(live(), wanted(), SHELL)
+    assert "remove-l4" not in states(live(), wanted())
+    assert "ClusterIP" not in "".join(step.diff for step in plan.steps)
+
+
+def test_when_everything_is_there_nothing_is_to_be_done() -> None:
+    """A second plan says that nothing would change."""
+    plan = make_plan(after_everything(wanted()), wanted(), SHELL)
+    assert {step.id for step in plan.steps if step.state is not State.DONE} == set()
+    assert not plan.changes
+    assert not any(step.commands or step.diff for step in plan.steps)
+
+
+def test_the_release_is_upgraded_once_and_keeps_its_chart_version() -> None:
+    """One upgrade, with --reset-then-reuse-values and the version that runs (G2)."""
+    plan = make_plan(live(), wanted(), SHELL)
+    upgrades = [c for step in plan.steps for c in step.commands if c.argv[0] == "helm"]
+    assert len(upgrades) == 1
+    assert str(upgrades[0]) == (
+        "helm --kube-context gke_project_zone_cluster upgrade my-release milvus/milvus --version 5.0.1 -n default "
+        "--reset-then-reuse-values -f -   # < the values that change"
+    )
+
+
+def test_the_plan_says_whom_tls_interrupts() -> None:
+    """Turning on TLS cuts plaintext clients; the plan says so, names their address and the way around."""
+    step = make_plan(live(), wanted(), SHELL).step("milvus-tls")
+    assert step.effect.impact is Impact.PLAINTEXT_INTERRUPTED
+    assert "203.0.113.9" in step.effect.text
+    assert "--data-plane kiteway" in step.effect.text
+
+
+def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
+    """Where Milvus speaks TLS already, its clients only connect again."""
+    text = "common: {security: {tlsMode: 1}}\n"
+    on = release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}}))
+    step = make_plan(live(release=on), wanted(), SHELL).step("milvus-tls")
+    assert step.effect.impact is Impact.RECONNECT
+
+
+def test_behind_kiteway_nobody_notices() -> None:
+    """Every step of Kiteway's data plane leaves connected clients alone, and Milvus's release as it is."""
+    plan = make_plan(live(), wanted(data_plane=DataPlane.KITEWAY), SHELL)
+    assert {s.effect.impact for s in plan.steps if s.id != "dns"} == {Impact.NONE}
+    assert "milvus-tls" not in {s.id for s in plan.steps}
+
+
+def test_certificate_and_ingress_are_written_together() -> None:
+    """A managed certificate that waits for Active before its Ingress waits for ever (G4)."""
+    wish = wanted(certificate=CertificateKind.GOOGLE_MANAGED)
+    step = make_plan(live(), wish, SHELL).step("ingress")
+    command = step.commands[0]
+    assert command.stdin is not None
+    kinds = [item["kind"] for item in yaml.safe_load_all(command.stdin())]
+    assert kinds == ["ManagedCertificate", "Ingress"]
+
+
+def test_a_certificate_that_waits_says_what_for() -> None:
+    """DNS that leads elsewhere is why a managed certificate stays Provisioning; the plan says so."""
+    wish = wanted(certificate=CertificateKind.GOOGLE_MANAGED)
+    reading = after_everything(wish)
+    item = {
+        "kind": "ManagedCertificate",
+        "metadata": {"name": "my-release-milvus-tls", "namespace": "default"},
+        "status": {
+            "certificateStatus": "Provisioning",
+            "domainStatus": [{"domain": HOST, "status": "FailedNotVisible"}],
+        },
+    }
+    objects = {**reading.objects, ("ManagedCertificate", "default", "my-release-milvus-tls"): item}
+    step = make_plan(dataclasses.replace(reading, objects=objects, addresses=("203.0.113.9",)), wish, SHELL).step(
+        "ready"
+    )
+    assert step.state is State.WAITING
+    assert "FailedNotVisible" in step.sees
+    assert "leads to 203.0.113.9 and must lead to 198.51.100.7 alone" in step.sees
+
+
+def test_the_manifests_have_no_trap_of_the_guide() -> None:
+    """Written together with the Service they translate without any complaint of Kiteway's own (G5, G7, G8, G10)."""
+    wish = wanted()
+    reading = after_everything(wish)
+    items = [dict(item) for item in reading.objects.values()]
+    annotations = upgraded(release(), wish, names(live(), release(), wish))["service"]["annotations"]
+    items.append(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "my-release-milvus", "namespace": "default", "annotations": annotations},
+            "spec": {"type": "ClusterIP", "ports": [{"name": "milvus", "port": 19530}]},
+        }
+    )
+    loaded = load_documents(yaml.safe_dump_all(items).encode(), "plan.yaml")
+    assert [d for d in loaded.diagnostics if d.severity != "note"] == []
+    config = backend_config(wish, names(live(), release(), wish), "default")["spec"]
+    assert config["timeoutSec"] > 30
+    assert config["connectionDraining"]["drainingTimeoutSec"] > 0
+    assert config["healthCheck"]["timeoutSec"] <= config["healthCheck"]["checkIntervalSec"]
+    front = reading.objects["Ingress", "default", "my-release-milvus"]
+    assert front["metadata"]["annotations"]["kubernetes.io/ingress.allow-http"] == "false"
+    assert front["metadata"]["annotations"]["kubernetes.io/ingress.global-static-ip-name"] == "my-release-milvus-ip"
+
+
+def test_a_proxy_outlives_the_draining() -> None:
+    """The preStop is longer than the draining, and the grace period longer than both (G12)."""
+    spec = graceful.patch(wanted(draining_timeout_sec=60), "proxy")["spec"]["template"]["spec"]
+    sleep = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert 60 < sleep < spec["terminationGracePeriodSeconds"]
+
+
+def test_proxies_restart_after_the_ingress_is_there() -> None:
+    """Google's readiness gate comes only into pods created after the Service has its Ingress (G12)."""
+    order = list(states(live(), wanted()))
+    assert order.index("ingress") < order.index("readiness") < order.index("ready")
+
+
+def test_rules_of_other_hosts_stay() -> None:
+    """An Ingress of this name that serves another host goes on doing so."""
+    other = {"host": "other.example.com", "http": {"paths": []}}
+    there = {
+        "kind": "Ingress",
+        "metadata": {"name": "my-release-milvus", "namespace": "default"},
+        "spec": {"rules": [other], "tls": [{"secretName": "other"}]},
+    }
+    reading = live(objects={("Ingress", "default", "my-release-milvus"): there})
+    made = ingress(reading, wanted(), names(reading, release(), wanted()))
+    assert [rule["host"] for rule in made["spec"]["rules"]] == ["other.example.com", HOST]
+    assert [entry["secretName"] for entry in made["spec"]["tls"]] == ["other", "my-release-milvus-tls"]
+
+
+def _secret(certificate: bytes, key: bytes) -> dict[str, Any]:
+    data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
+    return {"kind": "Secret", "metadata": {"name": "my-release-milvus-tls", "namespace": "default"}, "data": data}
+
+
+def _certificate(host: str, start: dt.datetime | None = None) -> dict[str, Any]:
+    pair = create_self_signed([host], now=start, days=30)
+    return _secret(pair.certificate, pair.key.reveal())
+
+
+def test_a_certificate_of_the_users_is_looked_at_and_kept() -> None:
+    """A good one is used as it is."""
+    good = {("Secret", "default", "my-release-milvus-tls"): tls_secret("my-release-milvus-tls", "default", HOST)}
+    plan = make_plan(live(objects=good, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
+    assert plan.step("certificate").state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (_certificate("other.example.com"), "HostMismatch"),
+        (_certificate(HOST, dt.datetime(2020, 1, 1, tzinfo=dt.UTC)), "CertificateExpired"),
+        (_secret(b"", b""), "CertificateUnreadable"),
+    ],
+)
+def test_a_bad_certificate_stops_the_plan(item: dict[str, Any], reason: str) -> None:
+    """What clients would refuse is said before anything is changed."""
+    objects = {("Secret", "default", "my-release-milvus-tls"): item}
+    plan = make_plan(live(objects=objects, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
+    assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]
+    assert plan.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"release": None}, "ReleaseNotFound"),
+        ({"helm": (3, 13, 9)}, "HelmTooOld"),
+        ({"service": None}, "ServiceNotFound"),
+        ({"workload": None}, "WorkloadNotFound"),
+        ({"release": release(status="pending-upgrade")}, "ReleasePending"),
+        ({"release": release(merged(VALUES, {"customConfigMap": "mine"}))}, "CustomConfigMap"),
+        ({"release": release({"extraConfigFiles": {"user.yaml": "- a"}})}, "UserYamlUnreadable"),
+        (
+            {"release": release({"extraConfigFiles": {"user.yaml": "common: {security: {tlsMode: 2}}"}})},
+            "MilvusMutualTLS",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(fields: dict[str, Any], reason: str) -> None:
+    """Each has its reason, and no step is offered."""
+    plan = make_plan(live(**fields), wanted(), SHELL)
+    assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]
+    assert plan.steps == ()
+
+
+def test_other_options_than_the_release_was_set_up_with_are_refused() -> None:
+    """Changing the data plane half way would leave the first one's traces; --remove-l4 may come later."""
+    reading = after_everything(wanted())
+    other = make_plan(reading, wanted(data_plane=DataPlane.KITEWAY), SHELL)
+    assert [p.reason for p in other.problems] == ["OptionsChanged"]
+    assert "data-plane" in other.problems[0].message
+    later = make_plan(reading, wanted(remove_l4=True), SHELL)
+    assert not later.refused
+    assert {s.id for s in later.steps if s.state is State.TODO} == {"record", "remove-l4"}
+
+
+def test_standalone_says_that_each_restart_interrupts() -> None:
+    """One Milvus cannot be restarted without anybody noticing."""
+    alone = release(merged(VALUES, {"cluster": {"enabled": False}}))
+    workload = deployment("my-release-milvus-standalone", "standalone", 1)
+    plan = make_plan(live(release=alone, workload=workload), wanted(), SHELL)
+    assert plan.step("readiness").effect.impact is Impact.INTERRUPTED
+    assert [p.reason for p in plan.problems] == ["SingleProxy"]
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [
+        ({}, True),
+        ({"updatedReplicas": 1}, False),
+        ({"replicas": 3}, False),
+        ({"availableReplicas": 1}, False),
+        ({"observedGeneration": 0}, False),
+    ],
+)
+def test_a_rollout_is_complete_when_no_old_pod_is_left(status: dict[str, int], *, complete: bool) -> None:
+    """All pods new, none old, all available, and the newest change seen."""
+    workload = deployment()
+    workload["status"].update(status)
+    assert rolled_out(workload)[0] is complete
+
+
+def test_no_secret_is_shown() -> None:
+    """Neither keys nor passwords in milvus.yaml are in a plan, in any form."""
+    text = "minio:\n  secretAccessKey: hunter2\ncommon:\n  security:\n    defaultRootPassword: hunter2\n"
+    reading = live(release=release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}, "token": "hunter2"})))
+    plan = make_plan(reading, wanted(), SHELL)
+    shown = json.dumps(plan_report(plan)) + repr(plan)
+    assert "tlsMode" in shown
+    assert "hunter2" not in shown
+    assert "PRIVATE KEY" not in shown
+
+
+def test_without_gcloud_the_address_is_the_users_to_reserve() -> None:
+    """The step is not skipped in silence."""
+    plan = make_plan(live(static_address=StaticAddress(known=False)), wanted(), SHELL)
+    step = plan.step("static-ip")
+    assert step.state is State.MANUAL
+    assert str(step.commands[0]).startswith("gcloud --project my-project compute addresses create my-release-milvus-ip")
+
+
+def test_the_default_chart_counts_as_cluster() -> None:
+    """milvus-helm's default is a cluster, whose proxies are a Deployment of their own."""
+    values = {key: value for key, value in DEFAULTS.items() if key != "cluster"}
+    assert names(live(), release(effective=values), wanted()).workload == "my-release-milvus-proxy"
