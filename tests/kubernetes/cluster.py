@@ -66,6 +66,34 @@ class Server:
         assert self._process.poll() is None, f"{self.name} ended: {self.log.read_text(errors='replace')[-4000:]}"
 
 
+class Requests:
+    """What Kiteway has asked the API server since this was made."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._from = log.stat().st_size if log.exists() else 0
+
+    def count(self, verb: str, resource: str = "") -> int:
+        """Count requests by verb (``list``, ``watch``, ``patch``, ...), a watch when it begins."""
+        return len(self.of(verb, resource))
+
+    def of(self, verb: str, resource: str = "") -> list[str]:
+        """Return the URIs of such requests."""
+        # A long request is there twice: when the answer begins and when it ends.
+        stage = "ResponseStarted" if verb == "watch" else "ResponseComplete"
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            events = [json.loads(line) for line in log.read().splitlines()]
+        return [
+            str(event["requestURI"])
+            for event in events
+            if event["verb"] == verb
+            and event["stage"] == stage
+            and event["responseStatus"]["code"] < 500
+            and resource in {"", event["objectRef"]["resource"]}
+        ]
+
+
 class Cluster:
     """
     A cluster in ``folder``; a context manager.
@@ -194,10 +222,9 @@ class Cluster:
         self._write_kubeconfig(kubeconfig, {"token": token}, namespace)
         return kubeconfig
 
-    def requests(self) -> list[dict[str, Any]]:
-        """Return what service accounts have asked the API server, oldest first: its audit log."""
-        log = self.folder / "audit.log"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    def requests(self) -> Requests:
+        """Return what Kiteway asks the API server from now on, by its audit log."""
+        return Requests(self.folder / "audit.log")
 
     def _run_etcdctl(self, *arguments: str) -> str:
         command = [str(self._etcdctl), "--endpoints", self._etcd_url, *arguments]
@@ -298,7 +325,7 @@ class Cluster:
 _AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "omitStages": ["RequestReceived"],
     "rules": [
         {"level": "Metadata", "userGroups": ["system:serviceaccounts:kiteway-system"]},
         {"level": "None"},

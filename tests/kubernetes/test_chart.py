@@ -21,7 +21,8 @@ from tools.kubernetes.clients import programs
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
 CHART = Path(__file__).resolve().parents[2] / "deploy/chart"
-NAMESPACE = "kiteway-chart"
+RELEASE = "chart-kiteway"
+NAMESPACE = "kiteway-system"
 PUBLISHED = "203.0.113.9"
 EVERYTHING = {
     "hostNetwork": True,
@@ -40,8 +41,12 @@ def _helm(*arguments: str | Path, stdin: str | None = None) -> str:
 
 
 def _objects(values: dict[str, Any]) -> list[dict[str, Any]]:
-    text = _helm("template", "kiteway", CHART, "--namespace", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(values))
-    return [document for document in yaml.safe_load_all(text) if document]
+    text = _helm("template", RELEASE, CHART, "--namespace", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(values))
+    objects = [document for document in yaml.safe_load_all(text) if document]
+    for object_ in objects:
+        # As `helm install` does with what names none.
+        object_["metadata"].setdefault("namespace", NAMESPACE)
+    return objects
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
@@ -82,7 +87,7 @@ def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) ->
     cluster = bed.cluster
     objects = [o for o in _objects({}) if o["kind"] in {"ServiceAccount", "IngressClass"} or "Role" in o["kind"]]
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *objects)
-    kubeconfig = cluster.token_of(NAMESPACE, "kiteway")
+    kubeconfig = cluster.token_of(NAMESPACE, RELEASE)
     pair = create_self_signed([HOST], ["127.0.0.1"])
     (cluster.folder / "tls.crt").write_bytes(pair.certificate)
     (cluster.folder / "tls.key").write_bytes(pair.key.reveal())
@@ -101,7 +106,7 @@ def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) ->
         refused = [line for line in kiteway.log.read_text().splitlines() if "forbidden" in line.lower()]
 
     assert not refused
-    account = f"system:serviceaccount:{NAMESPACE}:kiteway"
+    account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
     asked = [r for r in cluster.requests() if r.get("user", {}).get("username") == account]
     assert asked
     assert not [r["requestURI"] for r in asked if r.get("responseStatus", {}).get("code") == 403]
@@ -110,14 +115,14 @@ def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) ->
 def test_an_upgrade_changes_what_runs_and_keeps_the_rest(bed: Bed) -> None:
     """``helm upgrade`` from the chart as it was installed goes through, and the CRDs stay as they are."""
     kubeconfig = str(bed.cluster.kubeconfig)
-    common = ["kiteway", str(CHART), "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig]
+    common = ["upgraded-kiteway", str(CHART), "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig]
     first = ["--set", "service.type=ClusterIP", "--set", "controller.ingressClass=upgraded"]
     _helm("install", *common, "--create-namespace", *first)
     before = bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"]
 
     _helm("upgrade", *common, "--reset-then-reuse-values", "--set", "replicas=3")
 
-    assert bed.cluster.get("deployment", "kiteway", "kiteway-upgrade")["spec"]["replicas"] == 3
-    assert bed.cluster.get("service", "kiteway", "kiteway-upgrade")["spec"]["type"] == "ClusterIP"
+    assert bed.cluster.get("deployment", "upgraded-kiteway", "kiteway-upgrade")["spec"]["replicas"] == 3
+    assert bed.cluster.get("service", "upgraded-kiteway", "kiteway-upgrade")["spec"]["type"] == "ClusterIP"
     assert bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"] == before
-    _helm("uninstall", "kiteway", "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig)
+    _helm("uninstall", "upgraded-kiteway", "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig)
