@@ -21,7 +21,7 @@ from kiteway.cli.acme import (
     ResolverOption,
     acme_config,
 )
-from kiteway.cli.options import DataDirOption
+from kiteway.cli.options import DataDirOption, MetricsBindOption, parse_metrics_bind
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
@@ -136,6 +136,7 @@ def controller(
     acme_eab_kid: EabKidOption = "",
     acme_eab_key_file: EabKeyFileOption = None,
     acme_resolver: ResolverOption = "",
+    metrics_bind: MetricsBindOption = None,
     data_dir: DataDirOption = None,
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -178,6 +179,7 @@ def controller(
                 resolver=acme_resolver,
             )
         )
+        metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
         binary = find_envoy(envoy)
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
@@ -203,7 +205,15 @@ def controller(
         identity=f"{socket.gethostname()}_{os.urandom(4).hex()}",
         readiness_gate=readiness_gate,
     )
-    config = Config(str(instance.data_dir), (), settings, ingress_class=ingress_class, acme=acme, kubernetes=kubernetes)
+    config = Config(
+        str(instance.data_dir),
+        (),
+        settings,
+        ingress_class=ingress_class,
+        acme=acme,
+        metrics_bind=metrics,
+        kubernetes=kubernetes,
+    )
     try:
         with instance.acquire():
             what = Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)

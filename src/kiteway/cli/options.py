@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,15 @@ DataDirOption = Annotated[
         "--data-dir", metavar="DIR", help="Where the instance keeps its files.", show_default="~/.local/state/kiteway"
     ),
 ]
+MetricsBindOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics-bind",
+        metavar="ADDRESS:PORT",
+        help="Serve /metrics (Prometheus), /ready and /live there, without TLS or credentials.",
+        show_default="none",
+    ),
+]
 CertificateFilesOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,6 +40,23 @@ CertificateFilesOption = Annotated[
         "With --to the Secret's name is left out. May be repeated.",
     ),
 ]
+
+
+def parse_metrics_bind(text: str) -> str:
+    """
+    Read ``ADDRESS:PORT``, where the metrics are served.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    address, _, port = text.rpartition(":")
+    if not address or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f'"{text}" of --metrics-bind is not ADDRESS:PORT, e.g. 127.0.0.1:9092')
+    try:
+        ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        raise ValueError(f'"{address}" of --metrics-bind is not an IP address, e.g. 127.0.0.1') from None
+    return text
 
 
 def parse_certificate_files(text: str, default: str | None) -> CertificateFiles:

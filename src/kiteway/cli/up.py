@@ -23,7 +23,9 @@ from kiteway.cli.options import (
     CertificateFilesOption,
     DataDirOption,
     FilesOption,
+    MetricsBindOption,
     parse_certificate_files,
+    parse_metrics_bind,
     parse_static_endpoint,
 )
 from kiteway.cli.output import fail, stderr
@@ -100,6 +102,14 @@ def up(
         bool,
         typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
     ] = False,
+    metrics_bind: MetricsBindOption = None,
+    access_log: Annotated[
+        bool,
+        typer.Option(
+            "--access-log/--no-access-log",
+            help="Write logs/access.log in the data directory, as often as the BackendConfigs' logging says.",
+        ),
+    ] = True,
     data_dir: DataDirOption = None,
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -133,6 +143,7 @@ def up(
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         target = parse_endpoint(to, 19530) if to else None
+        metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
         certificates = tuple(parse_certificate_files(text, SECRET if to else None) for text in tls or [])
         acme = acme_config(
             AcmeConfig(
@@ -158,6 +169,7 @@ def up(
         trusted_hops=trusted_hops,
         proxy_protocol=proxy_protocol,
         filter_path=filter_path(),
+        access_log=instance.log_dir / "access.log" if access_log else None,
     )
     if settings.filter_path is None:
         stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
@@ -173,7 +185,13 @@ def up(
                     stderr.print(line)
                 paths, endpoints = [str(found.manifests)], (*endpoints, found.endpoint)
             config = Config(
-                str(instance.data_dir), tuple(paths), settings, endpoints, acme=acme, certificates=certificates
+                str(instance.data_dir),
+                tuple(paths),
+                settings,
+                endpoints,
+                acme=acme,
+                certificates=certificates,
+                metrics_bind=metrics,
             )
             code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))
     except (InstanceError, QuickstartError) as error:

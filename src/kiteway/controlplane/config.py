@@ -43,6 +43,7 @@ class Config(msgspec.Struct, frozen=True):
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
         acme: who issues for ManagedCertificates.
+        metrics_bind: ``HOST:PORT`` of metrics and probes; None: there are none.
         kubernetes: the cluster to follow; None: ``paths`` are followed.
     """
 
@@ -53,6 +54,7 @@ class Config(msgspec.Struct, frozen=True):
     ingress_class: str = "kiteway"
     acme: AcmeConfig = AcmeConfig()
     certificates: tuple[CertificateFiles, ...] = ()
+    metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
 
     def plain(self) -> dict[str, object]:

@@ -15,6 +15,7 @@ import structlog
 
 from kiteway.certificates.acme.manager import ManagedCertificates
 from kiteway.certificates.storage import FileStorage
+from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Outcome, Pipeline
@@ -22,6 +23,10 @@ from kiteway.controlplane.source import Files, Source
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
 from kiteway.instance import Instance
+from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
+from kiteway.metrics.server import application as scraping
+from kiteway.metrics.server import scraped
+from kiteway.model import LoadBalancer
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.report import report
@@ -45,7 +50,10 @@ async def run(config: Config) -> int:
         controlplane = ControlPlane(config, admin, AdsServer(instance.ads_socket))
         await controlplane.start()
         try:
-            async with serve(instance.status_socket, application(controlplane.why_not_ready, controlplane.report)):
+            async with (
+                serve(instance.status_socket, application(controlplane.why_not_ready, controlplane.report)),
+                scraped(config.metrics_bind, scraping(controlplane.metrics, admin, controlplane.why_not_ready)),
+            ):
                 tasks = [asyncio.create_task(work) for work in controlplane.work()]
                 tasks.append(asyncio.create_task(stop.wait()))
                 done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -76,6 +84,7 @@ class ControlPlane:
             lambda: converged(ads),
         )
         self._source = _source(config, admin, self._managed)
+        self.metrics = ControlPlaneMetrics(self._state)
         self._round = asyncio.Lock()
         self._changed = asyncio.Event()
 
@@ -97,6 +106,8 @@ class ControlPlane:
             self._managed.run(),
             self._source.follow(self._translate, self._take_slices),
         ]
+        if self._config.settings.access_log is not None:
+            work.append(AccessLog(self._config.settings.access_log, self._admin).run())
         return [*work, self._follow_names()] if self._config.endpoints else work
 
     async def why_not_ready(self) -> str:
@@ -123,16 +134,23 @@ class ControlPlane:
             managed=self._managed.report(),
         )
 
+    def _state(self) -> Now:
+        outcome = self._pipeline.outcome
+        if outcome is None:
+            return Now(self._ads.state, LoadBalancer(), ())
+        return Now(self._ads.state, outcome.model, outcome.diagnostics)
+
     async def _translate(self) -> None:
         async with self._round:
             static = await self._static.resolve()
-            resources = await self._source.read()
             before = self._pipeline.outcome
-            options = Options(ingress_class=self._config.ingress_class)
-            await self._managed.update(wanted(resources.objects, options))
-            options = dataclasses.replace(options, issued=self._managed.served)
-            outcome = self._pipeline.run(resources, static, _now(), options, self._managed.challenges)
-            await self._publish(outcome)
+            with self.metrics.translation():
+                resources = await self._source.read()
+                options = Options(ingress_class=self._config.ingress_class)
+                await self._managed.update(wanted(resources.objects, options))
+                options = dataclasses.replace(options, issued=self._managed.served)
+                outcome = self._pipeline.run(resources, static, _now(), options, self._managed.challenges)
+                await self._publish(outcome)
             self._source.translated(outcome)
         for diagnostic in outcome.diagnostics:
             if before is None or diagnostic not in before.diagnostics:

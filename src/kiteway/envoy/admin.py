@@ -135,10 +135,14 @@ class AdminClient:
         answer = await self._json("/stats", {"format": "json", "filter": pattern, "histogram_buckets": "none"})
         return {stat["name"]: int(stat["value"]) for stat in answer["stats"] if isinstance(stat.get("value"), int)}
 
-    async def prometheus(self) -> AsyncIterator[bytes]:
-        """Yield the metrics in Prometheus' text format, piece by piece: there may be many megabytes."""
+    async def prometheus(self, pattern: str = ".") -> AsyncIterator[bytes]:
+        """
+        Yield in Prometheus' text format, piece by piece, the statistics whose names match ``pattern``.
+
+        It is a RE2 expression on Envoy's own names, found anywhere in them.
+        """
         try:
-            async with self._http.stream("GET", "/stats/prometheus") as response:
+            async with self._http.stream("GET", "/stats/prometheus", params={"filter": pattern}) as response:
                 _check(response)
                 async for piece in response.aiter_bytes():
                     yield piece

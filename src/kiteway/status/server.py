@@ -39,17 +39,32 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
     """Serve ``app`` on the unix socket ``path``, mode 0600, in a folder that is ours alone."""
     listener = _bind(path)
     try:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
+        async with serving(listener, app):
             yield
-        finally:
-            server.should_exit = True
-            await task
     finally:
         listener.close()
         _unlink(path)
+
+
+@contextlib.asynccontextmanager
+async def serving(listener: socket.socket, app: Starlette) -> AsyncIterator[None]:
+    """Serve ``app`` on a bound socket; 64 requests at a time, more get a 503."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        limit_concurrency=64,
+        server_header=False,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
 
 
 def _bind(path: Path) -> socket.socket:

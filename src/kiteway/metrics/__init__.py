@@ -1,0 +1,1 @@
+"""What Prometheus scrapes: the control plane's own metrics and Envoy's, at one endpoint."""

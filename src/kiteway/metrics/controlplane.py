@@ -1,0 +1,105 @@
+"""The control plane's own metrics."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter as Count
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kiteway import __version__
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.envoy.ads import AdsState
+from kiteway.model import LoadBalancer
+
+_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """
+    What there is to tell at the moment of a scrape.
+
+    Attributes:
+        ads: the state of the ADS server.
+        model: what the resources mean.
+        diagnostics: everything that is wrong.
+    """
+
+    ads: AdsState
+    model: LoadBalancer
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class ControlPlaneMetrics:
+    """The metrics of one control plane; ``now`` is asked at every scrape."""
+
+    def __init__(self, now: Callable[[], Now]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_State(now))
+        self._translations = Counter(
+            "kiteway_translations_total", "Translations of the resources into a configuration.", registry=self._registry
+        )
+        self._duration = Histogram(
+            "kiteway_translation_duration_seconds",
+            "Seconds from reading the resources to the configuration that is offered to Envoy.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
+    @contextlib.contextmanager
+    def translation(self) -> Iterator[None]:
+        """Measure one translation; one that fails is not counted."""
+        with self._duration.time():
+            yield
+        self._translations.inc()
+
+    def text(self) -> bytes:
+        """Return them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _State(Collector):
+    def __init__(self, now: Callable[[], Now]) -> None:
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._now()
+        version = GaugeMetricFamily("kiteway_info", "Always 1; says which Kiteway runs.", labels=["version"])
+        version.add_metric([__version__], 1)
+        yield version
+        configuration = GaugeMetricFamily(
+            "kiteway_configuration_info", "Always 1; says which configuration is offered to Envoy.", labels=["version"]
+        )
+        configuration.add_metric([now.ads.version], 1)
+        yield configuration
+        yield GaugeMetricFamily("kiteway_envoys", "Envoys that are connected.", value=float(len(now.ads.streams)))
+        yield GaugeMetricFamily(
+            "kiteway_envoys_converged",
+            "Envoys that run the newest configuration, but for what they reject.",
+            value=float(sum(stream.converged for stream in now.ads.streams)),
+        )
+        yield GaugeMetricFamily(
+            "kiteway_rejected_resources",
+            "Resources that connected Envoys reject now.",
+            value=float(sum(len(names) for stream in now.ads.streams for names in stream.rejected.values())),
+        )
+        diagnostics = GaugeMetricFamily(
+            "kiteway_diagnostics", "Diagnostics of the resources, by severity.", labels=["severity"]
+        )
+        found = Count(diagnostic.severity for diagnostic in now.diagnostics)
+        for severity in Severity:
+            diagnostics.add_metric([str(severity)], found[severity])
+        yield diagnostics
+        expiry = GaugeMetricFamily(
+            "kiteway_certificate_expiry_timestamp_seconds",
+            "When a certificate that is served ends, in seconds since 1970.",
+            labels=["certificate"],
+        )
+        for certificate in now.model.certificates:
+            expiry.add_metric([certificate.name], certificate.not_after.timestamp())
+        yield expiry
