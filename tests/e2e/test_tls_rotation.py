@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from kiteway.files import write_atomic
 from tests.support.certificates import Issued, issue, rsa_key
 from tests.support.ingresses import ingress, secret, service, text
-from tests.support.kiteway import Running, up, wait_until
+from tests.support.kiteway import KITEWAY, Running, up, wait_until
 from tests.support.served import served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -185,6 +190,30 @@ def test_rsa_and_ecdsa_clients_get_each_their_own(system: System) -> None:
     for name, certificate in by_kind.items():
         secret_file = (system.folder / "manifests" / f"both-{name}.yaml").read_text()
         assert certificate.decode().splitlines()[2] in secret_file
+
+
+def test_what_is_served_is_listed(system: System) -> None:
+    """``cert list`` and ``cert show`` tell of the running instance what a handshake with it shows."""
+    listed = _kiteway("cert", "list", "--data-dir", system.folder / "data")["certificates"]
+    shown = _kiteway("cert", "show", "pair", "--data-dir", system.folder / "data")
+    seen = _kiteway("cert", "show", f"127.0.0.1:{system.port}", "--server-name", PAIR)
+
+    assert {entry["name"] for entry in listed} == {
+        f"default/{name}" for name in ("manifest", "pair", "mount", "linked", "both-ec", "both-rsa")
+    }
+    assert shown["servedFor"] == [PAIR]
+    assert shown["source"] == "Secret default/pair"
+    assert shown["fingerprint"] == seen["fingerprint"] == _fingerprint(system.served(PAIR))
+
+
+def _kiteway(*arguments: str | Path) -> dict[str, Any]:
+    done = subprocess.run([KITEWAY, *arguments, "--output", "json"], capture_output=True, check=True, timeout=60)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _fingerprint(certificate: bytes) -> str:
+    return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
 
 
 def test_without_sni_the_first_certificate_answers(system: System) -> None:

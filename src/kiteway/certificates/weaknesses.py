@@ -15,6 +15,8 @@ from kiteway.certificates.names import extension
 
 LONGEST_VALIDITY = dt.timedelta(days=825)
 """Clients from Apple refuse a server certificate that is valid for longer."""
+EXPIRES_SOON = dt.timedelta(days=21)
+"""So long before its end a certificate is warned about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,22 @@ def weaknesses(
             )
         )
     return (*found, *_usage(chain[0]), *_signature(chain[0]), *_validity(chain[0]))
+
+
+def validity(not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> Weakness | None:
+    """Return what is wrong with a certificate's validity at ``now``."""
+    if not_after <= now:
+        return Weakness("CertificateExpired", f"the certificate expired on {not_after:%Y-%m-%d}.", "Replace it.")
+    if not_before > now:
+        return Weakness(
+            "CertificateNotYetValid",
+            f"the certificate is valid only from {not_before:%Y-%m-%d %H:%M} UTC.",
+            "Check the clock of the machine that made it, and of this one.",
+        )
+    if not_after - now <= EXPIRES_SOON:
+        days = (not_after - now).days
+        return Weakness("CertificateExpiresSoon", f"the certificate expires in {days} days.", "Replace it in time.")
+    return None
 
 
 def _issuer(leaf: x509.Certificate) -> str:

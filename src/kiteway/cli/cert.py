@@ -1,4 +1,4 @@
-"""`kiteway cert`: certificates."""
+"""`kiteway cert`: certificates made and looked at."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from typing import Annotated
 import typer
 import yaml
 
-from kiteway.certificates.create import MAX_DAYS, create_self_signed
+from kiteway.certificates.create import (
+    MAX_CA_DAYS,
+    MAX_DAYS,
+    KeyPair,
+    create_authority,
+    create_client,
+    create_issued,
+    create_self_signed,
+)
+from kiteway.cli import cert_show
 from kiteway.cli.output import fail, stderr
 from kiteway.files import write_atomic
+from kiteway.model import PrivateKey
 
 app = typer.Typer(no_args_is_help=True, help="Create and look at certificates.")
+
+OutOption = Annotated[Path, typer.Option("--out", help="The folder for the certificate and its key (0600).")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 
 
 @app.callback()
@@ -22,11 +35,17 @@ def _cert() -> None:
     """Create and look at certificates."""
 
 
+app.command("list", epilog=cert_show.LIST_EXAMPLES)(cert_show.list_)
+app.command("show", epilog=cert_show.SHOW_EXAMPLES)(cert_show.show)
+
+
 @app.command(
     epilog=(
         "Examples:\n\n"
         "  kiteway cert create --host my-release.milvus.io\n\n"
         "  kiteway cert create --host milvus.example.com --ip 192.0.2.7 --out certs/\n\n"
+        "  kiteway cert create --host milvus.example.com --ca ca/\n\n"
+        "  kiteway cert create --client search-service --ca ca/ --out search-service/\n\n"
         "  kiteway cert create --host my-release.milvus.io --secret my-release-milvus-tls | kubectl apply -f -"
     )
 )
@@ -34,45 +53,102 @@ def create(
     *,
     host: Annotated[list[str] | None, typer.Option("--host", help="A DNS name; may be repeated.")] = None,
     ip: Annotated[list[str] | None, typer.Option("--ip", help="An IP address; may be repeated.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="The folder for tls.crt and tls.key (0600).")] = Path(),
+    client: Annotated[
+        str | None,
+        typer.Option("--client", metavar="NAME", help="A certificate that a client shows, with --ca; no --host."),
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", metavar="DIR", help="Sign it with the ca.crt and ca.key there, not with itself."),
+    ] = None,
+    out: OutOption = Path(),
     secret: Annotated[
         str | None, typer.Option("--secret", help="Print a Kubernetes TLS Secret of this name instead.")
     ] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="The Secret's namespace.")] = "default",
     days: Annotated[int, typer.Option("--days", help="Validity in days.", min=1, max=MAX_DAYS)] = MAX_DAYS,
     key_type: Annotated[str, typer.Option("--key-type", help="ECDSA (P-256) or RSA (2048).")] = "ECDSA",
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """
-    Create a self-signed certificate with its names in the subjectAltName.
+    Create a certificate with its names in the subjectAltName, self-signed or by a CA of your own.
 
     This is the guide's openssl recipe with what it forgets: without a SAN every client but PyMilvus refuses it.
     """
+    if client is not None and (host or ip or ca is None):
+        raise fail("--client goes with --ca, and without --host and --ip", 2)
     try:
-        pair = create_self_signed(host or [], ip or [], days=days, key_type=key_type.upper())
+        authority = _read_authority(ca) if ca is not None else None
+        kind = key_type.upper()
+        if authority is None:
+            pair = create_self_signed(host or [], ip or [], days=days, key_type=kind)
+        elif client is not None:
+            pair = create_client(authority, client, days=days, key_type=kind)
+        else:
+            pair = create_issued(authority, host or [], ip or [], days=days, key_type=kind)
     except ValueError as error:
         raise fail(str(error), 2) from error
-    if secret is not None:
-        document = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": secret, "namespace": namespace},
-            "type": "kubernetes.io/tls",
-            "data": {
-                "tls.crt": base64.b64encode(pair.certificate).decode(),
-                "tls.key": base64.b64encode(pair.key.reveal()).decode(),
-            },
-        }
-        yaml.safe_dump(document, sys.stdout, sort_keys=False)
+    if secret is None:
+        _write(pair, out, "tls", force=force)
         return
-    certificate, key = out / "tls.crt", out / "tls.key"
+    values = {"tls.crt": pair.certificate, "tls.key": pair.key.reveal()}
+    if authority is not None:
+        values["ca.crt"] = authority.certificate
+    document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": secret, "namespace": namespace},
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(value).decode() for name, value in values.items()},
+    }
+    yaml.safe_dump(document, sys.stdout, sort_keys=False)
+
+
+@app.command(
+    epilog=(
+        "Examples:\n\n"
+        "  kiteway cert create-ca --out ca/\n\n"
+        "  kiteway cert create-ca --out ca/ --name 'Milvus at Example Inc.'"
+    )
+)
+def create_ca(
+    *,
+    out: OutOption = Path(),
+    name: Annotated[str, typer.Option("--name", help="The CA's common name.")] = "Kiteway CA",
+    days: Annotated[int, typer.Option("--days", help="Validity in days.", min=1, max=MAX_CA_DAYS)] = 3650,
+    force: ForceOption = False,
+) -> None:
+    """
+    Create a CA of your own: clients trust ca.crt once, and certificates are replaced without telling them.
+
+    Keep ca.key where nothing is served from; whoever has it can be any server to your clients.
+    """
+    try:
+        pair = create_authority(name, days=days)
+    except ValueError as error:
+        raise fail(str(error), 2) from error
+    _write(pair, out, "ca", force=force)
+
+
+def _read_authority(folder: Path) -> KeyPair:
+    certificate, key = folder / "ca.crt", folder / "ca.key"
+    try:
+        return KeyPair(certificate.read_bytes(), PrivateKey(key.read_bytes()))
+    except OSError as error:
+        raise fail(
+            f"cannot read {error.filename}: {error.strerror}; make a CA with `kiteway cert create-ca --out {folder}`", 2
+        ) from error
+
+
+def _write(pair: KeyPair, folder: Path, name: str, *, force: bool) -> None:
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     taken = [str(path) for path in (certificate, key) if path.exists()]
     if taken and not force:
         raise fail(f"{' and '.join(taken)} exist; give --force to replace, or --out another folder", 2)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         write_atomic(key, pair.key.reveal(), 0o600)
         write_atomic(certificate, pair.certificate)
     except OSError as error:
-        raise fail(f"cannot write to {out}: {error.strerror}") from error
+        raise fail(f"cannot write to {folder}: {error.strerror}") from error
     stderr.print(f"wrote {certificate} and {key}")

@@ -68,9 +68,9 @@ def _print(value: dict[str, Any]) -> None:
         stdout.print(f"listens for {listener['name']} on {listener['address']}:{listener['port']}")
     _print_endpoints(value)
     for certificate in value.get("certificates", ()):
-        stdout.print(
-            f"certificate {certificate['name']} for {', '.join(certificate['names'])}: {certificate['daysLeft']} days left"
-        )
+        problems = "".join(f", {problem['reason']}" for problem in certificate["problems"])
+        names = ", ".join(certificate["names"])
+        stdout.print(f"certificate {certificate['name']} for {names}: {certificate['daysLeft']} days left{problems}")
     _print_managed(value)
     for rejection in value.get("configuration", {}).get("rejections", ()):
         stdout.print(f"[red]Envoy rejected[/red] {', '.join(rejection['resources'])}: {rejection['message']}")

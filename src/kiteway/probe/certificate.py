@@ -1,6 +1,6 @@
 """The facts of a server certificate that decide whether a client accepts it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -18,6 +18,8 @@ class CertificateFacts:
     """Subject alternative names: DNS names, then IP addresses."""
     not_before: datetime
     not_after: datetime
+    der: bytes = field(default=b"", repr=False)
+    """The certificate itself."""
 
     @property
     def self_signed(self) -> bool:
@@ -47,6 +49,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
         names=_alternative_names(certificate),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        der=der,
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from cryptography import x509
+
+from kiteway.certificates.describe import describe
 from kiteway.model import LoadBalancer
 
 
@@ -27,12 +30,14 @@ def model_report(model: LoadBalancer) -> dict[str, Any]:
         "certificates": [
             {
                 "name": certificate.name,
-                "names": list(certificate.names),
-                "notAfter": certificate.not_after.isoformat(),
-                "daysLeft": (certificate.not_after - dt.datetime.now(dt.UTC)).days,
-                "keyType": certificate.key_type,
-                "fingerprint": certificate.fingerprint,
+                "source": str(certificate.source or ""),
+                "servedFor": [
+                    ",".join(entry.names) or "default"
+                    for entry in model.server_names
+                    if certificate.name in entry.certificates
+                ],
                 "temporary": certificate.temporary,
+                **describe(x509.load_pem_x509_certificates(certificate.chain), dt.datetime.now(dt.UTC)),
             }
             for certificate in model.certificates
         ],
