@@ -44,7 +44,7 @@ def list_(filename: FilesOption = None, data_dir: DataDirOption = None, output: 
     else:
         table = Table(box=None, pad_edge=False)
         for column in ("NAME", "NAMES", "SERVED FOR", "KEY", "DAYS LEFT", "PROBLEMS", "FROM"):
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column == "NAME")
         for entry in found:
             table.add_row(
                 entry["name"],
