@@ -8,19 +8,15 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import grpc
-from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
+from pymilvus.grpc_gen import milvus_pb2
 
-from kiteway.certificates.create import KeyPair
-from kiteway.demo.guide import SERVICE, manifests, secret
 from kiteway.envoy.binary import find_envoy
-from kiteway.files import write_atomic
-from kiteway.model import PrivateKey
 from tests.chaos.world import World
-from tests.support.kiteway import Running, up, wait_until
+from tests.support.kiteway import Running, up_with_guide, wait_until
 from tests.support.load import Target
+from tests.support.reads import service
 
 _CONFIGS = Path(__file__).with_name("configs")
 _NGINX = Path(__file__).resolve().parents[2] / ".tools/bin/nginx"
@@ -35,17 +31,10 @@ def nginx_program() -> Path | None:
 
 
 @contextlib.contextmanager
-def kiteway(world: World, port: int, name: str = "kiteway", *, drain: float = 5.0) -> Iterator[Running]:
-    """Run ``kiteway up`` with the guide's manifests, nothing changed in them."""
-    kept = world.folder / f"{name}-manifests"
-    shutil.copytree(manifests(), kept)
-    pair = KeyPair(world.front.cert.read_bytes(), PrivateKey(world.front.key.read_bytes()))
-    write_atomic(kept / "secret.yaml", secret(pair), 0o600)
-    arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]
-    for place in world.places:
-        arguments += ["--endpoint", f"{SERVICE}=127.0.0.1:{place.port},health={place.health_port}"]
-    with up(arguments, world.folder / name) as running:
-        running.wait_healthy(len(world.places))
+def kiteway(world: World, port: int) -> Iterator[Running]:
+    """Run ``kiteway up`` with the guide's manifests."""
+    endpoints = [(place.port, place.health_port) for place in world.places]
+    with up_with_guide(world.folder / "kiteway", world.front, port, endpoints) as running:
         yield running
 
 
@@ -101,12 +90,11 @@ def _running(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[
 
 def wait_serving(target: Target) -> None:
     """Wait until a balancer answers."""
-    make: Any = milvus_pb2_grpc.MilvusServiceStub
 
     def answers() -> bool:
         with target.connect() as connection:
             try:
-                make(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=2)
+                service(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=2)
             except grpc.RpcError:
                 return False
             return True

@@ -8,18 +8,14 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
-from pymilvus import DataType, MilvusClient
-from pymilvus.grpc_gen import milvus_pb2_grpc
 
-from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HOST
-from kiteway.files import write_atomic
 from kiteway.milvus.embedded import MilvusCluster, TLSFiles
-from tests.support.load import Rows, Target, count_rows, insert_request
-from tests.support.reads import DIMENSION, channel
+from tests.support.kiteway import tls_files
+from tests.support.load import Rows, Target, count_rows, insert_request, prepare
+from tests.support.reads import channel, service
 from tests.support.relay import Relay
 
 PROXIES = 3
@@ -65,40 +61,19 @@ class World:
         return channel(f"127.0.0.1:{self.cluster.endpoints[index].port}", self.backend, "localhost")
 
     def prepare(self, collection: str) -> None:
-        """Make a loaded collection, and wait until every proxy answers reads of it."""
-        client = self._client()
-        schema = client.create_schema(auto_id=False)
-        schema.add_field("id", DataType.INT64, is_primary=True)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
-        index = client.prepare_index_params()
-        index.add_index("vector", index_type="FLAT", metric_type="L2")
-        client.create_collection(collection, schema=schema, index_params=index)
-        client.load_collection(collection)
-        client.close()
-        with self.direct(0) as connection:
-            stub = _stub(connection)
-            answer = stub.Insert(insert_request(collection, range(50)), timeout=30)
-            assert not answer.status.error_code, answer.status.reason
+        """Make a loaded collection with some rows."""
+        prepare(self.cluster.endpoints[0].port, self.backend, collection)
 
     def count(self, collection: str, first: int, end: int, acknowledged: set[int], limit: float = 90.0) -> Rows:
         """Count rows; see `count_rows`."""
         with self.direct(PROXIES - 1) as connection:
-            return count_rows(_stub(connection), collection, first, end, acknowledged, limit)
+            return count_rows(service(connection), collection, first, end, acknowledged, limit)
 
     def double(self, collection: str, key: int) -> None:
         """Write one key twice, to see that counting notices."""
         with self.direct(0) as connection:
             for _ in range(2):
-                _stub(connection).Insert(insert_request(collection, [key]), timeout=30)
-
-    def _client(self) -> Any:
-        port = self.cluster.endpoints[0].port
-        return MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(self.backend), server_name="localhost")
-
-
-def _stub(connection: grpc.Channel) -> Any:
-    make: Any = milvus_pb2_grpc.MilvusServiceStub
-    return make(connection)
+                service(connection).Insert(insert_request(collection, [key]), timeout=30)
 
 
 @contextlib.asynccontextmanager
@@ -106,8 +81,8 @@ async def world() -> AsyncIterator[World]:
     """Start the cluster and the relay."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     try:
-        tls = _certificate(folder, "backend", "localhost")
-        front = _certificate(folder, "front", HOST)
+        tls = tls_files(folder, "backend", "localhost")
+        front = tls_files(folder, "front", HOST)
         async with MilvusCluster(folder / "milvus", proxies=PROXIES, tls=tls) as cluster:
             with Relay(cluster.endpoints[RELAYED].port) as relay:
                 places = [Place(at.port, at.health_port) for at in cluster.endpoints]
@@ -115,11 +90,3 @@ async def world() -> AsyncIterator[World]:
                 yield World(folder, cluster, relay, tuple(places), front, tls.cert)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _certificate(folder: Path, name: str, host: str) -> TLSFiles:
-    pair = create_self_signed([host], ["127.0.0.1"], key_type="RSA")
-    files = TLSFiles(folder / f"{name}.crt", folder / f"{name}.key")
-    files.cert.write_bytes(pair.certificate)
-    write_atomic(files.key, pair.key.reveal(), 0o600)
-    return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kiteway.certificates.create import KeyPair, create_self_signed
+from kiteway.demo.guide import SERVICE, manifests, secret
+from kiteway.files import write_atomic
 from kiteway.instance import Instance
+from kiteway.milvus.embedded import TLSFiles
+from kiteway.model import PrivateKey
 from kiteway.status.client import read_status
 from kiteway.supervisor import read_state
 
@@ -90,3 +96,38 @@ def up(arguments: Sequence[str | Path], data_dir: Path) -> Iterator[Running]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+@contextlib.contextmanager
+def up_with_guide(
+    data_dir: Path, front: TLSFiles, port: int, endpoints: Sequence[tuple[int, int]], *, drain: float = 5.0
+) -> Iterator[Running]:
+    """
+    Run ``kiteway up`` with the guide's manifests, nothing changed in them, on an HTTPS port of 127.0.0.1.
+
+    Args:
+        data_dir: the manifests are put beside it.
+        front: the certificate for clients.
+        port: the HTTPS port.
+        endpoints: serving port and health port of each Milvus proxy.
+        drain: seconds for calls in flight at the end.
+    """
+    kept = data_dir.with_name(f"{data_dir.name}-manifests")
+    shutil.copytree(manifests(), kept)
+    pair = KeyPair(front.cert.read_bytes(), PrivateKey(front.key.read_bytes()))
+    write_atomic(kept / "secret.yaml", secret(pair), 0o600)
+    arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]
+    for serving, health in endpoints:
+        arguments += ["--endpoint", f"{SERVICE}=127.0.0.1:{serving},health={health}"]
+    with up(arguments, data_dir) as running:
+        running.wait_healthy(len(endpoints))
+        yield running
+
+
+def tls_files(folder: Path, name: str, host: str) -> TLSFiles:
+    """Make a self-signed certificate for ``host`` and 127.0.0.1 in ``folder``."""
+    pair = create_self_signed([host], ["127.0.0.1"], key_type="RSA")
+    files = TLSFiles(folder / f"{name}.crt", folder / f"{name}.key")
+    files.cert.write_bytes(pair.certificate)
+    write_atomic(files.key, pair.key.reveal(), 0o600)
+    return files

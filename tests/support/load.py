@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
-from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc, schema_pb2
+from pymilvus import DataType, MilvusClient
+from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
-from tests.support.reads import BOUNDED, DIMENSION, channel, search_request
+from tests.support.reads import BOUNDED, DIMENSION, channel, search_request, service
 
 READ_SECONDS = 20.0
 """The deadline of a read: more than a client with a user behind it has, less than Milvus's own limits."""
@@ -131,6 +132,10 @@ class MixedLoad:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.join()
+
+    def join(self) -> None:
+        """Stop, and wait for the calls in flight."""
         self.stop()
         for thread in self._threads:
             thread.join(STRONG_SECONDS + 5)
@@ -153,8 +158,7 @@ class MixedLoad:
     def _connect(self) -> Any:
         connection = self._target.connect()
         self._channels.append(connection)
-        make: Any = milvus_pb2_grpc.MilvusServiceStub
-        return make(connection)
+        return service(connection)
 
     def _start(self, work: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)
@@ -241,6 +245,22 @@ def insert_request(collection: str, keys: Sequence[int]) -> Any:
             ),
         ],
     )
+
+
+def prepare(port: int, certificate: Path, collection: str) -> None:
+    """Make a loaded collection with some rows, directly at a Milvus with this certificate."""
+    client = MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(certificate), server_name="localhost")
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="L2")
+    client.create_collection(collection, schema=schema, index_params=index)
+    client.load_collection(collection)
+    client.close()
+    with channel(f"127.0.0.1:{port}", certificate, "localhost") as connection:
+        answer = service(connection).Insert(insert_request(collection, range(50)), timeout=30)
+        assert not answer.status.error_code, answer.status.reason
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,10 @@ class _Server:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in self._targets:
-            self._targets.rotate()
+        self._targets.rotate()
+        for target in tuple(self._targets):
             try:
-                there_reader, there = await asyncio.open_connection("127.0.0.1", self._targets[0], limit=_CHUNK)
+                there_reader, there = await asyncio.open_connection("127.0.0.1", target, limit=_CHUNK)
             except OSError:
                 continue
             break
