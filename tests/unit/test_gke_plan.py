@@ -21,7 +21,7 @@ from kiteway.gke.record import make_record
 from kiteway.gke.report import plan_report
 from kiteway.gke.rollout import rolled_out
 from kiteway.gke.shell import Shell
-from kiteway.gke.step import Impact, State
+from kiteway.gke.step import Impact, Plan, State, Step
 from kiteway.gke.values import merged, upgraded
 from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
 from kiteway.resources.load import load_documents
@@ -33,6 +33,13 @@ SHELL = Shell("gke_project_zone_cluster", "my-project")
 def states(reading: Live, wish: Wanted) -> dict[str, State]:
     """Return where each step stands."""
     return {step.id: step.state for step in make_plan(reading, wish, SHELL).steps}
+
+
+def step_of(plan: Plan, wanted_id: str) -> Step:
+    """Return a step that must be in the plan."""
+    step = plan.step(wanted_id)
+    assert step is not None, f"{wanted_id} is not in {[s.id for s in plan.steps]}"
+    return step
 
 
 def after_everything(wish: Wanted) -> Live:
@@ -110,7 +117,7 @@ def test_the_release_is_upgraded_once_and_keeps_its_chart_version() -> None:
 
 def test_the_plan_says_whom_tls_interrupts() -> None:
     """Turning on TLS cuts plaintext clients; the plan says so, names their address and the way around."""
-    step = make_plan(live(), wanted(), SHELL).step("milvus-tls")
+    step = step_of(make_plan(live(), wanted(), SHELL), "milvus-tls")
     assert step.effect.impact is Impact.PLAINTEXT_INTERRUPTED
     assert "203.0.113.9" in step.effect.text
     assert "--data-plane kiteway" in step.effect.text
@@ -120,7 +127,7 @@ def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
     """Where Milvus speaks TLS already, its clients only connect again."""
     text = "common: {security: {tlsMode: 1}}\n"
     on = release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}}))
-    step = make_plan(live(release=on), wanted(), SHELL).step("milvus-tls")
+    step = step_of(make_plan(live(release=on), wanted(), SHELL), "milvus-tls")
     assert step.effect.impact is Impact.RECONNECT
 
 
@@ -134,7 +141,7 @@ def test_behind_kiteway_nobody_notices() -> None:
 def test_certificate_and_ingress_are_written_together() -> None:
     """A managed certificate that waits for Active before its Ingress waits for ever (G4)."""
     wish = wanted(certificate=CertificateKind.GOOGLE_MANAGED)
-    step = make_plan(live(), wish, SHELL).step("ingress")
+    step = step_of(make_plan(live(), wish, SHELL), "ingress")
     command = step.commands[0]
     assert command.stdin is not None
     kinds = [item["kind"] for item in yaml.safe_load_all(command.stdin())]
@@ -154,9 +161,8 @@ def test_a_certificate_that_waits_says_what_for() -> None:
         },
     }
     objects = {**reading.objects, ("ManagedCertificate", "default", "my-release-milvus-tls"): item}
-    step = make_plan(dataclasses.replace(reading, objects=objects, addresses=("203.0.113.9",)), wish, SHELL).step(
-        "ready"
-    )
+    reading = dataclasses.replace(reading, objects=objects, addresses=("203.0.113.9",))
+    step = step_of(make_plan(reading, wish, SHELL), "ready")
     assert step.state is State.WAITING
     assert "FailedNotVisible" in step.sees
     assert "leads to 203.0.113.9 and must lead to 198.51.100.7 alone" in step.sees
@@ -228,7 +234,7 @@ def test_a_certificate_of_the_users_is_looked_at_and_kept() -> None:
     """A good one is used as it is."""
     good = {("Secret", "default", "my-release-milvus-tls"): tls_secret("my-release-milvus-tls", "default", HOST)}
     plan = make_plan(live(objects=good, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
-    assert plan.step("certificate").state is State.DONE
+    assert step_of(plan, "certificate").state is State.DONE
 
 
 @pytest.mark.parametrize(
@@ -286,7 +292,7 @@ def test_standalone_says_that_each_restart_interrupts() -> None:
     alone = release(merged(VALUES, {"cluster": {"enabled": False}}))
     workload = deployment("my-release-milvus-standalone", "standalone", 1)
     plan = make_plan(live(release=alone, workload=workload), wanted(), SHELL)
-    assert plan.step("readiness").effect.impact is Impact.INTERRUPTED
+    assert step_of(plan, "readiness").effect.impact is Impact.INTERRUPTED
     assert [p.reason for p in plan.problems] == ["SingleProxy"]
 
 
@@ -321,7 +327,7 @@ def test_no_secret_is_shown() -> None:
 def test_without_gcloud_the_address_is_the_users_to_reserve() -> None:
     """The step is not skipped in silence."""
     plan = make_plan(live(static_address=StaticAddress(known=False)), wanted(), SHELL)
-    step = plan.step("static-ip")
+    step = step_of(plan, "static-ip")
     assert step.state is State.MANUAL
     assert str(step.commands[0]).startswith("gcloud --project my-project compute addresses create my-release-milvus-ip")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Annotated, Any
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from kiteway.cli.gke_options import (
+    CaOption,
     CertificateOption,
     ChartOption,
     ContextOption,
@@ -28,22 +30,32 @@ from kiteway.cli.gke_options import (
     RestPortOption,
     StaticIpOption,
     TimeoutOption,
+    VerifyAddressOption,
 )
+from kiteway.cli.gke_show import Printer, print_plan, print_tradeoffs
 from kiteway.cli.output import Output, OutputOption, emit, fail, print_diagnostics, stdout
 from kiteway.diagnostics import Severity
+from kiteway.gke.apply import ApplyError, Doing
+from kiteway.gke.apply import apply as do_apply
+from kiteway.gke.emit import emit as write_files
+from kiteway.gke.emit import emitted
+from kiteway.gke.live import Live
 from kiteway.gke.plan import make_plan
 from kiteway.gke.preflight import preflight
-from kiteway.gke.reading import read_live
+from kiteway.gke.reading import read_live, read_recorded
 from kiteway.gke.report import plan_report
+from kiteway.gke.rollback import make_rollback
 from kiteway.gke.run import CommandError
 from kiteway.gke.shell import Shell
-from kiteway.gke.step import Impact, Plan, State, Step
-from kiteway.gke.tradeoffs import COLUMNS, ROWS
+from kiteway.gke.step import Plan
+from kiteway.gke.user_yaml import UserYamlError
+from kiteway.gke.verification import NotReadyError, as_command, run_verification, target
 from kiteway.gke.wanted import Wanted, WantedError, make_wanted, schema
+from kiteway.milvus.verify import SdkMissingError
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Set up a Layer-7 balancer for a Milvus on GKE.")
-
-_COLOURS = {State.DONE: "green", State.TODO: "bold", State.WAITING: "yellow", State.MANUAL: "magenta"}
 
 
 @app.callback()
@@ -89,15 +101,146 @@ def plan(
       kiteway gke plan --tradeoffs
     """
     if tradeoffs:
-        _print_tradeoffs()
+        print_tradeoffs()
         return
     wanted = _wanted(dict(locals()))
     made = _run(_planned(wanted, Shell(context, project)))
     if output is Output.TABLE:
-        _print_plan(made)
+        print_plan(made)
     else:
         emit(plan_report(made), output)
     raise typer.Exit(1 if made.refused else 0)
+
+
+@app.command()
+def apply(
+    *,
+    file: FileOption = None,
+    host: HostOption = None,
+    certificate: CertificateOption = None,
+    data_plane: DataPlaneOption = None,
+    static_ip_name: StaticIpOption = None,
+    rest_port: RestPortOption = None,
+    http: HttpOption = None,
+    timeout_sec: TimeoutOption = None,
+    draining_timeout_sec: DrainingOption = None,
+    remove_l4: RemoveL4Option = None,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    chart: ChartOption = None,
+    repo: RepoOption = None,
+    context: ContextOption = "",
+    project: ProjectOption = "",
+    verify_address: VerifyAddressOption = None,
+    ca: CaOption = None,
+    emit_to: Annotated[
+        Path | None,
+        typer.Option("--emit", metavar="DIR", help="Write values and manifests there instead of changing anything."),
+    ] = None,
+) -> None:
+    """
+    Do what `plan` shows, and verify it. What is done already is left alone; a run that was cut off goes on.
+
+    Every command is shown before it is run. The old Layer-4 balancer stays, unless --remove-l4 is given; then it goes
+    last, after the new endpoint is verified.
+
+    Exit status: 0 done and verified, 1 not, 2 usage.
+
+    Examples:
+    \b
+      kiteway gke apply --host my-release.milvus.io
+      kiteway gke apply --host my-release.milvus.io --remove-l4
+      kiteway gke apply --host my-release.milvus.io --emit deploy/
+    """
+    wanted = _wanted(dict(locals()))
+    shell = Shell(context, project)
+    if emit_to is not None:
+        _emit(wanted, shell, emit_to)
+        return
+    _run(_applied(wanted, shell, verify_address, ca))
+
+
+@app.command()
+def status(
+    *,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = "",
+    project: ProjectOption = "",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """
+    Show where each step of what was applied stands.
+
+    Exit status: 0 everything is as it should be, 1 something is not.
+    """
+    shell = Shell(context, project)
+    live, wanted = _run(_recorded(release, namespace, shell))
+    made = make_plan(live, wanted, shell)
+    if output is Output.TABLE:
+        print_plan(made)
+    else:
+        emit(plan_report(made), output)
+    raise typer.Exit(1 if made.refused or made.changes else 0)
+
+
+@app.command()
+def verify(
+    *,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = "",
+    verify_address: VerifyAddressOption = None,
+    ca: CaOption = None,
+) -> None:
+    """
+    Verify the endpoint that was applied with PyMilvus, as the guide does.
+
+    Exit status: 0 verified, 1 not.
+    """
+    shell = Shell(context)
+
+    async def work() -> None:
+        live, wanted = await _recorded(release, namespace, shell)
+        await _verified(live, wanted, verify_address, ca)
+
+    _run(work())
+
+
+@app.command()
+def rollback(
+    *,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = "",
+    project: ProjectOption = "",
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")] = False,
+) -> None:
+    """
+    Put back what was there before the first `apply`: values, annotations and objects.
+
+    What somebody else has changed since stays. The reserved address at Google stays, too; `destroy` gives it back.
+
+    Exit status: 0 it is as it was, 1 not.
+    """
+    _back(release, namespace, Shell(context, project), destroy=False, plan_only=plan_only)
+
+
+@app.command()
+def destroy(
+    *,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = "",
+    project: ProjectOption = "",
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")] = False,
+) -> None:
+    """
+    Roll back, and give the address at Google back if it was reserved here.
+
+    Exit status: 0 it is gone, 1 not.
+    """
+    _back(release, namespace, Shell(context, project), destroy=True, plan_only=plan_only)
 
 
 @app.command("schema")
@@ -113,6 +256,73 @@ async def _planned(wanted: Wanted, shell: Shell) -> Plan:
         return Plan((), found)
     made = make_plan(await read_live(wanted, shell), wanted, shell)
     return Plan(made.steps, (*found, *made.problems))
+
+
+async def _applied(wanted: Wanted, shell: Shell, address: str | None, ca: Path | None) -> None:
+    first = await _planned(wanted, shell)
+    print_diagnostics(first.problems)
+    if first.refused:
+        raise typer.Exit(1)
+
+    async def verification() -> None:
+        await _verified(await read_live(wanted, shell), wanted, address, ca)
+
+    doing = Doing(
+        read=lambda: read_live(wanted, shell),
+        plan=lambda live: make_plan(live, wanted, shell),
+        progress=Printer(),
+        before=("remove-l4", verification),
+    )
+    changed = await do_apply(doing)
+    await verification()
+    stdout.print("Done." if changed else "Nothing had to be changed.", markup=False)
+
+
+async def _verified(live: Live, wanted: Wanted, address: str | None, ca: Path | None) -> None:
+    with tempfile.TemporaryDirectory(prefix="kiteway-") as folder:
+        where = target(live, wanted, Path(folder), address=address, ca=ca)
+        stdout.print(f"   $ {as_command(where)}", markup=False)
+        report = await run_verification(where, lambda _step: None)
+    if report.failure is not None:
+        raise fail(f"not verified ({report.failure.reason}): {report.failure.sentence} {report.failure.fix}")
+    stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.", markup=False)
+
+
+async def _recorded(release: str | None, namespace: str | None, shell: Shell) -> tuple[Live, Wanted]:
+    found = await read_recorded(release or "my-release", namespace or "default", shell)
+    if found is None:
+        raise fail("nothing of kiteway gke's is recorded for this release; give --release and --namespace.")
+    return found
+
+
+def _back(release: str | None, namespace: str | None, shell: Shell, *, destroy: bool, plan_only: bool) -> None:
+    async def work() -> None:
+        live, wanted = await _recorded(release, namespace, shell)
+        if plan_only:
+            print_plan(make_rollback(live, shell, destroy=destroy))
+            return
+        doing = Doing(
+            read=lambda: read_live(wanted, shell),
+            plan=lambda now: make_rollback(now, shell, destroy=destroy),
+            progress=Printer(),
+        )
+        await do_apply(doing)
+        stdout.print("It is as it was.", markup=False)
+
+    _run(work())
+
+
+def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
+    live = _run(read_live(wanted, shell))
+    made = make_plan(live, wanted, shell)
+    print_diagnostics(made.problems)
+    if made.refused or live.release is None:
+        raise typer.Exit(1)
+    try:
+        write_files(folder, emitted(live, live.release, wanted))
+    except OSError as error:
+        raise fail(f"cannot write to {folder}: {error.strerror}") from None
+    stdout.print(f"wrote {folder}; nothing else has been changed.", markup=False)
 
 
 _FIELDS = (
@@ -139,49 +349,11 @@ def _wanted(options: dict[str, Any]) -> Wanted:
         raise fail(str(error), 2) from None
 
 
-def _run(work: Any) -> Any:
+def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
-    except CommandError as error:
+    except ApplyError as error:
+        print_diagnostics(error.problems)
         raise fail(str(error)) from None
-
-
-def _print_plan(made: Plan) -> None:
-    for number, step in enumerate(made.steps, 1):
-        stdout.print()
-        _print_step(number, step)
-    print_diagnostics(made.problems)
-    if made.refused:
-        return
-    todo = sum(step.state is State.TODO for step in made.steps)
-    stdout.print()
-    said = "Nothing would change." if not made.changes else f"{todo} steps to do; nothing has been written."
-    stdout.print(said, markup=False)
-
-
-def _print_step(number: int, step: Step) -> None:
-    colour = _COLOURS[step.state]
-    stdout.print(Text.assemble((f"{number}. {step.id}", "bold"), ": ", step.title, "  ", (step.state.upper(), colour)))
-    stdout.print(f"   now:     {step.sees}", markup=False)
-    if step.state is State.DONE:
-        return
-    style = "" if step.effect.impact is Impact.NONE else "red"
-    stdout.print(Text.assemble("   clients: ", (f"{step.effect.impact}. {step.effect.text}", style)))
-    stdout.print(f"   undo:    {step.undo}", markup=False)
-    for command in step.commands:
-        stdout.print(f"   $ {command}", markup=False)
-    for line in step.diff.splitlines():
-        stdout.print(Text(f"     {line}", _diff_style(line)))
-
-
-def _diff_style(line: str) -> str:
-    if line.startswith(("+++", "---", "@@")):
-        return "dim"
-    return {"+": "green", "-": "red"}.get(line[:1], "")
-
-
-def _print_tradeoffs() -> None:
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for row in ROWS:
-        table.add_row(*row)
-    stdout.print(table)
+    except (CommandError, NotReadyError, SdkMissingError, UserYamlError, ValueError) as error:
+        raise fail(str(error)) from None

@@ -118,3 +118,7 @@ VerifyAddressOption = Annotated[
         rich_help_panel=_WHERE,
     ),
 ]
+CaOption = Annotated[
+    Path | None,
+    typer.Option("--ca", metavar="FILE", help="Trust this PEM file when verifying.", rich_help_panel=_WHERE),
+]

@@ -14,7 +14,7 @@ import yaml
 
 from kiteway.gke.live import Live, Object, Release, StaticAddress, dig
 from kiteway.gke.names import Names, clustered, names, record_name
-from kiteway.gke.record import read_record
+from kiteway.gke.record import read_record, recorded_wanted
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import Command
@@ -58,6 +58,20 @@ async def read_live(wanted: Wanted, shell: Shell) -> Live:
         static_address=static,
         addresses=addresses,
     )
+
+
+async def read_recorded(release: str, namespace: str, shell: Shell) -> tuple[Live, Wanted] | None:
+    """
+    Read what was applied to a release and what is there now; None when nothing is recorded.
+
+    Raises:
+        CommandError: kubectl or helm is not there or may not read.
+    """
+    record = read_record(await _get(shell, "secret", namespace, record_name(release)))
+    if record is None:
+        return None
+    wanted = recorded_wanted(record)
+    return await read_live(wanted, shell), wanted
 
 
 async def _helm_version(shell: Shell) -> tuple[int, int, int]:

@@ -106,17 +106,9 @@ class Plan:
     steps: tuple[Step, ...]
     problems: tuple[Diagnostic, ...] = ()
 
-    def step(self, wanted: str) -> Step:
-        """
-        Return a step by its id.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for step in self.steps:
-            if step.id == wanted:
-                return step
-        raise KeyError(wanted)
+    def step(self, wanted: str) -> Step | None:
+        """Return a step by its id; None if the plan has none, because there is nothing left to do with it."""
+        return next((step for step in self.steps if step.id == wanted), None)
 
     @property
     def refused(self) -> bool:

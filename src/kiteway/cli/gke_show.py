@@ -1,0 +1,69 @@
+"""How `kiteway gke` shows plans and progress."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from kiteway.cli.output import print_diagnostics, stdout
+from kiteway.gke.step import Impact, Plan, State, Step
+from kiteway.gke.tradeoffs import COLUMNS, ROWS
+
+_COLOURS = {State.DONE: "green", State.TODO: "bold", State.WAITING: "yellow", State.MANUAL: "magenta"}
+
+
+class Printer:
+    """Tells on standard output what happens while a plan is done."""
+
+    def step(self, step: Step) -> None:
+        """Print a step, its effect and its diff where it is still to be done."""
+        print_step(step)
+
+    def command(self, text: str) -> None:
+        """Print a command that is about to be run."""
+        stdout.print(f"   $ {text}", markup=False)
+
+    def waiting(self, step: Step, seconds: float) -> None:
+        """Print what is waited for."""
+        stdout.print(f"   waiting {seconds:4.0f} s: {step.sees}", markup=False)
+
+
+def print_plan(made: Plan) -> None:
+    """Print every step, and what is in the way."""
+    for step in made.steps:
+        print_step(step)
+        for command in step.commands:
+            stdout.print(f"   $ {command}", markup=False)
+    print_diagnostics(made.problems)
+    if made.refused:
+        return
+    todo = sum(step.state is State.TODO for step in made.steps)
+    said = f"{todo} steps to do; nothing has been written." if made.changes else "Nothing would change."
+    stdout.print(said, markup=False)
+
+
+def print_step(step: Step) -> None:
+    """Print one step; of one that is done, only that it is."""
+    stdout.print(Text.assemble((step.id, "bold"), ": ", step.title, "  ", (step.state.upper(), _COLOURS[step.state])))
+    stdout.print(f"   now:     {step.sees}", markup=False)
+    if step.state is State.DONE:
+        return
+    style = "" if step.effect.impact is Impact.NONE else "red"
+    stdout.print(Text.assemble("   clients: ", (f"{step.effect.impact}. {step.effect.text}", style)))
+    stdout.print(f"   undo:    {step.undo}", markup=False)
+    for line in step.diff.splitlines():
+        stdout.print(Text(f"     {line}", _diff_style(line)))
+
+
+def _diff_style(line: str) -> str:
+    if line.startswith(("+++", "---", "@@")):
+        return "dim"
+    return {"+": "green", "-": "red"}.get(line[:1], "")
+
+
+def print_tradeoffs() -> None:
+    """Print the data planes side by side."""
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for row in ROWS:
+        table.add_row(*row)
+    stdout.print(table)

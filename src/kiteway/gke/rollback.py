@@ -1,0 +1,226 @@
+"""The way back: what was recorded before the first change is put back, in the opposite order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.gke import graceful
+from kiteway.gke.diff import diff
+from kiteway.gke.live import Live, Object, Release, annotations_of, dig
+from kiteway.gke.names import Names
+from kiteway.gke.objects import MANAGED_BY
+from kiteway.gke.record import recorded_names, recorded_release, recorded_wanted, without_server_fields
+from kiteway.gke.rollout import rolled_out
+from kiteway.gke.shell import Shell
+from kiteway.gke.step import NO_EFFECT, Command, Effect, Impact, Plan, State, Step
+from kiteway.gke.user_yaml import UserYamlError
+from kiteway.gke.values import reverted
+from kiteway.gke.wanted import DataPlane, Wanted
+from kiteway.resources.annotations import STATUS_PREFIX
+
+_ROLLOUT_SECONDS = 1800.0
+_NO_UNDO = "`kiteway gke apply` does it again."
+
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    live: Live
+    release: Release
+    record: Mapping[str, Any]
+    wanted: Wanted
+    names: Names
+    shell: Shell
+
+
+def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
+    """
+    Return the steps back to what was recorded; with ``destroy``, the address at Google goes, too.
+
+    Without a record there is nothing to roll back, and no step.
+    """
+    if live.record is None or live.release is None:
+        message = "nothing of kiteway gke's is recorded for this release."
+        return Plan((), (Diagnostic(Severity.NOTE, "NothingRecorded", message),))
+    if live.release.status.startswith("pending-"):
+        message = f"another operation on the release is under way or was cut off: {live.release.status}."
+        fix = "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision."
+        return Plan((), (Diagnostic(Severity.ERROR, "ReleasePending", message, fix),))
+    wanted, names = recorded_wanted(live.record), recorded_names(live.record)
+    b = _Back(live, live.release, live.record, wanted, names, shell)
+    steps = [
+        _objects(b, "ingress", "Take the Layer-7 balancer away", ("Ingress", "ManagedCertificate", "FrontendConfig"))
+    ]
+    if wanted.data_plane is DataPlane.GOOGLE:
+        steps.append(_workload(b))
+        try:
+            steps.append(_values(b))
+        except UserYamlError as error:
+            fix = "Mend it in the release's values first."
+            return Plan((), (Diagnostic(Severity.ERROR, "UserYamlUnreadable", str(error), fix),))
+        steps += [_annotations(b), _objects(b, "backend-config", "Take the health check away", ("BackendConfig",))]
+    steps.append(_certificates(b))
+    if destroy:
+        steps.append(_address(b))
+    steps.append(_forget(b))
+    return Plan(tuple(steps))
+
+
+def _objects(b: _Back, step: str, title: str, kinds: Sequence[str]) -> Step:
+    commands: list[Command] = []
+    texts: list[str] = []
+    for kind, name in (
+        ("Ingress", b.names.ingress),
+        ("ManagedCertificate", b.names.certificate),
+        ("FrontendConfig", b.names.frontend_config),
+        ("BackendConfig", b.names.backend_config),
+    ):
+        if kind not in kinds:
+            continue
+        now = b.live.get(kind, b.wanted.namespace, name)
+        before = _recorded(b.record, kind, name)
+        if (now is None and before is None) or (before is not None and _same(now, before)):
+            continue
+        shown = None if now is None else without_server_fields(now)
+        texts.append(diff(f"{kind} {b.wanted.namespace}/{name}", shown, before))
+        if before is not None:
+            commands.append(b.shell.replace(before))
+        else:
+            commands.append(b.shell.delete(kind, b.wanted.namespace, name))
+    cut = Effect(Impact.INTERRUPTED, "Clients of the new address are cut off; the old one is not touched.")
+    return Step(
+        id=step,
+        title=title,
+        state=State.TODO if commands else State.DONE,
+        sees="it differs from what was there before" if commands else "it is as it was",
+        effect=cut if step == "ingress" else NO_EFFECT,
+        undo=_NO_UNDO,
+        diff="".join(texts),
+        commands=tuple(commands),
+    )
+
+
+def _workload(b: _Back) -> Step:
+    before = b.record["workload"]
+    now = graceful.fields(b.live.workload, b.names.container)
+    same = _present(now) == _present(before)
+    return Step(
+        id="readiness",
+        title="Put the Deployment's fields back",
+        state=State.DONE if same else State.TODO,
+        sees="they are as they were" if same else "they are ours",
+        effect=Effect(Impact.RECONNECT, "Clients lose their connection once and connect again."),
+        undo=_NO_UNDO,
+        diff=diff(f"Deployment {b.names.workload}", now, before) if not same else "",
+        commands=() if same else (b.shell.patch(b.wanted.namespace, b.names.workload, before),),
+    )
+
+
+def _values(b: _Back) -> Step:
+    after = reverted(b.release.values, recorded_release(b.record, b.release), b.wanted, b.names)
+    same = after == dict(b.release.values) and b.release.status == "deployed"
+    complete, seen = rolled_out(b.live.workload)
+    return Step(
+        id="milvus-tls",
+        title="Put the release's values back, in one Helm upgrade",
+        state=State.TODO if not same else State.DONE if complete else State.WAITING,
+        sees=seen if same else f"revision {b.release.revision} has our values",
+        effect=Effect(Impact.INTERRUPTED, "Clients that use TLS are cut off; plaintext ones can connect again."),
+        undo=_NO_UNDO,
+        diff="" if same else diff("Helm values", dict(b.release.values), after),
+        commands=() if same else (b.shell.upgrade(b.release, b.wanted, after, reset=True),),
+        seconds=_ROLLOUT_SECONDS,
+    )
+
+
+def _annotations(b: _Back) -> Step:
+    """Put back what somebody had annotated by hand: Helm has taken it off with ours."""
+    now = annotations_of(b.live.service)
+    before: Mapping[str, str | None] = b.record["annotations"]
+    missing = {key: value for key, value in before.items() if now.get(key) != value}
+    texts = [f"{key}={value}" if value is not None else f"{key}-" for key, value in sorted(missing.items())]
+    command = b.shell.kubectl("annotate", "service", b.names.service, "-n", b.wanted.namespace, "--overwrite", *texts)
+    return Step(
+        id="annotations",
+        title="Put the Service's annotations back that were made by hand",
+        state=State.TODO if missing else State.DONE,
+        sees="some differ" if missing else "they are as they were",
+        effect=NO_EFFECT,
+        undo=_NO_UNDO,
+        diff=diff(f"Service {b.names.service}", {key: now.get(key) for key in missing}, missing) if missing else "",
+        commands=(command,) if missing else (),
+    )
+
+
+def _certificates(b: _Back) -> Step:
+    ours = [
+        name
+        for name in (b.names.certificate, b.names.backend_certificate)
+        if _is_ours(b.live.get("Secret", b.wanted.namespace, name))
+    ]
+    return Step(
+        id="certificates",
+        title="Delete the certificates that were made here",
+        state=State.TODO if ours else State.DONE,
+        sees=", ".join(f"Secret {name}" for name in ours) or "there are none",
+        effect=NO_EFFECT,
+        undo="A new apply makes others.",
+        commands=tuple(b.shell.delete("Secret", b.wanted.namespace, name) for name in ours),
+    )
+
+
+def _address(b: _Back) -> Step:
+    found = b.live.static_address
+    ours = bool(b.record.get("createdStaticAddress"))
+    command = b.shell.gcloud("compute", "addresses", "delete", b.names.static_address, "--global")
+    state = State.DONE if not ours or (found.known and found.address is None) else State.TODO
+    return Step(
+        id="static-ip",
+        title=f"Give the address {b.names.static_address} back to Google",
+        state=state,
+        sees="it was not reserved here" if not ours else f"it is {found.address or 'gone'}",
+        effect=NO_EFFECT,
+        undo="It cannot be undone: the next address is another.",
+        commands=(command,) if state is State.TODO else (),
+    )
+
+
+def _forget(b: _Back) -> Step:
+    return Step(
+        id="record",
+        title="Forget what was remembered",
+        state=State.TODO,
+        sees=f"the Secret {b.names.record} is there",
+        effect=NO_EFFECT,
+        undo=_NO_UNDO,
+        commands=(b.shell.delete("Secret", b.wanted.namespace, b.names.record),),
+    )
+
+
+def _recorded(record: Mapping[str, Any], kind: str, name: str) -> Object | None:
+    return next((i for i in record["objects"] if i["kind"] == kind and i["metadata"]["name"] == name), None)
+
+
+def _same(now: Object | None, before: Object) -> bool:
+    """Compare an object with what it was, apart from what GKE writes into it."""
+    return now is not None and _comparable(without_server_fields(now)) == _comparable(before)
+
+
+def _comparable(item: Object) -> dict[str, Any]:
+    kept = {key: value for key, value in annotations_of(item).items() if not key.startswith(STATUS_PREFIX)}
+    return {**item, "metadata": {**item["metadata"], "annotations": kept}}
+
+
+def _present(value: Any) -> Any:
+    """Drop what is None or 0 from maps: the API server shows an absent minReadySeconds as nothing."""
+    if isinstance(value, Mapping):
+        return {key: _present(item) for key, item in value.items() if item not in (None, 0)}
+    if isinstance(value, list):
+        return [_present(item) for item in value]
+    return value
+
+
+def _is_ours(secret: Object | None) -> bool:
+    return secret is not None and MANAGED_BY.items() <= (dig(secret, "metadata", "labels") or {}).items()
