@@ -169,8 +169,8 @@ async def _connects_without_a_file(tmp_path: Path, pebble: Pebble) -> None:
     files = TLSFiles(tmp_path / "milvus.crt", tmp_path / "milvus.key")
     files.cert.write_bytes(pair.certificate)
     files.key.write_bytes(pair.key.reveal())
-    async with StandaloneMilvus(tmp_path / "milvus", tls=files, health_port=9091) as milvus:
-        backend = f"127.0.0.1:{milvus.endpoint.port}"
+    async with StandaloneMilvus(tmp_path / "milvus", tls=files) as milvus:
+        backend = f"127.0.0.1:{milvus.endpoint.port},health={milvus.endpoint.health_port}"
         with managed_up(tmp_path, pebble, backend=backend) as running:
             await asyncio.to_thread(running.until_certificate, "Active")
             await asyncio.to_thread(running.running.wait_healthy, 1)

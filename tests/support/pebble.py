@@ -42,6 +42,7 @@ class Pebble:
         tls_port: where it validates TLS-ALPN-01.
         settings: more of pebble's configuration.
         environment: pebble's variables.
+        answers: whether the DNS server also answers HTTP-01, in the place of a balancer.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Pebble:
     tls_port: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    answers: bool = False
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -110,7 +112,8 @@ class Pebble:
     def start_dns(self) -> None:
         """Start the DNS server: every name is at 127.0.0.1 and has no AAAA record."""
         program = debian.programs("pebble")["pebble-challtestsrv"]
-        none = ["-http01", "", "-https01", "", "-tlsalpn01", ""]
+        http = f"127.0.0.1:{self.http_port}" if self.answers else ""
+        none = ["-http01", http, "-https01", "", "-tlsalpn01", ""]
         addresses = ["-dns01", f"127.0.0.1:{self.dns}", "-management", f"127.0.0.1:{self.dns_management}"]
         self._run("dns", [program, *addresses, *none, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""], {})
         wait_until(lambda: self.set_dns("set-default-ipv6", {"ip": ""}), "the DNS server answers")
@@ -128,6 +131,14 @@ class Pebble:
         """Return the lines of the CA's log that name a request and hold ``text``."""
         lines = (self.folder / "pebble.log").read_text(errors="replace").splitlines()
         return [line for line in lines if ("POST /" in line or "GET /" in line or "HEAD /" in line) and text in line]
+
+    def orders(self) -> int:
+        """Return how many orders the CA has taken since the fixture began."""
+        return (self.folder / "pebble.log").read_text(errors="replace").count('Added order "')
+
+    def accounts(self) -> int:
+        """Return how many accounts the CA has made since the fixture began."""
+        return (self.folder / "pebble.log").read_text(errors="replace").count("accounts in memory")
 
     def roots(self) -> Path:
         """Return a file with the root of the certificates it issues."""

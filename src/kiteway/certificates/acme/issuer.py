@@ -24,7 +24,7 @@ from kiteway.certificates.acme.resolver import DNSResolver
 from kiteway.certificates.storage import Lease
 from kiteway.model import Challenge
 
-_POLL_FIRST = 1.0
+_POLL_FIRST = 0.5
 _POLL_LAST = 10.0
 _PATIENCE = dt.timedelta(minutes=10)
 """So long a CA may think about one attempt; the order is kept, and gone on with by the next."""
@@ -144,6 +144,9 @@ def _begin(
     """Return the order that was begun, or a new one."""
     path = f"{folder}/order"
     record = read(means.storage, path, Order)
+    issued = read(means.storage, f"{folder}/certificate", Issued)
+    if record is not None and issued is not None and record.key == issued.key:
+        record = None  # it came to its end; only its removal was interrupted
     if record is not None and record.domains == domains and record.uri:
         found = _find(client, record.uri)
         if found is not None:

@@ -1,0 +1,116 @@
+"""Renewal under load: certificates that live for seconds, and calls that never fail."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
+from tests.support.pebble import HOST, Managed, Pebble, fingerprint, managed_up, served
+
+pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(300)]
+
+ROTATIONS = 10
+LIFETIME = 20
+"""Seconds; two thirds of it is the time between two renewals."""
+
+
+class Load:
+    """Calls on one lasting connection and on fresh ones, each verified against the CA, until the end."""
+
+    def __init__(self, port: int, roots: bytes) -> None:
+        self._address = f"127.0.0.1:{port}"
+        self._credentials = grpc.ssl_channel_credentials(roots)
+        self._stop = threading.Event()
+        self.answered = {"lasting": 0, "fresh": 0}
+        self.failures: list[str] = []
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Call while the context lasts."""
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._lasting, self._lasting, self._fresh)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(30)
+
+    def _channel(self) -> grpc.Channel:
+        options = [("grpc.ssl_target_name_override", HOST), ("grpc.enable_retries", 0)]
+        # A subchannel pool of its own, or "fresh" would be the connection of the last call.
+        return grpc.secure_channel(self._address, self._credentials, [*options, ("grpc.use_local_subchannel_pool", 1)])
+
+    def _lasting(self) -> None:
+        with self._channel() as channel:
+            while not self._stop.wait(0.02):
+                self._call(channel, "lasting")
+
+    def _fresh(self) -> None:
+        while not self._stop.wait(0.1):
+            with self._channel() as channel:
+                self._call(channel, "fresh")
+
+    def _call(self, channel: grpc.Channel, kind: str) -> None:
+        stub: Any = milvus_pb2_grpc.MilvusServiceStub(channel)  # type: ignore[no-untyped-call]
+        try:
+            stub.GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)
+        except grpc.RpcError as error:
+            self.failures.append(f"{kind}: {error.code()} {error.details()}")
+        else:
+            self.answered[kind] += 1
+
+
+@pytest.fixture
+def pebble(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Pebble]:
+    """Return a CA whose certificates live for seconds, that refuses a fifth of the nonces and takes its time."""
+    settings = {"certificateValidityPeriod": LIFETIME}
+    with Pebble(tmp_path / "ca", *(free_port() for _ in range(6)), settings=settings) as ca:
+        yield ca
+
+
+def rotate(running: Managed, port: int) -> int:
+    """See the certificate change again and again; a new handshake gets the new one as soon as it is reported."""
+    seen = [running.until_certificate("Active")["fingerprint"]]
+    while len(seen) <= ROTATIONS:
+        found = running.until(lambda now: now["fingerprint"] not in {"", seen[-1]}, "another certificate", limit=90)
+        seen.append(found["fingerprint"])
+        # A renewal may come between the two looks: then the handshake is newer than the report.
+        assert fingerprint(served(port)) in {seen[-1], running.status()["fingerprint"]}
+    return len(set(seen)) - 1
+
+
+def test_ten_rotations_under_load(tmp_path: Path, pebble: Pebble) -> None:
+    """In 10 renewals no call fails, on lasting connections or fresh ones, and new handshakes get the new certificate."""
+    asyncio.run(_ten_rotations(tmp_path, pebble))
+
+
+async def _ten_rotations(tmp_path: Path, pebble: Pebble) -> None:
+    pair = create_self_signed(["milvus"])
+    files = TLSFiles(tmp_path / "milvus.crt", tmp_path / "milvus.key")
+    files.cert.write_bytes(pair.certificate)
+    files.key.write_bytes(pair.key.reveal())
+    async with StandaloneMilvus(tmp_path / "milvus", tls=files) as milvus:
+        backend = f"127.0.0.1:{milvus.endpoint.port},health={milvus.endpoint.health_port}"
+        with managed_up(tmp_path, pebble, backend=backend) as running:
+            await asyncio.to_thread(running.until_certificate, "Active")
+            await asyncio.to_thread(running.running.wait_healthy, 1)
+            load = Load(pebble.tls_port, pebble.roots().read_bytes())
+            with load.running():
+                rotations = await asyncio.to_thread(rotate, running, pebble.tls_port)
+
+    assert load.failures == []
+    assert rotations >= ROTATIONS
+    assert min(load.answered.values()) > ROTATIONS
+    print(f"{rotations} rotations, calls: {load.answered}")  # noqa: T201 - the figures, with -s
