@@ -7,14 +7,17 @@ from collections import Counter as Count
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from kiteway import __version__
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.ads import AdsState
-from kiteway.model import LoadBalancer
+from kiteway.model import LoadBalancer, PoolKey
+
+# When a counter began is of no use to anybody here, and doubles the page.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
@@ -39,6 +42,7 @@ class ControlPlaneMetrics:
     """The metrics of one control plane; ``now`` is asked at every scrape."""
 
     def __init__(self, now: Callable[[], Now]) -> None:
+        self._now = now
         self._registry = CollectorRegistry()
         self._registry.register(_State(now))
         self._translations = Counter(
@@ -57,6 +61,10 @@ class ControlPlaneMetrics:
         with self._duration.time():
             yield
         self._translations.inc()
+
+    def pools(self) -> list[PoolKey]:
+        """Return the pools of the configuration."""
+        return [pool.key for pool in self._now().model.pools]
 
     def text(self) -> bytes:
         """Return them in Prometheus' text format."""

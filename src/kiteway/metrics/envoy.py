@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator, Iterable
+
+from kiteway.envoy.xds.common import grpc_cluster_name
+from kiteway.model import PoolKey
 
 _HTTP = (
     "downstream_cx_active|downstream_cx_total|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total"
@@ -22,11 +26,11 @@ _SERVER = "live|uptime|memory_allocated|memory_heap_size|total_connections"
 USEFUL = "|".join(
     (
         rf"^http\.(?:https|http|grpc)\.(?:{_HTTP})$",
-        rf"^cluster\.pool/.*\.(?:{_POOL})$",
-        r"^(?:cluster\.pool/.*\.)?kiteway\.",
+        rf"^cluster\.pool/[^.]*\.(?:{_POOL})$",
+        r"^(?:cluster\.pool/[^.]*\.)?kiteway\.",
         rf"^server\.(?:{_SERVER})$",
         r"^overload\..*\.active$",
-        r"^listener\..*\.downstream_cx_overflow$",
+        r"^listener\.[0-9\[].*\.downstream_cx_overflow$",
     )
 )
 """
@@ -35,7 +39,35 @@ A RE2 expression for Envoy's own names of the statistics that are shown.
 Nothing in them grows with clients, paths or databases: listeners, pools, and the rpcs of the catalogue.
 """
 
+_OF_FILTER = re.compile(rb"^(# TYPE )?envoy_cluster_(pool_\w+?)_kiteway_(\w+)(.*)$", re.DOTALL)
+_NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
-def is_useful(name: str) -> bool:
-    """Return whether a statistic is shown."""
-    return re.search(USEFUL, name) is not None
+
+async def labelled(pieces: AsyncIterator[bytes], pools: Iterable[PoolKey]) -> AsyncIterator[bytes]:
+    """
+    Yield the lines of ``pieces`` with the pool in a label where Envoy puts it into the name.
+
+    That is so with what the filter counts by pool: Envoy finds its tags only in statistics of its own.
+    """
+    clusters = {_NOT_A_NAME.sub("_", name).encode(): name.encode() for name in map(grpc_cluster_name, pools)}
+    known: set[bytes] = set()
+    async for line in _lines(pieces):
+        found = _OF_FILTER.match(line)
+        if found is None or found[2] not in clusters:
+            yield line
+        elif found[1]:
+            if found[3] not in known:
+                known.add(found[3])
+                yield b"# TYPE envoy_cluster_kiteway_" + found[3] + found[4]
+        else:
+            label = b'{envoy_cluster_name="' + clusters[found[2]] + b'"'
+            yield b"envoy_cluster_kiteway_" + found[3] + label + b"," + found[4].lstrip(b"{")
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    yield rest

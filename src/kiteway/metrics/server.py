@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.metrics.controlplane import ControlPlaneMetrics
-from kiteway.metrics.envoy import USEFUL
+from kiteway.metrics.envoy import USEFUL, labelled
 from kiteway.status.server import Ready, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,8 +41,8 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient) -> AsyncIter
     yield metrics.text()
     # Without Envoy the control plane's own are what tells that it is gone.
     with contextlib.suppress(AdminError):
-        async for piece in admin.prometheus(USEFUL):
-            yield piece
+        async for line in labelled(admin.prometheus(USEFUL), metrics.pools()):
+            yield line
 
 
 @contextlib.asynccontextmanager
