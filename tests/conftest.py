@@ -28,8 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the outcomes of tests/golden anew")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tier, and skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
+    if "chaos" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("chaos")]
     if isolated():
         return
     skip = pytest.mark.skip(

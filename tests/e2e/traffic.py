@@ -247,7 +247,7 @@ class Proxy:
         messages += build_endpoints(load_balancer.pools, {key: tuple(sorted(of)) for key, of in table.items()})
         change(messages)
         snapshot = Snapshot.of(messages)
-        self._wait(self._ads.publish(snapshot))
+        self.publish(snapshot)
 
         def active() -> bool:
             state = self._ads.state
@@ -255,6 +255,10 @@ class Proxy:
             return bool(state.streams) and all(s.converged for s in state.streams) and self._ready()
 
         eventually(active, "Envoy runs the configuration")
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Publish what Envoy shall run; return before it does."""
+        self._wait(self._ads.publish(snapshot))
 
     def channel(self, authority: str | None = None, port: int | None = None) -> grpc.Channel:
         """Return a new plaintext channel, with client retries off."""
