@@ -1,0 +1,135 @@
+"""What is taken of Envoy's statistics, and the access log's files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from kiteway.controlplane.access_log import KEPT_FILES, AccessLog
+from kiteway.envoy.admin import AdminClient, AdminUnavailableError
+from kiteway.metrics.envoy import USEFUL, labelled
+from kiteway.model import PoolKey
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop of the control plane."""
+    return "asyncio"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http.https.downstream_rq_total",
+        "cluster.pool/default/milvus/19530/grpc.upstream_rq_retry",
+        "cluster.pool/default/milvus/19530/rest.health_check.failure",
+        "kiteway.requests_total.rpc.Search",
+        "cluster.pool/default/milvus/19530/grpc.kiteway.not_ready_total.rpc.Search",
+        "listener.127.0.0.1_8443.downstream_cx_overflow",
+        "listener.[__1]_8443.downstream_cx_overflow",
+    ],
+)
+def test_what_is_useful_is_taken(name: str) -> None:
+    """Statistics of public listeners, pools and the filter are on the page."""
+    assert re.search(USEFUL, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http.admin.downstream_rq_total",
+        "cluster.kiteway.ads.upstream_rq_total",
+        "cluster.pool/default/milvus/19530/grpc.external.upstream_rq_time",
+        "listener.admin.downstream_cx_overflow",
+        "vhost.any.vcluster.other.upstream_rq_retry",
+    ],
+)
+def test_the_rest_is_not(name: str) -> None:
+    """Envoy's inside is not."""
+    assert not re.search(USEFUL, name)
+
+
+async def _collect(pieces: Iterable[bytes], *pools: PoolKey) -> str:
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    return b"".join([line async for line in labelled(stream(), pools)]).decode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [1, 7, 4096])
+async def test_the_pool_is_a_label(size: int) -> None:
+    """Two pools' counters become one metric with a label each, however the page is cut into pieces."""
+    page = (
+        b"# TYPE envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total counter\n"
+        b'envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total{rpc="Search"} 2\n'
+        b"# TYPE envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total counter\n"
+        b'envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total{rpc="Query"} 3\n'
+        b"# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
+    )
+    pieces = [page[i : i + size] for i in range(0, len(page), size)]
+    assert await _collect(pieces, PoolKey("a", "b-c", 1), PoolKey("a", "d", 2)) == (
+        "# TYPE envoy_cluster_kiteway_not_ready_total counter\n"
+        'envoy_cluster_kiteway_not_ready_total{envoy_cluster_name="pool/a/b-c/1/grpc",rpc="Search"} 2\n'
+        'envoy_cluster_kiteway_not_ready_total{envoy_cluster_name="pool/a/d/2/grpc",rpc="Query"} 3\n'
+        "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
+    )
+
+
+class _Admin:
+    """An Envoy that opens its log anew, or does not answer."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.reopened = 0
+
+    async def reopen_logs(self) -> None:
+        if not self.there:
+            raise AdminUnavailableError("gone")
+        self.reopened += 1
+
+
+@pytest.mark.anyio
+async def test_a_full_log_is_moved_and_a_bounded_number_kept(tmp_path: Path) -> None:
+    """However long it runs, there are the log and its four predecessors, for the owner alone, newest first."""
+    path, admin = tmp_path / "access.log", _Admin()
+    log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
+    for number in range(10):
+        path.write_text(f"{number:011d}")
+        await log.look()
+    files = sorted(tmp_path.iterdir())
+    assert [f.name for f in files] == ["access.log", *(f"access.log.{n}" for n in range(1, KEPT_FILES + 1))]
+    assert [f.read_text() for f in files] == ["", "00000000009", "00000000008", "00000000007", "00000000006"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert admin.reopened == 10
+
+
+@pytest.mark.anyio
+async def test_an_envoy_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+    """While Envoy cannot open the new file it writes to the moved one: that is not moved a second time."""
+    path, admin = tmp_path / "access.log", _Admin()
+    log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
+    path.write_text("first and full")
+    admin.there = False
+    for _ in range(3):
+        await log.look()
+    assert not (tmp_path / "access.log.2").exists()
+    admin.there = True
+    await log.look()
+    await log.look()
+    assert admin.reopened == 1
+
+
+@pytest.mark.anyio
+async def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
+    """Below the limit nothing moves."""
+    path, admin = tmp_path / "access.log", _Admin()
+    log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
+    path.write_text("small")
+    await log.look()
+    assert (path.read_text(), admin.reopened) == ("small", 0)

@@ -1,0 +1,103 @@
+"""The answers of Envoy itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.access_log import _FIELDS, access_logs, log_rate
+from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, LocalReply, local_replies
+from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
+from kiteway.milvus.catalogue import RpcClass, catalogue
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+# pymilvus/decorators.py: IGNORE_RETRY_CODES.
+NOT_REPEATED = {
+    "DEADLINE_EXCEEDED",
+    "PERMISSION_DENIED",
+    "UNAUTHENTICATED",
+    "INVALID_ARGUMENT",
+    "ALREADY_EXISTS",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+}
+
+
+@pytest.mark.parametrize("reply", LOCAL_REPLIES, ids=lambda reply: reply.text[:30])
+def test_a_status_that_pymilvus_repeats_is_safe_to_repeat(reply: LocalReply) -> None:
+    """What may have been done has a status PyMilvus does not send again on."""
+    broken = {"UC", "UR", "LR", "UPE"} & set(reply.flags)
+    if broken and not reply.once:
+        assert LOCAL_REPLIES.index(reply) > next(i for i, r in enumerate(LOCAL_REPLIES) if r.once)
+    elif "nothing was sent" not in reply.text:
+        assert CODES[reply.grpc] in NOT_REPEATED
+
+
+def test_the_reference_lists_every_answer() -> None:
+    """``docs/reference/errors.md`` has each sentence with its statuses and flags, and no other."""
+    section = (REFERENCE / "errors.md").read_text().split("## The call could not be served")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([A-Z_]+) \| (\d+) \| (.+?) \| ([A-Z ]+) \|", section, re.MULTILINE)
+    assert rows == [(CODES[r.grpc], str(r.http), r.text, " ".join(r.flags)) for r in LOCAL_REPLIES if r.flags]
+
+
+def test_the_reference_lists_every_field_of_the_access_log() -> None:
+    """``docs/reference/access-log.md`` has each field in the order of the log's definition."""
+    fields = re.findall(r"^\| `(\w+)` \|", (REFERENCE / "access-log.md").read_text(), re.MULTILINE)
+    assert fields == list(_FIELDS)
+
+
+def test_rest_gets_no_grpc_status() -> None:
+    """Only the mapper that asks for gRPC's content type adds the header."""
+    for mapper in local_replies().mappers:
+        names = [f.header_filter.header.name for f in mapper.filter.and_filter.filters if f.HasField("header_filter")]
+        assert ("content-type" in names) == bool(mapper.headers_to_add)
+
+
+def test_only_reads_are_repeatable() -> None:
+    """The paths that may be sent twice are those the catalogue calls safe, and REST calls that only read."""
+    for rpc in catalogue():
+        repeatable = re.fullmatch(repeatable_paths(), rpc.path) is not None
+        assert repeatable == (not rpc.streaming and (rpc.retry_safe or rpc.rpc_class is RpcClass.READ))
+    for path in ["/v1/vector/insert", "/v2/vectordb/entities/delete", "/v2/vectordb/collections/drop", "/"]:
+        assert re.fullmatch(repeatable_paths(), path) is None
+    assert re.fullmatch(repeatable_paths(), "/v1/vector/search?x=1")
+
+
+def test_every_call_has_one_policy() -> None:
+    """The last policy takes what no other matches, and no rpc matches two of the others."""
+    for policies in (grpc_policies(), rest_policies()):
+        *classes, last = policies
+        assert last.regex is None
+        assert all(policy.regex for policy in classes)
+    for rpc in catalogue():
+        matching = [p.name for p in grpc_policies() if p.regex and re.fullmatch(p.regex, rpc.path)]
+        assert len(matching) <= 1
+
+
+def test_a_write_is_never_sent_again_after_it_was_sent() -> None:
+    """A policy for what is not safe to repeat names no condition under which something may have arrived."""
+    once = {"connect-failure", "refused-stream", "reset-before-request"}
+    for policy in (*grpc_policies(), *rest_policies()):
+        safe = policy.name.removeprefix("rest-") in {"read", "meta-read"}
+        assert (set(policy.retry_on.split(",")) <= once) == (not safe)
+
+
+@pytest.mark.parametrize(
+    ("rate", "below"), [(0.0, ""), (0.5, "80000000"), (1.0, "g"), (2**-32, "00000001"), (1e-12, ""), (1 - 1e-12, "g")]
+)
+def test_the_rate_is_a_bound_of_request_ids(rate: float, below: str) -> None:
+    """Request ids begin with eight random hexadecimal digits; those below the bound are logged."""
+    assert log_rate(rate).filter_metadata["kiteway"]["log_below"] == below
+    assert (below > "ffffffff-0000") == (rate > 1 - 1e-9)
+    assert (below > "00000000-0000") == (rate > 1e-10)
+
+
+def test_no_file_no_log() -> None:
+    """Without a file there is no access log at all."""
+    assert access_logs(EnvoySettings()) == []
+    assert len(access_logs(EnvoySettings(access_log=Path("/log")))) == 1
