@@ -38,7 +38,7 @@ STEPS = (
 def pebble(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Pebble]:
     """Return a CA that refuses a fifth of the nonces and takes its time."""
     folder = tmp_path_factory.mktemp("ca")
-    with Pebble(folder, *(free_port() for _ in range(6)), environment={"PEBBLE_AUTHZREUSE": "0"}, answers=True) as ca:
+    with Pebble(folder, free_port, environment={"PEBBLE_AUTHZREUSE": "0"}, answers=True) as ca:
         yield ca
 
 

@@ -23,7 +23,7 @@ OTHER = "127.0.0.9"
 @pytest.fixture
 def pebble(tmp_path: Path, free_port: FreePort) -> Iterator[Pebble]:
     """Return a CA that refuses a fifth of the nonces and takes its time."""
-    with Pebble(tmp_path / "ca", *(free_port() for _ in range(6))) as ca:
+    with Pebble(tmp_path / "ca", free_port) as ca:
         yield ca
 
 
@@ -122,7 +122,7 @@ def test_the_ca_refuses_the_name(tmp_path: Path, free_port: FreePort) -> None:
     """A name the CA never certifies is said to be refused and left alone, until the manifest asks for another."""
     settings = {"domainBlocklist": [HOST]}
     with (
-        Pebble(tmp_path / "ca", *(free_port() for _ in range(6)), settings=settings) as pebble,
+        Pebble(tmp_path / "ca", free_port, settings=settings) as pebble,
         managed_up(tmp_path, pebble) as running,
     ):
         refused = running.until_certificate("ProvisioningFailedPermanently")
@@ -168,7 +168,7 @@ def test_the_old_certificate_is_served_through_a_failed_renewal(tmp_path: Path, 
     """A renewal that fails leaves the old certificate served; a CA that came back without memory renews it."""
     settings = {"certificateValidityPeriod": 60}
     with (
-        Pebble(tmp_path / "ca", *(free_port() for _ in range(6)), settings=settings) as pebble,
+        Pebble(tmp_path / "ca", free_port, settings=settings) as pebble,
         managed_up(tmp_path, pebble) as running,
     ):
         active = running.until_certificate("Active")

@@ -30,8 +30,7 @@ FreePort = Callable[[], int]
 @pytest.fixture
 def pebble(tmp_path: Path, free_port: FreePort) -> Iterator[Pebble]:
     """Return a CA that refuses a fifth of the nonces and takes its time."""
-    ports = [free_port() for _ in range(6)]
-    with Pebble(tmp_path / "ca", *ports) as ca:
+    with Pebble(tmp_path / "ca", free_port) as ca:
         yield ca
 
 
@@ -145,7 +144,7 @@ def test_external_account_binding(tmp_path: Path, free_port: FreePort) -> None:
     file = tmp_path / "eab.key"
     file.write_text(f"{key}\n")
     settings = {"externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": key}}
-    with Pebble(tmp_path / "ca", *(free_port() for _ in range(6)), settings=settings) as pebble:
+    with Pebble(tmp_path / "ca", free_port, settings=settings) as pebble:
         with managed_up(tmp_path, pebble) as running:
             refused = running.until_certificate("ProvisioningFailedPermanently")
         with managed_up(
@@ -187,7 +186,7 @@ async def _connects_without_a_file(tmp_path: Path, pebble: Pebble) -> None:
 
 def verified(port: int, environment: Mapping[str, str]) -> dict[str, Any]:
     """Run ``kiteway verify`` for the guide's host, without a CA file; return its report."""
-    command = [KITEWAY, "verify", f"127.0.0.1:{port}", "--server-name", HOST, "--output", "json"]
+    command = [str(KITEWAY), "verify", f"127.0.0.1:{port}", "--server-name", HOST, "--output", "json"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
     )

@@ -63,7 +63,7 @@ class Load:
                 self._call(channel, "fresh")
 
     def _call(self, channel: grpc.Channel, kind: str) -> None:
-        stub: Any = milvus_pb2_grpc.MilvusServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = milvus_pb2_grpc.MilvusServiceStub(channel)
         try:
             stub.GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)
         except grpc.RpcError as error:
@@ -76,7 +76,7 @@ class Load:
 def pebble(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Pebble]:
     """Return a CA whose certificates live for seconds, that refuses a fifth of the nonces and takes its time."""
     settings = {"certificateValidityPeriod": LIFETIME}
-    with Pebble(tmp_path / "ca", *(free_port() for _ in range(6)), settings=settings) as ca:
+    with Pebble(tmp_path / "ca", free_port, settings=settings) as ca:
         yield ca
 
 

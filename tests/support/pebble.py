@@ -34,28 +34,35 @@ class Pebble:
 
     Attributes:
         folder: its files: configuration, log, roots.
+        free_port: gives the ports.
+        settings: more of pebble's configuration.
+        environment: pebble's variables.
+        answers: whether the DNS server also answers HTTP-01, in the place of a balancer.
         port: of the ACME server.
         management: of pebble's management interface.
         dns: of the DNS server.
         dns_management: of the interface by which names are set.
         http_port: where it validates HTTP-01.
         tls_port: where it validates TLS-ALPN-01.
-        settings: more of pebble's configuration.
-        environment: pebble's variables.
-        answers: whether the DNS server also answers HTTP-01, in the place of a balancer.
     """
 
     folder: Path
-    port: int
-    management: int
-    dns: int
-    dns_management: int
-    http_port: int
-    tls_port: int
+    free_port: Callable[[], int]
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     answers: bool = False
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    port: int = field(init=False)
+    management: int = field(init=False)
+    dns: int = field(init=False)
+    dns_management: int = field(init=False)
+    http_port: int = field(init=False)
+    tls_port: int = field(init=False)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.port, self.management, self.dns, self.dns_management, self.http_port, self.tls_port = (
+            self.free_port() for _ in range(6)
+        )
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -124,7 +124,7 @@ class Client:
             AcmeError: the CA cannot be reached.
         """
         self._where = directory
-        self.key = JWKEC(key=serialization.load_pem_private_key(account_key.reveal(), password=None))
+        self.key: JWK = JWKEC(key=serialization.load_pem_private_key(account_key.reveal(), password=None))
         self._net = _Network(self.key, ca_file)
         self._directory = self._call(lambda: ClientV2.get_directory(directory, self._net))
         self._client = ClientV2(self._directory, self._net)

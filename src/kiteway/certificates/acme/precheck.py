@@ -39,10 +39,12 @@ class Resolver(Protocol):
 def split_address(text: str) -> tuple[str, int]:
     """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``. Raises ``ValueError`` with a sentence."""
     host, port = text, "53"
-    if text.startswith("[") or text.count(":") == 1:
-        host, _, port = text.rpartition(":")
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]:")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
     try:
-        address = ipaddress.ip_address(host.strip("[]"))
+        address = ipaddress.ip_address(host)
     except ValueError:
         raise ValueError(f'"{text}" is not the address of a DNS server, e.g. 8.8.8.8 or 127.0.0.1:5353') from None
     if not port.isdecimal() or not 0 < int(port) < 65536:

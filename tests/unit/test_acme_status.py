@@ -1,0 +1,124 @@
+"""The status of a ManagedCertificate in GKE's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+
+import pytest
+
+from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.certificates.acme.problems import Kind
+from kiteway.certificates.acme.records import Failure
+from kiteway.certificates.acme.schedule import Known
+from kiteway.certificates.acme.status import managed_report
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.diagnostics import ObjectRef
+from kiteway.model import Certificate, PrivateKey
+
+NOW = dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC)
+HOST, OTHER = "my-release.milvus.io", "other.milvus.io"
+READY = AcmeConfig(accept_terms=True, contact="admin@milvus.io")
+WANTED = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+ISSUED = Certificate(
+    name=WANTED.certificate,
+    chain=b"",
+    key=PrivateKey(b"key"),
+    names=(HOST,),
+    not_before=NOW - dt.timedelta(days=1),
+    not_after=NOW + dt.timedelta(days=89),
+    key_type="ECDSA",
+    fingerprint="abc",
+    temporary=False,
+    source=None,
+)
+
+
+def failure(kind: Kind, *, domain: str | None = HOST, domains: tuple[str, ...] = (HOST,)) -> Failure:
+    """Return a failed attempt, about one name or about none."""
+    problems = {domain: (kind, "why.")} if domain else {}
+    return Failure(domains, 1, kind, "why.", "do.", problems, NOW, NOW + dt.timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "domain"),
+    [
+        (Known((HOST,)), "Provisioning", "Provisioning"),
+        (Known((HOST,), failure=failure(Kind.NOT_VISIBLE)), "Provisioning", "FailedNotVisible"),
+        (Known((HOST,), failure=failure(Kind.CAA_FORBIDDEN)), "ProvisioningFailed", "FailedCaaForbidden"),
+        (Known((HOST,), failure=failure(Kind.CAA_CHECKING)), "ProvisioningFailed", "FailedCaaChecking"),
+        (Known((HOST,), failure=failure(Kind.RATE_LIMITED, domain=None)), "ProvisioningFailed", "FailedRateLimited"),
+        (Known((HOST,), failure=failure(Kind.UNAVAILABLE, domain=None)), "ProvisioningFailed", "Provisioning"),
+        (Known((HOST,), failure=failure(Kind.REFUSED)), "ProvisioningFailedPermanently", "Provisioning"),
+        (Known((HOST,), ISSUED, (HOST,)), "Active", "Active"),
+        (Known((HOST,), ISSUED, (HOST,), failure=failure(Kind.UNAVAILABLE, domain=None)), "RenewalFailed", "Active"),
+        (Known((HOST,), ISSUED, (HOST,), failure=failure(Kind.NOT_VISIBLE)), "RenewalFailed", "FailedNotVisible"),
+        (Known((HOST,), ISSUED, (HOST,), failure=failure(Kind.REFUSED, domains=(OTHER,))), "Active", "Active"),
+        (Known((HOST,), dataclasses.replace(ISSUED, not_after=NOW), (HOST,)), "Provisioning", "Provisioning"),
+    ],
+)
+def test_the_words(known: Known, status: str, domain: str) -> None:
+    """What is stored and what failed last, as certificateStatus and domainStatus."""
+    report = managed_report(WANTED, known, READY, NOW)
+
+    assert (report["certificateStatus"], report["domainStatus"][0]["status"]) == (status, domain)
+
+
+def test_a_name_more_is_provisioning() -> None:
+    """While a certificate for more names is under way, the names of the old one stay active."""
+    wanted = dataclasses.replace(WANTED, domains=(HOST, OTHER))
+
+    report = managed_report(wanted, Known((HOST, OTHER), ISSUED, (HOST,)), READY, NOW)
+
+    assert report["certificateStatus"] == "Provisioning"
+    assert [(d["domain"], d["status"]) for d in report["domainStatus"]] == [(HOST, "Active"), (OTHER, "Provisioning")]
+
+
+def test_the_terms_come_first() -> None:
+    """Without the terms and a contact the message says that nothing is asked, and the fix names the options."""
+    report = managed_report(WANTED, Known((HOST,)), AcmeConfig(accept_terms=True), NOW)
+
+    assert report["message"].startswith(
+        "nothing is asked of the CA https://acme-v02.api.letsencrypt.org/directory before"
+    )
+    assert report["fix"] == "Read the CA's terms of service, then give --acme-contact EMAIL."
+    assert report["nextAttempt"] == ""
+
+
+def test_without_the_terms_a_fresh_certificate_is_active() -> None:
+    """What is stored is served and active, whoever started Kiteway this time."""
+    report = managed_report(WANTED, Known((HOST,), ISSUED, (HOST,)), AcmeConfig(), NOW)
+
+    assert (report["certificateStatus"], report["message"]) == ("Active", "")
+
+
+def test_what_no_ingress_names_is_not_issued() -> None:
+    """A ManagedCertificate alone says that no Ingress names it, and how one does."""
+    report = managed_report(dataclasses.replace(WANTED, attached=False), Known((HOST,)), READY, NOW)
+
+    assert report["certificateStatus"] == "Provisioning"
+    assert report["message"] == "no Ingress names it, so nothing is asked of the CA."
+    assert report["fix"].endswith("networking.gke.io/managed-certificates: guide")
+
+
+def test_the_certificates_name() -> None:
+    """It has GKE's form, stays the object's, and is another object's never."""
+    other = dataclasses.replace(WANTED, ref=ObjectRef("ManagedCertificate", "default", "other"))
+
+    assert re.fullmatch(r"mcrt-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", WANTED.google_name())
+    assert WANTED.google_name() == dataclasses.replace(WANTED, domains=(OTHER,)).google_name()
+    assert WANTED.google_name() != other.google_name()
+
+
+@pytest.mark.parametrize(
+    ("directory", "key"),
+    [
+        ("https://acme-v02.api.letsencrypt.org/directory", "acme-v02.api.letsencrypt.org-directory"),
+        ("https://localhost:14000/dir", "localhost-14000-dir"),
+        ("https://../../etc", "etc"),
+    ],
+)
+def test_the_issuers_key(directory: str, key: str) -> None:
+    """Each CA has a folder of its own, and none leads out of the storage."""
+    assert AcmeConfig(directory=directory).issuer_key == key
