@@ -222,8 +222,13 @@ class Cluster:
         self._write_kubeconfig(kubeconfig, {"token": token}, namespace)
         return kubeconfig
 
-    def requests(self) -> Requests:
-        """Return what Kiteway asks the API server from now on, by its audit log."""
+    def requests(self) -> list[dict[str, Any]]:
+        """Return all that service accounts of Kiteway's namespace have asked, oldest first: the audit log."""
+        log = self.folder / "audit.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def counter(self) -> Requests:
+        """Return what counts Kiteway's requests from now on."""
         return Requests(self.folder / "audit.log")
 
     def _run_etcdctl(self, *arguments: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kiteway.instance import Instance
 from tests.kubernetes.cluster import Cluster
-from tests.support.kiteway import KITEWAY, Running
+from tests.support.kiteway import KITEWAY, Running, wait_until
 
 NAMESPACE = "kiteway-system"
 _READ = ["get", "list", "watch"]
@@ -53,7 +53,7 @@ def controller(
     running = Running(process, Instance(data_dir), log)
     try:
         if wait:
-            running.wait_ready()
+            wait_until(lambda: _ready(running), f"kiteway controller is ready: {log}", 90)
         yield running
     finally:
         process.terminate()
@@ -62,3 +62,8 @@ def controller(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+def _ready(running: Running) -> bool:
+    assert running.process.poll() is None, running.log.read_text()
+    return running.instance.status_socket.exists() and bool(running.status().get("ready"))

@@ -17,7 +17,8 @@ FIRST_PAUSE: Final = 0.5
 """Seconds before the first new attempt; doubled with every failure, and spread by half."""
 LONGEST_PAUSE: Final = 15.0
 ABSENT_PAUSE: Final = 60.0
-"""Seconds between two looks for a kind the cluster does not have."""
+"""Seconds between two looks, at most, for a kind the cluster does not have; and how long one that it had must be gone
+to count as absent: an API server that starts does not know its CRDs yet."""
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -67,6 +68,7 @@ class Reflector:
         synced: whether the collection was seen whole, once.
         problem: why it cannot be seen just now; empty while it can.
         forbidden: whether that is for want of permission.
+        known: whether the kind is known to exist; set where the sink was filled before.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Reflector:
         self.synced = False
         self.problem = ""
         self.forbidden = False
+        self.known = False
         self._api = api
         self._sink = sink
         self._notify = notify
@@ -105,6 +108,9 @@ class Reflector:
             self._absent.add(_FORBIDDEN)
         self._version = ""
         self._backoff = Backoff()
+        self._absence = Backoff(longest=ABSENT_PAUSE)
+        self._missed_at: float | None = None
+        self._listed_at = -LONGEST_PAUSE
 
     async def run(self) -> None:
         """Follow the collection until cancelled."""
@@ -130,7 +136,8 @@ class Reflector:
         objects, version = await self._api.list(self.path, self._selector)
         self._sink.replace(objects)
         self._version = version
-        self._seen()
+        self._listed_at = asyncio.get_running_loop().time()
+        self._exists()
 
     async def _watch(self) -> None:
         async for kind, object_ in self._api.watch(self.path, self._selector, self._version):
@@ -140,20 +147,33 @@ class Reflector:
                 self._sink.put(object_)
                 self._backoff.reset()
             self._version = object_["metadata"]["resourceVersion"]
-            self._seen()
+            self._exists()
 
     def _refused(self, error: ApiError) -> float:
         if error.status == _GONE:
             _log.info("expired", path=self.path)
             self._version = ""
-        elif error.status in self._absent:
+            # The server answers, so the pauses of an outage are over; a list that expires at once is no reason for that.
+            if asyncio.get_running_loop().time() > self._listed_at + LONGEST_PAUSE:
+                self._backoff.reset()
+        elif error.status in self._absent and self._gone_for_good():
             self._version = ""
             self._sink.replace(())
             self._seen()
-            return ABSENT_PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - spreading load
+            return self._absence.pause()
         else:
             self._report(str(error), forbidden=error.status in {_UNAUTHORIZED, _FORBIDDEN})
         return self._backoff.pause()
+
+    def _exists(self) -> None:
+        self.known, self._missed_at = True, None
+        self._absence.reset()
+        self._seen()
+
+    def _gone_for_good(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._missed_at = self._missed_at or now
+        return not self.known or now >= self._missed_at + ABSENT_PAUSE
 
     def _seen(self) -> None:
         if not self.synced or self.problem:

@@ -232,6 +232,8 @@ class KubernetesSource:
         for raw in kept.before:
             namespace = msgspec.json.decode(raw)["metadata"].get("namespace", "")
             self._good[namespace] = (*self._good.get(namespace, ()), raw)
+        for each in self._reflectors:
+            each.known = True
         self.gke = kept.gke
         _log.info("restored", objects=len(kept.objects))
         self._changed.set()

@@ -1,0 +1,197 @@
+"""What happens to the API server never happens to the traffic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from kiteway.milvus.embedded import MilvusEndpoint
+from kiteway.sources.kubernetes.kinds import WATCHED
+from tests.kubernetes.conftest import Bed
+from tests.kubernetes.controller import account, controller
+from tests.kubernetes.pods import remove, start
+from tests.kubernetes.site import ADDRESS, INGRESS, Client, apply_guide, proxy, reachable
+from tests.support.kiteway import Running, wait_until
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(300)]
+
+FIRST, SECOND = proxy(0), proxy(1)
+_LONG = 90.0
+"""After an outage the cluster's own controllers take their time, too."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster, Kiteway in it, and a client."""
+
+    bed: Bed
+    kiteway: Running
+    client: Client
+
+    def troubled(self) -> bool:
+        """Tell whether Kiteway says of every kind that it cannot be followed."""
+        found = [d["reason"] for d in self.kiteway.status()["diagnostics"] if d["reason"].startswith("Kubernetes")]
+        return len(found) == len(WATCHED)
+
+    def healed(self) -> bool:
+        """Tell whether Kiteway says of no kind that it cannot be followed."""
+        return not any(d["reason"].startswith("Kubernetes") for d in self.kiteway.status()["diagnostics"])
+
+    def follows(self) -> None:
+        """See a new pod taken, and gone again: changes reach Envoy."""
+        start(self.bed.cluster, SECOND)
+        wait_until(lambda: self._addresses() == {FIRST.address, SECOND.address}, "the new pod is used", _LONG)
+        remove(self.bed.cluster, SECOND)
+        wait_until(lambda: self._addresses() == {FIRST.address}, "the pod is gone", _LONG)
+
+    def _addresses(self) -> set[str]:
+        pools = self.kiteway.status()["pools"]
+        return {endpoint["address"].rpartition(":")[0] for pool in pools for endpoint in pool["endpoints"]}
+
+
+@pytest.fixture(scope="module")
+def site(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> Iterator[Site]:
+    """Run the guide's balancer on one pod."""
+    port = free_port()
+    arguments = ("--publish-address", ADDRESS)
+    with (
+        reachable(milvus, FIRST, SECOND),
+        controller(bed.kubeconfig, bed.folder / "kw", port, *arguments) as kiteway,
+    ):
+        client = Client(port, apply_guide(bed.cluster, FIRST))
+        kiteway.wait_healthy(1)
+        client.fill()
+        yield Site(bed, kiteway, client)
+
+
+def test_api_server_away(site: Site) -> None:
+    """
+    While the API server is down no call fails; when it is back its collections are listed at most once each, and
+    changes are followed again.
+    """
+    cluster = site.bed.cluster
+    requests = cluster.counter()
+    with site.client.reads() as reads:
+        cluster.apiserver.stop(kill=True)
+        wait_until(site.troubled, "Kiteway misses the API server")
+        reads.wait_for(50)
+        cluster.start_apiserver()
+        wait_until(site.healed, "Kiteway has found the API server", _LONG)
+        site.follows()
+        reads.wait_for(50)
+
+    assert not reads.failures
+    assert requests.count("list") <= len(WATCHED)
+    # One that is too old, one after the list, and one that the starting server may cut.
+    assert requests.count("watch") <= 3 * len(WATCHED)
+
+
+def test_etcd_compacted(site: Site) -> None:
+    """After a compaction the resource versions are gone (410): one list each, no call fails."""
+    cluster = site.bed.cluster
+    requests = cluster.counter()
+    with site.client.reads() as reads:
+        cluster.apiserver.stop(kill=True)
+        wait_until(site.troubled, "Kiteway misses the API server")
+        cluster.compact()
+        cluster.start_apiserver()
+        wait_until(site.healed, "Kiteway has found the API server", _LONG)
+        site.follows()
+        reads.wait_for(50)
+
+    assert not reads.failures
+    assert requests.count("list") <= len(WATCHED)
+
+
+def test_silent_api_server(site: Site) -> None:
+    """An API server that answers nobody and refuses nobody disturbs no call, and is followed when it wakes."""
+    cluster = site.bed.cluster
+    requests = cluster.counter()
+    with site.client.reads() as reads:
+        cluster.apiserver.signal(signal.SIGSTOP)
+        reads.wait_for(300, _LONG)
+        cluster.apiserver.signal(signal.SIGCONT)
+        site.follows()
+
+    assert not reads.failures
+    assert requests.count("list") <= len(WATCHED)
+
+
+def test_permission_taken_and_given_back(site: Site) -> None:
+    """Without its rights Kiteway serves what it saw last and says so; with them again it goes on."""
+    cluster = site.bed.cluster
+    with site.client.reads() as reads:
+        cluster.kubectl("delete", "clusterrolebinding", "kiteway")
+        # What was watched before is not looked at again by the API server: only new watches are refused.
+        cluster.apiserver.stop(kill=True)
+        cluster.start_apiserver()
+
+        def forbidden() -> bool:
+            reasons = {d["reason"] for d in site.kiteway.status()["diagnostics"]}
+            return "KubernetesForbidden" in reasons
+
+        wait_until(forbidden, "Kiteway says what it may not see", _LONG)
+        reads.wait_for(50)
+        account(cluster)
+        wait_until(site.healed, "Kiteway may see everything again", _LONG)
+        site.follows()
+
+    assert not reads.failures
+
+
+def test_another_writer(site: Site) -> None:
+    """What somebody else writes over our status is put right again, without a war of writes."""
+    cluster = site.bed.cluster
+    wait_until(lambda: _address(site) == [{"ip": ADDRESS}], "the address is written", _LONG)
+    requests = cluster.counter()
+    for other in ("192.0.2.1", "192.0.2.2"):
+        status = {"status": {"loadBalancer": {"ingress": [{"ip": other}]}}}
+        patch = ("patch", "ingress", INGRESS, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+        cluster.kubectl(*patch, "--field-manager=other")
+        wait_until(lambda: _address(site) == [{"ip": ADDRESS}], "the address is ours again", _LONG)
+
+    assert requests.count("patch", "ingresses") <= 4
+
+
+def test_nothing_is_written_when_nothing_changes(site: Site) -> None:
+    """A quiet cluster is asked for the Lease, and for nothing else."""
+    cluster = site.bed.cluster
+    wait_until(lambda: _address(site) == [{"ip": ADDRESS}], "the address is written", _LONG)
+    requests = cluster.counter()
+    wait_until(lambda: requests.count("update", "leases") >= 3, "the Lease was renewed three times", _LONG)
+
+    assert requests.count("patch") == 0
+    assert requests.count("create") == 0
+    assert requests.of("list") == []
+
+
+def test_container_restart_without_api_server(site: Site, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
+    """A container that starts while the API server is away serves what was there when it was last seen."""
+    bed, cluster = site.bed, site.bed.cluster
+    folder, port = bed.folder / "again", free_port()
+    kept = folder / "state" / "kubernetes.json"
+    with controller(bed.kubeconfig, folder, port):
+        wait_until(kept.exists, "the last good configuration is kept")
+        assert kept.stat().st_mode & 0o777 == 0o600
+    cluster.apiserver.stop(kill=True)
+    try:
+        with controller(bed.kubeconfig, folder, port) as kiteway:
+            kiteway.wait_healthy(1)
+            with Client(port, site.client.ca).reads() as reads:
+                reads.wait_for(20)
+                cluster.start_apiserver()
+                again = Site(bed, kiteway, site.client)
+                wait_until(again.healed, "Kiteway has found the API server", _LONG)
+                again.follows()
+            assert not reads.failures
+    finally:
+        shutil.rmtree(folder)
+
+
+def _address(site: Site) -> object:
+    return site.bed.cluster.get("ingress", INGRESS)["status"]["loadBalancer"].get("ingress")
