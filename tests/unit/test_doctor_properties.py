@@ -12,6 +12,8 @@ import yaml
 from hypothesis import example, given
 
 from kiteway.doctor import Report, Scope, examine, read_manifests
+from kiteway.doctor.milvus_config import read_milvus_config
+from kiteway.doctor.tls_versions import OLD_VERSIONS, client_hello
 from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, MANAGED, NEG, Files
 
 _NOW = dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
@@ -94,3 +96,22 @@ def test_no_spoilt_manifest_makes_it_raise(which: str, path: list[str], value: A
         target[path[-1] if path else "spec"] = value
     objects = [files.ingress, files.service, files.config, files.secret]
     assert isinstance(_examined(yaml.safe_dump_all(objects, allow_unicode=True).encode()).plain(), dict)
+
+
+@given(st.text(max_size=300))
+@example("a" * 64)
+@example("a.\u3002.b")
+@example("." * 70000)
+def test_no_name_makes_the_first_message_fail(name: str) -> None:
+    """Whatever name is to be asked for, the message's lengths are those of its parts."""
+    for version in OLD_VERSIONS.values():
+        message = client_hello(name, version)
+        assert int.from_bytes(message[3:5], "big") == len(message) - 5
+        assert int.from_bytes(message[6:9], "big") == len(message) - 9
+
+
+@given(st.binary(max_size=200).map(lambda text: b"extraConfigFiles: {user.yaml: " + text))
+def test_no_text_in_the_helm_values_makes_it_raise(text: bytes) -> None:
+    """The text inside of the text is read as carefully as the file."""
+    config = read_milvus_config(text, "values.yaml")
+    assert config is None or isinstance(config.problem, str)

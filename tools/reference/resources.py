@@ -58,7 +58,7 @@ def _rows(cls: type, prefix: str) -> Iterator[tuple[str, ...]]:
             code(path),
             name,
             plain(schema.doc),
-            "*required*" if schema.required else plain(schema.absent),
+            "*required*" if schema.required else plain("empty" if schema.absent == "{}" else schema.absent),
             str(schema.origin),
             _SUPPORT[schema.support],
         )
@@ -79,7 +79,7 @@ def _type(hint: object) -> tuple[str, type | None, bool]:
     if origin is Mapping:
         return f"map of {_type(arguments[1])[0]}", None, False
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return " \\| ".join(code(str(member.value)) for member in hint), None, False
+        return " | ".join(code(str(member.value)) for member in hint), None, False
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return "object", hint, False
     return (_NAMES.get(hint, hint.__name__) if isinstance(hint, type) else "any"), None, False

@@ -70,10 +70,16 @@ def _server_name(name: str) -> bytes:
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        encoded = name.encode("idna") if not name.isascii() else name.encode()
-        entry = b"\x00" + struct.pack(">H", len(encoded)) + encoded
-        return _extension(0, struct.pack(">H", len(entry)) + entry)
-    return b""
+        pass
+    else:
+        return b""
+    try:
+        encoded = name.encode("idna")
+    except UnicodeError:
+        # No name that could be asked for; what it means is said by the rules about the certificate.
+        return b""
+    entry = b"\x00" + struct.pack(">H", len(encoded)) + encoded
+    return _extension(0, struct.pack(">H", len(entry)) + entry)
 
 
 def _extension(number: int, data: bytes) -> bytes:

@@ -81,7 +81,7 @@ class IngressBackend:
 class HTTPIngressPath:
     """A path and where its requests go."""
 
-    path: str = described("The path; what it means, path_type says.", "", absent="every path")
+    path: str = described("The path; what it means, pathType says.", "", absent="every path")
     path_type: PathType = described("How the path is matched.")
     backend: IngressBackend = described("Where requests go.")
 
