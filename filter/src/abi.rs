@@ -158,9 +158,8 @@ fn log_error(message: &str) {
 /// Envoy's side of a filter configuration being made.
 struct EnvoyConfig(*mut c_void);
 
-impl Registry for EnvoyConfig {
-    fn define_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
-        let mut labels = [ModuleBuffer::from(label)];
+impl EnvoyConfig {
+    fn define(&mut self, name: &str, labels: &mut [ModuleBuffer]) -> Result<CounterId, String> {
         let mut id = 0;
         // SAFETY: the pointer is that of the running config_new hook; Envoy copies names and
         // labels, and writes one usize.
@@ -178,6 +177,16 @@ impl Registry for EnvoyConfig {
         } else {
             Err(format!("Envoy refused to define the counter {name} (metrics result {result})"))
         }
+    }
+}
+
+impl Registry for EnvoyConfig {
+    fn define_counter(&mut self, name: &str) -> Result<CounterId, String> {
+        self.define(name, &mut [])
+    }
+
+    fn define_labelled_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
+        self.define(name, &mut [label.into()])
     }
 }
 
@@ -204,6 +213,20 @@ impl EnvoyStream {
         // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
         // lives no longer than the hook and is borrowed meanwhile.
         found.then(|| unsafe { value.as_slice() })
+    }
+
+    fn increment(&mut self, counter: CounterId, labels: &mut [ModuleBuffer]) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies the labels. The result can
+        // only say that the id or the number of labels is wrong, and both come from the registry.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_increment_counter(
+                self.0,
+                counter.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                1,
+            );
+        }
     }
 
     fn set_header(&mut self, header_type: u32, name: &str, value: ModuleBuffer) {
@@ -290,19 +313,11 @@ impl Stream for EnvoyStream {
         }
     }
 
-    fn count(&mut self, counter: CounterId, label: &str) {
-        let mut labels = [ModuleBuffer::from(label)];
-        // SAFETY: the pointer is that of the running hook; Envoy copies the label. The result can
-        // only say that the id or the number of labels is wrong, and both come from
-        // `define_counter`.
-        unsafe {
-            envoy_dynamic_module_callback_http_filter_increment_counter(
-                self.0,
-                counter.0,
-                labels.as_mut_ptr(),
-                labels.len(),
-                1,
-            );
-        }
+    fn count(&mut self, counter: CounterId) {
+        self.increment(counter, &mut []);
+    }
+
+    fn count_label(&mut self, counter: CounterId, label: &str) {
+        self.increment(counter, &mut [label.into()]);
     }
 }

@@ -63,7 +63,11 @@ impl Stream for FakeStream {
         head.extend(self.received.iter().take(room));
     }
 
-    fn count(&mut self, counter: CounterId, label: &str) {
+    fn count(&mut self, counter: CounterId) {
+        self.counted.push((counter, String::new()));
+    }
+
+    fn count_label(&mut self, counter: CounterId, label: &str) {
         self.counted.push((counter, label.to_owned()));
     }
 }

@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::answer::RouteAnswer;
 use crate::config::{Config, Mode};
 use crate::downstream::Downstream;
 use crate::metrics::{CounterId, Registry, NOT_READY, REQUESTS, RPC_LABEL};
+use crate::rpc::Call;
 use crate::upstream::Upstream;
 
 /// What Envoy offers for one HTTP stream while a hook runs.
@@ -32,8 +35,11 @@ pub trait Stream {
     /// Appends to `head` what the running body hook received, until `head` is `limit` bytes long.
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize);
 
-    /// Adds one to the counter's `label`.
-    fn count(&mut self, counter: CounterId, label: &str);
+    /// Adds one to the counter.
+    fn count(&mut self, counter: CounterId);
+
+    /// Adds one to the labelled counter's `label`.
+    fn count_label(&mut self, counter: CounterId, label: &str);
 }
 
 /// What becomes of the headers or body a hook has seen.
@@ -46,27 +52,33 @@ pub enum Action {
 }
 
 /// A configured filter: what all its streams share.
-#[derive(Clone, Copy, Debug)]
-pub struct Factory {
-    mode: Mode,
-    counter: CounterId,
+#[derive(Clone, Debug)]
+pub enum Factory {
+    /// A counter for each slot of `Call`.
+    Downstream(Arc<[CounterId]>),
+    Upstream(CounterId),
 }
 
 impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
-        let name = match config.mode {
-            Mode::Downstream => REQUESTS,
-            Mode::Upstream => NOT_READY,
-        };
-        Ok(Self { mode: config.mode, counter: registry.define_counter(name, RPC_LABEL)? })
+        match config.mode {
+            Mode::Downstream => {
+                let counters = Call::all()
+                    .map(|call| registry.define_counter(&format!("{REQUESTS}.{}", call.label())));
+                Ok(Self::Downstream(counters.collect::<Result<_, _>>()?))
+            }
+            Mode::Upstream => {
+                Ok(Self::Upstream(registry.define_labelled_counter(NOT_READY, RPC_LABEL)?))
+            }
+        }
     }
 
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter {
-        match self.mode {
-            Mode::Downstream => Filter::Downstream(Downstream::new(self.counter)),
-            Mode::Upstream => Filter::Upstream(Upstream::new(self.counter)),
+        match self {
+            Self::Downstream(requests) => Filter::Downstream(Downstream::new(requests.clone())),
+            Self::Upstream(not_ready) => Filter::Upstream(Upstream::new(*not_ready)),
         }
     }
 }
@@ -112,26 +124,42 @@ mod tests {
     use super::*;
     use crate::fake::{grpc_request, headers};
 
-    struct Names(Vec<(String, String)>);
+    struct Names(Vec<String>);
 
     impl Registry for Names {
-        fn define_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
-            self.0.push((name.to_owned(), label.to_owned()));
-            Ok(CounterId(0))
+        fn define_counter(&mut self, name: &str) -> Result<CounterId, String> {
+            self.0.push(name.to_owned());
+            Ok(CounterId(self.0.len() - 1))
+        }
+
+        fn define_labelled_counter(
+            &mut self,
+            name: &str,
+            label: &str,
+        ) -> Result<CounterId, String> {
+            self.define_counter(&format!("{name}[{label}]"))
         }
     }
 
     #[test]
-    fn each_mode_defines_the_counter_it_counts_in() {
-        for (mode, name) in
-            [(Mode::Downstream, "requests_total"), (Mode::Upstream, "not_ready_total")]
-        {
-            let mut names = Names(Vec::new());
+    fn downstream_defines_a_counter_for_each_call() {
+        let mut names = Names(Vec::new());
 
-            Factory::new(Config { mode }, &mut names).unwrap();
+        Factory::new(Config { mode: Mode::Downstream }, &mut names).unwrap();
 
-            assert_eq!(vec![(name.to_owned(), "rpc".to_owned())], names.0);
+        assert_eq!(Call::all().count(), names.0.len());
+        for name in ["Search", "other", "rest"] {
+            assert!(names.0.contains(&format!("requests_total.rpc.{name}")), "{name}");
         }
+    }
+
+    #[test]
+    fn upstream_defines_the_counter_it_counts_in() {
+        let mut names = Names(Vec::new());
+
+        Factory::new(Config { mode: Mode::Upstream }, &mut names).unwrap();
+
+        assert_eq!(vec!["not_ready_total[rpc]".to_owned()], names.0);
     }
 
     fn filter(mode: Mode) -> Filter {
@@ -171,7 +199,11 @@ mod tests {
     fn a_counter_that_cannot_be_made_is_an_error() {
         struct Full;
         impl Registry for Full {
-            fn define_counter(&mut self, _: &str, _: &str) -> Result<CounterId, String> {
+            fn define_counter(&mut self, _: &str) -> Result<CounterId, String> {
+                Err("frozen".to_owned())
+            }
+
+            fn define_labelled_counter(&mut self, _: &str, _: &str) -> Result<CounterId, String> {
                 Err("frozen".to_owned())
             }
         }

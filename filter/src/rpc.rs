@@ -89,6 +89,24 @@ impl Call {
         }
     }
 
+    /// Every call, in the order of `slot`.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(Self::Milvus).chain([Self::OtherGrpc, Self::Rest])
+    }
+
+    /// A number of its own for every call, its place in `all`.
+    pub fn slot(self) -> usize {
+        match self {
+            // Every `Rpc` is one of the table.
+            Self::Milvus(rpc) => {
+                let offset = std::ptr::from_ref(rpc) as usize - TABLE.as_ptr() as usize;
+                offset / std::mem::size_of::<Rpc>()
+            }
+            Self::OtherGrpc => TABLE.len(),
+            Self::Rest => TABLE.len() + 1,
+        }
+    }
+
     /// The value of the `rpc` label: bounded by the catalogue, whatever a client sends.
     pub fn label(self) -> &'static str {
         match self {
@@ -108,6 +126,13 @@ fn lookup(path: &[u8]) -> Option<&'static Rpc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_call_has_a_slot_of_its_own() {
+        let slots: Vec<usize> = Call::all().map(Call::slot).collect();
+
+        assert_eq!((0..slots.len()).collect::<Vec<_>>(), slots);
+    }
 
     #[test]
     fn every_call_of_the_table_is_found_by_its_path() {

@@ -64,7 +64,7 @@ impl Upstream {
             Verdict::Unknown | Verdict::Other => {}
             Verdict::NotReady => {
                 in_band::mark(stream);
-                stream.count(self.not_ready, rpc.name);
+                stream.count_label(self.not_ready, rpc.name);
             }
         }
         self.state = State::Passing;

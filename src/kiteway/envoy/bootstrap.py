@@ -91,7 +91,11 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
         },
         "static_resources": {"clusters": [_ads_cluster(instance)]},
         "overload_manager": _overload_manager(instance, limits),
-        "stats_config": {"use_all_default_tags": True},
+        "stats_config": {
+            "use_all_default_tags": True,
+            # The filter has a counter for each rpc; this makes a label of it.
+            "stats_tags": [{"tag_name": "rpc", "regex": r"^kiteway\.requests_total(\.rpc\.(\w+))$"}],
+        },
         "layered_runtime": {
             # No admin layer: the running configuration is what the control plane says and nothing else.
             "layers": [{"name": "kiteway", "static_layer": _RUNTIME}],

@@ -110,7 +110,7 @@ def _filter(settings: EnvoySettings, calls: dict[str, int]) -> dict[str, Any]:
     return {
         "loaded": settings.filter_path is not None,
         "reason": "" if settings.filter_path is not None else missing_reason(),
-        "counters": calls,
+        "counters": {name: count for name, count in calls.items() if count},
     }
 
 
