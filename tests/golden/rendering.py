@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,9 +47,6 @@ def dump(document: Any) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-_Dumper.add_representer(OrderedDict, yaml.SafeDumper.represent_dict)
 
 
 def plain(value: Any) -> Any:
@@ -114,11 +110,20 @@ def commons(messages: Iterable[Message]) -> dict[str, Any]:
 
 
 def _as_dict(message: Message) -> dict[str, Any]:
-    value = MessageToDict(redacted(message), preserving_proto_field_name=True)
+    value: dict[str, Any] = _in_order(MessageToDict(redacted(message), preserving_proto_field_name=True))
     if message.DESCRIPTOR.name == "Secret":
         # The model says whose certificate it is.
         value["tls_certificate"]["certificate_chain"] = "(PEM)"
     return value
+
+
+def _in_order(value: Any) -> Any:
+    """Sort the keys: those of a protobuf map have another order in every process."""
+    if isinstance(value, list):
+        return [_in_order(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _in_order(value[key]) for key in sorted(value, key=lambda key: (key != "name", key))}
 
 
 def _route_kind(route: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ A case is a file ``cases/NAME.in.yaml``; its outcome is in ``cases/NAME.out.yaml
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +19,8 @@ from tests.golden.rendering import commons, dump, render
 from tests.support.static_envoy import static_bootstrap
 
 COMMON = Path(__file__).parent / "common.yaml"
-_COMMON_CASE = "guide-self-managed"
+_COMMON_CASES = ("guide-self-managed", "rest-own-port", "redirect-found", "allow-http-false")
+"""Together they have a cluster, a route, an answer and a listener of every kind."""
 NAMES = sorted(path.name.removesuffix(".in.yaml") for path in CASES.glob("*.in.yaml"))
 
 
@@ -35,12 +37,15 @@ def updating(pytestconfig: pytest.Config) -> bool:
 
 
 def _common() -> str:
-    path = CASES / f"{_COMMON_CASE}.in.yaml"
-    return dump(commons(translate_text(path.read_bytes(), path.name).messages))
+    found: dict[str, Any] = {}
+    for name in _COMMON_CASES:
+        path = CASES / f"{name}.in.yaml"
+        found = commons(translate_text(path.read_bytes(), path.name).messages) | found
+    return dump(found)
 
 
 def test_what_all_configurations_have_in_common(updating: bool) -> None:  # noqa: FBT001 - a fixture
-    """The parts that the cases are compared with are those of the guide's manifests."""
+    """The parts that the cases are compared with are those of the cases that stand for all."""
     assert _common() == COMMON.read_text()
 
 
