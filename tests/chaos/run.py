@@ -146,7 +146,7 @@ async def _requests(system: System) -> dict[str, int]:
     return {
         endpoint.address: endpoint.stats.get("rq_total", 0)
         for name, cluster in clusters.items()
-        if name.startswith("pool/")
+        if name.endswith("/grpc")
         for endpoint in cluster.endpoints
     }
 

