@@ -94,6 +94,10 @@ class _Admin:
         self.reopened += 1
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
 @pytest.mark.anyio
 async def test_a_full_log_is_moved_and_a_bounded_number_kept(tmp_path: Path) -> None:
     """However long it runs, there are the log and its four predecessors, for the owner alone, newest first."""
@@ -102,7 +106,7 @@ async def test_a_full_log_is_moved_and_a_bounded_number_kept(tmp_path: Path) -> 
     for number in range(10):
         path.write_text(f"{number:011d}")
         await log.look()
-    files = sorted(tmp_path.iterdir())
+    files = _files(tmp_path)
     assert [f.name for f in files] == ["access.log", *(f"access.log.{n}" for n in range(1, KEPT_FILES + 1))]
     assert [f.read_text() for f in files] == ["", "00000000009", "00000000008", "00000000007", "00000000006"]
     assert path.stat().st_mode & 0o777 == 0o600
