@@ -1,9 +1,11 @@
-"""A front of an ACME server that counts, and can answer 429 in its place: pebble has no rate limits."""
+"""A front of an ACME server for what Debian's pebble has not: rate limits, and wishes for a renewal (ARI)."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.server
+import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 
 import httpx2
 
+_ARI = "/renewal-info/"
 _PROBLEM = b'{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates already issued"}'
 
 
@@ -26,12 +29,17 @@ class Front:
         limited: the path whose POSTs are answered 429; empty for none.
         retry_after: seconds, in its ``Retry-After``.
         refused: how many were.
+        windows: the suggested windows by the certificate's number, in the order in which it is first asked for them;
+            empty: the CA has no renewalInfo.
+        known: the certificates that were asked for.
     """
 
     port: int
     limited: str = ""
     retry_after: int = 3
     refused: int = 0
+    windows: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -57,15 +65,30 @@ def front(folder: Path, port: int, upstream: int) -> Iterator[Front]:
                     _PROBLEM,
                 )
                 return
+            if self.path.startswith(_ARI):
+                self._suggest(self.path.removeprefix(_ARI))
+                return
             # The CA makes its URLs of the name it is asked by, so that they all lead through here.
             headers = {name: self.headers[name] for name in ("Host", "Content-Type") if name in self.headers}
             found = client.request(
                 self.command, f"https://localhost:{upstream}{self.path}", headers=headers, content=body
             )
             kept = ("Content-Type", "Location", "Link", "Replay-Nonce", "Retry-After")
+            content = found.content
+            if self.path == "/dir" and state.windows:
+                content = json.dumps(found.json() | {"renewalInfo": f"https://localhost:{port}{_ARI[:-1]}"}).encode()
             self._answer(
-                found.status_code, {name: found.headers[name] for name in kept if name in found.headers}, found.content
+                found.status_code, {name: found.headers[name] for name in kept if name in found.headers}, content
             )
+
+        def _suggest(self, certificate: str) -> None:
+            with state.lock:
+                if certificate not in state.known:
+                    state.known.append(certificate)
+                start, end = state.windows[min(state.known.index(certificate), len(state.windows) - 1)]
+            window = {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+            body = json.dumps({"suggestedWindow": window}).encode()
+            self._answer(200, {"Content-Type": "application/json", "Retry-After": "21600"}, body)
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)

@@ -112,7 +112,7 @@ def main() -> None:
         if known.failure is not None:
             raise SystemExit(f"failed: {known.failure.message}")
         try:
-            attempt(means, wanted, EnvoySettings())
+            attempt(means, wanted, EnvoySettings(), {})
         except LockedError:
             say("locked")
             means.sleep(0.1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kiteway.certificates.acme.precheck import Lookup, check, forbidden, split_address, visibility
+from kiteway.certificates.acme.precheck import Lookup, check, check_held, forbidden, split_address, visibility
 from kiteway.certificates.acme.problems import AcmeError, Kind
 
 HOST = "my-release.milvus.io"
@@ -139,6 +139,18 @@ def test_every_name_is_looked_at() -> None:
         "c.milvus.io": Kind.NOT_VISIBLE,
     }
     assert "b.milvus.io" in caught.value.fix
+
+
+def test_another_namespace_s_host_is_not_certified() -> None:
+    """All Ingresses share one address, so a host is certified only for the namespace that holds it."""
+    holders = {HOST: "victim", "*": "victim", "mine.milvus.io": "attacker"}
+
+    check_held([HOST], "victim", holders)
+    check_held(["mine.milvus.io", "nobodys.milvus.io"], "attacker", holders)
+    with pytest.raises(AcmeError, match="is held by an Ingress of the namespace victim") as caught:
+        check_held(["mine.milvus.io", HOST], "attacker", holders)
+
+    assert list(caught.value.domains) == [HOST]
 
 
 @pytest.mark.parametrize(

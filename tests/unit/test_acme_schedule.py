@@ -42,6 +42,7 @@ def known(**changes: object) -> Known:
         domains=(HOST,),
         issued=certificate(),
         issued_domains=(HOST,),
+        issued_at=NOW - DAY,
         renewal=Renewal("a", None, NOW + 1000 * DAY),
     )
     return dataclasses.replace(fresh, **changes)  # type: ignore[arg-type]
@@ -96,6 +97,15 @@ def test_the_cas_wish_counts_more_than_two_thirds() -> None:
     assert decide(soon, NOW + HOUR) == Issue()
     assert decide(late, NOW + 80 * DAY) == Wait(NOW + 85 * DAY)
     assert decide(never, NOW + 90 * DAY) == Issue()
+
+
+def test_a_ca_that_always_wants_it_renewed_is_not_asked_at_once() -> None:
+    """However early the CA's wish, and however short-lived the certificate, a two-hundredth of its life passes."""
+    eager = known(issued_at=NOW, renewal=Renewal("a", NOW - DAY, NOW + DAY))
+    old = known(issued=certificate(begins=NOW - 90 * DAY), issued_at=NOW)
+
+    assert decide(eager, NOW) == Wait(NOW + 90 * DAY / 200)
+    assert decide(old, NOW) == Wait(NOW + 90 * DAY / 200)
 
 
 def test_a_failure_is_waited_out() -> None:

@@ -256,7 +256,7 @@ def test_a_finished_order_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, m
     """An order whose certificate is stored, but which was not removed, does not give the old certificate again."""
     key = new_key()
     write(means.storage, "guide/order", Order((HOST,), key, "https://ca/order/0"))
-    write(means.storage, "guide/certificate", Issued((HOST,), "old", key))
+    write(means.storage, "guide/certificate", Issued((HOST,), "old", key, NOW))
     ca = FakeCA([order("ready"), order("valid")])
 
     issued = run(monkeypatch, means, ca)
@@ -327,7 +327,7 @@ def test_a_process_that_ends_leaves_the_order(monkeypatch: pytest.MonkeyPatch, m
 def test_records_hide_their_keys() -> None:
     """No record shows its key when it is printed, and every record comes back as it was."""
     key = new_key()
-    for record in (Account(key, "https://ca/1"), Order((HOST,), key), Issued((HOST,), "chain", key)):
+    for record in (Account(key, "https://ca/1"), Order((HOST,), key), Issued((HOST,), "chain", key, NOW)):
         assert "PRIVATE" not in repr(record) + str(record)
         assert "redacted" in repr(record)
 

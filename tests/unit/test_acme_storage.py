@@ -149,7 +149,7 @@ def test_a_lease_is_renewed(tmp_path: Path) -> None:
 
 
 def _hold(root: Path, held: multiprocessing.synchronize.Event) -> None:
-    with FileStorage(root, lease_seconds=0.5).lock("a"):
+    with FileStorage(root, lease_seconds=2.0).lock("a"):
         held.set()
         threading.Event().wait()
 
@@ -165,7 +165,7 @@ def test_a_killed_holder_blocks_for_one_lease(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.join()
-    storage = FileStorage(tmp_path, lease_seconds=0.5)
+    storage = FileStorage(tmp_path, lease_seconds=2.0)
     with pytest.raises(LockedError), storage.lock("a"):
         pass
     taken = False

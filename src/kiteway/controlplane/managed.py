@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from kiteway.certificates.acme.wanted import Wanted
-from kiteway.envoy.ads import LISTENER, ROUTE, AdsServer, AdsState
+from kiteway.envoy.ads import AdsServer
 from kiteway.resources import Ingress, ManagedCertificate, Object
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
@@ -47,16 +47,10 @@ async def converged(ads: AdsServer) -> None:
     Return when every live Envoy runs what was published.
 
     Raises:
-        TimeoutError: one does not, there is none, or what matters for a challenge was rejected.
+        TimeoutError: one does not, or there is none.
     """
     async with asyncio.timeout(_CONVERGE_SECONDS):
         async for state in ads.changes():
-            if _all_run_it(state):
+            # What an Envoy rejects counts as run; whether the challenge is really there is looked at afterwards.
+            if state.streams and all(stream.converged for stream in state.streams):
                 return
-
-
-def _all_run_it(state: AdsState) -> bool:
-    return bool(state.streams) and all(
-        stream.converged and not stream.rejected.get(LISTENER) and not stream.rejected.get(ROUTE)
-        for stream in state.streams
-    )

@@ -146,10 +146,11 @@ class ControlPlane:
             before = self._pipeline.outcome
             with self.metrics.translation():
                 resources = await self._source.read()
-                options = Options(ingress_class=self._config.ingress_class)
+                options = Options(ingress_class=self._config.ingress_class, ssl_policies=self._config.ssl_policies)
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
                 outcome = self._pipeline.run(resources, static, _now(), options, self._managed.challenges)
+                self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
                 await self._publish(outcome)
             self._source.translated(outcome)
         for diagnostic in outcome.diagnostics:

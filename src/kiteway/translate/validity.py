@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from kiteway.certificates.weaknesses import Weakness, validity
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate
-from kiteway.resources import Object
+from kiteway.resources import ManagedCertificate, Object
 from kiteway.translate.context import Index
+
+_EXPIRES_SOON = "CertificateExpiresSoon"
 
 
 def judge(certificates: Iterable[Certificate], index: Index, now: dt.datetime) -> list[Diagnostic]:
@@ -17,13 +19,21 @@ def judge(certificates: Iterable[Certificate], index: Index, now: dt.datetime) -
     found = []
     for certificate in certificates:
         problem = validity(certificate.not_before, certificate.not_after, now)
-        if problem is not None and certificate.source is not None:
-            found.append(_diagnostic(certificate.source, index, problem))
+        if problem is None or certificate.source is None:
+            continue
+        if certificate.source.kind == ManagedCertificate.KIND and problem.reason == _EXPIRES_SOON:
+            continue  # it is renewed by itself; where that fails, its status says so
+        found.append(_diagnostic(certificate.source, index, problem))
     return found
+
+
+_PATHS: dict[str, tuple[str | int, ...]] = {ManagedCertificate.KIND: ("spec", "domains")}
 
 
 def _diagnostic(source: ObjectRef, index: Index, problem: Weakness) -> Diagnostic:
     object_: Object | None = index.objects.get((source.kind, source.namespace, source.name))
     if object_ is None:
         return Diagnostic(Severity.WARNING, problem.reason, problem.message, problem.fix, source)
-    return object_.diagnostic(Severity.WARNING, problem.reason, problem.message, problem.fix, ("data", "tls.crt"))
+    return object_.diagnostic(
+        Severity.WARNING, problem.reason, problem.message, problem.fix, _PATHS.get(source.kind, ("data", "tls.crt"))
+    )

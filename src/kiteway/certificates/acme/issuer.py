@@ -82,7 +82,7 @@ def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[s
         if error.asked:
             means.storage.delete(f"{folder}/order")
         raise
-    issued = Issued(domains, chain, record.key)
+    issued = Issued(domains, chain, record.key, means.now())
     lease.check()
     write(means.storage, f"{folder}/certificate", issued)
     means.storage.delete(f"{folder}/order")

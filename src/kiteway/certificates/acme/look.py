@@ -27,6 +27,7 @@ def look(means: Means, wanted: Wanted) -> Known:
         domains=wanted.domains,
         issued=certificate,
         issued_domains=issued.domains if issued is not None else (),
+        issued_at=issued.at if issued is not None else None,
         renewal=read(storage, f"{folder}/renewal", Renewal),
         failure=read(storage, f"{folder}/failure", Failure),
     )

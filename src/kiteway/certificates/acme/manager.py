@@ -77,6 +77,7 @@ class ManagedCertificates:
         self._converged = converged
         self._items: dict[str, _Item] = {}
         self._shown: dict[Challenge, None] = {}
+        self._holders: Mapping[str, str] = {}
         self._running = False
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._loop = asyncio.get_running_loop()
@@ -121,6 +122,10 @@ class ManagedCertificates:
                 item.known = await asyncio.to_thread(look, self._means, each)
                 item.served = self._serving(each, item.known, item.served)
                 item.changed.set()
+
+    def hold(self, holders: Mapping[str, str]) -> None:
+        """Take which namespace holds each host that is served."""
+        self._holders = holders
 
     async def run(self) -> None:
         """Keep all certificates until cancelled."""
@@ -175,7 +180,7 @@ class ManagedCertificates:
         async with self._slots:
             match decision:
                 case Issue():
-                    await _blocking(lambda: attempt(means, wanted, self._settings))
+                    await _blocking(lambda: attempt(means, wanted, self._settings, self._holders))
                 case AskRenewal():
                     await _blocking(lambda: ask_renewal(means, wanted))
         return 0.0

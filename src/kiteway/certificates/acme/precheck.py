@@ -78,6 +78,29 @@ def check(resolver: Resolver, domains: Sequence[str], bind: str, caa_identities:
     raise_first(problems)
 
 
+def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str]) -> None:
+    """
+    Return if no name is another namespace's host.
+
+    Args:
+        domains: the names.
+        namespace: the ManagedCertificate's.
+        holders: the hosts that are served, and the namespace of the Ingress that holds each.
+
+    Raises:
+        AcmeError: Ingresses share one address here, so the CA would certify anybody's host for anybody.
+    """
+    foreign = {domain: holders[domain] for domain in domains if holders.get(domain, namespace) != namespace}
+    problems = {
+        domain: DomainProblem(Kind.NOT_VISIBLE, f"the host {domain} is held by an Ingress of the namespace {holder}.")
+        for domain, holder in foreign.items()
+    }
+    for domain, problem in problems.items():
+        raise AcmeError(
+            problem.kind, problem.message, f"Put the ManagedCertificate into the namespace {foreign[domain]}.", problems
+        )
+
+
 def raise_first(problems: Mapping[str, DomainProblem]) -> None:
     """Raise what is wrong with the names, if anything is."""
     for domain, problem in problems.items():

@@ -60,11 +60,13 @@ class Issued(msgspec.Struct, frozen=True):
         domains: the names that were asked for.
         chain: the PEM chain.
         key: its key.
+        at: when it was issued, by our clock; CAs date certificates back.
     """
 
     domains: tuple[str, ...]
     chain: str
     key: PrivateKey
+    at: dt.datetime
 
     def certificate(self, name: str, source: ObjectRef) -> Certificate:
         """Return it as it is served. Raises ``CertificateError`` if the CA sent something else than a certificate."""

@@ -12,6 +12,8 @@ from kiteway.model import Certificate
 
 _JITTER = 0.05
 """Of the lifetime; certificates made together are not renewed together."""
+_SHARE_AT_LEAST = 1 / 200
+"""Of the lifetime; 11 hours of 90 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,9 @@ class Known:
 
     Attributes:
         domains: the names that are wanted.
-        issued: the newest certificate, and the names it was asked for.
+        issued: the newest certificate.
+        issued_domains: the names it was asked for.
+        issued_at: when it was issued.
         renewal: the CA's wish for it.
         failure: the last failed attempt since.
     """
@@ -29,6 +33,7 @@ class Known:
     domains: tuple[str, ...]
     issued: Certificate | None = None
     issued_domains: tuple[str, ...] = ()
+    issued_at: dt.datetime | None = None
     renewal: Renewal | None = None
     failure: Failure | None = None
 
@@ -70,9 +75,15 @@ def due(known: Known) -> dt.datetime:
     if known.issued is None or known.issued_domains != known.domains:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
     renewal = current_renewal(known)
-    if renewal is not None and renewal.at is not None:
-        return min(renewal.at, known.issued.not_after)
-    return at_two_thirds(known.issued)
+    wish = renewal.at if renewal is not None else None
+    return _not_at_once(known, min(wish, known.issued.not_after) if wish else at_two_thirds(known.issued))
+
+
+def _not_at_once(known: Known, when: dt.datetime) -> dt.datetime:
+    """A CA that always wants a renewal at once is not asked for one certificate after the other."""
+    if known.issued is None or known.issued_at is None:
+        return when
+    return max(when, known.issued_at + (known.issued.not_after - known.issued.not_before) * _SHARE_AT_LEAST)
 
 
 def at_two_thirds(certificate: Certificate) -> dt.datetime:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01
 from kiteway.certificates.acme.issuer import connect, forget_account, issue
 from kiteway.certificates.acme.look import look
 from kiteway.certificates.acme.means import Means
+from kiteway.certificates.acme.precheck import check_held
 from kiteway.certificates.acme.problems import AcmeError, Kind
 from kiteway.certificates.acme.records import Issued, Renewal, read, write
 from kiteway.certificates.acme.schedule import Issue, Known, current_failure, decide, failed
@@ -20,9 +22,15 @@ _ASK_AGAIN = dt.timedelta(hours=6)
 """RFC 9773, section 4.3.3: when the CA does not say."""
 
 
-def attempt(means: Means, wanted: Wanted, settings: EnvoySettings) -> None:
+def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapping[str, str]) -> None:
     """
     Try once to get a certificate; what comes of it is in the storage.
+
+    Args:
+        means: see `Means`.
+        wanted: the certificate.
+        settings: which challenges can be answered.
+        holders: see `precheck.check_held`.
 
     Raises:
         LockedError: another process is at it.
@@ -36,6 +44,7 @@ def attempt(means: Means, wanted: Wanted, settings: EnvoySettings) -> None:
         if not isinstance(decide(known, means.now()), Issue):
             return
         try:
+            check_held(wanted.domains, wanted.ref.namespace, holders)
             issued = issue(means, folder, wanted.domains, _kinds(known, settings), lease)
             _check(issued.certificate(wanted.certificate, wanted.ref), means.now())
         except (AcmeError, CertificateError) as error:
