@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import io
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from kiteway.cli import app
 from kiteway.doctor import RULES, MachineFacts
+from kiteway.sources.files import FileSource
 from tests.unit.doctor_manifests import Files, key_pair
 from tests.unit.probe_servers import GET_VERSION, VERSION_ANSWER, grpc_server
 
@@ -76,6 +78,20 @@ def test_no_private_key_in_any_form(folder: Path) -> None:
         text = _doctor("-f", folder, "--output", output).output
         assert secret not in text
         assert "PRIVATE KEY" not in text
+
+
+@pytest.mark.parametrize("name", ["doctor", "plan"])
+def test_manifests_are_piped_in(folder: Path, name: str) -> None:
+    """-f - reads standard input, once, so that kubectl get -o yaml can be piped in."""
+    text = (folder / "manifests.yaml").read_text()
+    result = CliRunner().invoke(app, [name, "-f", "-"], input=text)
+    assert result.exit_code == 0, result.output
+    assert "-:" in result.output
+    assert "only as its common name" in result.output
+    source = FileSource((Path("-"),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert source.read().objects == source.read().objects != ()
 
 
 def test_an_address(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def doctor(
     \b
       kiteway doctor
       kiteway doctor -f examples/guide-self-managed -f values.yaml
+      kubectl get ingress,svc,backendconfig -o yaml | kiteway doctor -f -
       kiteway doctor my-release.milvus.io
       kiteway doctor 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt --output json
       kiteway doctor --list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+STANDARD_INPUT = Path("-")
+"""``-f -``, as in kubectl; it can be read only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class FileSource:
         problems: list[Diagnostic] = []
         loaded: dict[Path, tuple[bytes, Loaded]] = {}
         for path in self._files(problems):
+            if path == STANDARD_INPUT and path in self._known:
+                loaded[path] = self._known[path]
+                continue
             try:
                 text = _read(path)
             except OSError as error:
@@ -66,7 +72,7 @@ class FileSource:
         for path in self.paths:
             if path.is_dir():
                 yield from sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
-            elif path.exists():
+            elif path == STANDARD_INPUT or path.exists():
                 yield path
             else:
                 problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
@@ -86,6 +92,8 @@ class FileSource:
 
 def _read(path: Path) -> bytes:
     """Read at most what may be parsed, so that a huge file is refused without being held."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read(DEFAULT.size + 1)
     with path.open("rb") as file:
         return file.read(DEFAULT.size + 1)
 
