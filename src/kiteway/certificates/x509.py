@@ -115,29 +115,41 @@ def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
             weaknesses=weaknesses(found, names or common_names(leaf), has_san=bool(names), given=chain),
         )
     except _UNREADABLE as error:
-        raise _unreadable("it is no valid certificate") from error
+        raise CertificateError(
+            "CertificateUnreadable",
+            "tls.crt cannot be read: it is no valid certificate.",
+            "Put the PEM certificate chain there, the server's certificate first.",
+            "tls.crt",
+        ) from error
 
 
-def _unreadable(hint: str) -> CertificateError:
-    return CertificateError(
-        "CertificateUnreadable",
-        f"tls.crt cannot be read: {hint}.",
-        "Put the PEM certificate chain there, the server's certificate first.",
-        "tls.crt",
-    )
+def read_bundle(pem: bytes) -> str:
+    """
+    Return the CA certificates of a PEM text, and nothing else of it.
+
+    Raises:
+        CertificateError: there is none, or one cannot be read.
+    """
+    found = _certificates(pem, "ca.crt", "Put the PEM certificates of the CA there.")
+    return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in dict.fromkeys(found))
 
 
-def _certificates(pem: bytes) -> list[x509.Certificate]:
+def _certificates(
+    pem: bytes, part: str = "tls.crt", fix: str = "Put the PEM certificate chain there, the server's certificate first."
+) -> list[x509.Certificate]:
+    def unreadable(hint: str) -> CertificateError:
+        return CertificateError("CertificateUnreadable", f"{part} cannot be read: {hint}.", fix, part)
+
     if not pem.strip():
-        raise _unreadable("it is empty")
+        raise unreadable("it is empty")
     try:
         found = x509.load_pem_x509_certificates(pem)
         for certificate in found:
             _parse_again(certificate)
     except _UNREADABLE as error:
         if b"PRIVATE KEY" in pem:
-            raise _unreadable("it holds a private key; tls.crt and tls.key may be swapped") from error
-        raise _unreadable("it holds no valid PEM certificates") from error
+            raise unreadable("it holds a private key; tls.crt and tls.key may be swapped") from error
+        raise unreadable("it holds no valid PEM certificates") from error
     return found
 
 

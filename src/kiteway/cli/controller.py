@@ -21,7 +21,13 @@ from kiteway.cli.acme import (
     ResolverOption,
     acme_config,
 )
-from kiteway.cli.options import DataDirOption, MetricsBindOption, parse_metrics_bind
+from kiteway.cli.options import (
+    DataDirOption,
+    MetricsBindOption,
+    SSLPolicyOption,
+    parse_metrics_bind,
+    parse_ssl_policies,
+)
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
@@ -63,6 +69,7 @@ def controller(
         str,
         typer.Option("--ingress-class", metavar="NAME", help="The class of our Ingresses.", rich_help_panel=_CLUSTER),
     ] = "kiteway",
+    ssl_policy: SSLPolicyOption = None,
     classless: Annotated[
         bool | None,
         typer.Option(
@@ -179,6 +186,7 @@ def controller(
                 resolver=acme_resolver,
             )
         )
+        policies = parse_ssl_policies(ssl_policy or [])
         metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
         binary = find_envoy(envoy)
     except (ValueError, EnvoyNotFoundError) as error:
@@ -211,6 +219,7 @@ def controller(
         settings,
         ingress_class=ingress_class,
         acme=acme,
+        ssl_policies=policies,
         metrics_bind=metrics,
         kubernetes=kubernetes,
     )

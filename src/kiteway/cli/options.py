@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kiteway.controlplane.config import StaticEndpoint
+from kiteway.model import TLSProfile
 from kiteway.probe import parse_endpoint
 from kiteway.sources.certificate_files import CertificateFiles
 
@@ -57,6 +59,32 @@ def parse_metrics_bind(text: str) -> str:
     except ValueError:
         raise ValueError(f'"{address}" of --metrics-bind is not an IP address, e.g. 127.0.0.1') from None
     return text
+
+
+SSLPolicyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ssl-policy",
+        metavar="NAME=PROFILE",
+        help="What a FrontendConfig's sslPolicy stands for: COMPATIBLE, MODERN or RESTRICTED. May be repeated.",
+    ),
+]
+
+
+def parse_ssl_policies(texts: Iterable[str]) -> dict[str, TLSProfile]:
+    """
+    Read ``NAME=PROFILE`` again and again.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    found: dict[str, TLSProfile] = {}
+    for text in texts:
+        name, _, profile = text.partition("=")
+        if not name or profile not in tuple(TLSProfile):
+            raise ValueError(f'"{text}" is not NAME=PROFILE with a profile of {", ".join(TLSProfile)}')
+        found[name] = TLSProfile(profile)
+    return found
 
 
 def parse_certificate_files(text: str, default: str | None) -> CertificateFiles:

@@ -10,7 +10,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 
-from kiteway.cli.options import FilesOption
+from kiteway.cli.options import FilesOption, SSLPolicyOption, parse_ssl_policies
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
@@ -35,6 +35,7 @@ class PlanOutput(enum.StrEnum):
 
 def plan(
     filename: FilesOption = None,
+    ssl_policy: SSLPolicyOption = None,
     output: Annotated[
         PlanOutput, typer.Option("--output", "-o", help="How to print; envoy is the configuration Envoy would get.")
     ] = PlanOutput.TABLE,
@@ -54,8 +55,12 @@ def plan(
     """
     if not filename:
         raise fail("give manifests with -f PATH (- for standard input)", 2)
+    try:
+        options = Options(ssl_policies=parse_ssl_policies(ssl_policy or []))
+    except ValueError as error:
+        raise fail(str(error), 2) from error
     resources = FileSource(tuple(filename)).read()
-    result = translate(resources.objects, Options(), dt.datetime.now(dt.UTC), resources.failed)
+    result = translate(resources.objects, options, dt.datetime.now(dt.UTC), resources.failed)
     endpoints = Endpoints(resources.objects)
     diagnostics = ordered(
         [*resources.diagnostics, *result.diagnostics, *endpoints.missing(result.model.pools)],

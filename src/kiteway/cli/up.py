@@ -24,8 +24,10 @@ from kiteway.cli.options import (
     DataDirOption,
     FilesOption,
     MetricsBindOption,
+    SSLPolicyOption,
     parse_certificate_files,
     parse_metrics_bind,
+    parse_ssl_policies,
     parse_static_endpoint,
 )
 from kiteway.cli.output import fail, stderr
@@ -82,6 +84,7 @@ def up(
         ),
     ] = None,
     tls: CertificateFilesOption = None,
+    ssl_policy: SSLPolicyOption = None,
     acme_accept_terms: AcceptTermsOption = False,
     acme_contact: ContactOption = "",
     acme_directory: DirectoryOption = LETS_ENCRYPT,
@@ -156,6 +159,7 @@ def up(
                 resolver=acme_resolver,
             )
         )
+        policies = parse_ssl_policies(ssl_policy or [])
         binary = find_envoy(envoy)
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
@@ -191,6 +195,7 @@ def up(
                 endpoints,
                 acme=acme,
                 certificates=certificates,
+                ssl_policies=policies,
                 metrics_bind=metrics,
             )
             code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))

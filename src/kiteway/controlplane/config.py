@@ -8,6 +8,7 @@ import msgspec
 
 from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.model import TLSProfile
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.kubernetes.config import KubernetesConfig
 
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
         paths: files and folders with manifests.
         endpoints: see `StaticEndpoint`.
         certificates: certificates in files; with ``paths`` only.
+        ssl_policies: see `kiteway.translate.Options`.
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
         acme: who issues for ManagedCertificates.
@@ -54,6 +56,7 @@ class Config(msgspec.Struct, frozen=True):
     ingress_class: str = "kiteway"
     acme: AcmeConfig = AcmeConfig()
     certificates: tuple[CertificateFiles, ...] = ()
+    ssl_policies: dict[str, TLSProfile] = {}
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
 

@@ -5,7 +5,7 @@ Endpoints are not part of it. They change far more often than anything else, so 
 `PoolKey` (see `kiteway.model.endpoints`), and never run a translation.
 """
 
-from kiteway.model.certificates import Certificate, PrivateKey, TLSProfile
+from kiteway.model.certificates import Certificate, ClientAuth, PrivateKey, TLSProfile, TrustBundle
 from kiteway.model.challenges import Challenge, HTTPChallenge, TLSChallenge
 from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable
 from kiteway.model.hosts import (
@@ -37,6 +37,7 @@ __all__ = [
     "BackendProtocol",
     "Certificate",
     "Challenge",
+    "ClientAuth",
     "Endpoint",
     "EndpointState",
     "EndpointTable",
@@ -56,6 +57,7 @@ __all__ = [
     "ServerNames",
     "TLSChallenge",
     "TLSProfile",
+    "TrustBundle",
     "UpstreamTLS",
     "VirtualHost",
 ]

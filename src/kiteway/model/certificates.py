@@ -37,11 +37,39 @@ class PrivateKey:
 
 
 class TLSProfile(enum.StrEnum):
-    """GCP's SSL policy profiles."""
+    """GCP's SSL policy profiles; TLS 1.2 is the least with each of them."""
 
     COMPATIBLE = "COMPATIBLE"
     MODERN = "MODERN"
     RESTRICTED = "RESTRICTED"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustBundle:
+    """
+    Whom to believe.
+
+    Attributes:
+        pem: the certificates of the CAs, nothing else is in it.
+        source: the Secret they come from.
+    """
+
+    pem: str = field(repr=False)
+    source: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuth:
+    """
+    How clients show who they are.
+
+    Attributes:
+        ca: whose certificates are believed.
+        required: whether a client without one is refused; one that does not verify always is.
+    """
+
+    ca: TrustBundle
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)

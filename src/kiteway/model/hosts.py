@@ -90,6 +90,8 @@ class VirtualHost:
         http: what port 80 does for it.
         redirect_code: used with `HTTPMode.REDIRECT`.
         source: the Ingress that holds the name.
+        own_connections: whether it is served only on connections made for it, over TLS, whose clients have shown a
+            certificate; elsewhere the answer is 421 (RFC 9110, section 15.5.20).
     """
 
     domain: str
@@ -98,3 +100,4 @@ class VirtualHost:
     http: HTTPMode
     redirect_code: RedirectCode
     source: ObjectRef
+    own_connections: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kiteway.model.certificates import Certificate, TLSProfile
+from kiteway.model.certificates import Certificate, ClientAuth, TLSProfile
 from kiteway.model.challenges import Challenge
 from kiteway.model.hosts import VirtualHost
 from kiteway.model.pools import Pool
@@ -18,12 +18,16 @@ class ServerNames:
     Attributes:
         names: exact names and ``*.`` wildcards; empty is the default, for clients without SNI or with another name.
         certificates: names of `Certificate`; at most one RSA and one ECDSA.
-        profile: the TLS profile.
+        profile: the TLS profile; None offers what is best today.
+        client_auth: see `ClientAuth`; None asks clients for nothing.
+        host: the domain of the one virtual host that is served on such connections; empty for all.
     """
 
     names: tuple[str, ...]
     certificates: tuple[str, ...]
-    profile: TLSProfile
+    profile: TLSProfile | None = None
+    client_auth: ClientAuth | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from kiteway.diagnostics import ObjectRef
+from kiteway.model.certificates import Certificate, TrustBundle
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,13 +98,13 @@ class UpstreamTLS:
 
     Attributes:
         server_name: the SNI and, with ``ca``, the name the certificate must carry; None sends no SNI.
-        ca: the PEM bundle to verify against.
-        client_certificate: the name of a `Certificate` shown to the endpoints (Milvus ``tlsMode: 2``).
+        ca: whom to verify against.
+        client_certificate: what is shown to the endpoints (Milvus ``tlsMode: 2``).
     """
 
     server_name: str | None = None
-    ca: str | None = None
-    client_certificate: str | None = None
+    ca: TrustBundle | None = None
+    client_certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,12 @@ CAPACITY_SCALER: Final = "networking.gke.io/capacity-scaler"
 """The share of its capacity, 0 to 1, at which Google's balancers use the Service."""
 REST_PORT: Final = "kiteway.io/rest-port"
 """The port, by name or number, where Milvus answers REST when it is not the port of gRPC."""
+BACKEND_CA: Final = "kiteway.io/backend-ca-secret"
+"""The Secret in the Service's namespace whose ca.crt verifies the endpoints' certificates; unset accepts any."""
+BACKEND_SERVER_NAME: Final = "kiteway.io/backend-server-name"
+"""The name that is asked of the endpoints (SNI), and that their certificate must carry when there is a CA."""
+BACKEND_CLIENT_CERTIFICATE: Final = "kiteway.io/backend-client-certificate-secret"
+"""The TLS Secret in the Service's namespace that is shown to the endpoints: Milvus's tlsMode 2 asks for one."""
 
 # On an Ingress.
 
@@ -58,6 +64,10 @@ FRONTEND_CONFIG: Final = "networking.gke.io/v1beta1.FrontendConfig"
 """The FrontendConfig in the Ingress's namespace."""
 SUPPRESS_FIREWALL_XPN_ERROR: Final = "networking.gke.io/suppress-firewall-xpn-error"
 """Whether GKE keeps quiet about firewall rules in a Shared VPC."""
+CLIENT_CA: Final = "kiteway.io/client-ca-secret"
+"""The Secret in the Ingress's namespace whose ca.crt the certificates of clients are verified against."""
+CLIENT_CERTIFICATE: Final = "kiteway.io/client-certificate"
+"""Whether clients must show a certificate: required (the default with a CA) or optional."""
 STATUS_PREFIX: Final = "ingress.kubernetes.io/"
 """Written by GKE: backends, url-map, forwarding-rule and others that start so."""
 

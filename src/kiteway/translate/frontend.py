@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kiteway.diagnostics import Severity
-from kiteway.model import HTTPMode, RedirectCode, TLSProfile
+from kiteway.model import ClientAuth, HTTPMode, RedirectCode, TLSProfile
 from kiteway.resources import FrontendConfig
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
@@ -29,11 +29,15 @@ def frontend_config(context: Context) -> FrontendConfig | None:
     return found
 
 
-def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile:
-    """Return what the SSL policy stands for, which is an object of a Google Cloud project: only the user knows it."""
+def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile | None:
+    """
+    Return what the SSL policy stands for; None without one.
+
+    It is an object of a Google Cloud project: only the user knows it.
+    """
     policy = frontend.spec.ssl_policy if frontend else None
     if frontend is None or not policy:
-        return TLSProfile.COMPATIBLE
+        return None
     profile = context.options.ssl_policies.get(policy)
     if profile is not None:
         return profile
@@ -42,13 +46,15 @@ def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile
         "SslPolicyUnknown",
         f'nothing is known of the SSL policy "{policy}", which is an object of a Google Cloud project; TLS 1.2 and 1.3 '
         "are offered.",
-        "Remove it, or see that these versions are what the policy allows.",
+        f"Say what it stands for: --ssl-policy {policy}=COMPATIBLE|MODERN|RESTRICTED.",
         ("spec", "sslPolicy"),
     )
-    return TLSProfile.COMPATIBLE
+    return None
 
 
-def http_mode(context: Context, frontend: FrontendConfig | None, *, wants_tls: bool) -> tuple[HTTPMode, RedirectCode]:
+def http_mode(
+    context: Context, frontend: FrontendConfig | None, *, wants_tls: bool, client_auth: ClientAuth | None
+) -> tuple[HTTPMode, RedirectCode]:
     """Return what port 80 does: serve, redirect or nothing."""
     redirect = frontend.spec.redirect_to_https if frontend else None
     code = RedirectCode(redirect.response_code_name.status) if redirect else RedirectCode.MOVED_PERMANENTLY_DEFAULT
@@ -66,6 +72,15 @@ def http_mode(context: Context, frontend: FrontendConfig | None, *, wants_tls: b
             "Add spec.tls or a ManagedCertificate to the Ingress.",
             ("spec", "redirectToHttps", "enabled"),
         )
+    elif client_auth is not None and client_auth.required:
+        context.warn(
+            context.ingress,
+            "ClientCertificateWithoutHTTP",
+            "clients must show a certificate, which they cannot in plaintext: port 80 does not serve these hosts.",
+            f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
+            ("metadata", "annotations"),
+        )
+        return HTTPMode.OFF, code
     elif wants_tls:
         context.warn(
             context.ingress,

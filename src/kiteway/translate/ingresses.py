@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from kiteway.model import HTTPMode
 from kiteway.resources import Ingress
 from kiteway.translate.certificates import certificates_of
+from kiteway.translate.client_auth import client_auth_of
 from kiteway.translate.context import Context, Index, Options
 from kiteway.translate.frontend import check_addresses, check_pre_shared, frontend_config, http_mode, tls_profile
 from kiteway.translate.hosts import host_claims
@@ -17,7 +19,10 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     wants_tls = check_pre_shared(context) or wants_tls
     check_addresses(context)
     frontend = frontend_config(context)
-    http, code = http_mode(context, frontend, wants_tls=wants_tls)
+    authenticates, client_auth = client_auth_of(context)
+    http, code = http_mode(context, frontend, wants_tls=wants_tls, client_auth=client_auth)
+    if not authenticates:
+        certificates, http = (), HTTPMode.OFF
     return Unit(
         ingress=ingress,
         hosts=host_claims(context),
@@ -26,6 +31,7 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         http=http,
         redirect_code=code,
         profile=tls_profile(context, frontend),
+        client_auth=client_auth,
         diagnostics=tuple(dict.fromkeys(context.diagnostics)),
         dependencies=tuple(context.dependencies.items()),
     )

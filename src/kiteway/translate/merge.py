@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from kiteway.diagnostics import Diagnostic
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, VirtualHost
 from kiteway.translate.claims import Owner, settle
-from kiteway.translate.server_names import server_names
+from kiteway.translate.server_names import requires_certificate, server_names
 from kiteway.translate.unit import Unit, age
 
 
@@ -45,6 +45,7 @@ def _virtual_host(domain: str, owner: Owner) -> VirtualHost:
         http=owner.unit.http,
         redirect_code=owner.unit.redirect_code,
         source=owner.unit.ref,
+        own_connections=requires_certificate(owner.unit),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kiteway.model import Affinity, AffinityType, HeaderValue, Pool, PoolKey, UpstreamTLS
+from kiteway.model import Affinity, AffinityType, HeaderValue, Pool, PoolKey
 from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.backend_config import BackendConfigSpec, LogConfig
 from kiteway.resources.kinds.service import ServicePort, ServiceType
 from kiteway.resources.schema import Violation
+from kiteway.translate.backend_tls import upstream_tls_of
 from kiteway.translate.context import Context, Path
 from kiteway.translate.google import check_backend_config, check_service
 from kiteway.translate.headers import custom_headers
@@ -44,6 +45,9 @@ def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | 
     spec = config.spec if config else BackendConfigSpec()
     key = PoolKey(service.ref.namespace, service.ref.name, port.port)
     rest_port = rest_port_of(context, service, protocol)
+    tls = upstream_tls_of(context, service, protocol)
+    if tls is None:
+        return None
     pool = Pool(
         key=key,
         protocol=protocol,
@@ -54,7 +58,7 @@ def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | 
         rest_port=rest_port,
         # Milvus with TLS serves REST on a port of its own only.
         rest=rest_port is not None or not protocol.tls,
-        tls=UpstreamTLS(),
+        tls=tls,
         source=service.ref,
     )
     context.pools[key] = pool

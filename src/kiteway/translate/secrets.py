@@ -31,8 +31,12 @@ def certificate_of(context: Context, name: str, path: Path) -> Certificate | Non
     return None
 
 
-def read_secret(context: Context, secret: Secret) -> Certificate | None:
-    """Return the certificate in a Secret, or None with diagnostics that say why not."""
+def read_secret(context: Context, secret: Secret, *, for_server: bool = True) -> Certificate | None:
+    """
+    Return the certificate in a Secret, or None with diagnostics that say why not.
+
+    What clients have against it is reported of a server's certificate only (``for_server``).
+    """
     values = secret.values
     missing = [key for key in ("tls.crt", "tls.key") if not values.get(key)]
     if missing:
@@ -49,7 +53,7 @@ def read_secret(context: Context, secret: Secret) -> Certificate | None:
     except CertificateError as error:
         context.error(secret, error.reason, error.message, error.fix, ("data", error.part))
         return None
-    for weakness in facts.weaknesses:
+    for weakness in facts.weaknesses if for_server else ():
         context.warn(secret, weakness.reason, weakness.message, weakness.fix, ("data", "tls.crt"))
     return Certificate(
         name=f"{secret.ref.namespace}/{secret.ref.name}",

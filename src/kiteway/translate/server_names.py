@@ -46,7 +46,17 @@ def _of_host(domain: str, owner: Owner, diagnostics: list[Diagnostic], now: dt.d
                 ("spec", "rules", claim.index or 0, "host"),
             )
         )
-    return ServerNames((domain,), _by_key_type(chosen) or _first(unit, now), unit.profile)
+    return _entry(unit, (domain,), _by_key_type(chosen) or _first(unit, now), domain)
+
+
+def requires_certificate(unit: Unit) -> bool:
+    """Return whether the clients of an Ingress must show a certificate."""
+    return unit.client_auth is not None and unit.client_auth.required
+
+
+def _entry(unit: Unit, names: tuple[str, ...], certificates: tuple[str, ...], domain: str) -> ServerNames:
+    host = domain if requires_certificate(unit) else ""
+    return ServerNames(names, certificates, unit.profile, unit.client_auth, host)
 
 
 def _chosen(certificates: Sequence[Certificate], domain: str, now: dt.datetime) -> Sequence[Certificate]:
@@ -63,15 +73,25 @@ def _unclaimed(unit: Unit, owners: Owners, now: dt.datetime) -> Iterable[ServerN
     for name in {name for c in unit.certificates for name in c.names if not _is_address(name)}:
         owner = owners.get(parent_wildcard(name), owners.get(ANY_HOST))
         if name not in owners and owner is not None and owner.unit is unit:
-            yield ServerNames((name,), _by_key_type(_chosen(unit.certificates, name, now)), unit.profile)
+            yield _entry(unit, (name,), _by_key_type(_chosen(unit.certificates, name, now)), owner.claim.domain)
 
 
 def _default(units: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
-    """Return what answers without SNI and for unknown names: the Ingress for all other hosts, else the oldest."""
+    """
+    Return what answers without SNI and for unknown names: the Ingress for all other hosts, else the oldest.
+
+    One that holds no host answers for nothing.
+    """
     anywhere = owners.get(ANY_HOST)
-    candidates = ([anywhere.unit] if anywhere else []) + list(units)
+    holders = {owner.unit.ref for owner in owners.values()}
+    candidates = ([anywhere.unit] if anywhere else []) + [unit for unit in units if unit.ref in holders]
     unit = next((unit for unit in candidates if unit.https), None)
-    return [ServerNames((), _first(unit, now), unit.profile)] if unit else []
+    if unit is None:
+        return []
+    if anywhere is not None and anywhere.unit is unit:
+        return [_entry(unit, (), _first(unit, now), ANY_HOST)]
+    # A client that names no host is asked for no certificate: it gets to the hosts only that ask for none.
+    return [ServerNames((), _first(unit, now), unit.profile)]
 
 
 def _first(unit: Unit, now: dt.datetime) -> tuple[str, ...]:

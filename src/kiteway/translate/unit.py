@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.model import Certificate, HTTPMode, Pool, RedirectCode, Route, TLSProfile
+from kiteway.model import Certificate, ClientAuth, HTTPMode, Pool, RedirectCode, Route, TLSProfile
 from kiteway.resources import Object
 
 Key = tuple[str, str, str]
@@ -41,7 +41,8 @@ class Unit:
         certificates: what it lists, in its order; the first is its default.
         http: what port 80 does for its hosts.
         redirect_code: used with `HTTPMode.REDIRECT`.
-        profile: the TLS profile.
+        profile: the TLS profile; None is none in particular.
+        client_auth: how clients show who they are; None asks for nothing.
         diagnostics: everything found on the way.
         dependencies: the objects it was made from, as they were; None for one that was not there.
         retained: this is the last good form of an Ingress that has errors now.
@@ -53,9 +54,10 @@ class Unit:
     certificates: tuple[Certificate, ...]
     http: HTTPMode
     redirect_code: RedirectCode
-    profile: TLSProfile
+    profile: TLSProfile | None
     diagnostics: tuple[Diagnostic, ...]
     dependencies: tuple[tuple[Key, Object | None], ...]
+    client_auth: ClientAuth | None = None
     retained: bool = False
 
     @property

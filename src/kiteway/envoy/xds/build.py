@@ -21,7 +21,9 @@ def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
     result: list[Message] = []
     for pool in model.pools:
         result += clusters(pool, settings)
-    result += (secret(certificate) for certificate in model.certificates)
+    shown = (pool.tls.client_certificate for pool in model.pools)
+    certificates = {c.name: c for c in (*model.certificates, *shown) if c is not None}
+    result += (secret(certificate) for certificate in certificates.values())
     result += (secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge))
     result += listeners(model, settings)
     result += route_configurations(model, settings)

@@ -31,6 +31,11 @@ def secret_name(certificate: str) -> str:
     return f"certificate/{certificate}"
 
 
+def own_routes_name(domain: str) -> str:
+    """Name the routes of a host that is served on connections of its own only."""
+    return f"{HTTPS_LISTENER}/{domain}"
+
+
 def source_name(source: ObjectRef) -> str:
     """Say in a resource name where it comes from."""
     return f"{source.kind.lower()}/{source.namespace}/{source.name}"

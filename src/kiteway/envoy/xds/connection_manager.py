@@ -43,11 +43,11 @@ _HEADERS_KIB = 32
 _HEADERS = 100
 
 
-def connection_manager(name: str, settings: EnvoySettings) -> Filter:
-    """Return the HTTP connection manager of the listener ``name``, whose routes have the same name."""
+def connection_manager(name: str, settings: EnvoySettings, routes: str = "") -> Filter:
+    """Return the HTTP connection manager of the listener ``name``; its routes have the same name unless they say so."""
     manager = hcm.HttpConnectionManager(
         stat_prefix=name,
-        rds=hcm.Rds(config_source=ads(), route_config_name=name),
+        rds=hcm.Rds(config_source=ads(), route_config_name=routes or name),
         http_filters=http_filters(settings),
         server_name="kiteway",
         # The client's address is the connection's, or what the trusted proxies before us say; nothing else in

@@ -26,6 +26,7 @@ from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
     HTTPS_LISTENER,
     ads,
+    own_routes_name,
     pack,
     seconds,
     secret_name,
@@ -61,7 +62,7 @@ def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
         settings.https_port,
         [
             *tls_challenge_chains(model.challenges),
-            *(_chain(names, manager) for names in model.server_names if names.names),
+            *(_chain(names, settings, manager) for names in model.server_names if names.names),
         ],
     )
     listener.listener_filters.append(
@@ -69,7 +70,7 @@ def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
     )
     for names in model.server_names:
         if not names.names:
-            listener.default_filter_chain.CopyFrom(_chain(names, manager))
+            listener.default_filter_chain.CopyFrom(_chain(names, settings, manager))
     return listener
 
 
@@ -89,7 +90,10 @@ def _listener(name: str, settings: EnvoySettings, port: int, chains: list[Filter
     return listener
 
 
-def _chain(names: ServerNames, manager: Filter) -> FilterChain:
+def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter) -> FilterChain:
+    manager = shared
+    if names.host:
+        manager = connection_manager(HTTPS_LISTENER, settings, own_routes_name(names.host))
     context = DownstreamTlsContext(
         common_tls_context=CommonTlsContext(
             tls_params=_parameters(names.profile),
@@ -99,6 +103,9 @@ def _chain(names: ServerNames, manager: Filter) -> FilterChain:
             ],
         ),
     )
+    if names.client_auth is not None:
+        context.require_client_certificate.value = names.client_auth.required
+        context.common_tls_context.validation_context.trusted_ca.inline_string = names.client_auth.ca.pem
     return FilterChain(
         name=f"sni/{','.join(names.names)}" if names.names else "sni/default",
         filter_chain_match=FilterChainMatch(server_names=list(names.names)) if names.names else None,
@@ -108,7 +115,7 @@ def _chain(names: ServerNames, manager: Filter) -> FilterChain:
     )
 
 
-_RESTRICTED_CIPHERS = (
+_RESTRICTED = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -116,13 +123,32 @@ _RESTRICTED_CIPHERS = (
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
+_MODERN = (
+    *_RESTRICTED,
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-RSA-AES256-SHA",
+)
+_COMPATIBLE = (*_MODERN, "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
+
+CIPHER_SUITES = {
+    TLSProfile.COMPATIBLE: _COMPATIBLE,
+    TLSProfile.MODERN: _MODERN,
+    TLSProfile.RESTRICTED: _RESTRICTED,
+}
+"""
+The suites of TLS 1.2 in GCP's profiles (cloud.google.com/load-balancing/docs/ssl-policies-concepts), by OpenSSL's names.
+
+RESTRICTED is forward secrecy with authenticated encryption, MODERN adds CBC, COMPATIBLE RSA key exchange; 3DES, which
+Google still has in COMPATIBLE, is left out. Those of TLS 1.3 are the same with each.
+"""
 
 
-def _parameters(profile: TLSProfile) -> TLSParameters:
-    """TLS 1.2 and 1.3; RESTRICTED keeps only the forward-secret AEAD suites of 1.2."""
-    parameters = TLSParameters(
-        tls_minimum_protocol_version=TLSParameters.TLSv1_2, tls_maximum_protocol_version=TLSParameters.TLSv1_3
+def _parameters(profile: TLSProfile | None) -> TLSParameters:
+    """Return TLS 1.2 and 1.3; without a profile with Envoy's own suites, which are those of RESTRICTED."""
+    return TLSParameters(
+        tls_minimum_protocol_version=TLSParameters.TLSv1_2,
+        tls_maximum_protocol_version=TLSParameters.TLSv1_3,
+        cipher_suites=CIPHER_SUITES[profile] if profile else (),
     )
-    if profile is TLSProfile.RESTRICTED:
-        parameters.cipher_suites.extend(_RESTRICTED_CIPHERS)
-    return parameters

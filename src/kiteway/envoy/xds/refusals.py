@@ -16,6 +16,18 @@ _NO_TLS = f"host {HOST} is not served over TLS: its Ingress has no certificate y
 _NO_PLAINTEXT = f"host {HOST} is not served in plaintext: kubernetes.io/ingress.allow-http is false. Connect with TLS."
 
 
+_MISDIRECTED = (
+    f"host {HOST} is not served on this connection. If its clients show a certificate, connect over TLS with the host as "
+    "server name (SNI), and with that certificate."
+)
+
+
+def misdirected(settings: EnvoySettings) -> list[Route]:
+    """Return the routes of a host on a connection that was not made for it."""
+    answer = Answer(_MISDIRECTED, _MISDIRECTED, rest_status=421)
+    return no_route("misdirected", RouteMatch(prefix="/"), answer, settings)
+
+
 def not_over_tls(settings: EnvoySettings) -> list[Route]:
     """Return the routes of a host that has no certificate, on the HTTPS listener."""
     return no_route("no-tls", RouteMatch(prefix="/"), Answer(_NO_TLS, _NO_TLS), settings)

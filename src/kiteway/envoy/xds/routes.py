@@ -31,12 +31,13 @@ from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
     HTTPS_LISTENER,
     grpc_cluster_name,
+    own_routes_name,
     rest_cluster_name,
     seconds,
     source_name,
 )
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, rest_policies, retry_policy
-from kiteway.envoy.xds.refusals import ANY_HOST, not_in_plaintext, not_over_tls, one_label
+from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.model import (
     ENCRYPTED,
     HeaderValue,
@@ -66,10 +67,16 @@ def route_configurations(model: LoadBalancer, settings: EnvoySettings) -> list[R
     http = _complete([in_plaintext(host, pools, settings) for host in model.hosts], settings)
     result = [
         _configuration(HTTPS_LISTENER, https),
+        *(_own_routes(host, pools, settings) for host in model.hosts if host.own_connections and host.https),
         _configuration(HTTP_LISTENER, with_challenges(http, http_challenges(model.challenges))),
     ]
     if settings.grpc_port is not None:
-        hosts = [served(host, pools, settings, encrypted=False) for host in _by_any_name(model.hosts)]
+        hosts = [
+            _virtual_host(host, misdirected(settings))
+            if host.own_connections
+            else served(host, pools, settings, encrypted=False)
+            for host in _by_any_name(model.hosts)
+        ]
         result.append(_configuration(GRPC_LISTENER, _complete(hosts, settings)))
     return result
 
@@ -91,10 +98,21 @@ def _complete(hosts: list[VirtualHost], settings: EnvoySettings) -> list[Virtual
 
 
 def over_tls(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
-    """Return a host on the HTTPS listener."""
+    """Return a host on the HTTPS listener, on connections that were made for no host in particular."""
+    if host.own_connections:
+        return _virtual_host(host, misdirected(settings))
     if host.https:
         return served(host, pools, settings, encrypted=True)
     return _virtual_host(host, not_over_tls(settings))
+
+
+def _own_routes(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> RouteConfiguration:
+    """Return what is served on the connections of a host that is served on no others."""
+    elsewhere = VirtualHost(name="elsewhere", domains=[ANY_HOST], routes=misdirected(settings))
+    hosts = [served(host, pools, settings, encrypted=True)]
+    if host.domain != ANY_HOST:
+        hosts.append(elsewhere)
+    return _configuration(own_routes_name(host.domain), [one_label(each, elsewhere) for each in hosts])
 
 
 def in_plaintext(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:

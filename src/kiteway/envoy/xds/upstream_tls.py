@@ -28,7 +28,7 @@ def upstream_tls(pool: Pool, alpn: str) -> TransportSocket:
     if pool.tls.server_name:
         context.sni = pool.tls.server_name
     if pool.tls.ca:
-        validation = CertificateValidationContext(trusted_ca=DataSource(inline_string=pool.tls.ca))
+        validation = CertificateValidationContext(trusted_ca=DataSource(inline_string=pool.tls.ca.pem))
         if pool.tls.server_name:
             validation.match_typed_subject_alt_names.append(
                 SubjectAltNameMatcher(
@@ -38,6 +38,6 @@ def upstream_tls(pool: Pool, alpn: str) -> TransportSocket:
         context.common_tls_context.validation_context.CopyFrom(validation)
     if pool.tls.client_certificate:
         context.common_tls_context.tls_certificate_sds_secret_configs.append(
-            SdsSecretConfig(name=secret_name(pool.tls.client_certificate), sds_config=ads())
+            SdsSecretConfig(name=secret_name(pool.tls.client_certificate.name), sds_config=ads())
         )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))

@@ -1,0 +1,77 @@
+"""TLS to the endpoints: what a Service asks of them, and what is shown to them."""
+
+from __future__ import annotations
+
+from kiteway.model import BackendProtocol, Certificate, UpstreamTLS
+from kiteway.resources import Secret, Service
+from kiteway.resources import annotations as keys
+from kiteway.resources.rules import dns_subdomain
+from kiteway.translate.context import Context, Path
+from kiteway.translate.secrets import read_secret
+from kiteway.translate.trust import bundle_of
+
+_KEYS = (keys.BACKEND_CA, keys.BACKEND_SERVER_NAME, keys.BACKEND_CLIENT_CERTIFICATE)
+
+
+def upstream_tls_of(context: Context, service: Service, protocol: BackendProtocol) -> UpstreamTLS | None:
+    """Return how the endpoints are spoken to; None, with diagnostics, where what is asked for cannot be done."""
+    found = {key: value for key in _KEYS if (value := service.metadata.annotations.get(key))}
+    if not found:
+        return UpstreamTLS()
+    if not protocol.tls:
+        context.error(
+            service,
+            "BackendTLSWithoutTLS",
+            f"{', '.join(found)}: the port is spoken to in plaintext, where nothing is verified.",
+            f"""Set {keys.APP_PROTOCOLS}: '{{"PORT-NAME": "HTTP2"}}', or remove the annotation.""",
+            _path(next(iter(found))),
+        )
+        return None
+    name = found.get(keys.BACKEND_SERVER_NAME)
+    if name is not None and (broken := dns_subdomain(name)):
+        context.error(
+            service,
+            "BackendServerNameInvalid",
+            f"the name {broken.message}",
+            broken.fix,
+            _path(keys.BACKEND_SERVER_NAME),
+        )
+        return None
+    ca = None
+    if keys.BACKEND_CA in found:
+        ca = bundle_of(context, service, found[keys.BACKEND_CA], _path(keys.BACKEND_CA))
+        if ca is None:
+            return None
+        if name is None:
+            context.warn(
+                service,
+                "BackendNameUnchecked",
+                "the endpoints' certificate is verified against the CA only: any certificate it has ever signed will do.",
+                f"Say which name it must carry: {keys.BACKEND_SERVER_NAME}.",
+                _path(keys.BACKEND_CA),
+            )
+    client = None
+    if keys.BACKEND_CLIENT_CERTIFICATE in found:
+        client = _client_certificate(context, service, found[keys.BACKEND_CLIENT_CERTIFICATE])
+        if client is None:
+            return None
+    return UpstreamTLS(name, ca, client)
+
+
+def _client_certificate(context: Context, service: Service, name: str) -> Certificate | None:
+    namespace = service.ref.namespace
+    secret = context.get(Secret, namespace, name)
+    if secret is None:
+        context.error(
+            service,
+            "BackendClientCertificateNotFound",
+            f"the TLS Secret {namespace}/{name} does not exist or has errors of its own.",
+            f"Create it: `kiteway cert create --ca DIR --client NAME --secret {name} -n {namespace}`.",
+            _path(keys.BACKEND_CLIENT_CERTIFICATE),
+        )
+        return None
+    return read_secret(context, secret, for_server=False)
+
+
+def _path(key: str) -> Path:
+    return ("metadata", "annotations", key)

@@ -1,0 +1,44 @@
+"""CAs in Secrets."""
+
+from __future__ import annotations
+
+from kiteway.certificates.x509 import CertificateError, read_bundle
+from kiteway.model import TrustBundle
+from kiteway.resources import Object, Secret
+from kiteway.translate.context import Context, Path
+
+CA = "ca.crt"
+"""Where cert-manager and Kubernetes keep a CA in a Secret."""
+
+
+def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBundle | None:
+    """
+    Return the CAs of a Secret in the namespace of ``about``, or None with diagnostics that say why not.
+
+    Whoever asks for verification and cannot have it must not go without it: None is a failure, not a default.
+    """
+    namespace = about.ref.namespace
+    secret = context.get(Secret, namespace, name)
+    if secret is None:
+        context.error(
+            about,
+            "CASecretNotFound",
+            f"the Secret {namespace}/{name}, whose {CA} is asked for, does not exist or has errors of its own.",
+            f"Create it: `kubectl create secret generic {name} --from-file={CA} -n {namespace}`.",
+            path,
+        )
+        return None
+    if not secret.values.get(CA):
+        context.error(
+            secret,
+            "CASecretInvalid",
+            f"the Secret has no {CA}.",
+            f"Put the PEM certificates of the CA into {CA}.",
+            ("data",),
+        )
+        return None
+    try:
+        return TrustBundle(read_bundle(bytes(secret.values[CA])), secret.ref)
+    except CertificateError as error:
+        context.error(secret, "CASecretInvalid", error.message, error.fix, ("data", CA))
+        return None
