@@ -1,0 +1,94 @@
+"""A cluster that looks like GKE: what is Google's stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kiteway.demo.guide import manifests
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.conftest import Bed
+from tests.kubernetes.controller import controller
+from tests.kubernetes.site import ADDRESS, INGRESS, SERVICE, apply_guide, proxy
+from tests.support.kiteway import wait_until
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
+
+NEG_CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "servicenetworkendpointgroups.networking.gke.io"},
+    "spec": {
+        "group": "networking.gke.io",
+        "names": {
+            "kind": "ServiceNetworkEndpointGroup",
+            "listKind": "ServiceNetworkEndpointGroupList",
+            "plural": "servicenetworkendpointgroups",
+            "singular": "servicenetworkendpointgroup",
+            "shortNames": ["svcneg"],
+        },
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1beta1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def _ours(cluster: Cluster, resource: str, name: str) -> list[dict[str, Any]]:
+    """Return what Kiteway has written to an object."""
+    return [f for f in cluster.get(resource, name)["metadata"]["managedFields"] if f["manager"] == "kiteway"]
+
+
+def test_googles_objects_are_not_touched(bed: Bed, free_port: Callable[[], int]) -> None:
+    """
+    On GKE an Ingress without a class, or of Google's class, is Google's: neither it nor its Service nor its
+    ManagedCertificate is written to, and no host of it is served; one of Kiteway's own class beside it is.
+    """
+    cluster = bed.cluster
+    cluster.apply(NEG_CRD)
+    apply_guide(cluster, proxy(0))
+    cluster.kubectl("apply", "-f", manifests("guide-google-managed") / "managed-crt.yaml")
+    backends = json.dumps({"k8s1-a1b2c3d4-default-my-release-milvus-19530-e5f6a7b8": "HEALTHY"})
+    annotation = f"ingress.kubernetes.io/backends={backends}"
+    cluster.kubectl("annotate", "ingress", INGRESS, annotation, "--field-manager=glbc")
+    before = cluster.get("ingress", INGRESS)
+    rule = before["spec"]["rules"][0]
+    ours = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "ours", "namespace": "default"},
+        "spec": {
+            "ingressClassName": "kiteway",
+            "tls": before["spec"]["tls"],
+            "rules": [{**rule, "host": "ours.milvus.io"}],
+        },
+    }
+    googles = {**ours, "metadata": {"name": "googles", "namespace": "default"}, "spec": {"rules": [rule]}}
+    googles["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "gce"}  # type: ignore[index]
+    cluster.apply(ours, googles)
+    counter = cluster.counter()
+
+    with controller(bed.kubeconfig, bed.folder / "kw", free_port(), "--publish-address", ADDRESS) as kiteway:
+        wait_until(lambda: _ours(cluster, "ingress", "ours"), "our Ingress has its status", 60)
+        assert [host["host"] for host in kiteway.status()["hosts"]] == ["ours.milvus.io"]
+
+    assert cluster.get("ingress", INGRESS) == before
+    for resource, name in (
+        ("ingress", "googles"),
+        ("service", SERVICE),
+        ("managedcertificate", "my-release-milvus-tls"),
+        ("backendconfig", "my-release-backendconfig"),
+    ):
+        assert _ours(cluster, resource, name) == []
+    assert {uri.split("?")[0] for uri in counter.of("patch")} == {
+        "/apis/networking.k8s.io/v1/namespaces/default/ingresses/ours/status"
+    }
