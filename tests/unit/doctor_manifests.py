@@ -27,6 +27,7 @@ STATIC_IP = "kubernetes.io/ingress.global-static-ip-name"
 FRONTEND_CONFIG = "networking.gke.io/v1beta1.FrontendConfig"
 MANAGED = "networking.gke.io/managed-certificates"
 REST_PORT = "kiteway.io/rest-port"
+CLIENT_CERTIFICATE = "kiteway.io/backend-client-certificate-secret"
 
 
 def key_pair(

@@ -15,6 +15,7 @@ from tests.unit.doctor_manifests import (
     ALLOW_HTTP,
     APP_PROTOCOLS,
     BACKEND_CONFIG,
+    CLIENT_CERTIFICATE,
     FRONTEND_CONFIG,
     HOST,
     INGRESS_CLASS,
@@ -338,7 +339,12 @@ CASES = [
         "tls.serverPemPath and tls.serverKeyPath not set",
         lambda f: (f.values.pop("proxy"), f.values.update(volumeMounts=[{"mountPath": "/milvus/tls/"}])),
     ),
-    Case("MILVUS_MTLS", _tls(2, port=8080), "demands a client certificate", _tls("1", port=8080)),
+    Case(
+        "MILVUS_MTLS",
+        _tls(2, port=8080),
+        "demands a client certificate",
+        lambda f: (_tls(2, port=8080)(f), _annotate_service(CLIENT_CERTIFICATE, "client")(f)),
+    ),
     Case(
         "TLS_WITHOUT_HTTP2",
         lambda f: f.service_annotations.pop(APP_PROTOCOLS),
@@ -373,6 +379,25 @@ CASES = [
 ]
 
 
+# Further ways in which a rule fires.
+MORE: list[tuple[str, Edit, str]] = [
+    ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts=[{"mountPath": "/milvus/t"}]), "no volume"),
+    ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts="/milvus/tls"), "no volume"),
+    ("MILVUS_TLS_SHARED_PORT", _tls(1, port=19530), "REST shares port 19530 with gRPC"),
+    ("MILVUS_CONFIG_UNREADABLE", _tls(3, port=8080), "none of 0, 1 and 2"),
+    ("MILVUS_CONFIG_UNREADABLE", lambda f: setattr(f, "user_yaml", "- a\n"), "must be a mapping"),
+    ("MILVUS_CONFIG_UNREADABLE", lambda f: setattr(f, "user_yaml", "a: b: c"), "cannot be read"),
+    (
+        "L7ILBNegAnnotationCheck",
+        lambda f: (_internal(neg=True, frontend=False)(f), _annotate_service(NEG, '{"exposed_ports": {"1": {}}}')(f)),
+        "reaches endpoints by NEGs only",
+    ),
+    ("CERT_KEY", lambda f: f.secret["data"].pop("tls.key"), "has errors of its own"),
+    ("ServiceExistenceCheck", lambda f: f.path["backend"]["service"].update(port={"number": 9}), "has no port 9"),
+    ("HOST_MISMATCH", lambda f: f.serve(*key_pair("*.release.milvus.io")), "is valid for the host"),
+]
+
+
 def _failures(rule_id: str, manifests: Manifests) -> tuple[list[Finding], list[Finding]]:
     """Return what a rule found: the failures, and everything."""
     rule = next(rule for rule in RULES if rule.id == rule_id)
@@ -400,6 +425,13 @@ def test_a_rule_fires(case: Case, tmp_path: Path) -> None:
     assert all(failure.fix.endswith((".", "?")) for failure in failures)
     assert all(failure.message.endswith(".") for failure in failures)
     assert all(failure.position is not None for failure in failures)
+
+
+@pytest.mark.parametrize(("rule", "fires", "words"), MORE)
+def test_a_rule_fires_in_other_ways(rule: str, fires: Edit, words: str, tmp_path: Path) -> None:
+    """The same mistake in another form is found as well."""
+    failures, _ = _failures(rule, _read(fires, tmp_path))
+    assert any(words in failure.message for failure in failures), [failure.message for failure in failures]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)

@@ -6,28 +6,36 @@ from collections.abc import Iterator
 
 from kiteway.doctor.manifests import Manifests
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.resources import annotations as keys
 
 _MUTUAL = 2
 
 
 def _check(manifests: Manifests) -> Iterator[Finding]:
+    shown = [
+        service.ref
+        for _, service, _ in manifests.backends()
+        if keys.BACKEND_CLIENT_CERTIFICATE in service.metadata.annotations
+    ]
     for config in manifests.milvus:
-        if config.tls_mode == _MUTUAL:
+        if config.tls_mode != _MUTUAL:
+            yield passed(config.ref, "Milvus asks for no client certificate.")
+        elif shown:
+            yield passed(config.ref, f"Kiteway shows Milvus the client certificate that {shown[0]} names.")
+        else:
             yield failed(
                 config.ref,
-                "tlsMode is 2: Milvus demands a client certificate, which the load balancer does not have.",
-                "Set common.security.tlsMode to 1, and keep Milvus's port to the balancer by a NetworkPolicy.",
+                "tlsMode is 2: Milvus demands a client certificate, and nothing says which one the balancer shows it.",
+                f"Annotate the Service with {keys.BACKEND_CLIENT_CERTIFICATE}; on GKE, set tlsMode to 1.",
                 position=config.at("common", "security", "tlsMode"),
             )
-        else:
-            yield passed(config.ref, "Milvus asks for no client certificate.")
 
 
 RULE = Rule(
     "MILVUS_MTLS",
     "tlsMode: 2",
-    "A Layer-7 balancer ends the client's TLS and opens its own: with tlsMode: 2 Milvus refuses every connection of it. "
-    "GKE's Ingress cannot present a client certificate at all.",
+    "A Layer-7 balancer ends the client's TLS and opens its own: with tlsMode: 2 Milvus refuses every connection that "
+    "shows no certificate. GKE's Ingress cannot show one at all; Kiteway shows that of the Service's annotation.",
     Scope.FILES,
     _check,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from kiteway.diagnostics import Severity
@@ -48,7 +49,7 @@ def _is_mounted(config: MilvusConfig, path: str) -> bool:
         found = config.value(*component, "volumeMounts")
         mounts += found if isinstance(found, list) else []
     targets = [mount.get("mountPath") for mount in mounts if isinstance(mount, dict)]
-    return any(isinstance(target, str) and path.startswith(target.rstrip("/")) for target in targets)
+    return any(isinstance(target, str) and PurePosixPath(path).is_relative_to(target) for target in targets)
 
 
 RULE = Rule(
