@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +54,23 @@ def _inlined(value: Any, routes: dict[str, dict[str, Any]]) -> Any:
     found = {key: _inlined(item, routes) for key, item in value.items() if key != "sds_config"}
     if "rds" in found:
         found["route_config"] = copy.deepcopy(routes[found.pop("rds")["route_config_name"]])
+    return found
+
+
+def together(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one configuration with the resources of several, each under names of its own; only for a check."""
+    found = copy.deepcopy(configs[0])
+    resources: dict[str, list[Any]] = {"listeners": [], "clusters": [], "secrets": []}
+    for index, config in enumerate(configs):
+        text = json.dumps({kind: config["static_resources"][kind] for kind in resources})
+        # The names that one resource knows another by begin so (kiteway.envoy.xds.common).
+        for prefix in ("pool/", "certificate/"):
+            text = text.replace(f'"{prefix}', f'"{index}/{prefix}')
+        own = json.loads(text)
+        for listener in own["listeners"]:
+            listener["name"] = f"{index}/{listener['name']}"
+        for kind, values in own.items():
+            resources[kind] += values
+    kept = [c for c in found["static_resources"]["clusters"] if not c["name"].startswith("pool/")]
+    found["static_resources"] = {**resources, "clusters": [*kept, *resources["clusters"]]}
     return found
