@@ -86,6 +86,13 @@ def test_the_terms_come_first() -> None:
     assert report["nextAttempt"] == ""
 
 
+def test_replicas_without_a_common_storage_ask_nothing() -> None:
+    """Replicas that would each order a certificate of their own order none, whatever was accepted."""
+    config = AcmeConfig(accept_terms=True, contact="admin@milvus.io", replicated=True)
+
+    assert managed_report(WANTED, Known((HOST,)), config, NOW)["message"].startswith("replicas do not share")
+
+
 def test_without_the_terms_a_fresh_certificate_is_active() -> None:
     """What is stored is served and active, whoever started Kiteway this time."""
     report = managed_report(WANTED, Known((HOST,), ISSUED, (HOST,)), AcmeConfig(), NOW)

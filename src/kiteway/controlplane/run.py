@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from kiteway.certificates.acme.manager import ManagedCertificates
@@ -77,7 +78,7 @@ class ControlPlane:
         self._static = StaticEndpoints(config.endpoints)
         self._pipeline = Pipeline(config.settings)
         self._managed = ManagedCertificates(
-            config.acme,
+            msgspec.structs.replace(config.acme, replicated=config.kubernetes is not None),
             FileStorage(Instance(Path(config.data_dir)).state_dir),
             config.settings,
             self._translate,
