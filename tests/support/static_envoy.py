@@ -58,7 +58,7 @@ def _inlined(value: Any, routes: dict[str, dict[str, Any]]) -> Any:
 
 
 def together(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one configuration with the resources of several, each under names of its own; only for a check."""
+    """Return one configuration with the resources of several, each with names and an address of its own; for a check."""
     found = copy.deepcopy(configs[0])
     resources: dict[str, list[Any]] = {"listeners": [], "clusters": [], "secrets": []}
     for index, config in enumerate(configs):
@@ -69,6 +69,7 @@ def together(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         own = json.loads(text)
         for listener in own["listeners"]:
             listener["name"] = f"{index}/{listener['name']}"
+            listener["address"]["socket_address"]["address"] = f"127.1.0.{index + 1}"
         for kind, values in own.items():
             resources[kind] += values
     kept = [c for c in found["static_resources"]["clusters"] if not c["name"].startswith("pool/")]
