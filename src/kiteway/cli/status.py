@@ -67,6 +67,10 @@ def _print(value: dict[str, Any]) -> None:
     for listener in value.get("listeners", ()):
         stdout.print(f"listens for {listener['name']} on {listener['address']}:{listener['port']}")
     _print_endpoints(value)
+    for pool in value.get("pools", ()):
+        stdout.print(f"endpoints of {pool['name']}: {pool['tls']['how']}", markup=False)
+        for problem in pool["tls"]["problems"]:
+            stdout.print(f"  {problem}", markup=False)
     for certificate in value.get("certificates", ()):
         problems = "".join(f", {problem['reason']}" for problem in certificate["problems"])
         names = ", ".join(certificate["names"])

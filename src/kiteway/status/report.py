@@ -14,6 +14,7 @@ from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
+from kiteway.status.backend_tls import COUNTERS, tls_report
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
 
@@ -34,10 +35,12 @@ async def report(
     envoy: dict[str, Any] = {"reachable": False}
     clusters: dict[str, ClusterStatus] = {}
     calls: dict[str, int] = {}
+    handshakes: dict[str, int] = {}
     try:
         info = await admin.server_info()
         clusters = await admin.clusters()
         calls = await admin.stats(_RPC_COUNTERS)
+        handshakes = await admin.stats(COUNTERS)
         envoy = {
             "reachable": True,
             "version": _release(info.version),
@@ -61,7 +64,7 @@ async def report(
         "listeners": _listeners(model, settings),
         **model_report(model),
         "managedCertificates": list(managed),
-        "pools": [_pool(pool, clusters) for pool in model.pools],
+        "pools": [{**_pool(pool, clusters), "tls": tls_report(pool, handshakes)} for pool in model.pools],
         "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
     }
 
@@ -90,7 +93,6 @@ def _pool(pool: Pool, clusters: dict[str, ClusterStatus]) -> dict[str, Any]:
     return {
         "name": str(pool.key),
         "protocol": str(pool.protocol),
-        "verified": bool(pool.tls.ca),
         "rest": pool.rest,
         "endpoints": [
             {

@@ -25,11 +25,21 @@ Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class ClientFiles:
+    """The CA of clients' certificates, and one of them (with its key) for the probe that waits for the server; PEM."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class TLSFiles:
-    """A server certificate (chain) and its private key, PEM."""
+    """A server certificate (chain) and its private key, PEM; with ``clients``, clients show a certificate too."""
 
     cert: Path
     key: Path
+    clients: ClientFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
 
 
 def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None, rest_port: int | None = None) -> Settings:
-    """Return a proxy's listeners; with `tls`, `tlsMode: 1`: the server's certificate only, REST on `rest_port` only."""
+    """Return a proxy's listeners; with `tls`, `tlsMode: 1`, or 2 where clients show a certificate; REST on `rest_port`."""
     settings: Settings = {
         "proxy.port": ports.serving,
         "proxy.internalPort": ports.internal,
@@ -90,6 +100,9 @@ def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None, rest_port: int | Non
         settings["common.security.tlsMode"] = 1
         settings["tls.serverPemPath"] = str(tls.cert)
         settings["tls.serverKeyPath"] = str(tls.key)
+    if tls is not None and tls.clients is not None:
+        settings["common.security.tlsMode"] = 2
+        settings["tls.caPemPath"] = str(tls.clients.ca)
     if rest_port is not None:
         settings["proxy.http.port"] = rest_port
     return settings

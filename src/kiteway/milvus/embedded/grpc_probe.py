@@ -24,9 +24,11 @@ class ProbeError(Exception):
     """The server answered, but not with success; the message says with what."""
 
 
-def pinned_tls(sock: socket.socket, certificate: Path) -> ssl.SSLSocket:
-    """Speak TLS (ALPN h2) with a server that must hold exactly this certificate (PEM)."""
+def pinned_tls(sock: socket.socket, certificate: Path, client: tuple[Path, Path] | None = None) -> ssl.SSLSocket:
+    """Speak TLS (ALPN h2) with a server that must hold exactly this certificate; show ``client`` (with its key), PEM."""
     context = ssl.create_default_context(cafile=str(certificate))
+    if client is not None:
+        context.load_cert_chain(*client)
     # The certificate itself is the trust anchor, so its names do not matter.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False

@@ -163,7 +163,8 @@ class MilvusServer:
     def _health_check(self, sock: socket.socket) -> bytes:
         if self._tls is None:
             return unary_call(sock, _HEALTH_CHECK, b"", scheme="http")
-        with pinned_tls(sock, self._tls.cert) as secured:
+        clients = self._tls.clients
+        with pinned_tls(sock, self._tls.cert, (clients.cert, clients.key) if clients else None) as secured:
             return unary_call(secured, _HEALTH_CHECK, b"", scheme="https")
 
     def _connect(self, port: int) -> socket.socket:

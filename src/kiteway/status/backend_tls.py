@@ -1,0 +1,67 @@
+"""How the endpoints of a pool are spoken to, and why handshakes with them failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
+from kiteway.model import Pool
+
+COUNTERS = r"^cluster\.pool/.*\.ssl\.(fail_verify_error|fail_verify_san|connection_error)$"
+"""Envoy's counters of handshakes with endpoints, as a regular expression."""
+
+
+def tls_report(pool: Pool, counters: Mapping[str, int]) -> dict[str, Any]:
+    """Return how the endpoints' certificate is looked at, in words too; ``counters`` count since Envoy's start."""
+    tls = pool.tls
+    return {
+        "verified": tls.ca is not None,
+        "how": _how(pool),
+        "ca": str(tls.ca.source) if tls.ca else None,
+        "serverName": tls.server_name,
+        "clientCertificate": tls.client_certificate.name if tls.client_certificate else None,
+        "problems": _problems(pool, counters),
+    }
+
+
+def _how(pool: Pool) -> str:
+    tls = pool.tls
+    if not pool.protocol.tls:
+        return "plaintext"
+    if tls.ca is None:
+        return (
+            "TLS, not verified: the Service names no CA (kiteway.io/backend-ca-secret); GKE accepts any certificate too"
+        )
+    name = f"the name {tls.server_name}" if tls.server_name else "any name"
+    return f"TLS, verified against {tls.ca.source} for {name}"
+
+
+def _problems(pool: Pool, counters: Mapping[str, int]) -> list[str]:
+    def count(what: str) -> int:
+        clusters = (grpc_cluster_name(pool.key), rest_cluster_name(pool.key))
+        return sum(counters.get(f"cluster.{cluster}.ssl.{what}", 0) for cluster in clusters)
+
+    found = []
+    authority, name = count("fail_verify_error"), count("fail_verify_san")
+    if authority and pool.tls.ca:
+        found.append(
+            f"{authority} handshakes failed: the endpoint's certificate is not signed by a CA in {pool.tls.ca.source}, or "
+            "not valid now."
+        )
+    if name:
+        found.append(
+            f"{name} handshakes failed: the endpoint's certificate does not carry the name {pool.tls.server_name} in its "
+            "subjectAltName."
+        )
+    other = count("connection_error")
+    if other:
+        found.append(
+            f"{other} handshakes failed for another reason: the endpoint does not speak TLS, or refuses "
+            + (
+                f"the client certificate {pool.tls.client_certificate.name}."
+                if pool.tls.client_certificate
+                else "clients without a certificate (kiteway.io/backend-client-certificate-secret)."
+            )
+        )
+    return found
