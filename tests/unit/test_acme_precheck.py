@@ -143,10 +143,12 @@ def test_every_name_is_looked_at() -> None:
 
 def test_another_namespace_s_host_is_not_certified() -> None:
     """All Ingresses share one address, so a host is certified only for the namespace that holds it."""
-    holders = {HOST: "victim", "*": "victim", "mine.milvus.io": "attacker"}
+    holders = {HOST: "victim", "*": "victim", "*.cloud.milvus.io": "victim", "mine.milvus.io": "attacker"}
 
-    check_held([HOST], "victim", holders)
+    check_held([HOST, "a.cloud.milvus.io"], "victim", holders)
     check_held(["mine.milvus.io", "nobodys.milvus.io"], "attacker", holders)
+    with pytest.raises(AcmeError, match=r"the host a\.cloud\.milvus\.io is held"):
+        check_held(["a.cloud.milvus.io"], "attacker", holders)
     with pytest.raises(AcmeError, match="is held by an Ingress of the namespace victim") as caught:
         check_held(["mine.milvus.io", HOST], "attacker", holders)
 

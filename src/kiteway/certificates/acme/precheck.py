@@ -90,7 +90,8 @@ def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str
     Raises:
         AcmeError: Ingresses share one address here, so the CA would certify anybody's host for anybody.
     """
-    foreign = {domain: holders[domain] for domain in domains if holders.get(domain, namespace) != namespace}
+    found = {domain: holders.get(domain) or holders.get(f"*.{domain.partition('.')[2]}") for domain in domains}
+    foreign = {domain: holder for domain, holder in found.items() if holder not in {None, namespace}}
     problems = {
         domain: DomainProblem(Kind.NOT_VISIBLE, f"the host {domain} is held by an Ingress of the namespace {holder}.")
         for domain, holder in foreign.items()
