@@ -15,7 +15,7 @@ from kiteway.sources.kubernetes.kinds import WATCHED
 from tests.kubernetes.conftest import Bed
 from tests.kubernetes.controller import account, controller
 from tests.kubernetes.pods import remove, start
-from tests.kubernetes.site import ADDRESS, INGRESS, Client, apply_guide, proxy, reachable
+from tests.kubernetes.site import ADDRESS, INGRESS, SERVICE, Client, apply_guide, proxy, reachable
 from tests.support.kiteway import Running, wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(300)]
@@ -168,6 +168,35 @@ def test_nothing_is_written_when_nothing_changes(site: Site) -> None:
     assert requests.count("patch") == 0
     assert requests.count("create") == 0
     assert requests.of("list") == []
+
+
+def test_mistake_survives_a_restart(site: Site, free_port: Callable[[], int]) -> None:
+    """An Ingress with an error keeps its last good form, also through a restart of the container."""
+    bed, cluster = site.bed, site.bed.cluster
+    folder, port = bed.folder / "mistaken", free_port()
+    kept = folder / "state" / "kubernetes.json"
+    annotation = "cloud.google.com/backend-config"
+    right = cluster.get("service", SERVICE)["metadata"]["annotations"][annotation]
+
+    def retained(kiteway: Running) -> bool:
+        return bool(kiteway.status()["configuration"]["retained"])
+
+    try:
+        with controller(bed.kubeconfig, folder, port) as kiteway:
+            kiteway.wait_healthy(1)
+            wrong = f'{annotation}={{"default": "missing"}}'
+            cluster.kubectl("annotate", "service", SERVICE, wrong, "--overwrite")
+            wait_until(lambda: retained(kiteway), "the last good form is kept")
+            wait_until(lambda: kept.exists() and json.loads(kept.read_bytes())["before"], "it is kept in the file, too")
+        with controller(bed.kubeconfig, folder, port) as kiteway:
+            wait_until(lambda: retained(kiteway), "the last good form is there again")
+            kiteway.wait_healthy(1)
+            with Client(port, site.client.ca).reads() as reads:
+                reads.wait_for(20)
+            assert not reads.failures
+    finally:
+        cluster.kubectl("annotate", "service", SERVICE, f"{annotation}={right}", "--overwrite")
+        shutil.rmtree(folder)
 
 
 def test_container_restart_without_api_server(site: Site, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:

@@ -70,6 +70,7 @@ class KubernetesSource:
         self._slices: dict[ObjectRef, tuple[EndpointSlice | None, EndpointSlice | None]] = {}
         self._good: dict[str, tuple[bytes, ...]] = {}
         self._failing: set[str] = set()
+        self._relive = self._reliving = False
         self._published = PublishedService(self._touched.set)
         self._reflectors = [
             self._reflector(kind, namespace)
@@ -120,18 +121,19 @@ class KubernetesSource:
         def left_out(object_: Object) -> bool:
             return belongs_elsewhere(object_, gke=self.on_gke, classless=taken)
 
-        return self.store.resources(self._problems(), left_out)
-
-    def good_before(self) -> Resources | None:
-        """Return what Ingresses with errors had when they were last good, after a restart; translated first."""
-        kept = [raw for raws in self._good.values() for raw in raws]
-        if not kept:
-            return None
-        loaded = [load_object(msgspec.json.decode(raw)) for raw in kept]
-        return Resources(tuple(object_ for each in loaded for object_ in each.objects), (), ())
+        resources = self.store.resources(self._problems(), left_out)
+        if self._relive:
+            # Ingresses that had errors when the container ended are first seen as they last were good.
+            self._reliving, self._relive = True, False
+            self._changed.set()
+            return self._as_it_was(resources)
+        return resources
 
     def translated(self, retained: Iterable[ObjectRef]) -> None:
         """Take note of what is good now: the namespaces none of whose Ingresses is ``retained``."""
+        if self._reliving:
+            self._reliving = False
+            return
         failing = {ref.namespace for ref in retained}
         good: dict[str, list[bytes]] = {}
         for kind in WATCHED:
@@ -170,6 +172,12 @@ class KubernetesSource:
         """Return when something that controllers write has changed since the last call."""
         await self._touched.wait()
         self._touched.clear()
+
+    def _as_it_was(self, now: Resources) -> Resources:
+        """Return the resources with the namespaces that were not good as they were when they were."""
+        before = [load_object(msgspec.json.decode(raw)) for raws in self._good.values() for raw in raws]
+        others = [o for o in now.objects if isinstance(o, EndpointSlice) or o.metadata.namespace not in self._good]
+        return Resources((*others, *(o for each in before for o in each.objects)), (), ())
 
     def _reflector(self, kind: WatchedKind, namespace: str) -> Reflector:
         view = self.store.view(kind, namespace, self._on_change, self._touched.set)
@@ -232,6 +240,7 @@ class KubernetesSource:
         for raw in kept.before:
             namespace = msgspec.json.decode(raw)["metadata"].get("namespace", "")
             self._good[namespace] = (*self._good.get(namespace, ()), raw)
+        self._relive = bool(self._good)
         for each in self._reflectors:
             each.known = True
         self.gke = kept.gke
