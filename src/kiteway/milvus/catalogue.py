@@ -91,8 +91,8 @@ def _alternation(names: list[str]) -> str:
         else:
             optional = True
     parts = []
-    for first, rests in groups.items():
-        prefix = first
+    for first, remainders in groups.items():
+        prefix, rests = first, remainders
         while all(rests) and len({rest[0] for rest in rests}) == 1:
             prefix += rests[0][0]
             rests = [rest[1:] for rest in rests]
