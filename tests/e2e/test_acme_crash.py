@@ -30,6 +30,7 @@ STEPS = (
     "store certificate",
     "delete order",
     "delete failure",
+    "delete demand",
 )
 """What an issuance does that can be interrupted, in order; the first account is its key alone, so is the first order."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 from kiteway.certificates.create import create_self_signed
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 from tests.support.acme_front import front
-from tests.support.kiteway import wait_until
+from tests.support.kiteway import KITEWAY, wait_until
 from tests.support.pebble import HOST, Managed, Pebble, fingerprint, managed_up, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -140,3 +141,36 @@ def test_the_cas_wish(tmp_path: Path, free_port: Callable[[], int]) -> None:
 
             assert fingerprint(served(pebble.tls_port, pebble.roots())) == second["fingerprint"]
         assert pebble.orders() == 2
+
+
+def test_a_person_s_wish(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """``kiteway cert renew`` makes a new certificate at once; without such a certificate, or a CA, it says so."""
+    with Pebble(tmp_path / "ca", free_port) as pebble, managed_up(tmp_path, pebble) as running:
+        first = running.until_certificate("Active")
+
+        done = renew(tmp_path, "my-release-milvus-tls")
+        second = running.status()
+        assert (done.returncode, second["certificateStatus"]) == (0, "Active"), done.stderr
+        assert second["fingerprint"] != first["fingerprint"]
+        assert fingerprint(served(pebble.tls_port, pebble.roots())) == second["fingerprint"]
+
+        unknown = renew(tmp_path, "other/guide")
+        pebble.stop()
+        failed = renew(tmp_path, "default/my-release-milvus-tls")
+        assert running.status()["fingerprint"] == second["fingerprint"]
+
+    assert unknown.returncode == failed.returncode == 1
+    assert "there are: default/my-release-milvus-tls" in unknown.stderr
+    assert "RenewalFailed: the CA" in failed.stderr
+    assert "cannot be reached" in failed.stderr
+
+
+def renew(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on the instance of ``folder``."""
+    return subprocess.run(
+        [str(KITEWAY), "cert", "renew", name, "--data-dir", str(folder / "data")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,6 +153,18 @@ def test_retry_after_counts() -> None:
     assert limited.retry_at == NOW + dt.timedelta(seconds=7)
     assert later.retry_at == NOW + HOUR
     assert sooner.retry_at == NOW + dt.timedelta(seconds=5)
+
+
+def test_a_demand_is_met_at_once() -> None:
+    """A person who asks gets a fresh certificate renewed, past an older failure, but not past a limit or a newer one."""
+    demanded = known(demanded_at=NOW)
+    older = msgspec.structs.replace(failure(NOW + HOUR), at=NOW - HOUR)
+
+    assert decide(demanded, NOW) == Issue()
+    assert decide(dataclasses.replace(demanded, failure=older), NOW) == Issue()
+    assert decide(dataclasses.replace(demanded, failure=failure(NOW + HOUR)), NOW) == Wait(NOW + HOUR)
+    limited = msgspec.structs.replace(older, kind=Kind.RATE_LIMITED)
+    assert decide(dataclasses.replace(demanded, failure=limited), NOW) == Wait(NOW + HOUR)
 
 
 def test_a_failure_of_other_names_begins_anew() -> None:

@@ -19,7 +19,7 @@ from kiteway.certificates.create import (
     create_issued,
     create_self_signed,
 )
-from kiteway.cli import cert_show
+from kiteway.cli import cert_renew, cert_show
 from kiteway.cli.output import fail, stderr
 from kiteway.files import write_atomic
 from kiteway.model import PrivateKey
@@ -37,6 +37,7 @@ def _cert() -> None:
 
 app.command("list", epilog=cert_show.LIST_EXAMPLES)(cert_show.list_)
 app.command("show", epilog=cert_show.SHOW_EXAMPLES)(cert_show.show)
+app.command("renew", epilog=cert_renew.RENEW_EXAMPLES)(cert_renew.renew)
 
 
 @app.command(

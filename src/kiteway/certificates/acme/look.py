@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from kiteway.certificates.acme.means import Means
-from kiteway.certificates.acme.records import Failure, Issued, Renewal, read
+from kiteway.certificates.acme.records import Demand, Failure, Issued, Renewal, read
 from kiteway.certificates.acme.schedule import Known
 from kiteway.certificates.acme.wanted import Wanted
 from kiteway.certificates.x509 import CertificateError
@@ -30,4 +30,5 @@ def look(means: Means, wanted: Wanted) -> Known:
         issued_at=issued.at if issued is not None else None,
         renewal=read(storage, f"{folder}/renewal", Renewal),
         failure=read(storage, f"{folder}/failure", Failure),
+        demanded_at=demand.at if (demand := read(storage, f"{folder}/demand", Demand)) is not None else None,
     )

@@ -32,8 +32,8 @@ _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
 """Certificates that are issued at the same time."""
-_LOOK_SECONDS = 60.0
-"""Another process may have renewed meanwhile."""
+_LOOK_SECONDS = 10.0
+"""Another process may have renewed meanwhile, or a person asked for it."""
 _LOCKED_SECONDS = 1.0
 _SHOW_SECONDS = 30.0
 _STOP_SECONDS = 2.0

@@ -8,6 +8,7 @@ What is kept in the storage, by the CA's issuer key.
     acme/ISSUER/certificates/NAMESPACE/NAME/certificate    chain and key in one value: they never disagree
     acme/ISSUER/certificates/NAMESPACE/NAME/renewal        when the CA wants it to be renewed
     acme/ISSUER/certificates/NAMESPACE/NAME/failure        what went wrong last, and when to try again
+    acme/ISSUER/certificates/NAMESPACE/NAME/demand         a person wants a new one
 """
 
 from __future__ import annotations
@@ -125,7 +126,19 @@ class Failure(msgspec.Struct, frozen=True):
     retry_at: dt.datetime
 
 
-R = TypeVar("R", Account, Order, Issued, Renewal, Failure)
+class Demand(msgspec.Struct, frozen=True):
+    """
+    A renewal that a person asked for.
+
+    Attributes:
+        at: when.
+    """
+
+    at: dt.datetime
+
+
+Record = Account | Order | Issued | Renewal | Failure | Demand
+R = TypeVar("R", Account, Order, Issued, Renewal, Failure, Demand)
 
 
 def read(storage: Storage, key: str, kind: type[R]) -> R | None:
@@ -136,7 +149,7 @@ def read(storage: Storage, key: str, kind: type[R]) -> R | None:
         return None
 
 
-def write(storage: Storage, key: str, record: Account | Order | Issued | Renewal | Failure) -> None:
+def write(storage: Storage, key: str, record: Record) -> None:
     """Store a record."""
     storage.store(key, msgspec.json.encode(record, enc_hook=_encode))
 

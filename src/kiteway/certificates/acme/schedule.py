@@ -28,6 +28,7 @@ class Known:
         issued_at: when it was issued.
         renewal: the CA's wish for it.
         failure: the last failed attempt since.
+        demanded_at: when a person asked for a new one.
     """
 
     domains: tuple[str, ...]
@@ -36,6 +37,7 @@ class Known:
     issued_at: dt.datetime | None = None
     renewal: Renewal | None = None
     failure: Failure | None = None
+    demanded_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,25 @@ def decide(known: Known, now: dt.datetime) -> Decision:
     wanted = due(known)
     if now >= wanted:
         failure = current_failure(known)
-        return Wait(failure.retry_at) if failure is not None and now < failure.retry_at else Issue()
+        return (
+            Wait(failure.retry_at)
+            if failure is not None and now < failure.retry_at and _holds(failure, known)
+            else Issue()
+        )
     renewal = current_renewal(known)
     if renewal is None or now >= renewal.ask_again:
         return AskRenewal()
     return Wait(min(wanted, renewal.ask_again))
 
 
+def _holds(failure: Failure, known: Known) -> bool:
+    """Tell whether a failure is to be waited out: a person who asks after it does not wait, but the CA's limits hold."""
+    return known.demanded_at is None or known.demanded_at <= failure.at or failure.kind is Kind.RATE_LIMITED
+
+
 def due(known: Known) -> dt.datetime:
-    """Return when a new certificate is needed: now, when there is none or one for other names."""
-    if known.issued is None or known.issued_domains != known.domains:
+    """Return when a new certificate is needed: now, when there is none, one for other names, or a person wants it."""
+    if known.issued is None or known.issued_domains != known.domains or known.demanded_at is not None:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
     renewal = current_renewal(known)
     wish = renewal.at if renewal is not None else None

@@ -53,7 +53,8 @@ def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapp
                 forget_account(means)
             write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
         else:
-            means.storage.delete(f"{folder}/failure")
+            for over in ("failure", "demand"):
+                means.storage.delete(f"{folder}/{over}")
 
 
 def _check(certificate: Certificate, now: dt.datetime) -> None:

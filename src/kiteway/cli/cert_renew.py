@@ -1,0 +1,75 @@
+"""`kiteway cert renew`: a managed certificate anew, at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Annotated, Any
+
+import typer
+
+from kiteway.certificates.acme.records import Demand, write
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.storage import FileStorage
+from kiteway.cli.options import DataDirOption
+from kiteway.cli.output import fail, stderr
+from kiteway.controlplane.config import read
+from kiteway.diagnostics import ObjectRef
+from kiteway.instance import Instance, default_data_dir
+from kiteway.status.client import read_status
+
+RENEW_EXAMPLES = (
+    "Examples:\n\n  kiteway cert renew my-release-milvus-tls\n\n  kiteway cert renew default/my-release-milvus-tls"
+)
+_PATIENCE_SECONDS = 300.0
+_POLL_SECONDS = 0.2
+
+
+def renew(
+    name: Annotated[str, typer.Argument(metavar="[NAMESPACE/]NAME", help="The ManagedCertificate.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """
+    Renew a managed certificate now, after its key was lost or the CA revoked it, for example.
+
+    The certificate there is, is served until the new one is there. The CA's limits still hold.
+
+    Exit status: 0 renewed, 1 not.
+    """
+    instance = Instance(data_dir or default_data_dir())
+    if instance.running_pid() is None:
+        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
+    namespace, _, own = name.rpartition("/")
+    wanted = Wanted(ObjectRef("ManagedCertificate", namespace or "default", own), ())
+    before = _managed(instance, wanted.key)
+    acme = read(instance.controlplane_file).acme
+    if acme.blocked is not None:
+        raise fail(" ".join(acme.blocked))
+    demand = Demand(dt.datetime.now(dt.UTC))
+    write(FileStorage(instance.state_dir), f"{wanted.folder(acme.issuer_key)}/demand", demand)
+    stderr.print(f"asked for a new certificate of {wanted.key}")
+    after = _wait(instance, wanted.key, before)
+    if after["fingerprint"] == before["fingerprint"]:
+        raise fail(f"{after['certificateStatus']}: {after['message']} {after['fix']}".strip())
+    stderr.print(f"renewed, valid until {after['expireTime']}")
+
+
+def _managed(instance: Instance, key: str) -> dict[str, Any]:
+    found = read_status(instance).get("managedCertificates", ())
+    known = {each["name"]: each for each in found}
+    if key not in known:
+        raise fail(f"there is no ManagedCertificate {key}; there are: {', '.join(known) or 'none'}")
+    managed: dict[str, Any] = known[key]
+    return managed
+
+
+def _wait(instance: Instance, key: str, before: dict[str, Any]) -> dict[str, Any]:
+    """Return the status when it has another certificate, or a new reason why not."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        now = _managed(instance, key)
+        failed = now["nextAttempt"] and now["nextAttempt"] != before["nextAttempt"]
+        if now["fingerprint"] != before["fingerprint"] or failed:
+            return now
+        time.sleep(_POLL_SECONDS)
+    return _managed(instance, key)
