@@ -141,8 +141,8 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
             )
         ],
         # Least request likes the endpoint that just failed: nothing is in work there. With two endpoints it is
-        # chosen again three times in four.
-        host_selection_retry_max_attempts=32,
+        # drawn (`kiteway.envoy.xds.affinity.CHOICES`) 31 times in 32.
+        host_selection_retry_max_attempts=256,
         retry_back_off=RetryPolicy.RetryBackOff(
             base_interval=seconds(policy.back_off), max_interval=seconds(policy.back_off * 10)
         ),
