@@ -42,7 +42,7 @@ from kiteway.gke.emit import emitted
 from kiteway.gke.live import Live
 from kiteway.gke.plan import make_plan
 from kiteway.gke.preflight import preflight
-from kiteway.gke.reading import read_live, read_recorded
+from kiteway.gke.reading import Reader, read_recorded
 from kiteway.gke.report import plan_report
 from kiteway.gke.rollback import make_rollback
 from kiteway.gke.run import CommandError
@@ -175,8 +175,12 @@ def status(
     Exit status: 0 everything is as it should be, 1 something is not.
     """
     shell = Shell(context, project)
-    live, wanted = _run(_recorded(release, namespace, shell))
-    made = make_plan(live, wanted, shell)
+
+    async def work() -> Plan:
+        reader, wanted = await _recorded(release, namespace, shell)
+        return make_plan(await reader.read(), wanted, shell)
+
+    made = _run(work())
     if output is Output.TABLE:
         print_plan(made)
     else:
@@ -201,8 +205,8 @@ def verify(
     shell = Shell(context)
 
     async def work() -> None:
-        live, wanted = await _recorded(release, namespace, shell)
-        await _verified(live, wanted, verify_address, ca)
+        reader, wanted = await _recorded(release, namespace, shell)
+        await _verified(await reader.read(), wanted, verify_address, ca)
 
     _run(work())
 
@@ -254,7 +258,7 @@ async def _planned(wanted: Wanted, shell: Shell) -> Plan:
     found = await preflight(wanted, shell)
     if any(problem.severity is Severity.ERROR for problem in found):
         return Plan((), found)
-    made = make_plan(await read_live(wanted, shell), wanted, shell)
+    made = make_plan(await Reader(wanted, shell).read(), wanted, shell)
     return Plan(made.steps, (*found, *made.problems))
 
 
@@ -264,11 +268,13 @@ async def _applied(wanted: Wanted, shell: Shell, address: str | None, ca: Path |
     if first.refused:
         raise typer.Exit(1)
 
+    reader = Reader(wanted, shell)
+
     async def verification() -> None:
-        await _verified(await read_live(wanted, shell), wanted, address, ca)
+        await _verified(await reader.read(), wanted, address, ca)
 
     doing = Doing(
-        read=lambda: read_live(wanted, shell),
+        read=reader.read,
         plan=lambda live: make_plan(live, wanted, shell),
         progress=Printer(),
         before=("remove-l4", verification),
@@ -288,21 +294,21 @@ async def _verified(live: Live, wanted: Wanted, address: str | None, ca: Path | 
     stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.", markup=False)
 
 
-async def _recorded(release: str | None, namespace: str | None, shell: Shell) -> tuple[Live, Wanted]:
-    found = await read_recorded(release or "my-release", namespace or "default", shell)
-    if found is None:
+async def _recorded(release: str | None, namespace: str | None, shell: Shell) -> tuple[Reader, Wanted]:
+    wanted = await read_recorded(release or "my-release", namespace or "default", shell)
+    if wanted is None:
         raise fail("nothing of kiteway gke's is recorded for this release; give --release and --namespace.")
-    return found
+    return Reader(wanted, shell), wanted
 
 
 def _back(release: str | None, namespace: str | None, shell: Shell, *, destroy: bool, plan_only: bool) -> None:
     async def work() -> None:
-        live, wanted = await _recorded(release, namespace, shell)
+        reader, _ = await _recorded(release, namespace, shell)
         if plan_only:
-            print_plan(make_rollback(live, shell, destroy=destroy))
+            print_plan(make_rollback(await reader.read(), shell, destroy=destroy))
             return
         doing = Doing(
-            read=lambda: read_live(wanted, shell),
+            read=reader.read,
             plan=lambda now: make_rollback(now, shell, destroy=destroy),
             progress=Printer(),
         )
@@ -313,7 +319,7 @@ def _back(release: str | None, namespace: str | None, shell: Shell, *, destroy: 
 
 
 def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
-    live = _run(read_live(wanted, shell))
+    live = _run(Reader(wanted, shell).read())
     made = make_plan(live, wanted, shell)
     print_diagnostics(made.problems)
     if made.refused or live.release is None:

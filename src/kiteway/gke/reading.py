@@ -17,139 +17,156 @@ from kiteway.gke.names import Names, clustered, names, record_name
 from kiteway.gke.record import read_record, recorded_wanted
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.step import Command
-from kiteway.gke.wanted import Wanted
+from kiteway.gke.wanted import CertificateKind, DataPlane, Http, Wanted
 from kiteway.probe.dns import probe_dns
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _ABSENT = re.compile(r"not ?found", re.IGNORECASE)
-_UNSERVED = re.compile(r"doesn't have a resource type|no matches for kind")
 _DNS_SECONDS = 5.0
 
+_Key = tuple[str, str, str]
 
-async def read_live(wanted: Wanted, shell: Shell) -> Live:
+
+class Reader:
+    """Reads the same release again and again; what cannot change is asked once."""
+
+    def __init__(self, wanted: Wanted, shell: Shell) -> None:
+        self._wanted = wanted
+        self._shell = shell
+        self._helm: tuple[int, int, int] | None = None
+        self._values: tuple[int, dict[str, Any], dict[str, Any]] | None = None
+
+    async def read(self) -> Live:
+        """
+        Read everything a plan looks at; nothing is written.
+
+        Raises:
+            CommandError: kubectl or helm is not there or may not read.
+        """
+        if self._helm is None:
+            match = _VERSION.search(await output(self._shell.helm("version", "--short")))
+            self._helm = (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
+        release = await self._release()
+        live = Live(release=release, helm=self._helm, at=dt.datetime.now(dt.UTC))
+        if release is None:
+            return live
+        called = names(live, release, self._wanted)
+        objects, pods, static, addresses = await asyncio.gather(
+            get_objects(self._shell, self._wanted.namespace, _looked_for(self._wanted, called)),
+            self._pods(release),
+            self._static_address(called.static_address),
+            _addresses(self._wanted.host),
+        )
+        namespace = self._wanted.namespace
+        live = replace(live, service=objects.pop(("Service", namespace, called.service), None))
+        again = names(live, release, self._wanted)
+        if again.backend_config != called.backend_config:  # the Service names one already
+            more = await get_objects(self._shell, namespace, _looked_for(self._wanted, again))
+            objects.update(more)
+            objects.pop(("Service", namespace, called.service), None)
+        return replace(
+            live,
+            workload=objects.pop(("Deployment", namespace, called.workload), None),
+            record=read_record(objects.pop(("Secret", namespace, called.record), None)),
+            pods=pods,
+            objects=objects,
+            static_address=static,
+            addresses=addresses,
+        )
+
+    async def _release(self) -> Release | None:
+        name, namespace = self._wanted.release, self._wanted.namespace
+        try:
+            text = await output(self._shell.helm("get", "metadata", name, "-n", namespace, "-o", "json"))
+        except CommandError as error:
+            if _ABSENT.search(error.output):
+                return None
+            raise
+        metadata = json.loads(text)
+        revision = int(metadata["revision"])
+        if self._values is None or self._values[0] != revision:
+            get = ("get", "values", name, "-n", namespace, "--revision", str(revision), "-o", "yaml")
+            own, effective = await asyncio.gather(
+                output(self._shell.helm(*get)), output(self._shell.helm(*get, "--all"))
+            )
+            self._values = (revision, yaml.safe_load(own) or {}, yaml.safe_load(effective) or {})
+        return Release(
+            name=name,
+            namespace=namespace,
+            chart=str(metadata["chart"]),
+            version=str(metadata["version"]),
+            revision=revision,
+            status=str(metadata["status"]),
+            apply_method=str(metadata.get("applyMethod", "")),
+            values=self._values[1],
+            effective=self._values[2],
+        )
+
+    async def _pods(self, release: Release) -> tuple[Object, ...]:
+        if self._wanted.data_plane is not DataPlane.GOOGLE:
+            return ()
+        component = "proxy" if clustered(release) else "standalone"
+        selector = f"app.kubernetes.io/instance={release.name},component={component}"
+        text = await output(self._shell.kubectl("get", "pods", "-n", release.namespace, "-l", selector, "-o", "json"))
+        items: list[Object] = json.loads(text)["items"]
+        return tuple(pod for pod in items if not dig(pod, "metadata", "deletionTimestamp"))
+
+    async def _static_address(self, name: str) -> StaticAddress:
+        if not self._wanted.google or not found("gcloud"):
+            return StaticAddress(known=False)
+        command = self._shell.gcloud("compute", "addresses", "describe", name, "--global", "--format=value(address)")
+        try:
+            return StaticAddress(known=True, address=(await output(command)).strip() or None)
+        except CommandError as error:
+            return StaticAddress(known=bool(_ABSENT.search(error.output)))
+
+
+async def read_recorded(release: str, namespace: str, shell: Shell) -> Wanted | None:
     """
-    Read everything a plan looks at; nothing is written.
+    Read what was last applied to a release; None when nothing is recorded.
 
     Raises:
-        CommandError: kubectl or helm is not there or may not read.
+        CommandError: kubectl is not there or may not read.
     """
-    helm, release = await asyncio.gather(_helm_version(shell), _release(shell, wanted.release, wanted.namespace))
-    live = Live(release=release, helm=helm, at=dt.datetime.now(dt.UTC))
-    if release is None:
-        return live
-    first = names(live, release, wanted)
-    live = replace(live, service=await _get(shell, "service", wanted.namespace, first.service))
-    called = names(live, release, wanted)  # the Service may name a BackendConfig already
-    record, workload, pods, objects, static, addresses = await asyncio.gather(
-        _get(shell, "secret", wanted.namespace, record_name(wanted.release)),
-        _get(shell, "deployment", wanted.namespace, called.workload),
-        _pods(shell, release),
-        _objects(shell, wanted.namespace, called),
-        _static_address(shell, called.static_address),
-        _addresses(wanted.host),
-    )
-    return replace(
-        live,
-        workload=workload,
-        pods=pods,
-        objects=objects,
-        record=read_record(record),
-        static_address=static,
-        addresses=addresses,
-    )
+    name = record_name(release)
+    items = await get_objects(shell, namespace, [("secret", name)])
+    record = read_record(items.get(("Secret", namespace, name)))
+    return None if record is None else recorded_wanted(record)
 
 
-async def read_recorded(release: str, namespace: str, shell: Shell) -> tuple[Live, Wanted] | None:
+async def get_objects(shell: Shell, namespace: str, looked_for: Iterable[tuple[str, str]]) -> dict[_Key, Object]:
     """
-    Read what was applied to a release and what is there now; None when nothing is recorded.
+    Return those objects that are there, by kind, namespace and name; one command asks for all.
 
     Raises:
-        CommandError: kubectl or helm is not there or may not read.
+        CommandError: kubectl is not there or may not read.
     """
-    record = read_record(await _get(shell, "secret", namespace, record_name(release)))
-    if record is None:
-        return None
-    wanted = recorded_wanted(record)
-    return await read_live(wanted, shell), wanted
+    listed = [f"{kind}/{name}" for kind, name in looked_for]
+    text = await output(shell.kubectl("get", *listed, "-n", namespace, "--ignore-not-found", "-o", "json"))
+    if not text.strip():
+        return {}
+    answer = json.loads(text)
+    items: list[Object] = answer["items"] if answer["kind"] == "List" else [answer]
+    return {(i["kind"], i["metadata"]["namespace"], i["metadata"]["name"]): i for i in items}
 
 
-async def _helm_version(shell: Shell) -> tuple[int, int, int]:
-    text = await output(shell.helm("version", "--short"))
-    match = _VERSION.search(text)
-    return (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
-
-
-async def _release(shell: Shell, name: str, namespace: str) -> Release | None:
-    try:
-        text = await output(shell.helm("get", "metadata", name, "-n", namespace, "-o", "json"))
-    except CommandError as error:
-        if _ABSENT.search(error.output):
-            return None
-        raise
-    metadata = json.loads(text)
-    values, effective = await asyncio.gather(
-        output(shell.helm("get", "values", name, "-n", namespace, "-o", "yaml")),
-        output(shell.helm("get", "values", name, "-n", namespace, "-o", "yaml", "--all")),
-    )
-    return Release(
-        name=name,
-        namespace=namespace,
-        chart=str(metadata["chart"]),
-        version=str(metadata["version"]),
-        revision=int(metadata["revision"]),
-        status=str(metadata["status"]),
-        apply_method=str(metadata.get("applyMethod", "")),
-        values=yaml.safe_load(values) or {},
-        effective=yaml.safe_load(effective) or {},
-    )
-
-
-async def _get(shell: Shell, kind: str, namespace: str, name: str) -> Object | None:
-    command = shell.kubectl("get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "json")
-    try:
-        text = await output(command)
-    except CommandError as error:
-        if _UNSERVED.search(error.output):
-            return None
-        raise
-    item: dict[str, Any] | None = json.loads(text) if text.strip() else None
-    return item
-
-
-async def _pods(shell: Shell, release: Release) -> tuple[Object, ...]:
-    component = "proxy" if clustered(release) else "standalone"
-    selector = f"app.kubernetes.io/instance={release.name},component={component}"
-    text = await output(shell.kubectl("get", "pods", "-n", release.namespace, "-l", selector, "-o", "json"))
-    items: list[Object] = json.loads(text)["items"]
-    return tuple(pod for pod in items if not dig(pod, "metadata", "deletionTimestamp"))
-
-
-async def _objects(shell: Shell, namespace: str, called: Names) -> dict[tuple[str, str, str], Object]:
-    looked_for = (
-        ("backendconfigs.cloud.google.com", called.backend_config),
-        ("frontendconfigs.networking.gke.io", called.frontend_config),
-        ("managedcertificates.networking.gke.io", called.certificate),
-        ("ingresses.networking.k8s.io", called.ingress),
+def _looked_for(wanted: Wanted, called: Names) -> list[tuple[str, str]]:
+    """Return what to ask for: of GKE's kinds only those that are wanted, as a cluster may not serve the others."""
+    asked = [
+        ("service", called.service),
+        ("deployment", called.workload),
+        ("secret", called.record),
         ("secret", called.certificate),
         ("secret", called.backend_certificate),
-    )
-    items = await asyncio.gather(*(_get(shell, kind, namespace, name) for kind, name in looked_for))
-    return {(i["kind"], i["metadata"]["namespace"], i["metadata"]["name"]): i for i in _present(items)}
-
-
-def _present(items: Iterable[Object | None]) -> Iterable[Object]:
-    return (item for item in items if item is not None)
-
-
-async def _static_address(shell: Shell, name: str) -> StaticAddress:
-    if not found("gcloud"):
-        return StaticAddress(known=False)
-    command: Command = shell.gcloud("compute", "addresses", "describe", name, "--global", "--format=value(address)")
-    try:
-        return StaticAddress(known=True, address=(await output(command)).strip() or None)
-    except CommandError as error:
-        return StaticAddress(known=bool(_ABSENT.search(error.output)))
+        ("ingresses.networking.k8s.io", called.ingress),
+    ]
+    if wanted.data_plane is DataPlane.GOOGLE:
+        asked.append(("backendconfigs.cloud.google.com", called.backend_config))
+    if wanted.http is Http.REDIRECT:
+        asked.append(("frontendconfigs.networking.gke.io", called.frontend_config))
+    if wanted.certificate is CertificateKind.GOOGLE_MANAGED:
+        asked.append(("managedcertificates.networking.gke.io", called.certificate))
+    return asked
 
 
 async def _addresses(host: str) -> tuple[str, ...]:

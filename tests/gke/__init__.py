@@ -1,0 +1,1 @@
+"""``kiteway gke`` on a real API server, with real helm and kubectl."""
