@@ -92,8 +92,9 @@ demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate
 bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
 	$(RUN) -m bench $(ARGS)
 
-chaos: $(SYNCED) ## break everything under load: no read fails, no write is done twice; table in tests/chaos/results/
+chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/results/), a slow proxy, churn
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
 	$(RUN) -m tools.generate_reference
