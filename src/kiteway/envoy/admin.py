@@ -157,6 +157,10 @@ class AdminClient:
             for cluster in answer.get("cluster_statuses", ())
         }
 
+    async def clusters_json(self) -> bytes:
+        """Return what `clusters` reads, as Envoy writes it: a large installation's is megabytes, every endpoint in it."""
+        return (await self._request("GET", "/clusters", {"format": "json"})).content
+
     async def warming_clusters(self) -> frozenset[str]:
         """Return the names of clusters that wait for their endpoints or first health check."""
         answer = await self._json("/config_dump", {"resource": "dynamic_warming_clusters", "mask": "cluster.name"})
