@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kiteway.diagnostics import ObjectRef
-from kiteway.envoy.admin import ClusterStatus, EndpointStatus
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import LoadBalancer, PoolKey
 from kiteway.resources import ManagedCertificate
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.published import Address
+from kiteway.status.writeback.health import Health
 
 BACKENDS: Final = f"{keys.STATUS_PREFIX}backends"
 """The health of an Ingress's backends: JSON, name to HEALTHY, UNHEALTHY or Unknown."""
@@ -39,7 +39,7 @@ class Wanted:
 
 def wanted(
     model: LoadBalancer,
-    clusters: Mapping[str, ClusterStatus],
+    health: Mapping[str, Health],
     addresses: tuple[Address, ...],
     zones: Mapping[tuple[str, str], Iterable[str]],
     managed: Iterable[Mapping[str, Any]],
@@ -49,7 +49,7 @@ def wanted(
 
     Args:
         model: what is balanced.
-        clusters: Envoy's view of the endpoints.
+        health: the health of every cluster by its name.
         addresses: where clients reach Kiteway; while there is none, no Ingress has an address.
         zones: the zones of a Service's endpoints, by namespace and name.
         managed: the reports on ManagedCertificates.
@@ -62,10 +62,10 @@ def wanted(
             if route.pool is not None:
                 pools.setdefault(route.source, set()).add(route.pool)
     for ingress, names in pools.items():
-        health = {group_name(key): _health(key, clusters) for key in sorted(names)}
+        backends = {group_name(key): str(health.get(grpc_cluster_name(key), Health.UNKNOWN)) for key in sorted(names)}
         found[ingress] = Wanted(
             {"loadBalancer": {"ingress": [dict(address) for address in addresses]}} if addresses else {},
-            {BACKENDS: _json(health)},
+            {BACKENDS: _json(backends)},
         )
     services: dict[ObjectRef, dict[str, str]] = {}
     for pool in model.pools:
@@ -88,19 +88,6 @@ def group_name(key: PoolKey) -> str:
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:8]
     text = f"kiteway1-{key.namespace}-{key.service}-{key.port}"
     return f"{text[: _GROUP_NAME_LENGTH - 9]}-{digest}"
-
-
-def _health(key: PoolKey, clusters: Mapping[str, ClusterStatus]) -> str:
-    """One healthy endpoint makes a backend HEALTHY; where none was checked yet nobody knows (ingress-gce backends)."""
-    cluster = clusters.get(grpc_cluster_name(key))
-    checked = [endpoint for endpoint in cluster.endpoints if not _pending(endpoint)] if cluster else []
-    if any(endpoint.healthy for endpoint in checked):
-        return "HEALTHY"
-    return "UNHEALTHY" if checked else "Unknown"
-
-
-def _pending(endpoint: EndpointStatus) -> bool:
-    return "pending_active_hc" in endpoint.failures
 
 
 def _json(value: Mapping[str, Any]) -> str:

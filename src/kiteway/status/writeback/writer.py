@@ -12,7 +12,7 @@ import structlog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.diagnostics import ObjectRef
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
 from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.sources.kubernetes.kinds import WATCHED
@@ -20,6 +20,7 @@ from kiteway.sources.kubernetes.reflector import Backoff
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
 from kiteway.status.writeback.events import Event, Events, of
+from kiteway.status.writeback.health import Health, health_of
 from kiteway.status.writeback.lease import Lease
 from kiteway.status.writeback.wanted import Wanted, wanted
 from kiteway.translate import Options
@@ -81,8 +82,8 @@ class Writer:
             await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * took), _LOOK_SECONDS)
 
     async def _round(self, outcome: Outcome) -> None:
-        clusters = await self._admin.clusters()
-        due = self._due(self._wanted(outcome, clusters))
+        health = health_of(await self._admin.clusters_json())
+        due = self._due(self._wanted(outcome, health))
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def write(ref: ObjectRef, what: Wanted, live: Live) -> None:
@@ -96,8 +97,8 @@ class Writer:
             if event is not None and self._lease.held and self._concerns_us(event.about):
                 await self._events.post(event)
 
-    def _wanted(self, outcome: Outcome, clusters: Mapping[str, ClusterStatus]) -> dict[ObjectRef, Wanted]:
-        found = wanted(outcome.model, clusters, self._source.addresses, self._zones(), self._managed())
+    def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, Wanted]:
+        found = wanted(outcome.model, health, self._source.addresses, self._zones(), self._managed())
         if self._source.on_gke:
             # NEGs and ManagedCertificates are Google's there, whoever's Ingress names them.
             return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
