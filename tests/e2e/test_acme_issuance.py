@@ -99,6 +99,16 @@ def test_tls_alpn_01(tmp_path: Path, pebble: Pebble) -> None:
     assert "Attempting to validate w/ HTTP" not in (tmp_path / "ca/pebble.log").read_text()
 
 
+@pytest.mark.parametrize("http_port", [None, 0], ids=["http-01", "tls-alpn-01"])
+def test_behind_a_proxy_that_speaks_the_proxy_protocol(tmp_path: Path, pebble: Pebble, http_port: int | None) -> None:
+    """Kiteway's own look at the challenge begins with the header that its listeners ask for; then the CA is told."""
+    with managed_up(tmp_path, pebble, "--proxy-protocol", http_port=http_port) as running:
+        # The CA itself speaks no such header here, so that is as far as it comes.
+        failed = running.until_domain("FailedNotVisible")
+
+    assert "the CA says:" in failed["message"]
+
+
 def test_nothing_is_asked_before_the_terms_are_accepted(tmp_path: Path, pebble: Pebble) -> None:
     """Without the terms a marked temporary certificate is served, the state says why, and the CA hears nothing."""
     before = len(pebble.requests())

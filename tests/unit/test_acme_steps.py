@@ -32,10 +32,16 @@ from kiteway.certificates.acme.client import (
 )
 from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.certificates.acme.issuer import Step, next_step
+from kiteway.certificates.acme.look import look
 from kiteway.certificates.acme.means import Means, StoppedError
 from kiteway.certificates.acme.problems import AcmeError, Kind
 from kiteway.certificates.acme.records import Account, Issued, Order, read, write
-from kiteway.certificates.storage import FileStorage
+from kiteway.certificates.acme.schedule import Known
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.acme.work import attempt
+from kiteway.certificates.storage import FileStorage, LockedError
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Challenge as Shown
 from kiteway.model import HTTPChallenge, PrivateKey, TLSChallenge
 
@@ -337,3 +343,31 @@ def test_a_torn_record_counts_as_none(means: Means) -> None:
     means.storage.store("guide/order", b'{"domains": ["')
 
     assert read(means.storage, "guide/order", Order) is None
+
+
+def test_a_mistake_of_ours_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+    """What nobody thought of is reported, waited out like a failed validation, and does not end the keeping."""
+
+    def broken(_: Means) -> Client:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(issuer, "connect", broken)
+    wanted = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+
+    attempt(means, wanted, EnvoySettings(), {})
+
+    known = look(means, wanted)
+    assert known.failure is not None
+    assert "RuntimeError" in known.failure.message
+    assert (known.failure.retry_at - known.failure.at).total_seconds() >= 60
+
+
+def test_a_locked_certificate_is_left_to_the_other(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+    """While another process issues, nothing is asked and nothing is written."""
+    monkeypatch.setattr(issuer, "connect", lambda _: pytest.fail("the CA was asked"))
+    wanted = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+
+    with means.storage.lock(wanted.folder(means.config.issuer_key)), pytest.raises(LockedError):
+        attempt(means, wanted, EnvoySettings(), {})
+
+    assert look(means, wanted) == Known((HOST,))

@@ -19,8 +19,8 @@ def is_live(challenge: Challenge, settings: EnvoySettings) -> bool:
     host = _reachable(settings.bind)
     try:
         if isinstance(challenge, HTTPChallenge):
-            return _answers(challenge, host, settings.http_port or 0)
-        return _handshakes(challenge, host, settings.https_port)
+            return _answers(challenge, _connect(host, settings.http_port or 0, settings))
+        return _handshakes(challenge, _connect(host, settings.https_port, settings))
     except (OSError, http.client.HTTPException):
         return False
 
@@ -32,25 +32,31 @@ def _reachable(bind: str) -> str:
     return "127.0.0.1" if address.version == 4 else "::1"
 
 
-def _answers(challenge: HTTPChallenge, host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+def _connect(host: str, port: int, settings: EnvoySettings) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
+    if settings.proxy_protocol:
+        # Version 1, for a connection that nobody forwards.
+        connection.sendall(b"PROXY UNKNOWN\r\n")
+    return connection
+
+
+def _answers(challenge: HTTPChallenge, plain: socket.socket) -> bool:
+    connection = http.client.HTTPConnection(challenge.domain)
+    connection.sock = plain
     try:
-        connection.request("GET", challenge_path(challenge), headers={"Host": challenge.domain})
+        connection.request("GET", challenge_path(challenge))
         response = connection.getresponse()
         return response.status == 200 and response.read(4096) == challenge.key_authorization.encode()
     finally:
         connection.close()
 
 
-def _handshakes(challenge: TLSChallenge, host: str, port: int) -> bool:
+def _handshakes(challenge: TLSChallenge, plain: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The certificate is compared byte by byte; no CA vouches for it.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols([ALPN_PROTOCOL])
-    with (
-        socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname=challenge.domain) as connection,
-    ):
+    with plain, context.wrap_socket(plain, server_hostname=challenge.domain) as connection:
         expected = ssl.PEM_cert_to_DER_cert(challenge.certificate.chain.decode())
         return connection.selected_alpn_protocol() == ALPN_PROTOCOL and connection.getpeercert(True) == expected

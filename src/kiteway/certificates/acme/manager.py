@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -137,6 +138,8 @@ class ManagedCertificates:
         finally:
             self._running = False
             self._means.stop.set()
+            for item in self._items.values():
+                item.changed.set()
             tasks = [item.task for item in self._items.values() if item.task is not None]
             if tasks:
                 # An attempt that is stopped gives its lock back, so that the next start need not wait for it.
@@ -156,14 +159,15 @@ class ManagedCertificates:
         while not self._means.stop.is_set():
             try:
                 seconds = await self._turn(item)
+                await self._adopt(item)
             except StoppedError:
                 return
             except (LockedError, LeaseLostError):
                 seconds = _LOCKED_SECONDS
-            except OSError as error:
-                _log.error("storage", certificate=item.wanted.key, error=str(error))
+            except Exception:  # noqa: BLE001 - a full disk, or a mistake of ours, must not end the keeping itself
+                # Not `exception`, which would print local variables, keys among them.
+                _log.error("certificate", name=item.wanted.key, traceback=traceback.format_exc())
                 seconds = _LOOK_SECONDS
-            await self._adopt(item)
             await self._pause(item, seconds)
 
     async def _turn(self, item: _Item) -> float:

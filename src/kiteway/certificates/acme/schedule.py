@@ -83,11 +83,16 @@ def _holds(failure: Failure, known: Known) -> bool:
 
 def due(known: Known) -> dt.datetime:
     """Return when a new certificate is needed: now, when there is none, one for other names, or a person wants it."""
-    if known.issued is None or known.issued_domains != known.domains or known.demanded_at is not None:
+    if known.issued is None or not fits(known) or known.demanded_at is not None:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
     renewal = current_renewal(known)
     wish = renewal.at if renewal is not None else None
     return _not_at_once(known, min(wish, known.issued.not_after) if wish else at_two_thirds(known.issued))
+
+
+def fits(known: Known) -> bool:
+    """Return whether the certificate there is, was asked for the names that are wanted; their order is no matter."""
+    return set(known.issued_domains) == set(known.domains)
 
 
 def _not_at_once(known: Known, when: dt.datetime) -> dt.datetime:

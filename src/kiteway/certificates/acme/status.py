@@ -7,7 +7,7 @@ from typing import Any
 
 from kiteway.certificates.acme.config import AcmeConfig
 from kiteway.certificates.acme.problems import DOMAIN_KINDS, Kind
-from kiteway.certificates.acme.schedule import Known, current_failure, due
+from kiteway.certificates.acme.schedule import Known, current_failure, due, fits
 from kiteway.certificates.acme.wanted import Wanted
 
 
@@ -36,7 +36,7 @@ def certificate_status(known: Known, now: dt.datetime) -> str:
     A name that is not visible yet leaves it Provisioning, as on GKE: nothing is wrong with the certificate.
     """
     failure = current_failure(known)
-    if known.issued is not None and known.issued_domains == known.domains and known.issued.not_after > now:
+    if known.issued is not None and fits(known) and known.issued.not_after > now:
         return "RenewalFailed" if failure is not None else "Active"
     if failure is None or failure.kind is Kind.NOT_VISIBLE:
         return "Provisioning"

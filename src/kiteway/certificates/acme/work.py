@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import traceback
 from collections.abc import Mapping
+
+import structlog
 
 from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01
 from kiteway.certificates.acme.issuer import connect, forget_account, issue
 from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means
+from kiteway.certificates.acme.means import Means, StoppedError
 from kiteway.certificates.acme.precheck import check_held
 from kiteway.certificates.acme.problems import AcmeError, Kind
 from kiteway.certificates.acme.records import Issued, Renewal, read, write
 from kiteway.certificates.acme.schedule import Issue, Known, current_failure, decide, failed
 from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.storage import LeaseLostError, LockedError
 from kiteway.certificates.x509 import CertificateError
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Certificate
+
+_log = structlog.get_logger(__name__)
 
 _ASK_AGAIN = dt.timedelta(hours=6)
 """RFC 9773, section 4.3.3: when the CA does not say."""
@@ -51,6 +57,15 @@ def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapp
             problem = error if isinstance(error, AcmeError) else AcmeError(Kind.UNAVAILABLE, error.message, asked=True)
             if problem.kind is Kind.ACCOUNT_GONE:
                 forget_account(means)
+            write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
+        except (LockedError, LeaseLostError, StoppedError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not become a loop of requests at the CA
+            # Not `exception`, which would print local variables, keys among them.
+            _log.error("certificate", name=wanted.key, traceback=traceback.format_exc())
+            problem = AcmeError(
+                Kind.UNAVAILABLE, f"unexpected: {type(error).__name__}; the log says where.", asked=True
+            )
             write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
         else:
             for over in ("failure", "demand"):
