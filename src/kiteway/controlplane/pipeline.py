@@ -11,8 +11,11 @@ from google.protobuf.message import Message
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
+from kiteway.envoy.ads.snapshot import Resources as SnapshotResources
+from kiteway.envoy.ads.snapshot import type_url
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
+from kiteway.envoy.xds.kept import Kept
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
@@ -47,6 +50,7 @@ class Pipeline:
     def __init__(self, settings: EnvoySettings) -> None:
         self._settings = settings
         self._translator = Translator()
+        self._kept = Kept()
         self._endpoints = Endpoints()
         self._draining = Draining()
         self._pools: dict[ServiceName, list[Pool]] = {}
@@ -67,9 +71,10 @@ class Pipeline:
         self._endpoints.replace(resources.objects)
         self._endpoints.set_static(static)
         model = dataclasses.replace(result.model, challenges=challenges)
-        messages: list[Message] = build(model, self._settings)
+        self._kept.turn()
+        messages: list[Message] = build(model, self._settings, self._kept)
         self._draining.keep({pool.key for pool in result.model.pools})
-        messages += self._build_endpoints(result.model.pools, now)
+        messages += self._build_endpoints(result.model.pools, now, self._kept)
         self._pools = {}
         for pool in result.model.pools:
             self._pools.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
@@ -77,7 +82,7 @@ class Pipeline:
         self._missing = self._endpoints.missing(result.model.pools)
         self.outcome = Outcome(
             model,
-            Snapshot.of(messages),
+            self._snapshot(messages),
             ordered([*self._translated, *self._missing]),
             result.retained,
             result.diagnostics,
@@ -113,10 +118,18 @@ class Pipeline:
         """Return when `run_drained` has something to do; None when nothing drains."""
         return self._draining.next_end()
 
-    def _build_endpoints(self, pools: Collection[Pool], now: dt.datetime) -> Sequence[Message]:
-        return build_endpoints(
-            pools, {pool.key: self._draining.update(pool, self._endpoints.of(pool.key), now) for pool in pools}
-        )
+    def _build_endpoints(
+        self, pools: Collection[Pool], now: dt.datetime, kept: Kept | None = None
+    ) -> Sequence[Message]:
+        table = {pool.key: self._draining.update(pool, self._endpoints.of(pool.key), now) for pool in pools}
+        return build_endpoints(pools, table, kept)
+
+    def _snapshot(self, messages: Iterable[Message]) -> Snapshot:
+        """Serialise what was not there in the last round."""
+        types: dict[str, list[Resource]] = {}
+        for message in messages:
+            types.setdefault(type_url(message), []).append(self._kept(Resource.of, message))
+        return Snapshot({kind: self._kept(_resources, tuple(these)) for kind, these in types.items()})
 
     def _with_endpoints(self, before: Outcome, pools: Collection[Pool], now: dt.datetime) -> Outcome:
         """Build the endpoints of ``pools`` anew; everything else stays."""
@@ -131,3 +144,7 @@ class Pipeline:
             diagnostics=diagnostics,
         )
         return self.outcome
+
+
+def _resources(members: tuple[Resource, ...]) -> SnapshotResources:
+    return SnapshotResources(members)

@@ -14,6 +14,7 @@ from kiteway.translate.classes import is_ours
 from kiteway.translate.context import Index, Options
 from kiteway.translate.ingresses import translate_ingress
 from kiteway.translate.merge import merge
+from kiteway.translate.unchanged import with_unchanged
 from kiteway.translate.unit import Unit
 from kiteway.translate.validity import judge
 
@@ -45,12 +46,13 @@ class Translator:
     """
     Translates again and again, and remembers each Ingress's last good form.
 
-    An Ingress none of whose objects changed is not translated again.
+    An Ingress none of whose objects changed is not translated again, and what it came to is the very value of last time.
     """
 
     def __init__(self) -> None:
         self._fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
         self._good: dict[ObjectRef, Unit] = {}
+        self._model = LoadBalancer()
 
     def translate(
         self, objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
@@ -91,7 +93,8 @@ class Translator:
         alive = {unit.ref for unit in units}
         self._fresh = fresh
         self._good = {ref: unit for ref, unit in self._good.items() if ref in alive}
-        model, conflicts = merge(units, now)
+        merged, conflicts = merge(units, now)
+        self._model = model = with_unchanged(self._model, merged)
         return Result(
             model, ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)]), tuple(sorted(retained))
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kiteway._proto.envoy.config.core.v3.base_pb2 import Locality
 from kiteway._proto.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from kiteway._proto.envoy.config.endpoint.v3 import endpoint_components_pb2 as components
@@ -12,12 +10,11 @@ from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, socke
 from kiteway.model import Endpoint, EndpointState, Pool
 
 
-def assignments(pool: Pool, endpoints: Iterable[Endpoint]) -> list[ClusterLoadAssignment]:
+def assignments(pool: Pool, endpoints: tuple[Endpoint, ...]) -> list[ClusterLoadAssignment]:
     """Return the load assignment of each cluster of a pool."""
-    known = tuple(endpoints)
-    result = [_assignment(grpc_cluster_name(pool.key), pool, known, rest=False)]
+    result = [_assignment(grpc_cluster_name(pool.key), pool, endpoints, rest=False)]
     if pool.rest:
-        result.append(_assignment(rest_cluster_name(pool.key), pool, known, rest=True))
+        result.append(_assignment(rest_cluster_name(pool.key), pool, endpoints, rest=True))
     return result
 
 

@@ -33,20 +33,23 @@ from kiteway.envoy.xds.common import (
     socket_address,
 )
 from kiteway.envoy.xds.connection_manager import connection_manager
-from kiteway.model import LoadBalancer, ServerNames, TLSProfile
+from kiteway.envoy.xds.kept import Kept
+from kiteway.model import Challenge, LoadBalancer, ServerNames, TLSProfile
 
 _CONNECTION_BUFFER = 1 << 20
 
 
-def listeners(model: LoadBalancer, settings: EnvoySettings) -> list[Listener]:
+def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Listener]:
     """Return the listeners the model asks for; a port nobody serves stays closed."""
     result = []
     if model.server_names:
-        result.append(_https(model, settings))
+        manager = kept(connection_manager, HTTPS_LISTENER, settings)
+        chains = tuple(kept(_chain, names, settings, manager) for names in model.server_names)
+        result.append(kept(_https, chains, model.server_names, model.challenges, settings))
     if settings.http_port is not None and needs_http(model.hosts, model.challenges):
-        result.append(_plaintext(HTTP_LISTENER, settings, settings.http_port))
+        result.append(kept(_plaintext, HTTP_LISTENER, settings, settings.http_port))
     if settings.grpc_port is not None and model.hosts:
-        result.append(_plaintext(GRPC_LISTENER, settings, settings.grpc_port))
+        result.append(kept(_plaintext, GRPC_LISTENER, settings, settings.grpc_port))
     return result
 
 
@@ -54,23 +57,20 @@ def _plaintext(name: str, settings: EnvoySettings, port: int) -> Listener:
     return _listener(name, settings, port, [FilterChain(name=name, filters=[connection_manager(name, settings)])])
 
 
-def _https(model: LoadBalancer, settings: EnvoySettings) -> Listener:
-    manager = connection_manager(HTTPS_LISTENER, settings)
-    listener = _listener(
-        HTTPS_LISTENER,
-        settings,
-        settings.https_port,
-        [
-            *tls_challenge_chains(model.challenges),
-            *(_chain(names, settings, manager) for names in model.server_names if names.names),
-        ],
-    )
+def _https(
+    chains: tuple[FilterChain, ...],
+    server_names: tuple[ServerNames, ...],
+    challenges: tuple[Challenge, ...],
+    settings: EnvoySettings,
+) -> Listener:
+    by_name = [chain for chain, names in zip(chains, server_names, strict=True) if names.names]
+    listener = _listener(HTTPS_LISTENER, settings, settings.https_port, [*tls_challenge_chains(challenges), *by_name])
     listener.listener_filters.append(
         ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))
     )
-    for names in model.server_names:
+    for chain, names in zip(chains, server_names, strict=True):
         if not names.names:
-            listener.default_filter_chain.CopyFrom(_chain(names, settings, manager))
+            listener.default_filter_chain.CopyFrom(chain)
     return listener
 
 

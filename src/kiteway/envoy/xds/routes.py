@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
 
@@ -36,10 +36,12 @@ from kiteway.envoy.xds.common import (
     seconds,
     source_name,
 )
+from kiteway.envoy.xds.kept import Kept
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.model import (
     ENCRYPTED,
+    Challenge,
     HeaderValue,
     HTTPMode,
     LoadBalancer,
@@ -60,25 +62,54 @@ _REDIRECTS = {
 }
 
 
-def route_configurations(model: LoadBalancer, settings: EnvoySettings) -> list[RouteConfiguration]:
+def route_configurations(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[RouteConfiguration]:
     """Return the route configuration of each listener."""
     pools = {pool.key: pool for pool in model.pools}
-    https = _complete([over_tls(host, pools, settings) for host in model.hosts], settings)
-    http = _complete([in_plaintext(host, pools, settings) for host in model.hosts], settings)
     result = [
-        _configuration(HTTPS_LISTENER, https),
-        *(_own_routes(host, pools, settings) for host in model.hosts if host.own_connections and host.https),
-        _configuration(HTTP_LISTENER, with_challenges(http, http_challenges(model.challenges))),
+        kept(_https, _members(model.hosts, pools, settings, kept, over_tls), settings),
+        *(
+            kept(_own_routes, host, _backends(host, pools), settings)
+            for host in model.hosts
+            if host.own_connections and host.https
+        ),
+        kept(_http, _members(model.hosts, pools, settings, kept, in_plaintext), model.challenges, settings),
     ]
     if settings.grpc_port is not None:
-        hosts = [
-            _virtual_host(host, misdirected(settings))
-            if host.own_connections
-            else served(host, pools, settings, encrypted=False)
-            for host in _by_any_name(model.hosts)
-        ]
-        result.append(_configuration(GRPC_LISTENER, _complete(hosts, settings)))
+        result.append(kept(_grpc, _members(_by_any_name(model.hosts), pools, settings, kept, for_grpc), settings))
     return result
+
+
+Backends = tuple[Pool | None, ...]
+"""The pools of a host's routes, in their order."""
+
+
+def _backends(host: ModelHost, pools: Mapping[PoolKey, Pool]) -> Backends:
+    return tuple(pools.get(route.pool) if route.pool else None for route in host.routes)
+
+
+def _members(
+    hosts: Iterable[ModelHost],
+    pools: Mapping[PoolKey, Pool],
+    settings: EnvoySettings,
+    kept: Kept,
+    make: Callable[[ModelHost, Backends, EnvoySettings], VirtualHost],
+) -> tuple[VirtualHost, ...]:
+    """Return the hosts of a listener; those that did not change are the very messages of last time."""
+    return tuple(kept(make, host, _backends(host, pools), settings) for host in hosts)
+
+
+def _https(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> RouteConfiguration:
+    return _configuration(HTTPS_LISTENER, _complete(hosts, settings))
+
+
+def _http(
+    hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge, ...], settings: EnvoySettings
+) -> RouteConfiguration:
+    return _configuration(HTTP_LISTENER, with_challenges(_complete(hosts, settings), http_challenges(challenges)))
+
+
+def _grpc(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> RouteConfiguration:
+    return _configuration(GRPC_LISTENER, _complete(hosts, settings))
 
 
 def _by_any_name(hosts: tuple[ModelHost, ...]) -> list[ModelHost]:
@@ -89,37 +120,44 @@ def _by_any_name(hosts: tuple[ModelHost, ...]) -> list[ModelHost]:
     return result
 
 
-def _complete(hosts: list[VirtualHost], settings: EnvoySettings) -> list[VirtualHost]:
+def _complete(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> list[VirtualHost]:
     anywhere = next((host for host in hosts if ANY_HOST in host.domains), None)
     if anywhere is None:
         anywhere = _unknown_host(settings)
-        hosts = [*hosts, anywhere]
+        hosts = (*hosts, anywhere)
     return [one_label(host, anywhere) for host in hosts]
 
 
-def over_tls(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
+def over_tls(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
     """Return a host on the HTTPS listener, on connections that were made for no host in particular."""
     if host.own_connections:
         return _virtual_host(host, misdirected(settings))
     if host.https:
-        return served(host, pools, settings, encrypted=True)
+        return served(host, backends, settings, encrypted=True)
     return _virtual_host(host, not_over_tls(settings))
 
 
-def _own_routes(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> RouteConfiguration:
+def _own_routes(host: ModelHost, backends: Backends, settings: EnvoySettings) -> RouteConfiguration:
     """Return what is served on the connections of a host that is served on no others."""
     elsewhere = VirtualHost(name="elsewhere", domains=[ANY_HOST], routes=misdirected(settings))
-    hosts = [served(host, pools, settings, encrypted=True)]
+    hosts = [served(host, backends, settings, encrypted=True)]
     if host.domain != ANY_HOST:
         hosts.append(elsewhere)
     return _configuration(own_routes_name(host.domain), [one_label(each, elsewhere) for each in hosts])
 
 
-def in_plaintext(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings) -> VirtualHost:
+def for_grpc(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
+    """Return a host on the plaintext gRPC listener."""
+    if host.own_connections:
+        return _virtual_host(host, misdirected(settings))
+    return served(host, backends, settings, encrypted=False)
+
+
+def in_plaintext(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
     """Return a host on the HTTP listener."""
     match host.http:
         case HTTPMode.SERVE:
-            return served(host, pools, settings, encrypted=False)
+            return served(host, backends, settings, encrypted=False)
         case HTTPMode.REDIRECT:
             return _virtual_host(host, [_redirect(host, settings.public_https_port)])
         case HTTPMode.OFF:
@@ -135,14 +173,12 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
     )
 
 
-def served(host: ModelHost, pools: Mapping[PoolKey, Pool], settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
+def served(host: ModelHost, backends: Backends, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
     routes = [
         out
-        for route in host.routes
-        for out in _routes(
-            _with_encryption(route, encrypted=encrypted), pools.get(route.pool) if route.pool else None, settings
-        )
+        for route, pool in zip(host.routes, backends, strict=True)
+        for out in _routes(_with_encryption(route, encrypted=encrypted), pool, settings)
     ]
     routes += no_route(
         "no-path",
