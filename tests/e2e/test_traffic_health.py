@@ -109,8 +109,8 @@ def test_a_stopped_endpoint_loses_its_calls_to_another(
     tmp_path: Path, free_port: Callable[[], int], stoppable: tuple[subprocess.Popen[str], Endpoint]
 ) -> None:
     """
-    SIGSTOP leaves connections open and answers nothing: the failed check closes them, and the reads that hung
-    there are answered by another endpoint.
+    SIGSTOP leaves connections open and answers nothing: no further call goes there once the check fails, and the
+    reads that hang there are answered by another endpoint when a keepalive ping is not.
     """
     process, endpoint = stoppable
     with Backend() as well, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -121,6 +121,7 @@ def test_a_stopped_endpoint_loses_its_calls_to_another(
         calls = [stub.future(b"", timeout=30) for _ in range(50)]
         assert {pending.result() for pending in calls} == {OK_RESULT}
         assert proxy.stat("upstream_rq_retry_success") > 0
+        assert proxy.stat("http2.keepalive_timeout") > 0
 
         process.send_signal(signal.SIGCONT)
         eventually(lambda: proxy.failing() == {}, "it is back")

@@ -59,7 +59,6 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> 
         per_connection_buffer_limit_bytes=UInt32Value(value=_BUFFER),
         circuit_breakers=_circuit_breakers(),
         ignore_health_on_host_removal=True,
-        close_connections_on_host_health_failure=True,
         load_balancing_policy=load_balancing(pool.affinity),
         typed_extension_protocol_options={
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options),

@@ -19,8 +19,8 @@ class CallPolicy:
     """
     How the calls of some rpc classes are treated.
 
-    There is no timeout for a single attempt: a slow answer is no failure, and an endpoint that hangs fails its check,
-    which closes its connections.
+    There is no timeout for a single attempt: a slow answer is no failure, and an endpoint that hangs does not answer
+    keepalive pings either, which ends its attempts.
 
     Attributes:
         name: says in a route's name which policy it is.
