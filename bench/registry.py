@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import passthrough
+from bench import kubernetes, passthrough
 from bench.outcome import Context, Outcome
 
 
@@ -18,4 +18,7 @@ class Bench:
     run: Callable[[Context], Awaitable[Outcome]]
 
 
-BENCHES = (Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),)
+BENCHES = (
+    Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),
+    Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
+)

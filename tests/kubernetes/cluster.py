@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -124,7 +125,7 @@ class Cluster:
             self.kubeconfig,
             {"client-certificate": str(folder / "admin.crt"), "client-key": str(folder / "admin.key")},
         )
-        self.api = httpx2.Client(base_url=self.url, verify=self._context(), timeout=30, trust_env=False)
+        self.api = httpx2.Client(base_url=self.url, verify=self.context(), timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
         try:
@@ -254,9 +255,8 @@ class Cluster:
         )
         (self.folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
 
-    def _context(self) -> Any:
-        import ssl
-
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS of an administrator."""
         context = ssl.create_default_context(cafile=self.folder / "ca.crt")
         context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
         return context

@@ -37,6 +37,11 @@ def version() -> str:
     return found[1]
 
 
+def built() -> bool:
+    """Return whether the programs are there already."""
+    return (_folder() / "complete").exists()
+
+
 def programs() -> dict[str, Path]:
     """
     Make sure that the programs are built, and return them by name.
@@ -44,15 +49,17 @@ def programs() -> dict[str, Path]:
     Raises:
         BuildError: there is no Go here, or the build fails.
     """
-    release = version()
-    folder = _TOOLS / f"kubernetes-{release}"
-    stamp = folder / "complete"
+    folder = _folder()
     with _locked():
-        if not stamp.exists():
+        if not built():
             folder.mkdir(parents=True, exist_ok=True)
-            _build(folder, release)
-            stamp.touch()
+            _build(folder, version())
+            (folder / "complete").touch()
     return {name: folder / name for name in PROGRAMS}
+
+
+def _folder() -> Path:
+    return _TOOLS / f"kubernetes-{version()}"
 
 
 @contextmanager
