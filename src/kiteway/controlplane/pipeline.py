@@ -129,7 +129,8 @@ class Pipeline:
         types: dict[str, list[Resource]] = {}
         for message in messages:
             types.setdefault(type_url(message), []).append(self._kept(Resource.of, message))
-        return Snapshot({kind: self._kept(_resources, tuple(these)) for kind, these in types.items()})
+        found = {kind: self._kept(_resources, tuple(these)) for kind, these in types.items()}
+        return Snapshot(found)
 
     def _with_endpoints(self, before: Outcome, pools: Collection[Pool], now: dt.datetime) -> Outcome:
         """Build the endpoints of ``pools`` anew; everything else stays."""

@@ -153,7 +153,7 @@ class Snapshot(Mapping[str, Resources]):
 
     __slots__ = ("_types",)
 
-    def __init__(self, resources: Mapping[str, Iterable[Resource]] | None = None) -> None:
+    def __init__(self, resources: Mapping[str, Iterable[Resource] | Resources] | None = None) -> None:
         """
         Take the resources of each type; a type that is left out is empty.
 
