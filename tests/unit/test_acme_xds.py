@@ -1,0 +1,94 @@
+"""Challenges as Envoy's routes and filter chains: for one name only, before everything else, and gone without a trace."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.jwk import JWKEC
+
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
+from kiteway.certificates.acme.challenges import TLS_ALPN_01, to_show
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.build import build
+from kiteway.envoy.xds.challenges import http_challenges, needs_http, tls_challenge_chains, with_challenges
+from kiteway.model import HTTPChallenge, HTTPMode, LoadBalancer, RedirectCode
+from kiteway.model import VirtualHost as ModelHost
+
+HOST = "a.milvus.io"
+CHALLENGE = HTTPChallenge(HOST, "token", "token.proof")
+PATH = "/.well-known/acme-challenge/token"
+
+
+def host(domain: str) -> VirtualHost:
+    """Return a host with one route that says whose it is."""
+    return VirtualHost(
+        name=f"host/{domain}", domains=[domain], routes=[Route(name=domain, match=RouteMatch(prefix="/"))]
+    )
+
+
+def model_host(mode: HTTPMode) -> ModelHost:
+    """Return a host of an Ingress."""
+    return ModelHost(HOST, (), True, mode, RedirectCode.FOUND, ObjectRef("Ingress", "default", "a"))
+
+
+@pytest.mark.parametrize(
+    ("domains", "fallback"),
+    [
+        ([HOST, "*.milvus.io", "*"], HOST),
+        (["*.milvus.io", "*.io", "*"], "*.milvus.io"),
+        (["*.io", "*"], "*.io"),
+        (["b.milvus.io", "*"], "*"),
+        (["b.milvus.io"], None),
+    ],
+)
+def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallback: str | None) -> None:
+    """The name answers its challenge, and everything else as before: by its own host, else the wildcard's, else any."""
+    result = with_challenges([host(domain) for domain in domains], http_challenges([CHALLENGE]))
+
+    found = {each.domains[0]: each for each in result}
+    assert found[HOST].routes[0].match.path == PATH
+    assert found[HOST].routes[0].direct_response.body.inline_string == "token.proof"
+    assert [route.name for route in found[HOST].routes[1:]] == ([fallback] if fallback else [])
+    assert all(found[domain] == host(domain) for domain in domains if domain != HOST)
+    assert set(found) == {HOST, *domains}
+
+
+def test_without_challenges_nothing_changes() -> None:
+    """The hosts are the same before and after."""
+    hosts = [host(HOST), host("*")]
+
+    assert with_challenges(hosts, {}) == hosts
+
+
+def test_several_challenges_of_one_name() -> None:
+    """A retry may overlap the attempt before: both tokens are answered."""
+    second = HTTPChallenge(HOST, "other", "other.proof")
+
+    (found,) = with_challenges([host(HOST)], http_challenges([CHALLENGE, second]))
+
+    assert [route.match.path for route in found.routes[:2]] == [PATH, "/.well-known/acme-challenge/other"]
+
+
+def test_port_80_opens_for_a_challenge_alone() -> None:
+    """A closed port 80 opens for an HTTP-01 challenge, not for TLS-ALPN-01."""
+    closed = [model_host(HTTPMode.OFF)]
+
+    assert not needs_http(closed, [])
+    assert needs_http(closed, [CHALLENGE])
+    assert needs_http([model_host(HTTPMode.REDIRECT)], [])
+
+
+def test_the_chain_of_a_tls_challenge() -> None:
+    """It matches the name and the protocol, and its certificate comes by SDS and is published with it."""
+    key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+    challenge = to_show(TLS_ALPN_01, HOST, "token", key, dt.datetime.now(dt.UTC))
+
+    (chain,) = tls_challenge_chains([challenge, CHALLENGE])
+    messages = build(LoadBalancer(challenges=(challenge,)), EnvoySettings())
+
+    assert list(chain.filter_chain_match.server_names) == [HOST]
+    assert list(chain.filter_chain_match.application_protocols) == ["acme-tls/1"]
+    assert "certificate/acme/a.milvus.io" in {message.name for message in messages}  # type: ignore[attr-defined]
