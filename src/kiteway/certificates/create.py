@@ -56,7 +56,7 @@ def create_self_signed(
     """
     Make a self-signed server certificate whose names are in the subjectAltName.
 
-    A certificate with only a common name is refused by Go's and Java's TLS. It is its own CA, so that a client can
+    A certificate with only a common name is refused by Go's TLS. It is its own CA, so that a client can
     be given the very file (``server_pem_path="tls.crt"``), as the guide does.
 
     Args:

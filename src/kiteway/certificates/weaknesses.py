@@ -53,7 +53,7 @@ def weaknesses(
             Weakness(
                 "CertificateWithoutSAN",
                 f"the certificate names {', '.join(names)} only as its common name: PyMilvus accepts it, "
-                "the Go and Java SDKs, curl and browsers refuse it.",
+                "Go's TLS (the Go SDK) and browsers refuse it.",
                 "Create one with a subjectAltName: `kiteway cert create --host NAME`.",
             )
         )

@@ -74,7 +74,7 @@ def create(
     """
     Create a certificate with its names in the subjectAltName, self-signed or by a CA of your own.
 
-    This is the guide's openssl recipe with what it forgets: without a SAN every client but PyMilvus refuses it.
+    This is the guide's openssl recipe with what it forgets: without a SAN Go's TLS and browsers refuse it.
     """
     if client is not None and (host or ip or ca is None):
         raise fail("--client goes with --ca, and without --host and --ip", 2)

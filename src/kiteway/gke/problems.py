@@ -107,7 +107,7 @@ def _certificate(secret: Object | None, wanted: Wanted, names: Names, now: dt.da
     except CertificateError as error:
         return [_error(error.reason, error.message, error.fix, reference)]
     if not facts.has_san:
-        message = "the certificate has only a common name: the TLS of Go and Java refuses it."
+        message = "the certificate has only a common name: the TLS of Go refuses it."
         return [_error("CertificateWithoutSAN", message, fix, reference)]
     if not any(_covers(name, wanted.host) for name in facts.names):
         message = f"the certificate is for {', '.join(facts.names)}, not for {wanted.host}."

@@ -19,7 +19,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         yield failed(
             facts.ref,
             f"the certificate names {chain[0].common_name or 'nothing'} only as its common name: PyMilvus accepts it, "
-            "the Go and Java SDKs, curl and browsers refuse it.",
+            "Go's TLS (the Go SDK) and browsers refuse it.",
             "Create one with a subjectAltName: `kiteway cert create --host NAME`.",
         )
 

@@ -1,0 +1,1 @@
+"""Real TLS clients against a real balancer, for docs/reference/tls-clients.md."""
