@@ -74,7 +74,8 @@ def _print(value: dict[str, Any]) -> None:
     for certificate in value.get("certificates", ()):
         problems = "".join(f", {problem['reason']}" for problem in certificate["problems"])
         names = ", ".join(certificate["names"])
-        stdout.print(f"certificate {certificate['name']} for {names}: {certificate['daysLeft']} days left{problems}")
+        kind = "temporary certificate" if certificate["temporary"] else "certificate"
+        stdout.print(f"{kind} {certificate['name']} for {names}: {certificate['daysLeft']} days left{problems}")
     _print_managed(value)
     for rejection in value.get("configuration", {}).get("rejections", ()):
         stdout.print(f"[red]Envoy rejected[/red] {', '.join(rejection['resources'])}: {rejection['message']}")
