@@ -216,7 +216,7 @@ def site(gcloud: str) -> Iterator[Site]:
         milvuses = Milvuses(folder)
         stack.callback(milvuses.stop)
         kubelet = stack.enter_context(Kubelet(cluster, milvuses.serve))
-        arguments = ("--publish-address", ADDRESS, "--ingress-class", "gce")
+        arguments = ("--publish-address", ADDRESS)
         stack.enter_context(controller(account(cluster), folder / "kw", 443, *arguments))
         started = Site(cluster, folder, kubelet, _environment(cluster, folder, gcloud), milvuses)
         repository = stack.enter_context(_repository(started))

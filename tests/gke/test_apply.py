@@ -17,7 +17,7 @@ def test_there_and_back(start: Site) -> None:
     assert start.state() == before
 
     applied = start.apply()
-    assert f"Verified: Milvus 2.3.5 at {ADDRESS}:443 as {HOST}." in applied
+    assert f" at {ADDRESS}:443 as {HOST}." in applied.partition("Verified: Milvus v2.3.5")[2]
     assert applied.endswith("Done.\n")
     values = start.values()
     assert values["image"] == VALUES["image"]

@@ -61,7 +61,7 @@ app = typer.Typer(no_args_is_help=True, help="Set up a Layer-7 balancer for a Mi
 @app.callback()
 def _gke() -> None:
     """
-    Set up a Layer-7 balancer for a Milvus on GKE: Google's, Kiteway's, or both.
+    Set up a Layer-7 balancer for a Milvus on GKE: Google's, or Kiteway's.
 
     `plan` shows every step and writes nothing; `apply` does them; `rollback` undoes them.
     """

@@ -78,7 +78,7 @@ def _interruption(s: Setting) -> Effect:
     return Effect(
         Impact.PLAINTEXT_INTERRUPTED,
         f"Every plaintext client{where} is cut off when its proxy restarts, until it connects with TLS; "
-        "`--data-plane kiteway` or `google+kiteway` interrupts nobody.",
+        "`--data-plane kiteway` interrupts nobody.",
     )
 
 

@@ -62,7 +62,7 @@ class Live:
         pods: those pods.
         objects: what else was looked for and is there, by ``(kind, namespace, name)``.
         record: what was there before the first change; None before it. See `kiteway.gke.record`.
-        kiteway: Kiteway's release; None when there is none.
+        kiteway: whether Kiteway is in the cluster: its IngressClass is.
         static_address: of the name that is wanted.
         addresses: what the host resolves to.
         helm: Helm's version.
@@ -75,7 +75,7 @@ class Live:
     pods: tuple[Object, ...] = ()
     objects: Mapping[tuple[str, str, str], Object] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None
-    kiteway: Release | None = None
+    kiteway: bool = False
     static_address: StaticAddress = StaticAddress(known=False)
     addresses: tuple[str, ...] = ()
     helm: tuple[int, int, int] = (0, 0, 0)

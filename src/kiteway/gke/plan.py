@@ -27,8 +27,7 @@ def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
 def _steps(s: Setting) -> tuple[Step, ...]:
     by_google = s.wanted.data_plane is DataPlane.GOOGLE
     found = [steps.remember(s)]
-    if by_google:
-        found.append(steps.static_address(s))
+    found.append(steps.static_address(s) if by_google else steps.kiteway(s))
     if s.wanted.certificate is CertificateKind.SELF_MANAGED:
         found.append(steps.front_certificate(s))
     if by_google:

@@ -58,7 +58,7 @@ async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
         message = f"you may not, in namespace {wanted.namespace}: {', '.join(refused)}."
         fix = "Ask for a Role with these; docs/reference/gke.md lists them."
         problems.append(Diagnostic(Severity.ERROR, "PermissionDenied", message, fix))
-    if wanted.data_plane is not DataPlane.KITEWAY and not found("gcloud"):
+    if wanted.google and not found("gcloud"):
         message = "gcloud is not installed, so the static address is neither looked at nor reserved."
         problems.append(
             Diagnostic(Severity.NOTE, "GcloudMissing", message, "Reserve it in the console, or install it.")

@@ -14,6 +14,7 @@ import yaml
 
 from kiteway.gke.live import Live, Object, Release, StaticAddress, dig
 from kiteway.gke.names import Names, clustered, names, record_name
+from kiteway.gke.objects import KITEWAY_CLASS
 from kiteway.gke.record import read_record, recorded_wanted
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
@@ -51,11 +52,12 @@ class Reader:
         if release is None:
             return live
         called = names(live, release, self._wanted)
-        objects, pods, static, addresses = await asyncio.gather(
+        objects, pods, static, addresses, kiteway = await asyncio.gather(
             get_objects(self._shell, self._wanted.namespace, _looked_for(self._wanted, called)),
             self._pods(release),
             self._static_address(called.static_address),
             _addresses(self._wanted.host),
+            self._kiteway(),
         )
         namespace = self._wanted.namespace
         live = replace(live, service=objects.pop(("Service", namespace, called.service), None))
@@ -72,6 +74,7 @@ class Reader:
             objects=objects,
             static_address=static,
             addresses=addresses,
+            kiteway=kiteway,
         )
 
     async def _release(self) -> Release | None:
@@ -110,6 +113,12 @@ class Reader:
         text = await output(self._shell.kubectl("get", "pods", "-n", release.namespace, "-l", selector, "-o", "json"))
         items: list[Object] = json.loads(text)["items"]
         return tuple(pod for pod in items if not dig(pod, "metadata", "deletionTimestamp"))
+
+    async def _kiteway(self) -> bool:
+        if self._wanted.google:
+            return False
+        command = self._shell.kubectl("get", "ingressclass", KITEWAY_CLASS, "--ignore-not-found", "-o", "name")
+        return bool((await output(command)).strip())
 
     async def _static_address(self, name: str) -> StaticAddress:
         if not self._wanted.google or not found("gcloud"):

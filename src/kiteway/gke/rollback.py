@@ -62,6 +62,8 @@ def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
             return Plan((), (Diagnostic(Severity.ERROR, "UserYamlUnreadable", str(error), fix),))
         steps += [_annotations(b), _objects(b, "backend-config", "Take the health check away", ("BackendConfig",))]
     steps.append(_certificates(b))
+    if wanted.data_plane is DataPlane.KITEWAY:
+        steps.append(_kiteway(b))
     if destroy:
         steps.append(_address(b))
     steps.append(_forget(b))
@@ -168,6 +170,22 @@ def _certificates(b: _Back) -> Step:
         effect=NO_EFFECT,
         undo="A new apply makes others.",
         commands=tuple(b.shell.delete("Secret", b.wanted.namespace, name) for name in ours),
+    )
+
+
+def _kiteway(b: _Back) -> Step:
+    ours = not b.record["kiteway"] and b.live.kiteway
+    command = b.shell.helm(
+        "uninstall", b.wanted.kiteway_release, "-n", b.wanted.kiteway_namespace, "--ignore-not-found"
+    )
+    return Step(
+        id="kiteway",
+        title="Take Kiteway out of the cluster",
+        state=State.TODO if ours else State.DONE,
+        sees="it was installed here" if ours else "it was not installed here, or is gone",
+        effect=NO_EFFECT,
+        undo=_NO_UNDO,
+        commands=(command,) if ours else (),
     )
 
 

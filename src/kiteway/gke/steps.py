@@ -77,6 +77,23 @@ def static_address(s: Setting) -> Step:
     )
 
 
+def kiteway(s: Setting) -> Step:
+    """Put Kiteway into the cluster; whoever has done so already, with values of their own, is left alone."""
+    w = s.wanted
+    install = s.shell.helm(
+        "upgrade", "--install", w.kiteway_release, w.kiteway_chart, "-n", w.kiteway_namespace, "--create-namespace"
+    )
+    return Step(
+        id="kiteway",
+        title="Install Kiteway in the cluster",
+        state=State.DONE if s.live.kiteway else State.TODO,
+        sees="its IngressClass is there" if s.live.kiteway else "its IngressClass is not there",
+        effect=NO_EFFECT,
+        undo=f"`helm uninstall {w.kiteway_release}`, if it was installed here.",
+        commands=() if s.live.kiteway else (install,),
+    )
+
+
 def front_certificate(s: Setting) -> Step:
     """Make the certificate clients see, unless the user has one in the Secret already."""
     return _secret(

@@ -33,7 +33,6 @@ class DataPlane(enum.StrEnum):
 
     GOOGLE = "google"
     KITEWAY = "kiteway"
-    GOOGLE_KITEWAY = "google+kiteway"
 
 
 class Http(enum.StrEnum):
@@ -61,7 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         timeout_sec: BackendConfig's timeoutSec, the longest call.
         draining_timeout_sec: BackendConfig's connectionDraining.drainingTimeoutSec; proxies stop no earlier.
         kiteway_namespace: where Kiteway's own release is or shall be.
-        kiteway_release: its name, which is its Service's name too.
+        kiteway_release: its name.
         kiteway_chart: its chart.
         remove_l4: make the old LoadBalancer Service a ClusterIP at the end.
     """
@@ -80,7 +79,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     draining_timeout_sec: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
     kiteway_namespace: Name = "kiteway-system"
     kiteway_release: Name = "kiteway"
-    kiteway_chart: str = "deploy/kiteway"
+    kiteway_chart: str = "deploy/chart"
     remove_l4: bool = False
 
     def __post_init__(self) -> None:
@@ -98,13 +97,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def google(self) -> bool:
-        """Whether Google's balancer is in the path."""
-        return self.data_plane is not DataPlane.KITEWAY
-
-    @property
-    def kiteway(self) -> bool:
-        """Whether Kiteway is in the path."""
-        return self.data_plane is not DataPlane.GOOGLE
+        """Whether Google's balancer is in the path; Kiteway is otherwise."""
+        return self.data_plane is DataPlane.GOOGLE
 
     def plain(self) -> dict[str, Any]:
         """Return the wish as the file has it."""
