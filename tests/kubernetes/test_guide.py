@@ -55,3 +55,13 @@ def test_the_guide(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int
         assert "IP is now 203.0.113.7" in cluster.kubectl("describe", "ingress", INGRESS)
         ours = [f for f in service["metadata"]["managedFields"] if f["manager"] == "kiteway"]
         assert [f["operation"] for f in ours] == ["Apply"]
+
+        # The guide's own traps are Events, each of them once.
+        def events() -> list[str]:
+            found = json.loads(cluster.kubectl("get", "events", "-o", "json"))["items"]
+            return [
+                f"{e['involvedObject']['kind']} {e['reason']}" for e in found if e["source"]["component"] == "kiteway"
+            ]
+
+        wait_until(lambda: "Service RestPortMissing" in events(), "what is missing is an Event of the Service")
+        assert len(events()) == len(set(events()))

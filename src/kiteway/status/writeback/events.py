@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -17,7 +18,7 @@ from kiteway.sources.kubernetes.store import Store
 
 _log = structlog.get_logger(__name__)
 
-_AGAIN_SECONDS: Final = 3900.0
+AGAIN_SECONDS: Final = 3900.0
 """The API server forgets an Event after an hour; what is still wrong then is said again."""
 _BURST: Final = 25
 _SECONDS_PER_EVENT: Final = 2.0
@@ -44,42 +45,52 @@ def of(diagnostic: Diagnostic) -> Event | None:
 
 
 class Events:
-    """Posts each Event once, and not too many at a time; the rest waits for the next call."""
+    """Posts each Event once, and not too many at a time; the rest waits."""
 
     def __init__(self, api: Api, store: Store, identity: str) -> None:
         self._api = api
         self._store = store
         self._identity = identity
         self._posted: dict[str, float] = {}
+        self._waiting: dict[str, Event] = {}
         self._tokens = float(_BURST)
         self._filled = time.monotonic()
 
-    async def post(self, event: Event) -> None:
-        """
-        Post an Event, unless that was done already or too many were.
-
-        Raises `ApiUnavailableError`; a refusal is logged.
-        """
-        identity = self._store.identity(event.about)
-        if identity is None:
-            return
-        api_version, uid = identity
-        name = f"{event.about.name}.{_digest(uid, event)}"
+    def add(self, events: Iterable[Event]) -> None:
+        """Take Events; those that were posted within the hour, and those about nothing, do not count."""
         now = time.monotonic()
-        if now < self._posted.get(name, -_AGAIN_SECONDS) + _AGAIN_SECONDS or not self._token(now):
-            return
+        self._posted = {name: at for name, at in self._posted.items() if now < at + AGAIN_SECONDS}
+        for event in events:
+            identity = self._store.identity(event.about)
+            name = f"{event.about.name}.{_digest(identity, event)}" if identity else ""
+            if name and name not in self._posted:
+                self._waiting[name] = event
+
+    async def post(self) -> None:
+        """Post what waits, as far as the rate allows. Raises `ApiUnavailableError`; a refusal is logged."""
+        while self._waiting and self._token():
+            name, event = next(iter(self._waiting.items()))
+            identity = self._store.identity(event.about)
+            if identity is not None:
+                await self._create(event, self._body(name, event, *identity))
+            del self._waiting[name]
+            self._posted[name] = time.monotonic()
+
+    async def _create(self, event: Event, body: dict[str, Any]) -> None:
+        try:
+            await self._api.create(collection("v1", "events", event.about.namespace), body)
+        except ApiError as error:
+            if error.status != 409:  # the replica before us has posted it
+                _log.warning("event refused", about=str(event.about), error=str(error))
+
+    def _body(self, name: str, event: Event, api_version: str, uid: str) -> dict[str, Any]:
         stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = {
+        about = {"kind": event.about.kind, "namespace": event.about.namespace, "name": event.about.name}
+        return {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": event.about.namespace},
-            "involvedObject": {
-                "apiVersion": api_version,
-                "kind": event.about.kind,
-                "namespace": event.about.namespace,
-                "name": event.about.name,
-                "uid": uid,
-            },
+            "involvedObject": {"apiVersion": api_version, "uid": uid, **about},
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason,
             "message": event.message[:_MOST_CHARACTERS],
@@ -90,15 +101,9 @@ class Events:
             "lastTimestamp": stamp,
             "count": 1,
         }
-        try:
-            await self._api.create(collection("v1", "events", event.about.namespace), body)
-        except ApiError as error:
-            if error.status != 409:  # the replica before us has posted it
-                _log.warning("event refused", about=str(event.about), error=str(error))
-        self._posted[name] = now
-        self._posted = {name: at for name, at in self._posted.items() if now < at + _AGAIN_SECONDS}
 
-    def _token(self, now: float) -> bool:
+    def _token(self) -> bool:
+        now = time.monotonic()
         self._tokens = min(_BURST, self._tokens + (now - self._filled) / _SECONDS_PER_EVENT)
         self._filled = now
         if self._tokens < 1:
@@ -107,5 +112,6 @@ class Events:
         return True
 
 
-def _digest(uid: str, event: Event) -> str:
-    return hashlib.sha256(f"{uid} {event.about.kind} {event.reason} {event.message}".encode()).hexdigest()[:16]
+def _digest(identity: tuple[str, str], event: Event) -> str:
+    text = f"{identity[1]} {event.about.kind} {event.reason} {event.message}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ import structlog
 
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
-from kiteway.diagnostics import ObjectRef
+from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
 from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
@@ -19,7 +19,7 @@ from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.reflector import Backoff
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
-from kiteway.status.writeback.events import Event, Events, of
+from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of
 from kiteway.status.writeback.health import Health, health_of
 from kiteway.status.writeback.lease import Lease
 from kiteway.status.writeback.wanted import Wanted, wanted
@@ -63,6 +63,8 @@ class Writer:
         self._options = Options(ingress_class=config.ingress_class)
         self._events = Events(api, source.store, config.kubernetes.identity if config.kubernetes else "")
         self._outcome: Outcome | None = None
+        self._announced: tuple[Diagnostic, ...] | None = None
+        self._announced_at = 0.0
         self._pauses: dict[ObjectRef, tuple[Backoff, float]] = {}
 
     def take(self, outcome: Outcome) -> None:
@@ -92,10 +94,12 @@ class Writer:
                     await self._write(ref, what, live)
 
         await asyncio.gather(*(write(*each) for each in due))
-        for diagnostic in outcome.translation:
-            event = of(diagnostic)
-            if event is not None and self._lease.held and self._concerns_us(event.about):
-                await self._events.post(event)
+        now = time.monotonic()
+        if outcome.translation is not self._announced or now > self._announced_at + AGAIN_SECONDS:
+            self._announced, self._announced_at = outcome.translation, now
+            self._events.add(e for e in map(of, outcome.translation) if e is not None and self._concerns_us(e.about))
+        if self._lease.held:
+            await self._events.post()
 
     def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, Wanted]:
         found = wanted(outcome.model, health, self._source.addresses, self._zones(), self._managed())
@@ -175,7 +179,7 @@ class Writer:
         _log.info("status", about=str(ref))
         if ref.kind == Ingress.KIND and what.status and addresses(live.status) != addresses(what.status):
             where = ", ".join(addresses(what.status))
-            await self._events.post(Event(ref, "IPChanged", f"IP is now {where}", warning=False))
+            self._events.add([Event(ref, "IPChanged", f"IP is now {where}", warning=False)])
 
 
 def said(live: Live, what: Wanted) -> bool:
