@@ -154,9 +154,9 @@ def test_an_endpoint_that_is_removed_gets_no_more_calls(tmp_path: Path, free_por
 def test_a_new_endpoint_is_warmed_slowly(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """An endpoint that has just come gets fewer calls than the one that is warm."""
     with Backend() as old, Backend() as new, running(tmp_path, free_port) as proxy:
-        load_balancer = model(pool(health_check=health_check()))
+        load_balancer = model(pool(health_check=health_check(), rest=False))
         proxy.apply(load_balancer, [old.endpoint()])
-        # Both would be in their first seconds otherwise.
+        # Checks come one a second; both would be in their first seconds otherwise.
         window = 10.0
         eventually(lambda: old.checks > window, "the first one is warm")
         proxy.apply(load_balancer, [old.endpoint(), new.endpoint()])
