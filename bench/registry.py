@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import kubernetes, passthrough
+from bench import kubernetes, passthrough, translation
 from bench.outcome import Context, Outcome
 
 
@@ -20,5 +20,8 @@ class Bench:
 
 BENCHES = (
     Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),
+    Bench(
+        "translation", "what a change of 1,000 Ingresses and 10,000 endpoints costs the control plane", translation.run
+    ),
     Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
 )
