@@ -130,6 +130,23 @@ def test_nothing_is_asked_before_the_terms_are_accepted(tmp_path: Path, pebble: 
         assert organization(served(pebble.tls_port, pebble.roots())) == ""
 
 
+def test_a_restart_asks_the_ca_for_nothing(tmp_path: Path, pebble: Pebble) -> None:
+    """What is stored is served from the first moment of the next run, without a word to the CA."""
+    with managed_up(tmp_path, pebble) as running:
+        first = running.until_certificate("Active")
+        wait_until(
+            lambda: any(tmp_path.glob("data/state/acme/*/certificates/*/*/renewal")), "the CA was asked for its wish"
+        )
+    before = len(pebble.requests())
+    with managed_up(tmp_path, pebble) as running:
+        second = running.status()
+        certificate = served(pebble.tls_port, pebble.roots())
+
+    assert second["certificateStatus"] == "Active"
+    assert second["fingerprint"] == first["fingerprint"] == fingerprint(certificate)
+    assert len(pebble.requests()) == before
+
+
 def test_keys_are_private(tmp_path: Path, pebble: Pebble) -> None:
     """Files with keys are 0600 in folders of 0700, and no key is in a log, the status or a command line."""
     with managed_up(tmp_path, pebble) as running:
