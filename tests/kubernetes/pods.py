@@ -74,6 +74,7 @@ def start(cluster: Cluster, pod: Pod, *, ready: bool = True) -> None:
 
 def set_ready(cluster: Cluster, pod: Pod, *, ready: bool) -> None:
     """Write whether the pod is ready, and that its containers are."""
+    # Merged by type: a readiness gate's condition stays.
     conditions = [
         {"type": "ContainersReady", "status": "True"},
         {"type": "Ready", "status": "True" if ready else "False"},

@@ -39,7 +39,7 @@ def reachable(milvus: MilvusEndpoint, *pods: Pod) -> Iterator[None]:
         yield
 
 
-def apply_guide(cluster: Cluster, *pods: Pod) -> Path:
+def apply_guide(cluster: Cluster, *pods: Pod, ready: bool = True) -> Path:
     """Apply the guide's manifests, with these pods; return the certificate that clients trust."""
     pair = create_self_signed([HOST], ["127.0.0.1"])
     certificate = cluster.folder / "tls.crt"
@@ -48,7 +48,7 @@ def apply_guide(cluster: Cluster, *pods: Pod) -> Path:
     # The chart's Service and pods are there before the guide begins.
     cluster.kubectl("apply", "-f", manifests() / "service.yaml")
     for pod in pods:
-        start(cluster, pod)
+        start(cluster, pod, ready=ready)
     cluster.kubectl("apply", "-f", manifests() / "backendconfig.yaml")
     cluster.kubectl("create", "secret", "tls", "my-release-milvus-tls", "--cert=./tls.crt", "--key=./tls.key")
     cluster.kubectl("apply", "-f", manifests() / "ingress.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes import last_good
 from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.sources.kubernetes.config import KubernetesConfig
+from kiteway.sources.kubernetes.gate import Gate, Name, pod_of
 from kiteway.sources.kubernetes.gke import belongs_elsewhere, is_gke
 from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind, collection
 from kiteway.sources.kubernetes.published import Address, PublishedService, address
@@ -50,6 +52,7 @@ class KubernetesSource:
     Attributes:
         store: everything it holds.
         gke: whether it is GKE; None until the API server has said so.
+        gate: the Pods with the readiness gate; None when it is not kept.
     """
 
     def __init__(self, api: Api, config: KubernetesConfig, file: Path) -> None:
@@ -77,7 +80,8 @@ class KubernetesSource:
             for kind in WATCHED
             for namespace in (config.namespaces or ("",) if kind.cls.NAMESPACED else ("",))
         ]
-        self._publishing = self._publish_reflector()
+        self.gate = Gate(self._on_gated) if config.readiness_gate else None
+        self._aside = [*self._publish_reflectors(), *self._gate_reflectors()]
         self._restored = self._restore()
 
     @property
@@ -111,8 +115,7 @@ class KubernetesSource:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what follows the cluster; each runs until cancelled."""
-        followers = [*self._reflectors, *([self._publishing] if self._publishing else [])]
-        return [self._look_for_gke(), self._keep(), *(each.run() for each in followers)]
+        return [self._look_for_gke(), self._keep(), *(each.run() for each in (*self._reflectors, *self._aside))]
 
     def read(self) -> Resources:
         """Return everything there is now, but what is Google's."""
@@ -122,6 +125,9 @@ class KubernetesSource:
             return belongs_elsewhere(object_, gke=self.on_gke, classless=taken)
 
         resources = self.store.resources(self._problems(), left_out)
+        if self.gate is not None:
+            admitted = (self._admitted(o) if isinstance(o, EndpointSlice) else o for o in resources.objects)
+            resources = dataclasses.replace(resources, objects=tuple(admitted))
         if self._relive:
             # Ingresses that had errors when the container ended are first seen as they last were good.
             self._reliving, self._relive = True, False
@@ -166,7 +172,8 @@ class KubernetesSource:
             self._slices_changed.clear()
             pairs, self._slices = self._slices.values(), {}
             removed = tuple(b for b, a in pairs if b is not None and (a is None or a.service_name != b.service_name))
-            yield SliceChanges(removed, tuple(after for _, after in pairs if after is not None))
+            updated = (after for _, after in pairs if after is not None)
+            yield SliceChanges(removed, tuple(map(self._admitted, updated)))
 
     async def touched(self) -> None:
         """Return when something that controllers write has changed since the last call."""
@@ -178,6 +185,9 @@ class KubernetesSource:
         before = [load_object(msgspec.json.decode(raw)) for raws in self._good.values() for raw in raws]
         others = [o for o in now.objects if isinstance(o, EndpointSlice) or o.metadata.namespace not in self._good]
         return Resources((*others, *(o for each in before for o in each.objects)), (), ())
+
+    def _admitted(self, slice_: EndpointSlice) -> EndpointSlice:
+        return self.gate.admit(slice_) if self.gate is not None else slice_
 
     def _reflector(self, kind: WatchedKind, namespace: str) -> Reflector:
         view = self.store.view(kind, namespace, self._on_change, self._touched.set)
@@ -193,12 +203,30 @@ class KubernetesSource:
             forbidden_is_empty=optional and not kind.cls.NAMESPACED and bool(self._config.namespaces),
         )
 
-    def _publish_reflector(self) -> Reflector | None:
+    def _publish_reflectors(self) -> list[Reflector]:
         if not self._config.publish_service or self._config.publish_addresses:
-            return None
+            return []
         namespace, _, name = self._config.publish_service.partition("/")
         path = collection("v1", "services", namespace)
-        return Reflector(self._api, path, self._published, self._changed.set, selector=f"metadata.name={name}")
+        return [Reflector(self._api, path, self._published, self._changed.set, selector=f"metadata.name={name}")]
+
+    def _gate_reflectors(self) -> list[Reflector]:
+        if self.gate is None:
+            return []
+        paths = [collection("v1", "pods", namespace) for namespace in self._config.namespaces or ("",)]
+        return [Reflector(self._api, path, self.gate, self._changed.set) for path in paths]
+
+    def _on_gated(self, pod: Name) -> None:
+        """Hand on the slices of a Pod whose containers became ready, or are no longer."""
+        self._touched.set()
+        for (namespace, _), entry in self.store.entries(EndpointSlice.KIND).items():
+            for slice_ in entry.loaded.objects:
+                if (
+                    namespace == pod[0]
+                    and isinstance(slice_, EndpointSlice)
+                    and any(pod_of(endpoint) == pod[1] for endpoint in slice_.endpoints)
+                ):
+                    self._on_change(slice_, slice_)
 
     def _on_change(self, before: Object | None, after: Object | None) -> None:
         self._unkept.set()
@@ -212,8 +240,7 @@ class KubernetesSource:
         self._slices_changed.set()
 
     def _problems(self) -> list[Diagnostic]:
-        troubled = [*self._reflectors, *([self._publishing] if self._publishing else [])]
-        return [_problem(each) for each in troubled if each.problem]
+        return [_problem(each) for each in (*self._reflectors, *self._aside) if each.problem]
 
     async def _look_for_gke(self) -> None:
         backoff = Backoff()

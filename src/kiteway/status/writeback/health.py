@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -16,7 +17,16 @@ class Health(enum.StrEnum):
     UNKNOWN = "Unknown"
 
 
+class _SocketAddress(msgspec.Struct):
+    address: str = ""
+
+
+class _Address(msgspec.Struct):
+    socket_address: _SocketAddress = msgspec.field(default_factory=_SocketAddress)
+
+
 class _Endpoint(msgspec.Struct):
+    address: _Address = msgspec.field(default_factory=_Address)
     # Envoy leaves out flags that are not set; what is set says why the endpoint gets no traffic.
     health_status: dict[str, bool | str] = {}
 
@@ -30,30 +40,43 @@ class _Clusters(msgspec.Struct):
     cluster_statuses: list[_Cluster] = []
 
 
-def health_of(clusters: bytes) -> dict[str, Health]:
+@dataclass(frozen=True, slots=True)
+class Seen:
     """
-    Return the health by cluster: one healthy endpoint makes a backend HEALTHY; where none was checked nobody knows.
+    What Envoy sees.
 
-    Args:
-        clusters: Envoy's ``/clusters?format=json``.
+    Attributes:
+        backends: the health by cluster: one healthy endpoint makes a backend HEALTHY; where none was checked nobody
+            knows.
+        addresses: by IP address, whether every endpoint there is healthy.
+    """
+
+    backends: Mapping[str, Health]
+    addresses: Mapping[str, bool]
+
+
+def read(clusters: bytes) -> Seen:
+    """
+    Read Envoy's ``/clusters?format=json``.
 
     Raises:
         msgspec.DecodeError: it is something else.
     """
-    found = msgspec.json.decode(clusters, type=_Clusters)
-    return {
-        cluster.name: _health(each.health_status for each in cluster.host_statuses)
-        for cluster in found.cluster_statuses
-    }
+    backends: dict[str, Health] = {}
+    addresses: dict[str, bool] = {}
+    for cluster in msgspec.json.decode(clusters, type=_Clusters).cluster_statuses:
+        backends[cluster.name] = Health.UNKNOWN
+        for endpoint in cluster.host_statuses:
+            healthy = _healthy(endpoint.health_status)
+            where = endpoint.address.socket_address.address
+            addresses[where] = addresses.get(where, True) and healthy
+            if healthy:
+                backends[cluster.name] = Health.HEALTHY
+            elif backends[cluster.name] is Health.UNKNOWN and not endpoint.health_status.get("pending_active_hc"):
+                backends[cluster.name] = Health.UNHEALTHY
+    return Seen(backends, addresses)
 
 
-def _health(endpoints: Iterable[Mapping[str, bool | str]]) -> Health:
-    checked = False
-    for status in endpoints:
-        if status.get("pending_active_hc"):
-            continue
-        checked = True
-        flags = [value for name, value in status.items() if name != "eds_health_status"]
-        if not any(flags) and status.get("eds_health_status", "HEALTHY") in {"HEALTHY", "UNKNOWN"}:
-            return Health.HEALTHY
-    return Health.UNHEALTHY if checked else Health.UNKNOWN
+def _healthy(status: Mapping[str, bool | str]) -> bool:
+    flags = (value for name, value in status.items() if name != "eds_health_status")
+    return not any(flags) and status.get("eds_health_status", "HEALTHY") in {"HEALTHY", "UNKNOWN"}

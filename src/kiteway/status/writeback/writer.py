@@ -20,8 +20,9 @@ from kiteway.sources.kubernetes.reflector import Backoff
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
 from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of
-from kiteway.status.writeback.health import Health, health_of
+from kiteway.status.writeback.health import Health, read
 from kiteway.status.writeback.lease import Lease
+from kiteway.status.writeback.readiness import open_gates
 from kiteway.status.writeback.wanted import Wanted, wanted
 from kiteway.translate import Options
 from kiteway.translate.classes import is_ours
@@ -84,8 +85,10 @@ class Writer:
             await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * took), _LOOK_SECONDS)
 
     async def _round(self, outcome: Outcome) -> None:
-        health = health_of(await self._admin.clusters_json())
-        due = self._due(self._wanted(outcome, health))
+        seen = read(await self._admin.clusters_json())
+        if self._source.gate is not None:
+            await open_gates(self._api, self._source.gate, seen.addresses)
+        due = self._due(self._wanted(outcome, seen.backends))
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def write(ref: ObjectRef, what: Wanted, live: Live) -> None:

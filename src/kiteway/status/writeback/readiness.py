@@ -1,0 +1,64 @@
+"""Opens the readiness gate of Pods that Envoy sees healthy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+
+from kiteway.sources.kubernetes.api import Api, ApiError
+from kiteway.sources.kubernetes.gate import CONDITION, Gate, GatedPod
+from kiteway.sources.kubernetes.kinds import collection
+
+_log = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS: Final = 600.0
+"""A Pod that waits for longer becomes ready all the same, as with NEGs: no rollout hangs on the load balancer."""
+
+_READY: Final = ("LoadBalancerNegReady", "The load balancer sees the Pod healthy.")
+_TIMED_OUT: Final = ("LoadBalancerNegTimeout", "The load balancer did not see the Pod healthy within ten minutes.")
+
+
+def due(gate: Gate, healthy: Mapping[str, bool], now: float) -> Iterator[tuple[tuple[str, str], GatedPod, str, str]]:
+    """
+    Yield the Pods whose gate opens now, with the reason and a sentence.
+
+    Args:
+        gate: the Pods.
+        healthy: by address, whether Envoy sees every endpoint there healthy.
+        now: monotonic seconds.
+    """
+    for name, pod in gate.pods.items():
+        if pod.running and not pod.open:
+            if healthy.get(pod.address):
+                yield name, pod, *_READY
+            elif now > pod.since + TIMEOUT_SECONDS:
+                yield name, pod, *_TIMED_OUT
+
+
+async def open_gates(api: Api, gate: Gate, healthy: Mapping[str, bool]) -> None:
+    """Write the condition to every Pod that is due. Raises `ApiUnavailableError`; a refusal is logged."""
+    for (namespace, name), pod, reason, message in list(due(gate, healthy, time.monotonic())):
+        condition = {
+            "type": CONDITION,
+            "status": "True",
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": namespace, "uid": pod.uid},
+            "status": {"conditions": [condition]},
+        }
+        try:
+            await api.apply(f"{collection('v1', 'pods', namespace)}/{name}/status", body)
+        except ApiError as error:
+            if error.status not in {404, 409}:  # gone, or made anew
+                _log.warning("gate refused", pod=f"{namespace}/{name}", error=str(error))
+        else:
+            _log.info("gate", pod=f"{namespace}/{name}", reason=reason)
