@@ -72,7 +72,7 @@ class Backend:
             self._grpc.add_secure_port(address, self.credentials)
         self._grpc.start()
         handler = type("Echo", (_Echo,), {"backend": self})
-        self._http = http.server.ThreadingHTTPServer((self.address, self.rest_port), handler)
+        self._http = _Server((self.address, self.rest_port), handler)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
@@ -100,6 +100,11 @@ class _Calls(grpc.GenericRpcHandler):
             return json.dumps({"name": self._backend.name, "headers": metadata}).encode()
 
         return grpc.unary_unary_rpc_method_handler(respond)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: Envoy has given up a request that was held back."""
 
 
 class _Echo(http.server.BaseHTTPRequestHandler):
