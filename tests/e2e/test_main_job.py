@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from pymilvus import DataType, MilvusClient
 
 from kiteway.certificates.create import KeyPair, create_self_signed
 from kiteway.demo.guide import HOST, manifests, secret
@@ -25,7 +24,7 @@ from kiteway.files import write_atomic
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 from kiteway.milvus.verify import Target, verify
 from tests.support.kiteway import KITEWAY, Running, up, wait_until
-from tests.support.reads import DIMENSION, SteadyReads
+from tests.support.reads import SteadyReads, fill
 
 pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(300)]
 
@@ -92,25 +91,12 @@ def system(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}", "--drain", "5"]
         with up([str(a) for a in arguments], folder / "data") as running:
             running.wait_healthy(1)
-            _fill(port, ca)
+            fill(f"https://127.0.0.1:{port}", ca, HOST, COLLECTION)
             yield System(running, kept, ca, port)
     finally:
         loop.run_until_complete(milvus.stop())
         loop.close()
         shutil.rmtree(folder)
-
-
-def _fill(port: int, ca: Path) -> None:
-    client = MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(ca), server_name=HOST)
-    schema = client.create_schema(auto_id=False)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
-    index = client.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="L2")
-    client.create_collection(COLLECTION, schema=schema, index_params=index)
-    client.insert(COLLECTION, [{"id": i, "vector": [float((i + j) % 13) for j in range(DIMENSION)]} for i in range(50)])
-    client.load_collection(COLLECTION)
-    client.close()
 
 
 def test_both_forms_of_pymilvus_verify(system: System) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import grpc
+from pymilvus import DataType, MilvusClient
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
 DIMENSION = 8
@@ -36,6 +37,20 @@ def channel(address: str, ca: Path | None, server_name: str | None) -> grpc.Chan
 def service(connection: grpc.Channel) -> Any:
     """Return the stub of Milvus's service; PyMilvus's generated code has no types."""
     return cast("Any", milvus_pb2_grpc).MilvusServiceStub(connection)
+
+
+def fill(uri: str, ca: Path, server_name: str, collection: str) -> None:
+    """Create a loaded collection with a few vectors."""
+    client = MilvusClient(uri, server_pem_path=str(ca), server_name=server_name)
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="L2")
+    client.create_collection(collection, schema=schema, index_params=index)
+    client.insert(collection, [{"id": i, "vector": [float((i + j) % 13) for j in range(DIMENSION)]} for i in range(50)])
+    client.load_collection(collection)
+    client.close()
 
 
 def search_request(collection: str, number: int) -> Any:
