@@ -69,7 +69,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 
 # Two at a time: much of a test's time is waiting for a server to start, and each may start several.
 test-python: $(SYNCED)
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile -m "not kubernetes" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
 
 test-rust:
 ifeq ($(CRATE),)
