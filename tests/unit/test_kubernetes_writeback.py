@@ -1,0 +1,274 @@
+"""What is written to the cluster, by whom, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.model import (
+    Affinity,
+    BackendProtocol,
+    HTTPMode,
+    LoadBalancer,
+    PathMatch,
+    PathMatchType,
+    Pool,
+    PoolKey,
+    RedirectCode,
+    Route,
+    UpstreamTLS,
+    VirtualHost,
+)
+from kiteway.sources.kubernetes.api import Api, ApiError
+from kiteway.sources.kubernetes.gate import Gate
+from kiteway.sources.kubernetes.store import Live, Store
+from kiteway.status.writeback.events import Event, Events, of
+from kiteway.status.writeback.health import Health, read
+from kiteway.status.writeback.lease import DURATION_SECONDS, Lease
+from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
+from kiteway.status.writeback.wanted import Wanted, group_name, wanted
+from kiteway.status.writeback.writer import said
+
+INGRESS = ObjectRef("Ingress", "default", "milvus")
+SERVICE = ObjectRef("Service", "default", "milvus")
+KEY = PoolKey("default", "milvus", 19530)
+CLUSTER = "pool/default/milvus/19530/grpc"
+
+
+def _model() -> LoadBalancer:
+    route = Route(PathMatch(PathMatchType.PREFIX, "/"), KEY, (), (), 1.0, INGRESS)
+    code = RedirectCode.MOVED_PERMANENTLY_DEFAULT
+    host = VirtualHost("m.example.com", (route,), https=True, http=HTTPMode.OFF, redirect_code=code, source=INGRESS)
+    pool = Pool(
+        key=KEY,
+        protocol=BackendProtocol.HTTP2,
+        health_check=None,
+        timeout=None,
+        draining=0,
+        affinity=Affinity(),
+        rest_port=None,
+        rest=False,
+        tls=UpstreamTLS(),
+        source=SERVICE,
+    )
+    return LoadBalancer(hosts=(host,), pools=(pool,))
+
+
+def test_what_the_guide_shows() -> None:
+    """The Ingress gets the address and the backends' health, the Service its groups and zones."""
+    found = wanted(
+        _model(), {CLUSTER: Health.HEALTHY}, ({"ip": "203.0.113.7"},), {("default", "milvus"): ["b", "a", "b"]}, ()
+    )
+
+    assert found[INGRESS].status == {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    backends = json.loads(found[INGRESS].annotations["ingress.kubernetes.io/backends"])
+    assert backends == {group_name(KEY): "HEALTHY"}
+    groups = json.loads(found[SERVICE].annotations["cloud.google.com/neg-status"])
+    assert groups == {"network_endpoint_groups": {"19530": group_name(KEY)}, "zones": ["a", "b"]}
+
+
+def test_no_address_is_said_while_there_is_none() -> None:
+    """Without an address of Kiteway's own the address of an Ingress is nobody's business."""
+    found = wanted(_model(), {}, (), {}, ())
+
+    assert found[INGRESS].status == {}
+    assert "Unknown" in found[INGRESS].annotations["ingress.kubernetes.io/backends"]
+
+
+def test_a_managed_certificate_says_what_google_says() -> None:
+    """Only GKE's fields are written, and no empty expireTime, which is no date."""
+    report = {
+        "name": "default/cert",
+        "certificateName": "mcrt-1",
+        "certificateStatus": "Provisioning",
+        "domainStatus": [{"domain": "m.example.com", "status": "Provisioning", "message": "ours"}],
+        "expireTime": "",
+        "fix": "ours",
+    }
+    found = wanted(LoadBalancer(), {}, (), {}, [report])
+
+    assert found[ObjectRef("ManagedCertificate", "default", "cert")].status == {
+        "certificateName": "mcrt-1",
+        "certificateStatus": "Provisioning",
+        "domainStatus": [{"domain": "m.example.com", "status": "Provisioning"}],
+    }
+
+
+def test_group_names_are_short_and_distinct() -> None:
+    """Two long names that begin alike stay apart within 63 characters."""
+    long = [PoolKey("n" * 60, f"{'s' * 60}{end}", 19530) for end in "ab"]
+    names = {group_name(key) for key in long}
+
+    assert len(names) == 2
+    assert max(map(len, names)) <= 63
+
+
+def test_said_already() -> None:
+    """What is there is not written; others' fields do not count; what is ours without reason is taken back."""
+    what = Wanted({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}, {"k": "v"})
+    there = Live("u", {**what.status, "others": 1}, {"k": "v", "x": "y"}, ours=True)
+
+    assert said(there, what)
+    assert not said(Live("u", {}, {"k": "v"}, ours=True), what)
+    assert not said(Live("u", what.status, {}, ours=True), what)
+    assert not said(there, Wanted())
+    assert said(Live("u", {}, {}, ours=False), Wanted())
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([], Health.UNKNOWN),
+        ([{"pending_active_hc": True, "failed_active_health_check": True}], Health.UNKNOWN),
+        ([{"failed_active_health_check": True}], Health.UNHEALTHY),
+        ([{"failed_active_health_check": True}, {"eds_health_status": "HEALTHY"}], Health.HEALTHY),
+        ([{"eds_health_status": "DRAINING"}], Health.UNHEALTHY),
+    ],
+)
+def test_health(statuses: list[dict[str, Any]], expected: Health) -> None:
+    """One healthy endpoint makes a backend HEALTHY; one that was not checked yet says nothing."""
+    hosts = [
+        {"address": {"socket_address": {"address": f"10.0.0.{n}", "port_value": 1}}, "health_status": each, "weight": 1}
+        for n, each in enumerate(statuses)
+    ]
+    seen = read(json.dumps({"cluster_statuses": [{"name": "c", "host_statuses": hosts}]}).encode())
+
+    assert seen.backends == {"c": expected}
+
+
+class Leases:
+    """An API server with one Lease."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.writes = 0
+
+    async def get(self, _path: str) -> dict[str, Any]:
+        """Return the Lease."""
+        if self.lease is None:
+            raise ApiError(404, "NotFound", "")
+        return self.lease
+
+    async def create(self, _path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the Lease."""
+        return await self.replace(_path, {**body, "metadata": {"resourceVersion": "0"}})
+
+    async def replace(self, _path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the Lease, if it did not change meanwhile."""
+        if self.lease is not None and body["metadata"] != self.lease["metadata"]:
+            raise ApiError(409, "Conflict", "")
+        self.writes += 1
+        self.lease = {**body, "metadata": {"resourceVersion": str(self.writes)}}
+        return self.lease
+
+
+def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second gets the Lease only when the first has not renewed it for the whole duration, as it has seen."""
+    now = 1000.0
+    monkeypatch.setattr("kiteway.status.writeback.lease.time.monotonic", lambda: now)
+    leases = Leases()
+    first, second = (Lease(cast("Api", leases), "ns", "kiteway", name) for name in ("first", "second"))
+
+    assert asyncio.run(first._try())
+    assert not asyncio.run(second._try())
+    now += DURATION_SECONDS - 1
+    assert asyncio.run(first._try())
+    now += DURATION_SECONDS - 1
+    assert not asyncio.run(second._try())
+    now += DURATION_SECONDS
+    assert asyncio.run(second._try())
+    assert not asyncio.run(first._try())
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+def test_a_race_for_the_lease_has_one_winner() -> None:
+    """Of two that write at the same time the slower one is refused, and does not take that for the Lease."""
+    leases = Leases()
+    asyncio.run(leases.create("", {"spec": {"holderIdentity": "", "leaseTransitions": 0}}))
+    stale = dict(leases.lease or {})
+    assert asyncio.run(Lease(cast("Api", leases), "ns", "kiteway", "quick")._try())
+
+    async def late(_path: str) -> dict[str, Any]:
+        return stale
+
+    leases.get = late  # type: ignore[method-assign]
+    assert not asyncio.run(Lease(cast("Api", leases), "ns", "kiteway", "slow")._try())
+
+
+class Posts:
+    """An API server that takes Events."""
+
+    def __init__(self) -> None:
+        self.posted: list[Mapping[str, Any]] = []
+
+    async def create(self, _path: str, body: Mapping[str, Any]) -> None:
+        """Take one."""
+        self.posted.append(body)
+
+
+def _events(monkeypatch: pytest.MonkeyPatch) -> tuple[Posts, Events]:
+    store = Store()
+    monkeypatch.setattr(Store, "identity", lambda _self, ref: ("v1", ref.name))
+    posts = Posts()
+    return posts, Events(cast("Api", posts), store, "me")
+
+
+def test_an_event_is_posted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same sentence about the same object is one Event, however often it is said."""
+    posts, events = _events(monkeypatch)
+    for _ in range(3):
+        events.add([Event(INGRESS, "Trap", "it is one"), Event(SERVICE, "Trap", "it is one")])
+        asyncio.run(events.post())
+
+    assert [each["involvedObject"]["kind"] for each in posts.posted] == ["Ingress", "Service"]
+    assert {each["type"] for each in posts.posted} == {"Warning"}
+
+
+def test_events_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand mistakes are a burst of 25 and then one in two seconds, until all are said."""
+    now = 1000.0
+    monkeypatch.setattr("kiteway.status.writeback.events.time.monotonic", lambda: now)
+    posts, events = _events(monkeypatch)
+    events.add(Event(INGRESS, "Trap", str(number)) for number in range(100))
+
+    asyncio.run(events.post())
+    assert len(posts.posted) == 25
+    now += 20
+    asyncio.run(events.post())
+    assert len(posts.posted) == 35
+
+
+def test_notes_are_no_events() -> None:
+    """A note is for `kiteway status`, and what is about no object of a namespace has no place."""
+    make: Callable[..., Diagnostic] = Diagnostic
+    assert of(make(Severity.NOTE, "R", "m", "", INGRESS)) is None
+    assert of(make(Severity.ERROR, "R", "m", "", None)) is None
+    assert of(make(Severity.ERROR, "R", "is bad.", "Fix it.", INGRESS)) == Event(INGRESS, "R", "is bad. Fix it.")
+
+
+def _gated(name: str, *, ready: bool) -> dict[str, Any]:
+    conditions = [{"type": "ContainersReady", "status": "True" if ready else "False"}]
+    return {
+        "metadata": {"namespace": "default", "name": name, "uid": name},
+        "spec": {"readinessGates": [{"conditionType": "kiteway.io/load-balancer-ready"}]},
+        "status": {"podIP": f"10.0.0.{name}", "conditions": conditions},
+    }
+
+
+def test_whose_gate_opens() -> None:
+    """Pods that run and are seen healthy, and those that have waited for ten minutes."""
+    gate = Gate(lambda _: None)
+    for name, ready in (("1", True), ("2", True), ("3", False)):
+        gate.put(_gated(name, ready=ready))
+    gate.put({"metadata": {"namespace": "default", "name": "plain", "uid": "x"}, "spec": {}})
+    healthy = {"10.0.0.1": True, "10.0.0.2": False, "10.0.0.3": True}
+    since = gate.pods["default", "2"].since
+
+    assert [name for (_, name), *_ in due(gate, healthy, since + 1)] == ["1"]
+    assert [name for (_, name), *_ in due(gate, healthy, since + TIMEOUT_SECONDS + 1)] == ["1", "2"]
