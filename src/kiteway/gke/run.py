@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
+import tempfile
+from typing import IO
 
 from kiteway.gke.step import Command
 
@@ -56,29 +58,43 @@ async def run(command: Command) -> str:
 
 
 async def _run(command: Command, seconds: float) -> str:
-    feed = command.stdin() if command.stdin else None
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command.argv,
-            stdin=asyncio.subprocess.PIPE if feed is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CommandError(command, f"{command.argv[0]} cannot be started: {error.strerror}.") from None
+    with _stdin(command.stdin() if command.stdin else b"") as stdin:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandError(command, f"{command.argv[0]} cannot be started: {error.strerror}.") from None
     try:
         async with asyncio.timeout(seconds):
-            out, err = await process.communicate(feed)
+            out, err = await process.communicate()
     except TimeoutError:
         _end(process)
         raise CommandError(command, f"no end after {seconds:g} s") from None
-    except asyncio.CancelledError:
-        # Ctrl-C is for us: what the command has begun it may end by itself.
-        raise
     if process.returncode != 0:
         raise CommandError(command, err.decode(errors="replace").strip()[-_QUOTED:])
     return out.decode(errors="replace")
+
+
+def _stdin(feed: bytes) -> IO[bytes]:
+    """
+    Return a file that holds everything before the command starts, and that has no name.
+
+    Through a pipe, a command whose parent is killed just then would read the end of file instead: to Helm, that is a
+    release without values.
+    """
+    file: IO[bytes]
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("stdin", os.MFD_CLOEXEC), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.write(feed)
+    file.seek(0)
+    return file
 
 
 def _end(process: asyncio.subprocess.Process) -> None:
