@@ -22,6 +22,9 @@ _KNOWN = {
 }
 """Google's variables that Envoy knows too (docs: "Create custom headers", variables)."""
 
+LONGEST_VALUE = 8192
+"""Bytes of all custom headers of a backend service at GCP."""
+
 _GOOGLES = frozenset(
     {
         "cdn_cache_id",
@@ -57,6 +60,15 @@ def custom_headers(
                 "HeaderForbidden",
                 f'"{name}" steers Envoy and is left out.',
                 "Remove it.",
+                path,
+            )
+            continue
+        if len(value.encode()) > LONGEST_VALUE:
+            context.error(
+                config,
+                "HeaderTooLong",
+                f'the value of "{name}" is longer than {LONGEST_VALUE} bytes, more than GCP allows for all headers.',
+                "Make it shorter.",
                 path,
             )
             continue

@@ -35,6 +35,16 @@ def _merged(
     context: Context, config: BackendConfig, check: HealthCheckConfig, protocol: BackendProtocol
 ) -> HealthCheck:
     default = HealthCheck(type=HealthCheckType(protocol.value))
+    path = check.request_path or default.request_path
+    if not path.isprintable():
+        context.error(
+            config,
+            "HealthCheckPathInvalid",
+            "the path of the check has a control character in it.",
+            f"Write requestPath: {HEALTH_PATH}.",
+            (*_CHECK, "requestPath"),
+        )
+        path = default.request_path
     interval = check.check_interval_sec or default.interval
     timeout = check.timeout_sec or default.timeout
     if timeout > interval:
@@ -49,7 +59,7 @@ def _merged(
     return HealthCheck(
         type=HealthCheckType(check.type.value) if check.type else default.type,
         port=check.port,
-        request_path=check.request_path or default.request_path,
+        request_path=path,
         interval=interval,
         timeout=min(timeout, interval),
         healthy_threshold=check.healthy_threshold or default.healthy_threshold,

@@ -19,6 +19,15 @@ def path_match(context: Context, path: HTTPIngressPath, at: Path) -> PathMatch |
     is allowed only at the end, after a slash, and there only.
     """
     text = path.path
+    if "?" in text or "#" in text:
+        context.error(
+            context.ingress,
+            "PathInvalid",
+            f'"{text}" has a ? or a #, which no path has: what follows it is no part of the path.',
+            "Write the path alone.",
+            at,
+        )
+        return None
     if path.path_type is PathType.IMPLEMENTATION_SPECIFIC:
         return _pass_through(context, text, at)
     if "*" in text:
