@@ -28,6 +28,7 @@ from tests.e2e.traffic import (
     SEARCH,
     Backend,
     call,
+    eventually,
     failure,
     model,
     running,
@@ -114,6 +115,23 @@ def test_concurrent_streams_have_a_limit(tmp_path: Path, free_port: Callable[[],
         with Client(proxy.port) as client:
             client.wait(lambda e: isinstance(e, h2.events.RemoteSettingsChanged))
             assert client.connection.remote_settings.max_concurrent_streams == MAX_STREAMS
+
+
+def test_connections_have_a_limit(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """One more than allowed is closed at once; those that are there are served, and a free place is taken again."""
+    with Backend() as backend, running(tmp_path, free_port, max_connections=5) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(proxy.port)) for _ in range(5)]
+            eventually(lambda: proxy.stat("http.http.downstream_cx_active") == 5, "all are connected")
+            refused = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=20))
+            with contextlib.suppress(ConnectionResetError):
+                assert refused.recv(100) == b""
+            for client in clients:
+                assert client.response(client.request(SEARCH)) is not None
+        eventually(lambda: proxy.stat("http.http.downstream_cx_active") == 0, "all have left")
+        with proxy.channel() as channel:
+            assert call(channel, SEARCH) == OK_RESULT
 
 
 @pytest.mark.parametrize(

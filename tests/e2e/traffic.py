@@ -321,12 +321,12 @@ class Proxy:
 
 @contextlib.contextmanager
 def running(
-    directory: Path, free_port: Callable[[], int], *, heap: int = 512 << 20, **settings: Any
+    directory: Path, free_port: Callable[[], int], *, max_connections: int = 5000, **settings: Any
 ) -> Iterator[Proxy]:
     """Run Envoy until the block ends; ``settings`` are those of `EnvoySettings`."""
     chosen: dict[str, Any] = {"https_port": free_port(), "http_port": free_port(), "filter_path": filter_path()}
     instance = Instance(directory)
-    limits = OverloadLimits(max_heap_bytes=heap, max_connections=5000)
+    limits = OverloadLimits(max_heap_bytes=512 << 20, max_connections=max_connections)
     with contextlib.ExitStack() as stack:
         stack.enter_context(instance.acquire())
         spec = envoy_child(
