@@ -16,7 +16,7 @@ from kiteway.certificates.storage import FileStorage
 from kiteway.certificates.x509 import inspect
 from tests.support.pebble import HOST, Pebble
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -22,7 +22,7 @@ from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 from tests.support.kiteway import KITEWAY, wait_until
 from tests.support.pebble import HOST, Pebble, fingerprint, managed_up, organization, served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 FreePort = Callable[[], int]
 

@@ -21,12 +21,12 @@ from tests.support.acme_front import front
 from tests.support.kiteway import KITEWAY, wait_until
 from tests.support.pebble import HOST, Managed, Pebble, fingerprint, managed_up, served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 HOUR = dt.timedelta(hours=1)
 
 ROTATIONS = 10
-LIFETIME = 24
+LIFETIME = 36
 """Seconds; two thirds of it is the time between two renewals."""
 
 
@@ -90,7 +90,7 @@ def rotate(running: Managed, port: int) -> int:
     """See the certificate change again and again; a new handshake gets the new one as soon as it is reported."""
     seen = [running.until_certificate("Active")["fingerprint"]]
     while len(seen) <= ROTATIONS:
-        found = running.until(lambda now: now["fingerprint"] not in {"", seen[-1]}, "another certificate", limit=90)
+        found = running.until(lambda now: now["fingerprint"] not in {"", seen[-1]}, "another certificate")
         seen.append(found["fingerprint"])
         # A renewal may come between the two looks: then the handshake is newer than the report.
         assert fingerprint(served(port)) in {seen[-1], running.status()["fingerprint"]}
@@ -98,6 +98,7 @@ def rotate(running: Managed, port: int) -> int:
 
 
 @pytest.mark.milvus
+@pytest.mark.chaos  # minutes, and by the clock: a machine that is busy with other tests would let a certificate expire
 def test_ten_rotations_under_load(tmp_path: Path, pebble: Pebble) -> None:
     """In 10 renewals no call fails, on lasting connections or fresh ones, and new handshakes get the new certificate."""
     asyncio.run(_ten_rotations(tmp_path, pebble))

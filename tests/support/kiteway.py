@@ -58,7 +58,7 @@ class Running:
             assert self.process.poll() is None, self.log.read_text()
             return self.instance.status_socket.exists() and bool(self.status().get("ready"))
 
-        wait_until(ready, "kiteway up is ready")
+        wait_until(ready, "kiteway up is ready", limit=90.0)
 
     def wait_healthy(self, endpoints: int) -> None:
         """Wait until so many endpoints are healthy."""

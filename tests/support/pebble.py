@@ -194,7 +194,7 @@ class Managed:
         assert len(found) == 1
         return found[0]
 
-    def until(self, condition: Callable[[dict[str, Any]], object], what: str, limit: float = 60.0) -> dict[str, Any]:
+    def until(self, condition: Callable[[dict[str, Any]], object], what: str, limit: float = 120.0) -> dict[str, Any]:
         """Wait until the status fulfils ``condition``; return it."""
         last: dict[str, Any] = {}
 
@@ -206,11 +206,11 @@ class Managed:
         wait_until(look, what, limit)
         return last
 
-    def until_certificate(self, status: str, limit: float = 60.0) -> dict[str, Any]:
+    def until_certificate(self, status: str, limit: float = 120.0) -> dict[str, Any]:
         """Wait for a ``certificateStatus``."""
         return self.until(lambda found: found["certificateStatus"] == status, f"certificateStatus {status}", limit)
 
-    def until_domain(self, status: str, limit: float = 60.0) -> dict[str, Any]:
+    def until_domain(self, status: str, limit: float = 120.0) -> dict[str, Any]:
         """Wait for a ``domainStatus``."""
         return self.until(lambda found: found["domainStatus"][0]["status"] == status, f"domainStatus {status}", limit)
 
