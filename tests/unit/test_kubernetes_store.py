@@ -6,10 +6,12 @@ import copy
 from typing import Any
 
 import msgspec
+import pytest
 
 from kiteway.resources import Ingress, Object, Secret
 from kiteway.sources.kubernetes.gke import belongs_elsewhere
 from kiteway.sources.kubernetes.kinds import WATCHED
+from kiteway.sources.kubernetes.published import PublishedService
 from kiteway.sources.kubernetes.store import Store, View
 
 INGRESS: dict[str, Any] = {
@@ -135,3 +137,35 @@ def test_the_kept_form_reads_the_same() -> None:
     _view(again, Ingress, [], []).put(msgspec.json.decode(raw))
 
     assert list(again.raws()) == [raw]
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        (
+            {
+                "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.9"},
+                "status": {
+                    "loadBalancer": {"ingress": [{"ip": "203.0.113.7", "ipMode": "VIP"}, {"hostname": "lb.test"}]}
+                },
+            },
+            [{"ip": "203.0.113.7"}, {"hostname": "lb.test"}],
+        ),
+        ({"spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.9"}, "status": {}}, []),
+        (
+            {"spec": {"type": "ClusterIP", "clusterIP": "10.96.0.9", "externalIPs": ["198.51.100.1"]}},
+            [{"ip": "198.51.100.1"}],
+        ),
+        ({"spec": {"type": "NodePort", "clusterIP": "10.96.0.9"}}, [{"ip": "10.96.0.9"}]),
+        ({"spec": {"type": "ClusterIP", "clusterIP": "None"}}, []),
+    ],
+)
+def test_the_addresses_of_the_service_in_front(service: dict[str, Any], expected: list[dict[str, str]]) -> None:
+    """Those of its load balancer, once it has one; else its external addresses, else its own."""
+    told: list[None] = []
+    published = PublishedService(lambda: told.append(None))
+
+    published.replace([service])
+
+    assert list(published.addresses) == expected
+    assert len(told) == bool(expected)

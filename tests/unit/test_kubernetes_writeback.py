@@ -272,3 +272,15 @@ def test_whose_gate_opens() -> None:
 
     assert [name for (_, name), *_ in due(gate, healthy, since + 1)] == ["1"]
     assert [name for (_, name), *_ in due(gate, healthy, since + TIMEOUT_SECONDS + 1)] == ["1", "2"]
+
+
+def test_a_refused_lease_is_no_lost_race() -> None:
+    """A refusal other than a conflict is raised: it has a cause that somebody must remove."""
+    leases = Leases()
+
+    async def refuse(_path: str, _body: Mapping[str, Any]) -> dict[str, Any]:
+        raise ApiError(403, "Forbidden", "no")
+
+    leases.create = refuse  # type: ignore[method-assign]
+    with pytest.raises(ApiError, match="no"):
+        asyncio.run(Lease(cast("Api", leases), "ns", "kiteway", "me")._try())

@@ -170,6 +170,8 @@ def controller(
         import lightkube as _  # noqa: F401 - the extra is there
     except ImportError as error:
         raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
+    from kiteway.sources.kubernetes.api import NoClusterError, read_kubeconfig
+
     if publish_service and publish_service.count("/") != 1:
         raise fail(f'--publish-service "{publish_service}" is not NAMESPACE/NAME', 2)
     if kubeconfig is not None and not kubeconfig.is_file():
@@ -189,7 +191,9 @@ def controller(
         policies = parse_ssl_policies(ssl_policy or [])
         metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
         binary = find_envoy(envoy)
-    except (ValueError, EnvoyNotFoundError) as error:
+        # The control plane reads it again; what is wrong with it is said here, once, instead of in its log for ever.
+        read_kubeconfig(str(kubeconfig.absolute()) if kubeconfig else "")
+    except (ValueError, EnvoyNotFoundError, NoClusterError) as error:
         raise fail(str(error), 2) from error
     instance = Instance(data_dir or default_data_dir())
     settings = EnvoySettings(
