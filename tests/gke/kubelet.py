@@ -9,7 +9,6 @@ the pod unready.
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping
@@ -19,8 +18,9 @@ from typing import Any, Self
 import yaml
 
 from kiteway.milvus.embedded import MilvusEndpoint
+from tests.gke.forward import Forwarder
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.pods import add_node, forwarding
+from tests.kubernetes.pods import add_node
 
 _MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
 _NODE = "node-a"
@@ -43,21 +43,22 @@ class Kubelet:
         self._cluster = cluster
         self._serve = serve
         self._next = 1
-        self._running: dict[str, contextlib.ExitStack] = {}
+        self._running: dict[str, str] = {}
+        self._forwarder = Forwarder()
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         add_node(self._cluster, _NODE, "zone-a")
+        self._forwarder.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(60)
-        for stack in self._running.values():
-            stack.close()
+        self._forwarder.__exit__()
         if self._error is not None:
             raise self._error
 
@@ -71,7 +72,7 @@ class Kubelet:
     def _look(self) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._get(_PODS)["items"]}
         for name in [name for name in self._running if name not in pods]:
-            self._running.pop(name).close()
+            self._forwarder.close(self._running.pop(name))
         for name, pod in pods.items():
             if pod["metadata"].get("deletionTimestamp"):
                 self._delete(name)
@@ -87,15 +88,14 @@ class Kubelet:
     def _delete(self, name: str) -> None:
         """Say that the containers have ended; only then does the API server let the pod go."""
         if name in self._running:
-            self._running.pop(name).close()
+            self._forwarder.close(self._running.pop(name))
         self._cluster.api.delete(f"{_PODS}/{name}", params={"gracePeriodSeconds": 0})
 
     def _start(self, name: str, milvus: MilvusEndpoint) -> None:
         address = f"10.244.7.{self._next}"
         self._next += 1
-        stack = contextlib.ExitStack()
-        stack.enter_context(forwarding({(address, 19530): milvus.port, (address, 9091): milvus.health_port}))
-        self._running[name] = stack
+        self._forwarder.open(address, {19530: milvus.port, 9091: milvus.health_port})
+        self._running[name] = address
         # minReadySeconds counts from the transition.
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         kinds = ("ContainersReady", "Ready")

@@ -126,7 +126,7 @@ class Site:
         with process.stdout as lines:
             for line in lines:
                 mark = line.strip()
-                if mark in marks or not (mark.startswith("$ ") or mark.endswith(("DONE", "TODO", "WAITING"))):
+                if mark in marks or not (mark.startswith("$ ") or mark.endswith("DONE")):
                     continue
                 process.send_signal(signal.SIGKILL)
                 process.wait(30)
