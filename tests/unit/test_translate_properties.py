@@ -66,7 +66,9 @@ _names = st.sampled_from(NAMES)
 _times = st.none() | st.sampled_from([f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)])
 _paths = st.builds(
     path,
-    st.sampled_from(["/", "/a", "/a/", "/a/*", "/*", "", "/milvus.proto.milvus.MilvusService/Search", "x", "/a*b"]),
+    st.sampled_from(
+        ["/", "/a", "/a/", "/a/*", "/*", "", "/milvus.proto.milvus.MilvusService/Search", "x", "/a*b", "/a?b"]
+    ),
     _names,
     st.sampled_from(["Prefix", "Exact", "ImplementationSpecific"]),
 )
@@ -233,7 +235,9 @@ _VALUES: SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False)
     | st.text(max_size=20)
-    | st.sampled_from(["*", "/", "/*", "%", "%REQ(a)%", "a\nb", "a\x00b", "*.com", "..", "::1", "{}", "x-envoy-a:1"]),
+    | st.sampled_from(
+        ["*", "/", "/*", "%", "%REQ(a)%", "a\nb", "a\x00b", "*.com", "..", "::1", "{}", "x-envoy-a:1", "/a?b", "/a#b"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=4,
 )
