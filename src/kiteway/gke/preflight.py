@@ -18,15 +18,16 @@ def permissions(wanted: Wanted) -> tuple[tuple[str, str], ...]:
     found: dict[str, tuple[str, ...]] = {
         "secrets": (*_WRITES, "update", "list"),
         "ingresses.networking.k8s.io": (*_WRITES, "update"),
-        "pods": ("list",),
     }
     if wanted.data_plane is DataPlane.GOOGLE:
+        found["pods"] = ("list",)
         found["services"] = ("get", "patch")
         found["configmaps"] = ("get", "patch")
         found["deployments.apps"] = ("get", "patch")
         found["backendconfigs.cloud.google.com"] = (*_WRITES, "update")
     else:
         found["services"] = found["deployments.apps"] = _READS
+        found["ingressclasses.networking.k8s.io"] = _READS
     if wanted.certificate is CertificateKind.GOOGLE_MANAGED:
         found["managedcertificates.networking.gke.io"] = (*_WRITES, "update")
     if wanted.http is Http.REDIRECT:
