@@ -281,6 +281,6 @@ def test_a_refused_lease_is_no_lost_race() -> None:
     async def refuse(_path: str, _body: Mapping[str, Any]) -> dict[str, Any]:
         raise ApiError(403, "Forbidden", "no")
 
-    leases.create = refuse  # type: ignore[method-assign]
+    leases.create = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(ApiError, match="no"):
         asyncio.run(Lease(cast("Api", leases), "ns", "kiteway", "me")._try())

@@ -29,12 +29,14 @@ class WatchedKind:
         plural: the collection's name.
         custom: whether a cluster may be without it (a CRD).
         selector: a field selector: what does not match is not even sent.
+        bucket: where the store keeps it, when not under the kind's name.
     """
 
     cls: type[Object]
     plural: str
     custom: bool = False
     selector: str = ""
+    bucket: str = ""
 
     @property
     def api_version(self) -> str:

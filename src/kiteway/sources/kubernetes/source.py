@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.resources import EndpointSlice, IngressClass, Object, load_object
+from kiteway.resources import EndpointSlice, Ingress, IngressClass, Object, Secret, Service, load_object
+from kiteway.resources.kinds.secret import TLS_SECRET
 from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes import last_good
 from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
@@ -21,9 +22,10 @@ from kiteway.sources.kubernetes.config import KubernetesConfig
 from kiteway.sources.kubernetes.gate import Gate, Name, pod_of
 from kiteway.sources.kubernetes.gke import belongs_elsewhere, is_gke
 from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind, collection
+from kiteway.sources.kubernetes.named import NAMED, NamedSecrets, secrets_named
 from kiteway.sources.kubernetes.published import Address, PublishedService, address
 from kiteway.sources.kubernetes.reflector import Backoff, Reflector
-from kiteway.sources.kubernetes.store import Entry, Store
+from kiteway.sources.kubernetes.store import Entry, Store, View
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +82,7 @@ class KubernetesSource:
             for kind in WATCHED
             for namespace in (config.namespaces or ("",) if kind.cls.NAMESPACED else ("",))
         ]
+        self._named = NamedSecrets(api, self._named_view, self._changed.set)
         self.gate = Gate(self._on_gated) if config.readiness_gate else None
         self._aside = [*self._publish_reflectors(), *self._gate_reflectors()]
         self._restored = self._restore()
@@ -115,7 +118,12 @@ class KubernetesSource:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what follows the cluster; each runs until cancelled."""
-        return [self._look_for_gke(), self._keep(), *(each.run() for each in (*self._reflectors, *self._aside))]
+        return [
+            self._look_for_gke(),
+            self._keep(),
+            self._named.run(),
+            *(each.run() for each in (*self._reflectors, *self._aside)),
+        ]
 
     def read(self) -> Resources:
         """Return everything there is now, but what is Google's."""
@@ -161,7 +169,9 @@ class KubernetesSource:
                 self._changed.clear()
                 await asyncio.sleep(_QUIET_SECONDS)
             self._changed.clear()
-            if self.complete:
+            if self.followed:
+                self._named.follow(self._missing_secrets())
+            if self.complete and self._named.settled:
                 yield
 
     async def slice_changes(self) -> AsyncIterator[SliceChanges]:
@@ -202,6 +212,16 @@ class KubernetesSource:
             # Whoever may look at some namespaces only cannot see what is in none.
             forbidden_is_empty=optional and not kind.cls.NAMESPACED and bool(self._config.namespaces),
         )
+
+    def _named_view(self, name: Name) -> View:
+        return self.store.view(NAMED, name[0], self._on_change, self._touched.set, name[1])
+
+    def _missing_secrets(self) -> set[Name]:
+        """Return the Secrets that are named and are not of the type that is followed anyway."""
+        objects = (
+            o for k in (Ingress.KIND, Service.KIND) for e in self.store.entries(k).values() for o in e.loaded.objects
+        )
+        return secrets_named(objects) - self.store.entries(Secret.KIND).keys()
 
     def _publish_reflectors(self) -> list[Reflector]:
         if not self._config.publish_service or self._config.publish_addresses:
@@ -262,7 +282,8 @@ class KubernetesSource:
             object_ = msgspec.json.decode(raw)
             metadata = object_["metadata"]
             if object_["kind"] in kinds:
-                entries = self.store.entries(object_["kind"])
+                by_name = object_["kind"] == Secret.KIND and object_.get("type") != TLS_SECRET
+                entries = self.store.entries(NAMED.bucket if by_name else object_["kind"])
                 entries[metadata.get("namespace", ""), metadata["name"]] = Entry(raw, load_object(object_), None)
         for raw in kept.before:
             namespace = msgspec.json.decode(raw)["metadata"].get("namespace", "")

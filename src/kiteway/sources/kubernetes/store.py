@@ -81,9 +81,11 @@ class Store:
         self.google = False
         self._entries: dict[str, dict[Name, Entry]] = {}
 
-    def view(self, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None]) -> View:
-        """Return what a reflector of one kind (in one namespace, or all) writes to."""
-        return View(self, kind, namespace, changed, touched)
+    def view(
+        self, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None], name: str = ""
+    ) -> View:
+        """Return what a reflector of one kind (in one namespace, or all; of one name, or all) writes to."""
+        return View(self, kind, (namespace, name), changed, touched)
 
     def entries(self, kind: str) -> dict[Name, Entry]:
         """Return the objects of a kind; the caller may change the value."""
@@ -128,18 +130,19 @@ class View:
     """The part of a store that one collection fills."""
 
     def __init__(
-        self, store: Store, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None]
+        self, store: Store, kind: WatchedKind, scope: Name, changed: Changed, touched: Callable[[], None]
     ) -> None:
         self._store = store
         self._kind = kind
-        self._namespace = namespace
+        self._scope = scope
         self._changed = changed
         self._touched = touched
-        self._entries = store.entries(kind.cls.KIND)
+        self._entries = store.entries(kind.bucket or kind.cls.KIND)
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
         """Take the whole collection; what is equal to before is no change."""
-        gone = {name for name in self._entries if not self._namespace or name[0] == self._namespace}
+        namespace, only = self._scope
+        gone = {n for n in self._entries if namespace in {"", n[0]} and only in {"", n[1]}}
         for object_ in objects:
             gone.discard(_name(object_))
             self.put(object_)
