@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from kiteway.certificates.create import create_self_signed
 from kiteway.gke import graceful
@@ -237,9 +241,24 @@ def test_a_certificate_of_the_users_is_looked_at_and_kept() -> None:
     assert step_of(plan, "certificate").state is State.DONE
 
 
+def _common_name_only() -> dict[str, Any]:
+    """Return what the guide's openssl commands make."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + dt.timedelta(days=99))
+    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+    return _secret(
+        builder.sign(key, hashes.SHA256()).public_bytes(pem),
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none),
+    )
+
+
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
+        (_common_name_only(), "CertificateWithoutSAN"),
         (_certificate("other.example.com"), "HostMismatch"),
         (_certificate(HOST, dt.datetime(2020, 1, 1, tzinfo=dt.UTC)), "CertificateExpired"),
         (_secret(b"", b""), "CertificateUnreadable"),
