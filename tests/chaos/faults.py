@@ -104,9 +104,14 @@ async def _relay_mode(system: System, mode: str, seconds: float) -> None:
 
 
 async def _reset(system: System) -> None:
-    for _ in range(60):
-        system.world.relay.reset_one()
-        await asyncio.sleep(random.uniform(0.02, 0.2))
+    # With answers on their way: what was done and not heard of is what would be done twice.
+    system.world.relay.set_delay(0.05)
+    try:
+        for _ in range(30):
+            system.world.relay.reset_one()
+            await asyncio.sleep(random.uniform(0.1, 0.5))
+    finally:
+        system.world.relay.set_delay(0)
 
 
 async def _slow(system: System) -> None:
