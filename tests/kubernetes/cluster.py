@@ -68,7 +68,11 @@ class Server:
 
 
 class Requests:
-    """What Kiteway has asked the API server since this was made."""
+    """
+    What the API server has served Kiteway since this was made.
+
+    What it refused while it started is not counted: how often that is depends on how long the start takes.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -90,7 +94,7 @@ class Requests:
             for event in events
             if event["verb"] == verb
             and event["stage"] == stage
-            and event["responseStatus"]["code"] < 500
+            and event["responseStatus"]["code"] < 300
             and resource in {"", event["objectRef"]["resource"]}
         ]
 

@@ -156,6 +156,8 @@ class Reflector:
             # The server answers, so the pauses of an outage are over; a list that expires at once is no reason for that.
             if asyncio.get_running_loop().time() > self._listed_at + LONGEST_PAUSE:
                 self._backoff.reset()
+            else:
+                self._report(str(error))
         elif error.status in self._absent and self._gone_for_good():
             self._version = ""
             self._sink.replace(())
