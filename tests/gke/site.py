@@ -125,7 +125,7 @@ class Site:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                mark = line.strip()
+                mark = line.strip().partition(" --ca ")[0]  # the verification's folder is another one each time
                 if mark in marks or not (mark.startswith("$ ") or mark.endswith("DONE")):
                     continue
                 process.send_signal(signal.SIGKILL)
