@@ -68,7 +68,9 @@ check-generated: $(SYNCED)
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
 # Two at a time: much of a test's time is waiting for a server to start, and each may start several.
+# What is fetched is fetched before: in the tests' own network there is nothing to fetch from.
 test-python: $(SYNCED)
+	$(RUN) tools/debian.py pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
 
 test-rust:
@@ -84,6 +86,7 @@ endif
 test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from source once
 	$(RUN) tools/kubernetes/build.py
 	$(RUN) tools/kubernetes/clients.py
+	$(RUN) tools/debian.py etcd-server etcd-client
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes tests/kubernetes tests/gke $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
@@ -93,6 +96,7 @@ bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; 
 	$(RUN) -m bench $(ARGS)
 
 chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/results/), a slow proxy, churn
+	$(RUN) tools/debian.py nginx-light
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
