@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -70,6 +71,16 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return choose
+
+
+@pytest.fixture
+def port_9091(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Give Milvus's own management port to one test at a time: the workers share one network."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (shared / "port-9091.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield 9091
 
 
 def _left_behind(session: str) -> list[tuple[int, str]]:

@@ -15,7 +15,13 @@ import pytest
 from kiteway.milvus.embedded import StandaloneMilvus
 from tests.support.kiteway import KITEWAY, up
 
-pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.e2e,
+    pytest.mark.milvus,
+    pytest.mark.usefixtures("port_9091"),
+    pytest.mark.timeout(240),
+]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 from kiteway.milvus.verify import Target, verify
 from tests.support.kiteway import KITEWAY, up
 
-pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.usefixtures("port_9091"), pytest.mark.timeout(240)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from kiteway.milvus.verify import Target, verify
 from tests.support.kiteway import KITEWAY, up, wait_until
 from tests.support.served import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.usefixtures("port_9091"), pytest.mark.timeout(180)]
 
 HOST = "milvus.example.com"
 

@@ -122,4 +122,5 @@ class EndpointSlice(Object):
 def _is(kind: AddressType, address: str) -> bool:
     if kind is AddressType.FQDN:
         return dns_subdomain(address) is None and not is_address(address)
-    return is_address(address, 4 if kind is AddressType.IPV4 else 6)
+    # A scope (fe80::1%eth0) means something on one machine only, and Envoy refuses the whole pool for it.
+    return "%" not in address and is_address(address, 4 if kind is AddressType.IPV4 else 6)
