@@ -59,7 +59,9 @@ def outlier_detection(*, in_band: bool) -> OutlierDetection:
         interval=seconds(2),
         base_ejection_time=seconds(EJECTION),
         max_ejection_time=seconds(LONGEST_EJECTION),
-        max_ejection_percent=UInt32Value(value=67),
+        # At most half: when proxies restart one after the other, those that are back must not still be ejected when the
+        # last one goes. What is left in is tried and, where it may be, tried elsewhere.
+        max_ejection_percent=UInt32Value(value=50),
         # An endpoint may pass its check on 9091 and refuse every call on 19530.
         successful_active_health_check_uneject_host=BoolValue(value=False),
     )
