@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import random
 import signal
 import socket
 import uuid
@@ -14,7 +16,7 @@ import hypothesis
 import pytest
 
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
-from tools.in_netns import isolated
+from tools.in_netns import enter, isolated
 
 # A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -23,10 +25,22 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _SESSION_VARIABLE = "KITEWAY_TEST_SESSION"
 
+# Below Linux's ephemeral range (32768 up), so that no outgoing connection takes a port before its server binds it, and
+# below the embedded Milvus's choice (12000 up).
+_PORTS = range(10000, 12000)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this test suite."""
     parser.addoption("--update-golden", action="store_true", help="write the outcomes of tests/golden anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker a network of its own, if the run has one: no port and no address is anybody else's then."""
+    if hasattr(config, "workerinput") and isolated():
+        # Not as root it takes a process without threads, which a worker is not: they share the run's network.
+        with contextlib.suppress(OSError):
+            enter()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,17 +71,15 @@ def free_port() -> Callable[[], int]:
     """
     Return a function that gives a free TCP port of 127.0.0.1, another one with every call of the session.
 
-    The kernel chooses; a process that can bind port 0 itself and report the port should do that instead.
+    A process that can bind port 0 itself and report the port should do that instead.
     """
-    given: set[int] = set()
+    untried = random.sample(_PORTS, len(_PORTS))
 
     def choose() -> int:
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
+            port = untried.pop()
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
                 return port
 
     return choose
@@ -75,7 +87,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture
 def port_9091(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Give Milvus's own management port to one test at a time: the workers share one network."""
+    """Give Milvus's own management port to one test at a time, should the workers share a network."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     with (shared / "port-9091.lock").open("w") as lock:

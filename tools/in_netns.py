@@ -10,6 +10,7 @@ Usage: ``python tools/in_netns.py COMMAND [ARGUMENT...]``
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -25,6 +26,9 @@ SIOCSIFFLAGS = 0x8914
 SIOCSIFADDR = 0x8916
 SIOCSIFNETMASK = 0x891C
 IFF_UP = 0x1
+
+MIGRATE_REQ = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+"""1 hands connections that a closing listener had not accepted to another on its port, as `kiteway doctor` advises."""
 
 PODS = ("10.244.0.0", "255.255.0.0")
 """Loopback's second network, for made-up pods: no API server takes an endpoint in 127.0.0.0/8."""
@@ -60,6 +64,8 @@ def enter() -> None:
         for request_number, value in zip((SIOCSIFADDR, SIOCSIFNETMASK), PODS, strict=True):
             address = struct.pack("16sHH4s8x", b"lo:pods", socket.AF_INET, 0, socket.inet_aton(value))
             fcntl.ioctl(any_socket, request_number, address)
+    with contextlib.suppress(OSError):  # older than Linux 5.14
+        MIGRATE_REQ.write_text("1")
 
 
 def permitted() -> str:

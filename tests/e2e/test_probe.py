@@ -13,7 +13,7 @@ from kiteway.probe.backend import HEALTH_PORT
 from kiteway.probe.h2 import probe_h2
 from kiteway.probe.http import probe_http
 
-pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.milvus]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.milvus, pytest.mark.usefixtures("port_9091")]
 
 
 @pytest.fixture

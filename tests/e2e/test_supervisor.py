@@ -240,11 +240,12 @@ def kernel_migrates() -> bool:
 
 
 async def steady(port: int, stop: asyncio.Event) -> int:
-    """Call again and again on one channel; return how often."""
+    """Call again and again on one channel, which connects anew when it is sent away; return how often."""
     calls = 0
     async with channel(port) as client:
         while not stop.is_set():
-            await call(client)
+            # A connection that the kernel throws away is tried again, the call is not.
+            await call(client, wait_for_ready=not kernel_migrates())
             calls += 1
     return calls
 
@@ -254,7 +255,6 @@ async def fleeting(port: int, stop: asyncio.Event) -> int:
     calls = 0
     while not stop.is_set():
         async with channel(port) as client:
-            # A connection that the kernel throws away is tried again, the call is not.
             await call(client, wait_for_ready=not kernel_migrates())
         calls += 1
     return calls
