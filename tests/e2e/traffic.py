@@ -252,9 +252,16 @@ class Proxy:
         def active() -> bool:
             state = self._ads.state
             assert not state.rejections, [str(r.rejection) for r in state.rejections]
-            return bool(state.streams) and all(s.converged for s in state.streams) and self._ready()
+            return bool(state.streams) and all(s.converged for s in state.streams) and self.ready()
 
         eventually(active, "Envoy runs the configuration")
+
+    def ready(self) -> bool:
+        """Tell whether Envoy is there and runs a configuration."""
+        try:
+            return self._wait(self._admin.ready())
+        except AdminError:
+            return False
 
     def publish(self, snapshot: Snapshot) -> None:
         """Publish what Envoy shall run; return before it does."""
@@ -308,12 +315,6 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def _ready(self) -> bool:
-        try:
-            return self._wait(self._admin.ready())
-        except AdminError:
-            return False
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=DEADLINE)
