@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -13,6 +14,16 @@ import h2.connection
 import h2.events
 
 Headers = Iterable[tuple[str, str]]
+
+# RFC 9113, 3.4 and 6.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 1, 4, 6, 8, 9
+ACK = 1
+
+
+def frame(kind: int, flags: int, payload: bytes = b"", stream: int = 0) -> bytes:
+    """Return a frame of HTTP/2 (RFC 9113, 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 class Client:
@@ -133,3 +144,51 @@ class Breaker:
                     self.calls += 1
                     return
             client.sendall(connection.data_to_send())
+
+
+class Holder:
+    """
+    An HTTP/2 server in plaintext that takes every request and answers none, until its block ends.
+
+    It looks at no more than the heads of frames: what holds ten thousand calls must not be what is slow.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for open_socket in (self._listener, *self._connections):
+            with contextlib.suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(client)
+            thread = threading.Thread(target=self._hold, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _hold(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError), client.makefile("rb") as stream:
+            stream.read(len(_PREFACE))
+            # No setting is special; the connection's window is as large as it can be (RFC 9113, 6.9.1).
+            client.sendall(frame(SETTINGS, 0) + frame(WINDOW_UPDATE, 0, struct.pack(">I", 2**31 - 1 - 65535)))
+            while head := stream.read(9):
+                length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+                payload = stream.read(length)
+                if kind in {SETTINGS, PING} and not flags & ACK:
+                    client.sendall(frame(kind, ACK, payload if kind == PING else b""))

@@ -129,13 +129,14 @@ def test_killed_at_a_step_the_next_run_finishes(tmp_path: Path, pebble: Pebble, 
 def test_two_processes_make_one_order(tmp_path: Path, pebble: Pebble) -> None:
     """While one process issues, another waits for it, takes its certificate, and asks the CA for nothing."""
     orders = pebble.orders()
-    with runner(tmp_path, pebble, pause=STEPS.index("present") + 1) as first, runner(tmp_path, pebble) as second:
+    with runner(tmp_path, pebble, pause=STEPS.index("present") + 1) as first:
         until_line(first, "paused")
-        until_line(second, "locked")
-        assert first.stdin is not None
-        first.stdin.write("\n")
-        first.stdin.flush()
-        one, two = until_line(first, "issued"), until_line(second, "issued")
+        with runner(tmp_path, pebble) as second:
+            until_line(second, "locked")
+            assert first.stdin is not None
+            first.stdin.write("\n")
+            first.stdin.flush()
+            one, two = until_line(first, "issued"), until_line(second, "issued")
 
     assert one[-1] == two[-1]
     assert steps_of(two) == ()

@@ -80,7 +80,7 @@ def test_without_affinity_calls_are_spread(envoy: World) -> None:
 def test_affinity_by_client_ip(envoy: World) -> None:
     """All requests of an address go to one endpoint; different addresses use all endpoints."""
     envoy.apply(*configured(envoy, THREE, sessionAffinity={"affinityType": "CLIENT_IP"}))
-    by_client = {source: names(envoy, 8, source=source) for source in (f"127.0.2.{number}" for number in range(1, 17))}
+    by_client = {source: names(envoy, 8, source=source) for source in (f"127.0.2.{number}" for number in range(1, 49))}
     assert all(len(seen) == 1 for seen in by_client.values()), by_client
     assert set().union(*by_client.values()) == set(THREE)
 
@@ -97,7 +97,7 @@ def test_affinity_by_cookie(envoy: World) -> None:
         *configured(envoy, THREE, sessionAffinity={"affinityType": "GENERATED_COOKIE", "affinityCookieTtlSec": 50})
     )
     first_names = set()
-    for source in (f"127.0.2.{number}" for number in range(1, 17)):
+    for source in (f"127.0.2.{number}" for number in range(1, 49)):
         first = envoy.rest(HOST, source=source)
         cookie = first.headers["set-cookie"]
         assert cookie.startswith("GCLB=")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -15,10 +15,11 @@ import pytest
 from pymilvus import MilvusClient
 
 from kiteway.milvus.embedded import StandaloneMilvus
-from kiteway.model import Endpoint
-from tests.e2e.h2wire import Client
+from kiteway.model import Endpoint, PoolKey
+from tests.e2e.h2wire import CONTINUATION, HEADERS, Client, Holder, frame
 from tests.e2e.traffic import (
     INSERT,
+    KEY,
     OK_RESULT,
     SEARCH,
     Backend,
@@ -27,8 +28,10 @@ from tests.e2e.traffic import (
     eventually,
     failure,
     health_check,
+    host,
     model,
     pool,
+    route,
     running,
 )
 
@@ -139,38 +142,36 @@ def test_milvus_itself_says_what_is_too_large(tmp_path: Path, free_port: Callabl
             client.close()
 
 
-class Hanging:
-    """A backend that holds every call until it is let go."""
-
-    def __init__(self) -> None:
-        self.let_go = threading.Event()
-
-    def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        """Answer when it is let go."""
-        self.let_go.wait(60)
-        return OK_RESULT
+@contextlib.contextmanager
+def holding(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Proxy]:
+    """Run Envoy before a server that never answers, which has the host ``held``, and one that does, with all others."""
+    held = PoolKey("default", "held-milvus", 19530)
+    both = model(None, host("held", route(key=held)), host("*"))
+    with Holder() as holder, Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(
+            replace(both, pools=(*both.pools, pool(key=held))),
+            {KEY: [backend.endpoint()], held: [Endpoint("127.0.0.1", holder.port)]},
+        )
+        yield proxy
 
 
 def test_ten_thousand_streams_at_a_time(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Ten thousand open calls on ten connections are held, within bounds, while others are served."""
     streams, connections = 1000, 10
-    with Backend(Hanging()) as backend, running(tmp_path, free_port) as proxy, contextlib.ExitStack() as stack:
-        proxy.apply(model(), [backend.endpoint()])
+    with holding(tmp_path, free_port) as proxy, contextlib.ExitStack() as stack:
 
         def open_all() -> None:
             for _ in range(connections):
                 client = stack.enter_context(Client(proxy.port))
                 for _ in range(streams):
-                    client.request(SEARCH)
+                    client.request(SEARCH, authority="held")
             everything = streams * connections
             eventually(lambda: proxy.stat("http.http.downstream_rq_active") == everything, "all are open", 60)
+            with proxy.channel() as channel:
+                assert call(channel, SEARCH) == OK_RESULT
 
         used = peak(proxy, open_all)
         assert used < 400 * MIB
-        answer = backend.answer
-        assert isinstance(answer, Hanging)
-        answer.let_go.set()
-        backend.answer = OK_RESULT
     assert proxy.process.returncode == 0
 
 
@@ -215,10 +216,6 @@ def test_header_floods_leave_nothing_behind(tmp_path: Path, free_port: Callable[
 
 def test_continuation_floods_leave_nothing_behind(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """HTTP/2 headers that go on in CONTINUATION frames without end are cut off (CVE-2024-27919)."""
-
-    def frame(kind: int, flags: int, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", 1) + payload
-
     # A literal header without indexing: name "x", a value of 4,000 bytes (RFC 7541, 6.2.2).
     literal = b"\x00\x01x\x7f\xa1\x1e" + b"a" * 4000
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -226,10 +223,10 @@ def test_continuation_floods_leave_nothing_behind(tmp_path: Path, free_port: Cal
 
         def flood() -> None:
             with Client(proxy.port) as client:
-                client.socket.sendall(frame(1, 0, literal))
+                client.socket.sendall(frame(HEADERS, 0, literal, 1))
                 with pytest.raises(ConnectionError):  # noqa: PT012 - whichever of them finds it closed
                     for _ in range(100_000):
-                        client.socket.sendall(frame(9, 0, literal))
+                        client.socket.sendall(frame(CONTINUATION, 0, literal, 1))
 
         flood()
         assert peak(proxy, lambda: times(10, flood)) < 32 * MIB
@@ -238,13 +235,12 @@ def test_continuation_floods_leave_nothing_behind(tmp_path: Path, free_port: Cal
 
 def test_rapid_resets_leave_nothing_behind(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Tens of thousands of streams opened and reset leave no stream open and no memory used."""
-    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
-        proxy.apply(model(), [backend.endpoint()])
+    with holding(tmp_path, free_port) as proxy, proxy.channel() as channel:
 
         def flood() -> None:
             with contextlib.suppress(OSError), Client(proxy.port) as client:
                 for _ in range(8_000):
-                    stream = client.request(SEARCH, end=False)
+                    stream = client.request(SEARCH, authority="held", end=False)
                     client.connection.reset_stream(stream, error_code=8)
 
         flood()
