@@ -45,19 +45,6 @@ def default_data_dir() -> Path:
     return base / "kiteway"
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step, readable (0600) by its owner only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 @dataclass(frozen=True)
 class Instance:
     """

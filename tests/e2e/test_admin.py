@@ -14,7 +14,8 @@ import trustme
 
 from kiteway.envoy.admin import AdminClient, AdminError, AdminResponseError, AdminTimeoutError, AdminUnavailableError
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
-from kiteway.instance import Instance, write_private
+from kiteway.files import write_atomic
+from kiteway.instance import Instance
 
 pytestmark = pytest.mark.e2e
 
@@ -27,8 +28,8 @@ _TYPES = "type.googleapis.com/envoy.extensions"
 async def admin_of(envoy: Path, instance: Instance, config: dict[str, Any]) -> AsyncIterator[AdminClient]:
     """Run Envoy with ``config``; yield a client when its admin API answers."""
     with instance.acquire():
-        write_private(instance.drain_file, b"0")
-        write_private(instance.bootstrap_file, json.dumps(config).encode())
+        write_atomic(instance.drain_file, b"0", 0o600)
+        write_atomic(instance.bootstrap_file, json.dumps(config).encode(), 0o600)
         command = [str(envoy), "-c", str(instance.bootstrap_file), "--disable-hot-restart", "--concurrency", "1"]
         process = await asyncio.create_subprocess_exec(*command, "--log-level", "error")
         try:
@@ -178,7 +179,7 @@ def test_wait_warm_waits_for_the_first_health_check(
                 **cluster("pool", port, health_checks=[check]),
             }
             cds = tmp_path / "cds.json"
-            write_private(cds, json.dumps({"resources": [resource]}).encode())
+            write_atomic(cds, json.dumps({"resources": [resource]}).encode(), 0o600)
             config = base(instance)
             config["dynamic_resources"] = {"cds_config": {"path_config_source": {"path": str(cds)}}}
             async with admin_of(envoy_binary, instance, config) as admin:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from kiteway.files import write_atomic
 from kiteway.instance import (
     SOCKET_PATH_MAX_BYTES,
     Instance,
     InstanceError,
     InstanceRunningError,
     default_data_dir,
-    write_private,
 )
 
 
@@ -58,7 +58,7 @@ def test_everything_is_private_and_gone_afterwards(short_dir: Path) -> None:
     """The run directory is 0700, its files 0600; only state/ and logs/ outlive the instance."""
     instance = Instance(short_dir)
     with instance.acquire():
-        write_private(instance.bootstrap_file, b"{}")
+        write_atomic(instance.bootstrap_file, b"{}", 0o600)
         assert mode(instance.run_dir) == 0o700
         assert mode(instance.bootstrap_file) == 0o600
         assert mode(instance.lock_file) == 0o600
@@ -69,7 +69,7 @@ def test_everything_is_private_and_gone_afterwards(short_dir: Path) -> None:
 def test_second_instance_is_refused_with_the_pid_of_the_first(short_dir: Path) -> None:
     """One data directory, one instance: the error names the process that has it, and loses nothing of it."""
     with Instance(short_dir).acquire():
-        write_private(Instance(short_dir).bootstrap_file, b"{}")
+        write_atomic(Instance(short_dir).bootstrap_file, b"{}", 0o600)
         with pytest.raises(InstanceRunningError, match=rf"in use by process {os.getpid()}: .*--data-dir"):
             Instance(short_dir).acquire().__enter__()
         assert Instance(short_dir).bootstrap_file.read_bytes() == b"{}"
@@ -91,11 +91,12 @@ def test_leftovers_of_a_killed_instance_are_removed(short_dir: Path) -> None:
     """After kill -9 the next start finds no stale socket and no stale temporary file."""
     script = (
         "import os, pathlib, signal, socket, sys\n"
-        "from kiteway.instance import Instance, write_private\n"
+        "from kiteway.files import write_atomic\n"
+        "from kiteway.instance import Instance\n"
         "instance = Instance(pathlib.Path(sys.argv[1]))\n"
         "with instance.acquire():\n"
         "    socket.socket(socket.AF_UNIX).bind(str(instance.admin_socket))\n"
-        "    write_private(instance.supervisor_file, b'{}')\n"
+        "    write_atomic(instance.supervisor_file, b'{}', 0o600)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", script, short_dir], check=False).returncode == -9
@@ -160,12 +161,12 @@ def test_unusable_data_dir_is_a_clear_error(tmp_path: Path) -> None:
         Instance(tmp_path / "file" / "d").acquire().__enter__()
 
 
-def test_write_private_replaces_in_one_step(tmp_path: Path) -> None:
+def test_write_atomic_replaces_in_one_step(tmp_path: Path) -> None:
     """A failed write leaves the old content and no temporary file."""
     path = tmp_path / "f"
-    write_private(path, b"old")
+    write_atomic(path, b"old", 0o600)
     with pytest.raises(TypeError):
-        write_private(path, "text")  # type: ignore[arg-type]
+        write_atomic(path, "text", 0o600)  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
     assert mode(path) == 0o600

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kiteway.instance import Instance, write_private
+from kiteway.files import write_atomic
+from kiteway.instance import Instance
 from kiteway.supervisor.child import ChildSpec
 
 DRAIN_SECONDS = 30.0
@@ -21,7 +22,7 @@ _ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
 
 def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
     """Return the control plane. Its ``config`` (JSON values) goes into a 0600 file, whose name is its argument."""
-    write_private(instance.controlplane_file, json.dumps(config).encode())
+    write_atomic(instance.controlplane_file, json.dumps(config).encode(), 0o600)
     return ChildSpec(
         name="controlplane",
         argv=(sys.executable, "-m", "kiteway.controlplane", str(instance.controlplane_file)),
@@ -50,8 +51,8 @@ def envoy_child(
     Hot restart is off: its shared memory and sockets would be one more thing that a crash leaves behind. A successor
     listens on the same port beside it (SO_REUSEPORT).
     """
-    write_private(instance.drain_file, b"0")
-    write_private(instance.bootstrap_file, json.dumps(bootstrap).encode())
+    write_atomic(instance.drain_file, b"0", 0o600)
+    write_atomic(instance.bootstrap_file, json.dumps(bootstrap).encode(), 0o600)
     argv = [
         str(envoy),
         "--config-path",
@@ -94,6 +95,6 @@ async def drain_envoy(instance: Instance) -> None:
     async with AdminClient(instance.admin_socket) as admin:
         await admin.fail_healthcheck()
         await admin.drain_listeners(graceful=False)
-        write_private(instance.drain_file, b"1")
+        write_atomic(instance.drain_file, b"1", 0o600)
         while await admin.active_connections():  # noqa: ASYNC110 - Envoy has no event for it
             await asyncio.sleep(_DRAIN_POLL_SECONDS)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from kiteway.instance import write_private
+from kiteway.files import write_atomic
 
 Phase = Literal["running", "draining", "stopping"]
 
@@ -40,7 +40,7 @@ class SupervisorState(msgspec.Struct):
 
 def write_state(path: Path, state: SupervisorState) -> None:
     """Replace the file at ``path``."""
-    write_private(path, msgspec.json.encode(state))
+    write_atomic(path, msgspec.json.encode(state), 0o600)
 
 
 def read_state(path: Path) -> SupervisorState | None:
