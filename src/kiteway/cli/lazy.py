@@ -1,0 +1,59 @@
+"""Commands that are imported when they are asked for: one needs not wait for what another one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+# Each is a module of its name in this package, with a function of that name or, for a group, a Typer named `app`.
+NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "verify", "cert", "gke")
+
+
+class _Commands(MutableMapping[str, Any]):
+    """The commands by name, in the order of the help; what is not `NAMES` is set as in any dictionary."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = dict.fromkeys(NAMES)
+
+    def __getitem__(self, name: str) -> Any:
+        command = self._loaded[name]
+        if command is None:
+            command = self._loaded[name] = _load(name)
+        return command
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported one by one."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        self.commands = _Commands()
+
+
+def _load(name: str) -> Any:
+    module = import_module(f"kiteway.cli.{name}")
+    command: Any
+    if app := getattr(module, "app", None):
+        command = typer.main.get_group(app)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_show_locals=False)
+        alone.command()(getattr(module, name))
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command
