@@ -66,6 +66,11 @@ class Supervised:
                             return pid
                 await asyncio.sleep(0.01)
 
+    def restarts(self) -> int:
+        """Return how often Envoy was started again."""
+        state = read_state(self.instance.supervisor_file)
+        return state.children["envoy"].restarts if state else 0
+
     async def end(self) -> int:
         """Wait for its end; return its exit status."""
         async with asyncio.timeout(DEADLINE):
@@ -147,6 +152,35 @@ def test_killed_envoy_comes_back(tmp_path: Path, free_port: Callable[[], int], e
                 assert state is not None
                 assert state.children["envoy"].restarts == 1
                 assert state.children["envoy"].last_exit == "killed by SIGKILL"
+                program.process.terminate()
+                assert await program.end() == 0
+
+    asyncio.run(main())
+
+
+def test_who_comes_while_envoy_is_away_waits_for_it(
+    tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
+) -> None:
+    """Nobody who connects between the end of a killed Envoy and the next one's start is refused or reset."""
+    if not kernel_migrates():
+        pytest.skip("net.ipv4.tcp_migrate_req is not 1")
+
+    async def main() -> None:
+        async with Upstream().serving() as upstream_port:
+            port = free_port()
+            with supervised(tmp_path, port, upstream_port) as program:
+                first = await program.ready()
+                stop = asyncio.Event()
+                os.kill(first, signal.SIGKILL)
+                await until(lambda: program.restarts() == 1)
+                clients = [asyncio.create_task(fleeting(port, stop)) for _ in range(5)]
+                await program.ready(other_than=first)
+                # For as long as the waiting room may be open beside Envoy, and longer.
+                async with channel(port) as client:
+                    for _ in range(200):
+                        await call(client)
+                stop.set()
+                assert min(await asyncio.gather(*clients)) > 0
                 program.process.terminate()
                 assert await program.end() == 0
 

@@ -15,6 +15,7 @@ from kiteway.supervisor.backoff import Backoff
 from kiteway.supervisor.child import ChildSpec, Reaper, exit_reason, output, spawn
 from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.state import ChildState
+from kiteway.supervisor.waiting_room import WaitingRoom
 
 # For output still in the pipe when the child is gone.
 _OUTPUT_SECONDS = 1.0
@@ -52,6 +53,7 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: asyncio.Future[int] | None = None
         self._stopping = asyncio.Event()
+        self._room = WaitingRoom(spec.door) if spec.door else None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -61,6 +63,8 @@ class Keeper:
     async def stop(self, hurry: asyncio.Event) -> None:
         """Drain (cut short by ``hurry``), SIGTERM, SIGKILL; return when nothing of the child is left."""
         self._stopping.set()
+        if self._room:
+            await self._room.close()
         if self._task is None:
             return
         if self._process and self._ended:
@@ -97,6 +101,8 @@ class Keeper:
         self._changed()
         self._on_event(Event(self.spec.name, "started", f"pid {process.pid}"))
         returncode = await self._ended
+        if self._room and not self._stopping.is_set():
+            self._room.take_in()
         self._process = self._ended = None
         self.state.pid = None
         self._changed()
