@@ -50,17 +50,9 @@ def _children(what: Launch) -> list[ChildSpec]:
         bootstrap(what.instance, node_id=node_id, limits=OverloadLimits.of_this_machine()),
         drain_seconds=what.drain_seconds,
         to_stderr=what.to_stderr,
-        addresses=_addresses(what),
+        # The supervisor is not in the network that the demo's listeners may be in.
+        waiting_room=not what.envoy_prefix and what.config.settings.listener_network_namespace is None,
     )
     if what.envoy_prefix:
         envoy = dataclasses.replace(envoy, argv=(*what.envoy_prefix, *envoy.argv))
     return [controlplane_child(what.instance, what.config.plain(), to_stderr=what.to_stderr), envoy]
-
-
-def _addresses(what: Launch) -> list[tuple[str, int]]:
-    """Return where clients come in; none if that is in a network which the supervisor is not in."""
-    settings = what.config.settings
-    if what.envoy_prefix or settings.listener_network_namespace:
-        return []
-    ports = (settings.https_port, settings.http_port, settings.grpc_port)
-    return [(settings.bind, port) for port in ports if port is not None]

@@ -178,7 +178,7 @@ FAULTS = (
         _envoy,
         of_kiteway=True,
         ends_connections=True,
-        note="Calls fail until Envoy is back, and those in flight are lost: one machine cannot hide its own death.",
+        note="What is in flight is lost with its connection: one machine cannot hide its own death.",
     ),
 )
 """In the order they are run."""

@@ -84,7 +84,7 @@ def main() -> int:
                 concurrency=1,
                 drain_seconds=60,
                 env=os.environ,
-                addresses=[("127.0.0.1", port)],
+                waiting_room=True,
             )
             return asyncio.run(run([child], instance, on_event=lambda _: None))
     except InstanceError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
-from kiteway.supervisor.waiting_room import Door
+from kiteway.supervisor.waiting_room import Look
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -33,7 +33,7 @@ class ChildSpec:
         drain: lets it finish its work before it is stopped; returns when it has none left.
         drain_seconds: how long ``drain`` may take.
         stop_seconds: from SIGTERM to SIGKILL.
-        door: where clients wait while it is started again; None: they are refused.
+        look: what it listens on; clients wait there while it is started again. None: they are refused.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ChildSpec:
     drain: Callable[[], Awaitable[None]] | None = None
     drain_seconds: float = 0.0
     stop_seconds: float = 5.0
-    door: Door | None = None
+    look: Look | None = None
 
 
 def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:

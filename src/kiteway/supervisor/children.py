@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kiteway.files import write_atomic
 from kiteway.instance import Instance
 from kiteway.supervisor.child import ChildSpec
-from kiteway.supervisor.ready import envoy_listens
-from kiteway.supervisor.waiting_room import Address, Door
+from kiteway.supervisor.ready import envoy_listening
+from kiteway.supervisor.waiting_room import Listening
 
 DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.1
@@ -43,12 +43,12 @@ def envoy_child(
     log_level: str = "info",
     env: Mapping[str, str] | None = None,
     to_stderr: bool = False,
-    addresses: Sequence[Address] = (),
+    waiting_room: bool = False,
 ) -> ChildSpec:
     """
     Return Envoy with ``bootstrap``.
 
-    ``addresses`` are those on which clients wait while it is started again (`kiteway.supervisor.waiting_room`).
+    With ``waiting_room`` clients wait while it is started again (`kiteway.supervisor.waiting_room`).
     ``concurrency`` is the number of its worker threads, by default one per CPU; ``drain_seconds`` how long requests in
     work may take when it is told to stop; ``env`` is added to its environment.
 
@@ -74,8 +74,8 @@ def envoy_child(
     async def drain() -> None:
         await drain_envoy(instance)
 
-    async def listens() -> bool:
-        return await envoy_listens(instance)
+    async def look() -> Listening:
+        return await envoy_listening(instance)
 
     return ChildSpec(
         name="envoy",
@@ -84,7 +84,7 @@ def envoy_child(
         log=None if to_stderr else instance.log_dir / "envoy.log",
         drain=drain,
         drain_seconds=drain_seconds,
-        door=Door(tuple(addresses), listens) if addresses else None,
+        look=look if waiting_room else None,
     )
 
 

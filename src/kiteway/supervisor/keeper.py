@@ -53,12 +53,14 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: asyncio.Future[int] | None = None
         self._stopping = asyncio.Event()
-        self._room = WaitingRoom(spec.door) if spec.door else None
+        self._room = WaitingRoom(spec.look) if spec.look else None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the child and keep it running until ``stop``."""
         self._task = asyncio.create_task(self._keep(), name=f"keep {self.spec.name}")
+        if self._room:
+            self._room.open()
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Drain (cut short by ``hurry``), SIGTERM, SIGKILL; return when nothing of the child is left."""
@@ -101,8 +103,6 @@ class Keeper:
         self._changed()
         self._on_event(Event(self.spec.name, "started", f"pid {process.pid}"))
         returncode = await self._ended
-        if self._room and not self._stopping.is_set():
-            self._room.take_in()
         self._process = self._ended = None
         self.state.pid = None
         self._changed()

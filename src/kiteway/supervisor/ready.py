@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 from kiteway.instance import Instance
+from kiteway.supervisor.waiting_room import Listening
 
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
 _BODY_BYTES = 64 * 1024
-_WORKERS = "listener_manager.workers_started"
+_WORKERS_STARTED = "listener_manager.workers_started"
+_WORKERS = "server.concurrency"
 
 
 class NotReadyError(Exception):
@@ -39,15 +42,23 @@ async def wait_ready(instance: Instance, timeout: float) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def envoy_listens(instance: Instance) -> bool:
+async def envoy_listening(instance: Instance) -> Listening:
     """
-    Tell whether Envoy has its listeners: it opens them when its first configuration is whole.
+    Ask Envoy what it listens on; it does so when its first configuration is whole.
 
     Raises:
         OSError: Envoy does not answer.
+        ValueError: it does not serve yet.
     """
-    answer = await asyncio.wait_for(_get(str(instance.admin_socket), f"/stats?filter=^{_WORKERS}$"), _ANSWER_SECONDS)
-    return f"{_WORKERS}: 1".encode() in answer
+    socket = str(instance.admin_socket)
+    pattern = "|".join(name.replace(".", "[.]") for name in (_WORKERS_STARTED, _WORKERS))
+    stats = await asyncio.wait_for(_get(socket, f"/stats?filter=^({pattern})$"), _ANSWER_SECONDS)
+    numbers = dict(re.findall(r"^([a-z._]+): (\d+)\r?$", stats.decode(errors="replace"), re.MULTILINE))
+    if numbers.get(_WORKERS_STARTED) != "1":
+        raise ValueError("Envoy does not serve yet")
+    listeners = await asyncio.wait_for(_get(socket, "/listeners"), _ANSWER_SECONDS)
+    found = re.findall(r"^[^\r\n]*?::\[?([0-9a-f.:]+?)\]?:(\d+)\r?$", listeners.decode(errors="replace"), re.MULTILINE)
+    return Listening(frozenset((host, int(port)) for host, port in found), int(numbers[_WORKERS]))
 
 
 async def _get_ready(socket: str) -> tuple[int, str]:
