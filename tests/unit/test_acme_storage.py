@@ -1,24 +1,51 @@
-"""The storage: whole values, private files, and a lock that dies with its holder."""
+"""What every storage promises: whole values under keys, and a lock that one holds at a time."""
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from kiteway.certificates.storage import FileStorage, LeaseLostError, LockedError, NotStoredError
+from kiteway.certificates.replicated.storage import SecretStorage
+from kiteway.certificates.storage import FileStorage, LeaseLostError, LockedError, NotStoredError, Storage
+from kiteway.sources.kubernetes.api import Api
+from tests.support.memory_api import MemoryApi, running_loop
+
+
+class Leading:
+    """A replica that leads."""
+
+    held = True
+    term = 1
+
+
+async def _secrets() -> SecretStorage:
+    return SecretStorage(cast("Api", MemoryApi()), "kiteway-system", "kiteway", Leading())
+
+
+@pytest.fixture(params=["files", "secrets"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """Return an empty storage of either kind."""
+    if request.param == "files":
+        yield FileStorage(tmp_path / "state")
+        return
+    with running_loop() as loop:
+        yield asyncio.run_coroutine_threadsafe(_secrets(), loop).result(10)
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> FileStorage:
-    """Return an empty storage."""
+def files(tmp_path: Path) -> FileStorage:
+    """Return an empty storage in files."""
     return FileStorage(tmp_path / "state")
 
 
-def test_a_value_is_stored_and_removed(storage: FileStorage) -> None:
+def test_a_value_is_stored_and_removed(storage: Storage) -> None:
     """What was stored is loaded, replaced, listed and deleted; deleting twice is no error."""
     storage.store("acme/ca/account", b"1")
     storage.store("acme/ca/account", b"2")
@@ -36,44 +63,58 @@ def test_a_value_is_stored_and_removed(storage: FileStorage) -> None:
         storage.load("acme/ca/account")
 
 
-def test_a_folder_is_no_value(storage: FileStorage) -> None:
+def test_a_folder_is_no_value(storage: Storage) -> None:
     """A key that only has keys below it has no value."""
-    storage.store("a/b", b"")
+    storage.store("a/b/c", b"")
 
     with pytest.raises(NotStoredError):
-        storage.load("a")
+        storage.load("a/b")
 
 
 @pytest.mark.parametrize("key", ["../a", "a/../b", "/etc/passwd", "a//b", "", "a/.hidden", "a\0b"])
-def test_a_key_does_not_leave_the_folder(storage: FileStorage, key: str) -> None:
+def test_a_key_does_not_leave_the_folder(storage: Storage, key: str) -> None:
     """What is no path of plain segments is refused."""
     with pytest.raises(ValueError, match="is no storage key"):
         storage.store(key, b"")
 
 
-def test_nobody_else_may_read(tmp_path: Path, storage: FileStorage) -> None:
+def test_nobody_else_may_read(tmp_path: Path, files: FileStorage) -> None:
     """Files are 0600, every folder is 0700, whatever the umask."""
-    storage.store("acme/ca/account", b"key")
-    with storage.lock("acme/ca/account"):
+    files.store("acme/ca/account", b"key")
+    with files.lock("acme/ca/account"):
         modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*")}
 
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
 
 
-def test_a_failed_store_leaves_the_value_before(tmp_path: Path, storage: FileStorage) -> None:
+def test_a_failed_store_leaves_the_value_before(tmp_path: Path, files: FileStorage) -> None:
     """When the new value cannot be put in place the old one is still there, and no half of a file."""
-    storage.store("a/b", b"old")
+    files.store("a/b", b"old")
     (tmp_path / "state/a/c").mkdir()
 
     with pytest.raises(OSError, match="directory"):
-        storage.store("a/c", b"new")
+        files.store("a/c", b"new")
 
-    assert storage.load("a/b") == b"old"
+    assert files.load("a/b") == b"old"
     assert sorted(path.name for path in (tmp_path / "state/a").iterdir()) == ["b", "c"]
 
 
-def test_one_holder_at_a_time(storage: FileStorage) -> None:
+def test_what_is_stored_under_a_lock_is_read_at_once(storage: Storage) -> None:
+    """The holder reads what it has written, and so does everybody afterwards."""
+    storage.store("a/b/order", b"before")
+    with storage.lock("a/b"):
+        assert storage.load("a/b/order") == b"before"
+        storage.store("a/b/order", b"1")
+        storage.store("a/b/certificate", b"2")
+        storage.delete("a/b/order")
+        assert not storage.exists("a/b/order")
+        assert storage.load("a/b/certificate") == b"2"
+
+    assert storage.list("a") == ["a/b/certificate"]
+
+
+def test_one_holder_at_a_time(storage: Storage) -> None:
     """A lock that is held is refused to others at once, other locks are not, and it is free afterwards."""
     with storage.lock("a"):
         with pytest.raises(LockedError), storage.lock("a"):
@@ -84,7 +125,7 @@ def test_one_holder_at_a_time(storage: FileStorage) -> None:
         lease.check()
 
 
-def test_of_many_threads_one_gets_it(storage: FileStorage) -> None:
+def test_of_many_threads_one_gets_it(storage: Storage) -> None:
     """Of 16 threads that try at the same moment exactly one gets the lock."""
     barrier, release = threading.Barrier(16), threading.Event()
     won: list[int] = []

@@ -187,6 +187,28 @@ def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
+def test_each_time_of_holding_it_is_another_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who renews in time stays in one term; who held it too long ago begins another, even if nobody took it."""
+    now = 1000.0
+    monkeypatch.setattr("kiteway.status.writeback.lease.time.monotonic", lambda: now)
+    rounds = iter([0.0, 5.0, 60.0])
+    lease = Lease(cast("Api", Leases()), "ns", "kiteway", "one")
+    terms: list[int] = []
+
+    async def sleep(_seconds: float) -> None:
+        nonlocal now
+        terms.append(lease.term)
+        now += next(rounds, 1.0)
+        if len(terms) == 4:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("kiteway.status.writeback.lease.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(lease.run())
+
+    assert terms == [1, 1, 1, 2]
+
+
 def test_a_race_for_the_lease_has_one_winner() -> None:
     """Of two that write at the same time the slower one is refused, and does not take that for the Lease."""
     leases = Leases()

@@ -48,7 +48,7 @@ class Storage(Protocol):
     """
     Values under keys, shared by the processes that serve the same certificates.
 
-    A key is a path of segments joined by ``/``; a segment has letters, digits and ``-._`` and does not begin with a
+    A key is a path of two segments or more joined by ``/``; a segment has letters, digits and ``-._`` and does not begin with a
     dot. A value is small and may hold a private key: an implementation lets nobody but the owner read it. Every method
     may block and is called in a thread. Two processes may call at once.
     """
@@ -89,12 +89,21 @@ class Storage(Protocol):
         Hold a lock while the context lasts; at most one process does at a time.
 
         It is a lease that the holder renews: when the holder dies, another gets it after `LEASE_SECONDS`. Whoever got it
-        first looks whether the work still needs to be done.
+        first looks whether the work still needs to be done: the value under ``name`` and those below it are read as they
+        are now, and nobody else changes them meanwhile.
 
         Raises:
             LockedError: it is held by somebody else. It does not wait.
             OSError: the storage cannot be written.
         """
+
+
+def segments_of(key: str) -> list[str]:
+    """Return the segments of a key. Raises ``ValueError`` for what is none."""
+    segments = key.split("/")
+    if not all(segment and not segment.startswith(".") for segment in segments) or "\0" in key:
+        raise ValueError(f"{key!r} is no storage key")
+    return segments
 
 
 class _Holder(msgspec.Struct, frozen=True):
@@ -164,10 +173,7 @@ class FileStorage:
         folder.mkdir(mode=0o700, exist_ok=True, parents=folder == self._root)
 
     def _path(self, key: str) -> Path:
-        segments = key.split("/")
-        if not all(segment and not segment.startswith(".") for segment in segments) or "\0" in key:
-            raise ValueError(f"{key!r} is no storage key")
-        return self._root.joinpath(*segments)
+        return self._root.joinpath(*segments_of(key))
 
 
 class _FileLease:

@@ -36,6 +36,7 @@ class Lease:
         self._metadata = {"name": name, "namespace": namespace}
         self._identity = identity
         self._until = 0.0
+        self._term = 0
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
 
@@ -44,6 +45,11 @@ class Lease:
         """Whether this replica writes now."""
         return time.monotonic() < self._until
 
+    @property
+    def term(self) -> int:
+        """Which time of holding it this is, or the last one was: what was begun in another may be another's by now."""
+        return self._term
+
     async def run(self) -> None:
         """Try to get it and keep it, until cancelled; then give it back, so that the next need not wait."""
         try:
@@ -51,6 +57,7 @@ class Lease:
                 began, before = time.monotonic(), self.held
                 try:
                     if await self._try():
+                        self._term += 0 if self.held else 1
                         self._until = began + _DEADLINE_SECONDS
                 except (ApiError, ApiUnavailableError) as error:
                     _log.warning("lease", error=str(error))

@@ -1,0 +1,91 @@
+"""The Secrets of the storage, as this process sees them: read from memory, told of changes, kept for a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kiteway.certificates.replicated.secrets import Folder, folder_name, folder_of
+from kiteway.files import write_atomic
+
+
+class _File(msgspec.Struct):
+    folders: dict[str, dict[str, bytes]]
+
+
+class Mirror:
+    """
+    The folders of one owner; a `kiteway.sources.kubernetes.reflector.Sink`.
+
+    Written on the event loop only, read from any thread.
+    """
+
+    def __init__(self, owner: str, changed: Callable[[str], None]) -> None:
+        """Prepare; ``changed`` is told each folder whose values change."""
+        self._owner = owner
+        self._changed = changed
+        self._folders: dict[str, Folder] = {}
+
+    def get(self, folder: str) -> Folder:
+        """Return a folder; an empty one when there is none."""
+        return self._folders.get(folder, Folder())
+
+    def listed(self) -> list[str]:
+        """Return all keys."""
+        return [f"{folder}/{entry}" for folder, state in dict(self._folders).items() for entry in state.values]
+
+    def all(self, entry: str) -> dict[str, bytes]:
+        """Return by folder the values of an entry, where there are any."""
+        return {folder: state.values[entry] for folder, state in self._folders.items() if entry in state.values}
+
+    def replace(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Take all Secrets; what the list does not have is gone."""
+        before = self._folders
+        listed = {folder: folder_of(object_) for object_ in objects if (folder := folder_name(object_, self._owner))}
+        # In one step: a reader in a thread sees the folders before, or those after.
+        self._folders = {folder: _newer(before.get(folder, Folder()), state) for folder, state in listed.items()}
+        for folder in before.keys() | self._folders.keys():
+            if self.get(folder).values != before.get(folder, Folder()).values:
+                self._changed(folder)
+
+    def put(self, object_: dict[str, Any]) -> None:
+        """Take a Secret."""
+        if folder := folder_name(object_, self._owner):
+            self.take(folder, folder_of(object_))
+
+    def drop(self, object_: dict[str, Any]) -> None:
+        """Forget a Secret."""
+        folder = folder_name(object_, self._owner)
+        if folder and self._folders.pop(folder, None) is not None:
+            self._changed(folder)
+
+    def take(self, folder: str, state: Folder) -> None:
+        """Take what this process has written or read itself, before the watch says so."""
+        known = self.get(folder)
+        self._folders[folder] = _newer(known, state)
+        if self._folders[folder].values != known.values:
+            self._changed(folder)
+
+    def keep(self, file: Path) -> None:
+        """Write everything to a 0600 file. Raises ``OSError``."""
+        content = _File({folder: dict(state.values) for folder, state in dict(self._folders).items()})
+        write_atomic(file, msgspec.json.encode(content), mode=0o600)
+
+    def restore(self, file: Path) -> bool:
+        """Take what the file holds, and return whether it holds anything that can be read."""
+        try:
+            found = msgspec.json.decode(file.read_bytes(), type=_File)
+        except (OSError, msgspec.DecodeError):
+            return False
+        self._folders = {folder: Folder("", values) for folder, values in found.folders.items()}
+        return True
+
+
+def _newer(known: Folder, state: Folder) -> Folder:
+    """Return ``state``, unless it is older: the watch is behind what this process has written itself."""
+    # A version is a number that grows (KEP-5504).
+    older = state.version.isdecimal() and known.version.isdecimal() and int(state.version) < int(known.version)
+    return known if older else state

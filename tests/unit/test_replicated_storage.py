@@ -1,0 +1,238 @@
+"""The storage in Secrets: one leads and writes, all follow, and nothing is overwritten unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from kiteway.certificates.replicated.secrets import SECRET_TYPE, secret_name
+from kiteway.certificates.replicated.storage import SecretStorage
+from kiteway.certificates.storage import LeaseLostError, LockedError
+from kiteway.sources.kubernetes.api import Api
+from tests.support.kiteway import wait_until
+from tests.support.memory_api import MemoryApi, running_loop
+
+FOLDER = "acme/ca/certificates/default/milvus"
+PATH = f"/api/v1/namespaces/kiteway-system/secrets/{secret_name('kiteway', FOLDER)}"
+
+
+class Leader:
+    """Who leads, set by hand."""
+
+    def __init__(self, *, held: bool = True) -> None:
+        self.held = held
+        self.term = 1
+
+
+class World:
+    """An API server and its replicas."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.api = MemoryApi()
+        self.loop = loop
+
+    def replica(self, leader: Leader | None = None, file: Path | None = None, owner: str = "kiteway") -> SecretStorage:
+        """Start a replica; wait until it has seen what is there, unless nobody answers."""
+
+        async def start() -> SecretStorage:
+            storage = SecretStorage(
+                cast("Api", self.api), "kiteway-system", owner, leader or Leader(held=False), file=file
+            )
+            self.task = asyncio.ensure_future(storage.run())
+            return storage
+
+        storage = asyncio.run_coroutine_threadsafe(start(), self.loop).result(10)
+        if not self.api.away:
+            wait_until(lambda: storage.reflector.synced, "the Secrets are listed")
+        return storage
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Return a world without replicas."""
+    with running_loop() as loop:
+        yield World(loop)
+
+
+def test_followers_see_what_the_leader_writes(world: World) -> None:
+    """What one replica stores is there for the others without a request of theirs, and they are told where."""
+    leader, follower = world.replica(Leader()), world.replica()
+    told: list[str] = []
+    follower.listeners.append(told.append)
+
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/certificate", b"chain and key")
+    wait_until(lambda: follower.exists(f"{FOLDER}/certificate"), "the follower sees it")
+    before = len(world.api.asked)
+
+    assert follower.load(f"{FOLDER}/certificate") == b"chain and key"
+    assert follower.list("acme") == [f"{FOLDER}/certificate"]
+    assert told == [FOLDER]
+    assert len(world.api.asked) == before
+
+
+def test_only_the_leader_locks(world: World) -> None:
+    """Who does not hold the Lease gets no lock."""
+    follower = world.replica()
+
+    with pytest.raises(LockedError, match="another replica leads"), follower.lock(FOLDER):
+        pass
+
+
+def test_a_lock_ends_with_its_term(world: World) -> None:
+    """Who lost the Lease in between must not go on, even if it is theirs again; and writes nothing."""
+    leader = Leader()
+    storage = world.replica(leader)
+    with storage.lock(FOLDER) as lease:
+        lease.check()
+        leader.held = False
+        with pytest.raises(LeaseLostError):
+            lease.check()
+        leader.held, leader.term = True, 2
+        with pytest.raises(LeaseLostError):
+            lease.check()
+        with pytest.raises(LeaseLostError):
+            storage.store(f"{FOLDER}/order", b"late")
+    assert world.api.objects == {}
+    with storage.lock(FOLDER) as lease:
+        lease.check()
+
+
+def test_under_a_lock_the_secret_itself_is_read(world: World) -> None:
+    """A leader whose watch is behind sees what the one before it wrote last."""
+    old = world.replica(Leader())
+    new = world.replica(Leader())
+    world.loop.call_soon_threadsafe(world.task.cancel)  # the new one's watch is broken
+    with old.lock(FOLDER):
+        old.store(f"{FOLDER}/order", b"url")
+
+    assert not new.exists(f"{FOLDER}/order")
+    with new.lock(FOLDER):
+        # The watch has ended with the task, not the connection.
+        new._closed = False
+        assert new.load(f"{FOLDER}/order") == b"url"
+
+
+def test_a_late_write_changes_nothing(world: World) -> None:
+    """Of two that both believe to lead the one whose view is old learns it, and the other's value stays."""
+    old, new = world.replica(Leader()), world.replica(Leader())
+    with old.lock(FOLDER):
+        old.store(f"{FOLDER}/order", b"1")
+        with new.lock(FOLDER):
+            new.store(f"{FOLDER}/order", b"2")
+        with pytest.raises(LeaseLostError, match="another replica"):
+            old.store(f"{FOLDER}/order", b"3")
+        with pytest.raises(LeaseLostError, match="another replica"):
+            old.delete(f"{FOLDER}/order")
+
+    wait_until(lambda: old.load(f"{FOLDER}/order") == b"2", "the value is the new one's")
+
+
+def test_another_value_of_the_folder_is_no_conflict(world: World) -> None:
+    """A person's demand that comes while the leader writes is kept, and so is what the leader writes."""
+    leader, person = world.replica(Leader()), world.replica()
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/order", b"1")
+        person.store(f"{FOLDER}/demand", b"now")
+        leader.store(f"{FOLDER}/order", b"2")
+
+    found = world.api.objects[PATH]["data"]
+    assert sorted(found) == ["demand", "order"]
+    assert leader.load(f"{FOLDER}/order") == b"2"
+
+
+def test_a_write_whose_answer_was_lost(world: World) -> None:
+    """The connection breaks after the write: it is tried again, and its own work is no conflict."""
+    leader = world.replica(Leader())
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/order", b"1")
+        world.api.lost_answers = 1
+        leader.store(f"{FOLDER}/order", b"2")
+        leader.store(f"{FOLDER}/order", b"3")
+
+    assert leader.load(f"{FOLDER}/order") == b"3"
+
+
+def test_an_outage_is_waited_out_while_the_lease_lasts(world: World) -> None:
+    """What the CA has done already is written when the API server is back; without the Lease it is not."""
+    leader = Leader()
+    storage = world.replica(leader)
+    with storage.lock(FOLDER):
+        storage.exists(f"{FOLDER}/order")
+        world.api.away = True
+        world.loop.call_soon_threadsafe(world.loop.call_later, 1.0, setattr, world.api, "away", False)
+        storage.store(f"{FOLDER}/order", b"1")
+        world.api.away = True
+        world.loop.call_soon_threadsafe(world.loop.call_later, 1.0, setattr, leader, "held", False)
+        with pytest.raises(LeaseLostError):
+            storage.store(f"{FOLDER}/order", b"2")
+
+
+def test_a_secret_that_somebody_deleted_is_made_again(world: World) -> None:
+    """Deleted under the leader's hands the Secret is made anew with what is stored next."""
+    leader = world.replica(Leader())
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/order", b"1")
+        world.loop.call_soon_threadsafe(world.api.remove, PATH)
+        wait_until(lambda: PATH not in world.api.objects, "it is gone")
+        leader.store(f"{FOLDER}/certificate", b"2")
+
+    assert list(world.api.objects[PATH]["data"]) == ["certificate"]
+
+
+def test_what_a_secret_looks_like(world: World) -> None:
+    """It has a type of its own, a name for people, and says whose it is and which folder."""
+    leader = world.replica(Leader())
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/order", b"1")
+
+    [(path, secret)] = world.api.objects.items()
+    assert path.rpartition("/")[2].startswith("kiteway-default-milvus-")
+    assert secret["type"] == SECRET_TYPE
+    assert secret["metadata"]["annotations"]["kiteway.io/storage-folder"] == FOLDER
+
+
+def test_two_kiteways_in_one_namespace_do_not_meet(world: World) -> None:
+    """Kiteways of two classes have each its own accounts and certificates."""
+    one, two = world.replica(Leader()), world.replica(Leader(), owner="kiteway-internal")
+    for storage in (one, two):
+        with storage.lock(FOLDER):
+            assert not storage.exists(f"{FOLDER}/order")
+            storage.store(f"{FOLDER}/order", b"1")
+
+    assert len(world.api.objects) == 2
+
+
+def test_a_restart_while_the_api_server_is_away(world: World, tmp_path: Path) -> None:
+    """What was seen last is read from a 0600 file; without one nothing is known."""
+    file = tmp_path / "acme.json"
+    leader = world.replica(Leader(), file)
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/certificate", b"chain and key")
+    wait_until(lambda: file.exists() and b"certificate" in file.read_bytes(), "it is kept")
+    world.api.away = True
+
+    again, unknowing = world.replica(Leader(), file), world.replica()
+
+    assert again.complete
+    assert again.load(f"{FOLDER}/certificate") == b"chain and key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not unknowing.complete
+
+
+def test_rubbish_in_a_secret_counts_as_none(world: World) -> None:
+    """A value that somebody broke is as if it were not there."""
+    leader, follower = world.replica(Leader()), world.replica()
+    with leader.lock(FOLDER):
+        leader.store(f"{FOLDER}/order", b"1")
+        leader.store(f"{FOLDER}/certificate", b"2")
+    broken: dict[str, Any] = world.api.objects[PATH]
+    broken["data"]["order"] = "%"
+    asyncio.run_coroutine_threadsafe(world.api.replace(PATH, broken), world.loop).result(10)
+
+    wait_until(lambda: not follower.exists(f"{FOLDER}/order"), "the follower sees it")
+    assert follower.load(f"{FOLDER}/certificate") == b"2"
