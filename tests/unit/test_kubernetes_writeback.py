@@ -27,7 +27,7 @@ from kiteway.model import (
 from kiteway.sources.kubernetes.api import Api, ApiError
 from kiteway.sources.kubernetes.gate import Gate
 from kiteway.sources.kubernetes.store import Live, Store
-from kiteway.status.writeback.events import Event, Events, of
+from kiteway.status.writeback.events import Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
 from kiteway.status.writeback.lease import DURATION_SECONDS, Lease
 from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
@@ -97,6 +97,35 @@ def test_a_managed_certificate_says_what_google_says() -> None:
         "certificateStatus": "Provisioning",
         "domainStatus": [{"domain": "m.example.com", "status": "Provisioning"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "domain", "message", "reason"),
+    [
+        ("Provisioning", "FailedNotVisible", "no A record.", "FailedNotVisible"),
+        ("ProvisioningFailed", "Provisioning", "the CA is down.", "ProvisioningFailed"),
+        ("RenewalFailed", "FailedCaaForbidden", "CAA.", "FailedCaaForbidden"),
+        ("Provisioning", "Provisioning", "no Ingress names it.", ""),
+        ("ProvisioningFailed", "Provisioning", "", ""),
+        ("Active", "Active", "", ""),
+    ],
+)
+def test_why_there_is_no_certificate_is_an_event(status: str, domain: str, message: str, reason: str) -> None:
+    """What GKE's words leave out is in an Event, whose reason is the word; what is in order, or no failure, is none."""
+    found = of_certificate(
+        {
+            "name": "default/cert",
+            "certificateStatus": status,
+            "domainStatus": [{"domain": "m.example.com", "status": domain, "message": ""}],
+            "message": message,
+            "fix": "Correct it.",
+        }
+    )
+
+    assert (found.reason if found else "") == reason
+    if found:
+        assert found.message == f"{message} Correct it."
+        assert found.about == ObjectRef("ManagedCertificate", "default", "cert")
 
 
 def test_group_names_are_short_and_distinct() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.resources import ManagedCertificate
 from kiteway.sources.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from kiteway.sources.kubernetes.kinds import collection
 from kiteway.sources.kubernetes.store import Store
@@ -42,6 +43,19 @@ def of(diagnostic: Diagnostic) -> Event | None:
         return None
     where = f"{diagnostic.path}: " if diagnostic.path else ""
     return Event(diagnostic.object, diagnostic.reason, f"{where}{diagnostic.message} {diagnostic.fix}".strip())
+
+
+def of_certificate(report: Mapping[str, Any]) -> Event | None:
+    """Return why a ManagedCertificate is not issued or renewed, with its name's status as the reason; None: it is not known."""
+    namespace, _, name = report["name"].partition("/")
+    failed = [d["status"] for d in report["domainStatus"] if d["status"].startswith("Failed")]
+    status = report["certificateStatus"]
+    reason = failed[0] if failed else status if "Failed" in status else ""
+    if not reason or not report["message"]:
+        return None
+    return Event(
+        ObjectRef(ManagedCertificate.KIND, namespace, name), reason, f"{report['message']} {report['fix']}".strip()
+    )
 
 
 class Events:

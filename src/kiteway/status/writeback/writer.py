@@ -19,7 +19,7 @@ from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.reflector import Backoff
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
-from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of
+from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
 from kiteway.status.writeback.lease import Lease
 from kiteway.status.writeback.readiness import open_gates
@@ -101,6 +101,8 @@ class Writer:
         if outcome.translation is not self._announced or now > self._announced_at + AGAIN_SECONDS:
             self._announced, self._announced_at = outcome.translation, now
             self._events.add(e for e in map(of, outcome.translation) if e is not None and self._concerns_us(e.about))
+        if not self._source.on_gke:
+            self._events.add(e for e in map(of_certificate, self._managed()) if e is not None)
         if self._lease.held:
             await self._events.post()
 
