@@ -128,7 +128,7 @@ def _to(target: int) -> Any:
         except OSError:
             writer.transport.abort()
             return
-        both = (_pump(reader, upstream_writer), _pump(upstream_reader, writer))
+        both = (pump(reader, upstream_writer), pump(upstream_reader, writer))
         try:
             await asyncio.gather(*both)
         finally:
@@ -138,7 +138,8 @@ def _to(target: int) -> Any:
     return handle
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hand on what comes from one to the other, until it ends."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,82 +10,68 @@ import yaml
 
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HOST, manifests
+from tests.kubernetes.chart import CHART, account_of_the_chart, helm, refused, rendered
 from tests.kubernetes.conftest import Bed
-from tests.kubernetes.controller import controller
+from tests.kubernetes.controller import NAMESPACE, controller
 from tests.kubernetes.pods import Pod, start
 from tests.support.kiteway import wait_until
-from tools.kubernetes.clients import programs
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
-CHART = Path(__file__).resolve().parents[2] / "deploy/chart"
-RELEASE = "chart-kiteway"
-NAMESPACE = "kiteway-system"
 PUBLISHED = "203.0.113.9"
 EVERYTHING = {
     "hostNetwork": True,
     "controller": {"namespaces": ["default", NAMESPACE], "readinessGate": True, "proxyProtocol": True},
     "autoscaling": {"enabled": True},
-    "acme": {"acceptTerms": True, "contact": "ops@example.com"},
+    "acme": {
+        "acceptTerms": True,
+        "contact": "ops@example.com",
+        "directory": "https://ca.example.com/directory",
+        "externalAccountBinding": {"keyId": "kid-1", "secret": "acme-eab"},
+        "caBundle": {"configMap": "acme-ca"},
+        "resolver": "10.96.0.10",
+    },
 }
-
-
-def _helm(*arguments: str | Path, stdin: str | None = None) -> str:
-    done = subprocess.run(
-        [programs()["helm"], *arguments], input=stdin, check=False, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, f"helm {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def _objects(values: dict[str, Any]) -> list[dict[str, Any]]:
-    text = _helm("template", RELEASE, CHART, "--namespace", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(values))
-    objects = [document for document in yaml.safe_load_all(text) if document]
-    for object_ in objects:
-        # As `helm install` does with what names none.
-        object_["metadata"].setdefault("namespace", NAMESPACE)
-    return objects
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_helm_finds_nothing_to_complain_about(values: dict[str, Any]) -> None:
     """``helm lint --strict`` passes with the defaults and with everything turned on."""
-    _helm("lint", "--strict", CHART, "-f", "-", stdin=yaml.safe_dump(values))
+    helm("lint", "--strict", CHART, "-f", "-", stdin=yaml.safe_dump(values))
 
 
 def test_a_value_that_makes_no_sense_is_refused() -> None:
     """The schema names the value and what it must be, before anything is installed."""
     with pytest.raises(AssertionError, match=r"/replicas.*minimum"):
-        _objects({"replicas": 0})
+        rendered({"replicas": 0})
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_the_api_server_takes_every_object(bed: Bed, values: dict[str, Any]) -> None:
     """A server-side dry run of everything the chart makes has no error and no warning."""
     bed.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    bed.cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(_objects(values)))
+    bed.cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(rendered(values)))
 
 
 def test_the_container_may_do_nothing_it_need_not() -> None:
     """It is not root, writes to memory only, gains no privilege, and has one capability where it binds 443 itself."""
     for values, added in (({}, []), (EVERYTHING, ["NET_BIND_SERVICE"])):
-        pod = next(o for o in _objects(values) if o["kind"] == "Deployment")["spec"]["template"]["spec"]
-        security = pod["containers"][0]["securityContext"]
+        pod = next(o for o in rendered(values) if o["kind"] == "Deployment")["spec"]["template"]["spec"]
+        security, mounts = (pod["containers"][0][key] for key in ("securityContext", "volumeMounts"))
 
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert security["readOnlyRootFilesystem"] is True
         assert security["allowPrivilegeEscalation"] is False
         assert security["capabilities"]["drop"] == ["ALL"]
         assert security["capabilities"].get("add", []) == added
-        assert all(volume["emptyDir"]["medium"] == "Memory" for volume in pod["volumes"])
+        assert all(v["emptyDir"]["medium"] == "Memory" for v in pod["volumes"] if "emptyDir" in v)
+        assert all(m["readOnly"] for m in mounts if m["mountPath"].startswith("/etc/"))
 
 
 def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) -> None:
     """With exactly the chart's rights the guide's objects are read, their status is written, and nothing is refused."""
     cluster = bed.cluster
-    objects = [o for o in _objects({}) if o["kind"] in {"ServiceAccount", "IngressClass"} or "Role" in o["kind"]]
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *objects)
-    kubeconfig = cluster.token_of(NAMESPACE, RELEASE)
+    kubeconfig = account_of_the_chart(cluster, {})
     pair = create_self_signed([HOST], ["127.0.0.1"])
     (cluster.folder / "tls.crt").write_bytes(pair.certificate)
     (cluster.folder / "tls.key").write_bytes(pair.key.reveal())
@@ -103,13 +87,37 @@ def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) ->
 
         wait_until(published, "the address is in the Ingress's status", 60)
         wait_until(lambda: cluster.get("lease", "kiteway", NAMESPACE), "the Lease is held")
-        refused = [line for line in kiteway.log.read_text().splitlines() if "forbidden" in line.lower()]
+        forbidden = [line for line in kiteway.log.read_text().splitlines() if "forbidden" in line.lower()]
 
-    assert not refused
-    account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
-    asked = [r for r in cluster.requests() if r.get("user", {}).get("username") == account]
-    assert asked
-    assert not [r["requestURI"] for r in asked if r.get("responseStatus", {}).get("code") == 403]
+    assert not forbidden
+    assert refused(cluster) == []
+
+
+def test_rights_for_acme_only_where_it_is_on() -> None:
+    """Only with the terms accepted and a contact may it write Secrets, and those of its own namespace alone."""
+
+    def writes_secrets(values: dict[str, Any]) -> list[tuple[str, str]]:
+        return [
+            (role["kind"], role["metadata"]["namespace"])
+            for role in rendered(values)
+            for rule in role.get("rules", ())
+            if "secrets" in rule["resources"] and not {"list", "watch"} >= set(rule["verbs"])
+        ]
+
+    for values in ({}, {"acme": {"acceptTerms": True}}, {"acme": {"contact": "ops@example.com"}}):
+        assert writes_secrets(values) == []
+    assert writes_secrets(EVERYTHING) == [("Role", NAMESPACE)]
+
+
+def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
+    """An external account binding and the roots of a CA of one's own are files."""
+    pod = next(o for o in rendered(EVERYTHING) if o["kind"] == "Deployment")["spec"]["template"]["spec"]
+    arguments = pod["containers"][0]["args"]
+
+    assert "--acme-eab-key-file=/etc/kiteway/acme-eab/hmac" in arguments
+    assert "--acme-ca=/etc/kiteway/acme-ca/ca.crt" in arguments
+    mounted = {m["name"] for m in pod["containers"][0]["volumeMounts"]}
+    assert {"acme-eab", "acme-ca"} <= mounted == {v["name"] for v in pod["volumes"]}
 
 
 def test_an_upgrade_changes_what_runs_and_keeps_the_rest(bed: Bed) -> None:
@@ -117,12 +125,12 @@ def test_an_upgrade_changes_what_runs_and_keeps_the_rest(bed: Bed) -> None:
     kubeconfig = str(bed.cluster.kubeconfig)
     common = ["upgraded-kiteway", str(CHART), "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig]
     first = ["--set", "service.type=ClusterIP", "--set", "controller.ingressClass=upgraded"]
-    _helm("install", *common, "--create-namespace", *first)
+    helm("install", *common, "--create-namespace", *first)
     before = bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"]
 
-    _helm("upgrade", *common, "--reset-then-reuse-values", "--set", "replicas=3")
+    helm("upgrade", *common, "--reset-then-reuse-values", "--set", "replicas=3")
 
     assert bed.cluster.get("deployment", "upgraded-kiteway", "kiteway-upgrade")["spec"]["replicas"] == 3
     assert bed.cluster.get("service", "upgraded-kiteway", "kiteway-upgrade")["spec"]["type"] == "ClusterIP"
     assert bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"] == before
-    _helm("uninstall", "upgraded-kiteway", "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig)
+    helm("uninstall", "upgraded-kiteway", "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig)

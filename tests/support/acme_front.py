@@ -1,4 +1,4 @@
-"""A front of an ACME server for what Debian's pebble has not: rate limits, and wishes for a renewal (ARI)."""
+"""A front of an ACME server for what Debian's pebble has not: rate limits, wishes for a renewal (ARI), and patience."""
 
 from __future__ import annotations
 
@@ -16,7 +16,26 @@ from typing import Any
 import httpx2
 
 _ARI = "/renewal-info/"
+_LONGEST_HOLD = 120.0
 _PROBLEM = b'{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates already issued"}'
+
+
+@dataclass
+class Hold:
+    """
+    A request that waits at the front.
+
+    Attributes:
+        path: of the POSTs that wait.
+        reached: set when one does.
+        go_on: set when it may.
+        drop: whether it then never reaches the CA; who asked is dead.
+    """
+
+    path: str
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    drop: bool = False
 
 
 @dataclass
@@ -32,6 +51,7 @@ class Front:
         windows: the suggested windows by the certificate's number, in the order in which it is first asked for them;
             empty: the CA has no renewalInfo.
         known: the certificates that were asked for.
+        hold: what waits; None: nothing.
     """
 
     port: int
@@ -40,7 +60,32 @@ class Front:
     refused: int = 0
     windows: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
+    hold: Hold | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def directory(self) -> str:
+        """The URL to give to --acme-directory."""
+        return f"https://localhost:{self.port}/dir"
+
+    def dropped(self, path: str) -> bool:
+        """Let a request wait if it shall; return whether it goes no further."""
+        hold = self.hold
+        if hold is None or not path.startswith(hold.path):
+            return False
+        hold.reached.set()
+        hold.go_on.wait(_LONGEST_HOLD)
+        return hold.drop
+
+    @contextlib.contextmanager
+    def holding(self, path: str) -> Iterator[Hold]:
+        """Let the next POST to ``path`` wait, until it is told to go on or the context ends."""
+        hold = self.hold = Hold(path)
+        try:
+            yield hold
+        finally:
+            self.hold = None
+            hold.go_on.set()
 
 
 @contextlib.contextmanager
@@ -64,6 +109,9 @@ def front(folder: Path, port: int, upstream: int) -> Iterator[Front]:
                     {"Content-Type": "application/problem+json", "Retry-After": str(state.retry_after)},
                     _PROBLEM,
                 )
+                return
+            if self.command == "POST" and state.dropped(self.path):
+                self.close_connection = True
                 return
             if self.path.startswith(_ARI):
                 self._suggest(self.path.removeprefix(_ARI))

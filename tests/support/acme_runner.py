@@ -76,20 +76,21 @@ class Presenter:
     def __init__(self, url: str, steps: Steps) -> None:
         self._url = url
         self._steps = steps
+        self._shown: list[str] = []
 
-    def present(self, challenges: Sequence[Challenge]) -> None:
+    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
         """Show."""
         self._steps.reach("present")
         for challenge in challenges:
             assert isinstance(challenge, HTTPChallenge)
+            self._shown.append(challenge.token)
             self._post("add-http01", {"token": challenge.token, "content": challenge.key_authorization})
 
-    def clean_up(self, challenges: Sequence[Challenge]) -> None:
+    def clean_up(self, means: Means, folder: str) -> None:
         """Take away."""
         self._steps.reach("clean up")
-        for challenge in challenges:
-            assert isinstance(challenge, HTTPChallenge)
-            self._post("del-http01", {"token": challenge.token})
+        for token in self._shown:
+            self._post("del-http01", {"token": token})
 
     def _post(self, what: str, value: dict[str, str]) -> None:
         httpx2.post(f"{self._url}/{what}", json=value, trust_env=False).raise_for_status()

@@ -241,15 +241,15 @@ def managed_up(
         yield Managed(running, manifests)
 
 
-def served(port: int, roots: Path | None = None) -> x509.Certificate:
-    """Return the certificate that answers for the guide's host now, verified if there are ``roots``."""
+def served(port: int, roots: Path | None = None, host: str = HOST) -> x509.Certificate:
+    """Return the certificate that answers for a host now, verified if there are ``roots``."""
     context = ssl.create_default_context(cafile=str(roots) if roots else None)
     if roots is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=HOST) as connection,
+        context.wrap_socket(plain, server_hostname=host) as connection,
     ):
         found = connection.getpeercert(binary_form=True)
         assert found is not None

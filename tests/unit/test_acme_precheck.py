@@ -81,6 +81,13 @@ def test_what_certainly_leads_elsewhere_is_said(a: Lookup, aaaa: Lookup, bind: s
     assert sentence in visibility(HOST, a, aaaa, bind)
 
 
+def test_where_a_load_balancer_is_in_front_its_address_is_said() -> None:
+    """Behind the Service of a cluster the name should lead to the Service's addresses, not to the Pod."""
+    text = visibility(HOST, NONE, NONE, "0.0.0.0", ("203.0.113.7", "2001:db8::7"))
+
+    assert text.endswith("it should resolve to 203.0.113.7 or 2001:db8::7.")
+
+
 @pytest.mark.parametrize(
     ("records", "identities", "sentence"),
     [

@@ -86,11 +86,12 @@ def test_the_terms_come_first() -> None:
     assert report["nextAttempt"] == ""
 
 
-def test_replicas_without_a_common_storage_ask_nothing() -> None:
-    """Replicas that would each order a certificate of their own order none, whatever was accepted."""
-    config = AcmeConfig(accept_terms=True, contact="admin@milvus.io", replicated=True)
+def test_an_attempt_says_what_it_waits_for() -> None:
+    """While an attempt is under way it is said what it waits for, beside what was wrong before."""
+    report = managed_report(WANTED, Known((HOST,)), READY, NOW, "1 of 3 replicas")
 
-    assert managed_report(WANTED, Known((HOST,)), config, NOW)["message"].startswith("replicas do not share")
+    assert report["waitingFor"] == "1 of 3 replicas"
+    assert report["certificateStatus"] == "Provisioning"
 
 
 def test_without_the_terms_a_fresh_certificate_is_active() -> None:

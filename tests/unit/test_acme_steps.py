@@ -207,13 +207,13 @@ class Presenter:
         self.shown: list[Shown] = []
         self.hidden: list[Shown] = []
 
-    def present(self, challenges: Sequence[Shown]) -> None:
+    def present(self, means: Means, folder: str, challenges: Sequence[Shown]) -> None:
         """Show."""
         self.shown += challenges
 
-    def clean_up(self, challenges: Sequence[Shown]) -> None:
+    def clean_up(self, means: Means, folder: str) -> None:
         """Hide."""
-        self.hidden += challenges
+        self.hidden = list(self.shown)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from kiteway.certificates.replicated.secrets import SECRET_TYPE, secret_name
+from kiteway.certificates.replicated.mirror import Mirror
+from kiteway.certificates.replicated.secrets import SECRET_TYPE, Folder, secret_name, secret_of
 from kiteway.certificates.replicated.storage import SecretStorage
 from kiteway.certificates.storage import LeaseLostError, LockedError
 from kiteway.sources.kubernetes.api import Api
@@ -194,6 +195,21 @@ def test_what_a_secret_looks_like(world: World) -> None:
     assert path.rpartition("/")[2].startswith("kiteway-default-milvus-")
     assert secret["type"] == SECRET_TYPE
     assert secret["metadata"]["annotations"]["kiteway.io/storage-folder"] == FOLDER
+
+
+def test_a_watch_that_is_behind_takes_nothing_back() -> None:
+    """What this process has written itself is not replaced by what the watch shows of the time before."""
+    told: list[str] = []
+    mirror = Mirror("kiteway", told.append)
+    mirror.take(FOLDER, Folder("10", {"order": b"new"}))
+
+    mirror.put(secret_of("kiteway", "kiteway-system", FOLDER, Folder("9", {"order": b"old"})))
+    mirror.replace([secret_of("kiteway", "kiteway-system", FOLDER, Folder("9", {"order": b"old"}))])
+    assert mirror.get(FOLDER).values == {"order": b"new"}
+
+    mirror.put(secret_of("kiteway", "kiteway-system", FOLDER, Folder("11", {"order": b"newer"})))
+    assert mirror.get(FOLDER).values == {"order": b"newer"}
+    assert told == [FOLDER] * 2
 
 
 def test_two_kiteways_in_one_namespace_do_not_meet(world: World) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 from typing import Annotated, Any
 
 import typer
 
-from kiteway.certificates.acme.records import Demand, write
+from kiteway.certificates.acme.records import Demand, encoded, write
 from kiteway.certificates.acme.wanted import Wanted
 from kiteway.certificates.storage import FileStorage
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import fail, stderr
-from kiteway.controlplane.config import read
+from kiteway.controlplane.config import Config, read
 from kiteway.diagnostics import ObjectRef
 from kiteway.instance import Instance, default_data_dir
 from kiteway.status.client import read_status
@@ -38,20 +39,34 @@ def renew(
     """
     instance = Instance(data_dir or default_data_dir())
     if instance.running_pid() is None:
-        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
+        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up` or `kiteway controller`")
     namespace, _, own = name.rpartition("/")
     wanted = Wanted(ObjectRef("ManagedCertificate", namespace or "default", own), ())
     before = _managed(instance, wanted.key)
-    acme = read(instance.controlplane_file).acme
-    if acme.blocked is not None:
-        raise fail(" ".join(acme.blocked))
-    demand = Demand(dt.datetime.now(dt.UTC))
-    write(FileStorage(instance.state_dir), f"{wanted.folder(acme.issuer_key)}/demand", demand)
+    config = read(instance.controlplane_file)
+    if config.acme.blocked is not None:
+        raise fail(" ".join(config.acme.blocked))
+    _ask(instance, config, f"{wanted.folder(config.acme.issuer_key)}/demand")
     stderr.print(f"asked for a new certificate of {wanted.key}")
     after = _wait(instance, wanted.key, before)
     if after["fingerprint"] == before["fingerprint"]:
         raise fail(f"{after['certificateStatus']}: {after['message']} {after['fix']}".strip())
     stderr.print(f"renewed, valid until {after['expireTime']}")
+
+
+def _ask(instance: Instance, config: Config, key: str) -> None:
+    """Write down that a person wants a new certificate, where the instance will see it."""
+    demand = Demand(dt.datetime.now(dt.UTC))
+    if config.kubernetes is None:
+        write(FileStorage(instance.state_dir), key, demand)
+        return
+    from kiteway.controlplane.cluster import store
+    from kiteway.sources.kubernetes.api import ApiError, ApiUnavailableError, NoClusterError
+
+    try:
+        asyncio.run(store(config.kubernetes, config.ingress_class, key, encoded(demand)))
+    except (NoClusterError, ApiError, ApiUnavailableError) as error:
+        raise fail(f"the API server does not take it: {error}") from error
 
 
 def _managed(instance: Instance, key: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def controller(
         typer.Option(
             "--lease-namespace",
             metavar="NAME",
-            help="Where the Lease of the replica that writes status is.",
+            help="Kiteway's own namespace: its Leases, and the Secrets of ACME.",
             envvar="POD_NAMESPACE",
             rich_help_panel=_CLUSTER,
         ),

@@ -88,6 +88,8 @@ def _print_managed(value: dict[str, Any]) -> None:
         stdout.print(f"managed certificate {managed['name']} {managed['certificateStatus']}", markup=False)
         for domain in managed["domainStatus"]:
             stdout.print(f"  {domain['domain']} {domain['status']}", markup=False)
+        if managed["waitingFor"]:
+            stdout.print(f"  waiting for {managed['waitingFor']}", markup=False)
         for text in (managed["message"], managed["fix"]):
             if text:
                 stdout.print(f"  {text}", markup=False)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+from kiteway.certificates.acme.means import Presenter
+from kiteway.certificates.acme.presenting import Alone, Stage
+from kiteway.certificates.replicated.secrets import Secrets
+from kiteway.certificates.replicated.shared import Shared
+from kiteway.certificates.storage import FileStorage, Storage
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
-from kiteway.controlplane.source import TakeSlices, Translate
+from kiteway.controlplane.source import Reports, TakeSlices, Translate
 from kiteway.envoy.admin import AdminClient
 from kiteway.instance import Instance
 from kiteway.sources.files import Resources
@@ -15,27 +21,69 @@ from kiteway.sources.kubernetes.api import Api, read_kubeconfig
 from kiteway.sources.kubernetes.config import KubernetesConfig
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.status.writeback.lease import Lease
-from kiteway.status.writeback.writer import Managed, Writer
+from kiteway.status.writeback.writer import Writer
 
 _LAST_GOOD = "kubernetes.json"
+_STORED = "acme.json"
 _LEASE = "kiteway"
 
 
-class Cluster:
-    """One cluster: the connection, the source, and what is written."""
+def lease_name(ingress_class: str) -> str:
+    """Return the name of the Lease of the replica that writes: Kiteways of two classes write beside each other."""
+    return _LEASE if ingress_class == _LEASE else f"{_LEASE}-{ingress_class}"
 
-    def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Managed) -> None:
+
+async def store(kubernetes: KubernetesConfig, ingress_class: str, key: str, value: bytes) -> None:
+    """
+    Set a value of a cluster's storage from a process beside the control plane.
+
+    Raises:
+        NoClusterError, ApiError, ApiUnavailableError: it is not possible.
+    """
+    async with Api(read_kubeconfig(kubernetes.kubeconfig)) as api:
+        await Secrets(api, kubernetes.lease_namespace, lease_name(ingress_class)).put(key, value)
+
+
+class Cluster:
+    """
+    One cluster: the connection, the source, what is written, and what the replicas share.
+
+    Attributes:
+        storage: in Secrets; in files, where nothing may be asked of a CA anyway.
+    """
+
+    def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Reports) -> None:
         """Raise `kiteway.sources.kubernetes.api.NoClusterError` when nothing says which cluster."""
         api = self._api = Api(read_kubeconfig(kubernetes.kubeconfig))
-        self._source = KubernetesSource(api, kubernetes, Instance(Path(config.data_dir)).state_dir / _LAST_GOOD)
-        # Kiteways of two classes write beside each other.
-        own = "" if config.ingress_class == _LEASE else f"-{config.ingress_class}"
-        self._lease = Lease(api, kubernetes.lease_namespace, _LEASE + own, kubernetes.identity)
+        state_dir = Instance(Path(config.data_dir)).state_dir
+        own = lease_name(config.ingress_class)
+        self._lease = Lease(api, kubernetes.lease_namespace, own, kubernetes.identity)
+        self._shared = None
+        self.storage: Storage = FileStorage(state_dir)
+        if config.acme.blocked is None:
+            self._shared = Shared(api, kubernetes, own, self._lease, state_dir / _STORED)
+            self.storage = self._shared.storage
+        followed = self._shared.reflectors if self._shared is not None else ()
+        self._source = KubernetesSource(api, kubernetes, state_dir / _LAST_GOOD, followed)
         self._writer = Writer(api, self._source, self._lease, admin=admin, config=config, managed=managed)
+
+    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:
+        """Return a presenter that waits for the other replicas."""
+        if self._shared is None:
+            return Alone(stage)
+        return self._shared.present_on(stage, stored)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses that Ingresses get."""
+        return tuple(text for address in self._source.addresses for text in address.values())
 
     def why_incomplete(self) -> str:
         """Return what the API server has not said yet."""
-        return "" if self._source.complete else self._source.why_incomplete()
+        if not self._source.complete:
+            return self._source.why_incomplete()
+        if self._shared is not None and not self._shared.storage.complete:
+            return "Waiting for the API server to list the Secrets that hold certificates"
+        return ""
 
     async def read(self) -> Resources:
         """Return everything there is now."""
@@ -55,10 +103,13 @@ class Cluster:
             tasks.create_task(self._follow_slices(take_slices))
             tasks.create_task(self._lease.run())
             tasks.create_task(self._writer.run())
+            if self._shared is not None:
+                tasks.create_task(self._shared.run(self._source.look_again))
 
     async def _follow_objects(self, translate: Translate) -> None:
         async for _ in self._source.changes():
-            await translate()
+            if not self.why_incomplete():
+                await translate()
 
     async def _follow_slices(self, take_slices: TakeSlices) -> None:
         async for changes in self._source.slice_changes():

@@ -11,16 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 
 from kiteway.certificates.acme.manager import ManagedCertificates
-from kiteway.certificates.storage import FileStorage
+from kiteway.certificates.acme.presenting import Stage
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Outcome, Pipeline
-from kiteway.controlplane.source import Files, Source
+from kiteway.controlplane.source import Files, Reports, Source
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
 from kiteway.instance import Instance
@@ -77,14 +76,16 @@ class ControlPlane:
         self._ads = ads
         self._static = StaticEndpoints(config.endpoints)
         self._pipeline = Pipeline(config.settings)
+        self._source = _source(config, admin, self._managed_reports)
+        self._stage = Stage(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
-            msgspec.structs.replace(config.acme, replicated=config.kubernetes is not None),
-            FileStorage(Instance(Path(config.data_dir)).state_dir),
+            config.acme,
+            self._source.storage,
+            self._source.presenter(self._stage, self._look_again),
             config.settings,
             self._translate,
-            lambda: converged(ads),
+            addresses=self._source.addresses,
         )
-        self._source = _source(config, admin, self._managed)
         self.metrics = ControlPlaneMetrics(self._state)
         self._round = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -141,6 +142,12 @@ class ControlPlane:
             return Now(self._ads.state, LoadBalancer(), ())
         return Now(self._ads.state, outcome.model, outcome.diagnostics)
 
+    def _managed_reports(self) -> list[dict[str, Any]]:
+        return self._managed.report()
+
+    def _look_again(self, folder: str) -> None:
+        self._managed.look_again(folder)
+
     async def _translate(self) -> None:
         async with self._round:
             static = await self._static.resolve()
@@ -150,7 +157,7 @@ class ControlPlane:
                 options = Options(ingress_class=self._config.ingress_class, ssl_policies=self._config.ssl_policies)
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
-                outcome = self._pipeline.run(resources, static, _now(), options, self._managed.challenges)
+                outcome = self._pipeline.run(resources, static, _now(), options, self._stage.challenges)
                 self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
                 await self._publish(outcome)
             self._source.translated(outcome)
@@ -196,9 +203,10 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _source(config: Config, admin: AdminClient, managed: ManagedCertificates) -> Source:
+def _source(config: Config, admin: AdminClient, managed: Reports) -> Source:
     if config.kubernetes is None:
-        return Files(tuple(map(Path, config.paths)), config.certificates)
+        state_dir = Instance(Path(config.data_dir)).state_dir
+        return Files(state_dir, tuple(map(Path, config.paths)), config.certificates)
     from kiteway.controlplane.cluster import Cluster
 
-    return Cluster(config.kubernetes, config, admin, managed.report)
+    return Cluster(config.kubernetes, config, admin, managed)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from kiteway.certificates.acme.means import Presenter
+from kiteway.certificates.acme.presenting import Alone, Stage
+from kiteway.certificates.storage import FileStorage, Storage
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
@@ -17,9 +20,29 @@ Translate = Callable[[], Awaitable[None]]
 TakeSlices = Callable[[Iterable[EndpointSlice], Iterable[EndpointSlice]], Awaitable[None]]
 """Takes EndpointSlices that are gone, and those that changed, without a translation."""
 
+Reports = Callable[[], Iterable[Mapping[str, Any]]]
+"""Returns the reports on ManagedCertificates."""
+
 
 class Source(Protocol):
-    """Where resources come from."""
+    """
+    Where resources come from.
+
+    Attributes:
+        storage: what is shared with all that serve the same resources.
+    """
+
+    storage: Storage
+
+    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:
+        """
+        Return what makes challenges visible to a CA, on ``stage`` and wherever else the same names lead.
+
+        ``stored`` is told each folder of the storage to which somebody has written.
+        """
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return where clients reach Kiteway, as far as somebody said so."""
 
     def why_incomplete(self) -> str:
         """Return what is waited for before there is anything to serve; empty when there is."""
@@ -37,9 +60,20 @@ class Source(Protocol):
 class Files:
     """Files and folders with manifests, and certificates in files."""
 
-    def __init__(self, paths: tuple[Path, ...], certificates: tuple[CertificateFiles, ...] = ()) -> None:
+    def __init__(
+        self, state_dir: Path, paths: tuple[Path, ...], certificates: tuple[CertificateFiles, ...] = ()
+    ) -> None:
+        self.storage: Storage = FileStorage(state_dir)
         self._source = FileSource(paths)
         self._certificates = CertificateFileSource(certificates)
+
+    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
+        """Return a presenter without other replicas."""
+        return Alone(stage)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return nothing: files do not say it."""
+        return ()
 
     def why_incomplete(self) -> str:
         """Return an empty string: files are there, or it is a diagnostic that they are not."""

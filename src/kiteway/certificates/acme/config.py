@@ -23,7 +23,6 @@ class AcmeConfig(msgspec.Struct, frozen=True):
         eab_key_file: the file that holds its MAC key, base64url. The key itself is in no configuration.
         resolver: the DNS server (``HOST`` or ``HOST:PORT``) names are looked up at before the CA is asked; empty for the
             system's.
-        replicated: whether other replicas serve the same names without sharing the storage.
     """
 
     directory: str = LETS_ENCRYPT
@@ -33,18 +32,12 @@ class AcmeConfig(msgspec.Struct, frozen=True):
     eab_kid: str = ""
     eab_key_file: str | None = None
     resolver: str = ""
-    replicated: bool = False
 
     @property
     def blocked(self) -> tuple[str, str] | None:
         """Return why the CA may not be asked for anything yet, and what to do; None when it may."""
         if importlib.util.find_spec("acme") is None or importlib.util.find_spec("dns") is None:
             return "Kiteway is installed without what speaks ACME.", "Install it: `pip install 'kiteway[acme]'`."
-        if self.replicated:
-            return (
-                "replicas do not share issued certificates yet: each would order its own and answer only its own challenges.",
-                "Name a TLS Secret in spec.tls instead; cert-manager can keep it.",
-            )
         given = {"--acme-accept-terms": self.accept_terms, "--acme-contact EMAIL": bool(self.contact)}
         missing = [option for option, there in given.items() if not there]
         if not missing:

@@ -17,12 +17,11 @@ from kiteway.certificates.acme.challenges import to_show
 from kiteway.certificates.acme.client import Authorization, Client, OrderState, good_token, kind_of, new_key
 from kiteway.certificates.acme.client import Challenge as ChallengeState
 from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.means import Means
+from kiteway.certificates.acme.means import Means, StoppedError
 from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
 from kiteway.certificates.acme.records import Account, Issued, Order, read, write
 from kiteway.certificates.acme.resolver import DNSResolver
 from kiteway.certificates.storage import Lease
-from kiteway.model import Challenge
 
 _POLL_FIRST = 0.5
 _POLL_LAST = 10.0
@@ -74,14 +73,19 @@ def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[s
         LeaseLostError, OSError: the storage's.
     """
     client = connect(means)
-    precheck.check(DNSResolver(means.config.resolver), domains, means.bind, client.caa_identities)
+    resolver = DNSResolver(means.config.resolver)
+    precheck.check(resolver, domains, means.bind, client.caa_identities, means.addresses())
     record, order = _begin(means, client, folder, domains, lease)
     try:
-        chain = _Attempt(means, client, record, kinds, lease).run(order)
-    except AcmeError as error:
-        if error.asked:
+        chain = _Attempt(means, client, folder, record, kinds=kinds, lease=lease).run(order)
+    except StoppedError:
+        raise  # the CA may be looking just now; whoever goes on with the order takes the challenge away
+    except BaseException as error:
+        means.presenter.clean_up(means, folder)
+        if isinstance(error, AcmeError) and error.asked:
             means.storage.delete(f"{folder}/order")
         raise
+    means.presenter.clean_up(means, folder)
     issued = Issued(domains, chain, record.key, means.now())
     lease.check()
     write(means.storage, f"{folder}/certificate", issued)
@@ -176,24 +180,19 @@ def _find(client: Client, url: str) -> OrderState | None:
 class _Attempt:
     """One go at an order, from wherever it stands."""
 
-    def __init__(self, means: Means, client: Client, record: Order, kinds: Sequence[str], lease: Lease) -> None:
+    def __init__(
+        self, means: Means, client: Client, folder: str, record: Order, *, kinds: Sequence[str], lease: Lease
+    ) -> None:
         self._means = means
         self._client = client
+        self._folder = folder
         self._record = record
         self._kinds = kinds
         self._lease = lease
-        self._shown: list[Challenge] = []
         self._is_shown = False
 
     def run(self, order: OrderState) -> str:
         """Return the PEM chain."""
-        try:
-            return self._steps(order)
-        finally:
-            if self._shown:
-                self._means.presenter.clean_up(self._shown)
-
-    def _steps(self, order: OrderState) -> str:
         client, deadline, poll = self._client, self._means.now() + _PATIENCE, _POLL_FIRST
         while self._means.now() < deadline:
             authorizations = (
@@ -223,10 +222,11 @@ class _Attempt:
     def _show(self, authorizations: Sequence[Authorization]) -> None:
         """Show the challenges of all names at once, then let the CA look."""
         chosen = [(a, self._choose(a)) for a in authorizations if a.status == "pending"]
-        self._shown = [
-            to_show(c.type, a.identifier.value, c.token, self._client.key, self._means.now()) for a, c in chosen
-        ]
-        self._means.presenter.present(self._shown)
+        self._means.presenter.present(
+            self._means,
+            self._folder,
+            [to_show(c.type, a.identifier.value, c.token, self._client.key, self._means.now()) for a, c in chosen],
+        )
         self._is_shown = True
         for _, challenge in chosen:
             self._lease.check()
@@ -265,7 +265,7 @@ def _refusal(order: OrderState, authorizations: Sequence[Authorization]) -> Acme
 
 
 _FIX = {
-    Kind.NOT_VISIBLE: "Its A and AAAA records must lead to this machine's ports 80 and 443; nothing may answer before it.",
+    Kind.NOT_VISIBLE: "Its A and AAAA records must lead to Kiteway's ports 80 and 443; nothing may answer before it.",
     Kind.CAA_FORBIDDEN: "Allow the CA in the CAA records, or use another CA: --acme-directory URL.",
     Kind.CAA_CHECKING: "The name's DNS servers must answer CAA queries.",
 }

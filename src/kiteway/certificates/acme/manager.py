@@ -7,26 +7,22 @@ import contextlib
 import datetime as dt
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.live import is_live
 from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.certificates.acme.means import Means, Presenter, StoppedError
 from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, Wait, decide
 from kiteway.certificates.acme.status import managed_report
 from kiteway.certificates.acme.wanted import Wanted
 from kiteway.certificates.storage import LeaseLostError, LockedError, Storage
 from kiteway.certificates.temporary import grown_old, temporary_certificate
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.model import Certificate, Challenge
+from kiteway.model import Certificate
 from kiteway.probe.threads import in_daemon_thread
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +32,6 @@ _AT_ONCE = 4
 _LOOK_SECONDS = 10.0
 """Another process may have renewed meanwhile, or a person asked for it."""
 _LOCKED_SECONDS = 1.0
-_SHOW_SECONDS = 30.0
 _STOP_SECONDS = 2.0
 
 
@@ -58,9 +53,11 @@ class ManagedCertificates:
         self,
         config: AcmeConfig,
         storage: Storage,
+        presenter: Presenter,
         settings: EnvoySettings,
         publish: Callable[[], Awaitable[None]],
-        converged: Callable[[], Awaitable[None]],
+        *,
+        addresses: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         """
         Prepare; nothing is asked of anybody yet.
@@ -68,27 +65,28 @@ class ManagedCertificates:
         Args:
             config: the CA and the account.
             storage: where accounts and certificates are.
-            settings: where the listeners are.
-            publish: called when `served` or `challenges` changed; returns when it is published.
-            converged: returns when every live Envoy runs what is published.
+            presenter: makes challenges visible to the CA.
+            settings: which challenges can be answered, and where.
+            publish: called when `served` changed; returns when it is published.
+            addresses: where clients reach Kiteway, as far as somebody said so.
         """
         self._config = config
         self._settings = settings
         self._publish = publish
-        self._converged = converged
         self._items: dict[str, _Item] = {}
-        self._shown: dict[Challenge, None] = {}
+        self._waiting: dict[str, str] = {}
         self._holders: Mapping[str, str] = {}
         self._running = False
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._loop = asyncio.get_running_loop()
         self._means = Means(
             config=config,
             storage=storage,
-            presenter=self,
+            presenter=presenter,
             bind=settings.bind,
             stop=threading.Event(),
             now=lambda: dt.datetime.now(dt.UTC),
+            addresses=addresses,
+            waiting=self._waiting.__setitem__,
         )
 
     @property
@@ -96,15 +94,19 @@ class ManagedCertificates:
         """What answers for each ManagedCertificate, by ``namespace/name``."""
         return {key: item.served for key, item in self._items.items()}
 
-    @property
-    def challenges(self) -> tuple[Challenge, ...]:
-        """What the CA shall see now, in a fixed order."""
-        return tuple(sorted(self._shown, key=repr))
-
     def report(self) -> list[dict[str, Any]]:
         """Return the status of every ManagedCertificate."""
         now = self._means.now()
-        return [managed_report(i.wanted, i.known, self._config, now) for _, i in sorted(self._items.items())]
+        return [
+            managed_report(i.wanted, i.known, self._config, now, self._waiting.get(self._folder(i.wanted), ""))
+            for _, i in sorted(self._items.items())
+        ]
+
+    def look_again(self, folder: str) -> None:
+        """Take note that somebody else has written to a folder of the storage."""
+        item = self._items.get("/".join(folder.split("/")[-2:]))
+        if item is not None and self._folder(item.wanted) == folder:
+            item.changed.set()
 
     async def update(self, wanted: Iterable[Wanted]) -> None:
         """Take what the resources say; a new certificate is served as it is stored, or as a temporary one."""
@@ -162,8 +164,6 @@ class ManagedCertificates:
                 await self._adopt(item)
             except StoppedError:
                 return
-            except (LockedError, LeaseLostError):
-                seconds = _LOCKED_SECONDS
             except Exception:  # noqa: BLE001 - a full disk, or a mistake of ours, must not end the keeping itself
                 # Not `exception`, which would print local variables, keys among them.
                 _log.error("certificate", name=item.wanted.key, traceback=traceback.format_exc())
@@ -181,12 +181,17 @@ class ManagedCertificates:
             return _LOOK_SECONDS
         from kiteway.certificates.acme.work import ask_renewal, attempt
 
-        async with self._slots:
-            match decision:
-                case Issue():
-                    await _blocking(lambda: attempt(means, wanted, self._settings, self._holders))
-                case AskRenewal():
-                    await _blocking(lambda: ask_renewal(means, wanted))
+        try:
+            async with self._slots:
+                match decision:
+                    case Issue():
+                        await _blocking(lambda: attempt(means, wanted, self._settings, self._holders))
+                    case AskRenewal():
+                        await _blocking(lambda: ask_renewal(means, wanted))
+        except (LockedError, LeaseLostError):
+            return _LOCKED_SECONDS  # another process is at it; what it stores is adopted
+        finally:
+            self._waiting.pop(self._folder(wanted), None)
         return 0.0
 
     async def _adopt(self, item: _Item) -> None:
@@ -216,57 +221,15 @@ class ManagedCertificates:
         """Return the issued certificate, whatever its state; without one, a temporary one."""
         if known.issued is not None:
             return known.issued
+        if before is not None and not before.temporary and set(before.names) == set(wanted.domains):
+            return before  # somebody deleted what was stored; it serves until there is another
         now = self._means.now()
         if before is not None and before.temporary and before.names == wanted.domains and not grown_old(before, now):
             return before
         return temporary_certificate(wanted.certificate, wanted.domains, wanted.ref, now)
 
-    # The presenter: called in the thread of an attempt.
-
-    def present(self, challenges: Sequence[Challenge]) -> None:
-        """See `kiteway.certificates.acme.issuer.Presenter`: over ADS first, then seen on the listener itself."""
-        self._in_loop(self._show(challenges))
-        deadline = self._means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
-        for challenge in challenges:
-            while not is_live(challenge, self._settings):
-                if self._means.now() > deadline:
-                    raise AcmeError(
-                        Kind.UNAVAILABLE,
-                        f"the challenge for {challenge.domain} is not answered on this machine's own listener.",
-                        "See whether Envoy runs and rejects nothing: `kiteway status`.",
-                    )
-                self._means.sleep(0.1)
-
-    def clean_up(self, challenges: Sequence[Challenge]) -> None:
-        """See `kiteway.certificates.acme.issuer.Presenter`."""
-        with contextlib.suppress(AcmeError, StoppedError):
-            self._in_loop(self._hide(challenges))
-
-    async def _show(self, challenges: Sequence[Challenge]) -> None:
-        self._shown |= dict.fromkeys(challenges)
-        await self._publish()
-        await self._converged()
-
-    async def _hide(self, challenges: Sequence[Challenge]) -> None:
-        for challenge in challenges:
-            self._shown.pop(challenge, None)
-        await self._publish()
-
-    def _in_loop(self, work: Any) -> None:
-        future: Future[None] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        deadline = self._means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
-        while True:
-            try:
-                return future.result(timeout=0.2)
-            except FutureTimeoutError:
-                if self._means.stop.is_set():
-                    future.cancel()
-                    raise StoppedError from None
-                if self._means.now() > deadline:
-                    future.cancel()
-                    raise AcmeError(
-                        Kind.UNAVAILABLE, "Envoy did not take the challenge in time.", "See `kiteway status`."
-                    ) from None
+    def _folder(self, wanted: Wanted) -> str:
+        return wanted.folder(self._config.issuer_key)
 
 
 async def _blocking(call: Callable[[], Any]) -> Any:

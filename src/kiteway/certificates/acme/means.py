@@ -16,16 +16,18 @@ from kiteway.model import Challenge
 class Presenter(Protocol):
     """Makes challenges visible to the CA."""
 
-    def present(self, challenges: Sequence[Challenge]) -> None:
+    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
         """
-        Return when every live replica serves ``challenges``.
+        Return when every live replica serves the challenges of the certificate in ``folder``.
 
         Raises:
             AcmeError: they do not become visible.
+            StoppedError: the process ends.
+            LeaseLostError, OSError: the storage's.
         """
 
-    def clean_up(self, challenges: Sequence[Challenge]) -> None:
-        """Take them away again. Never raises."""
+    def clean_up(self, means: Means, folder: str) -> None:
+        """Take away what is shown for ``folder``, by this attempt or one before it. Never raises."""
 
 
 class StoppedError(Exception):
@@ -44,6 +46,8 @@ class Means:
         bind: the address of the listeners.
         stop: set when the process ends.
         now: the clock (UTC).
+        addresses: where clients reach Kiteway, as far as somebody said so.
+        waiting: told what the certificate in a folder waits for, for people.
     """
 
     config: AcmeConfig
@@ -52,6 +56,8 @@ class Means:
     bind: str
     stop: threading.Event
     now: Callable[[], dt.datetime]
+    addresses: Callable[[], tuple[str, ...]] = tuple
+    waiting: Callable[[str, str], None] = lambda _folder, _text: None
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises ``StoppedError`` when the process ends meanwhile."""

@@ -52,7 +52,13 @@ def split_address(text: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-def check(resolver: Resolver, domains: Sequence[str], bind: str, caa_identities: Sequence[str]) -> None:
+def check(
+    resolver: Resolver,
+    domains: Sequence[str],
+    bind: str,
+    caa_identities: Sequence[str],
+    addresses: Sequence[str] = (),
+) -> None:
     """
     Return if nothing speaks against asking the CA.
 
@@ -61,6 +67,7 @@ def check(resolver: Resolver, domains: Sequence[str], bind: str, caa_identities:
         domains: the names.
         bind: the address the listeners are bound to.
         caa_identities: the CA's names in CAA records.
+        addresses: where clients reach the listeners, as far as it is known.
 
     Raises:
         AcmeError: a name certainly does not lead here, or its CAA records forbid the CA.
@@ -68,7 +75,7 @@ def check(resolver: Resolver, domains: Sequence[str], bind: str, caa_identities:
     problems: dict[str, DomainProblem] = {}
     for domain in domains:
         a, aaaa = resolver.lookup(domain, "A"), resolver.lookup(domain, "AAAA")
-        message = visibility(domain, a, aaaa, bind)
+        message = visibility(domain, a, aaaa, bind, addresses)
         if message:
             problems[domain] = DomainProblem(Kind.NOT_VISIBLE, message)
             continue
@@ -114,10 +121,10 @@ _FIXES = {
 }
 
 
-def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str) -> str:
+def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str, addresses: Sequence[str] = ()) -> str:
     """Return why the name certainly does not lead to ``bind``; empty when it does, or may do."""
     if a.known and aaaa.known and not a.values and not aaaa.values:
-        return f"{domain} has neither an A nor an AAAA record; it should resolve to {_where(bind)}."
+        return f"{domain} has neither an A nor an AAAA record; it should resolve to {' or '.join(addresses) or _where(bind)}."
     ours = ipaddress.ip_address(bind) if _is_address(bind) else None
     if ours is None or ours.is_unspecified:
         return ""

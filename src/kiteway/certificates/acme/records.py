@@ -9,11 +9,14 @@ What is kept in the storage, by the CA's issuer key.
     acme/ISSUER/certificates/NAMESPACE/NAME/renewal        when the CA wants it to be renewed
     acme/ISSUER/certificates/NAMESPACE/NAME/failure        what went wrong last, and when to try again
     acme/ISSUER/certificates/NAMESPACE/NAME/demand         a person wants a new one
+    acme/ISSUER/certificates/NAMESPACE/NAME/challenges     what every replica shall show; only where there are several
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +25,7 @@ from kiteway.certificates.acme.problems import Kind
 from kiteway.certificates.storage import NotStoredError, Storage
 from kiteway.certificates.x509 import inspect
 from kiteway.diagnostics import ObjectRef
-from kiteway.model import Certificate, PrivateKey
+from kiteway.model import Certificate, Challenge, HTTPChallenge, PrivateKey, TLSChallenge
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -137,21 +140,71 @@ class Demand(msgspec.Struct, frozen=True):
     at: dt.datetime
 
 
-Record = Account | Order | Issued | Renewal | Failure | Demand
-R = TypeVar("R", Account, Order, Issued, Renewal, Failure, Demand)
+class Challenges(msgspec.Struct, frozen=True):
+    """
+    What every replica shall show.
+
+    Attributes:
+        until: not after this time: whoever would take them away may have been killed, and its certificate deleted.
+        http: for HTTP-01.
+        tls: for TLS-ALPN-01.
+    """
+
+    until: dt.datetime
+    http: tuple[HTTPChallenge, ...] = ()
+    tls: tuple[TLSChallenge, ...] = ()
+
+    @property
+    def all(self) -> tuple[Challenge, ...]:
+        """All of them."""
+        return (*self.http, *self.tls)
+
+    @property
+    def digest(self) -> str:
+        """What tells them from others, in a word."""
+        proofs = [f"{c.domain} {c.key_authorization}" for c in self.http]
+        proofs += [f"{c.domain} {c.certificate.fingerprint}" for c in self.tls]
+        return hashlib.sha256("\n".join(proofs).encode()).hexdigest()[:16]
+
+
+def challenges_of(challenges: Iterable[Challenge], until: dt.datetime) -> Challenges:
+    """Return challenges as a record."""
+    each = list(challenges)
+    return Challenges(
+        until,
+        tuple(c for c in each if isinstance(c, HTTPChallenge)),
+        tuple(c for c in each if isinstance(c, TLSChallenge)),
+    )
+
+
+Record = Account | Order | Issued | Renewal | Failure | Demand | Challenges
+R = TypeVar("R", Account, Order, Issued, Renewal, Failure, Demand, Challenges)
 
 
 def read(storage: Storage, key: str, kind: type[R]) -> R | None:
     """Return a record; None when there is none, or none that can be read (it is then made again)."""
     try:
-        return msgspec.json.decode(storage.load(key), type=kind, dec_hook=_decode)
-    except (NotStoredError, msgspec.MsgspecError):
+        return decoded(storage.load(key), kind)
+    except NotStoredError:
+        return None
+
+
+def decoded(value: bytes, kind: type[R]) -> R | None:
+    """Return a stored value as a record; None when it cannot be read."""
+    try:
+        return msgspec.json.decode(value, type=kind, dec_hook=_decode)
+    except msgspec.MsgspecError:
         return None
 
 
 def write(storage: Storage, key: str, record: Record) -> None:
     """Store a record."""
-    storage.store(key, msgspec.json.encode(record, enc_hook=_encode))
+    storage.store(key, encoded(record))
+
+
+def encoded(record: Record) -> bytes:
+    """Return a record as it is stored."""
+    return msgspec.json.encode(record, enc_hook=_encode)
 
 
 def _decode(kind: type[Any], value: Any) -> Any:

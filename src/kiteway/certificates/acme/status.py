@@ -11,8 +11,15 @@ from kiteway.certificates.acme.schedule import Known, current_failure, due, fits
 from kiteway.certificates.acme.wanted import Wanted
 
 
-def managed_report(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime) -> dict[str, Any]:
-    """Return a ManagedCertificate's status, and beside GKE's fields ``message``, ``fix`` and ``nextAttempt``."""
+def managed_report(
+    wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime, waiting_for: str = ""
+) -> dict[str, Any]:
+    """
+    Return a ManagedCertificate's status.
+
+    Beside GKE's fields it has ``message``, ``fix`` and ``nextAttempt``, which are about the last attempt, and
+    ``waitingFor``, which is about the one under way.
+    """
     failure = current_failure(known)
     message, fix = _explanation(wanted, known, config, now)
     issued = known.issued if known.issued is not None and known.issued.not_after > now else None
@@ -25,6 +32,7 @@ def managed_report(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.dat
         "fingerprint": issued.fingerprint if issued else "",
         "message": message,
         "fix": fix,
+        "waitingFor": waiting_for,
         "nextAttempt": failure.retry_at.isoformat() if failure and wanted.attached and not config.blocked else "",
     }
 

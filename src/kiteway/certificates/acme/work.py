@@ -15,7 +15,7 @@ from kiteway.certificates.acme.means import Means, StoppedError
 from kiteway.certificates.acme.precheck import check_held
 from kiteway.certificates.acme.problems import AcmeError, Kind
 from kiteway.certificates.acme.records import Issued, Renewal, read, write
-from kiteway.certificates.acme.schedule import Issue, Known, current_failure, decide, failed
+from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, current_failure, decide, failed
 from kiteway.certificates.acme.wanted import Wanted
 from kiteway.certificates.storage import LeaseLostError, LockedError
 from kiteway.certificates.x509 import CertificateError
@@ -94,12 +94,15 @@ def ask_renewal(means: Means, wanted: Wanted) -> None:
         LockedError, OSError: the storage's.
     """
     folder = wanted.folder(means.config.issuer_key)
-    issued = read(means.storage, f"{folder}/certificate", Issued)
-    if issued is None:
-        return
-    fingerprint = issued.certificate(wanted.certificate, wanted.ref).fingerprint
-    try:
-        at, again = connect(means).renewal_time(issued.chain)
-    except AcmeError:
-        at, again = None, means.now() + _ASK_AGAIN
-    write(means.storage, f"{folder}/renewal", Renewal(fingerprint, at, again))
+    with means.storage.lock(folder):
+        if not isinstance(decide(look(means, wanted), means.now()), AskRenewal):
+            return
+        issued = read(means.storage, f"{folder}/certificate", Issued)
+        if issued is None:
+            return
+        fingerprint = issued.certificate(wanted.certificate, wanted.ref).fingerprint
+        try:
+            at, again = connect(means).renewal_time(issued.chain)
+        except AcmeError:
+            at, again = None, means.now() + _ASK_AGAIN
+        write(means.storage, f"{folder}/renewal", Renewal(fingerprint, at, again))

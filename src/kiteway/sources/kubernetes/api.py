@@ -28,6 +28,7 @@ _WATCH_SECONDS: Final = (300, 600)
 """How long one watch lasts, as client-go chooses it: not all of them end at once."""
 _PAGE: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 # A server that vanished without a word is noticed after about 30 s: a watch may be silent for long.
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -161,6 +162,10 @@ class Api:
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Apply ``body`` server-side: its fields become ours, those we gave before and leave out now go."""
         return await self._request("PATCH", path, {"fieldManager": FIELD_MANAGER, "force": "true"}, body, _APPLY)
+
+    async def merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the fields in ``body``, remove those that are None there, and leave all others as they are (RFC 7386)."""
+        return await self._request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE)
 
     async def _request(
         self,

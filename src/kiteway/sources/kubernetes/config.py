@@ -15,8 +15,8 @@ class KubernetesConfig(msgspec.Struct, frozen=True):
         classless: whether Ingresses without a class are ours; None: unless the cluster is GKE.
         publish_service: ``namespace/name`` of the Service whose addresses Ingresses get; empty for none.
         publish_addresses: the addresses (or names) Ingresses get instead.
-        lease_namespace: where the Lease of the writing replica is.
-        identity: this replica's name in the Lease.
+        lease_namespace: Kiteway's own: where its Leases are, and what it stores.
+        identity: this replica's name in the Leases.
         readiness_gate: whether Pods' ``kiteway.io/load-balancer-ready`` is kept.
     """
 

@@ -57,11 +57,16 @@ class KubernetesSource:
         gate: the Pods with the readiness gate; None when it is not kept.
     """
 
-    def __init__(self, api: Api, config: KubernetesConfig, file: Path) -> None:
+    def __init__(self, api: Api, config: KubernetesConfig, file: Path, others: Iterable[Reflector] = ()) -> None:
         """
-        Prepare; ``file`` is where the last good configuration is kept (see `last_good`).
+        Prepare.
 
-        What the file holds already counts until the API server answers.
+        Args:
+            api: the connection.
+            config: what to look at.
+            file: where the last good configuration is kept (see `last_good`); what it holds already counts until the API
+                server answers.
+            others: collections that others follow; what keeps them from it is reported here.
         """
         self.store = Store()
         self.gke: bool | None = None
@@ -85,6 +90,7 @@ class KubernetesSource:
         self._named = NamedSecrets(api, self._named_view, self._changed.set)
         self.gate = Gate(self._on_gated) if config.readiness_gate else None
         self._aside = [*self._publish_reflectors(), *self._gate_reflectors()]
+        self._others = tuple(others)
         self._restored = self._restore()
 
     @property
@@ -108,6 +114,10 @@ class KubernetesSource:
         if self._config.publish_addresses:
             return tuple(map(address, self._config.publish_addresses))
         return self._published.addresses
+
+    def look_again(self) -> None:
+        """Translate once more: what the others follow has come, or cannot."""
+        self._changed.set()
 
     def why_incomplete(self) -> str:
         """Return what is waited for."""
@@ -260,7 +270,7 @@ class KubernetesSource:
         self._slices_changed.set()
 
     def _problems(self) -> list[Diagnostic]:
-        return [_problem(each) for each in (*self._reflectors, *self._aside) if each.problem]
+        return [_problem(each) for each in (*self._reflectors, *self._aside, *self._others) if each.problem]
 
     async def _look_for_gke(self) -> None:
         backoff = Backoff()

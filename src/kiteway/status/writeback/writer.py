@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import structlog
 
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
+from kiteway.controlplane.source import Reports
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
@@ -39,8 +40,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 """Seconds before an object is written again: somebody else may write the same fields, again and again."""
 
 _KINDS: Final = {kind.cls.KIND: kind for kind in WATCHED}
-Managed = Callable[[], Iterable[Mapping[str, Any]]]
-"""Returns the reports on ManagedCertificates."""
 
 
 class Writer:
@@ -54,7 +53,7 @@ class Writer:
         *,
         admin: AdminClient,
         config: Config,
-        managed: Managed,
+        managed: Reports,
     ) -> None:
         self._api = api
         self._source = source

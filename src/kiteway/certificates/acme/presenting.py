@@ -1,0 +1,113 @@
+"""Challenges on this machine's own listeners: published to Envoy, then looked at as the CA will."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from kiteway.certificates.acme.live import is_live
+from kiteway.certificates.acme.means import Means, StoppedError
+from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.model import Challenge
+
+_SHOW_SECONDS = 30.0
+
+
+class Stage:
+    """What the CA shall see on this machine, by the folder of the certificate it is for."""
+
+    def __init__(
+        self,
+        settings: EnvoySettings,
+        publish: Callable[[], Awaitable[None]],
+        converged: Callable[[], Awaitable[None]],
+    ) -> None:
+        """
+        Prepare; nothing is shown yet.
+
+        Args:
+            settings: where the listeners are.
+            publish: called when `challenges` changed; returns when it is published.
+            converged: returns when every live Envoy of this machine runs what is published.
+        """
+        self._settings = settings
+        self._publish = publish
+        self._converged = converged
+        self._shown: dict[str, tuple[Challenge, ...]] = {}
+
+    @property
+    def challenges(self) -> tuple[Challenge, ...]:
+        """Everything that is shown, in a fixed order."""
+        return tuple(sorted({c for each in self._shown.values() for c in each}, key=repr))
+
+    async def show(self, folder: str, challenges: Sequence[Challenge]) -> None:
+        """Return when Envoy has taken them. Raises ``TimeoutError``."""
+        self._shown[folder] = tuple(challenges)
+        await self._publish()
+        await self._converged()
+
+    async def hide(self, folder: str) -> None:
+        """Take away what is shown for a certificate."""
+        if self._shown.pop(folder, None) is not None:
+            await self._publish()
+
+    async def replace(self, shown: Mapping[str, Sequence[Challenge]]) -> None:
+        """Show exactly these. Return when Envoy has taken them. Raises ``TimeoutError``."""
+        wanted = {folder: tuple(challenges) for folder, challenges in shown.items()}
+        if wanted != self._shown:
+            self._shown = wanted
+            await self._publish()
+        if wanted:
+            await self._converged()
+
+    def is_live(self, challenge: Challenge) -> bool:
+        """Return whether the listener answers a challenge: an acknowledgement does not say that. Blocks for seconds."""
+        return is_live(challenge, self._settings)
+
+
+class Alone:
+    """A presenter that has no other replicas to wait for."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._loop = asyncio.get_running_loop()
+
+    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
+        """See `kiteway.certificates.acme.means.Presenter`: over ADS first, then seen on the listener itself."""
+        self._in_loop(means, self._stage.show(folder, challenges))
+        deadline = means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
+        for challenge in challenges:
+            while not self._stage.is_live(challenge):
+                if means.now() > deadline:
+                    raise AcmeError(
+                        Kind.UNAVAILABLE,
+                        f"the challenge for {challenge.domain} is not answered on this machine's own listener.",
+                        "See whether Envoy runs and rejects nothing: `kiteway status`.",
+                    )
+                means.sleep(0.1)
+
+    def clean_up(self, means: Means, folder: str) -> None:
+        """See `kiteway.certificates.acme.means.Presenter`."""
+        with contextlib.suppress(AcmeError, StoppedError):
+            self._in_loop(means, self._stage.hide(folder))
+
+    def _in_loop(self, means: Means, work: Coroutine[Any, Any, None]) -> None:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        deadline = means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
+        while True:
+            try:
+                return future.result(timeout=0.2)
+            except FutureTimeoutError:
+                if means.stop.is_set():
+                    future.cancel()
+                    raise StoppedError from None
+                if means.now() > deadline:
+                    future.cancel()
+                    raise AcmeError(
+                        Kind.UNAVAILABLE, "Envoy did not take the challenge in time.", "See `kiteway status`."
+                    ) from None

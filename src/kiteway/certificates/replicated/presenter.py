@@ -1,0 +1,101 @@
+"""Challenges that all replicas show: written where each of them looks, and acknowledged by each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from kiteway.certificates.acme.means import Means
+from kiteway.certificates.acme.presenting import Stage
+from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.certificates.acme.records import Challenges, challenges_of, decoded, write
+from kiteway.certificates.replicated.membership import Membership
+from kiteway.certificates.replicated.storage import SecretStorage
+from kiteway.certificates.storage import LEASE_SECONDS, LeaseLostError
+from kiteway.model import Challenge
+from kiteway.probe.threads import in_daemon_thread
+
+_log = structlog.get_logger(__name__)
+
+_ENTRY: Final = "challenges"
+_WAIT: Final = dt.timedelta(seconds=60)
+"""So long all replicas are waited for; one that dies meanwhile is not waited for after `LEASE_SECONDS`."""
+_SHOWN: Final = dt.timedelta(minutes=20)
+"""Twice as long as an attempt may take."""
+_AGAIN_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = LEASE_SECONDS
+
+
+class Together:
+    """
+    The presenter of one of several replicas.
+
+    All of them, the leader too, show what the storage says, see it on their own listeners, and say so.
+    """
+
+    def __init__(self, storage: SecretStorage, membership: Membership, stage: Stage) -> None:
+        self._storage = storage
+        self._membership = membership
+        self._stage = stage
+        self._news = asyncio.Event()
+        self._live: set[str] = set()
+        storage.listeners.append(lambda _: self._news.set())
+
+    async def run(self) -> None:
+        """Show what shall be shown until cancelled."""
+        while True:
+            self._news.clear()
+            wanted = self._wanted()
+            with contextlib.suppress(TimeoutError):  # the look below decides
+                await self._stage.replace({folder: each.all for folder, each in wanted.items()})
+            records = {each.digest: each.all for each in wanted.values()}
+            self._live &= records.keys()
+            for digest in records.keys() - self._live:
+                if await self._see(records[digest]):
+                    self._live.add(digest)
+            self._membership.show(self._live)
+            seconds = _LOOK_SECONDS if self._live == records.keys() else _AGAIN_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+
+    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
+        """See `kiteway.certificates.acme.means.Presenter`."""
+        record = challenges_of(challenges, means.now() + _SHOWN)
+        write(self._storage, f"{folder}/{_ENTRY}", record)
+        # Who has joined before the challenge was written is in the Lease by now; who joins later reads it first.
+        self._storage.wait(self._membership.refresh)
+        members = self._membership.members
+        deadline = means.now() + _WAIT
+        while waited := members.waited_for(record.digest):
+            names = ", ".join(waited)
+            means.waiting(folder, f"{len(waited)} of {members.living} replicas to show the challenge: {names}")
+            if means.now() > deadline:
+                raise AcmeError(
+                    Kind.UNAVAILABLE,
+                    f"the challenge is not shown by every replica, so the CA was not asked to look. Not by: {names}.",
+                    "See there whether Envoy runs and rejects nothing: `kiteway status`.",
+                )
+            means.sleep(0.1)
+        means.waiting(folder, f"the CA; the challenge is shown by all {members.living} replicas")
+
+    def clean_up(self, means: Means, folder: str) -> None:  # noqa: ARG002 - see Presenter
+        """See `kiteway.certificates.acme.means.Presenter`."""
+        try:
+            self._storage.delete(f"{folder}/{_ENTRY}")
+        except (LeaseLostError, OSError) as error:
+            _log.info("challenge not taken away", folder=folder, error=str(error))
+
+    async def _see(self, challenges: Sequence[Challenge]) -> bool:
+        return await in_daemon_thread(lambda: all(map(self._stage.is_live, challenges)), name="challenge")
+
+    def _wanted(self) -> dict[str, Challenges]:
+        """Return what shall be shown now, by folder."""
+        now = dt.datetime.now(dt.UTC)
+        found = {folder: decoded(value, Challenges) for folder, value in self._storage.seen(_ENTRY).items()}
+        return {folder: each for folder, each in found.items() if each is not None and each.until > now}

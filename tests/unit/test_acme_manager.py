@@ -1,0 +1,88 @@
+"""What is served while the storage changes under the manager."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.certificates.acme.manager import ManagedCertificates
+from kiteway.certificates.acme.presenting import Alone, Stage
+from kiteway.certificates.acme.records import Issued, write
+from kiteway.certificates.acme.wanted import Wanted
+from kiteway.certificates.create import create_self_signed
+from kiteway.certificates.storage import FileStorage, Lease, LockedError
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.settings import EnvoySettings
+
+HOST = "my-release.milvus.io"
+WANTED = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+READY = AcmeConfig(accept_terms=True, contact="admin@milvus.io")
+FOLDER = WANTED.folder(READY.issuer_key)
+
+
+class Follower(FileStorage):
+    """A storage that another process leads."""
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[Lease]:  # type: ignore[override]
+        """Refuse."""
+        raise LockedError(name)
+        yield
+
+
+def _manager(storage: FileStorage, published: asyncio.Event) -> ManagedCertificates:
+    async def publish() -> None:
+        published.set()
+
+    settings = EnvoySettings()
+    return ManagedCertificates(READY, storage, Alone(Stage(settings, publish, publish)), settings, publish)
+
+
+def _issue(storage: FileStorage) -> None:
+    pair = create_self_signed([HOST])
+    record = Issued((HOST,), pair.certificate.decode(), pair.key, dt.datetime.now(dt.UTC))
+    write(storage, f"{FOLDER}/certificate", record)
+
+
+def test_what_the_leader_stores_is_served_by_who_may_not_lock(tmp_path: Path) -> None:
+    """A follower serves what another has stored as soon as it is told, though it gets no lock itself."""
+
+    async def scenario() -> None:
+        storage, published = Follower(tmp_path), asyncio.Event()
+        manager = _manager(storage, published)
+        await manager.update([WANTED])
+        assert manager.served[WANTED.key].temporary
+        run = asyncio.create_task(manager.run())
+        _issue(storage)
+        manager.look_again(FOLDER)
+        async with asyncio.timeout(30):
+            await published.wait()
+        assert not manager.served[WANTED.key].temporary
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_what_somebody_deleted_is_served_on(tmp_path: Path) -> None:
+    """When the stored certificate vanishes the one that served goes on, instead of one that no client trusts."""
+
+    async def scenario() -> None:
+        storage = Follower(tmp_path)
+        _issue(storage)
+        manager = _manager(storage, asyncio.Event())
+        await manager.update([WANTED])
+        before = manager.served[WANTED.key]
+        storage.delete(f"{FOLDER}/certificate")
+
+        await manager._adopt(manager._items[WANTED.key])
+
+        assert manager.served[WANTED.key] == before
+        assert not before.temporary
+        assert manager.report()[0]["certificateStatus"] == "Provisioning"
+
+    asyncio.run(scenario())

@@ -1,0 +1,156 @@
+"""Who lives, and who shows what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+
+from kiteway.certificates.replicated.members import FORGET_SECONDS, PREFIX, Beat, Members
+from kiteway.certificates.replicated.membership import Membership
+from kiteway.certificates.storage import LEASE_SECONDS
+from kiteway.sources.kubernetes.api import Api
+from tests.support.memory_api import MemoryApi
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kiteway-system/leases/kiteway-replicas"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def _said(name: str, number: int, *shown: str) -> tuple[str, str]:
+    return f"{PREFIX}{name}", msgspec.json.encode(Beat(name, number, shown)).decode()
+
+
+def test_all_who_live_are_waited_for() -> None:
+    """Each replica is waited for until it says that it shows the challenge."""
+    members = Members(Clock())
+    members.take(dict([_said("a", 1, "x"), _said("b", 1), _said("c", 1, "y")]))
+
+    assert members.waited_for("x") == ["b", "c"]
+    members.take(dict([_said("a", 2, "x"), _said("b", 2, "x"), _said("c", 2, "x", "y")]))
+    assert members.waited_for("x") == []
+    assert members.living == 3
+
+
+def test_who_is_silent_is_not_waited_for() -> None:
+    """A replica that says nothing new for as long as a Lease lasts does not live, whatever its clock says."""
+    clock = Clock()
+    members = Members(clock)
+    silent = _said("b", 1)
+    members.take(dict([_said("a", 1, "x"), silent]))
+    clock.now += LEASE_SECONDS - 1
+    members.take(dict([_said("a", 2, "x"), silent]))
+    assert members.waited_for("x") == ["b"]
+
+    clock.now += 1
+    assert members.waited_for("x") == []
+    assert members.living == 1
+    members.take(dict([_said("a", 3, "x"), _said("b", 2)]))
+    assert members.waited_for("x") == ["b"]
+
+
+def test_a_new_leader_waits_for_whom_it_cannot_know_to_be_dead() -> None:
+    """What is seen for the first time counts as said just now."""
+    members = Members(Clock())
+    members.take(dict([_said("long-dead", 7)]))
+
+    assert members.waited_for("x") == ["long-dead"]
+
+
+def test_who_left_is_not_waited_for() -> None:
+    """A replica that took its annotation back is none any more; what is no replica's, or rubbish, is none either."""
+    members = Members(Clock())
+    members.take(dict([_said("a", 1), ("example.com/other", "{}"), (f"{PREFIX}rubbish", "{")]))
+    assert members.waited_for("x") == ["a"]
+
+    members.take({})
+    assert members.waited_for("x") == []
+
+
+def test_what_was_silent_for_long_may_go() -> None:
+    """Pods come and go, and what they leave behind does not grow for ever."""
+    clock = Clock()
+    members = Members(clock)
+    members.take(dict([_said("a", 1)]))
+    assert members.forgotten() == []
+    clock.now += FORGET_SECONDS
+
+    assert members.forgotten() == [f"{PREFIX}a"]
+
+
+class Leader:
+    """Leads, or not."""
+
+    term = 1
+
+    def __init__(self, *, held: bool) -> None:
+        self.held = held
+
+
+def _replica(api: MemoryApi, name: str, *, held: bool = False) -> Membership:
+    leader = Leader(held=held)
+    return Membership(
+        cast("Api", api), "kiteway-system", "kiteway-replicas", identity=name, leader=leader, notify=lambda: None
+    )
+
+
+def _names(api: MemoryApi) -> list[str]:
+    annotations: dict[str, Any] = api.objects[LEASE]["metadata"].get("annotations", {})
+    return sorted(msgspec.json.decode(text, type=Beat).name for text in annotations.values())
+
+
+def test_replicas_meet_in_one_lease() -> None:
+    """The first makes the Lease, each writes its own part, and who ends in order takes it back."""
+
+    async def scenario() -> None:
+        api = MemoryApi()
+        one, two = _replica(api, "one"), _replica(api, "two" * 100)
+        await one.join()
+        await two.join()
+        assert _names(api) == ["one", "two" * 100]
+
+        tasks = [asyncio.create_task(each.run()) for each in (one, two)]
+        two.show(["x"])
+        async with asyncio.timeout(30):
+            while one.members.waited_for("x") != ["one"]:  # noqa: ASYNC110 - the watch runs meanwhile
+                await asyncio.sleep(0)
+        one.show(["x"])
+        async with asyncio.timeout(30):
+            while two.members.waited_for("x"):  # noqa: ASYNC110 - the watch runs meanwhile
+                await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        assert _names(api) == ["one"]
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_the_leader_removes_what_the_dead_have_left() -> None:
+    """An annotation that has been silent for long goes with the leader's next word, and with no follower's."""
+
+    async def scenario() -> None:
+        api = MemoryApi()
+        await _replica(api, "dead").join()
+        follower, leader = _replica(api, "follower"), _replica(api, "leader", held=True)
+        for each in (follower, leader):
+            clock = Clock()
+            each.members = Members(clock)
+            await each.refresh()
+            clock.now += FORGET_SECONDS
+        await follower.join()
+        assert _names(api) == ["dead", "follower"]
+        await leader.join()
+        assert _names(api) == ["follower", "leader"]
+
+    asyncio.run(scenario())
