@@ -55,8 +55,9 @@ class _Reporter:
 
 def reasons(package: Path = PACKAGE) -> list[Reason]:
     """Return every reason below ``package``, by name."""
-    paths = sorted(path for path in package.rglob("*.py") if "_proto" not in path.parts and "doctor" not in path.parts)
-    modules = [Module(path) for path in paths]
+    inside = (path.relative_to(package) for path in package.rglob("*.py"))
+    paths = sorted(path for path in inside if not {"_proto", "doctor"} & set(path.parts))
+    modules = [Module(package / path) for path in paths]
     together = Package(modules)
     public = {name: r for m in modules for name, r in _reporters(m.tree) if not name.startswith("_")}
     found: dict[str, Reason] = {}
