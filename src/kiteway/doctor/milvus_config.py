@@ -28,28 +28,29 @@ _MILVUS_KEYS = frozenset({"common", "proxy", "tls", "etcd", "minio"})
 @dataclass(frozen=True, slots=True)
 class MilvusConfig:
     """
-    One file of Milvus configuration.
+    The configuration of one Milvus: a file, or the values of a live release.
 
     Attributes:
-        source: where it was written.
-        settings: milvus.yaml as far as the file says it.
+        ref: its identity in a report.
+        source: where it was written; None if it came from a cluster.
+        settings: milvus.yaml as far as it is said.
         values: the Helm values; None if the file is milvus.yaml itself.
         problem: why the settings cannot be read; empty if they can.
     """
 
-    source: Source
+    ref: ObjectRef
+    source: Source | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] | None = None
     problem: str = ""
 
-    @property
-    def ref(self) -> ObjectRef:
-        """Its identity in a report."""
-        return ObjectRef("MilvusConfiguration", "", self.source.file)
-
-    def at(self, *path: str) -> Position:
+    def at(self, *path: str) -> Position | None:
         """Return where a setting was written; inside a Helm string, where the string begins."""
-        return self.source.at(*(path if self.values is None else HELM_USER_YAML))
+        return self.value_at(*(path if self.values is None else HELM_USER_YAML))
+
+    def value_at(self, *path: str) -> Position | None:
+        """Return where a Helm value was written."""
+        return self.source.at(*path) if self.source else None
 
     def setting(self, *path: str) -> Any:
         """Return a setting, None if the file does not say it."""
@@ -88,13 +89,18 @@ def read_milvus_config(text: bytes, file: str) -> MilvusConfig | None:
     value = first.value
     if "apiVersion" in value or "kind" in value:
         return None
-    source = Source(file, first.place)
+    source, ref = Source(file, first.place), ObjectRef("MilvusConfiguration", "", file)
     if _HELM_KEYS & value.keys():
-        settings, problem = _user_yaml(_lookup(value, HELM_USER_YAML))
-        return MilvusConfig(source, settings, value, problem)
+        return helm_values(value, ref, source)
     if _MILVUS_KEYS & value.keys():
-        return MilvusConfig(source, value)
+        return MilvusConfig(ref, source, value)
     return None
+
+
+def helm_values(values: Mapping[str, Any], ref: ObjectRef, source: Source | None = None) -> MilvusConfig:
+    """Return what Helm values say about Milvus."""
+    settings, problem = _user_yaml(_lookup(values, HELM_USER_YAML))
+    return MilvusConfig(ref, source, settings, values, problem)
 
 
 def _user_yaml(text: Any) -> tuple[Mapping[str, Any], str]:

@@ -20,7 +20,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
                 "service.type is LoadBalancer: Milvus is also reachable past the Layer-7 balancer, by an address of its "
                 "own.",
                 "Set service.type to ClusterIP once clients use the new address.",
-                position=config.source.at("service", "type"),
+                position=config.value_at("service", "type"),
             )
         else:
             yield passed(config.ref, "Milvus has no Layer-4 load balancer of its own.")

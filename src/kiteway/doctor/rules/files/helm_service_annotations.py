@@ -23,7 +23,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
                 config.ref,
                 f"service.annotations lacks {', '.join(missing)}: annotated by hand they are lost with the next install.",
                 "Put the guide's three annotations into service.annotations of the Helm values.",
-                position=config.source.at("service"),
+                position=config.value_at("service"),
             )
         else:
             yield passed(config.ref, "the Service's annotations are in the Helm values.")

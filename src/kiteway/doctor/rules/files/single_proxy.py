@@ -19,7 +19,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
                 config.ref,
                 f"proxy.replicas is {replicas}: there is nothing to balance over, and every restart is an outage.",
                 "Set proxy.replicas to 2 or more.",
-                position=config.source.at("proxy", "replicas"),
+                position=config.value_at("proxy", "replicas"),
             )
         else:
             yield passed(config.ref, f"there are {replicas} proxies.")

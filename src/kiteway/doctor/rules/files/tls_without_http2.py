@@ -21,7 +21,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
             name = port.name or "milvus"
             yield failed(
                 service.ref,
-                f"Milvus has TLS (tlsMode in {encrypted.source.file}), but port {port.port} is spoken to without HTTP/2 "
+                f"Milvus has TLS (tlsMode in {encrypted.ref.name}), but port {port.port} is spoken to without HTTP/2 "
                 "over TLS: every call fails.",
                 f"""Name the port "{name}" and annotate {keys.APP_PROTOCOLS}: '{{"{name}":"HTTP2"}}'.""",
                 position=service.at("metadata", "annotations", keys.APP_PROTOCOLS),
