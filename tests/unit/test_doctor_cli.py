@@ -139,7 +139,9 @@ def test_the_rules_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["host", "-f", "x.yaml"], "not both"),
+        (["host", "-f", "x.yaml"], "give only one of"),
+        (["host", "--cluster"], "give only one of"),
+        (["--cluster", "--kubeconfig", "/nowhere"], "no usable kubeconfig"),
         (["https://host"], "without a scheme"),
         (["host:0"], "is not a port"),
         (["host", "--ca", "/nowhere.pem"], "cannot be read"),

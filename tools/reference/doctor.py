@@ -8,15 +8,21 @@ from tools.reference.markdown import GENERATED, plain
 _INTRODUCTION = """
 # The rules of kiteway doctor
 
-`kiteway doctor -f PATH` looks at files, `kiteway doctor HOST[:PORT]` at a live address, and `kiteway doctor` alone at
-this machine. Each rule below is a check in its report: PASSED, FAILED or SKIPPED, the last when it could not be judged.
-A failure is an error or a warning; only errors make the command end with exit status 1. The report has the shape of
-GKE's check-gke-ingress, whose ten checks are among the rules under their own names.
+`kiteway doctor -f PATH` looks at files, `kiteway doctor HOST[:PORT]` at a live address, `kiteway doctor --cluster` at a
+[live cluster](../how-to/diagnose-a-cluster.md) and what it holds of both, and `kiteway doctor` alone at this machine.
+Each rule below is a check in its report: PASSED, FAILED or SKIPPED, the last when it could not be judged. A failure is
+an error or a warning; only errors make the command end with exit status 1. The report has the shape of GKE's
+check-gke-ingress, whose ten checks are among the rules under their own names.
 
 *Trap* and *failure* are numbered as in the list at the [end](#traps-and-failures).
 """
 
-_TITLES = {Scope.FILES: "Files", Scope.ADDRESS: "A live address", Scope.MACHINE: "This machine"}
+_TITLES = {
+    Scope.FILES: "Files",
+    Scope.ADDRESS: "A live address",
+    Scope.CLUSTER: "A live cluster",
+    Scope.MACHINE: "This machine",
+}
 
 _NUMBERS = """
 ## Traps and failures
@@ -33,6 +39,7 @@ Traps of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP":
 | G7 | port 80 stays open |
 | G8 | a BackendConfig with a health check only: 30 s for a call, 0 s for draining |
 | G10 | annotations by hand instead of in the Helm values |
+| G12 | no readiness gate in the proxies' Pods, no `preStop` |
 | G13 | an address with `server_name`, which only some SDKs have |
 
 Failures that users of Milvus and of gRPC behind balancers have reported:
@@ -56,6 +63,7 @@ Failures that users of Milvus and of gRPC behind balancers have reported:
 | F20 | a certificate that the client does not trust |
 | F22 | "upstream connect error or disconnect/reset before headers" |
 | F23 | interruptions during upgrades |
+| F25 | HEALTHY, or not, without a reason: a firewall rule that is missing in a Shared VPC |
 """
 
 

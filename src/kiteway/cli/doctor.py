@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
 from kiteway.cli.options import FilesOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
@@ -30,6 +32,17 @@ from kiteway.probe import TlsOptions, TrustFileError, parse_endpoint
 from kiteway.probe.result import DEFAULT_TIMEOUT
 from kiteway.probe.trust import grpc_default_roots
 
+_CLUSTER = "Where"
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Which cluster, and who we are there.",
+        show_default="the Pod's service account, else $KUBECONFIG, else ~/.kube/config",
+        rich_help_panel=_CLUSTER,
+    ),
+]
 _DEFAULT_PORTS = {True: 443, False: 19530}
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
@@ -53,15 +66,23 @@ def doctor(
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Look at a live cluster, read-only.", rich_help_panel=_CLUSTER)
+    ] = False,
+    release: ReleaseOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = "",
+    kubeconfig: KubeconfigOption = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="For each probe.")] = DEFAULT_TIMEOUT,
     list_: Annotated[bool, typer.Option("--list", help="List the rules and check nothing.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Say what is wrong and what to do: with manifests, a live address, or this machine.
+    Say what is wrong and what to do: with manifests, a live address, a live cluster, or this machine.
 
     With -f it reads manifests, and Milvus configuration beside them: milvus.yaml, or values of the Helm chart. With an
-    address it looks at DNS, TLS, the certificate, HTTP/2, Milvus and its ports. Alone it looks at this machine.
+    address it looks at DNS, TLS, the certificate, HTTP/2, Milvus and its ports. With --cluster it reads what belongs to
+    a release, and asks the rules about files and addresses there, too. Alone it looks at this machine.
 
     Exit status: 0 nothing failed (warnings are allowed), 1 something failed, 2 usage.
 
@@ -72,15 +93,19 @@ def doctor(
       kubectl get ingress,svc,backendconfig -o yaml | kiteway doctor -f -
       kiteway doctor my-release.milvus.io
       kiteway doctor 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt --output json
+      kiteway doctor --cluster --release my-release --namespace default --ca tls.crt
       kiteway doctor --list
     """
     if list_:
         _print_rules(output)
         return
-    if address and filename:
-        raise fail("give either -f PATH (files) or HOST[:PORT] (a live address), not both", 2)
+    if sum(map(bool, (address, filename, cluster))) > 1:
+        raise fail("give only one of -f PATH (files), HOST[:PORT] (a live address) and --cluster", 2)
     now = dt.datetime.now(dt.UTC)
-    if filename:
+    if cluster:
+        where = _Where(release or "my-release", namespace or "default", context, kubeconfig)
+        report = _cluster(where, now, ca=ca, token=read_token(token, token_file), timeout=timeout)
+    elif filename:
         report = examine(Scope.FILES, read_manifests(filename, now))
     elif address:
         try:
@@ -99,6 +124,37 @@ def doctor(
         report = examine(Scope.MACHINE, look_at_machine(envoy))
     _print(report, output)
     raise typer.Exit(1 if report.failed else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    release: str
+    namespace: str
+    context: str
+    kubeconfig: Path | None
+
+
+def _cluster(where: _Where, now: dt.datetime, *, ca: Path | None, token: str | None, timeout: float) -> Report:
+    try:
+        from kiteway.doctor.cluster.look import ClusterTarget, examine_cluster, look_at_cluster
+        from kiteway.sources.kubernetes.api import NoClusterError
+    except ImportError as error:
+        raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
+    target = ClusterTarget(
+        release=where.release,
+        namespace=where.namespace,
+        context=where.context,
+        kubeconfig=str(where.kubeconfig or ""),
+        ca=ca,
+        token=token,
+        timeout=timeout,
+    )
+    try:
+        return examine_cluster(asyncio.run(look_at_cluster(target, now)))
+    except NoClusterError as error:
+        raise fail(str(error), 2) from None
+    except TrustFileError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _print_rules(output: Output) -> None:

@@ -1,8 +1,8 @@
 """
-What is wrong, why, and what to do: files, a live address, or this machine.
+What is wrong, why, and what to do: files, a live address, a live cluster, or this machine.
 
 A rule is one file below `rules`, in the folder of what it looks at. The facts are gathered first (`read_manifests`,
-`look_at_address`, `look_at_machine`); a rule is a pure function of them, so none of them raises and none waits.
+`look_at_address`, `cluster.look`, `look_at_machine`); a rule is a pure function of them, so none of them raises and none waits.
 """
 
 from kiteway.doctor.address import AddressFacts, AddressTarget, look_at_address

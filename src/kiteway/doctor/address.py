@@ -42,6 +42,7 @@ class AddressTarget:
         tls: name and trust for TLS.
         token: ``user:password`` or an API key; sent only where the certificate is in order.
         timeout: seconds for each probe.
+        about: what it is in a report, if not an address that clients have, such as a Pod.
     """
 
     endpoint: Endpoint
@@ -49,6 +50,7 @@ class AddressTarget:
     tls: TlsOptions = field(default_factory=lambda: TlsOptions(ca=grpc_default_roots()))
     token: str | None = field(default=None, repr=False)
     timeout: float = DEFAULT_TIMEOUT
+    about: ObjectRef | None = None
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ class AddressTarget:
     @property
     def ref(self) -> ObjectRef:
         """Its identity in a report."""
-        return ObjectRef("Address", "", self.endpoint.authority)
+        return self.about or ObjectRef("Address", "", self.endpoint.authority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,37 @@ async def look_at_address(target: AddressTarget, now: dt.datetime) -> AddressFac
         if tls.version is None:
             return facts
     return await _calls(facts)
+
+
+async def look_at_endpoint(target: AddressTarget, now: dt.datetime) -> AddressFacts:
+    """
+    Probe an endpoint behind the balancer: its ports and whether Milvus answers there, no more.
+
+    Args:
+        target: an address, without a token; its certificate is looked at, not judged.
+        now: see `look_at_address`.
+    """
+    endpoint, timeout = target.endpoint, target.timeout
+    dns, tcp, healthz = await asyncio.gather(
+        probe_dns(endpoint.dialled, endpoint.port, timeout=timeout),
+        probe_tcp(endpoint, timeout=timeout),
+        probe_http(Endpoint(endpoint.dialled, HEALTH_PORT), HEALTH_PATH, timeout=timeout),
+    )
+    facts = AddressFacts(target=target, now=now, dns=dns, tcp=tcp, healthz=healthz)
+    if tcp.failure is not None:
+        return facts
+    tls = replace(target.tls, verify=False) if target.secure else None
+    if tls is not None:
+        shaken = await probe_tls(endpoint, tls, timeout=timeout)
+        facts = replace(facts, tls=shaken)
+        if shaken.version is None:
+            return facts
+    first, version, serving = await asyncio.gather(
+        connect(endpoint, tls=tls, timeout=timeout),
+        get_version(endpoint, tls=tls, timeout=timeout),
+        is_serving(endpoint, tls=tls, timeout=timeout),
+    )
+    return replace(facts, connect=first, version=version, serving=serving)
 
 
 async def _unreachable(target: AddressTarget, dns: DnsResult) -> tuple[tuple[str, ProbeFailure], ...]:

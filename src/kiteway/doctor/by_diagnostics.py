@@ -19,6 +19,7 @@ def rule_of_reasons(
     kinds: tuple[type[Object], ...],
     when_passed: str,
     severity: Severity = Severity.ERROR,
+    needs: frozenset[str] = frozenset(),
 ) -> Rule[Manifests]:
     """
     Return a rule that fails for every diagnostic with one of ``reasons``.
@@ -31,6 +32,7 @@ def rule_of_reasons(
         kinds: what is judged: an object of these without such a diagnostic has passed.
         when_passed: the sentence for those.
         severity: for the reference; a finding has the severity of its diagnostic.
+        needs: see `Rule`.
     """
 
     def check(manifests: Manifests) -> Iterator[Finding]:
@@ -45,7 +47,7 @@ def rule_of_reasons(
                 if object_.ref not in about:
                     yield passed(object_.ref, when_passed)
 
-    return Rule(id_, title, why, Scope.FILES, check, severity, reasons)
+    return Rule(id_, title, why, Scope.FILES, check, severity, reasons, needs)
 
 
 def from_diagnostic(diagnostic: Diagnostic) -> Finding:

@@ -20,4 +20,4 @@ def _discovered() -> Iterator[Rule[Any]]:
 _ORDER = {scope: number for number, scope in enumerate(Scope)}
 
 RULES: Final[tuple[Rule[Any], ...]] = tuple(sorted(_discovered(), key=lambda rule: (_ORDER[rule.scope], rule.id)))
-"""Files first, then addresses, then this machine; by id within each."""
+"""Files first, then addresses, clusters and this machine; by id within each."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.doctor.registry import RULES
-from kiteway.doctor.rule import Finding, Result, Rule, Scope
+from kiteway.doctor.rule import Finding, Result, Rule, Scope, skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +77,46 @@ class Report:
         }
 
 
-def examine(scope: Scope, facts: object) -> Report:
+def examine(
+    scope: Scope,
+    facts: object,
+    *,
+    only: Container[str] | None = None,
+    unread: frozenset[str] = frozenset(),
+    about: ObjectRef | None = None,
+) -> Report:
     """
     Ask every rule of a scope.
 
     Args:
         scope: which rules.
-        facts: what they look at: `Manifests`, `AddressFacts` or `MachineFacts`.
+        facts: what they look at: `Manifests`, `AddressFacts`, `ClusterFacts` or `MachineFacts`.
+        only: ask these of them alone, by id.
+        unread: kinds that may not be looked at: rules that need them are skipped.
+        about: what such a skipped check is about.
     """
     found: dict[ObjectRef, dict[Check, None]] = {}
     for rule in RULES:
-        if rule.scope is scope:
-            for finding in rule.check(facts):
-                found.setdefault(finding.resource, {})[Check(rule, finding)] = None
+        if rule.scope is not scope or (only is not None and rule.id not in only):
+            continue
+        missing = sorted(rule.needs & unread)
+        if missing and about is not None:
+            findings: Iterable[Finding] = [skipped(about, f"{_and(missing)} may not be looked at.")]
+        else:
+            findings = rule.check(facts)
+        for finding in findings:
+            found.setdefault(finding.resource, {})[Check(rule, finding)] = None
     return Report(tuple((resource, tuple(found[resource])) for resource in sorted(found)))
+
+
+def joined(*reports: Report) -> Report:
+    """Return several reports as one."""
+    found: dict[ObjectRef, list[Check]] = {}
+    for report in reports:
+        for resource, checks in report.checks:
+            found.setdefault(resource, []).extend(checks)
+    return Report(tuple((resource, tuple(found[resource])) for resource in sorted(found)))
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(names)

@@ -17,6 +17,7 @@ class Scope(enum.StrEnum):
 
     FILES = "files"
     ADDRESS = "address"
+    CLUSTER = "cluster"
     MACHINE = "machine"
 
 
@@ -63,6 +64,7 @@ class Rule(Generic[S]):
         check: yields the findings; never raises, whatever the facts are.
         severity: of what it finds, unless the finding says otherwise; only an error makes `kiteway doctor` fail.
         reasons: the diagnostics that it stands for, if it judges by diagnostics.
+        needs: kinds that it would judge wrongly without: whoever may not see them is told so instead.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Rule(Generic[S]):
     check: Callable[[S], Iterable[Finding]]
     severity: Severity = Severity.ERROR
     reasons: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
     @property
     def docs(self) -> str:

@@ -63,15 +63,19 @@ class NoClusterError(Exception):
     """There is nothing that says which cluster; the message says what to do."""
 
 
-def read_kubeconfig(file: str) -> SingleConfig:
+def read_kubeconfig(file: str, context: str = "") -> SingleConfig:
     """
     Return the cluster and the credentials: those of ``file``, or found as kubectl does it.
+
+    Args:
+        file: a kubeconfig; empty for what the environment says.
+        context: one of its contexts; empty for the current one.
 
     Raises:
         NoClusterError: there are none, or they cannot be read.
     """
     try:
-        found = (KubeConfig.from_file(Path(file)) if file else KubeConfig.from_env()).get()
+        found = (KubeConfig.from_file(Path(file)) if file else KubeConfig.from_env()).get(context or None)
     except (ConfigError, OSError, KeyError, ValueError, TypeError) as error:
         raise NoClusterError(
             f"There is no usable kubeconfig: {error}. Run in a Pod with a service account, or name a file with "
@@ -110,12 +114,12 @@ class Api:
         """Return an object, or what else is at ``path``."""
         return await self._request("GET", path)
 
-    async def list(self, path: str, selector: str) -> tuple[list[dict[str, Any]], str]:
-        """Return all objects of a collection, page by page, and the version to watch from."""
+    async def list(self, path: str, selector: str = "", labels: str = "") -> tuple[list[dict[str, Any]], str]:
+        """Return all objects of a collection, by fields and labels, page by page, and the version to watch from."""
         found: list[dict[str, Any]] = []
         token = ""
         while True:
-            parameters = {"limit": str(_PAGE), "continue": token, "fieldSelector": selector}
+            parameters = {"limit": str(_PAGE), "continue": token, "fieldSelector": selector, "labelSelector": labels}
             page = await self._request("GET", path, {name: value for name, value in parameters.items() if value})
             found += page.get("items") or []
             token = page["metadata"].get("continue", "")

@@ -12,4 +12,5 @@ RULE = rule_of_reasons(
     reasons=frozenset({"BackendConfigNotFound"}),
     kinds=(Service,),
     when_passed="every BackendConfig that it names exists.",
+    needs=frozenset({"BackendConfig"}),
 )

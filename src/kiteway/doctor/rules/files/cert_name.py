@@ -12,4 +12,5 @@ RULE = rule_of_reasons(
     reasons=frozenset({"ManagedCertificateNotFound", "SecretNotFound", "TLSSecretNameMissing"}),
     kinds=(Ingress,),
     when_passed="every Secret and ManagedCertificate that it names exists.",
+    needs=frozenset({"Secret", "ManagedCertificate"}),
 )

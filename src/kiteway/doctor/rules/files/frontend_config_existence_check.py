@@ -12,4 +12,5 @@ RULE = rule_of_reasons(
     reasons=frozenset({"FrontendConfigNotFound"}),
     kinds=(Ingress,),
     when_passed="it names no FrontendConfig, or one that exists.",
+    needs=frozenset({"FrontendConfig"}),
 )

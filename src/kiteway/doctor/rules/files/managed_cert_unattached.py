@@ -37,4 +37,5 @@ RULE = Rule(
     Scope.FILES,
     _check,
     Severity.WARNING,
+    needs=frozenset({"Ingress"}),
 )

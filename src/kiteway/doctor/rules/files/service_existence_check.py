@@ -12,4 +12,5 @@ RULE = rule_of_reasons(
     reasons=frozenset({"ServiceNotFound", "ServicePortNotFound"}),
     kinds=(Ingress,),
     when_passed="every Service and port that it names exists.",
+    needs=frozenset({"Service"}),
 )

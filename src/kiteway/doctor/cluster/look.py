@@ -1,0 +1,145 @@
+"""A live cluster looked at: the API server first, then the addresses it names."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.doctor.address import AddressFacts, AddressTarget, look_at_address, look_at_endpoint
+from kiteway.doctor.cluster.assemble import assemble
+from kiteway.doctor.cluster.facts import ClusterFacts, is_seen
+from kiteway.doctor.cluster.reading import Reader
+from kiteway.doctor.manifests import app_protocol
+from kiteway.doctor.report import Report, examine, joined
+from kiteway.doctor.rule import Scope
+from kiteway.probe import Endpoint, TlsOptions
+from kiteway.probe.dns import DnsResult, probe_dns
+from kiteway.probe.result import DEFAULT_TIMEOUT
+from kiteway.probe.trust import grpc_default_roots
+from kiteway.resources import EndpointSlice, ManagedCertificate
+from kiteway.resources import annotations as keys
+from kiteway.resources.annotations import AppProtocol
+from kiteway.resources.kinds.endpoint_slice import AddressType
+from kiteway.sources.kubernetes.api import Api, read_kubeconfig
+
+MOST_HOSTS = 10
+"""So many hosts are looked at, in their order; more would show the same."""
+MOST_ENDPOINTS = 20
+
+ENDPOINT_RULES = frozenset({"TCP_CONNECT", "TLS_HANDSHAKE", "ALPN_H2", "GRPC_DIRECT", "HEALTHZ_RACE"})
+"""The rules about addresses that endpoints are judged by; a certificate may be any, as GKE's balancer accepts it."""
+
+_HTTPS = 443
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterTarget:
+    """
+    Which release, in which cluster, as whom.
+
+    Attributes:
+        release: the Helm release.
+        namespace: where it is.
+        kubeconfig: a file; empty for what the environment says.
+        context: of the kubeconfig; empty for the current one.
+        ca: what certificates of the addresses are verified with.
+        token: for Milvus behind the addresses; only sent where the certificate is in order.
+        timeout: seconds for each probe of an address.
+    """
+
+    release: str
+    namespace: str
+    kubeconfig: str = ""
+    context: str = ""
+    ca: Path | None = None
+    token: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+
+
+async def look_at_cluster(target: ClusterTarget, now: dt.datetime) -> ClusterFacts:
+    """
+    Read the cluster and look at its addresses; nothing is changed.
+
+    Raises:
+        NoClusterError: nothing says which cluster.
+        TrustFileError: the CA file cannot be used.
+    """
+    config = read_kubeconfig(target.kubeconfig, target.context)
+    async with Api(config) as api:
+        snapshot = await Reader(api, config.cluster.server, target.namespace).read(target.release)
+    facts = assemble(snapshot, target.release, now)
+    hosts = _hosts(facts)
+    names = list(dict.fromkeys([*hosts, *_domains(facts)]))[:MOST_HOSTS]
+    resolved, fronts, backs = await asyncio.gather(
+        asyncio.gather(*(probe_dns(name, _HTTPS, timeout=target.timeout) for name in names)),
+        asyncio.gather(*(_front(target, host, address, now) for host, address in hosts.items() if address)),
+        asyncio.gather(*(look_at_endpoint(each, now) for each in _endpoints(facts, target.timeout))),
+    )
+    dns: Mapping[str, DnsResult] = dict(zip(names, resolved, strict=True))
+    return replace(facts, dns=dns, fronts=tuple(fronts), backs=tuple(backs))
+
+
+def examine_cluster(facts: ClusterFacts) -> Report:
+    """Ask the rules about clusters, and those about files and addresses where the cluster has such."""
+    if facts.problem:
+        return examine(Scope.CLUSTER, facts, only={"CLUSTER_READ"})
+    unread = facts.unread_kinds
+    return joined(
+        examine(Scope.FILES, facts.manifests, unread=unread, about=facts.ref),
+        examine(Scope.CLUSTER, facts, unread=unread, about=facts.ref),
+        *(examine(Scope.ADDRESS, front) for front in facts.fronts),
+        *(examine(Scope.ADDRESS, back, only=ENDPOINT_RULES) for back in facts.backs if is_seen(back)),
+    )
+
+
+async def _front(target: ClusterTarget, host: str, address: str, now: dt.datetime) -> AddressFacts:
+    where = AddressTarget(
+        endpoint=Endpoint(host, _HTTPS, connect_to=address),
+        tls=TlsOptions(ca=target.ca or grpc_default_roots()),
+        token=target.token,
+        timeout=target.timeout,
+    )
+    return await look_at_address(where, now)
+
+
+def _hosts(facts: ClusterFacts) -> dict[str, str]:
+    """Return the hosts that are served over TLS, and the address of their Ingress; empty if it has none."""
+    found = {}
+    for ingress in facts.ingresses():
+        marks = ingress.metadata.annotations
+        if ingress.spec.tls or marks.get(keys.MANAGED_CERTIFICATES) or marks.get(keys.PRE_SHARED_CERT):
+            for rule in ingress.spec.rules:
+                if rule.host and not rule.host.startswith("*"):
+                    found[rule.host] = facts.addresses.get(ingress.ref, "")
+    return dict(list(found.items())[:MOST_HOSTS])
+
+
+def _domains(facts: ClusterFacts) -> list[str]:
+    return [domain for managed in facts.manifests.of(ManagedCertificate) for domain in managed.spec.domains]
+
+
+def _endpoints(facts: ClusterFacts, timeout: float) -> list[AddressTarget]:
+    """Return the endpoints that are ready, as the balancer speaks to them."""
+    found: dict[str, AddressTarget] = {}
+    for _, service, port in facts.manifests.backends():
+        for slice_ in facts.manifests.of(EndpointSlice):
+            number = next((p.port for p in slice_.ports if (p.name or "") == port.name and p.port), None)
+            if slice_.service_name != service.ref.name or number is None or slice_.address_type is AddressType.FQDN:
+                continue
+            for endpoint in slice_.endpoints:
+                pod = endpoint.target_ref
+                if endpoint.conditions.ready is False:
+                    continue
+                target = AddressTarget(
+                    endpoint=Endpoint(endpoint.addresses[0], number),
+                    secure=app_protocol(service, port) is not AppProtocol.HTTP,
+                    tls=TlsOptions(verify=False),
+                    timeout=timeout,
+                    about=ObjectRef("Pod", pod.namespace, pod.name) if pod and pod.kind == "Pod" else None,
+                )
+                found[target.endpoint.authority] = target
+    return list(found.values())[:MOST_ENDPOINTS]

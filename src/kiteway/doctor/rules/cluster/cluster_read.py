@@ -1,0 +1,39 @@
+"""What may be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts, is_seen
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+
+
+def _check(facts: ClusterFacts) -> Iterator[Finding]:
+    if facts.problem:
+        yield failed(
+            facts.ref,
+            f"the API server cannot be asked: {facts.problem.rstrip('.')}.",
+            "Check the context (`kubectl config get-contexts`), the credentials and the way there.",
+        )
+        return
+    for each in facts.unread:
+        name = f" {each.name}" if each.name else ""
+        where = facts.release_ref if each.kind == HELM_RELEASE else ObjectRef(each.kind, facts.namespace, each.name)
+        yield skipped(where if each.name else facts.ref, f"{each.kind}{name} may not be looked at: {each.why}")
+    if facts.backs and not any(is_seen(back) for back in facts.backs):
+        yield skipped(
+            facts.ref, "no Pod can be reached from here: for their ports, TLS and calls run it where they can."
+        )
+    if not facts.unread:
+        yield passed(facts.ref, "everything that a diagnosis looks at may be read.")
+
+
+RULE = Rule(
+    "CLUSTER_READ",
+    "What may be read of the cluster",
+    "A rule that cannot see a Secret must not say that it is missing: what the reader may not look at is listed, and the "
+    "rules that need it are skipped. deploy/doctor.yaml has the rights for everything.",
+    Scope.CLUSTER,
+    _check,
+)

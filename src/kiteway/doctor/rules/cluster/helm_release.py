@@ -1,0 +1,45 @@
+"""The release itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.diagnostics import Severity
+from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+
+
+def _check(facts: ClusterFacts) -> Iterator[Finding]:
+    if facts.name not in facts.instances and "Service" not in facts.unread_kinds:
+        others = f"; the releases there are {', '.join(facts.instances)}" if facts.instances else ""
+        yield failed(
+            facts.release_ref,
+            f"no Service in namespace {facts.namespace} belongs to it{others}.",
+            "Give --namespace and --release.",
+        )
+    elif facts.release is None:
+        if HELM_RELEASE not in facts.unread_kinds:
+            yield failed(
+                facts.release_ref,
+                "Helm knows no such release, so nothing is known of Milvus's settings.",
+                "Give --release if it has another name; what an operator manages has none.",
+                severity=Severity.WARNING,
+            )
+    elif facts.release.status != "deployed":
+        yield failed(
+            facts.release_ref,
+            f"revision {facts.release.revision} is {facts.release.status}: the next upgrade stops there, and what runs "
+            "may be half of two revisions.",
+            f"Bring it to an end: `helm rollback {facts.name} -n {facts.namespace}`, or upgrade again.",
+        )
+    else:
+        yield passed(facts.release_ref, f"revision {facts.release.revision} is deployed.")
+
+
+RULE = Rule(
+    "HELM_RELEASE",
+    "The Helm release",
+    "An upgrade that was cut off leaves the release pending-upgrade, and values that nothing was made from.",
+    Scope.CLUSTER,
+    _check,
+)

@@ -1,0 +1,79 @@
+"""ManagedCertificates that do not become Active."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from kiteway.doctor.cluster.facts import ClusterFacts, minutes
+from kiteway.doctor.cluster.names import leads_elsewhere
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+from kiteway.resources import Ingress, ManagedCertificate
+from kiteway.resources import annotations as keys
+
+_PATIENCE = dt.timedelta(hours=1)
+"""Google: up to an hour until a certificate is Active."""
+_DOMAIN = {
+    "FailedNotVisible": "is not seen at the load balancer",
+    "FailedCaaChecking": "has CAA records that cannot be read",
+    "FailedCaaForbidden": "has CAA records that forbid Google's CAs",
+    "FailedRateLimited": "was asked for too often: the CA limits certificates of a domain",
+}
+_EVENTS = frozenset({"BackendError", "TooManyCertificates"})
+
+
+def _check(facts: ClusterFacts) -> Iterator[Finding]:
+    for managed in facts.manifests.of(ManagedCertificate):
+        status, age = managed.status.certificate_status, facts.age(managed.metadata.creation_timestamp)
+        refused = [d for d in managed.status.domain_status if d.status in _DOMAIN]
+        if status == "Active" and not refused:
+            yield passed(managed.ref, "it is Active.")
+        elif not refused and "Failed" not in status and age <= _PATIENCE:
+            yield skipped(managed.ref, f"it is {status or 'not looked at'} and {minutes(age)} old; an hour is normal.")
+        else:
+            said = [f"{d.domain} {_DOMAIN[d.status]} ({d.status})" for d in refused]
+            causes = list(_causes(facts, managed))
+            yield failed(
+                managed.ref,
+                f"it is {status or 'not looked at'} after {minutes(age)}: {'; '.join([*said, *causes]) or 'no reason is given'}.",
+                "Correct that; the CA looks again within the hour."
+                if said or causes
+                else "Look at its Events, and whether port 80 of the load balancer can be reached from everywhere.",
+            )
+
+
+def _causes(facts: ClusterFacts, managed: ManagedCertificate) -> Iterator[str]:
+    ingresses = [ingress for ingress in facts.ingresses() if managed.ref.name in _named(ingress)]
+    if not ingresses:
+        yield "no Ingress names it"
+    for ingress in ingresses:
+        address = facts.addresses.get(ingress.ref)
+        if not address:
+            yield f"{ingress.ref} has no address"
+            continue
+        if ingress.spec.ingress_class_name and facts.gke:
+            yield f"{ingress.ref} is not Google's: it names the class {ingress.spec.ingress_class_name}"
+        for domain in managed.spec.domains:
+            elsewhere = leads_elsewhere(facts.dns.get(domain), address)
+            if elsewhere:
+                yield f"{domain} {elsewhere}"
+    for event in facts.events_of(managed.ref):
+        if event.warning and event.reason in _EVENTS:
+            yield f"{event.reason}: {event.message.rstrip('.')}"
+            return
+
+
+def _named(ingress: Ingress) -> tuple[str, ...]:
+    names = keys.parse_names(ingress.metadata.annotations.get(keys.MANAGED_CERTIFICATES, ""))
+    return names if isinstance(names, tuple) else ()
+
+
+RULE = Rule(
+    "MANAGED_CERT_STUCK",
+    "ManagedCertificates that do not become Active",
+    "The CA must find the load balancer at every address of the name: an AAAA record to nowhere, a CDN in between, or an "
+    "Ingress of another class keeps it in FailedNotVisible (failure F10).",
+    Scope.CLUSTER,
+    _check,
+    needs=frozenset({"Ingress"}),
+)

@@ -1,0 +1,42 @@
+"""Certificates that the annotation names and nobody has any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiteway.doctor.cluster.facts import ClusterFacts
+from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.resources import annotations as keys
+
+_MADE = "mcrt-"
+"""How gke-managed-certs names what it makes at Google."""
+
+
+def _check(facts: ClusterFacts) -> Iterator[Finding]:
+    for ingress in facts.ingresses():
+        text = ingress.metadata.annotations.get(keys.PRE_SHARED_CERT, "")
+        names = [name for part in text.split(",") if (name := part.strip())]
+        if not names:
+            continue
+        stale = [name for name in names if name.startswith(_MADE) and name not in facts.issued]
+        if stale:
+            yield failed(
+                ingress.ref,
+                f"{keys.PRE_SHARED_CERT} names {', '.join(stale)}, which no ManagedCertificate of the namespace has: "
+                "Google refuses all certificates of the Ingress when one is gone.",
+                f"Remove it from the annotation: `kubectl annotate ingress {ingress.ref.name} -n "
+                f"{ingress.ref.namespace} {keys.PRE_SHARED_CERT}-`; the controller writes those that are left.",
+            )
+        else:
+            yield passed(ingress.ref, "the certificates that the controller has attached are those that there are.")
+
+
+RULE = Rule(
+    "PRE_SHARED_CERT",
+    "Certificates that are attached by name",
+    "The controller of managed certificates writes ingress.gcp.kubernetes.io/pre-shared-cert; copied into a manifest, it "
+    "names a certificate that was deleted, and that breaks the whole Ingress (failure F10).",
+    Scope.CLUSTER,
+    _check,
+    needs=frozenset({"ManagedCertificate"}),
+)

@@ -1,0 +1,178 @@
+"""Each rule about a cluster: where it fires, with its words, and a near miss where it stays silent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.doctor import RULES, Finding, Result, Scope
+from kiteway.doctor.cluster.assemble import assemble
+from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts, Unread
+from kiteway.doctor.cluster.look import examine_cluster
+from tests.unit.doctor_cluster import BACKENDS, CLOSED, Cluster, front_seen, pod_seen
+from tests.unit.doctor_cluster_cases import CASES, MORE, PRE_SHARED, Case, Edit
+from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, INGRESS_CLASS, MANAGED, NEG
+
+ALL_KINDS = (
+    "Ingress",
+    "IngressClass",
+    "Service",
+    "EndpointSlice",
+    "BackendConfig",
+    "FrontendConfig",
+    "ManagedCertificate",
+    "Pod",
+    "PodDisruptionBudget",
+    "Event",
+)
+
+
+def _facts(edit: Edit) -> ClusterFacts:
+    cluster = Cluster()
+    edit(cluster)
+    return cluster.facts()
+
+
+def _failures(rule_id: str, facts: ClusterFacts) -> tuple[list[Finding], list[Finding]]:
+    """Return what a rule found to say, which CLUSTER_READ does by skipping, and everything."""
+    rule = next(rule for rule in RULES if rule.id == rule_id)
+    findings = list(rule.check(facts))
+    bad = Result.SKIPPED if rule_id == "CLUSTER_READ" else Result.FAILED
+    return [finding for finding in findings if finding.result is bad], findings
+
+
+def test_every_rule_has_a_case() -> None:
+    """A rule about a cluster cannot be added without a case here, nor a case without its rule."""
+    assert sorted(case.rule for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("rule", "edit", "words"), [case[:3] for case in CASES] + MORE, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_rule_fires(rule: str, edit: Edit, words: str) -> None:
+    """What is wrong is found, in words that name it, with what to do."""
+    failures, _ = _failures(rule, _facts(edit))
+    assert any(words in failure.message for failure in failures), [failure.message for failure in failures]
+    assert all(failure.fix.endswith(".") for failure in failures if failure.result is Result.FAILED)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_a_rule_stays_silent(case: Case) -> None:
+    """What nearly is wrong is not said to be."""
+    failures, _ = _failures(case.rule, _facts(case.near_miss))
+    assert failures == []
+
+
+def test_a_good_cluster_passes() -> None:
+    """What the cases start from has no failure of any rule, and every rule about clusters judges it."""
+    cluster = Cluster()
+    cluster.manage("Active")
+    cluster.annotations["ingress.gcp.kubernetes.io/pre-shared-cert"] = "mcrt-managed"
+    cluster.fronts, cluster.backs = [], [pod_seen(1), pod_seen(2)]
+    report = examine_cluster(cluster.facts())
+    checks = [(resource, check) for resource, found in report.checks for check in found]
+    assert [(str(r), c.rule.id, c.finding.message) for r, c in checks if c.severity] == []
+    passed = {check.rule.id for _, check in checks if check.finding.result is Result.PASSED}
+    assert {rule.id for rule in RULES if rule.scope is Scope.CLUSTER} - passed == {"GRPC_PATH"}
+
+
+@pytest.mark.parametrize("kind", [*ALL_KINDS, "Secret", HELM_RELEASE])
+def test_what_may_not_be_read_is_not_said_to_be_wrong(kind: str) -> None:
+    """With one kind forbidden nothing fails that did not; what is forbidden is named, and no rule is sure without it."""
+    cluster = Cluster()
+    cluster.manage("Active")
+    name = "my-release" if kind == HELM_RELEASE else ""
+    cluster.unread.append(Unread(kind, name, "forbidden"))
+    cluster.helm = kind != HELM_RELEASE
+    report = examine_cluster(cluster.facts())
+    checks = [check for _, found in report.checks for check in found]
+    assert [(c.rule.id, c.finding.message) for c in checks if c.severity] == []
+    assert any(c.rule.id == "CLUSTER_READ" and c.finding.message.startswith(kind) for c in checks)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_nothing_is_said_twice(case: Case) -> None:
+    """One mistake has one finding of a rule about one object."""
+    _, findings = _failures(case.rule, _facts(case.fires))
+    assert len({(finding.resource, finding.message) for finding in findings}) == len(findings)
+
+
+def test_an_api_server_that_does_not_answer_is_the_only_thing_said() -> None:
+    """Nothing of a cluster that could not be asked is judged."""
+    facts = ClusterFacts(now=Cluster().facts().now, server="https://x", namespace="n", name="r", problem="no route")
+    report = examine_cluster(facts)
+    assert report.failed
+    assert [check.finding.message for _, found in report.checks for check in found] == [
+        "the API server cannot be asked: no route."
+    ]
+
+
+def test_endpoints_and_addresses_are_judged_as_addresses_are() -> None:
+    """The rules about addresses judge the Ingress's address, and some of them the Pods behind it."""
+    cluster = Cluster()
+    cluster.fronts = [front_seen()]
+    cluster.backs = [pod_seen(1), pod_seen(2, tcp=CLOSED, tls=None, connect=None, version=None, serving=None)]
+    checks = {(r, c.rule.id): c.finding for r, found in examine_cluster(cluster.facts()).checks for c in found}
+    assert checks[ObjectRef("Pod", "default", "milvus-1"), "GRPC_DIRECT"].result is Result.PASSED
+    race = checks[ObjectRef("Pod", "default", "milvus-2"), "HEALTHZ_RACE"]
+    assert "answers /healthz with OK, but the serving port does not" in race.message
+    assert (ObjectRef("Address", "", "my-release.milvus.io:443"), "CERT_HOST") in checks
+    assert not any(rule == "CERT_HOST" and ref.kind == "Pod" for ref, rule in checks)
+
+
+def test_only_what_belongs_to_the_release_is_judged() -> None:
+    """Another release's Ingress with a mistake is not looked at; one that leads nowhere is."""
+    cluster = Cluster()
+    other = {**cluster.service, "metadata": {**cluster.service["metadata"], "name": "other", "labels": {}}}
+    other["spec"] = {**other["spec"], "selector": {"app": "other"}}
+    elsewhere, nowhere = (_leading_to(cluster.ingress, name) for name in ("other", "nothing"))
+    cluster.more = {"Service": [other], "Ingress": [elsewhere, nowhere]}
+    refs = {resource.name for resource, _ in examine_cluster(cluster.facts()).checks if resource.kind == "Ingress"}
+    assert refs == {"milvus", "to-nothing"}
+
+
+def test_another_releases_broken_backend_config_is_not_judged() -> None:
+    """What cannot be read and is not named by the release's objects is nobody's mistake here; the release's own is."""
+    cluster = Cluster()
+    broken = {**cluster.config, "metadata": {"name": "other", "namespace": "default"}, "spec": {"timeoutSec": "long"}}
+    cluster.more = {"BackendConfig": [broken]}
+    assert not examine_cluster(cluster.facts()).failed
+    cluster.config["spec"]["timeoutSec"] = "long"
+    assert examine_cluster(cluster.facts()).failed
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "not base64", "eyJh", "VzEwPQ==", "Ym5Wc2JBPT0=", "ZTMwPQ=="])
+def test_a_release_that_cannot_be_decoded_is_said(text: str) -> None:
+    """Whatever Helm's Secret holds, nothing is raised, and the rules that need the values are skipped."""
+    cluster = Cluster()
+    snapshot = dataclasses.replace(cluster.snapshot(), release={"metadata": {}, "data": {"release": text}})
+    facts = assemble(snapshot, "my-release", cluster.facts().now)
+    report = examine_cluster(facts)
+    results = {c.rule.id: c.finding.result for _, found in report.checks for c in found}
+    assert not report.failed
+    assert results["HELM_VALUES_DRIFT"] is Result.SKIPPED
+
+
+@given(
+    st.sampled_from([APP_PROTOCOLS, BACKEND_CONFIG, NEG, BACKENDS, PRE_SHARED, MANAGED, INGRESS_CLASS]),
+    st.one_of(st.text(max_size=40), st.sampled_from(["{}", "[]", "null", '{"a": 1}', "[[[", "9" * 5000, "1e999"])),
+)
+def test_no_annotation_makes_it_raise(key: str, value: str) -> None:
+    """Annotations are text that anybody may have written; whatever they say, there is a report."""
+    cluster = Cluster()
+    cluster.annotations[key] = value
+    cluster.service_annotations[key] = value
+    assert isinstance(examine_cluster(cluster.facts()).plain(), dict)
+
+
+def _leading_to(ingress: dict[str, object], service: str) -> dict[str, object]:
+    backend = {"service": {"name": service, "port": {"number": 19530}}}
+    rule = {
+        "host": f"{service}.milvus.io",
+        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+    }
+    return {**ingress, "metadata": {"name": f"to-{service}", "namespace": "default"}, "spec": {"rules": [rule]}}
