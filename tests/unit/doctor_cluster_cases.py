@@ -25,6 +25,7 @@ from tests.unit.doctor_manifests import APP_PROTOCOLS, HOST, INGRESS_CLASS, NEG
 
 Edit = Callable[[Cluster], object]
 
+NEW = ago(minutes=1)
 PRE_SHARED = "ingress.gcp.kubernetes.io/pre-shared-cert"
 STATIC_IP_EVENT = "Error syncing to GCP: the given static IP name milvus doesn't translate to an existing static IP."
 FIREWALL = (
@@ -300,7 +301,8 @@ MORE: list[tuple[str, Edit, str]] = [
     ("INGRESS_CLASS_SERVED", _class("gce", gke=False), "it is for Google's controller, and this is no GKE cluster"),
     ("INGRESS_CLASS_SERVED", _class(None, gke=False), "it names no class, and this is no GKE cluster"),
     ("INGRESS_CLASS_SERVED", _class(None, "haproxy", kiteway="kiteway.io/x"), 'there is no IngressClass "haproxy"'),
-    ("FIREWALL_XPN", lambda c: c.event("Sync", FIREWALL, type="Normal"), "the network is a Shared VPC"),
+    ("FIREWALL_XPN", _event("Sync", FIREWALL, type="Normal"), "the network is a Shared VPC"),
+    ("FIREWALL_XPN", _event("XPN", "a rule is missing"), "the network is a Shared VPC"),
     ("MANAGED_CERT_STUCK", _unattached, "it is Provisioning after 2 hours: no Ingress names it"),
     (
         "MANAGED_CERT_STUCK",
@@ -344,4 +346,16 @@ MORE: list[tuple[str, Edit, str]] = [
         _unhealthy(lambda c: c.backs.append(SHUT)),
         "milvus-1 is healthy on 9091 and does not serve",
     ),
+]
+
+# Further near misses.
+SILENT: list[tuple[str, Edit]] = [
+    ("GKE_SYNC", _event("Sync", STATIC_IP_EVENT)),
+    ("GKE_SYNC", _event("XPN", FIREWALL)),
+    ("HELM_VALUES_DRIFT", _both(lambda c: c.service_annotations.pop(NEG), _values(lambda values: values.pop(NEG)))),
+    (
+        "READINESS_GATE",
+        _both(_without_gate(ago(days=2.5)), lambda c: c.pods[0]["metadata"].update(deletionTimestamp=NEW)),
+    ),
+    ("PRESTOP", lambda c: c.pods.append({**c.pods[0], "spec": {"containers": []}, "status": {"phase": "Failed"}})),
 ]

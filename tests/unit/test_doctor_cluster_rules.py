@@ -14,7 +14,7 @@ from kiteway.doctor.cluster.assemble import assemble
 from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts, Unread
 from kiteway.doctor.cluster.look import examine_cluster
 from tests.unit.doctor_cluster import BACKENDS, CLOSED, Cluster, front_seen, pod_seen
-from tests.unit.doctor_cluster_cases import CASES, MORE, PRE_SHARED, Case, Edit
+from tests.unit.doctor_cluster_cases import CASES, MORE, PRE_SHARED, SILENT, Case, Edit
 from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, INGRESS_CLASS, MANAGED, NEG
 
 ALL_KINDS = (
@@ -60,10 +60,10 @@ def test_a_rule_fires(rule: str, edit: Edit, words: str) -> None:
     assert all(failure.fix.endswith(".") for failure in failures if failure.result is Result.FAILED)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
-def test_a_rule_stays_silent(case: Case) -> None:
+@pytest.mark.parametrize(("rule", "edit"), [(case.rule, case.near_miss) for case in CASES] + SILENT)
+def test_a_rule_stays_silent(rule: str, edit: Edit) -> None:
     """What nearly is wrong is not said to be."""
-    failures, _ = _failures(case.rule, _facts(case.near_miss))
+    failures, _ = _failures(rule, _facts(edit))
     assert failures == []
 
 
