@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from kiteway.demo.guide import manifests
+from kiteway.resources.annotations import ALLOW_HTTP, FRONTEND_CONFIG, GLOBAL_STATIC_IP_NAME
 from tests.gke.site import HOST, RELEASE, SERVICE, Site
+from tests.gke.test_managed_certificate import google
 from tests.support.kiteway import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]
 
+_ANNOTATIONS = (
+    'cloud.google.com/app-protocols={"milvus":"HTTP2"}',
+    'cloud.google.com/backend-config={"default": "my-release-backendconfig"}',
+    'cloud.google.com/neg={"ingress": true}',
+)
 TLS_YAML = """\
 extraConfigFiles:
   user.yaml: |+
@@ -65,15 +75,7 @@ def test_the_guides_certificate_is_refused_before_anything_is_written(start: Sit
 
 def test_annotations_by_hand_come_back(start: Site) -> None:
     """What the guide annotates by hand is not in the release's values (G10); a rollback brings even that back."""
-    start.kubectl(
-        "annotate",
-        "service",
-        SERVICE,
-        'cloud.google.com/app-protocols={"milvus":"HTTP2"}',
-        'cloud.google.com/backend-config={"default": "my-release-backendconfig"}',
-        'cloud.google.com/neg={"ingress": true}',
-        "--overwrite",
-    )
+    start.kubectl("annotate", "service", SERVICE, *_ANNOTATIONS, "--overwrite")
     assert "annotations" not in start.values()["service"]
     before = start.state()
     start.apply()
@@ -82,11 +84,86 @@ def test_annotations_by_hand_come_back(start: Site) -> None:
     assert start.state() == before
 
 
+def test_the_guides_objects_lack_what_ours_have(start: Site) -> None:
+    """
+    Applied word for word, the guide's objects have no reserved address (G5), port 80 open (G7), 30 s and no draining
+    (G8), and proxies without a gate that nothing restarts (G12); ``kiteway gke`` gives the same objects all of it.
+    """
+    start.kubectl("apply", "-f", str(manifests() / "backendconfig.yaml"))
+    start.kubectl("annotate", "service", SERVICE, *_ANNOTATIONS, "--overwrite")
+    start.kubectl("apply", "-f", str(manifests() / "ingress.yaml"))
+    old = {pod["metadata"]["name"] for pod in start.items("pods")}
+    marks = start.cluster.get("ingress", SERVICE)["metadata"]["annotations"]
+    assert not {ALLOW_HTTP, GLOBAL_STATIC_IP_NAME, FRONTEND_CONFIG} & marks.keys()
+    spec = start.cluster.get("backendconfig", "my-release-backendconfig")["spec"]
+    assert set(spec) == {"healthCheck"}, "no timeout and no draining"
+    assert start.cluster.get("deployment", f"{SERVICE}-proxy")["spec"].get("minReadySeconds") is None
+    assert {pod["metadata"]["name"] for pod in start.items("pods")} == old, "nobody restarts them"
+
+    applied = start.apply()
+    assert applied.index("static-ip: ") < applied.index("ingress: "), "the address is there before the Ingress"
+    assert (start.folder / "addresses" / f"{SERVICE}-ip").exists()
+    ingress = start.cluster.get("ingress", SERVICE)
+    assert ingress["metadata"]["annotations"][ALLOW_HTTP] == "false"
+    assert ingress["metadata"]["annotations"][GLOBAL_STATIC_IP_NAME] == f"{SERVICE}-ip"
+    spec = start.cluster.get("backendconfig", "my-release-backendconfig")["spec"]
+    assert spec["timeoutSec"] == 3600
+    assert spec["connectionDraining"] == {"drainingTimeoutSec": 60}
+    pods = [pod for pod in start.items("pods") if not pod["metadata"].get("deletionTimestamp")]
+    assert not old & {pod["metadata"]["name"] for pod in pods}
+    for pod in pods:
+        assert pod["metadata"]["creationTimestamp"] >= ingress["metadata"]["creationTimestamp"]
+        assert pod["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "65"]
+        assert pod["spec"]["terminationGracePeriodSeconds"] > 65
+
+
+def test_waiting_for_active_waits_for_ever(start: Site) -> None:
+    """
+    The guide's order (G4): a certificate that no Ingress names does not become Active, and the Ingress is what the
+    guide makes afterwards. ``kiteway gke`` never has one without the other.
+    """
+    folder = manifests("guide-google-managed")
+    ca = start.folder / "literal.crt"
+    with google(start, ca) as unattached:
+        start.kubectl("apply", "-f", str(folder / "managed-crt.yaml"))
+        wait_until(lambda: unattached[0], "Google has looked at it", 60)
+        assert "Active" not in json.dumps(_certificate(start).get("status", {}))
+        start.kubectl("apply", "-f", str(folder / "ingress.yaml"))
+        wait_until(
+            lambda: _certificate(start).get("status", {}).get("certificateStatus") == "Active", "it is Active", 90
+        )
+    start.kubectl("delete", "ingress,managedcertificate", "--all")
+
+    ca = start.folder / "ours.crt"
+    with google(start, ca) as unattached:
+        start.apply("--certificate", "google-managed", "--ca", str(ca))
+    assert unattached == [False]
+
+
+def _certificate(start: Site) -> dict[str, Any]:
+    return start.cluster.get("managedcertificate", f"{SERVICE}-tls")
+
+
+def test_the_plan_says_where_tls_is_turned_on(start: Site) -> None:
+    """The guide's "Enable TLS on the load balancer" turns it on in Milvus (G14); the plan says which of the two."""
+    ours = {step["id"]: step for step in _plan(start)["steps"]}
+    assert "Turn on TLS in Milvus" in ours["milvus-tls"]["title"]
+    assert "Milvus" not in ours["certificate"]["title"]
+    assert "milvus-tls" not in {step["id"] for step in _plan(start, "--data-plane", "kiteway")["steps"]}
+
+
+def _plan(start: Site, *arguments: str) -> Any:
+    return json.loads(start.kiteway("plan", *start.options("--output", "json", *arguments)))
+
+
 def test_the_guides_watch_command_is_none(start: Site) -> None:
-    """``kubectl -f ./config/samples/ingress.yaml get -w`` names a file no reader has (G11)."""
+    """``kubectl -f ./config/samples/ingress.yaml get -w`` names a file no reader has (G11); ours is a command."""
     command = "kubectl -f ./config/samples/ingress.yaml get -w"
     done = subprocess.run(command.split(), check=False, capture_output=True, env=start.environment, cwd=start.folder)
     assert done.returncode != 0
+    assert b"config/samples/ingress.yaml" in done.stderr
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "en" / "gke.md").read_text(encoding="utf-8")
+    assert "kubectl get ingress my-release-milvus" in guide
 
 
 def test_emitted_files_are_the_same_and_change_nothing(start: Site) -> None:
