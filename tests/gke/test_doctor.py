@@ -55,7 +55,7 @@ def _doctor(start: Site, kubeconfig: Path, *arguments: str, code: int) -> Found:
         "--kubeconfig",
         str(kubeconfig),
         "--timeout",
-        "2",
+        "20",
         "--output",
         "json",
     ]

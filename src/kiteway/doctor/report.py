@@ -82,6 +82,7 @@ def examine(
     facts: object,
     *,
     only: Container[str] | None = None,
+    without: Container[str] = (),
     unread: frozenset[str] = frozenset(),
     about: ObjectRef | None = None,
 ) -> Report:
@@ -92,12 +93,13 @@ def examine(
         scope: which rules.
         facts: what they look at: `Manifests`, `AddressFacts`, `ClusterFacts` or `MachineFacts`.
         only: ask these of them alone, by id.
+        without: leave these out, by id.
         unread: kinds that may not be looked at: rules that need them are skipped.
         about: what such a skipped check is about.
     """
     found: dict[ObjectRef, dict[Check, None]] = {}
     for rule in RULES:
-        if rule.scope is not scope or (only is not None and rule.id not in only):
+        if rule.scope is not scope or (only is not None and rule.id not in only) or rule.id in without:
             continue
         missing = sorted(rule.needs & unread)
         if missing and about is not None:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
+from kiteway.diagnostics import ObjectRef, ordered
 from kiteway.doctor.cluster.facts import (
     HELM_RELEASE,
     NEG_GATE,
@@ -54,8 +54,6 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
     own = found.objects
     said = [d for each in loaded for d in each.diagnostics if d.object in found.refs]
     result = translate(own, Options(), now, refused)
-    active = {o.ref for o in own if isinstance(o, ManagedCertificate) and o.status.certificate_status == "Active"}
-    diagnostics = [d for d in (*said, *result.diagnostics) if not _is_issued(d, active)]
     return ClusterFacts(
         now=now,
         server=snapshot.server,
@@ -64,7 +62,7 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
         problem=snapshot.problem,
         unread=unread,
         gke=snapshot.gke,
-        manifests=Manifests(own, ordered(diagnostics), _milvus(helm)),
+        manifests=Manifests(own, ordered([*said, *result.diagnostics]), _milvus(helm)),
         instances=instances(objects),
         release=helm,
         addresses=_addresses(snapshot.of("Ingress")),
@@ -86,11 +84,6 @@ def _typed(kind: str, raw: Raw) -> dict[str, Any]:
     if kind == ManagedCertificate.KIND and isinstance(raw.get("status"), Mapping):
         found["status"] = raw["status"]
     return found
-
-
-def _is_issued(diagnostic: Diagnostic, active: set[ObjectRef]) -> bool:
-    """The certificates themselves are at Google; to the translation none is there."""
-    return diagnostic.reason == "ManagedCertificateProvisioning" and diagnostic.object in active
 
 
 def _milvus(release: Release | None) -> tuple[MilvusConfig, ...]:

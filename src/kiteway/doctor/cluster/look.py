@@ -33,6 +33,9 @@ MOST_ENDPOINTS = 20
 ENDPOINT_RULES = frozenset({"TCP_CONNECT", "TLS_HANDSHAKE", "ALPN_H2", "GRPC_DIRECT", "HEALTHZ_RACE"})
 """The rules about addresses that endpoints are judged by; a certificate may be any, as GKE's balancer accepts it."""
 
+SEEN_LIVE = frozenset({"HELM_SERVICE_ANNOTATIONS", "HELM_L4_SERVICE", "SINGLE_PROXY", "MANAGED_CERT_ORDER"})
+"""Rules about what will come of files, where a cluster shows it: HELM_VALUES_DRIFT, SERVICE_L4, PDB, MANAGED_CERT_STUCK."""
+
 _HTTPS = 443
 
 
@@ -89,7 +92,7 @@ def examine_cluster(facts: ClusterFacts) -> Report:
         return examine(Scope.CLUSTER, facts, only={"CLUSTER_READ"})
     unread = facts.unread_kinds
     return joined(
-        examine(Scope.FILES, facts.manifests, unread=unread, about=facts.ref),
+        examine(Scope.FILES, facts.manifests, without=SEEN_LIVE, unread=unread, about=facts.ref),
         examine(Scope.CLUSTER, facts, unread=unread, about=facts.ref),
         *(examine(Scope.ADDRESS, front) for front in facts.fronts),
         *(examine(Scope.ADDRESS, back, only=ENDPOINT_RULES) for back in facts.backs if is_seen(back)),

@@ -34,7 +34,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             yield failed(
                 ingress.ref,
                 f"UNHEALTHY: {', '.join(bad)}: {'; '.join(causes) or 'nothing in the cluster says why'}.",
-                "Correct that."
+                "Correct what these checks name, then wait for the next health check."
                 if causes
                 else "Look at the firewall: 130.211.0.0/22 and 35.191.0.0/16 must reach ports 19530 and 9091.",
             )

@@ -44,7 +44,7 @@ RULE = Rule(
     "HELM_VALUES_DRIFT",
     "The live Service against the release's values",
     "The guide annotates the Service with kubectl (trap G10): the next reinstallation, and every GitOps controller, takes "
-    "the annotations away, and Google's balancer speaks HTTP/1.1 to the health check's port.",
+    "the annotations away, and without them Google's balancer neither reaches Milvus nor speaks to it.",
     Scope.CLUSTER,
     _check,
     Severity.WARNING,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kiteway.doctor.by_diagnostics import from_diagnostic
 from kiteway.doctor.cluster.facts import ClusterFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
-    empty = {diagnostic.object: from_diagnostic(diagnostic) for diagnostic in facts.no_endpoints}
+    empty = {diagnostic.object: diagnostic for diagnostic in facts.no_endpoints}
     for service in facts.services():
         found = empty.get(service.ref)
         if found is None:
