@@ -12,27 +12,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from kiteway.cli.gke_options import (
-    CaOption,
-    CertificateOption,
-    ChartOption,
-    ContextOption,
-    DataPlaneOption,
-    DrainingOption,
-    FileOption,
-    HostOption,
-    HttpOption,
-    NamespaceOption,
-    ProjectOption,
-    ReleaseOption,
-    RemoveL4Option,
-    RepoOption,
-    RestPortOption,
-    StaticIpOption,
-    TimeoutOption,
-    VerifyAddressOption,
-)
+from kiteway.cli.gke_options import PlanOnlyOption, Verifying, Where, Wish
 from kiteway.cli.gke_show import Printer, print_plan, print_tradeoffs
+from kiteway.cli.groups import grouped
 from kiteway.cli.output import Output, OutputOption, emit, fail, print_diagnostics, stdout
 from kiteway.diagnostics import Severity
 from kiteway.gke.apply import ApplyError, Doing
@@ -50,7 +32,7 @@ from kiteway.gke.shell import Shell
 from kiteway.gke.step import Plan
 from kiteway.gke.user_yaml import UserYamlError
 from kiteway.gke.verification import NotReadyError, as_command, run_verification, target
-from kiteway.gke.wanted import Wanted, WantedError, make_wanted, schema
+from kiteway.gke.wanted import Wanted, WantedError, make_wanted, read_file, schema
 from kiteway.milvus.verify import SdkMissingError
 
 T = TypeVar("T")
@@ -68,24 +50,11 @@ def _gke() -> None:
 
 
 @app.command()
+@grouped
 def plan(
     *,
-    file: FileOption = None,
-    host: HostOption = None,
-    certificate: CertificateOption = None,
-    data_plane: DataPlaneOption = None,
-    static_ip_name: StaticIpOption = None,
-    rest_port: RestPortOption = None,
-    http: HttpOption = None,
-    timeout_sec: TimeoutOption = None,
-    draining_timeout_sec: DrainingOption = None,
-    remove_l4: RemoveL4Option = None,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    chart: ChartOption = None,
-    repo: RepoOption = None,
-    context: ContextOption = "",
-    project: ProjectOption = "",
+    wish: Wish,
+    where: Where,
     tradeoffs: Annotated[bool, typer.Option("--tradeoffs", help="Show the data planes side by side, no more.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -103,8 +72,7 @@ def plan(
     if tradeoffs:
         print_tradeoffs()
         return
-    wanted = _wanted(dict(locals()))
-    made = _run(_planned(wanted, Shell(context, project)))
+    made = _run(_planned(_wanted(wish, where), where.shell))
     if output is Output.TABLE:
         print_plan(made)
     else:
@@ -113,26 +81,12 @@ def plan(
 
 
 @app.command()
+@grouped
 def apply(
     *,
-    file: FileOption = None,
-    host: HostOption = None,
-    certificate: CertificateOption = None,
-    data_plane: DataPlaneOption = None,
-    static_ip_name: StaticIpOption = None,
-    rest_port: RestPortOption = None,
-    http: HttpOption = None,
-    timeout_sec: TimeoutOption = None,
-    draining_timeout_sec: DrainingOption = None,
-    remove_l4: RemoveL4Option = None,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    chart: ChartOption = None,
-    repo: RepoOption = None,
-    context: ContextOption = "",
-    project: ProjectOption = "",
-    verify_address: VerifyAddressOption = None,
-    ca: CaOption = None,
+    wish: Wish,
+    where: Where,
+    verifying: Verifying,
     emit_to: Annotated[
         Path | None,
         typer.Option("--emit", metavar="DIR", help="Write values and manifests there instead of changing anything."),
@@ -152,21 +106,18 @@ def apply(
       kiteway gke apply --host my-release.milvus.io --remove-l4
       kiteway gke apply --host my-release.milvus.io --emit deploy/
     """
-    wanted = _wanted(dict(locals()))
-    shell = Shell(context, project)
+    wanted = _wanted(wish, where)
     if emit_to is not None:
-        _emit(wanted, shell, emit_to)
+        _emit(wanted, where.shell, emit_to)
         return
-    _run(_applied(wanted, shell, verify_address, ca))
+    _run(_applied(wanted, where.shell, verifying))
 
 
 @app.command()
+@grouped
 def status(
     *,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = "",
-    project: ProjectOption = "",
+    where: Where,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
@@ -174,11 +125,10 @@ def status(
 
     Exit status: 0 everything is as it should be, 1 something is not.
     """
-    shell = Shell(context, project)
 
     async def work() -> Plan:
-        reader, wanted = await _recorded(release, namespace, shell)
-        return make_plan(await reader.read(), wanted, shell)
+        reader, wanted = await _recorded(where)
+        return make_plan(await reader.read(), wanted, where.shell)
 
     made = _run(work())
     if output is Output.TABLE:
@@ -189,36 +139,31 @@ def status(
 
 
 @app.command()
+@grouped
 def verify(
     *,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = "",
-    verify_address: VerifyAddressOption = None,
-    ca: CaOption = None,
+    where: Where,
+    verifying: Verifying,
 ) -> None:
     """
     Verify the endpoint that was applied with PyMilvus, as the guide does.
 
     Exit status: 0 verified, 1 not.
     """
-    shell = Shell(context)
 
     async def work() -> None:
-        reader, wanted = await _recorded(release, namespace, shell)
-        await _verified(await reader.read(), wanted, verify_address, ca)
+        reader, wanted = await _recorded(where)
+        await _verified(await reader.read(), wanted, verifying)
 
     _run(work())
 
 
 @app.command()
+@grouped
 def rollback(
     *,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = "",
-    project: ProjectOption = "",
-    plan_only: Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")] = False,
+    where: Where,
+    plan_only: PlanOnlyOption = False,
 ) -> None:
     """
     Put back what was there before the first `apply`: values, annotations and objects.
@@ -227,24 +172,22 @@ def rollback(
 
     Exit status: 0 it is as it was, 1 not.
     """
-    _back(release, namespace, Shell(context, project), destroy=False, plan_only=plan_only)
+    _back(where, destroy=False, plan_only=plan_only)
 
 
 @app.command()
+@grouped
 def destroy(
     *,
-    release: ReleaseOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = "",
-    project: ProjectOption = "",
-    plan_only: Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")] = False,
+    where: Where,
+    plan_only: PlanOnlyOption = False,
 ) -> None:
     """
     Roll back, and give the address at Google back if it was reserved here.
 
     Exit status: 0 it is gone, 1 not.
     """
-    _back(release, namespace, Shell(context, project), destroy=True, plan_only=plan_only)
+    _back(where, destroy=True, plan_only=plan_only)
 
 
 @app.command("schema")
@@ -262,7 +205,7 @@ async def _planned(wanted: Wanted, shell: Shell) -> Plan:
     return Plan(made.steps, (*found, *made.problems))
 
 
-async def _applied(wanted: Wanted, shell: Shell, address: str | None, ca: Path | None) -> None:
+async def _applied(wanted: Wanted, shell: Shell, verifying: Verifying) -> None:
     first = await _planned(wanted, shell)
     print_diagnostics(first.problems)
     if first.refused:
@@ -271,7 +214,7 @@ async def _applied(wanted: Wanted, shell: Shell, address: str | None, ca: Path |
     reader = Reader(wanted, shell)
 
     async def verification() -> None:
-        await _verified(await reader.read(), wanted, address, ca)
+        await _verified(await reader.read(), wanted, verifying)
 
     doing = Doing(
         read=reader.read,
@@ -284,26 +227,29 @@ async def _applied(wanted: Wanted, shell: Shell, address: str | None, ca: Path |
     stdout.print("Done." if changed else "Nothing had to be changed.", markup=False)
 
 
-async def _verified(live: Live, wanted: Wanted, address: str | None, ca: Path | None) -> None:
+async def _verified(live: Live, wanted: Wanted, verifying: Verifying) -> None:
     with tempfile.TemporaryDirectory(prefix="kiteway-") as folder:
-        where = target(live, wanted, Path(folder), address=address, ca=ca)
-        stdout.print(f"   $ {as_command(where)}", markup=False)
-        report = await run_verification(where, lambda _step: None)
+        at = target(live, wanted, Path(folder), address=verifying.verify_address, ca=verifying.ca)
+        stdout.print(f"   $ {as_command(at)}", markup=False)
+        report = await run_verification(at, lambda _step: None)
     if report.failure is not None:
         raise fail(f"not verified ({report.failure.reason}): {report.failure.sentence} {report.failure.fix}")
     stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.", markup=False)
 
 
-async def _recorded(release: str | None, namespace: str | None, shell: Shell) -> tuple[Reader, Wanted]:
-    wanted = await read_recorded(release or "my-release", namespace or "default", shell)
+async def _recorded(where: Where) -> tuple[Reader, Wanted]:
+    release, namespace = _named(where)
+    wanted = await read_recorded(release, namespace, where.shell)
     if wanted is None:
-        raise fail("nothing of kiteway gke's is recorded for this release; give --release and --namespace.")
-    return Reader(wanted, shell), wanted
+        raise fail(f"nothing of kiteway gke's is recorded for {namespace}/{release}; give --release and --namespace.")
+    return Reader(wanted, where.shell), wanted
 
 
-def _back(release: str | None, namespace: str | None, shell: Shell, *, destroy: bool, plan_only: bool) -> None:
+def _back(where: Where, *, destroy: bool, plan_only: bool) -> None:
+    shell = where.shell
+
     async def work() -> None:
-        reader, _ = await _recorded(release, namespace, shell)
+        reader, _ = await _recorded(where)
         if plan_only:
             print_plan(make_rollback(await reader.read(), shell, destroy=destroy))
             return
@@ -331,28 +277,20 @@ def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
     stdout.print(f"wrote {folder}; nothing else has been changed.", markup=False)
 
 
-_FIELDS = (
-    "host",
-    "certificate",
-    "data_plane",
-    "static_ip_name",
-    "rest_port",
-    "http",
-    "timeout_sec",
-    "draining_timeout_sec",
-    "remove_l4",
-    "release",
-    "namespace",
-    "chart",
-    "repo",
-)
-
-
-def _wanted(options: dict[str, Any]) -> Wanted:
+def _wanted(wish: Wish, where: Where) -> Wanted:
     try:
-        return make_wanted(options["file"], {name.replace("_", "-"): options[name] for name in _FIELDS})
+        return make_wanted(where.file, {**where.named(), **wish.named()})
     except WantedError as error:
         raise fail(str(error), 2) from None
+
+
+def _named(where: Where) -> tuple[str, str]:
+    """Return the release and its namespace, from the options or their file."""
+    try:
+        values = {**(read_file(where.file) if where.file else {}), **{k: v for k, v in where.named().items() if v}}
+    except WantedError as error:
+        raise fail(str(error), 2) from None
+    return str(values.get("release", "my-release")), str(values.get("namespace", "default"))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

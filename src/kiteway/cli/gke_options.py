@@ -2,123 +2,168 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from kiteway.gke.shell import Shell
 from kiteway.gke.wanted import CertificateKind, DataPlane, Http
 
 _WHAT = "What is wanted"
 _WHERE = "Where"
+_VERIFYING = "Verification"
 
-FileOption = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", metavar="FILE", help="These options in a YAML file.", rich_help_panel=_WHAT),
-]
-HostOption = Annotated[
-    str | None, typer.Option("--host", metavar="NAME", help="The name clients connect to.", rich_help_panel=_WHAT)
-]
-CertificateOption = Annotated[
-    CertificateKind | None,
-    typer.Option(
-        "--certificate", help="Who makes the certificate.", show_default="self-managed", rich_help_panel=_WHAT
-    ),
-]
-DataPlaneOption = Annotated[
-    DataPlane | None,
-    typer.Option("--data-plane", help="Whose balancer it is.", show_default="google", rich_help_panel=_WHAT),
-]
-StaticIpOption = Annotated[
-    str | None,
-    typer.Option(
-        "--static-ip-name",
-        metavar="NAME",
-        help="The reserved global address.",
-        show_default="SERVICE-ip",
-        rich_help_panel=_WHAT,
-    ),
-]
-RestPortOption = Annotated[
-    int | None,
-    typer.Option(
-        "--rest-port",
-        min=1,
-        max=65535,
-        help="Milvus's proxy.http.port with TLS.",
-        show_default="8080",
-        rich_help_panel=_WHAT,
-    ),
-]
-HttpOption = Annotated[
-    Http | None, typer.Option("--http", help="Port 80.", show_default="disabled", rich_help_panel=_WHAT)
-]
-TimeoutOption = Annotated[
-    int | None,
-    typer.Option(
-        "--timeout-sec",
-        min=1,
-        max=86400,
-        help="BackendConfig's timeoutSec.",
-        show_default="3600",
-        rich_help_panel=_WHAT,
-    ),
-]
-DrainingOption = Annotated[
-    int | None,
-    typer.Option(
-        "--draining-timeout-sec",
-        min=0,
-        max=3600,
-        help="BackendConfig's drainingTimeoutSec.",
-        show_default="60",
-        rich_help_panel=_WHAT,
-    ),
-]
-RemoveL4Option = Annotated[
-    bool | None,
-    typer.Option("--remove-l4", help="At the end, remove the old Layer-4 balancer.", rich_help_panel=_WHAT),
-]
-ReleaseOption = Annotated[
-    str | None,
-    typer.Option("--release", metavar="NAME", help="Milvus's Helm release.", show_default="my-release",
-                 rich_help_panel=_WHERE),
-]  # fmt: skip
-NamespaceOption = Annotated[
-    str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Its namespace.", show_default="default",
-                 rich_help_panel=_WHERE),
-]  # fmt: skip
-ChartOption = Annotated[
-    str | None,
-    typer.Option(
-        "--chart",
-        metavar="CHART",
-        help="The chart's reference, path or URL; its version stays.",
-        show_default="milvus/milvus",
-        rich_help_panel=_WHERE,
-    ),
-]
-RepoOption = Annotated[
-    str | None,
-    typer.Option("--repo", metavar="URL", help="The chart's repository, with --chart milvus.", rich_help_panel=_WHERE),
-]
-ContextOption = Annotated[
-    str, typer.Option("--context", metavar="NAME", help="The kubeconfig context.", rich_help_panel=_WHERE)
-]
-ProjectOption = Annotated[
-    str, typer.Option("--project", metavar="ID", help="Google's project, for gcloud.", rich_help_panel=_WHERE)
-]
-VerifyAddressOption = Annotated[
-    str | None,
-    typer.Option(
-        "--verify-address",
-        metavar="HOST[:PORT]",
-        help="Verify there instead of at the Ingress's address.",
-        rich_help_panel=_WHERE,
-    ),
-]
-CaOption = Annotated[
-    Path | None,
-    typer.Option("--ca", metavar="FILE", help="Trust this PEM file when verifying.", rich_help_panel=_WHERE),
-]
+
+@dataclass(frozen=True)
+class Where:
+    """Which release, in which cluster; what every command takes."""
+
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="These options in a YAML file.", rich_help_panel=_WHERE),
+    ] = None
+    release: Annotated[
+        str | None,
+        typer.Option(
+            "--release",
+            metavar="NAME",
+            help="Milvus's Helm release.",
+            show_default="my-release",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Its namespace.", show_default="default", rich_help_panel=_WHERE
+        ),
+    ] = None
+    context: Annotated[
+        str, typer.Option("--context", metavar="NAME", help="The kubeconfig context.", rich_help_panel=_WHERE)
+    ] = ""
+    project: Annotated[
+        str, typer.Option("--project", metavar="ID", help="Google's project, for gcloud.", rich_help_panel=_WHERE)
+    ] = ""
+
+    @property
+    def shell(self) -> Shell:
+        """Return how that cluster is asked."""
+        return Shell(self.context, self.project)
+
+    def named(self) -> dict[str, Any]:
+        """Return the fields of the file that are among these options."""
+        return {"release": self.release, "namespace": self.namespace}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What shall be there; every field is one of the file's, and None where it is not given."""
+
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="NAME", help="The name clients connect to.", rich_help_panel=_WHAT)
+    ] = None
+    certificate: Annotated[
+        CertificateKind | None,
+        typer.Option(
+            "--certificate", help="Who makes the certificate.", show_default="self-managed", rich_help_panel=_WHAT
+        ),
+    ] = None
+    data_plane: Annotated[
+        DataPlane | None,
+        typer.Option("--data-plane", help="Whose balancer it is.", show_default="google", rich_help_panel=_WHAT),
+    ] = None
+    static_ip_name: Annotated[
+        str | None,
+        typer.Option(
+            "--static-ip-name",
+            metavar="NAME",
+            help="The reserved global address.",
+            show_default="SERVICE-ip",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            "--rest-port",
+            min=1,
+            max=65535,
+            help="Milvus's proxy.http.port with TLS.",
+            show_default="8080",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    http: Annotated[
+        Http | None, typer.Option("--http", help="Port 80.", show_default="disabled", rich_help_panel=_WHAT)
+    ] = None
+    timeout_sec: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout-sec",
+            min=1,
+            max=86400,
+            help="BackendConfig's timeoutSec.",
+            show_default="3600",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    draining_timeout_sec: Annotated[
+        int | None,
+        typer.Option(
+            "--draining-timeout-sec",
+            min=0,
+            max=3600,
+            help="BackendConfig's drainingTimeoutSec.",
+            show_default="60",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    remove_l4: Annotated[
+        bool | None,
+        typer.Option("--remove-l4", help="At the end, remove the old Layer-4 balancer.", rich_help_panel=_WHAT),
+    ] = None
+    chart: Annotated[
+        str | None,
+        typer.Option(
+            "--chart",
+            metavar="CHART",
+            help="Milvus's chart: a reference, path or URL; its version stays.",
+            show_default="milvus/milvus",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    repo: Annotated[
+        str | None,
+        typer.Option(
+            "--repo", metavar="URL", help="The chart's repository, with --chart milvus.", rich_help_panel=_WHAT
+        ),
+    ] = None
+
+    def named(self) -> dict[str, Any]:
+        """Return the fields by the file's names."""
+        return {field.name.replace("_", "-"): getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True)
+class Verifying:
+    """How the endpoint is verified."""
+
+    verify_address: Annotated[
+        str | None,
+        typer.Option(
+            "--verify-address",
+            metavar="HOST[:PORT]",
+            help="Verify there instead of at the Ingress's address.",
+            rich_help_panel=_VERIFYING,
+        ),
+    ] = None
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", metavar="FILE", help="Trust this PEM file when verifying.", rich_help_panel=_VERIFYING),
+    ] = None
+
+
+PlanOnlyOption = Annotated[bool, typer.Option("--plan", help="Show the steps; write nothing.")]

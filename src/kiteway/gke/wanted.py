@@ -106,6 +106,24 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return found
 
 
+def read_file(file: Path) -> dict[str, Any]:
+    """
+    Return the options of a file, unchecked.
+
+    Raises:
+        WantedError: with a sentence.
+    """
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WantedError(f"{file} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise WantedError(f"{file} is no YAML.") from None
+    if not isinstance(found, dict):
+        raise WantedError(f"{file} must be a mapping of options, e.g. host: my-release.milvus.io.")
+    return found
+
+
 def make_wanted(file: Path | None, options: dict[str, Any]) -> Wanted:
     """
     Merge a file and options (by the file's names); an option wins.
@@ -113,17 +131,7 @@ def make_wanted(file: Path | None, options: dict[str, Any]) -> Wanted:
     Raises:
         WantedError: with a sentence.
     """
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise WantedError(f"{file} cannot be read: {error.strerror}.") from None
-        except (yaml.YAMLError, UnicodeDecodeError):
-            raise WantedError(f"{file} is no YAML.") from None
-        if not isinstance(found, dict):
-            raise WantedError(f"{file} must be a mapping of options, e.g. host: my-release.milvus.io.")
-        values.update(found)
+    values = read_file(file) if file is not None else {}
     values.update({name: value for name, value in options.items() if value is not None})
     if "host" not in values:
         raise WantedError("The host name is missing. Give --host NAME, the name clients connect to.")

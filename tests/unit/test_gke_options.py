@@ -1,0 +1,58 @@
+"""The options of ``kiteway gke``: one place, the file's names."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kiteway.cli.gke_options import Where, Wish
+from kiteway.cli.groups import grouped
+from kiteway.gke.wanted import Wanted, WantedError, make_wanted, schema
+
+IN_THE_FILE_ONLY = {"kiteway-namespace", "kiteway-release", "kiteway-chart"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Size:
+    width: Annotated[int, typer.Option("--width", "-w")] = 1
+    height: Annotated[int, typer.Option("--height")] = 2
+
+
+def test_a_group_becomes_options_and_a_value() -> None:
+    """A command takes a dataclass; its user gives the fields as options, and what is not given has its default."""
+    app = typer.Typer()
+    seen: list[tuple[_Size, bool]] = []
+
+    @app.command()
+    @grouped
+    def draw(*, size: _Size, loud: Annotated[bool, typer.Option("--loud")] = False) -> None:
+        """Draw."""
+        seen.append((size, loud))
+
+    result = CliRunner().invoke(app, ["-w", "7", "--loud"])
+    assert result.exit_code == 0, result.output
+    assert seen == [(_Size(7, 2), True)]
+    assert CliRunner().invoke(app, ["--size", "7"]).exit_code == 2
+
+
+def test_every_field_of_the_file_is_an_option() -> None:
+    """What may stand in the file may be given on the command line, by the same name."""
+    fields = {field.encode_name for field in msgspec.structs.fields(Wanted)}
+    assert {*Wish().named(), *Where().named()} == fields - IN_THE_FILE_ONLY
+    assert set(schema()["$defs"]["Wanted"]["properties"]) == fields
+
+
+def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
+    """The file says what is not given; what it does not know is named, with the file."""
+    file = tmp_path / "gke.yaml"
+    file.write_text("host: a.example.com\nrest-port: 8081\n")
+    assert make_wanted(file, {"rest-port": 8082, "chart": None}) == Wanted(host="a.example.com", rest_port=8082)
+    file.write_text("host: a.example.com\nrest_port: 8081\n")
+    with pytest.raises(WantedError, match=r"gke\.yaml: .*rest_port"):
+        make_wanted(file, {})
