@@ -109,6 +109,17 @@ def test_a_google_field_manager_is_noticed() -> None:
     assert store.google
 
 
+def test_what_another_class_has_written_is_not_ours() -> None:
+    """A Kiteway of another class writes by another name; each takes back only its own."""
+    ours = _with(managedFields=[{"manager": "kiteway"}])
+    for manager, written in (("kiteway", True), ("kiteway-behind", False)):
+        store = Store(manager)
+        _view(store, Ingress, [], []).put(ours)
+        (entry,) = store.entries("Ingress").values()
+        assert entry.live is not None
+        assert entry.live.ours is written
+
+
 def test_whose_ingresses_are_whose() -> None:
     """On GKE Ingresses without a class and Google's classes are Google's; elsewhere both are for the translation."""
     store = Store()

@@ -54,9 +54,11 @@ class Cluster:
 
     def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Reports) -> None:
         """Raise `kiteway.sources.kubernetes.api.NoClusterError` when nothing says which cluster."""
-        api = self._api = Api(read_kubeconfig(kubernetes.kubeconfig))
-        state_dir = Instance(Path(config.data_dir)).state_dir
         own = lease_name(config.ingress_class)
+        # Kiteways of two classes write beside each other, and neither takes back what the other has written. A field
+        # manager's name has up to 128 characters, a class's up to 253.
+        api = self._api = Api(read_kubeconfig(kubernetes.kubeconfig), own[:128])
+        state_dir = Instance(Path(config.data_dir)).state_dir
         self._lease = Lease(api, kubernetes.lease_namespace, own, kubernetes.identity)
         self._shared = None
         self.storage: Storage = FileStorage(state_dir)

@@ -87,11 +87,17 @@ def read_kubeconfig(file: str, context: str = "") -> SingleConfig:
 
 
 class Api:
-    """A client of one API server; an async context manager. Every method raises `ApiError`, `ApiUnavailableError`."""
+    """
+    A client of one API server; an async context manager. Every method raises `ApiError`, `ApiUnavailableError`.
 
-    def __init__(self, config: SingleConfig) -> None:
+    Attributes:
+        field_manager: by whose name fields are written; what is written by another name is another's.
+    """
+
+    def __init__(self, config: SingleConfig, field_manager: str = FIELD_MANAGER) -> None:
         if config.user is None:
             raise NoClusterError("The kubeconfig names no user.")
+        self.field_manager = field_manager
         self._http = httpx2.AsyncClient(
             base_url=config.cluster.server,
             auth=user_auth(config.user),
@@ -157,15 +163,15 @@ class Api:
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object in the collection ``path``."""
-        return await self._request("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+        return await self._request("POST", path, {"fieldManager": self.field_manager}, body)
 
     async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace an object; refused with 409 when it changed since the ``resourceVersion`` in ``body``."""
-        return await self._request("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+        return await self._request("PUT", path, {"fieldManager": self.field_manager}, body)
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Apply ``body`` server-side: its fields become ours, those we gave before and leave out now go."""
-        return await self._request("PATCH", path, {"fieldManager": FIELD_MANAGER, "force": "true"}, body, _APPLY)
+        return await self._request("PATCH", path, {"fieldManager": self.field_manager, "force": "true"}, body, _APPLY)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Set the fields in ``body``, remove those that are None there, and leave all others as they are (RFC 7386)."""

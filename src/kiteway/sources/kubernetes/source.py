@@ -68,7 +68,7 @@ class KubernetesSource:
                 server answers.
             others: collections that others follow; what keeps them from it is reported here.
         """
-        self.store = Store()
+        self.store = Store(api.field_manager)
         self.gke: bool | None = None
         self._api = api
         self._config = config

@@ -75,9 +75,10 @@ Changed = Callable[[Object | None, Object | None], None]
 
 
 class Store:
-    """The objects of every kind by name."""
+    """The objects of every kind by name; ``manager`` is by whose name we write."""
 
-    def __init__(self) -> None:
+    def __init__(self, manager: str = FIELD_MANAGER) -> None:
+        self.manager = manager
         self.google = False
         self._entries: dict[str, dict[Name, Entry]] = {}
 
@@ -153,7 +154,7 @@ class View:
         """Take a new or changed object."""
         name = _name(object_)
         before = self._entries.get(name)
-        live = _live(object_) if self._kind.cls.KIND in _WITH_STATUS else None
+        live = _live(object_, self._store.manager) if self._kind.cls.KIND in _WITH_STATUS else None
         self._store.google = self._store.google or _managed(object_, GOOGLE_MANAGERS)
         raw = msgspec.json.encode(substance(object_, self._kind))
         if before is not None and before.raw == raw:
@@ -193,12 +194,12 @@ def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def _live(object_: Mapping[str, Any]) -> Live:
+def _live(object_: Mapping[str, Any], manager: str) -> Live:
     metadata = object_["metadata"]
     annotations = {
         key: value for key, value in (metadata.get("annotations") or {}).items() if key.startswith(WRITTEN_ANNOTATIONS)
     }
-    return Live(metadata.get("uid", ""), object_.get("status") or {}, annotations, _managed(object_, {FIELD_MANAGER}))
+    return Live(metadata.get("uid", ""), object_.get("status") or {}, annotations, _managed(object_, {manager}))
 
 
 def _managed(object_: Mapping[str, Any], managers: Iterable[str]) -> bool:
