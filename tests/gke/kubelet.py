@@ -9,22 +9,19 @@ the pod unready.
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import yaml
 
 from kiteway.milvus.embedded import MilvusEndpoint
 from tests.gke.forward import Forwarder
+from tests.gke.kiteway_pods import KitewayPods
+from tests.gke.running import NODE, PODS, mark_running
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.pods import add_node
-
-_MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
-_NODE = "node-a"
-_PODS = "/api/v1/namespaces/default/pods"
 
 Serve = Callable[[bytes | None, bytes | None], MilvusEndpoint]
 """Returns a Milvus that serves with this certificate and key, or in plaintext."""
@@ -38,10 +35,11 @@ class Kubelet:
         complaints: why pods do not start, by pod.
     """
 
-    def __init__(self, cluster: Cluster, serve: Serve) -> None:
+    def __init__(self, cluster: Cluster, serve: Serve, folder: Path) -> None:
         self.complaints: dict[str, str] = {}
         self._cluster = cluster
         self._serve = serve
+        self._kiteways = KitewayPods(cluster, folder)
         self._next = 1
         self._running: dict[str, str] = {}
         self._forwarder = Forwarder()
@@ -50,7 +48,7 @@ class Kubelet:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        add_node(self._cluster, _NODE, "zone-a")
+        add_node(self._cluster, NODE, "zone-a")
         self._forwarder.__enter__()
         self._thread.start()
         return self
@@ -58,6 +56,7 @@ class Kubelet:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(60)
+        self._kiteways.stop()
         self._forwarder.__exit__()
         if self._error is not None:
             raise self._error
@@ -70,7 +69,9 @@ class Kubelet:
             self._error = error
 
     def _look(self) -> None:
-        pods = {pod["metadata"]["name"]: pod for pod in self._get(_PODS)["items"]}
+        listed = {pod["metadata"]["name"]: pod for pod in self._get(PODS)["items"]}
+        self._kiteways.look({name: pod for name, pod in listed.items() if self._kiteways.owns(pod)})
+        pods = {name: pod for name, pod in listed.items() if not self._kiteways.owns(pod)}
         for name in [name for name in self._running if name not in pods]:
             self._forwarder.close(self._running.pop(name))
         for name, pod in pods.items():
@@ -89,23 +90,14 @@ class Kubelet:
         """Say that the containers have ended; only then does the API server let the pod go."""
         if name in self._running:
             self._forwarder.close(self._running.pop(name))
-        self._cluster.api.delete(f"{_PODS}/{name}", params={"gracePeriodSeconds": 0})
+        self._cluster.api.delete(f"{PODS}/{name}", params={"gracePeriodSeconds": 0})
 
     def _start(self, name: str, milvus: MilvusEndpoint) -> None:
         address = f"10.244.7.{self._next}"
         self._next += 1
         self._forwarder.open(address, {19530: milvus.port, 9091: milvus.health_port})
         self._running[name] = address
-        # minReadySeconds counts from the transition.
-        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        kinds = ("ContainersReady", "Ready")
-        ready = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in kinds]
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": {"name": _NODE}}
-        self._cluster.api.post(f"{_PODS}/{name}/binding", json=binding)
-        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": ready}
-        response = self._cluster.api.patch(f"{_PODS}/{name}/status", json={"status": status}, headers=_MERGE)
-        if response.status_code != 404:  # it may be gone already
-            response.raise_for_status()
+        mark_running(self._cluster, name, address)
 
     def _milvus(self, pod: Mapping[str, Any]) -> tuple[str, MilvusEndpoint | None]:
         if pod["metadata"]["labels"].get("component") != "proxy":

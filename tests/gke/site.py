@@ -110,6 +110,20 @@ class Site:
         assert done.returncode == code, f"kiteway gke {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def shell(self, command: str, folder: Path) -> str:
+        """Run a line as its reader does, in ``folder``; return what it prints."""
+        done = subprocess.run(
+            ["/bin/bash", "-ec", f"set -o pipefail; {command}"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=folder,
+            timeout=280,
+        )
+        assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def apply(self, *arguments: str) -> str:
         """Run ``kiteway gke apply`` for the guide's host from the repository milvus."""
         return self.kiteway("apply", *self.options(*arguments))
@@ -153,7 +167,8 @@ class Site:
 
     def uninstall(self) -> None:
         """Remove the release and everything of ours."""
-        self.helm("uninstall", RELEASE, "--ignore-not-found")
+        for release in (RELEASE, f"{RELEASE}-kiteway"):
+            self.helm("uninstall", release, "--ignore-not-found")
         for kind in _KINDS:
             self.kubectl("delete", kind, "--all", "--ignore-not-found")
         wait_until(lambda: not self.items("pods"), "the pods are gone", 60)
@@ -215,7 +230,7 @@ def site(gcloud: str) -> Iterator[Site]:
         stack.callback(manager.stop)
         milvuses = Milvuses(folder)
         stack.callback(milvuses.stop)
-        kubelet = stack.enter_context(Kubelet(cluster, milvuses.serve))
+        kubelet = stack.enter_context(Kubelet(cluster, milvuses.serve, folder))
         arguments = ("--publish-address", ADDRESS)
         stack.enter_context(
             controller(cluster.service_account(NAMESPACE, "balancer", RULES), folder / "kw", 443, *arguments)
@@ -270,7 +285,7 @@ def _environment(cluster: Cluster, folder: Path, gcloud: str) -> dict[str, str]:
     clients = client_programs()["helm"].parent
     return {
         **os.environ,
-        "PATH": f"{programs}:{clients}:{os.environ['PATH']}",
+        "PATH": f"{programs}:{clients}:{KITEWAY.parent}:{os.environ['PATH']}",
         "KUBECONFIG": str(cluster.kubeconfig),
         "HELM_CACHE_HOME": str(folder / "helm-cache"),
         "HELM_CONFIG_HOME": str(folder / "helm-config"),

@@ -5,28 +5,14 @@ from __future__ import annotations
 import base64
 
 import pytest
-from pymilvus import DataType, MilvusClient
 
 from tests.gke.site import ADDRESS, HOST, SERVICE, Site
-from tests.support.reads import DIMENSION, SteadyReads
+from tests.support.reads import SteadyReads, fill_plaintext
 from tests.support.relay import Relay
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]
 
 COLLECTION = "steady"
-
-
-def _fill(port: int) -> None:
-    client = MilvusClient(f"http://127.0.0.1:{port}")
-    schema = client.create_schema(auto_id=False)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
-    index = client.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="L2")
-    client.create_collection(COLLECTION, schema=schema, index_params=index)
-    client.insert(COLLECTION, [{"id": i, "vector": [float((i + j) % 13) for j in range(DIMENSION)]} for i in range(50)])
-    client.load_collection(COLLECTION)
-    client.close()
 
 
 def test_nobody_is_interrupted(start: Site) -> None:
@@ -35,7 +21,7 @@ def test_nobody_is_interrupted(start: Site) -> None:
     TLS client of the new one once it is there; Milvus's values and proxies stay as they are.
     """
     milvus = start.milvuses.serve(None, None)
-    _fill(milvus.port)
+    fill_plaintext(milvus.port, COLLECTION)
     values, pods = start.values(), {pod["metadata"]["name"] for pod in start.items("pods")}
     before = start.state()
     with Relay(milvus.port) as old_address:

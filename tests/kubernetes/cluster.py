@@ -228,7 +228,7 @@ class Cluster:
         return kubeconfig
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return all that service accounts of Kiteway's namespace have asked, oldest first: the audit log."""
+        """Return all that service accounts of Kiteway's namespace, or of ``people``, have asked: the audit log."""
         log = self.folder / "audit.log"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -336,7 +336,10 @@ _AUDIT = {
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "rules": [
-        {"level": "Metadata", "userGroups": ["system:serviceaccounts:kiteway-system"]},
+        {
+            "level": "Metadata",
+            "userGroups": ["system:serviceaccounts:kiteway-system", "system:serviceaccounts:people"],
+        },
         {"level": "None"},
     ],
 }

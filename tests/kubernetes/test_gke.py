@@ -12,35 +12,11 @@ from kiteway.demo.guide import manifests
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.conftest import Bed
 from tests.kubernetes.controller import controller
+from tests.kubernetes.neg import NEG_CRD
 from tests.kubernetes.site import ADDRESS, INGRESS, SERVICE, apply_guide, proxy
 from tests.support.kiteway import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
-
-NEG_CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "servicenetworkendpointgroups.networking.gke.io"},
-    "spec": {
-        "group": "networking.gke.io",
-        "names": {
-            "kind": "ServiceNetworkEndpointGroup",
-            "listKind": "ServiceNetworkEndpointGroupList",
-            "plural": "servicenetworkendpointgroups",
-            "singular": "servicenetworkendpointgroup",
-            "shortNames": ["svcneg"],
-        },
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1beta1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
 
 
 def _ours(cluster: Cluster, resource: str, name: str) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from kiteway.gke.live import Live, Release, StaticAddress
 from kiteway.gke.values import merged
 from kiteway.gke.wanted import Wanted
+from kiteway.resources.annotations import NEG_STATUS
 
 HOST = "my-release.milvus.io"
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -82,6 +84,20 @@ def deployment(name: str = "my-release-milvus-proxy", container: str = "proxy", 
     }
 
 
+def with_groups(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Service for which Google has made an endpoint group."""
+    found = copy.deepcopy(dict(item))
+    status = json.dumps({"network_endpoint_groups": {"19530": "k8s1-x"}, "zones": ["europe-west4-a"]})
+    found["metadata"]["annotations"] = {NEG_STATUS: status}
+    return found
+
+
+def proxy_pod(*, gate: bool) -> dict[str, Any]:
+    """Return a pod, with Google's readiness gate or without."""
+    gates = [{"conditionType": "cloud.google.com/load-balancer-neg-ready"}] if gate else []
+    return {"kind": "Pod", "metadata": {"name": "proxy"}, "spec": {"readinessGates": gates}}
+
+
 def service() -> dict[str, Any]:
     """Return the chart's Service behind a Layer-4 balancer."""
     return {
@@ -98,6 +114,7 @@ def live(**fields: Any) -> Live:
     given = {
         "release": release(),
         "service": service(),
+        "front": service(),
         "workload": deployment(),
         "static_address": StaticAddress(known=True),
         "helm": (3, 17, 0),

@@ -41,7 +41,15 @@ def service(connection: grpc.Channel) -> Any:
 
 def fill(uri: str, ca: Path, server_name: str, collection: str) -> None:
     """Create a loaded collection with a few vectors."""
-    client = MilvusClient(uri, server_pem_path=str(ca), server_name=server_name)
+    _fill(MilvusClient(uri, server_pem_path=str(ca), server_name=server_name), collection)
+
+
+def fill_plaintext(port: int, collection: str) -> None:
+    """Do `fill` at a port of this machine, without TLS."""
+    _fill(MilvusClient(f"http://127.0.0.1:{port}"), collection)
+
+
+def _fill(client: MilvusClient, collection: str) -> None:
     schema = client.create_schema(auto_id=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)

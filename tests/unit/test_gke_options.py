@@ -15,7 +15,7 @@ from kiteway.cli.gke_options import Where, Wish
 from kiteway.cli.groups import grouped
 from kiteway.gke.wanted import Wanted, WantedError, make_wanted, schema
 
-IN_THE_FILE_ONLY = {"kiteway-namespace", "kiteway-release", "kiteway-chart"}
+IN_THE_FILE_ONLY = {"kiteway-namespace", "kiteway-release", "kiteway-chart", "kiteway-values"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kiteway.certificates.create import create_self_signed
-from kiteway.gke import graceful
+from kiteway.gke import graceful, kiteway
 from kiteway.gke.live import Live, StaticAddress
 from kiteway.gke.names import names
-from kiteway.gke.objects import backend_config, ingress, tls_secret
+from kiteway.gke.objects import backend_config, ingress, route, tls_secret
 from kiteway.gke.plan import make_plan
 from kiteway.gke.record import make_record
 from kiteway.gke.report import plan_report
@@ -29,7 +29,7 @@ from kiteway.gke.step import Impact, Plan, State, Step
 from kiteway.gke.values import merged, upgraded
 from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
 from kiteway.resources.load import load_documents
-from tests.support.gke import DEFAULTS, HOST, VALUES, deployment, live, release, wanted
+from tests.support.gke import DEFAULTS, HOST, VALUES, deployment, live, proxy_pod, release, service, wanted, with_groups
 
 SHELL = Shell("gke_project_zone_cluster", "my-project")
 
@@ -71,6 +71,8 @@ def after_everything(wish: Wanted) -> Live:
         workload=workload,
         objects={(i["kind"], "default", i["metadata"]["name"]): i for i in items},
         record=make_record(before, release(), wish, called),
+        front=with_groups(service()),
+        pods=(proxy_pod(gate=True), proxy_pod(gate=True)),
         static_address=StaticAddress(known=True, address="198.51.100.7"),
         addresses=("198.51.100.7",),
     )
@@ -86,6 +88,7 @@ def test_the_steps_are_in_the_order_that_works() -> None:
         "backend-config",
         "milvus-tls",
         "ingress",
+        "endpoint-groups",
         "readiness",
         "ready",
         "dns",
@@ -140,6 +143,64 @@ def test_behind_kiteway_nobody_notices() -> None:
     plan = make_plan(live(), wanted(data_plane=DataPlane.KITEWAY), SHELL)
     assert {s.effect.impact for s in plan.steps if s.id != "dns"} == {Impact.NONE}
     assert "milvus-tls" not in {s.id for s in plan.steps}
+
+
+def test_behind_google_and_kiteway_nobody_notices() -> None:
+    """With Kiteway between Google and Milvus the release stays as it is, and so do its clients."""
+    plan = make_plan(live(), wanted(data_plane=DataPlane.GOOGLE_KITEWAY), SHELL)
+    assert [step.id for step in plan.steps] == [
+        "record",
+        "static-ip",
+        "certificate",
+        "backend-certificate",
+        "backend-config",
+        "kiteway",
+        "route",
+        "ingress",
+        "endpoint-groups",
+        "readiness",
+        "ready",
+        "dns",
+    ]
+    assert {s.effect.impact for s in plan.steps if s.id != "dns"} == {Impact.NONE}
+
+
+def test_google_leads_to_kiteway_and_kiteway_to_milvus() -> None:
+    """Google's Ingress names Kiteway's Service over HTTP/2, which is checked at Kiteway; Kiteway's own names Milvus's."""
+    wish = wanted(data_plane=DataPlane.GOOGLE_KITEWAY)
+    called = names(live(), release(), wish)
+    front, behind = ingress(live(), wish, called), route(live(), wish, called)
+    for item, cls, service_name, port in (
+        (front, "gce", "my-release-kiteway", 443),
+        (behind, "my-release-kiteway", "my-release-milvus", 19530),
+    ):
+        assert item["metadata"]["annotations"]["kubernetes.io/ingress.class"] == cls
+        backend = item["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        assert backend == {"name": service_name, "port": {"number": port}}
+    values = kiteway.values(wanted(data_plane=DataPlane.GOOGLE_KITEWAY, kiteway_values={"replicas": 3}), called)
+    assert values["replicas"] == 3
+    assert values["service"]["annotations"]["cloud.google.com/app-protocols"] == '{"https":"HTTP2"}'
+    assert values["controller"]["namespaces"] == ["default"]
+    check = backend_config(wish, called, "default")["spec"]["healthCheck"]
+    assert (check["port"], check["requestPath"]) == (values["metrics"]["port"], "/ready")
+
+
+def test_kiteways_names_fit_helm() -> None:
+    """Helm takes releases of up to 53 characters; the chart's objects are called after the release."""
+    wish = wanted(data_plane=DataPlane.GOOGLE_KITEWAY, release="a" * 53)
+    called = names(live(), dataclasses.replace(release(), name="a" * 53), wish)
+    assert called.kiteway == "a" * 42 + "-kiteway"
+
+
+@pytest.mark.parametrize("data_plane", [DataPlane.KITEWAY, DataPlane.GOOGLE_KITEWAY])
+def test_kiteway_must_know_that_milvus_speaks_tls(data_plane: DataPlane) -> None:
+    """A Milvus with TLS whose Service does not say so would be spoken to in plaintext."""
+    settings = {"extraConfigFiles": {"user.yaml": "common: {security: {tlsMode: 1}}"}}
+    silent = make_plan(live(release=release(merged(VALUES, settings))), wanted(data_plane=data_plane), SHELL)
+    assert [p.reason for p in silent.problems] == ["ProtocolNotSaid"]
+    said = {**settings, "service": {"annotations": {"cloud.google.com/app-protocols": '{"milvus":"HTTP2"}'}}}
+    plan = make_plan(live(release=release(merged(VALUES, said))), wanted(data_plane=data_plane), SHELL)
+    assert plan.problems == ()
 
 
 def test_certificate_and_ingress_are_written_together() -> None:
@@ -204,10 +265,34 @@ def test_a_proxy_outlives_the_draining() -> None:
     assert 60 < sleep < spec["terminationGracePeriodSeconds"]
 
 
-def test_proxies_restart_after_the_ingress_is_there() -> None:
-    """Google's readiness gate comes only into pods created after the Service has its Ingress (G12)."""
+def test_proxies_restart_after_the_endpoint_groups_are_there() -> None:
+    """Google's readiness gate comes only into pods created after the Service has its endpoint groups (G12)."""
     order = list(states(live(), wanted()))
-    assert order.index("ingress") < order.index("readiness") < order.index("ready")
+    assert order.index("ingress") < order.index("endpoint-groups") < order.index("readiness") < order.index("ready")
+
+
+@pytest.mark.parametrize(
+    ("gates", "restarted_for", "state"),
+    [
+        ((True, True), "", State.DONE),
+        ((True, False), "", State.TODO),
+        ((False, False), "", State.TODO),
+        ((False, False), "k8s1-of-before", State.TODO),
+        ((False, False), "k8s1-x", State.DONE),
+    ],
+)
+def test_pods_without_googles_gate_are_started_again_once(
+    gates: tuple[bool, ...], restarted_for: str, state: State
+) -> None:
+    """Pods from before the endpoint groups are replaced; where even new ones get no gate, it is not tried for ever."""
+    reading = after_everything(wanted())
+    workload = dict(reading.workload or {})
+    if restarted_for:
+        workload["spec"]["template"]["metadata"] = {"annotations": {graceful.RESTARTED_FOR: restarted_for}}
+    reading = dataclasses.replace(reading, workload=workload, pods=tuple(proxy_pod(gate=gate) for gate in gates))
+    step = step_of(make_plan(reading, wanted(), SHELL), "readiness")
+    assert step.state is state
+    assert f"{sum(gates)} of 2 pods have Google's readiness gate" in step.sees
 
 
 def test_rules_of_other_hosts_stay() -> None:

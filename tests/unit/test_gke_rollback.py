@@ -54,7 +54,7 @@ def test_the_values_of_the_start_are_all_that_is_given_to_helm() -> None:
     reading = _applied()
     assert reading.release is not None
     later = release(merged(reading.release.values, {"queryNode": {"replicas": 7}}))
-    step = make_rollback(dataclasses.replace(reading, release=later), SHELL).step("milvus-tls")
+    step = make_rollback(dataclasses.replace(reading, release=later), SHELL).step("values")
     assert step is not None
     command = step.commands[0]
     assert "--reset-values" in command.argv

@@ -206,9 +206,9 @@ async def _planned(wanted: Wanted, shell: Shell) -> Plan:
 
 
 async def _applied(wanted: Wanted, shell: Shell, verifying: Verifying) -> None:
-    first = await _planned(wanted, shell)
-    print_diagnostics(first.problems)
-    if first.refused:
+    found = await preflight(wanted, shell)
+    print_diagnostics(found)
+    if Plan((), found).refused:
         raise typer.Exit(1)
 
     reader = Reader(wanted, shell)

@@ -6,6 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kiteway.cli.output import print_diagnostics, stdout
+from kiteway.diagnostics import Diagnostic
+from kiteway.gke.live import Release
 from kiteway.gke.step import Impact, Plan, State, Step
 from kiteway.gke.tradeoffs import COLUMNS, ROWS
 
@@ -14,6 +16,15 @@ _COLOURS = {State.DONE: "green", State.TODO: "bold", State.WAITING: "yellow", St
 
 class Printer:
     """Tells on standard output what happens while a plan is done."""
+
+    def problems(self, problems: tuple[Diagnostic, ...]) -> None:
+        """Print them, on standard error."""
+        print_diagnostics(problems)
+
+    def pending(self, release: Release, seconds: float) -> None:
+        """Print which, and for how long."""
+        said = f"waiting up to {seconds:g} s: Helm is at work on {release.name} ({release.status})"
+        stdout.print(said, markup=False)
 
     def step(self, step: Step) -> None:
         """Print a step, its effect and its diff where it is still to be done."""

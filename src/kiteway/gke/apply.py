@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kiteway.diagnostics import Diagnostic, Severity
-from kiteway.gke.live import Live
+from kiteway.gke.live import Live, Release
 from kiteway.gke.run import run
 from kiteway.gke.step import Plan, State, Step
 
@@ -36,6 +36,12 @@ class ApplyError(Exception):
 
 class Progress(Protocol):
     """Who is told what happens."""
+
+    def problems(self, problems: tuple[Diagnostic, ...]) -> None:
+        """Tell what the user should know before anything is done."""
+
+    def pending(self, release: Release, seconds: float) -> None:
+        """Tell that a Helm is at work on a release already, and how long that is waited for at most."""
 
     def step(self, step: Step) -> None:
         """Tell of a step as it was found."""
@@ -73,41 +79,43 @@ async def apply(doing: Doing) -> bool:
         ApplyError: an error in the plan, or a step that took too long.
         CommandError: a command failed.
     """
-    await _settled(doing)
     changed = False
-    for step_id in [step.id for step in (await _plan(doing)).steps]:
-        changed |= await _do(doing, step_id)
+    now = _checked(doing.plan(await _settled(doing)))
+    doing.progress.problems(now.problems)
+    for step_id in [step.id for step in now.steps]:
+        step = now.step(step_id)
+        if step is None:
+            continue
+        doing.progress.step(step)
+        if step.state not in {State.DONE, State.MANUAL}:
+            now = await _do(doing, step)
+            changed = True
     return changed
 
 
-async def _do(doing: Doing, step_id: str) -> bool:
-    step = (await _plan(doing)).step(step_id)
-    if step is None:
-        return False
-    doing.progress.step(step)
-    if step.state in {State.DONE, State.MANUAL}:
-        return False
-    if doing.before is not None and doing.before[0] == step_id:
+async def _do(doing: Doing, step: Step) -> Plan:
+    """Do a step, and return the plan of the reading that says that it is done."""
+    if doing.before is not None and doing.before[0] == step.id:
         await doing.before[1]()
     if step.state is State.TODO:
         for command in step.commands:
             doing.progress.command(str(command))
             await run(command)
-    await _wait(doing, step)
-    return True
+    return await _wait(doing, step)
 
 
-async def _wait(doing: Doing, step: Step) -> None:
+async def _wait(doing: Doing, step: Step) -> Plan:
     started = said_at = time.monotonic()
     said = ""
     while True:
-        now = (await _plan(doing)).step(step.id)
+        plan = _checked(doing.plan(await doing.read()))
+        now = plan.step(step.id)
         waited = time.monotonic() - started
         if now is None:
-            return
+            return plan
         if now.state is State.DONE:
             doing.progress.step(now)
-            return
+            return plan
         if waited > step.seconds:
             raise ApplyError(f"{step.id}: no end after {step.seconds:g} s: {now.sees}.")
         if now.sees != said or time.monotonic() - said_at > 30:
@@ -116,20 +124,27 @@ async def _wait(doing: Doing, step: Step) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _plan(doing: Doing) -> Plan:
-    made = doing.plan(await doing.read())
+def _checked(made: Plan) -> Plan:
     if made.refused:
         errors = tuple(p for p in made.problems if p.severity is Severity.ERROR)
         raise ApplyError("there is something in the way", errors)
     return made
 
 
-async def _settled(doing: Doing) -> None:
-    """Wait for a Helm that a killed run has left behind: it ends by itself, and only then can be seen what it did."""
-    started = time.monotonic()
+async def _settled(doing: Doing) -> Live:
+    """
+    Return a reading in which no Helm is at work.
+
+    A killed run leaves one behind: it ends by itself, and only then can be seen what it did.
+    """
+    started, said = time.monotonic(), False
     while True:
-        release = (await doing.read()).release
-        pending = release is not None and release.status.startswith("pending-")
-        if not pending or time.monotonic() - started > _PENDING_SECONDS:
-            return
+        live = await doing.read()
+        releases = (live.release, live.kiteway_release)
+        pending = next((r for r in releases if r is not None and r.status.startswith("pending-")), None)
+        if pending is None or time.monotonic() - started > _PENDING_SECONDS:
+            return live
+        if not said:
+            doing.progress.pending(pending, _PENDING_SECONDS)
+            said = True
         await asyncio.sleep(_POLL_SECONDS)

@@ -6,12 +6,13 @@ from kiteway.gke import graceful, objects, user_yaml
 from kiteway.gke.diff import diff
 from kiteway.gke.live import dig
 from kiteway.gke.names import clustered
-from kiteway.gke.rollout import gated, rolled_out
+from kiteway.gke.rollout import rolled_out
 from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
-from kiteway.gke.steps import Setting, written
+from kiteway.gke.steps import Setting, has, written
 from kiteway.gke.values import merged, overlay, user_text
 
 _ROLLOUT_SECONDS = 1800.0
+_GROUPS_SECONDS = 900.0
 
 
 def health_check(s: Setting) -> Step:
@@ -20,7 +21,7 @@ def health_check(s: Setting) -> Step:
         s,
         [objects.backend_config(s.wanted, s.names, s.wanted.namespace)],
         step="backend-config",
-        title="Say how Google checks Milvus's health, how long a call may take and how long proxies drain",
+        title="Say how Google checks health, how long a call may take and how long endpoints drain",
         effect=NO_EFFECT,
     )
 
@@ -46,26 +47,39 @@ def milvus_tls(s: Setting) -> Step:
     )
 
 
+def endpoint_groups(s: Setting) -> Step:
+    """Wait until Google has made the endpoint groups: pods that are created earlier get no readiness gate."""
+    groups = graceful.endpoint_groups(s.live.front)
+    return Step(
+        id="endpoint-groups",
+        title="Wait until Google has made the network endpoint groups",
+        state=State.DONE if groups else State.WAITING,
+        sees=groups or "the Service has no cloud.google.com/neg-status yet",
+        effect=NO_EFFECT,
+        undo="Google deletes them with the Ingress.",
+        seconds=_GROUPS_SECONDS,
+    )
+
+
 def readiness(s: Setting) -> Step:
     """
-    Restart the proxies once the Ingress is there, and let them leave slowly.
+    Restart the proxies once the endpoint groups are there, and let them leave slowly.
 
-    Google's readiness gate comes only into pods that are created after the Service has an Ingress; without it, and
-    without draining, each restart answers 502 for a while. The chart has no values for these fields.
+    Google's readiness gate comes only into pods that are created after that; without it, and without draining, each
+    restart answers 502 for a while. The chart has no values for these fields.
     """
-    patch = graceful.patch(s.wanted, s.names.container)
+    patch = merged(graceful.patch(s.wanted, s.names.container), graceful.restart(s.live))
     before = graceful.fields(s.live.workload, s.names.container)
-    same = before == patch
+    same = has(before, patch)
     complete, seen = rolled_out(s.live.workload)
-    gates = gated(s.live.pods)
     return Step(
         id="readiness",
         title="Restart the proxies behind the new balancer, so that they come and leave without losing a call",
         state=State.TODO if not same else State.DONE if complete else State.WAITING,
-        sees=f"{seen}; {gates} of {len(s.live.pods)} pods have Google's readiness gate",
+        sees=f"{seen}; {graceful.gates(s.live)}",
         effect=_restart(s),
         undo="The Deployment's fields are put back as they were; the proxies restart once.",
-        diff="" if same else diff(f"Deployment {s.names.workload}", before, patch),
+        diff="" if same else diff(f"Deployment {s.names.workload}", before, merged(before, patch)),
         commands=() if same else (s.shell.patch(s.wanted.namespace, s.names.workload, patch),),
         seconds=_ROLLOUT_SECONDS,
     )
@@ -78,7 +92,7 @@ def _interruption(s: Setting) -> Effect:
     return Effect(
         Impact.PLAINTEXT_INTERRUPTED,
         f"Every plaintext client{where} is cut off when its proxy restarts, until it connects with TLS; "
-        "`--data-plane kiteway` interrupts nobody.",
+        "`--data-plane google+kiteway` and `--data-plane kiteway` interrupt nobody.",
     )
 
 

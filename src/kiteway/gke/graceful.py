@@ -1,17 +1,48 @@
-"""How proxies leave without losing a call: the fields of the Deployment that the chart has no values for."""
+"""How pods come behind Google's balancer and leave it without losing a call; milvus-helm has no values for it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from kiteway.gke.live import Object, dig
+from kiteway.gke.live import Live, Object, annotations_of, dig
+from kiteway.gke.rollout import gated
 from kiteway.gke.wanted import Wanted
+from kiteway.resources.annotations import NEG_STATUS
 
+RESTARTED_FOR = "kiteway.io/endpoint-groups"
+"""On the Pods: the endpoint groups they were started again for, so that it is done once."""
 _MARGIN = 5
 """Seconds a proxy sleeps longer than the balancer drains."""
 _MILVUS_STOP = 30
 """Milvus's own proxy.gracefulStopTimeout."""
+
+
+def endpoint_groups(service: Object | None) -> str:
+    """Return the names of a Service's network endpoint groups; empty while Google has made none."""
+    try:
+        status = json.loads(annotations_of(service).get(NEG_STATUS) or "{}")
+    except ValueError:
+        return ""
+    return ",".join(sorted(str(name) for name in (dig(status, "network_endpoint_groups") or {}).values()))
+
+
+def gates(live: Live) -> str:
+    """Say how many of the pods have Google's readiness gate."""
+    return f"{gated(live.pods)} of {len(live.pods)} pods have Google's readiness gate"
+
+
+def restart(live: Live) -> dict[str, Any]:
+    """
+    Return the patch that starts pods again; empty when all have the gate.
+
+    Google's webhook puts the gate into pods that are created once their Service has an endpoint group, and into no
+    others. Where it puts it into none, one restart for these groups is all that is tried.
+    """
+    if live.pods and gated(live.pods) == len(live.pods):
+        return {}
+    return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: endpoint_groups(live.front)}}}}}
 
 
 def patch(wanted: Wanted, container: str) -> dict[str, Any]:
@@ -48,10 +79,11 @@ def fields(workload: Object | None, container: str) -> dict[str, Any]:
         "spec": {
             "minReadySeconds": spec.get("minReadySeconds"),
             "template": {
+                "metadata": {"annotations": {RESTARTED_FOR: annotations_of(dig(spec, "template")).get(RESTARTED_FOR)}},
                 "spec": {
                     "terminationGracePeriodSeconds": pod.get("terminationGracePeriodSeconds"),
                     "containers": [{"name": container, "lifecycle": found.get("lifecycle")}],
-                }
+                },
             },
         }
     }

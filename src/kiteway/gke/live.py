@@ -58,11 +58,13 @@ class Live:
     Attributes:
         release: Milvus's release; None when there is none.
         service: the chart's Service.
+        front: the Service that Google's balancer leads to: Milvus's, or Kiteway's.
         workload: the Deployment whose pods serve: the proxies, or standalone.
-        pods: those pods.
+        pods: those behind Google's balancer: Milvus's, or Kiteway's.
         objects: what else was looked for and is there, by ``(kind, namespace, name)``.
         record: what was there before the first change; None before it. See `kiteway.gke.record`.
         kiteway: whether Kiteway is in the cluster: its IngressClass is.
+        kiteway_release: Kiteway's own release, where it is looked at.
         static_address: of the name that is wanted.
         addresses: what the host resolves to.
         helm: Helm's version.
@@ -71,11 +73,13 @@ class Live:
 
     release: Release | None
     service: Object | None = None
+    front: Object | None = None
     workload: Object | None = None
     pods: tuple[Object, ...] = ()
     objects: Mapping[tuple[str, str, str], Object] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None
     kiteway: bool = False
+    kiteway_release: Release | None = None
     static_address: StaticAddress = StaticAddress(known=False)
     addresses: tuple[str, ...] = ()
     helm: tuple[int, int, int] = (0, 0, 0)

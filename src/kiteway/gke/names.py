@@ -29,6 +29,10 @@ def clustered(release: Release) -> bool:
     return bool(dig(release.effective, "cluster", "enabled") is not False)
 
 
+KITEWAY = "kiteway"
+"""The release, and the IngressClass, of a Kiteway that serves a whole cluster."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """
@@ -44,6 +48,10 @@ class Names:
         ingress: ours; another name than the chart's own Ingress, where that is on.
         frontend_config: ours.
         static_address: of the reserved address at Google.
+        kiteway: Kiteway's release; behind Google's balancer its Deployment, Service and IngressClass have that name, too.
+        kiteway_namespace: where that is.
+        kiteway_class: the class of the Ingress that Kiteway serves.
+        route: the Ingress that Kiteway serves, behind Google's.
         record: the Secret that remembers what was there.
     """
 
@@ -56,6 +64,10 @@ class Names:
     ingress: str
     frontend_config: str
     static_address: str
+    kiteway: str
+    kiteway_namespace: str
+    kiteway_class: str
+    route: str
     record: str
 
 
@@ -74,8 +86,23 @@ def names(live: Live, release: Release, wanted: Wanted) -> Names:
         ingress=f"{full}-l7" if own_ingress else full,
         frontend_config=f"{full}-frontendconfig",
         static_address=wanted.static_ip_name or f"{full}-ip",
+        **_kiteway(wanted),
+        route=f"{full}-kiteway",
         record=record_name(wanted.release),
     )
+
+
+def _kiteway(wanted: Wanted) -> dict[str, str]:
+    """
+    Return Kiteway's names: of one for the whole cluster, or of one for this release alone.
+
+    Helm takes 53 characters, and Kiteway's chart calls everything after its release if "kiteway" is in its name.
+    """
+    if not wanted.google:
+        found = {"kiteway": wanted.kiteway_release or KITEWAY, "kiteway_class": KITEWAY}
+        return {**found, "kiteway_namespace": wanted.kiteway_namespace}
+    own = wanted.kiteway_release or f"{wanted.release[:42].removesuffix('-')}-kiteway"
+    return {"kiteway": own, "kiteway_class": own, "kiteway_namespace": wanted.namespace}
 
 
 def record_name(release: str) -> str:

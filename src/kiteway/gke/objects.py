@@ -9,7 +9,7 @@ from typing import Any
 from kiteway.certificates.create import create_self_signed
 from kiteway.gke.live import Live, Object, dig
 from kiteway.gke.names import Names
-from kiteway.gke.wanted import CertificateKind, DataPlane, Http, Wanted
+from kiteway.gke.wanted import CertificateKind, Http, Wanted
 from kiteway.resources.annotations import (
     ALLOW_HTTP,
     FRONTEND_CONFIG,
@@ -18,7 +18,6 @@ from kiteway.resources.annotations import (
     MANAGED_CERTIFICATES,
 )
 
-KITEWAY_CLASS = "kiteway"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kiteway-gke"}
 _KINDS = {
     "BackendConfig": "cloud.google.com/v1",
@@ -29,12 +28,18 @@ _KINDS = {
 }
 
 
+MILVUS_HEALTH = (9091, "/healthz")
+KITEWAY_HEALTH = (9102, "/ready")
+"""Port and path; Kiteway's chart serves its metrics there."""
+
+
 def backend_config(wanted: Wanted, names: Names, namespace: str) -> dict[str, Any]:
     """
     Return the health check of the guide, and the timeout and draining it forgets (30 s and 0 s otherwise).
 
     The intervals are explicit: checkIntervalSec must not be below timeoutSec, whose default is 15 s.
     """
+    port, path = KITEWAY_HEALTH if wanted.kiteway else MILVUS_HEALTH
     return {
         **_head("BackendConfig", namespace, names.backend_config),
         "spec": {
@@ -42,8 +47,8 @@ def backend_config(wanted: Wanted, names: Names, namespace: str) -> dict[str, An
             "connectionDraining": {"drainingTimeoutSec": wanted.draining_timeout_sec},
             "healthCheck": {
                 "type": "HTTP",
-                "port": 9091,
-                "requestPath": "/healthz",
+                "port": port,
+                "requestPath": path,
                 "checkIntervalSec": 10,
                 "timeoutSec": 5,
                 "healthyThreshold": 1,
@@ -82,9 +87,7 @@ def tls_secret(name: str, namespace: str, host: str) -> dict[str, Any]:
 def ingress(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
     """Return the Ingress; rules of other hosts that one of this name has already stay in it."""
     before = live.get("Ingress", wanted.namespace, names.ingress)
-    port = dig(live.release.effective if live.release else {}, "service", "port") or 19530
-    backend = {"service": {"name": names.service, "port": {"number": int(port)}}}
-    rule = {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    rule = _rule(wanted, names.kiteway, 443) if wanted.google and wanted.kiteway else _to_milvus(live, wanted, names)
     spec: dict[str, Any] = {"rules": [*_others(before, wanted), rule]}
     if wanted.certificate is CertificateKind.SELF_MANAGED:
         spec["tls"] = [
@@ -96,6 +99,14 @@ def ingress(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
     return {**head, "spec": spec}
 
 
+def route(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
+    """Return the Ingress of Kiteway's own class, behind Google's."""
+    head = _head("Ingress", wanted.namespace, names.route)
+    head["metadata"]["annotations"] = {INGRESS_CLASS: names.kiteway_class, ALLOW_HTTP: "false"}
+    tls = [{"hosts": [wanted.host], "secretName": names.backend_certificate}]
+    return {**head, "spec": {"rules": [_to_milvus(live, wanted, names)], "tls": tls}}
+
+
 def without_data(secret: Object) -> dict[str, Any]:
     """Return a Secret for showing: its keys without their values."""
     shown = copy.deepcopy(dict(secret))
@@ -105,12 +116,12 @@ def without_data(secret: Object) -> dict[str, Any]:
 
 def _ingress_annotations(wanted: Wanted, names: Names) -> dict[str, str]:
     found = {}
-    if wanted.data_plane is DataPlane.GOOGLE:
+    if wanted.google:
         # "gce" and not spec.ingressClassName: GKE has no IngressClass objects and ignores an Ingress that names one.
         found[INGRESS_CLASS] = "gce"
         found[GLOBAL_STATIC_IP_NAME] = names.static_address
     else:
-        found[INGRESS_CLASS] = KITEWAY_CLASS
+        found[INGRESS_CLASS] = names.kiteway_class
     if wanted.certificate is CertificateKind.GOOGLE_MANAGED:
         found[MANAGED_CERTIFICATES] = names.certificate
     # A redirect needs port 80 open.
@@ -118,6 +129,16 @@ def _ingress_annotations(wanted: Wanted, names: Names) -> dict[str, str]:
     if wanted.http is Http.REDIRECT:
         found[FRONTEND_CONFIG] = names.frontend_config
     return found
+
+
+def _to_milvus(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
+    port = dig(live.release.effective if live.release else {}, "service", "port") or 19530
+    return _rule(wanted, names.service, int(port))
+
+
+def _rule(wanted: Wanted, service: str, port: int) -> dict[str, Any]:
+    backend = {"service": {"name": service, "port": {"number": port}}}
+    return {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
 
 
 def _others(before: Object | None, wanted: Wanted) -> list[Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kiteway.gke import google, steps
+from kiteway.gke import google, kiteway, steps
 from kiteway.gke.live import Live
 from kiteway.gke.names import names
 from kiteway.gke.problems import problems
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import Plan, Step
 from kiteway.gke.steps import Setting
-from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
+from kiteway.gke.wanted import CertificateKind, Wanted
 
 
 def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
@@ -25,17 +25,21 @@ def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
 
 
 def _steps(s: Setting) -> tuple[Step, ...]:
-    by_google = s.wanted.data_plane is DataPlane.GOOGLE
+    w = s.wanted
     found = [steps.remember(s)]
-    found.append(steps.static_address(s) if by_google else steps.kiteway(s))
-    if s.wanted.certificate is CertificateKind.SELF_MANAGED:
+    if w.google:
+        found.append(steps.static_address(s))
+    if w.certificate is CertificateKind.SELF_MANAGED:
         found.append(steps.front_certificate(s))
-    if by_google:
-        found += [steps.backend_certificate(s), google.health_check(s), google.milvus_tls(s)]
+    if w.google:
+        found += [steps.backend_certificate(s), google.health_check(s)]
+    found.append(kiteway.install(s) if w.kiteway else google.milvus_tls(s))
+    if w.google and w.kiteway:
+        found.append(kiteway.route(s))
     found.append(steps.front(s))
-    if by_google:
-        found.append(google.readiness(s))
+    if w.google:
+        found += [google.endpoint_groups(s), kiteway.readiness(s) if w.kiteway else google.readiness(s)]
     found += [steps.ready(s), steps.dns(s)]
-    if s.wanted.remove_l4:
+    if w.remove_l4:
         found.append(steps.remove_l4(s))
     return tuple(found)

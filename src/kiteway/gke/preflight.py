@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.gke.diff import dump
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import CertificateKind, DataPlane, Http, Wanted
+from kiteway.gke.wanted import CertificateKind, Http, Wanted
 
 _READS = ("get",)
 _WRITES = ("get", "create", "patch", "delete")
+_CLUSTER_WIDE = frozenset({"ingressclasses"})
 
 
 def permissions(wanted: Wanted) -> tuple[tuple[str, str], ...]:
@@ -19,15 +22,15 @@ def permissions(wanted: Wanted) -> tuple[tuple[str, str], ...]:
         "secrets": (*_WRITES, "update", "list"),
         "ingresses.networking.k8s.io": (*_WRITES, "update"),
     }
-    if wanted.data_plane is DataPlane.GOOGLE:
+    found["services"] = found["deployments.apps"] = _READS
+    if wanted.google:
         found["pods"] = ("list",)
-        found["services"] = ("get", "patch")
-        found["configmaps"] = ("get", "patch")
         found["deployments.apps"] = ("get", "patch")
         found["backendconfigs.cloud.google.com"] = (*_WRITES, "update")
-    else:
-        found["services"] = found["deployments.apps"] = _READS
+    if wanted.kiteway:
         found["ingressclasses.networking.k8s.io"] = _READS
+    if not wanted.kiteway or wanted.remove_l4:  # the release is upgraded
+        found["services"] = found["configmaps"] = found["deployments.apps"] = ("get", "patch")
     if wanted.certificate is CertificateKind.GOOGLE_MANAGED:
         found["managedcertificates.networking.gke.io"] = (*_WRITES, "update")
     if wanted.http is Http.REDIRECT:
@@ -53,7 +56,7 @@ async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
         message = f"this cluster does not serve {', '.join(unserved)}; it is no GKE cluster, or Ingress is off there."
         fix = "Use --data-plane kiteway, whose chart brings what it needs, or turn on HTTP load balancing."
         return (*problems, Diagnostic(Severity.ERROR, "NotGKE", message, fix))
-    may = await asyncio.gather(*(_may(shell, wanted.namespace, verb, resource) for verb, resource in asked))
+    may = await _may(shell, wanted.namespace, asked)
     refused = [f"{verb} {resource}" for (verb, resource), allowed in zip(asked, may, strict=True) if not allowed]
     if refused:
         message = f"you may not, in namespace {wanted.namespace}: {', '.join(refused)}."
@@ -77,11 +80,25 @@ def _missing(program: str, fix: str) -> Diagnostic:
     return Diagnostic(Severity.ERROR, "ProgramMissing", f"{program} is not installed.", fix)
 
 
-async def _may(shell: Shell, namespace: str, verb: str, resource: str) -> bool:
-    try:
-        await output(shell.kubectl("auth", "can-i", verb, resource, "-n", namespace, "--quiet"))
-    except CommandError as error:
-        if error.output:  # kubectl exits with 1 and says nothing when the answer is no
-            raise
-        return False
-    return True
+async def _may(shell: Shell, namespace: str, asked: Sequence[tuple[str, str]]) -> list[bool]:
+    """
+    Ask for all rights with one command, as ``kubectl auth can-i`` asks for one.
+
+    Nothing is made by it. A list of all rights would be incomplete on GKE, where some come from IAM. To validate what
+    it sends, kubectl would ask for the CRDs, which not everybody may list.
+    """
+    reviews = "---\n".join(dump(_review(namespace, verb, resource)) for verb, resource in asked)
+    create = ("create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.allowed},")
+    command = shell.kubectl(*create, stdin=reviews.encode)
+    return [allowed == "true" for allowed in (await output(command)).split(",")[:-1]]
+
+
+def _review(namespace: str, verb: str, resource: str) -> dict[str, Any]:
+    name, _, group = resource.partition(".")
+    where = {} if name in _CLUSTER_WIDE else {"namespace": namespace}
+    attributes = {**where, "verb": verb, "group": group, "resource": name}
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }

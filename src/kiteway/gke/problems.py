@@ -13,11 +13,14 @@ from kiteway.gke.live import Live, Object, Release, dig
 from kiteway.gke.names import Names, clustered
 from kiteway.gke.record import recorded_wanted
 from kiteway.gke.values import user_text
-from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
+from kiteway.gke.wanted import CertificateKind, Wanted
+from kiteway.resources.annotations import APP_PROTOCOLS
 
 MIN_HELM = (3, 14, 0)
 """The first with ``--reset-then-reuse-values``, without which an upgrade loses values."""
-_MAY_CHANGE = frozenset({"remove-l4", "timeout-sec", "draining-timeout-sec", "chart", "repo", "kiteway-chart"})
+_MAY_CHANGE = frozenset(
+    {"remove-l4", "timeout-sec", "draining-timeout-sec", "chart", "repo", "kiteway-chart", "kiteway-values"}
+)
 
 
 def problems(live: Live, release: Release | None, wanted: Wanted, names: Names | None) -> tuple[Diagnostic, ...]:
@@ -55,13 +58,13 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
     if live.workload is None:
         fix = "Check that the chart is milvus-helm's and its proxy is enabled."
         found.append(_error("WorkloadNotFound", f"the Deployment {names.workload} does not exist.", fix))
-    elif int(dig(live.workload, "spec", "replicas") or 1) < 2 and wanted.data_plane is DataPlane.GOOGLE:
+    elif int(dig(live.workload, "spec", "replicas") or 1) < 2 and not wanted.kiteway:
         message = "Milvus runs with one proxy: while it restarts or fails, nobody is served."
         if not clustered(release):
             message = "Milvus runs standalone: each restart of it interrupts everybody."
         found.append(_warning("SingleProxy", message, "Run it as a cluster with `proxy.replicas: 2` or more."))
     before = live.get("Ingress", wanted.namespace, names.ingress)
-    if wanted.data_plane is DataPlane.GOOGLE and dig(before, "spec", "ingressClassName"):
+    if wanted.google and dig(before, "spec", "ingressClassName"):
         message = "GKE ignores an Ingress with spec.ingressClassName, and there is one of this name."
         reference = ObjectRef("Ingress", wanted.namespace, names.ingress)
         found.append(_error("IngressClassNameSet", message, "Delete it or take the field out first.", reference))
@@ -76,8 +79,8 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
 
 
 def _milvus(release: Release, wanted: Wanted) -> list[Diagnostic]:
-    if wanted.data_plane is not DataPlane.GOOGLE:
-        return []
+    if wanted.kiteway:
+        return _speaks_tls(release)
     if release.effective.get("customConfigMap"):
         message = "customConfigMap is set, so the chart ignores extraConfigFiles and TLS cannot be turned on there."
         fix = "Set common.security.tlsMode, tls.* and proxy.http.port in that ConfigMap, or use --data-plane kiteway."
@@ -90,6 +93,20 @@ def _milvus(release: Release, wanted: Wanted) -> list[Diagnostic]:
         message = "tlsMode is 2: Milvus asks for a client certificate, which Google's balancer has none of."
         return [_error("MilvusMutualTLS", message, "Use --data-plane kiteway, or set tlsMode to 1.")]
     return []
+
+
+def _speaks_tls(release: Release) -> list[Diagnostic]:
+    """Say where Kiteway would speak plaintext to a Milvus with TLS."""
+    try:
+        mode = user_yaml.lookup(user_yaml.read(user_text(release)), user_yaml.TLS_MODE)
+    except user_yaml.UserYamlError:
+        return []  # nothing is changed in it
+    if not mode or dig(release.effective, "service", "annotations", APP_PROTOCOLS):
+        return []
+    message = f"tlsMode is {mode}, but the Service does not say that its port speaks TLS: Kiteway would not use it."
+    port = dig(release.effective, "service", "portName") or "milvus"
+    fix = f'Set service.annotations."{APP_PROTOCOLS}" to {{"{port}":"HTTP2"}} in the release\'s values.'
+    return [_error("ProtocolNotSaid", message, fix)]
 
 
 def _certificate(secret: Object | None, wanted: Wanted, names: Names, now: dt.datetime) -> list[Diagnostic]:

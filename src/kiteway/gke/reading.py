@@ -13,12 +13,11 @@ from typing import Any
 import yaml
 
 from kiteway.gke.live import Live, Object, Release, StaticAddress, dig
-from kiteway.gke.names import Names, clustered, names, record_name
-from kiteway.gke.objects import KITEWAY_CLASS
+from kiteway.gke.names import Names, names, record_name
 from kiteway.gke.record import read_record, recorded_wanted
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import CertificateKind, DataPlane, Http, Wanted
+from kiteway.gke.wanted import CertificateKind, Http, Wanted
 from kiteway.probe.dns import probe_dns
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
@@ -35,7 +34,7 @@ class Reader:
         self._wanted = wanted
         self._shell = shell
         self._helm: tuple[int, int, int] | None = None
-        self._values: tuple[int, dict[str, Any], dict[str, Any]] | None = None
+        self._values: dict[tuple[str, str], tuple[int, dict[str, Any], dict[str, Any]]] = {}
 
     async def read(self) -> Live:
         """
@@ -47,27 +46,30 @@ class Reader:
         if self._helm is None:
             match = _VERSION.search(await output(self._shell.helm("version", "--short")))
             self._helm = (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
-        release = await self._release()
+        wanted = self._wanted
+        release = await self._release(wanted.release, wanted.namespace)
         live = Live(release=release, helm=self._helm, at=dt.datetime.now(dt.UTC))
         if release is None:
             return live
-        called = names(live, release, self._wanted)
-        objects, pods, static, addresses, kiteway = await asyncio.gather(
-            get_objects(self._shell, self._wanted.namespace, _looked_for(self._wanted, called)),
-            self._pods(release),
+        called = names(live, release, wanted)
+        objects, pods, static, addresses, (kiteway, kiteway_release) = await asyncio.gather(
+            get_objects(self._shell, wanted.namespace, _looked_for(wanted, called)),
+            self._pods(release, called),
             self._static_address(called.static_address),
-            _addresses(self._wanted.host),
-            self._kiteway(),
+            _addresses(wanted.host),
+            self._kiteway(called),
         )
-        namespace = self._wanted.namespace
+        namespace = wanted.namespace
         live = replace(live, service=objects.pop(("Service", namespace, called.service), None))
-        again = names(live, release, self._wanted)
+        again = names(live, release, wanted)
         if again.backend_config != called.backend_config:  # the Service names one already
-            more = await get_objects(self._shell, namespace, _looked_for(self._wanted, again))
+            more = await get_objects(self._shell, namespace, _looked_for(wanted, again))
             objects.update(more)
             objects.pop(("Service", namespace, called.service), None)
+        own = objects.pop(("Service", namespace, called.kiteway), None)
         return replace(
             live,
+            front=own if wanted.kiteway else live.service,
             workload=objects.pop(("Deployment", namespace, called.workload), None),
             record=read_record(objects.pop(("Secret", namespace, called.record), None)),
             pods=pods,
@@ -75,10 +77,10 @@ class Reader:
             static_address=static,
             addresses=addresses,
             kiteway=kiteway,
+            kiteway_release=kiteway_release,
         )
 
-    async def _release(self) -> Release | None:
-        name, namespace = self._wanted.release, self._wanted.namespace
+    async def _release(self, name: str, namespace: str) -> Release | None:
         try:
             text = await output(self._shell.helm("get", "metadata", name, "-n", namespace, "-o", "json"))
         except CommandError as error:
@@ -87,12 +89,12 @@ class Reader:
             raise
         metadata = json.loads(text)
         revision = int(metadata["revision"])
-        if self._values is None or self._values[0] != revision:
+        revision_read, own, effective = self._values.get((namespace, name), (0, {}, {}))
+        if revision_read != revision:
             get = ("get", "values", name, "-n", namespace, "--revision", str(revision), "-o", "yaml")
-            own, effective = await asyncio.gather(
-                output(self._shell.helm(*get)), output(self._shell.helm(*get, "--all"))
-            )
-            self._values = (revision, yaml.safe_load(own) or {}, yaml.safe_load(effective) or {})
+            texts = await asyncio.gather(output(self._shell.helm(*get)), output(self._shell.helm(*get, "--all")))
+            own, effective = (yaml.safe_load(text) or {} for text in texts)
+            self._values[namespace, name] = (revision, own, effective)
         return Release(
             name=name,
             namespace=namespace,
@@ -101,24 +103,28 @@ class Reader:
             revision=revision,
             status=str(metadata["status"]),
             apply_method=str(metadata.get("applyMethod", "")),
-            values=self._values[1],
-            effective=self._values[2],
+            values=own,
+            effective=effective,
         )
 
-    async def _pods(self, release: Release) -> tuple[Object, ...]:
-        if self._wanted.data_plane is not DataPlane.GOOGLE:
+    async def _pods(self, release: Release, called: Names) -> tuple[Object, ...]:
+        if not self._wanted.google:
             return ()
-        component = "proxy" if clustered(release) else "standalone"
-        selector = f"app.kubernetes.io/instance={release.name},component={component}"
+        selector = f"app.kubernetes.io/instance={release.name},component={called.container}"
+        if self._wanted.kiteway:
+            selector = f"app.kubernetes.io/instance={called.kiteway},app.kubernetes.io/name=kiteway"
         text = await output(self._shell.kubectl("get", "pods", "-n", release.namespace, "-l", selector, "-o", "json"))
         items: list[Object] = json.loads(text)["items"]
         return tuple(pod for pod in items if not dig(pod, "metadata", "deletionTimestamp"))
 
-    async def _kiteway(self) -> bool:
-        if self._wanted.google:
-            return False
-        command = self._shell.kubectl("get", "ingressclass", KITEWAY_CLASS, "--ignore-not-found", "-o", "name")
-        return bool((await output(command)).strip())
+    async def _kiteway(self, called: Names) -> tuple[bool, Release | None]:
+        if not self._wanted.kiteway:
+            return False, None
+        command = self._shell.kubectl("get", "ingressclass", called.kiteway_class, "--ignore-not-found", "-o", "name")
+        there = bool((await output(command)).strip())
+        if there and not self._wanted.google:
+            return True, None  # somebody else's release may be none of ours to read
+        return there, await self._release(called.kiteway, called.kiteway_namespace)
 
     async def _static_address(self, name: str) -> StaticAddress:
         if not self._wanted.google or not found("gcloud"):
@@ -169,8 +175,11 @@ def _looked_for(wanted: Wanted, called: Names) -> list[tuple[str, str]]:
         ("secret", called.backend_certificate),
         ("ingresses.networking.k8s.io", called.ingress),
     ]
-    if wanted.data_plane is DataPlane.GOOGLE:
+    if wanted.google:
         asked.append(("backendconfigs.cloud.google.com", called.backend_config))
+    if wanted.google and wanted.kiteway:
+        asked += [("service", called.kiteway), ("deployment", called.kiteway)]
+        asked.append(("ingresses.networking.k8s.io", called.route))
     if wanted.http is Http.REDIRECT:
         asked.append(("frontendconfigs.networking.gke.io", called.frontend_config))
     if wanted.certificate is CertificateKind.GOOGLE_MANAGED:

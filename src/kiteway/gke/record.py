@@ -44,7 +44,7 @@ def make_record(live: Live, release: Release, wanted: Wanted, names: Names) -> d
         "annotations": {key: annotations_of(live.service).get(key) for key in SERVICE_ANNOTATIONS},
         "workload": graceful.fields(live.workload, names.container),
         "objects": [without_server_fields(item) for item in live.objects.values() if item["kind"] in _CHANGED],
-        "kiteway": live.kiteway,
+        "kiteway": live.kiteway or live.kiteway_release is not None,
         "createdStaticAddress": live.static_address.known and live.static_address.address is None,
     }
 

@@ -18,7 +18,7 @@ from kiteway.gke.shell import Shell
 from kiteway.gke.step import NO_EFFECT, Command, Effect, Impact, Plan, State, Step
 from kiteway.gke.user_yaml import UserYamlError
 from kiteway.gke.values import reverted
-from kiteway.gke.wanted import DataPlane, Wanted
+from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import STATUS_PREFIX
 
 _ROLLOUT_SECONDS = 1800.0
@@ -53,17 +53,20 @@ def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
     steps = [
         _objects(b, "ingress", "Take the Layer-7 balancer away", ("Ingress", "ManagedCertificate", "FrontendConfig"))
     ]
-    if wanted.data_plane is DataPlane.GOOGLE:
+    if not wanted.kiteway:
         steps.append(_workload(b))
-        try:
-            steps.append(_values(b))
-        except UserYamlError as error:
-            fix = "Mend it in the release's values first."
-            return Plan((), (Diagnostic(Severity.ERROR, "UserYamlUnreadable", str(error), fix),))
-        steps += [_annotations(b), _objects(b, "backend-config", "Take the health check away", ("BackendConfig",))]
-    steps.append(_certificates(b))
-    if wanted.data_plane is DataPlane.KITEWAY:
+    try:
+        steps.append(_values(b))
+    except UserYamlError as error:
+        fix = "Mend it in the release's values first."
+        return Plan((), (Diagnostic(Severity.ERROR, "UserYamlUnreadable", str(error), fix),))
+    if wanted.kiteway:
         steps.append(_kiteway(b))
+    else:
+        steps.append(_annotations(b))
+    if wanted.google:
+        steps.append(_objects(b, "backend-config", "Take the health check away", ("BackendConfig",)))
+    steps.append(_certificates(b))
     if destroy:
         steps.append(_address(b))
     steps.append(_forget(b))
@@ -75,6 +78,7 @@ def _objects(b: _Back, step: str, title: str, kinds: Sequence[str]) -> Step:
     texts: list[str] = []
     for kind, name in (
         ("Ingress", b.names.ingress),
+        ("Ingress", b.names.route),
         ("ManagedCertificate", b.names.certificate),
         ("FrontendConfig", b.names.frontend_config),
         ("BackendConfig", b.names.backend_config),
@@ -124,12 +128,13 @@ def _values(b: _Back) -> Step:
     after = reverted(b.release.values, recorded_release(b.record, b.release), b.wanted, b.names)
     same = after == dict(b.release.values) and b.release.status == "deployed"
     complete, seen = rolled_out(b.live.workload)
+    cut = Effect(Impact.INTERRUPTED, "Clients that use TLS are cut off; plaintext ones can connect again.")
     return Step(
-        id="milvus-tls",
+        id="values",
         title="Put the release's values back, in one Helm upgrade",
         state=State.TODO if not same else State.DONE if complete else State.WAITING,
         sees=seen if same else f"revision {b.release.revision} has our values",
-        effect=Effect(Impact.INTERRUPTED, "Clients that use TLS are cut off; plaintext ones can connect again."),
+        effect=NO_EFFECT if b.wanted.kiteway else cut,
         undo=_NO_UNDO,
         diff="" if same else diff("Helm values", dict(b.release.values), after),
         commands=() if same else (b.shell.upgrade(b.release, b.wanted, after, reset=True),),
@@ -174,10 +179,9 @@ def _certificates(b: _Back) -> Step:
 
 
 def _kiteway(b: _Back) -> Step:
-    ours = not b.record["kiteway"] and b.live.kiteway
-    command = b.shell.helm(
-        "uninstall", b.wanted.kiteway_release, "-n", b.wanted.kiteway_namespace, "--ignore-not-found"
-    )
+    there = b.live.kiteway or b.live.kiteway_release is not None
+    ours = not b.record["kiteway"] and there
+    command = b.shell.helm("uninstall", b.names.kiteway, "-n", b.names.kiteway_namespace, "--ignore-not-found")
     return Step(
         id="kiteway",
         title="Take Kiteway out of the cluster",

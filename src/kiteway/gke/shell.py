@@ -75,6 +75,24 @@ class Shell:
         text = json.dumps(patch, separators=(",", ":"), sort_keys=True)
         return self.kubectl("patch", "deployment", deployment, "-n", namespace, "--type", "strategic", "--patch", text)
 
+    def install(self, name: str, chart: str, namespace: str, values: Mapping[str, Any], *, create: bool) -> Command:
+        """
+        Return the command that brings Kiteway's own release to these values.
+
+        Args:
+            name: of the release.
+            chart: its reference or path.
+            namespace: where it is.
+            values: laid over its own.
+            create: whether the namespace is made, if it is not there.
+        """
+        made = ("--create-namespace",) if create else ()
+        kept = ("--reset-then-reuse-values", "-f", "-")
+        stdin = lambda: dump(dict(values)).encode()  # noqa: E731 - called when the command runs
+        return self.helm(
+            "upgrade", "--install", name, chart, "-n", namespace, *made, *kept, stdin=stdin, feed="Kiteway's values"
+        )
+
     def upgrade(self, release: Release, wanted: Wanted, values: Mapping[str, Any], *, reset: bool = False) -> Command:
         """
         Return the one way a release is changed: same chart version, and no value of the user's lost.

@@ -77,23 +77,6 @@ def static_address(s: Setting) -> Step:
     )
 
 
-def kiteway(s: Setting) -> Step:
-    """Put Kiteway into the cluster; whoever has done so already, with values of their own, is left alone."""
-    w = s.wanted
-    install = s.shell.helm(
-        "upgrade", "--install", w.kiteway_release, w.kiteway_chart, "-n", w.kiteway_namespace, "--create-namespace"
-    )
-    return Step(
-        id="kiteway",
-        title="Install Kiteway in the cluster",
-        state=State.DONE if s.live.kiteway else State.TODO,
-        sees="its IngressClass is there" if s.live.kiteway else "its IngressClass is not there",
-        effect=NO_EFFECT,
-        undo=f"`helm uninstall {w.kiteway_release}`, if it was installed here.",
-        commands=() if s.live.kiteway else (install,),
-    )
-
-
 def front_certificate(s: Setting) -> Step:
     """Make the certificate clients see, unless the user has one in the Secret already."""
     return _secret(
@@ -105,9 +88,10 @@ def front_certificate(s: Setting) -> Step:
 
 
 def backend_certificate(s: Setting) -> Step:
-    """Make the certificate Milvus serves with; Google's balancer does not verify it."""
+    """Make the certificate Google's balancer sees; it does not verify it."""
+    whose = "Kiteway" if s.wanted.kiteway else "Milvus"
     return _secret(
-        s, "backend-certificate", s.names.backend_certificate, "Make a certificate of Milvus's own for its TLS"
+        s, "backend-certificate", s.names.backend_certificate, f"Make a certificate of {whose}'s own for its TLS"
     )
 
 
@@ -132,7 +116,7 @@ def _secret(s: Setting, step: str, name: str, title: str) -> Step:
 
 def written(s: Setting, items: Sequence[Mapping[str, Any]], *, step: str, title: str, effect: Effect) -> Step:
     """Return a step that writes objects; done when they have every field we would write."""
-    changed = [item for item in items if not _has(_live(s.live, item), item)]
+    changed = [item for item in items if not has(_live(s.live, item), item)]
     texts = [_object_diff(_live(s.live, item), item) for item in changed]
     kinds = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in changed)
     return Step(
@@ -253,10 +237,10 @@ def _live(live: Live, item: Mapping[str, Any]) -> Object | None:
     return live.get(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
 
 
-def _has(there: Any, ours: Any) -> bool:
+def has(there: Any, ours: Any) -> bool:
     """Tell whether every field of ours is there; lists must be equal, as a server-side apply replaces them."""
     if isinstance(ours, Mapping):
-        return isinstance(there, Mapping) and all(_has(there.get(key), value) for key, value in ours.items())
+        return isinstance(there, Mapping) and all(has(there.get(key), value) for key, value in ours.items())
     return bool(there == ours)
 
 

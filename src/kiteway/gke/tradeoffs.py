@@ -6,24 +6,31 @@ from kiteway.gke.wanted import DataPlane
 
 COLUMNS = ("", *DataPlane)
 
-ROWS: tuple[tuple[str, str, str], ...] = (
+ROWS: tuple[tuple[str, str, str, str], ...] = (
     (
         "What requests pass through",
         "Google's balancer, then Milvus",
         "a Layer-4 address, Kiteway in the cluster, then Milvus",
+        "Google's balancer, Kiteway in the cluster, then Milvus",
     ),
-    ("Milvus's tlsMode", "1: Google speaks HTTP/2 over TLS only", "stays 0"),
+    ("Milvus's tlsMode", "1: Google speaks HTTP/2 over TLS only", "stays 0", "stays 0: TLS ends at Kiteway"),
     (
         "Plaintext clients on the old address",
         "all interrupted from the restart on, until they use TLS",
         "go on undisturbed",
+        "go on undisturbed",
     ),
-    ("Restarts of Milvus", "two rolling ones", "none"),
-    ("Knows Milvus (retries by call, in-band errors)", "no", "yes"),
-    ("Cache of searches", "no", "yes"),
-    ("REST and gRPC on one port", "no: REST is on its own port in the cluster", "yes"),
-    ("Runs where", "at Google", "in the cluster, on your nodes"),
-    ("Google's edge (anycast, Cloud Armor, managed certificates)", "yes", "no (certificates by ACME)"),
-    ("Ready after", "about 10 minutes", "about 1 minute"),
+    ("Restarts of Milvus", "two rolling ones", "none", "none"),
+    ("Knows Milvus (retries by call, in-band errors)", "no", "yes", "yes"),
+    ("Cache of searches", "no", "yes", "yes"),
+    ("REST and gRPC on one port", "no: REST is on its own port in the cluster", "yes", "yes"),
+    ("Runs where", "at Google", "in the cluster, on your nodes", "both"),
+    (
+        "Google's edge (anycast, Cloud Armor, managed certificates)",
+        "yes",
+        "no (certificates by ACME)",
+        "yes",
+    ),
+    ("Ready after", "about 10 minutes", "about 1 minute", "about 10 minutes"),
 )
 """A row is what it is about, then one cell for each `DataPlane` in its order."""

@@ -10,7 +10,7 @@ from typing import Any
 from kiteway.gke import user_yaml
 from kiteway.gke.live import Release, dig
 from kiteway.gke.names import Names, clustered
-from kiteway.gke.wanted import DataPlane, Wanted
+from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import APP_PROTOCOLS, BACKEND_CONFIG, NEG
 
 CERTIFICATE_FOLDER = "/etc/milvus/certs"
@@ -46,7 +46,7 @@ def milvus_settings(text: str, wanted: Wanted) -> dict[tuple[str, ...], Any]:
     Raises:
         UserYamlError: the text cannot be read.
     """
-    if wanted.data_plane is not DataPlane.GOOGLE:
+    if wanted.kiteway:
         return {}
     found = user_yaml.read(text)
     settings: dict[tuple[str, ...], Any] = {}
@@ -62,6 +62,15 @@ def milvus_settings(text: str, wanted: Wanted) -> dict[tuple[str, ...], Any]:
     return settings
 
 
+def service_annotations(there: Mapping[str, str], port: str, names: Names) -> dict[str, str]:
+    """Return the guide's three annotations of a Service, with what it says in them already."""
+    return {
+        APP_PROTOCOLS: _json({**_json_map(there.get(APP_PROTOCOLS)), port: "HTTP2"}),
+        BACKEND_CONFIG: _json({**_json_map(there.get(BACKEND_CONFIG)), "default": names.backend_config}),
+        NEG: _json({**_json_map(there.get(NEG)), "ingress": True}),
+    }
+
+
 def overlay(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
     """
     Return the values to lay over the release's own; empty of what it has already.
@@ -70,16 +79,10 @@ def overlay(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
         UserYamlError: the user's part of milvus.yaml cannot be read.
     """
     found: dict[str, Any] = {}
-    if wanted.data_plane is DataPlane.GOOGLE:
+    if not wanted.kiteway:
         there = dig(release.effective, "service", "annotations") or {}
         port = dig(release.effective, "service", "portName") or "milvus"
-        protocols = {**_json_map(there.get(APP_PROTOCOLS)), port: "HTTP2"}
-        ours = {
-            APP_PROTOCOLS: _json(protocols),
-            BACKEND_CONFIG: _json({**_json_map(there.get(BACKEND_CONFIG)), "default": names.backend_config}),
-            NEG: _json({**_json_map(there.get(NEG)), "ingress": True}),
-        }
-        found["service"] = {"annotations": ours}
+        found["service"] = {"annotations": service_annotations(there, port, names)}
         text = user_text(release)
         settings = milvus_settings(text, wanted)
         if settings:

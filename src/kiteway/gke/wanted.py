@@ -33,6 +33,7 @@ class DataPlane(enum.StrEnum):
 
     GOOGLE = "google"
     KITEWAY = "kiteway"
+    GOOGLE_KITEWAY = "google+kiteway"
 
 
 class Http(enum.StrEnum):
@@ -59,9 +60,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         http: see `Http`.
         timeout_sec: BackendConfig's timeoutSec, the longest call.
         draining_timeout_sec: BackendConfig's connectionDraining.drainingTimeoutSec; proxies stop no earlier.
-        kiteway_namespace: where Kiteway's own release is or shall be.
-        kiteway_release: its name.
-        kiteway_chart: its chart.
+        kiteway_namespace: where Kiteway's own release is or shall be; behind Google's balancer it is ``namespace``, as
+            an Ingress of Google's leads to Services of its own namespace only.
+        kiteway_release: its name; ``kiteway``, behind Google's balancer ``RELEASE-kiteway``, if it is not given.
+        kiteway_chart: its chart; the one that came with this program if it is not given.
+        kiteway_values: values for it, e.g. which image.
         remove_l4: make the old LoadBalancer Service a ClusterIP at the end.
     """
 
@@ -78,8 +81,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout_sec: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 3600
     draining_timeout_sec: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
     kiteway_namespace: Name = "kiteway-system"
-    kiteway_release: Name = "kiteway"
-    kiteway_chart: str = "deploy/chart"
+    kiteway_release: Name | None = None
+    kiteway_chart: str = ""
+    kiteway_values: dict[str, Any] = msgspec.field(default_factory=dict)
     remove_l4: bool = False
 
     def __post_init__(self) -> None:
@@ -97,8 +101,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def google(self) -> bool:
-        """Whether Google's balancer is in the path; Kiteway is otherwise."""
-        return self.data_plane is DataPlane.GOOGLE
+        """Whether Google's balancer is in the path."""
+        return self.data_plane is not DataPlane.KITEWAY
+
+    @property
+    def kiteway(self) -> bool:
+        """Whether Kiteway is in the path; TLS ends there, and Milvus stays as it is."""
+        return self.data_plane is not DataPlane.GOOGLE
 
     def plain(self) -> dict[str, Any]:
         """Return the wish as the file has it."""

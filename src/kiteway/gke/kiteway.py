@@ -1,0 +1,114 @@
+"""
+The steps that only Kiteway needs: its installation, and what it serves behind Google's balancer.
+
+For a whole cluster it is installed once, and whoever has done so already, with values of their own, is left alone.
+Behind Google's balancer each release of Milvus has a Kiteway of its own beside it, as an Ingress of Google's leads to
+Services of its own namespace only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kiteway.gke import graceful, objects
+from kiteway.gke.diff import diff
+from kiteway.gke.names import Names
+from kiteway.gke.rollout import rolled_out
+from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
+from kiteway.gke.steps import Setting, has, written
+from kiteway.gke.values import merged, service_annotations
+from kiteway.gke.wanted import Wanted
+
+_GOOGLES_PROBES = ("35.191.0.0/16", "130.211.0.0/22")
+_INSTALL_SECONDS = 600.0
+_PACKAGED = Path(__file__).resolve().parent.parent / "_chart"
+_CHECKOUT = Path(__file__).resolve().parents[3] / "deploy" / "chart"
+
+
+def chart(wanted: Wanted) -> str:
+    """Return Kiteway's chart: the one that is asked for, else that of the package, or of the checkout it is from."""
+    return wanted.kiteway_chart or str(_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
+
+
+def values(wanted: Wanted, names: Names) -> dict[str, Any]:
+    """Return the values of Kiteway's release; the user's own, and behind Google's balancer what that needs over them."""
+    if not wanted.google:
+        return dict(wanted.kiteway_values)
+    ours = {
+        "controller": {
+            "ingressClass": names.kiteway_class,
+            "ingressWithoutClass": False,
+            "namespaces": [wanted.namespace],
+            # Google appends the client's address to x-forwarded-for, and then its own.
+            "trustedHops": 2,
+            "drainSeconds": wanted.draining_timeout_sec,
+        },
+        "service": {"type": "ClusterIP", "annotations": service_annotations({}, "https", names)},
+        "metrics": {"port": objects.KITEWAY_HEALTH[0]},
+        "networkPolicy": {
+            "metricsFrom": [
+                {"namespaceSelector": {}},
+                *({"ipBlock": {"cidr": cidr}} for cidr in _GOOGLES_PROBES),
+            ]
+        },
+    }
+    return merged(wanted.kiteway_values, ours)
+
+
+def install(s: Setting) -> Step:
+    """Put Kiteway into the cluster."""
+    asked, release = values(s.wanted, s.names), s.live.kiteway_release
+    now = dict(release.values) if release else {}
+    if s.wanted.google:
+        current = release is not None and release.status == "deployed" and has(now, asked)
+        complete, seen = rolled_out(s.live.get("Deployment", s.names.kiteway_namespace, s.names.kiteway))
+    else:
+        current = complete = s.live.kiteway
+        seen = "its IngressClass is there"
+    if not current:
+        seen = f"the release {s.names.kiteway} is {release.status}" if release else "it is not there"
+    command = s.shell.install(
+        s.names.kiteway, chart(s.wanted), s.names.kiteway_namespace, asked, create=not s.wanted.google
+    )
+    return Step(
+        id="kiteway",
+        title=f"Install Kiteway in the cluster: release {s.names.kiteway}",
+        state=State.TODO if not current else State.DONE if complete else State.WAITING,
+        sees=seen,
+        effect=NO_EFFECT,
+        undo=f"`helm uninstall {s.names.kiteway}`, if it was installed here.",
+        diff="" if current else diff("Kiteway's Helm values", now or None, merged(now, asked)),
+        commands=() if current else (command,),
+        seconds=_INSTALL_SECONDS,
+    )
+
+
+def route(s: Setting) -> Step:
+    """Tell Kiteway where the host leads: to Milvus as it is, without TLS."""
+    return written(
+        s,
+        [objects.route(s.live, s.wanted, s.names)],
+        step="route",
+        title=f"Let Kiteway lead {s.wanted.host} to Milvus: Ingress {s.names.route}",
+        effect=NO_EFFECT,
+    )
+
+
+def readiness(s: Setting) -> Step:
+    """Start Kiteway's Pods again where they came before Google's readiness gate; the chart lets them leave slowly."""
+    workload = s.live.get("Deployment", s.names.kiteway_namespace, s.names.kiteway)
+    patch = graceful.restart(s.live)
+    same = has(workload, patch)
+    complete, seen = rolled_out(workload)
+    return Step(
+        id="readiness",
+        title="Start Kiteway's Pods again, so that Google's readiness gate is in them",
+        state=State.TODO if not same else State.DONE if complete else State.WAITING,
+        sees=f"{seen}; {graceful.gates(s.live)}",
+        effect=Effect(Impact.NONE, "Nobody notices: they go one by one, after their calls."),
+        undo="Nothing to undo.",
+        diff="" if same else diff(f"Deployment {s.names.kiteway}", None, patch),
+        commands=() if same else (s.shell.patch(s.names.kiteway_namespace, s.names.kiteway, patch),),
+        seconds=_INSTALL_SECONDS,
+    )
