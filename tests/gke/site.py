@@ -133,7 +133,11 @@ class Site:
         return ("--host", HOST, *arguments)
 
     def apply_killed(self, marks: set[str], *arguments: str) -> str | None:
-        """Run ``apply`` and kill it with -9 at the first line that is not in ``marks``; return the line, if any."""
+        """
+        Run ``apply`` and kill it with -9 at the first line that is not in ``marks``; return the line, if any.
+
+        Where the line is a command, it is killed once the command is at work.
+        """
         command = [str(KITEWAY), "gke", "apply", *self.options(*arguments)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self.environment)
         assert process.stdout is not None
@@ -142,6 +146,9 @@ class Site:
                 mark = line.strip().partition(" --ca ")[0]  # the verification's folder is another one each time
                 if mark in marks or not (mark.startswith("$ ") or mark.endswith("DONE")):
                     continue
+                program = mark.split()[1]
+                if mark.startswith("$ ") and program != "kiteway":  # verifying is done in the process itself
+                    wait_until(lambda: _runs(process.pid, program), f"{program} is at work")  # noqa: B023 - waited for here
                 process.send_signal(signal.SIGKILL)
                 process.wait(30)
                 return mark
@@ -167,8 +174,8 @@ class Site:
 
     def uninstall(self) -> None:
         """Remove the release and everything of ours."""
-        for release in (RELEASE, f"{RELEASE}-kiteway"):
-            self.helm("uninstall", release, "--ignore-not-found")
+        for release, namespace in ((RELEASE, "default"), (f"{RELEASE}-kiteway", "default"), ("kiteway", NAMESPACE)):
+            self.helm("uninstall", release, "-n", namespace, "--ignore-not-found")
         for kind in _KINDS:
             self.kubectl("delete", kind, "--all", "--ignore-not-found")
         wait_until(lambda: not self.items("pods"), "the pods are gone", 60)
@@ -216,6 +223,15 @@ def _lasting(item: dict[str, Any]) -> dict[str, Any]:
     annotations = found["metadata"].get("annotations", {})
     found["metadata"]["annotations"] = {k: v for k, v in annotations.items() if not k.startswith(reported)}
     return found
+
+
+def _runs(parent: int, program: str) -> bool:
+    """Tell whether a process has a child that is this program; or is gone itself."""
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return any(Path(f"/proc/{child}/comm").read_text().strip() == program for child in children)
+    except FileNotFoundError:  # a child that ended just now, or the process itself
+        return not Path(f"/proc/{parent}").exists()
 
 
 @contextlib.contextmanager

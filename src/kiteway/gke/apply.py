@@ -7,6 +7,7 @@ The cluster alone knows how far it got, so a killed run goes on where it was.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from typing import Protocol
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.gke.live import Live, Release
-from kiteway.gke.run import run
+from kiteway.gke.run import CommandError, run
 from kiteway.gke.step import Plan, State, Step
 
 _POLL_SECONDS = 2.0
 _PENDING_SECONDS = 300.0
+_HELD = re.compile(r'another operation .* is in progress|"sh\.helm\.release\.[^"]*" already exists')
+"""What Helm says when another is at work on the same release."""
 
 
 class ApplyError(Exception):
@@ -100,8 +103,22 @@ async def _do(doing: Doing, step: Step) -> Plan:
     if step.state is State.TODO:
         for command in step.commands:
             doing.progress.command(str(command))
-            await run(command)
+            try:
+                await run(command)
+            except CommandError as error:
+                if not _HELD.search(error.output):
+                    raise
+                return await _after_another(doing, step)
     return await _wait(doing, step)
+
+
+async def _after_another(doing: Doing, step: Step) -> Plan:
+    """Do a step that a Helm stood in the way of, which has begun since the reading: a killed run's, or somebody's."""
+    plan = _checked(doing.plan(await _settled(doing)))
+    again = plan.step(step.id)
+    if again is None or again.state in {State.DONE, State.MANUAL}:
+        return plan
+    return await _do(doing, again)
 
 
 async def _wait(doing: Doing, step: Step) -> Plan:

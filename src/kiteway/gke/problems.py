@@ -43,15 +43,16 @@ def problems(live: Live, release: Release | None, wanted: Wanted, names: Names |
 
 
 def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list[Diagnostic]:
-    found = []
-    if release.status.startswith("pending-"):
-        found.append(
-            _error(
-                "ReleasePending",
-                f"another operation on the release {release.name} is under way or was cut off: {release.status}.",
-                "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
-            )
+    found: list[Diagnostic] = []
+    found += [
+        _error(
+            "ReleasePending",
+            f"another operation on the release {each.name} is under way or was cut off: {each.status}.",
+            "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
         )
+        for each in (release, live.kiteway_release)
+        if each is not None and each.status.startswith("pending-")
+    ]
     if live.service is None:
         fix = "Check nameOverride and fullnameOverride; the chart must be milvus-helm's."
         found.append(_error("ServiceNotFound", f"the Service {wanted.namespace}/{names.service} does not exist.", fix))
