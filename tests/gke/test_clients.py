@@ -1,14 +1,16 @@
-"""What connected clients notice of ``kiteway gke``: nothing, when TLS ends at Kiteway."""
+"""What connected clients notice of ``kiteway gke``: nothing, when TLS ends at Kiteway; else what the plan says."""
 
 from __future__ import annotations
 
 import base64
+import json
 
+import grpc
 import pytest
 
+from tests.gke.old_address import OldAddress
 from tests.gke.site import ADDRESS, HOST, SERVICE, Site
-from tests.support.reads import SteadyReads, fill_plaintext
-from tests.support.relay import Relay
+from tests.support.reads import SteadyReads, channel, fill_plaintext, search_request, service
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]
 
@@ -24,7 +26,7 @@ def test_nobody_is_interrupted(start: Site) -> None:
     fill_plaintext(milvus.port, COLLECTION)
     values, pods = start.values(), {pod["metadata"]["name"] for pod in start.items("pods")}
     before = start.state()
-    with Relay(milvus.port) as old_address:
+    with OldAddress(start) as old_address:
         with SteadyReads(f"127.0.0.1:{old_address.port}", None, None, COLLECTION) as plaintext:
             applied = start.apply("--data-plane", "kiteway")
             assert f" at {ADDRESS}:443 as {HOST}." in applied
@@ -42,3 +44,23 @@ def test_nobody_is_interrupted(start: Site) -> None:
     start.kiteway("rollback")
     assert start.state() == before
     assert start.kubectl("get", "ingressclass", "-o", "name") == ""
+
+
+def test_plaintext_clients_are_cut_off_as_the_plan_says(start: Site) -> None:
+    """Behind Google's balancer alone Milvus turns to TLS: a plaintext client of the old address fails from then on."""
+    milvus = start.milvuses.serve(None, None)
+    fill_plaintext(milvus.port, COLLECTION)
+    plan = json.loads(start.kiteway("plan", *start.options("-o", "json")))
+    (effect,) = [step["effect"] for step in plan["steps"] if step["id"] == "milvus-tls"]
+    assert effect["impact"] == "all plaintext clients interrupted"
+    assert "203.0.113.9" in effect["text"]
+    assert "--data-plane google+kiteway" in effect["text"]
+    with (
+        OldAddress(start) as old_address,
+        channel(f"127.0.0.1:{old_address.port}", None, None) as connection,
+    ):
+        plaintext = service(connection)
+        assert plaintext.Search(search_request(COLLECTION, 1), timeout=20).status.code == 0
+        start.apply()
+        with pytest.raises(grpc.RpcError):
+            plaintext.Search(search_request(COLLECTION, 2), timeout=20)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.gke.old_address import OldAddress
 from tests.gke.site import ADDRESS, HOST, SERVICE, Site
 from tests.kubernetes.neg import NEG_CRD
 from tests.support.reads import SteadyReads, fill_plaintext
-from tests.support.relay import Relay
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(900)]
 
@@ -36,7 +36,7 @@ def test_nobody_is_interrupted_on_the_way_to_googles_balancer(start: Site) -> No
     start.cluster.apply(NEG_CRD)
     values, pods = start.values(), _names(start, "proxy")
     before = start.state()
-    with Relay(milvus.port) as old_address:
+    with OldAddress(start) as old_address:
         with SteadyReads(f"127.0.0.1:{old_address.port}", None, None, COLLECTION) as plaintext:
             applied = start.apply(*OPTIONS)
             assert f" at {ADDRESS}:443 as {HOST}." in applied

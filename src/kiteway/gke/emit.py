@@ -68,7 +68,7 @@ def _readme(release: Release, wanted: Wanted, called: Names, files: set[str]) ->
     secrets = [called.certificate] if wanted.certificate is CertificateKind.SELF_MANAGED else []
     secrets += [called.backend_certificate] if wanted.google else []
     steps += [
-        f"Make the Secret `{name}`, as keys belong in no repository: `kiteway cert create --host {wanted.host} "
+        f"Make the Secret {name}, as keys belong in no repository: `kiteway cert create --host {wanted.host} "
         f"--namespace {wanted.namespace} --secret {name} | kubectl apply -f -`"
         for name in secrets
     ]

@@ -45,11 +45,7 @@ def problems(live: Live, release: Release | None, wanted: Wanted, names: Names |
 def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     found += [
-        _error(
-            "ReleasePending",
-            f"another operation on the release {each.name} is under way or was cut off: {each.status}.",
-            "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
-        )
+        _pending(each)
         for each in (release, live.kiteway_release)
         if each is not None and each.status.startswith("pending-")
     ]
@@ -77,6 +73,14 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
             fix = "`kiteway gke rollback` first, or give the options it was set up with."
             found.append(_error("OptionsChanged", message, fix))
     return found
+
+
+def _pending(release: Release) -> Diagnostic:
+    return _error(
+        "ReleasePending",
+        f"another operation on the release {release.name} is under way or was cut off: {release.status}.",
+        "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
+    )
 
 
 def _milvus(release: Release, wanted: Wanted) -> list[Diagnostic]:
