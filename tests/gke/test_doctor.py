@@ -16,7 +16,7 @@ from kiteway.demo.guide import manifests
 from kiteway.doctor.cluster.facts import NEG_GATE
 from tests.gke.site import RELEASE, SERVICE, Site
 from tests.kubernetes.controller import NAMESPACE
-from tests.kubernetes.test_gke import NEG_CRD
+from tests.kubernetes.neg import NEG_CRD
 from tests.support.kiteway import KITEWAY, wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]

@@ -17,6 +17,27 @@ _WHERE = "Where"
 _VERIFYING = "Verification"
 
 
+ReleaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--release",
+        metavar="NAME",
+        help="Milvus's Helm release.",
+        show_default="my-release",
+        rich_help_panel=_WHERE,
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAME", help="Its namespace.", show_default="default", rich_help_panel=_WHERE
+    ),
+]
+ContextOption = Annotated[
+    str, typer.Option("--context", metavar="NAME", help="The kubeconfig context.", rich_help_panel=_WHERE)
+]
+
+
 @dataclass(frozen=True)
 class Where:
     """Which release, in which cluster; what every command takes."""
@@ -25,25 +46,9 @@ class Where:
         Path | None,
         typer.Option("--file", "-f", metavar="FILE", help="These options in a YAML file.", rich_help_panel=_WHERE),
     ] = None
-    release: Annotated[
-        str | None,
-        typer.Option(
-            "--release",
-            metavar="NAME",
-            help="Milvus's Helm release.",
-            show_default="my-release",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace", "-n", metavar="NAME", help="Its namespace.", show_default="default", rich_help_panel=_WHERE
-        ),
-    ] = None
-    context: Annotated[
-        str, typer.Option("--context", metavar="NAME", help="The kubeconfig context.", rich_help_panel=_WHERE)
-    ] = ""
+    release: ReleaseOption = None
+    namespace: NamespaceOption = None
+    context: ContextOption = ""
     project: Annotated[
         str, typer.Option("--project", metavar="ID", help="Google's project, for gcloud.", rich_help_panel=_WHERE)
     ] = ""
