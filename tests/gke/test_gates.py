@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from kiteway.gke.graceful import RESTARTED_FOR
 from kiteway.gke.rollout import gated
 from tests.gke.gates import gates
-from tests.gke.site import Site
+from tests.gke.site import SERVICE, Site
+from tests.support.kiteway import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]
 
@@ -14,7 +18,8 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(60
 def test_every_proxy_ends_with_the_gate(start: Site) -> None:
     """
     The proxies that TLS restarts come too early for the gate (G12); ``apply`` waits for the endpoint groups, starts
-    them again, once, and leaves them draining and outliving the draining. A second one restarts nobody.
+    them again, once, and leaves them draining and outliving the draining. A second one restarts nobody. Proxies that
+    have come without the gate since are seen by ``status`` and replaced by ``apply``.
     """
     before = start.state()
     with gates(start):
@@ -28,5 +33,14 @@ def test_every_proxy_ends_with_the_gate(start: Site) -> None:
         assert start.apply().endswith("Nothing had to be changed.\n")
         names = {pod["metadata"]["name"] for pod in pods}
         assert {pod["metadata"]["name"] for pod in start.items("pods")} == names
+
+    forget = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: None}}}}}
+    start.kubectl("patch", "deployment", f"{SERVICE}-proxy", "-p", json.dumps(forget))
+    start.kubectl("rollout", "status", f"deployment/{SERVICE}-proxy", "--timeout=200s")
+    wait_until(lambda: not gated(tuple(start.items("pods"))), "every proxy is one without the gate", 60)
+    with gates(start):
+        found = json.loads(start.kiteway("status", "-o", "json", code=1))
+        assert [step["id"] for step in found["steps"] if step["state"] == "todo"] == ["readiness"]
+        assert "2 of 2 pods have Google's readiness gate" in start.apply()
     start.kiteway("rollback")
     assert start.state() == before

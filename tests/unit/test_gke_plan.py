@@ -269,6 +269,8 @@ def test_proxies_restart_after_the_endpoint_groups_are_there() -> None:
     """Google's readiness gate comes only into pods created after the Service has its endpoint groups (G12)."""
     order = list(states(live(), wanted()))
     assert order.index("ingress") < order.index("endpoint-groups") < order.index("readiness") < order.index("ready")
+    assert states(live(), wanted())["endpoint-groups"] is State.WAITING
+    assert states(live(front=with_groups(service())), wanted())["endpoint-groups"] is State.DONE
 
 
 @pytest.mark.parametrize(
