@@ -67,3 +67,17 @@ def _names(site: Site, name: str) -> set[str]:
         if name in {pod["metadata"]["labels"].get("component"), pod["metadata"]["labels"].get("app.kubernetes.io/name")}
         and not pod["metadata"].get("deletionTimestamp")
     }
+
+
+def test_killed_after_every_step(start: Site) -> None:
+    """Killed at each step, and while each command is at work, it still ends where a further run changes nothing."""
+    start.cluster.apply(NEG_CRD)
+    before = start.state()
+    seen: set[str] = set()
+    while (line := start.apply_killed(seen, *OPTIONS)) is not None:
+        seen.add(line)
+    assert any(line.startswith("$ helm upgrade --install") for line in seen)
+    assert start.apply(*OPTIONS).endswith("Nothing had to be changed.\n")
+    assert {item["metadata"]["name"] for item in start.items("ingresses")} == {SERVICE, f"{SERVICE}-kiteway"}
+    start.kiteway("rollback")
+    assert start.state() == before
