@@ -86,7 +86,7 @@ endif
 test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from source once
 	$(RUN) tools/kubernetes/build.py
 	$(RUN) tools/kubernetes/clients.py
-	$(RUN) tools/debian.py etcd-server etcd-client
+	$(RUN) tools/debian.py etcd-server etcd-client pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes tests/kubernetes tests/gke $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
