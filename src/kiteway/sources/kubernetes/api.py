@@ -175,7 +175,7 @@ class Api:
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Set the fields in ``body``, remove those that are None there, and leave all others as they are (RFC 7386)."""
-        return await self._request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE)
+        return await self._request("PATCH", path, {"fieldManager": self.field_manager}, body, _MERGE)
 
     async def _request(
         self,
