@@ -120,7 +120,7 @@ def test_the_guides_objects_lack_what_ours_have(start: Site) -> None:
 def test_waiting_for_active_waits_for_ever(start: Site) -> None:
     """
     The guide's order (G4): a certificate that no Ingress names does not become Active, and the Ingress is what the
-    guide makes afterwards. ``kiteway gke`` never has one without the other.
+    guide makes afterwards. ``kiteway gke`` makes both with one command.
     """
     folder = manifests("guide-google-managed")
     ca = start.folder / "literal.crt"
@@ -133,11 +133,9 @@ def test_waiting_for_active_waits_for_ever(start: Site) -> None:
             lambda: _certificate(start).get("status", {}).get("certificateStatus") == "Active", "it is Active", 90
         )
     start.kubectl("delete", "ingress,managedcertificate", "--all")
-
-    ca = start.folder / "ours.crt"
-    with google(start, ca) as unattached:
-        start.apply("--certificate", "google-managed", "--ca", str(ca))
-    assert unattached == [False]
+    (step,) = (s for s in _plan(start, "--certificate", "google-managed")["steps"] if s["id"] == "ingress")
+    (command,) = step["commands"]
+    assert command["stdin"] == f"ManagedCertificate {SERVICE}-tls, Ingress {SERVICE}"
 
 
 def _certificate(start: Site) -> dict[str, Any]:
