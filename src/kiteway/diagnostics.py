@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from kiteway.kept import Kept
 
 
 class Severity(enum.StrEnum):
@@ -30,8 +33,7 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
+class ObjectRef(NamedTuple):
     """The identity of a Kubernetes object."""
 
     kind: str
@@ -78,12 +80,16 @@ class Diagnostic:
         return f"docs/reference/diagnostics.md#{self.reason.lower()}"
 
 
-def ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+def ordered(diagnostics: Iterable[Diagnostic], kept: Kept | None = None) -> tuple[Diagnostic, ...]:
     """Return the diagnostics without repetitions, in an order that depends on nothing but their content."""
+    found = tuple(diagnostics)
+    keys = (kept or Kept()).each("order", _content, found)
+    by_content = dict(zip(keys, found, strict=True))
+    return tuple([by_content[key] for key in sorted(by_content)])
 
-    def key(d: Diagnostic) -> tuple[object, ...]:
-        position = (d.position.file, d.position.line, d.position.column) if d.position else ("", 0, 0)
-        about = (d.object.namespace, d.object.kind, d.object.name) if d.object else ("", "", "")
-        return (_RANK[d.severity], position, about, d.path, d.reason, d.message)
 
-    return tuple(sorted(set(diagnostics), key=key))
+def _content(d: Diagnostic) -> tuple[object, ...]:
+    """Return all that a diagnostic says, in the order by which it is sorted."""
+    position = (d.position.file, d.position.line, d.position.column) if d.position else ("", 0, 0)
+    about = (d.object.namespace, d.object.kind, d.object.name) if d.object else ("", "", "")
+    return (_RANK[d.severity], position, about, d.path, d.reason, d.message, d.fix)

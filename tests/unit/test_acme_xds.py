@@ -13,7 +13,7 @@ from kiteway.certificates.acme.challenges import TLS_ALPN_01, to_show
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
-from kiteway.envoy.xds.challenges import http_challenges, needs_http, tls_challenge_chains, with_challenges
+from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains, with_challenges
 from kiteway.model import HTTPChallenge, HTTPMode, LoadBalancer, RedirectCode
 from kiteway.model import VirtualHost as ModelHost
 
@@ -46,7 +46,7 @@ def model_host(mode: HTTPMode) -> ModelHost:
 )
 def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallback: str | None) -> None:
     """The name answers its challenge, and everything else as before: by its own host, else the wildcard's, else any."""
-    result = with_challenges([host(domain) for domain in domains], http_challenges([CHALLENGE]))
+    result = with_challenges(tuple(host(domain) for domain in domains), (CHALLENGE,))
 
     found = {each.domains[0]: each for each in result}
     assert found[HOST].routes[0].match.path == PATH
@@ -58,16 +58,16 @@ def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallba
 
 def test_without_challenges_nothing_changes() -> None:
     """The hosts are the same before and after."""
-    hosts = [host(HOST), host("*")]
+    hosts = (host(HOST), host("*"))
 
-    assert with_challenges(hosts, {}) == hosts
+    assert with_challenges(hosts, ()) == hosts
 
 
 def test_several_challenges_of_one_name() -> None:
     """A retry may overlap the attempt before: both tokens are answered."""
     second = HTTPChallenge(HOST, "other", "other.proof")
 
-    (found,) = with_challenges([host(HOST)], http_challenges([CHALLENGE, second]))
+    (found,) = with_challenges((host(HOST),), (CHALLENGE, second))
 
     assert [route.match.path for route in found.routes[:2]] == [PATH, "/.well-known/acme-challenge/other"]
 

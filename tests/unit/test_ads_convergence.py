@@ -21,7 +21,7 @@ STEPS = 2000
 def resource(name: str, **content: Any) -> Resource:
     """Return a resource whose version is its content. ``bad`` says how Envoy rejects it."""
     text = json.dumps(content, sort_keys=True)
-    return Resource(name, text, text.encode())
+    return Resource(name, text, (text.encode(),))
 
 
 def content(version: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def test_a_published_snapshot_reaches_two_streams_and_a_lost_one_is_forgot
             await stream.write(DeltaDiscoveryRequest(type_url=CLUSTER))
         async with asyncio.timeout(10):
             await anext(state async for state in server.changes() if len(state.streams) == 2)
-            await server.publish(Snapshot({CLUSTER: [Resource("a", "1", b"")]}))
+            await server.publish(Snapshot({CLUSTER: [Resource("a", "1", (b"",))]}))
             for stream in streams:
                 response = await stream.read()
                 assert isinstance(response, DeltaDiscoveryResponse)

@@ -9,7 +9,7 @@ from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRE
 
 def resource(name: str, version: str = "1", size: int = 0) -> Resource:
     """Return a resource with a body of so many bytes."""
-    return Resource(name, version, b"x" * size)
+    return Resource(name, version, (b"x" * size,))
 
 
 def snapshot(**versions: dict[str, str]) -> Snapshot:

@@ -16,7 +16,7 @@ contents = st.dictionaries(st.text(max_size=3), st.sampled_from(["1", "2"]), max
 
 def resources(versions: dict[str, str]) -> Resources:
     """Return resources of these versions."""
-    return Resources(Resource(name, version, b"") for name, version in versions.items())
+    return Resources(Resource(name, version, (b"",)) for name, version in versions.items())
 
 
 def test_equal_content_has_an_equal_version() -> None:
@@ -31,7 +31,7 @@ def test_equal_content_has_an_equal_version() -> None:
 
 def test_a_body_is_never_printed() -> None:
     """A private key does not get out by printing a snapshot or what is in it."""
-    secret = Resource("s", "1", b"PRIVATE")
+    secret = Resource("s", "1", (b"PRIVATE",))
     snapshot = Snapshot({SECRET: [secret]})
 
     assert "PRIVATE" not in repr(secret) + repr(snapshot) + repr(snapshot[SECRET])
@@ -39,7 +39,7 @@ def test_a_body_is_never_printed() -> None:
 
 def test_replacing_one_resource_hashes_one_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint change among 10,000 touches the one entry: the others are not hashed, and no other bucket copied."""
-    snapshot = Snapshot({ENDPOINT: [Resource(str(number), "1", b"") for number in range(10_000)]})
+    snapshot = Snapshot({ENDPOINT: [Resource(str(number), "1", (b"",)) for number in range(10_000)]})
     weighed: list[str] = []
     weight = module._weight
 
@@ -48,7 +48,7 @@ def test_replacing_one_resource_hashes_one_resource(monkeypatch: pytest.MonkeyPa
         return weight(resource)
 
     monkeypatch.setattr(module, "_weight", counting)
-    changed = snapshot.replace(ENDPOINT, [Resource("7", "2", b"")])
+    changed = snapshot.replace(ENDPOINT, [Resource("7", "2", (b"",))])
 
     assert set(weighed) == {"7"}
     pairs = zip(snapshot[ENDPOINT]._buckets, changed[ENDPOINT]._buckets, strict=True)
@@ -80,7 +80,7 @@ def test_the_difference_is_exact(old: dict[str, str], new: dict[str, str]) -> No
 def test_two_resources_of_one_name_are_refused() -> None:
     """Envoy rejects a response with a name twice, so it is an error here already."""
     with pytest.raises(ValueError, match="two resources are named 'a'"):
-        Snapshot({CLUSTER: [Resource("a", "1", b""), Resource("a", "2", b"")]})
+        Snapshot({CLUSTER: [Resource("a", "1", (b"",)), Resource("a", "2", (b"",))]})
 
 
 def test_a_type_that_is_not_served_is_refused() -> None:

@@ -12,8 +12,10 @@ from kiteway.certificates.create import create_self_signed
 from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from kiteway.envoy.ads.snapshot import Piece
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.kept import Kept
+from kiteway.envoy.xds.assembled import RepeatedField, piece
+from kiteway.kept import Kept
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Options
@@ -106,6 +108,27 @@ def test_one_ingress_changes(world: World, translated: list[str]) -> None:
         assert all(after.snapshot[kind][one] is before.snapshot[kind][one] for one in after.snapshot[kind])
 
 
+def test_one_host_of_a_table_is_serialised(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After rounds in which nothing changed, too, a table is put together from the bytes of the hosts that did not."""
+    serialised: list[str] = []
+
+    def spy(host: Any, field: RepeatedField) -> Piece:
+        serialised.extend(host.domains)
+        return piece(host, field)
+
+    world.run()
+    world.run()
+    monkeypatch.setattr("kiteway.envoy.xds.routes.piece", spy)
+    world.run(*objects(ingress(rule("milvus-1.example.com", path("/v2", "milvus-1")), name="milvus-1")))
+    # The spy is not the function whose results are known, so the first round asks it for everything.
+    serialised.clear()
+    world.run()
+    world.run()
+    assert serialised == []
+    world.run(*objects(ingress(rule("milvus-1.example.com", path("/v3", "milvus-1")), name="milvus-1")))
+    assert serialised == ["milvus-1.example.com"] * 2
+
+
 def test_one_endpoint_changes(world: World, translated: list[str]) -> None:
     """Nothing is translated, and only its Service's load assignments are made anew; the next full round agrees."""
     before = world.pipeline.outcome
@@ -119,6 +142,15 @@ def test_one_endpoint_changes(world: World, translated: list[str]) -> None:
         ENDPOINT: ["pool/default/milvus-1/19530/grpc", "pool/default/milvus-1/19530/rest"]
     }
     assert world.run(slice_).snapshot.diff(after.snapshot) == {}
+
+
+def test_a_round_outweighs_what_was_taken_alone(world: World) -> None:
+    """A round is given everything there is: a slice that it does not have counts no more."""
+    before = world.run()
+    [slice_] = objects(endpoint_slice(["10.0.1.9"], 19530, "milvus-1"))
+    assert isinstance(slice_, EndpointSlice)
+    world.pipeline.run_slices([], [slice_], NOW)
+    assert world.run().snapshot.diff(before.snapshot) == {}
 
 
 def test_an_ingress_comes_and_goes(world: World) -> None:
@@ -156,3 +188,42 @@ def test_kept_values_are_told_apart_by_identity_and_forgotten() -> None:
     kept.turn()
     assert kept(make, one, (other,)) is not first
     assert made == [one, one, one]
+
+
+def test_rows_of_values_cost_what_is_new_in_them() -> None:
+    """A row's values are made once while they are in it; the same row gives the very same results."""
+    made: list[str] = []
+    values = [object() for _ in range(4)]
+    names = {id(value): name for name, value in zip("abcd", values, strict=True)}
+
+    def make(value: object, suffix: str) -> str:
+        made.append(names[id(value)])
+        return names[id(value)] + suffix
+
+    kept, suffix = Kept(), "!"
+    first = kept.each("row", make, values[:3], suffix)
+    assert first == ("a!", "b!", "c!")
+    for _ in range(3):
+        kept.turn()
+        assert kept.each("row", make, list(values[:3]), suffix) is first
+    assert kept.each("row", make, [values[3], values[0], values[0]], suffix) == ("d!", "a!", "a!")
+    assert made == ["a", "b", "c", "d"]
+    assert kept.each("row", make, [values[1]], suffix) == ("b!",)
+    assert kept.each("another row", make, [values[1]], suffix) == ("b!",)
+    assert made == ["a", "b", "c", "d", "b", "b"]
+
+
+def test_again_begins_with_what_was_made_last() -> None:
+    """With the same arguments it is the very same; with others it is made from it; forgotten, from nothing."""
+    kept, one, other = Kept(), object(), object()
+
+    def make(last: list[object] | None, value: object) -> list[object]:
+        return [*(last or ()), value]
+
+    first = kept.again("row", make, one)
+    kept.turn()
+    assert kept.again("row", make, one) is first
+    assert kept.again("row", make, other) == [one, other]
+    kept.turn()
+    kept.turn()
+    assert kept.again("row", make, other) == [other]

@@ -19,10 +19,14 @@ _CONVERGE_SECONDS = 20.0
 
 def wanted(objects: Iterable[Object], options: Options) -> list[Wanted]:
     """Return every ManagedCertificate, and whether an Ingress of ours names it."""
+    objects = tuple(objects)
+    found = [managed for managed in objects if isinstance(managed, ManagedCertificate)]
+    if not found:
+        return []
     index = Index(objects)
     attached = {
         (ingress.ref.namespace, name)
-        for ingress in index.objects.values()
+        for ingress in objects
         if isinstance(ingress, Ingress) and is_ours(ingress, index, options)[0]
         for name in _names(ingress)
     }
@@ -32,8 +36,7 @@ def wanted(objects: Iterable[Object], options: Options) -> list[Wanted]:
             tuple(dict.fromkeys(managed.spec.domains)),
             attached=(managed.ref.namespace, managed.ref.name) in attached,
         )
-        for managed in index.objects.values()
-        if isinstance(managed, ManagedCertificate)
+        for managed in found
     ]
 
 

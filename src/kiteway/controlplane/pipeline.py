@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import Message
-
+from kiteway.controlplane.assignments import Assignments
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
-from kiteway.envoy.ads.snapshot import Resources as SnapshotResources
-from kiteway.envoy.ads.snapshot import type_url
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.build import build, build_endpoints
-from kiteway.envoy.xds.kept import Kept
+from kiteway.envoy.xds.build import build_resources
+from kiteway.kept import Kept
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
-from kiteway.translate import Endpoints, Options, Translator
-from kiteway.translate.draining import Draining
+from kiteway.translate import Options, Translator
 from kiteway.translate.endpoints import ServiceName
 
 
@@ -51,11 +47,9 @@ class Pipeline:
         self._settings = settings
         self._translator = Translator()
         self._kept = Kept()
-        self._endpoints = Endpoints()
-        self._draining = Draining()
-        self._pools: dict[ServiceName, list[Pool]] = {}
+        self._assignments = Assignments()
         self._translated: tuple[Diagnostic, ...] = ()
-        self._missing: list[Diagnostic] = []
+        self._members: dict[str, tuple[Resource, ...]] = {}
         self.outcome: Outcome | None = None
 
     def run(
@@ -68,32 +62,20 @@ class Pipeline:
     ) -> Outcome:
         """Translate all resources and return what Envoy shall run, with what a CA shall see beside it."""
         result = self._translator.translate(resources.objects, options, now, resources.failed)
-        self._endpoints.replace(resources.objects)
-        self._endpoints.set_static(static)
         model = dataclasses.replace(result.model, challenges=challenges)
         self._kept.turn()
-        messages: list[Message] = build(model, self._settings, self._kept)
-        self._draining.keep({pool.key for pool in result.model.pools})
-        messages += self._build_endpoints(result.model.pools, now, self._kept)
-        self._pools = {}
-        for pool in result.model.pools:
-            self._pools.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
+        members = build_resources(model, self._settings, self._kept)
+        self._assignments.set_static(static)
+        members[ENDPOINT] = self._assignments.replace(resources.objects, model.pools, now)
         self._translated = (*resources.diagnostics, *result.diagnostics)
-        self._missing = self._endpoints.missing(result.model.pools)
-        self.outcome = Outcome(
-            model,
-            self._snapshot(messages),
-            ordered([*self._translated, *self._missing]),
-            result.retained,
-            result.diagnostics,
-        )
+        self.outcome = Outcome(model, self._snapshot(members), self._diagnostics(), result.retained, result.diagnostics)
         return self.outcome
 
     def run_endpoints(self, static: Mapping[ServiceName, tuple[Endpoint, ...]], now: dt.datetime) -> Outcome | None:
         """Take new static endpoints; nothing is translated. Return None before the first round."""
         if self.outcome is None:
             return None
-        self._endpoints.set_static(static)
+        self._assignments.set_static(static)
         return self._with_endpoints(self.outcome, self.outcome.model.pools, now)
 
     def run_slices(
@@ -102,50 +84,41 @@ class Pipeline:
         """Take EndpointSlices that are gone or changed; costs what changed. Return None before the first round."""
         if self.outcome is None:
             return None
-        services = {self._endpoints.remove(slice_) for slice_ in removed}
-        services |= {self._endpoints.update(slice_) for slice_ in updated}
-        pools = [pool for service in sorted(services) for pool in self._pools.get(service, ())]
-        return self._with_endpoints(self.outcome, pools, now)
+        return self._with_endpoints(self.outcome, self._assignments.take_slices(removed, updated), now)
 
     def run_drained(self, now: dt.datetime) -> Outcome | None:
         """Take out the endpoints that have drained. Return None when there is none."""
-        ended = self._draining.ended(now)
+        ended = self._assignments.ended(now)
         if self.outcome is None or not ended:
             return None
-        return self._with_endpoints(self.outcome, [p for p in self.outcome.model.pools if p.key in ended], now)
+        return self._with_endpoints(self.outcome, ended, now)
 
     def next_drained(self) -> dt.datetime | None:
         """Return when `run_drained` has something to do; None when nothing drains."""
-        return self._draining.next_end()
+        return self._assignments.next_drained()
 
-    def _build_endpoints(
-        self, pools: Collection[Pool], now: dt.datetime, kept: Kept | None = None
-    ) -> Sequence[Message]:
-        table = {pool.key: self._draining.update(pool, self._endpoints.of(pool.key), now) for pool in pools}
-        return build_endpoints(pools, table, kept)
+    def _snapshot(self, members: dict[str, tuple[Resource, ...]]) -> Snapshot:
+        """Return a snapshot of ``members`` by type, which shares what it can with the last one."""
+        last = self.outcome.snapshot if self.outcome is not None else Snapshot()
+        known, self._members = self._members, members
+        return Snapshot(
+            {
+                # An endpoint's change changes the snapshot, but not what the last round was given.
+                kind: last[kind] if these is known.get(kind) and kind != ENDPOINT else last[kind].become(these)
+                for kind, these in members.items()
+            }
+        )
 
-    def _snapshot(self, messages: Iterable[Message]) -> Snapshot:
-        """Serialise what was not there in the last round."""
-        types: dict[str, list[Resource]] = {}
-        for message in messages:
-            types.setdefault(type_url(message), []).append(self._kept(Resource.of, message))
-        found = {kind: self._kept(_resources, tuple(these)) for kind, these in types.items()}
-        return Snapshot(found)
-
-    def _with_endpoints(self, before: Outcome, pools: Collection[Pool], now: dt.datetime) -> Outcome:
+    def _with_endpoints(self, before: Outcome, pools: Iterable[Pool], now: dt.datetime) -> Outcome:
         """Build the endpoints of ``pools`` anew; everything else stays."""
-        messages = self._build_endpoints(pools, now)
-        missing = self._endpoints.missing(before.model.pools)
-        diagnostics = before.diagnostics
-        if missing != self._missing:
-            self._missing, diagnostics = missing, ordered([*self._translated, *missing])
+        missing = dict(self._assignments.missing)
+        changed = self._assignments.update(pools, now)
         self.outcome = dataclasses.replace(
             before,
-            snapshot=before.snapshot.replace(ENDPOINT, map(Resource.of, messages)),
-            diagnostics=diagnostics,
+            snapshot=before.snapshot.replace(ENDPOINT, changed),
+            diagnostics=before.diagnostics if missing == self._assignments.missing else self._diagnostics(),
         )
         return self.outcome
 
-
-def _resources(members: tuple[Resource, ...]) -> SnapshotResources:
-    return SnapshotResources(members)
+    def _diagnostics(self) -> tuple[Diagnostic, ...]:
+        return ordered((*self._translated, *self._assignments.missing.values()), self._kept)

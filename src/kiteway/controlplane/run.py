@@ -20,6 +20,7 @@ from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.controlplane.source import Files, Reports, Source
+from kiteway.diagnostics import Diagnostic
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer
 from kiteway.instance import Instance
@@ -161,9 +162,8 @@ class ControlPlane:
                 self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
                 await self._publish(outcome)
             self._source.translated(outcome)
-        for diagnostic in outcome.diagnostics:
-            if before is None or diagnostic not in before.diagnostics:
-                _log.info(diagnostic.reason, text=str(diagnostic))
+        for diagnostic in _news(before.diagnostics if before is not None else (), outcome.diagnostics):
+            _log.info(diagnostic.reason, text=str(diagnostic))
         if before is None or before.snapshot.version != outcome.snapshot.version:
             _log.info("configuration", version=outcome.snapshot.version, hosts=len(outcome.model.hosts))
 
@@ -197,6 +197,14 @@ class ControlPlane:
         if outcome is not None:
             await self._ads.publish(outcome.snapshot)
             self._changed.set()
+
+
+def _news(before: tuple[Diagnostic, ...], now: tuple[Diagnostic, ...]) -> list[Diagnostic]:
+    """Return what was not said before; of thousands of diagnostics nearly all are the very values of then."""
+    seen = set(map(id, before))
+    others = [diagnostic for diagnostic in now if id(diagnostic) not in seen]
+    said = set(before) if others else set()
+    return [diagnostic for diagnostic in others if diagnostic not in said]
 
 
 def _now() -> dt.datetime:

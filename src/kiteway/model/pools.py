@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kiteway.diagnostics import ObjectRef
 from kiteway.model.certificates import Certificate, TrustBundle
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PoolKey:
+class PoolKey(NamedTuple):
     """A Service port by number: the identity of a pool."""
 
     namespace: str

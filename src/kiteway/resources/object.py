@@ -64,6 +64,7 @@ class Object:
     Attributes:
         api_version: as written: ``networking.k8s.io/v1``.
         source: where it was written; None if it came from the Kubernetes API.
+        ref: the identity of the object.
     """
 
     KIND: ClassVar[str]
@@ -76,16 +77,17 @@ class Object:
     metadata: ObjectMeta = described("Standard metadata.")
     api_version: str
     source: Source | None = field(default=None, compare=False, repr=False)
+    # Every round asks every object for it, several times.
+    ref: ObjectRef = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Say once who this is."""
+        object.__setattr__(self, "ref", ObjectRef(self.KIND, self.metadata.namespace, self.metadata.name))
 
     @property
     def kind(self) -> str:
         """The kind, such as ``Ingress``."""
         return self.KIND
-
-    @property
-    def ref(self) -> ObjectRef:
-        """The identity of the object."""
-        return ObjectRef(self.KIND, self.metadata.namespace, self.metadata.name)
 
     def at(self, *path: str | int) -> Position | None:
         """

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.translate.hosts import ANY_HOST
 from kiteway.translate.unit import HostClaim, Unit
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The unit that holds a host, and what it wants of it."""
 
     unit: Unit
@@ -39,11 +38,13 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Owners:
         diagnostics: where the others are told.
     """
     owners: dict[str, Owner] = {}
+    wildcards = False
     for unit in units:
         for claim in unit.hosts:
             held = owners.get(claim.domain)
-            if held is None:
+            if held is None and wildcards:
                 held = _foreign_wildcard(owners, unit, claim)
+            wildcards = wildcards or claim.domain.startswith("*.")
             if held is None:
                 owners[claim.domain] = Owner(unit, claim)
             elif held.unit is not unit:

@@ -39,8 +39,8 @@ class Index:
     """The objects by kind, namespace and name; ``failed`` are those that exist but could not be read."""
 
     def __init__(self, objects: Iterable[Object], failed: Iterable[ObjectRef] = ()) -> None:
-        self.objects: dict[Key, Object] = {(o.ref.kind, o.ref.namespace, o.ref.name): o for o in objects}
-        self.failed = frozenset((ref.kind, ref.namespace, ref.name) for ref in failed)
+        self.objects: dict[Key, Object] = {o.ref: o for o in objects}
+        self.failed: frozenset[Key] = frozenset(failed)
 
 
 class Context:
@@ -51,7 +51,7 @@ class Context:
         self.options = options
         self.diagnostics: list[Diagnostic] = []
         self.pools: dict[PoolKey, Pool] = {}
-        self.dependencies: dict[Key, Object | None] = {}
+        self.dependencies: dict[Key, None] = {}
         self._index = index
         named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
         self._for_gke = named != options.ingress_class
@@ -60,7 +60,7 @@ class Context:
         """Return an object, and remember that it matters."""
         key = (kind.__name__, namespace, name)
         found = self._index.objects.get(key)
-        self.dependencies[key] = found
+        self.dependencies[key] = None
         return found if isinstance(found, kind) else None
 
     def unreadable(self, kind: type[Object], namespace: str, name: str) -> bool:

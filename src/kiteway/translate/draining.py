@@ -24,7 +24,7 @@ class Draining:
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
 
     def update(self, pool: Pool, endpoints: tuple[Endpoint, ...], now: dt.datetime) -> tuple[Endpoint, ...]:
-        """Take what the source says of a pool at ``now``; return it with the endpoints that drain, sorted."""
+        """Take what the source says of a pool at ``now``; return it, or where some drain both of them, sorted."""
         before, drained = self._members.get(pool.key, ()), self._left.get(pool.key, {})
         self._members[pool.key] = endpoints
         if endpoints == before and not drained:
@@ -40,6 +40,9 @@ class Draining:
             for address, (endpoint, end) in (gone | drained).items()
             if address not in here and now < end
         }
+        if not left:
+            self._left.pop(pool.key, None)
+            return endpoints
         self._left[pool.key] = left
         return tuple(sorted([*endpoints, *(endpoint for endpoint, _ in left.values())]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 
 from kiteway.diagnostics import Diagnostic, Severity
@@ -20,6 +21,9 @@ class Endpoints:
     The endpoints of every Service, from the EndpointSlices and Services of a set of objects.
 
     What a Service's objects came to is kept while they stay the same.
+
+    Attributes:
+        changes: how often they changed.
     """
 
     def __init__(
@@ -32,7 +36,9 @@ class Endpoints:
             objects: kinds other than Service and EndpointSlice are passed over.
             static: endpoints given by hand (``--endpoint``), which take the place of the slices.
         """
+        self.changes = 0
         self._static = dict(static or {})
+        self._looked_at: list[Service | EndpointSlice] = []
         self._services: dict[ServiceName, Service] = {}
         self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
         self._resolved: dict[ServiceName, dict[PoolKey, tuple[Endpoint, ...]]] = {}
@@ -40,9 +46,14 @@ class Endpoints:
 
     def replace(self, objects: Iterable[Object]) -> None:
         """Take the place of all objects known before; costs what changed, beyond looking at each once."""
+        concerned = [each for each in objects if isinstance(each, Service | EndpointSlice)]
+        if len(concerned) == len(self._looked_at) and all(map(operator.is_, concerned, self._looked_at)):
+            return
+        self.changes += 1
+        self._looked_at = concerned
         services: dict[ServiceName, Service] = {}
         slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
-        for object_ in objects:
+        for object_ in concerned:
             if isinstance(object_, Service):
                 services[object_.metadata.namespace, object_.metadata.name] = object_
             elif isinstance(object_, EndpointSlice):
@@ -54,12 +65,13 @@ class Endpoints:
         self._resolved = {
             name: known
             for name, known in self._resolved.items()
-            if self._services.get(name) == services.get(name) and self._slices.get(name) == slices.get(name)
+            if _same(self._services.get(name), services.get(name)) and self._slices.get(name) == slices.get(name)
         }
         self._services, self._slices = services, slices
 
     def update(self, slice_: EndpointSlice) -> ServiceName:
         """Take a new or changed slice; return the Service whose endpoints it changes."""
+        self._changed()
         service = (slice_.metadata.namespace, slice_.service_name)
         self._slices.setdefault(service, {})[slice_.metadata.name] = slice_
         self._resolved.pop(service, None)
@@ -67,6 +79,7 @@ class Endpoints:
 
     def remove(self, slice_: EndpointSlice) -> ServiceName:
         """Forget a slice; return the Service whose endpoints it changes."""
+        self._changed()
         service = (slice_.metadata.namespace, slice_.service_name)
         self._slices.get(service, {}).pop(slice_.metadata.name, None)
         self._resolved.pop(service, None)
@@ -74,17 +87,26 @@ class Endpoints:
 
     def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
         """Replace the endpoints given by hand."""
-        self._static = dict(static)
+        if self._static != static:
+            self.changes += 1
+            self._static = dict(static)
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self._looked_at = []
 
     def of(self, key: PoolKey) -> tuple[Endpoint, ...]:
         """Return the endpoints of a pool: the same value while nothing about them changed."""
         name = (key.namespace, key.service)
         if name in self._static:
             return self._static[name]
-        known = self._resolved.setdefault(name, {})
-        if key not in known:
-            known[key] = resolve_endpoints(key, self._services.get(name), self._slices.get(name, {}).values())
-        return known[key]
+        known = self._resolved.get(name)
+        if known is None:
+            known = self._resolved[name] = {}
+        found = known.get(key)
+        if found is None:
+            found = known[key] = resolve_endpoints(key, self._services.get(name), self._slices.get(name, {}).values())
+        return found
 
     def table(self, pools: Iterable[Pool]) -> EndpointTable:
         """Return the endpoints of all ``pools``."""
@@ -92,9 +114,10 @@ class Endpoints:
 
     def missing(self, pools: Iterable[Pool]) -> list[Diagnostic]:
         """Return a diagnostic for each of ``pools`` that has no endpoint: its calls cannot go anywhere."""
-        return [found for pool in pools if not self.of(pool.key) and (found := self._why_none(pool.key)) is not None]
+        return [found for pool in pools if not self.of(pool.key) and (found := self.why_none(pool.key)) is not None]
 
-    def _why_none(self, key: PoolKey) -> Diagnostic | None:
+    def why_none(self, key: PoolKey) -> Diagnostic | None:
+        """Return a diagnostic that says why a pool has no endpoint; None if the Service has no such port."""
         name = (key.namespace, key.service)
         service = self._services.get(name)
         port = _port(service, key.port)
@@ -113,6 +136,10 @@ class Endpoints:
         return service.diagnostic(
             Severity.WARNING, "NoEndpoints", f"{why}: calls are answered with UNAVAILABLE.", fix, ("spec",)
         )
+
+
+def _same(before: Service | None, now: Service | None) -> bool:
+    return before is now or before == now
 
 
 def resolve_endpoints(key: PoolKey, service: Service | None, slices: Iterable[EndpointSlice]) -> tuple[Endpoint, ...]:

@@ -33,5 +33,5 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         profile=tls_profile(context, frontend),
         client_auth=client_auth,
         diagnostics=tuple(dict.fromkeys(context.diagnostics)),
-        dependencies=tuple(context.dependencies.items()),
+        dependencies=tuple(context.dependencies),
     )

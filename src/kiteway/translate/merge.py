@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kiteway.diagnostics import Diagnostic
+from kiteway.kept import Kept
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, VirtualHost
-from kiteway.translate.claims import Owner, settle
+from kiteway.translate.claims import settle
 from kiteway.translate.server_names import requires_certificate, server_names
-from kiteway.translate.unit import Unit, age
+from kiteway.translate.unit import HostClaim, Unit, age
 
 
-def merge(units: Iterable[Unit], now: dt.datetime) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
+def merge(units: Sequence[Unit], now: dt.datetime, kept: Kept) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
     """
     Put all units onto the shared listeners.
 
     On GKE every Ingress has an address of its own. Here they share one, so a host that two of them want goes to the
-    oldest, and the other is told. ``now`` is the time certificates are judged by.
+    oldest, and the other is told.
+
+    Args:
+        units: in any order.
+        now: the time certificates are judged by.
+        kept: what was made of the same units before.
     """
-    ordered = sorted(units, key=age)
+    ages = kept.each("age", age, units)
+    ordered = tuple([units[number] for number in sorted(range(len(units)), key=ages.__getitem__)])
     diagnostics: list[Diagnostic] = []
     owners = settle(ordered, diagnostics)
-    hosts = tuple(_virtual_host(domain, owner) for domain, owner in sorted(owners.items()))
-    names = server_names(ordered, owners, diagnostics, now)
+    wanted = {id(unit): hosts for unit, hosts in zip(ordered, kept.each("hosts", _hosts, ordered), strict=True)}
+    hosts = tuple([wanted[id(owners[domain].unit)][domain] for domain in sorted(owners)])
+    names = server_names(ordered, owners, diagnostics, now, kept)
     # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
     return (
@@ -37,15 +45,19 @@ def merge(units: Iterable[Unit], now: dt.datetime) -> tuple[LoadBalancer, tuple[
     )
 
 
-def _virtual_host(domain: str, owner: Owner) -> VirtualHost:
+def _hosts(unit: Unit) -> dict[str, VirtualHost]:
+    return {claim.domain: _virtual_host(unit, claim) for claim in unit.hosts}
+
+
+def _virtual_host(unit: Unit, claim: HostClaim) -> VirtualHost:
     return VirtualHost(
-        domain=domain,
-        routes=owner.claim.routes,
-        https=owner.unit.https,
-        http=owner.unit.http,
-        redirect_code=owner.unit.redirect_code,
-        source=owner.unit.ref,
-        own_connections=requires_certificate(owner.unit),
+        domain=claim.domain,
+        routes=claim.routes,
+        https=unit.https,
+        http=unit.http,
+        redirect_code=unit.redirect_code,
+        source=unit.ref,
+        own_connections=requires_certificate(unit),
     )
 
 
@@ -55,7 +67,7 @@ def _pools(units: Sequence[Unit], used: set[PoolKey | None]) -> tuple[Pool, ...]
         for pool in unit.pools:
             if pool.key in used:
                 found.setdefault(pool.key, pool)
-    return tuple(found[key] for key in sorted(found))
+    return tuple([found[key] for key in sorted(found)])
 
 
 def _certificates(units: Sequence[Unit], served: set[str]) -> tuple[Certificate, ...]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from kiteway.certificates.names import covers
 from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.kept import Kept
 from kiteway.model import Certificate, ServerNames
-from kiteway.translate.claims import Owner, Owners, parent_wildcard
+from kiteway.translate.claims import Owners, parent_wildcard
 from kiteway.translate.hosts import ANY_HOST
-from kiteway.translate.unit import Unit
+from kiteway.translate.unit import HostClaim, Unit
+
+Certificates = tuple[Certificate, ...]
 
 
 def server_names(
-    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime
+    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime, kept: Kept
 ) -> tuple[ServerNames, ...]:
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
@@ -24,29 +28,69 @@ def server_names(
     Without a match the Ingress's first certificate answers, as on GKE.
     """
     found: dict[str, ServerNames] = {}
-    for domain, owner in owners.items():
-        if owner.unit.https and domain != ANY_HOST:
-            found[domain] = _of_host(domain, owner, diagnostics, now)
-    for unit in {id(owner.unit): owner.unit for owner in owners.values()}.values():
-        found.update((names.names[0], names) for names in _unclaimed(unit, owners, now))
-    default = _default(units, owners, now)
-    return (*default, *(found[domain] for domain in sorted(found)))
+    anywhere = owners.get(ANY_HOST)
+    holding = {id(owner.unit) for owner in owners.values()}
+    holders = tuple([unit for unit in units if id(unit) in holding])
+    judged = [_valid_at(unit, now) for unit in holders]
+    all_valid = kept.each("server names", _Named.of, holders)
+    for unit, valid, named in zip(holders, judged, all_valid, strict=True):
+        here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
+        for claim, (entry, diagnostic) in here.hosts:
+            if owners[claim.domain].unit is unit and owners[claim.domain].claim is claim:
+                found[claim.domain] = entry
+                if diagnostic is not None:
+                    diagnostics.append(diagnostic)
+        # An Ingress that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds.
+        for name, parent in named.names:
+            owner = owners.get(parent, anywhere)
+            if owner is not None and owner.unit is unit and name not in owners:
+                chosen = _by_key_type(_chosen(unit.certificates, name, valid))
+                found[name] = _entry(unit, (name,), chosen, owner.claim.domain)
+    default = _default(holders, owners, now)
+    return (*default, *[found[domain] for domain in sorted(found)])
 
 
-def _of_host(domain: str, owner: Owner, diagnostics: list[Diagnostic], now: dt.datetime) -> ServerNames:
-    unit, claim = owner.unit, owner.claim
-    chosen = _chosen(unit.certificates, domain, now)
-    if not chosen:
-        diagnostics.append(
-            unit.ingress.diagnostic(
-                Severity.WARNING,
-                "HostNotCovered",
-                f'no certificate of this Ingress is valid for the host "{domain}"; clients will refuse it.',
-                "Create a certificate with this name in its subjectAltName.",
-                ("spec", "rules", claim.index or 0, "host"),
-            )
+def _valid_at(unit: Unit, now: dt.datetime) -> Certificates:
+    return tuple([c for c in unit.certificates if c.not_before <= now < c.not_after])
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """
+    What can be said of an Ingress's names whoever holds them.
+
+    Attributes:
+        hosts: how each host it claims is answered, and what is wrong with that; none without HTTPS.
+        names: those of its certificates, each with the wildcard that covers it.
+    """
+
+    hosts: tuple[tuple[HostClaim, tuple[ServerNames, Diagnostic | None]], ...]
+    names: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, unit: Unit, valid: Certificates | None = None) -> _Named:
+        """Judge by the certificates that are ``valid``: all, if none are given."""
+        valid = unit.certificates if valid is None else valid
+        claims = [claim for claim in unit.hosts if unit.https and claim.domain != ANY_HOST]
+        names = {name for c in unit.certificates for name in c.names if not _is_address(name)}
+        return cls(
+            tuple((claim, _of_host(unit, claim, valid)) for claim in claims),
+            tuple((name, parent_wildcard(name)) for name in names),
         )
-    return _entry(unit, (domain,), _by_key_type(chosen) or _first(unit, now), domain)
+
+
+def _of_host(unit: Unit, claim: HostClaim, valid: Certificates) -> tuple[ServerNames, Diagnostic | None]:
+    domain, diagnostic = claim.domain, None
+    chosen = _chosen(unit.certificates, domain, valid)
+    if not chosen:
+        diagnostic = unit.ingress.diagnostic(
+            Severity.WARNING,
+            "HostNotCovered",
+            f'no certificate of this Ingress is valid for the host "{domain}"; clients will refuse it.',
+            "Create a certificate with this name in its subjectAltName.",
+            ("spec", "rules", claim.index or 0, "host"),
+        )
+    return _entry(unit, (domain,), _by_key_type(chosen) or _first(unit, valid), domain), diagnostic
 
 
 def requires_certificate(unit: Unit) -> bool:
@@ -59,44 +103,35 @@ def _entry(unit: Unit, names: tuple[str, ...], certificates: tuple[str, ...], do
     return ServerNames(names, certificates, unit.profile, unit.client_auth, host)
 
 
-def _chosen(certificates: Sequence[Certificate], domain: str, now: dt.datetime) -> Sequence[Certificate]:
-    matching = _valid([c for c in certificates if covers(c.names, domain)], now)
+def _chosen(certificates: Sequence[Certificate], domain: str, valid: Certificates) -> Sequence[Certificate]:
+    matching = _valid([c for c in certificates if covers(c.names, domain)], valid)
     return [c for c in matching if domain in c.names] or matching
 
 
-def _valid(certificates: Sequence[Certificate], now: dt.datetime) -> Sequence[Certificate]:
-    return [c for c in certificates if c.not_before <= now < c.not_after] or certificates
+def _valid(certificates: Sequence[Certificate], valid: Certificates) -> Sequence[Certificate]:
+    return [c for c in certificates if c in valid] or certificates
 
 
-def _unclaimed(unit: Unit, owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
-    """An Ingress that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds."""
-    for name in {name for c in unit.certificates for name in c.names if not _is_address(name)}:
-        owner = owners.get(parent_wildcard(name), owners.get(ANY_HOST))
-        if name not in owners and owner is not None and owner.unit is unit:
-            yield _entry(unit, (name,), _by_key_type(_chosen(unit.certificates, name, now)), owner.claim.domain)
-
-
-def _default(units: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
+def _default(holders: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
     """
     Return what answers without SNI and for unknown names: the Ingress for all other hosts, else the oldest.
 
     One that holds no host answers for nothing.
     """
     anywhere = owners.get(ANY_HOST)
-    holders = {owner.unit.ref for owner in owners.values()}
-    candidates = ([anywhere.unit] if anywhere else []) + [unit for unit in units if unit.ref in holders]
+    candidates = ([anywhere.unit] if anywhere else []) + list(holders)
     unit = next((unit for unit in candidates if unit.https), None)
     if unit is None:
         return []
     if anywhere is not None and anywhere.unit is unit:
-        return [_entry(unit, (), _first(unit, now), ANY_HOST)]
+        return [_entry(unit, (), _first(unit, _valid_at(unit, now)), ANY_HOST)]
     # A client that names no host is asked for no certificate: it gets to the hosts only that ask for none.
-    return [ServerNames((), _first(unit, now), unit.profile)]
+    return [ServerNames((), _first(unit, _valid_at(unit, now)), unit.profile)]
 
 
-def _first(unit: Unit, now: dt.datetime) -> tuple[str, ...]:
+def _first(unit: Unit, valid: Certificates) -> tuple[str, ...]:
     """Return the first certificate, and the first of the other key type that has all of its names."""
-    first, *others = _valid(unit.certificates, now)
+    first, *others = _valid(unit.certificates, valid)
     return _by_key_type([first, *(c for c in others if set(first.names) <= set(c.names))])
 
 

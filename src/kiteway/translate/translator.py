@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+import itertools
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
+from kiteway.kept import Kept
 from kiteway.model import LoadBalancer
 from kiteway.resources import Ingress, Object
 from kiteway.translate.classes import is_ours
@@ -15,7 +18,7 @@ from kiteway.translate.context import Index, Options
 from kiteway.translate.ingresses import translate_ingress
 from kiteway.translate.merge import merge
 from kiteway.translate.unchanged import with_unchanged
-from kiteway.translate.unit import Unit
+from kiteway.translate.unit import Key, Unit
 from kiteway.translate.validity import judge
 
 
@@ -50,9 +53,12 @@ class Translator:
     """
 
     def __init__(self) -> None:
-        self._fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
+        self._options: Options | None = None
+        self._objects: Mapping[Key, Object] = {}
+        self._fresh: dict[ObjectRef, Unit] = {}
         self._good: dict[ObjectRef, Unit] = {}
         self._model = LoadBalancer()
+        self._kept = Kept()
 
     def translate(
         self, objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
@@ -66,46 +72,47 @@ class Translator:
             now: the time certificates are judged by.
             failed: objects that are there but could not be read; their diagnostics are reported elsewhere.
         """
+        failed = tuple(failed)
         index = Index(objects, failed)
+        known = self._fresh if options == self._options else {}
+        changed = _changed(self._objects, index.objects)
         diagnostics: list[Diagnostic] = []
         ingresses = _ours(index, options, diagnostics)
         units: list[Unit] = []
         retained: list[ObjectRef] = []
-        fresh: dict[ObjectRef, tuple[Options, Unit]] = {}
+        fresh: dict[ObjectRef, Unit] = {}
         for ingress in ingresses:
-            unit = self._unit(ingress, index, options)
-            fresh[ingress.ref] = (options, unit)
+            ref = ingress.ref
+            before = known.get(ref)
+            unchanged = before is not None and ref not in changed and changed.isdisjoint(before.dependencies)
+            unit = before if before is not None and unchanged else translate_ingress(ingress, index, options)
+            fresh[ref] = unit
             diagnostics += unit.diagnostics
-            last_good = self._good.get(ingress.ref)
-            if not unit.failed:
-                self._good[ingress.ref] = unit
-            elif last_good is not None:
-                retained.append(ingress.ref)
-                # The age is the object's; only its meaning is the old one.
-                unit = dataclasses.replace(_renewed(last_good, unit), ingress=ingress, retained=True)
-                self._good[ingress.ref] = unit
+            if unit.failed:
+                last_good = self._good.get(ref)
+                if last_good is not None:
+                    retained.append(ref)
+                    if not (unchanged and last_good.retained):
+                        # The age is the object's; only its meaning is the old one.
+                        last_good = dataclasses.replace(_renewed(last_good, unit), ingress=ingress, retained=True)
+                    unit = last_good
+                    self._good[ref] = unit
+            elif not unchanged:
+                self._good[ref] = unit
             units.append(unit)
         for ref in failed:
             last_good = self._good.get(ref)
             if last_good is not None:
                 units.append(dataclasses.replace(last_good, retained=True))
                 retained.append(ref)
-        alive = {unit.ref for unit in units}
-        self._fresh = fresh
-        self._good = {ref: unit for ref, unit in self._good.items() if ref in alive}
-        merged, conflicts = merge(units, now)
+        for ref in self._good.keys() - fresh.keys() - set(failed):
+            del self._good[ref]
+        self._objects, self._fresh, self._options = index.objects, fresh, options
+        self._kept.turn()
+        merged, conflicts = merge(units, now, self._kept)
         self._model = model = with_unchanged(self._model, merged)
-        return Result(
-            model, ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)]), tuple(sorted(retained))
-        )
-
-    def _unit(self, ingress: Ingress, index: Index, options: Options) -> Unit:
-        known = self._fresh.get(ingress.ref)
-        if known is not None:
-            before, unit = known
-            if before == options and unit.ingress == ingress and _same(unit, index):
-                return unit
-        return translate_ingress(ingress, index, options)
+        found = ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)], self._kept)
+        return Result(model, found, tuple(sorted(retained)))
 
 
 def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Ingress]:
@@ -126,5 +133,7 @@ def _renewed(last_good: Unit, now: Unit) -> Unit:
     return dataclasses.replace(last_good, certificates=tuple(current.get(c.name, c) for c in last_good.certificates))
 
 
-def _same(unit: Unit, index: Index) -> bool:
-    return all(index.objects.get(key) == found for key, found in unit.dependencies)
+def _changed(before: Mapping[Key, Object], now: Mapping[Key, Object]) -> set[Key]:
+    """Return the objects that are new, gone or other than before."""
+    others = itertools.compress(now, map(operator.is_not, map(before.get, now), now.values()))
+    return {key for key in others if before.get(key) != now[key]} | (before.keys() - now.keys())

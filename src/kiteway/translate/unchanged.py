@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
@@ -23,5 +24,17 @@ def with_unchanged(before: LoadBalancer, now: LoadBalancer) -> LoadBalancer:
 
 
 def _of(before: tuple[T, ...], now: tuple[T, ...], name: Callable[[T], Hashable]) -> tuple[T, ...]:
-    known = {name(value): value for value in before}
-    return tuple(old if (old := known.get(name(value))) == value and old is not None else value for value in now)
+    if _identical(before, now):
+        return before
+    staying = set(map(id, before)) & set(map(id, now))
+    known = {name(value): value for value in before if id(value) not in staying}
+    found = tuple([v if id(v) in staying else _either(known.get(name(v)), v) for v in now])
+    return before if _identical(before, found) else found
+
+
+def _identical(before: tuple[T, ...], now: tuple[T, ...]) -> bool:
+    return len(before) == len(now) and all(map(operator.is_, before, now))
+
+
+def _either(before: T | None, now: T) -> T:
+    return before if before is not None and before == now else now

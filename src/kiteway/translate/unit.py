@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate, ClientAuth, HTTPMode, Pool, RedirectCode, Route, TLSProfile
@@ -44,8 +44,9 @@ class Unit:
         profile: the TLS profile; None is none in particular.
         client_auth: how clients show who they are; None asks for nothing.
         diagnostics: everything found on the way.
-        dependencies: the objects it was made from, as they were; None for one that was not there.
+        dependencies: the objects that were looked at, also those that were not there.
         retained: this is the last good form of an Ingress that has errors now.
+        failed: whether GKE would have refused it.
     """
 
     ingress: Object
@@ -56,9 +57,14 @@ class Unit:
     redirect_code: RedirectCode
     profile: TLSProfile | None
     diagnostics: tuple[Diagnostic, ...]
-    dependencies: tuple[tuple[Key, Object | None], ...]
+    dependencies: tuple[Key, ...]
     client_auth: ClientAuth | None = None
     retained: bool = False
+    failed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """See once whether it failed."""
+        object.__setattr__(self, "failed", any(d.severity is Severity.ERROR for d in self.diagnostics))
 
     @property
     def ref(self) -> ObjectRef:
@@ -69,11 +75,6 @@ class Unit:
     def https(self) -> bool:
         """Whether port 443 serves it: not before there is a certificate."""
         return bool(self.certificates)
-
-    @property
-    def failed(self) -> bool:
-        """Whether GKE would have refused it."""
-        return any(d.severity is Severity.ERROR for d in self.diagnostics)
 
 
 _NO_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from kiteway.certificates.weaknesses import Weakness, validity
+from kiteway.certificates.weaknesses import EXPIRES_SOON, Weakness, validity
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate
 from kiteway.resources import ManagedCertificate, Object
@@ -18,6 +18,8 @@ def judge(certificates: Iterable[Certificate], index: Index, now: dt.datetime) -
     """Return what is wrong with the certificates' validity at ``now``."""
     found = []
     for certificate in certificates:
+        if certificate.not_before <= now < certificate.not_after - EXPIRES_SOON:
+            continue
         problem = validity(certificate.not_before, certificate.not_after, now)
         if problem is None or certificate.source is None:
             continue

@@ -202,7 +202,7 @@ class Session:
                 continue
             limit = smallest
             items[name] = resource
-            size += len(resource.body) if resource is not None else len(name)
+            size += resource.size if resource is not None else len(name)
             if size >= RESPONSE_BYTES:
                 break
         if not items and not (subscription.unanswered and not self._pending((subscription.type_url,), Phase.SWITCH)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,19 @@ def _digest(*parts: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a serialised message, with a hash of it."""
+
+    content: bytes = field(repr=False)
+    digest: bytes
+
+    @classmethod
+    def of(cls, content: bytes) -> Piece:
+        """Hash it."""
+        return cls(content, _digest(content))
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """
     One xDS resource.
@@ -39,19 +52,36 @@ class Resource:
     Attributes:
         name: unique within its type.
         version: a hash of the content; equal content has an equal version.
-        body: the serialised message, without the enclosing ``Any``. Never printed: a Secret is a resource too.
+        pieces: the serialised message, without the enclosing ``Any``. Never printed: a Secret is a resource too. Large
+            messages are in pieces, which successive versions share.
     """
 
     name: str
     version: str
-    body: bytes = field(repr=False)
+    pieces: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
     def of(cls, message: Message) -> Resource:
         """Serialise ``message`` deterministically; its name is the field the xDS type is named by."""
         name: str = message.cluster_name if type_url(message) == ENDPOINT else message.name  # type: ignore[attr-defined]
         body = message.SerializeToString(deterministic=True)
-        return cls(name, _digest(body).hex(), body)
+        return cls(name, _digest(body).hex(), (body,))
+
+    @classmethod
+    def assembled(cls, name: str, pieces: Sequence[Piece]) -> Resource:
+        """Take a message in pieces, in their order; the version is a hash of theirs, so that no byte is read again."""
+        version = _digest(b"".join(piece.digest for piece in pieces)).hex()
+        return cls(name, version, tuple(piece.content for piece in pieces))
+
+    @property
+    def body(self) -> bytes:
+        """The serialised message."""
+        return b"".join(self.pieces)
+
+    @property
+    def size(self) -> int:
+        """The length of `body`."""
+        return sum(map(len, self.pieces))
 
 
 def type_url(message: Message) -> str:
@@ -127,6 +157,19 @@ class Resources(Mapping[str, Resource]):
         result._size, result._sum = size, total
         result._buckets = tuple(fresh.get(index, old) for index, old in enumerate(self._buckets))
         return result
+
+    def become(self, members: Collection[Resource]) -> Resources:
+        """
+        Return ``members`` as a value that shares what it has in common with this one.
+
+        Costs what changed, beyond looking at each once. Raises ``ValueError`` when two resources have one name.
+        """
+        names = {resource.name for resource in members}
+        if len(names) != len(members):
+            return Resources(members)
+        changed = [each for each in members if self._buckets[hash(each.name) % _BUCKETS].get(each.name) is not each]
+        removed = [name for name in self if name not in names] if len(self) + len(changed) > len(names) else []
+        return self.replace(changed, removed) if changed or removed else self
 
     def names_changed_since(self, old: Resources) -> Iterator[str]:
         """Yield the names that are new, gone or of another version than in ``old``."""

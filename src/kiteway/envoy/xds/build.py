@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
 from kiteway._proto.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from kiteway.envoy.ads.snapshot import CLUSTER, LISTENER, ROUTE, SECRET, Resource
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.assembled import Assembled
 from kiteway.envoy.xds.clusters import clusters
 from kiteway.envoy.xds.endpoints import assignments
-from kiteway.envoy.xds.kept import Kept
 from kiteway.envoy.xds.listeners import listeners
 from kiteway.envoy.xds.routes import route_configurations
 from kiteway.envoy.xds.secrets import secret
-from kiteway.model import Endpoint, EndpointTable, LoadBalancer, Pool, TLSChallenge
+from kiteway.kept import Kept
+from kiteway.model import EndpointTable, LoadBalancer, Pool, TLSChallenge
+
+Part = Message | Assembled
+"""A resource, whole or in the parts of which it is put together."""
 
 
-def build(model: LoadBalancer, settings: EnvoySettings, kept: Kept | None = None) -> list[Message]:
+def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
+    """Return every resource of a model but the endpoints, which flow apart."""
+    return [
+        part.message() if isinstance(part, Assembled) else part
+        for parts in _parts(model, settings, Kept()).values()
+        for part in parts
+    ]
+
+
+def build_resources(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> dict[str, tuple[Resource, ...]]:
     """
-    Return every resource of a model but the endpoints, which flow apart.
+    Return the same serialised, by type URL.
 
-    With ``kept`` of the last round, what did not change is the very message of then. Messages are not to be changed.
+    With ``kept`` of the last round, what did not change is the very value of then.
     """
-    kept = kept or Kept()
-    result: list[Message] = []
-    for pool in model.pools:
-        result += kept(clusters, pool, settings)
+    return {kind: kept.each(kind, _serialised, parts) for kind, parts in _parts(model, settings, kept).items()}
+
+
+def _serialised(part: Part) -> Resource:
+    return part.resource() if isinstance(part, Assembled) else Resource.of(part)
+
+
+def _parts(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> dict[str, tuple[Part, ...]]:
     shown = (pool.tls.client_certificate for pool in model.pools)
     certificates = {c.name: c for c in (*model.certificates, *shown) if c is not None}
-    result += (kept(secret, certificate) for certificate in certificates.values())
-    result += (secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge))
-    result += listeners(model, settings, kept)
-    result += route_configurations(model, settings, kept)
-    return result
+    return {
+        CLUSTER: tuple(itertools.chain.from_iterable(kept.each(CLUSTER, clusters, model.pools, settings))),
+        SECRET: (
+            *kept.each(SECRET, secret, tuple(certificates.values())),
+            *(secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge)),
+        ),
+        LISTENER: tuple(listeners(model, settings, kept)),
+        ROUTE: tuple(route_configurations(model, settings, kept)),
+    }
 
 
-def build_endpoints(
-    pools: Iterable[Pool], endpoints: EndpointTable, kept: Kept | None = None
-) -> list[ClusterLoadAssignment]:
+def build_endpoints(pools: Iterable[Pool], endpoints: EndpointTable) -> list[ClusterLoadAssignment]:
     """Return the load assignments of ``pools``; a pool without endpoints gets an empty one."""
-    kept = kept or Kept()
-    return [message for pool in pools for message in kept(assignments, pool, _of(endpoints, pool))]
-
-
-def _of(endpoints: EndpointTable, pool: Pool) -> tuple[Endpoint, ...]:
-    return endpoints.get(pool.key, ())
+    return [message for pool in pools for message in assignments(pool, endpoints.get(pool.key, ()))]

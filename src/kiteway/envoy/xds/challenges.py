@@ -50,23 +50,25 @@ def _route(challenge: HTTPChallenge) -> Route:
     )
 
 
-def with_challenges(hosts: list[VirtualHost], challenges: dict[str, list[Route]]) -> list[VirtualHost]:
+def with_challenges(hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge, ...]) -> tuple[VirtualHost, ...]:
     """
-    Return ``hosts`` with the challenges' routes before everything else of their host.
+    Return ``hosts`` with the routes of HTTP-01 challenges before everything else of their host.
 
     Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. A name that has no host of its own
     gets one that goes on as the wildcard would that answered it until now.
     """
+    if not challenges:
+        return hosts
     by_domain = {host.domains[0]: host for host in hosts}
     result = {host.name: host for host in hosts}
-    for domain, routes in sorted(challenges.items()):
+    for domain, routes in sorted(http_challenges(challenges).items()):
         exact = by_domain.get(domain)
         fallback = next((by_domain[name] for name in _matching(domain) if name in by_domain), None)
         host = VirtualHost(name=exact.name if exact else f"acme/{domain}", domains=[domain], routes=routes)
         if fallback is not None:
             host.routes.extend(fallback.routes)
         result[host.name] = host
-    return list(result.values())
+    return tuple(result.values())
 
 
 def _matching(domain: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
@@ -20,6 +21,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
 from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains
 from kiteway.envoy.xds.common import (
     GRPC_LISTENER,
@@ -33,19 +35,24 @@ from kiteway.envoy.xds.common import (
     socket_address,
 )
 from kiteway.envoy.xds.connection_manager import connection_manager
-from kiteway.envoy.xds.kept import Kept
-from kiteway.model import Challenge, LoadBalancer, ServerNames, TLSProfile
+from kiteway.kept import Kept
+from kiteway.model import LoadBalancer, ServerNames, TLSProfile
 
 _CONNECTION_BUFFER = 1 << 20
+_CHAINS = RepeatedField.of(Listener, "filter_chains")
 
 
-def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Listener]:
+def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
     """Return the listeners the model asks for; a port nobody serves stays closed."""
-    result = []
+    result: list[Message | Assembled] = []
     if model.server_names:
         manager = kept(connection_manager, HTTPS_LISTENER, settings)
-        chains = tuple(kept(_chain, names, settings, manager) for names in model.server_names)
-        result.append(kept(_https, chains, model.server_names, model.challenges, settings))
+        chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager)
+        default = tuple([chain for chain, names in zip(chains, model.server_names, strict=True) if not names.names])
+        by_name = [chain for chain, names in zip(chains, model.server_names, strict=True) if names.names]
+        members = (*tls_challenge_chains(model.challenges), *by_name)
+        pieces = kept.each(HTTPS_LISTENER, piece, members, _CHAINS)
+        result.append(kept(Assembled, kept(_https, default, settings), _CHAINS, members, pieces))
     if settings.http_port is not None and needs_http(model.hosts, model.challenges):
         result.append(kept(_plaintext, HTTP_LISTENER, settings, settings.http_port))
     if settings.grpc_port is not None and model.hosts:
@@ -54,31 +61,26 @@ def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[
 
 
 def _plaintext(name: str, settings: EnvoySettings, port: int) -> Listener:
-    return _listener(name, settings, port, [FilterChain(name=name, filters=[connection_manager(name, settings)])])
-
-
-def _https(
-    chains: tuple[FilterChain, ...],
-    server_names: tuple[ServerNames, ...],
-    challenges: tuple[Challenge, ...],
-    settings: EnvoySettings,
-) -> Listener:
-    by_name = [chain for chain, names in zip(chains, server_names, strict=True) if names.names]
-    listener = _listener(HTTPS_LISTENER, settings, settings.https_port, [*tls_challenge_chains(challenges), *by_name])
-    listener.listener_filters.append(
-        ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))
-    )
-    for chain, names in zip(chains, server_names, strict=True):
-        if not names.names:
-            listener.default_filter_chain.CopyFrom(chain)
+    listener = _listener(name, settings, port)
+    listener.filter_chains.add(name=name, filters=[connection_manager(name, settings)])
     return listener
 
 
-def _listener(name: str, settings: EnvoySettings, port: int, chains: list[FilterChain]) -> Listener:
+def _https(default: tuple[FilterChain, ...], settings: EnvoySettings) -> Listener:
+    """Return the listener without the chains that are chosen by name."""
+    listener = _listener(HTTPS_LISTENER, settings, settings.https_port)
+    listener.listener_filters.append(
+        ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))
+    )
+    for chain in default:
+        listener.default_filter_chain.CopyFrom(chain)
+    return listener
+
+
+def _listener(name: str, settings: EnvoySettings, port: int) -> Listener:
     listener = Listener(
         name=name,
         address=socket_address(settings.bind, port, settings.listener_network_namespace),
-        filter_chains=chains,
         per_connection_buffer_limit_bytes=UInt32Value(value=_CONNECTION_BUFFER),
         listener_filters_timeout=seconds(10),
         traffic_direction=TrafficDirection.INBOUND,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValue as EnvoyHeaderValue
@@ -25,7 +28,8 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.access_log import log_rate
 from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
-from kiteway.envoy.xds.challenges import http_challenges, with_challenges
+from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
+from kiteway.envoy.xds.challenges import with_challenges
 from kiteway.envoy.xds.common import (
     GRPC_LISTENER,
     HTTP_LISTENER,
@@ -36,12 +40,11 @@ from kiteway.envoy.xds.common import (
     seconds,
     source_name,
 )
-from kiteway.envoy.xds.kept import Kept
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
+from kiteway.kept import Kept
 from kiteway.model import (
     ENCRYPTED,
-    Challenge,
     HeaderValue,
     HTTPMode,
     LoadBalancer,
@@ -62,20 +65,18 @@ _REDIRECTS = {
 }
 
 
-def route_configurations(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[RouteConfiguration]:
+def route_configurations(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
     """Return the route configuration of each listener."""
-    pools = {pool.key: pool for pool in model.pools}
-    result = [
-        kept(_https, _members(model.hosts, pools, settings, kept, over_tls), settings),
-        *(
-            kept(_own_routes, host, _backends(host, pools), settings)
-            for host in model.hosts
-            if host.own_connections and host.https
-        ),
-        kept(_http, _members(model.hosts, pools, settings, kept, in_plaintext), model.challenges, settings),
+    hosts = kept.again("backed", _backed, model.hosts, model.pools)
+    in_clear = kept(with_challenges, _members(HTTP_LISTENER, in_plaintext, hosts, settings, kept), model.challenges)
+    result: list[Message | Assembled] = [
+        _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, kept), kept),
+        *(kept(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
+        _table(HTTP_LISTENER, in_clear, kept),
     ]
     if settings.grpc_port is not None:
-        result.append(kept(_grpc, _members(_by_any_name(model.hosts), pools, settings, kept, for_grpc), settings))
+        named = _by_any_name(hosts, kept)
+        result.append(_table(GRPC_LISTENER, _members(GRPC_LISTENER, for_grpc, named, settings, kept), kept))
     return result
 
 
@@ -83,85 +84,89 @@ Backends = tuple[Pool | None, ...]
 """The pools of a host's routes, in their order."""
 
 
-def _backends(host: ModelHost, pools: Mapping[PoolKey, Pool]) -> Backends:
-    return tuple(pools.get(route.pool) if route.pool else None for route in host.routes)
+@dataclass(frozen=True, slots=True)
+class Backed:
+    """A host and the pools of its routes."""
+
+    host: ModelHost
+    backends: Backends
+
+
+def _backed(last: tuple[Backed, ...] | None, hosts: Iterable[ModelHost], pools: Iterable[Pool]) -> tuple[Backed, ...]:
+    """Return the hosts with their pools; where neither is another one than ``last``, the very value of then."""
+    known = {id(each.host): each for each in last or ()}
+    by_key: dict[PoolKey | None, Pool] = {pool.key: pool for pool in pools}
+    found = []
+    for host in hosts:
+        backends = tuple([by_key.get(route.pool) for route in host.routes])
+        before = known.get(id(host))
+        same = before is not None and all(map(operator.is_, before.backends, backends))
+        found.append(before if before is not None and same else Backed(host, backends))
+    return tuple(found)
 
 
 def _members(
-    hosts: Iterable[ModelHost],
-    pools: Mapping[PoolKey, Pool],
+    listener: str,
+    make: Callable[[Backed, EnvoySettings], VirtualHost],
+    hosts: tuple[Backed, ...],
     settings: EnvoySettings,
     kept: Kept,
-    make: Callable[[ModelHost, Backends, EnvoySettings], VirtualHost],
 ) -> tuple[VirtualHost, ...]:
     """Return the hosts of a listener; those that did not change are the very messages of last time."""
-    return tuple(kept(make, host, _backends(host, pools), settings) for host in hosts)
-
-
-def _https(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> RouteConfiguration:
-    return _configuration(HTTPS_LISTENER, _complete(hosts, settings))
-
-
-def _http(
-    hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge, ...], settings: EnvoySettings
-) -> RouteConfiguration:
-    return _configuration(HTTP_LISTENER, with_challenges(_complete(hosts, settings), http_challenges(challenges)))
-
-
-def _grpc(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> RouteConfiguration:
-    return _configuration(GRPC_LISTENER, _complete(hosts, settings))
-
-
-def _by_any_name(hosts: tuple[ModelHost, ...]) -> list[ModelHost]:
-    """Return the hosts of the plaintext gRPC listener; where all lead to one pool, every other name does too."""
-    result = list(hosts)
-    if len({route.pool for host in hosts for route in host.routes}) == 1 and all(h.domain != ANY_HOST for h in hosts):
-        result.append(dataclasses.replace(hosts[0], domain=ANY_HOST))
-    return result
-
-
-def _complete(hosts: tuple[VirtualHost, ...], settings: EnvoySettings) -> list[VirtualHost]:
-    anywhere = next((host for host in hosts if ANY_HOST in host.domains), None)
+    members = kept.each(listener, make, hosts, settings)
+    anywhere = next((member for each, member in zip(hosts, members, strict=True) if each.host.domain == ANY_HOST), None)
     if anywhere is None:
-        anywhere = _unknown_host(settings)
-        hosts = (*hosts, anywhere)
-    return [one_label(host, anywhere) for host in hosts]
+        anywhere = kept(_unknown_host, settings)
+        members = (*members, anywhere)
+    return kept.each(listener, one_label, members, anywhere)
 
 
-def over_tls(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
+def _by_any_name(hosts: tuple[Backed, ...], kept: Kept) -> tuple[Backed, ...]:
+    """Return the hosts of the plaintext gRPC listener; where all lead to one pool, every other name does too."""
+    if any(each.host.domain == ANY_HOST for each in hosts):
+        return hosts
+    pools = {route.pool for each in hosts for route in each.host.routes}
+    return (*hosts, kept(_any_name, hosts[0])) if len(pools) == 1 else hosts
+
+
+def _any_name(known: Backed) -> Backed:
+    return Backed(dataclasses.replace(known.host, domain=ANY_HOST), known.backends)
+
+
+def over_tls(backed: Backed, settings: EnvoySettings) -> VirtualHost:
     """Return a host on the HTTPS listener, on connections that were made for no host in particular."""
-    if host.own_connections:
-        return _virtual_host(host, misdirected(settings))
-    if host.https:
-        return served(host, backends, settings, encrypted=True)
-    return _virtual_host(host, not_over_tls(settings))
+    if backed.host.own_connections:
+        return _virtual_host(backed.host, misdirected(settings))
+    if backed.host.https:
+        return served(backed, settings, encrypted=True)
+    return _virtual_host(backed.host, not_over_tls(settings))
 
 
-def _own_routes(host: ModelHost, backends: Backends, settings: EnvoySettings) -> RouteConfiguration:
+def _own_routes(backed: Backed, settings: EnvoySettings) -> RouteConfiguration:
     """Return what is served on the connections of a host that is served on no others."""
     elsewhere = VirtualHost(name="elsewhere", domains=[ANY_HOST], routes=misdirected(settings))
-    hosts = [served(host, backends, settings, encrypted=True)]
-    if host.domain != ANY_HOST:
+    hosts = [served(backed, settings, encrypted=True)]
+    if backed.host.domain != ANY_HOST:
         hosts.append(elsewhere)
-    return _configuration(own_routes_name(host.domain), [one_label(each, elsewhere) for each in hosts])
+    return _configuration(own_routes_name(backed.host.domain), [one_label(each, elsewhere) for each in hosts])
 
 
-def for_grpc(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
+def for_grpc(backed: Backed, settings: EnvoySettings) -> VirtualHost:
     """Return a host on the plaintext gRPC listener."""
-    if host.own_connections:
-        return _virtual_host(host, misdirected(settings))
-    return served(host, backends, settings, encrypted=False)
+    if backed.host.own_connections:
+        return _virtual_host(backed.host, misdirected(settings))
+    return served(backed, settings, encrypted=False)
 
 
-def in_plaintext(host: ModelHost, backends: Backends, settings: EnvoySettings) -> VirtualHost:
+def in_plaintext(backed: Backed, settings: EnvoySettings) -> VirtualHost:
     """Return a host on the HTTP listener."""
-    match host.http:
+    match backed.host.http:
         case HTTPMode.SERVE:
-            return served(host, backends, settings, encrypted=False)
+            return served(backed, settings, encrypted=False)
         case HTTPMode.REDIRECT:
-            return _virtual_host(host, [_redirect(host, settings.public_https_port)])
+            return _virtual_host(backed.host, [_redirect(backed.host, settings.public_https_port)])
         case HTTPMode.OFF:
-            return _virtual_host(host, not_in_plaintext(settings))
+            return _virtual_host(backed.host, not_in_plaintext(settings))
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
@@ -173,11 +178,18 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
     )
 
 
-def served(host: ModelHost, backends: Backends, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
+_HOSTS = RepeatedField.of(RouteConfiguration, "virtual_hosts")
+
+
+def _table(name: str, hosts: tuple[VirtualHost, ...], kept: Kept) -> Assembled:
+    return kept(Assembled, kept(_configuration, name, ()), _HOSTS, hosts, kept.each(name, piece, hosts, _HOSTS))
+
+
+def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
     routes = [
         out
-        for route, pool in zip(host.routes, backends, strict=True)
+        for route, pool in zip(backed.host.routes, backed.backends, strict=True)
         for out in _routes(_with_encryption(route, encrypted=encrypted), pool, settings)
     ]
     routes += no_route(
@@ -189,7 +201,7 @@ def served(host: ModelHost, backends: Backends, settings: EnvoySettings, *, encr
         ),
         settings,
     )
-    return _virtual_host(host, routes)
+    return _virtual_host(backed.host, routes)
 
 
 def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:

@@ -1,0 +1,104 @@
+"""Pools and what is known of their endpoints -> load assignments, apart from every translation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kiteway.diagnostics import Diagnostic
+from kiteway.envoy.ads import Resource
+from kiteway.envoy.xds.endpoints import assignments
+from kiteway.model import Endpoint, Pool, PoolKey
+from kiteway.resources import EndpointSlice, Object
+from kiteway.translate import Endpoints
+from kiteway.translate.draining import Draining
+from kiteway.translate.endpoints import ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class _Assigned:
+    """The load assignments of a pool, and what they were made of."""
+
+    pool: Pool
+    endpoints: tuple[Endpoint, ...]
+    resources: tuple[Resource, ...]
+
+
+class Assignments:
+    """
+    The load assignments of all pools; a pool without endpoints has an empty one.
+
+    Attributes:
+        missing: why a pool has no endpoint, for each that has none.
+    """
+
+    def __init__(self) -> None:
+        self.missing: dict[PoolKey, Diagnostic] = {}
+        self._endpoints = Endpoints()
+        self._draining = Draining()
+        self._pools: tuple[Pool, ...] = ()
+        self._of_service: dict[ServiceName, list[Pool]] = {}
+        self._assigned: dict[PoolKey, _Assigned] = {}
+        self._all: tuple[Resource, ...] = ()
+        self._seen = -1
+
+    def replace(self, objects: Iterable[Object], pools: tuple[Pool, ...], now: dt.datetime) -> tuple[Resource, ...]:
+        """Take the place of all objects and pools known before; return the assignments of all: costs what changed."""
+        self._endpoints.replace(objects)
+        if pools is not self._pools:
+            self._take(pools)
+        elif self._endpoints.changes == self._seen and self._draining.next_end() is None:
+            return self._all
+        self.update(pools, now)
+        self._seen = self._endpoints.changes
+        self._all = tuple([resource for pool in pools for resource in self._assigned[pool.key].resources])
+        return self._all
+
+    def _take(self, pools: tuple[Pool, ...]) -> None:
+        keys = {pool.key for pool in pools}
+        self._draining.keep(keys)
+        self.missing = {key: found for key, found in self.missing.items() if key in keys}
+        for key in self._assigned.keys() - keys:
+            del self._assigned[key]
+        self._pools, self._of_service = pools, {}
+        for pool in pools:
+            self._of_service.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
+
+    def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
+        """Take endpoints given by hand."""
+        self._endpoints.set_static(static)
+
+    def take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> list[Pool]:
+        """Take EndpointSlices that are gone or changed; return the pools it concerns."""
+        services = {self._endpoints.remove(slice_) for slice_ in removed}
+        services |= {self._endpoints.update(slice_) for slice_ in updated}
+        return [pool for service in sorted(services) for pool in self._of_service.get(service, ())]
+
+    def update(self, pools: Iterable[Pool], now: dt.datetime) -> list[Resource]:
+        """Return the assignments of ``pools`` that are new; see whether their endpoints are missing."""
+        news: list[Resource] = []
+        for pool in pools:
+            key = pool.key
+            there = self._endpoints.of(key)
+            endpoints = self._draining.update(pool, there, now)
+            known = self._assigned.get(key)
+            if known is None or known.pool is not pool or known.endpoints is not endpoints:
+                resources = tuple(map(Resource.of, assignments(pool, endpoints)))
+                self._assigned[key] = _Assigned(pool, endpoints, resources)
+                news += resources
+            missing = None if there else self._endpoints.why_none(key)
+            if missing is not None:
+                self.missing[key] = missing
+            elif self.missing:
+                self.missing.pop(key, None)
+        return news
+
+    def ended(self, now: dt.datetime) -> list[Pool]:
+        """Return the pools that have an endpoint which has drained."""
+        ended = self._draining.ended(now)
+        return [pool for pool in self._pools if pool.key in ended] if ended else []
+
+    def next_drained(self) -> dt.datetime | None:
+        """Return when the next endpoint has drained; None when none drains."""
+        return self._draining.next_end()

@@ -1,0 +1,100 @@
+"""What was made of the same values before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_Key = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Row:
+    """
+    What was made of a row of values.
+
+    Attributes:
+        shared: the arguments beside; held, as the values are, so that no other value gets their identity.
+        identities: of the values.
+        made: by a value's identity, the value and what was made of it.
+        results: in the values' order.
+    """
+
+    shared: tuple[Any, ...]
+    identities: tuple[int, ...]
+    made: dict[int, tuple[Any, Any]]
+    results: tuple[Any, ...]
+
+
+class Kept:
+    """
+    Calls functions of values that never change, and keeps what they returned for as long as it is asked for.
+
+    Values are told apart by identity, tuples by that of their members: comparing costs nothing, and the stages before
+    hand out the very objects of the last round for what did not change. What is returned is the very object of the
+    last round, too; nobody changes it.
+    """
+
+    def __init__(self) -> None:
+        self._current: dict[_Key, tuple[Any, Any]] = {}
+        self._previous: dict[_Key, tuple[Any, Any]] = {}
+        self._rows: dict[_Key, _Row] = {}
+        self._previous_rows: dict[_Key, _Row] = {}
+
+    def turn(self) -> None:
+        """Begin a round: what is not asked for in it is forgotten at the next."""
+        self._previous, self._current = self._current, {}
+        self._previous_rows, self._rows = self._rows, {}
+
+    def __call__(self, make: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return ``make(*args)``, made now or before; keyword arguments are not taken."""
+        key = (make, *[tuple(map(id, arg)) if isinstance(arg, tuple) else id(arg) for arg in args])
+        found = self._current.get(key) or self._previous.get(key)
+        if found is None:
+            # The arguments are held, so that no other value gets their identity.
+            found = (args, make(*args, **kwargs))
+        self._current[key] = found
+        result: R = found[1]
+        return result
+
+    def again(self, row: str, make: Callable[Concatenate[R | None, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return ``make(last, *args)``, where ``last`` is what was made last; that itself, if the arguments are the same."""
+        key = (row, make)
+        before = self._rows.get(key) or self._previous_rows.get(key)
+        identities = tuple(map(id, args))
+        if before is not None and before.identities == identities:
+            self._rows[key] = before
+        else:
+            made = make(before.results[0] if before is not None else None, *args, **kwargs)
+            self._rows[key] = _Row(args, identities, {}, (made,))
+        result: R = self._rows[key].results[0]
+        return result
+
+    def each(
+        self, row: str, make: Callable[Concatenate[T, P], R], values: Sequence[T], *shared: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, ...]:
+        """
+        Return ``make(value, *shared)`` for each of ``values``: the same as a call for each, at a fraction of the cost.
+
+        The values are told apart by identity, tuples too. ``row`` names them: what was made of those that the row of
+        this name has no more is forgotten at once.
+        """
+        key = (row, make, *map(id, shared))
+        identities = tuple(map(id, values))
+        before = self._rows.get(key) or self._previous_rows.get(key)
+        if before is not None and before.identities == identities:
+            self._rows[key] = before
+            return before.results
+        made = before.made if before is not None else {}
+        fresh = {i: value for i, value in zip(identities, values, strict=True) if i not in made}
+        made = made | {i: (value, make(value, *shared, **kwargs)) for i, value in fresh.items()}
+        if len(made) > len(identities):
+            made = {i: made[i] for i in identities}
+        results = tuple([made[i][1] for i in identities])
+        self._rows[key] = _Row(shared, identities, made, results)
+        return results

@@ -1,0 +1,143 @@
+"""What is made of what changed is, byte for byte, what is made of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.controlplane.pipeline import Outcome, Pipeline
+from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.ads import ENDPOINT, Snapshot
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.build import build, build_endpoints
+from kiteway.model import Certificate, Challenge, HTTPChallenge, TLSChallenge
+from kiteway.resources import EndpointSlice, Loaded, load_object
+from kiteway.sources.files import Resources
+from kiteway.translate import Endpoints, Options
+from tests.support.manifests import Manifest
+from tests.unit.test_translate_properties import NOW, worlds
+
+SETTINGS = EnvoySettings(grpc_port=19530, proxy_protocol=True)
+_PAIR = create_self_signed(["a.example.com"])
+_SHOWN = Certificate("shown", _PAIR.certificate, _PAIR.key, ("a.example.com",), NOW, NOW, "ECDSA", "", False, None)
+CHALLENGES: list[tuple[Challenge, ...]] = [
+    (),
+    (HTTPChallenge("a.example.com", "token", "token.proof"),),
+    (TLSChallenge("a.example.com", _SHOWN),),
+]
+
+Cluster = Mapping[ObjectRef, Loaded]
+
+
+def read(manifests: list[Manifest]) -> Cluster:
+    """Read each manifest once, as the sources do: what did not change is the very object of before."""
+    return {_ref(manifest): load_object(dict(manifest)) for manifest in manifests}
+
+
+def _ref(manifest: Manifest) -> ObjectRef:
+    metadata = manifest["metadata"]
+    return ObjectRef(manifest["kind"], metadata["namespace"], metadata["name"])
+
+
+def resources(cluster: Cluster) -> Resources:
+    """Return what a source would give."""
+    found = [loaded for _, loaded in sorted(cluster.items())]
+    return Resources(
+        tuple(object_ for loaded in found for object_ in loaded.objects),
+        tuple(d for loaded in found for d in loaded.diagnostics),
+        tuple(ref for loaded in found for ref in loaded.refused),
+    )
+
+
+def run(pipeline: Pipeline, cluster: Cluster, challenges: tuple[Challenge, ...]) -> Outcome:
+    """Run a full round."""
+    return pipeline.run(resources(cluster), {}, NOW, Options(), challenges)
+
+
+def bodies(snapshot: Snapshot) -> dict[tuple[str, str], bytes]:
+    """Return every resource's bytes by type and name."""
+    return {(kind, name): resource.body for kind, of_kind in snapshot.items() for name, resource in of_kind.items()}
+
+
+def whole(outcome: Outcome, cluster: Cluster) -> Snapshot:
+    """Serialise the outcome's model and the cluster's endpoints, each message as a whole."""
+    pools = outcome.model.pools
+    endpoints = Endpoints(resources(cluster).objects).table(pools)
+    return Snapshot.of([*build(outcome.model, SETTINGS), *build_endpoints(pools, endpoints)])
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is, and what a CA shall see. What changed says more of it than all there is."""
+
+    cluster: Cluster = field(repr=False)
+    challenges: tuple[Challenge, ...] = field(repr=False)
+    changed: tuple[ObjectRef, ...] = ()
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Moment]:
+    """Draw a cluster and what becomes of it: some objects come, go or change at a time."""
+    now, other = dict(read(draw(worlds()))), read(draw(worlds()))
+    known = sorted(now.keys() | other.keys())
+    found = [Moment(dict(now), draw(st.sampled_from(CHALLENGES)))]
+    for _ in range(draw(st.integers(1, 4))):
+        changed = draw(st.lists(st.sampled_from(known), max_size=3)) if known else []
+        for ref in changed:
+            if ref in other and draw(st.booleans()):
+                now[ref] = other[ref]
+            else:
+                now.pop(ref, None)
+        found.append(Moment(dict(now), draw(st.sampled_from(CHALLENGES)), tuple(changed)))
+    return found
+
+
+@given(histories())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_a_warm_round_gives_the_bytes_of_a_whole_one(history: list[Moment]) -> None:
+    """After any history the bytes are those of the model serialised whole, and the versions those of a cold pipeline."""
+    warm = Pipeline(SETTINGS)
+    for moment in history:
+        cluster, challenges = moment.cluster, moment.challenges
+        outcome = run(warm, cluster, challenges)
+        assert bodies(outcome.snapshot) == bodies(whole(outcome, cluster))
+        if not outcome.retained:
+            cold = run(Pipeline(SETTINGS), cluster, challenges)
+            assert outcome.model == cold.model
+            assert outcome.diagnostics == cold.diagnostics
+            assert outcome.snapshot.diff(cold.snapshot) == {}
+            assert outcome.snapshot.version == cold.snapshot.version
+
+
+def _slices(cluster: Cluster) -> dict[ObjectRef, Any]:
+    return {ref: each for ref, loaded in cluster.items() for each in loaded.objects if isinstance(each, EndpointSlice)}
+
+
+@given(histories())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_endpoints_that_change_alone_give_what_a_round_does(history: list[Moment]) -> None:
+    """Slices that are taken without a translation lead to the assignments and diagnostics of one, and it agrees."""
+    warm = Pipeline(SETTINGS)
+    first, *rest = history
+    cluster, challenges = first.cluster, first.challenges
+    run(warm, cluster, challenges)
+    for moment in rest:
+        before, after = _slices(cluster), _slices(moment.cluster)
+        gone = [before[ref] for ref in before.keys() - after.keys()]
+        fresh = [each for ref, each in after.items() if before.get(ref) is not each]
+        kept = {ref: each for ref, each in cluster.items() if ref not in before}
+        cluster = kept | {ref: moment.cluster[ref] for ref in after}
+        alone = warm.run_slices(gone, fresh, NOW)
+        assert alone is not None
+        assert bodies(alone.snapshot) == bodies(whole(alone, cluster))
+        again = run(warm, cluster, challenges)
+        assert again.snapshot.diff(alone.snapshot) == {}
+        assert {d for d in again.diagnostics if d.reason == "NoEndpoints"} == {
+            d for d in alone.diagnostics if d.reason == "NoEndpoints"
+        }
+        assert again.snapshot[ENDPOINT].version == alone.snapshot[ENDPOINT].version
