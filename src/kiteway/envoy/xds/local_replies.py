@@ -29,8 +29,8 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.
     LocalReplyConfig,
     ResponseMapper,
 )
-from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
+from kiteway.envoy.xds.common import regex
 from kiteway.envoy.xds.policy import repeatable_paths
 
 _DEADLINE_EXCEEDED = 4
@@ -150,8 +150,8 @@ _COMPLETE = HeaderMatcher(name=":path", present_match=True)
 def _only(reply: LocalReply) -> list[AccessLogFilter]:
     if not reply.once:
         return []
-    regex = RegexMatcher(regex=repeatable_paths())
-    return [_header(HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex), invert_match=True))]
+    paths = StringMatcher(safe_regex=regex(repeatable_paths()))
+    return [_header(HeaderMatcher(name=":path", string_match=paths, invert_match=True))]
 
 
 def _cause(reply: LocalReply) -> AccessLogFilter:

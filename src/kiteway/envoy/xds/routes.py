@@ -22,7 +22,6 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
     VirtualHost,
 )
 from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from kiteway._proto.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.access_log import log_rate
@@ -36,6 +35,7 @@ from kiteway.envoy.xds.common import (
     HTTPS_LISTENER,
     grpc_cluster_name,
     own_routes_name,
+    regex,
     rest_cluster_name,
     seconds,
     source_name,
@@ -285,9 +285,7 @@ def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> RouteMatch 
     if policy.regex is not None and not match.HasField("path"):
         # The path specifier is taken by the rule's own path, so the class looks at the pseudo-header.
         result.headers.append(
-            HeaderMatcher(
-                name=":path", string_match=StringMatcher(safe_regex=RegexMatcher(regex=f"(?:{policy.regex})(?:\\?.*)?"))
-            )
+            HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex(rf"(?:{policy.regex})(?:\?.*)?")))
         )
     if grpc:
         result.grpc.SetInParent()
