@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import kubernetes, passthrough, translation
+from bench import files, kubernetes, passthrough, translation
 from bench.outcome import Context, Outcome
 
 
@@ -23,5 +23,6 @@ BENCHES = (
     Bench(
         "translation", "what a change of 1,000 Ingresses and 10,000 endpoints costs the control plane", translation.run
     ),
+    Bench("files", "how long a change of a file takes to Envoy, with one Service and with 1,000", files.run),
     Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
 )

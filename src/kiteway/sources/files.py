@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,10 @@ import watchfiles
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+SUFFIXES = (".yaml", ".yml", ".json")
+_SETTLED_SECONDS = 2.0
+"""A file that has not changed for so long is not read again while nothing about it changes."""
+_Stamp = tuple[int, int, int, int, int]
 STANDARD_INPUT = Path("-")
 """``-f -``, as in kubectl; it can be read only once."""
 
@@ -43,35 +48,43 @@ class FileSource:
 
     paths: tuple[Path, ...]
     extra: tuple[Object, ...] = ()
-    _known: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)
+    _known: dict[Path, _File] = field(default_factory=dict)
 
     def read(self) -> Resources:
         """Read everything. Never raises for what a user wrote or removed."""
         problems: list[Diagnostic] = []
-        loaded: dict[Path, tuple[bytes, Loaded]] = {}
+        loaded: dict[Path, _File] = {}
         for path in self._files(problems):
             if path == STANDARD_INPUT and path in self._known:
                 loaded[path] = self._known[path]
                 continue
+            before = self._known.get(path)
             try:
+                stamp = _stamp(path)
+                if before is not None and stamp is not None and before.stamp == stamp:
+                    loaded[path] = before
+                    continue
                 text = _read(path)
             except OSError as error:
                 problems.append(_unreadable(path, error))
-                if path in self._known:
-                    loaded[path] = self._known[path]
+                if before is not None:
+                    loaded[path] = before
                 continue
-            before = self._known.get(path)
-            if before is not None and before[0] == text:
-                loaded[path] = before
+            if before is not None and before.text == text:
+                loaded[path] = _File(text, stamp, before.loaded)
             else:
-                loaded[path] = (text, _keep(load_documents(text, str(path)), before[1] if before else None))
+                kept = _keep(load_documents(text, str(path)), before.loaded if before else None)
+                loaded[path] = _File(text, stamp, kept)
         self._known = loaded
-        return _combine(self.extra, {path: found for path, (_, found) in loaded.items()}, problems)
+        return _combine(self.extra, {path: found.loaded for path, found in loaded.items()}, problems)
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:
             if path.is_dir():
-                yield from sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+                with os.scandir(path) as entries:
+                    ours = [e for e in entries if e.name.endswith(SUFFIXES) and e.name not in SUFFIXES]
+                    names = sorted(entry.name for entry in ours if entry.is_file())
+                yield from (path / name for name in names)
             elif path == STANDARD_INPUT or path.exists():
                 yield path
             else:
@@ -88,6 +101,24 @@ class FileSource:
         folders = {path if path.is_dir() else path.parent for path in self.paths}
         async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
             yield
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file held, and by what it is known that it still does."""
+
+    text: bytes
+    stamp: _Stamp | None
+    loaded: Loaded
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Return what changes when the file does; None where a change may not show yet, as clocks of file systems are coarse."""
+    if path == STANDARD_INPUT:
+        return None
+    found = path.stat()
+    settled = time.time() - found.st_ctime > _SETTLED_SECONDS
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if settled else None
 
 
 def _read(path: Path) -> bytes:
