@@ -10,38 +10,19 @@ from typing import Annotated
 
 import typer
 
-from kiteway.certificates.acme.config import LETS_ENCRYPT, AcmeConfig
-from kiteway.cli.acme import (
-    AcceptTermsOption,
-    CaFileOption,
-    ContactOption,
-    DirectoryOption,
-    EabKeyFileOption,
-    EabKidOption,
-    ResolverOption,
-    acme_config,
-)
-from kiteway.cli.options import (
-    DataDirOption,
-    MetricsBindOption,
-    SSLPolicyOption,
-    parse_metrics_bind,
-    parse_ssl_policies,
-)
-from kiteway.cli.output import fail, stderr
+from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
+from kiteway.cli.output import fail
 from kiteway.controlplane.config import Config
-from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
-from kiteway.envoy.settings import EnvoySettings
-from kiteway.filter import filter_path, missing_reason
+from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.sources.kubernetes.config import KubernetesConfig
-from kiteway.supervisor import Event
 
 _CLUSTER = "Cluster"
 _HTTPS = 443
 
 
+@with_balancer_options
 def controller(
     *,
     kubeconfig: Annotated[
@@ -69,7 +50,6 @@ def controller(
         str,
         typer.Option("--ingress-class", metavar="NAME", help="The class of our Ingresses.", rich_help_panel=_CLUSTER),
     ] = "kiteway",
-    ssl_policy: SSLPolicyOption = None,
     classless: Annotated[
         bool | None,
         typer.Option(
@@ -115,42 +95,11 @@ def controller(
             "--readiness-gate", help="Keep the Pods' gate kiteway.io/load-balancer-ready.", rich_help_panel=_CLUSTER
         ),
     ] = False,
-    https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443,
-    http_port: Annotated[
-        int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
-    ] = 8080,
     public_https_port: Annotated[
         int, typer.Option("--public-https-port", min=1, max=65535, help="The HTTPS port that clients see.")
     ] = 443,
     bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 - a Pod is reached by its address
-    trusted_hops: Annotated[
-        int,
-        typer.Option(
-            "--trusted-hops",
-            metavar="N",
-            min=0,
-            help="How many proxies before this one x-forwarded-for is believed of.",
-        ),
-    ] = 0,
-    proxy_protocol: Annotated[
-        bool,
-        typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
-    ] = False,
-    acme_accept_terms: AcceptTermsOption = False,
-    acme_contact: ContactOption = "",
-    acme_directory: DirectoryOption = LETS_ENCRYPT,
-    acme_ca: CaFileOption = None,
-    acme_eab_kid: EabKidOption = "",
-    acme_eab_key_file: EabKeyFileOption = None,
-    acme_resolver: ResolverOption = "",
-    metrics_bind: MetricsBindOption = None,
-    data_dir: DataDirOption = None,
-    envoy: Annotated[
-        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
-    ] = None,
-    drain: Annotated[
-        float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
-    ] = 30.0,
+    options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs/--log-files", help="Print the logs, or write them into files.")] = True,
 ) -> None:
     """
@@ -177,36 +126,13 @@ def controller(
     if kubeconfig is not None and not kubeconfig.is_file():
         raise fail(f"--kubeconfig {kubeconfig} is not a file", 2)
     try:
-        acme = acme_config(
-            AcmeConfig(
-                directory=acme_directory,
-                accept_terms=acme_accept_terms,
-                contact=acme_contact,
-                ca_file=str(acme_ca.absolute()) if acme_ca else None,
-                eab_kid=acme_eab_kid,
-                eab_key_file=str(acme_eab_key_file.absolute()) if acme_eab_key_file else None,
-                resolver=acme_resolver,
-            )
-        )
-        policies = parse_ssl_policies(ssl_policy or [])
-        metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
-        binary = find_envoy(envoy)
+        checked = options.check()
         # The control plane reads it again; what is wrong with it is said here, once, instead of in its log for ever.
         read_kubeconfig(str(kubeconfig.absolute()) if kubeconfig else "")
     except (ValueError, EnvoyNotFoundError, NoClusterError) as error:
         raise fail(str(error), 2) from error
-    instance = Instance(data_dir or default_data_dir())
-    settings = EnvoySettings(
-        bind=bind,
-        https_port=https_port,
-        http_port=http_port or None,
-        public_https_port=None if public_https_port == _HTTPS else public_https_port,
-        trusted_hops=trusted_hops,
-        proxy_protocol=proxy_protocol,
-        filter_path=filter_path(),
-    )
-    if settings.filter_path is None:
-        stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
+    instance = Instance(options.data_dir or default_data_dir())
+    settings = options.settings(bind, public_https_port=None if public_https_port == _HTTPS else public_https_port)
     kubernetes = KubernetesConfig(
         kubeconfig=str(kubeconfig.absolute()) if kubeconfig else "",
         namespaces=tuple(sorted(set(namespace or ()))),
@@ -222,20 +148,15 @@ def controller(
         (),
         settings,
         ingress_class=ingress_class,
-        acme=acme,
-        ssl_policies=policies,
-        metrics_bind=metrics,
+        acme=checked.acme,
+        ssl_policies=checked.ssl_policies,
+        metrics_bind=checked.metrics_bind,
         kubernetes=kubernetes,
     )
     try:
         with instance.acquire():
-            what = Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)
-            code = asyncio.run(launch(what, _print_event))
+            what = Launch(instance, config, checked.envoy, drain_seconds=options.drain, to_stderr=logs)
+            code = asyncio.run(launch(what, print_event))
     except InstanceError as error:
         raise fail(str(error)) from error
     raise typer.Exit(code)
-
-
-def _print_event(event: Event) -> None:
-    if event.what in {"failed", "draining", "killed"}:
-        stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kiteway.certificates.acme.config import LETS_ENCRYPT, AcmeConfig
-from kiteway.cli.acme import (
-    AcceptTermsOption,
-    CaFileOption,
-    ContactOption,
-    DirectoryOption,
-    EabKeyFileOption,
-    EabKidOption,
-    ResolverOption,
-    acme_config,
-)
-from kiteway.cli.options import (
-    CertificateFilesOption,
-    DataDirOption,
-    FilesOption,
-    MetricsBindOption,
-    SSLPolicyOption,
-    parse_certificate_files,
-    parse_metrics_bind,
-    parse_ssl_policies,
-    parse_static_endpoint,
-)
+from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
+from kiteway.cli.options import CertificateFilesOption, FilesOption, parse_certificate_files, parse_static_endpoint
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config
-from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
-from kiteway.envoy.settings import EnvoySettings
-from kiteway.filter import filter_path, missing_reason
+from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.probe import parse_endpoint
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
-from kiteway.supervisor import Event, NotReadyError, wait_ready
+from kiteway.supervisor import NotReadyError, wait_ready
 
 _READY_SECONDS = 60.0
 
 
+@with_balancer_options
 def up(
     *,
     filename: FilesOption = None,
@@ -60,10 +38,6 @@ def up(
             show_default="localhost, or those of --tls",
         ),
     ] = None,
-    https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443,
-    http_port: Annotated[
-        int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
-    ] = 8080,
     grpc_port: Annotated[
         int | None,
         typer.Option(
@@ -84,28 +58,6 @@ def up(
         ),
     ] = None,
     tls: CertificateFilesOption = None,
-    ssl_policy: SSLPolicyOption = None,
-    acme_accept_terms: AcceptTermsOption = False,
-    acme_contact: ContactOption = "",
-    acme_directory: DirectoryOption = LETS_ENCRYPT,
-    acme_ca: CaFileOption = None,
-    acme_eab_kid: EabKidOption = "",
-    acme_eab_key_file: EabKeyFileOption = None,
-    acme_resolver: ResolverOption = "",
-    trusted_hops: Annotated[
-        int,
-        typer.Option(
-            "--trusted-hops",
-            metavar="N",
-            min=0,
-            help="How many proxies before this one x-forwarded-for is believed of.",
-        ),
-    ] = 0,
-    proxy_protocol: Annotated[
-        bool,
-        typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
-    ] = False,
-    metrics_bind: MetricsBindOption = None,
     access_log: Annotated[
         bool,
         typer.Option(
@@ -113,13 +65,7 @@ def up(
             help="Write logs/access.log in the data directory, as often as the BackendConfigs' logging says.",
         ),
     ] = True,
-    data_dir: DataDirOption = None,
-    envoy: Annotated[
-        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
-    ] = None,
-    drain: Annotated[
-        float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
-    ] = 30.0,
+    options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs", help="Print the logs here instead of into files.")] = False,
 ) -> None:
     """
@@ -146,37 +92,17 @@ def up(
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         target = parse_endpoint(to, 19530) if to else None
-        metrics = parse_metrics_bind(metrics_bind) if metrics_bind else None
         certificates = tuple(parse_certificate_files(text, SECRET if to else None) for text in tls or [])
-        acme = acme_config(
-            AcmeConfig(
-                directory=acme_directory,
-                accept_terms=acme_accept_terms,
-                contact=acme_contact,
-                ca_file=str(acme_ca.absolute()) if acme_ca else None,
-                eab_kid=acme_eab_kid,
-                eab_key_file=str(acme_eab_key_file.absolute()) if acme_eab_key_file else None,
-                resolver=acme_resolver,
-            )
-        )
-        policies = parse_ssl_policies(ssl_policy or [])
-        binary = find_envoy(envoy)
+        checked = options.check()
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
-    instance = Instance(data_dir or default_data_dir())
-    settings = EnvoySettings(
-        bind=bind,
-        https_port=https_port,
-        http_port=http_port or None,
+    instance = Instance(options.data_dir or default_data_dir())
+    settings = options.settings(
+        bind,
+        public_https_port=options.https_port,
         grpc_port=grpc_port,
-        public_https_port=https_port,
-        trusted_hops=trusted_hops,
-        proxy_protocol=proxy_protocol,
-        filter_path=filter_path(),
         access_log=instance.log_dir / "access.log" if access_log else None,
     )
-    if settings.filter_path is None:
-        stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
     try:
         with instance.acquire():
             paths = [str(path.absolute()) for path in filename or []]
@@ -193,12 +119,13 @@ def up(
                 tuple(paths),
                 settings,
                 endpoints,
-                acme=acme,
+                acme=checked.acme,
                 certificates=certificates,
-                ssl_policies=policies,
-                metrics_bind=metrics,
+                ssl_policies=checked.ssl_policies,
+                metrics_bind=checked.metrics_bind,
             )
-            code = asyncio.run(_run(Launch(instance, config, binary, drain_seconds=drain, to_stderr=logs)))
+            what = Launch(instance, config, checked.envoy, drain_seconds=options.drain, to_stderr=logs)
+            code = asyncio.run(_run(what))
     except (InstanceError, QuickstartError) as error:
         raise fail(str(error)) from error
     raise typer.Exit(code)
@@ -206,7 +133,7 @@ def up(
 
 async def _run(what: Launch) -> int:
     settings = what.config.settings
-    running = asyncio.create_task(launch(what, _print_event))
+    running = asyncio.create_task(launch(what, print_event))
     ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
     if ready.done() and not ready.cancelled():
@@ -224,8 +151,3 @@ async def _run(what: Launch) -> int:
         )
     ready.cancel()
     return await running
-
-
-def _print_event(event: Event) -> None:
-    if event.what in {"failed", "draining", "killed"}:
-        stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

@@ -1,0 +1,162 @@
+"""The options that every command which runs a balancer takes: declared, checked and used in one place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from kiteway.certificates.acme.config import LETS_ENCRYPT, AcmeConfig
+from kiteway.cli.acme import (
+    AcceptTermsOption,
+    CaFileOption,
+    ContactOption,
+    DirectoryOption,
+    EabKeyFileOption,
+    EabKidOption,
+    ResolverOption,
+    acme_config,
+)
+from kiteway.cli.options import (
+    DataDirOption,
+    MetricsBindOption,
+    SSLPolicyOption,
+    parse_metrics_bind,
+    parse_ssl_policies,
+)
+from kiteway.cli.output import stderr
+from kiteway.envoy.binary import find_envoy
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.filter import filter_path, missing_reason
+from kiteway.model import TLSProfile
+from kiteway.supervisor import Event
+
+_PARAMETER: Final = "options"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerOptions:
+    """The options as they stand on the command line."""
+
+    https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443
+    http_port: Annotated[
+        int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
+    ] = 8080
+    trusted_hops: Annotated[
+        int,
+        typer.Option(
+            "--trusted-hops",
+            metavar="N",
+            min=0,
+            help="How many proxies before this one x-forwarded-for is believed of.",
+        ),
+    ] = 0
+    proxy_protocol: Annotated[
+        bool,
+        typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
+    ] = False
+    ssl_policy: SSLPolicyOption = None
+    acme_accept_terms: AcceptTermsOption = False
+    acme_contact: ContactOption = ""
+    acme_directory: DirectoryOption = LETS_ENCRYPT
+    acme_ca: CaFileOption = None
+    acme_eab_kid: EabKidOption = ""
+    acme_eab_key_file: EabKeyFileOption = None
+    acme_resolver: ResolverOption = ""
+    metrics_bind: MetricsBindOption = None
+    data_dir: DataDirOption = None
+    envoy: Annotated[
+        Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
+    ] = None
+    drain: Annotated[
+        float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
+    ] = 30.0
+
+    def check(self) -> Checked:
+        """
+        Read what can be wrong.
+
+        Raises:
+            ValueError, EnvoyNotFoundError: with a sentence.
+        """
+        acme = AcmeConfig(
+            directory=self.acme_directory,
+            accept_terms=self.acme_accept_terms,
+            contact=self.acme_contact,
+            ca_file=str(self.acme_ca.absolute()) if self.acme_ca else None,
+            eab_kid=self.acme_eab_kid,
+            eab_key_file=str(self.acme_eab_key_file.absolute()) if self.acme_eab_key_file else None,
+            resolver=self.acme_resolver,
+        )
+        return Checked(
+            acme_config(acme),
+            parse_ssl_policies(self.ssl_policy or []),
+            parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
+            find_envoy(self.envoy),
+        )
+
+    def settings(
+        self,
+        bind: str,
+        *,
+        public_https_port: int | None,
+        grpc_port: int | None = None,
+        access_log: Path | None = None,
+    ) -> EnvoySettings:
+        """Return the data plane's settings; says so when they are without the filter."""
+        filter_ = filter_path()
+        if filter_ is None:
+            stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
+        return EnvoySettings(
+            bind=bind,
+            https_port=self.https_port,
+            http_port=self.http_port or None,
+            grpc_port=grpc_port,
+            public_https_port=public_https_port,
+            trusted_hops=self.trusted_hops,
+            proxy_protocol=self.proxy_protocol,
+            filter_path=filter_,
+            access_log=access_log,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `BalancerOptions.check` has read."""
+
+    acme: AcmeConfig
+    ssl_policies: dict[str, TLSProfile]
+    metrics_bind: str | None
+    envoy: Path
+
+
+def with_balancer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """
+    Put one command line option for each field of `BalancerOptions` in the place of the parameter ``options``.
+
+    Typer reads options from a function's signature, and has no groups of them.
+    """
+    shared = inspect.signature(BalancerOptions, eval_str=True).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+        parameters += shared.values() if name == _PARAMETER else [parameter]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        options = BalancerOptions(**{name: given.pop(name) for name in shared})
+        command(**given, **{_PARAMETER: options})
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def print_event(event: Event) -> None:
+    """Say what happened to a child, unless that is how it should be."""
+    if event.what in {"failed", "draining", "killed"}:
+        stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())
