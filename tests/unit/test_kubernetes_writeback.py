@@ -72,12 +72,22 @@ def test_what_the_guide_shows() -> None:
     assert groups == {"network_endpoint_groups": {"19530": group_name(KEY)}, "zones": ["a", "b"]}
 
 
-def test_no_address_is_said_while_there_is_none() -> None:
-    """Without an address of Kiteway's own the address of an Ingress is nobody's business."""
-    found = wanted(_model(), {}, (), {}, ())
+def test_an_address_that_is_not_known_is_not_touched() -> None:
+    """Where nothing says an address, or not yet, that of an Ingress is nobody's business."""
+    found = wanted(_model(), {}, None, {}, ())
 
     assert found[INGRESS].status == {}
     assert "Unknown" in found[INGRESS].annotations["ingress.kubernetes.io/backends"]
+
+
+def test_an_address_that_is_gone_is_taken_back() -> None:
+    """When the published Service has lost its address, so has the Ingress; the API server leaves empty lists out."""
+    what = wanted(_model(), {}, (), {}, ())[INGRESS]
+
+    assert what.status == {"loadBalancer": {"ingress": []}}
+    assert said(Live("u", {"loadBalancer": {}}, what.annotations, ours=True), what)
+    old = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
+    assert not said(Live("u", old, what.annotations, ours=True), what)
 
 
 def test_a_managed_certificate_says_what_google_says() -> None:

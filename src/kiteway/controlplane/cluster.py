@@ -77,7 +77,7 @@ class Cluster:
 
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses that Ingresses get."""
-        return tuple(text for address in self._source.addresses for text in address.values())
+        return tuple(text for address in self._source.addresses or () for text in address.values())
 
     def why_incomplete(self) -> str:
         """Return what the API server has not said yet."""

@@ -89,7 +89,8 @@ class KubernetesSource:
         ]
         self._named = NamedSecrets(api, self._named_view, self._changed.set)
         self.gate = Gate(self._on_gated) if config.readiness_gate else None
-        self._aside = [*self._publish_reflectors(), *self._gate_reflectors()]
+        self._publishing = self._publish_reflectors()
+        self._aside = [*self._publishing, *self._gate_reflectors()]
         self._others = tuple(others)
         self._restored = self._restore()
 
@@ -109,10 +110,12 @@ class KubernetesSource:
         return bool(self.gke or self.store.google)
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
-        """The addresses Ingresses get."""
+    def addresses(self) -> tuple[Address, ...] | None:
+        """The addresses Ingresses get; None where nothing says so, or not yet: then they keep what they have."""
         if self._config.publish_addresses:
             return tuple(map(address, self._config.publish_addresses))
+        if not self._config.publish_service or not all(each.synced for each in self._publishing):
+            return None
         return self._published.addresses
 
     def look_again(self) -> None:

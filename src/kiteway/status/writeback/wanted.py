@@ -40,7 +40,7 @@ class Wanted:
 def wanted(
     model: LoadBalancer,
     health: Mapping[str, Health],
-    addresses: tuple[Address, ...],
+    addresses: tuple[Address, ...] | None,
     zones: Mapping[tuple[str, str], Iterable[str]],
     managed: Iterable[Mapping[str, Any]],
 ) -> dict[ObjectRef, Wanted]:
@@ -50,7 +50,7 @@ def wanted(
     Args:
         model: what is balanced.
         health: the health of every cluster by its name.
-        addresses: where clients reach Kiteway; while there is none, no Ingress has an address.
+        addresses: where clients reach Kiteway; without any no Ingress has an address. None says nothing about it.
         zones: the zones of a Service's endpoints, by namespace and name.
         managed: the reports on ManagedCertificates.
     """
@@ -64,7 +64,7 @@ def wanted(
     for ingress, names in pools.items():
         backends = {group_name(key): str(health.get(grpc_cluster_name(key), Health.UNKNOWN)) for key in sorted(names)}
         found[ingress] = Wanted(
-            {"loadBalancer": {"ingress": [dict(address) for address in addresses]}} if addresses else {},
+            {} if addresses is None else {"loadBalancer": {"ingress": [dict(address) for address in addresses]}},
             {BACKENDS: _json(backends)},
         )
     services: dict[ObjectRef, dict[str, str]] = {}

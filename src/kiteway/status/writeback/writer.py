@@ -181,8 +181,8 @@ class Writer:
                 _log.warning("status refused", about=str(ref), error=str(error))
             return
         _log.info("status", about=str(ref))
-        if ref.kind == Ingress.KIND and what.status and addresses(live.status) != addresses(what.status):
-            where = ", ".join(addresses(what.status))
+        where = ", ".join(addresses(what.status))
+        if ref.kind == Ingress.KIND and where and addresses(live.status) != addresses(what.status):
             self._events.add([Event(ref, "IPChanged", f"IP is now {where}", warning=False)])
 
 
@@ -190,9 +190,14 @@ def said(live: Live, what: Wanted) -> bool:
     """Return whether an object says already what it shall; fields that are nobody's business of ours do not count."""
     if not what.status and not what.annotations:
         return not live.ours
-    return all(live.status.get(key) == value for key, value in what.status.items()) and all(
+    return all(_filled(live.status.get(key)) == _filled(value) for key, value in what.status.items()) and all(
         live.annotations.get(key) == value for key, value in what.annotations.items()
     )
+
+
+def _filled(value: Any) -> Any:
+    """Return a part of a status without empty lists, which the API server leaves out."""
+    return {name: part for name, part in value.items() if part != []} if isinstance(value, Mapping) else value
 
 
 def addresses(status: Mapping[str, Any]) -> list[str]:
