@@ -17,10 +17,10 @@ from typing import Any, Self
 import yaml
 
 from kiteway.milvus.embedded import MilvusEndpoint
-from tests.gke.forward import Forwarder
 from tests.gke.kiteway_pods import KitewayPods
 from tests.gke.running import NODE, PODS, mark_running
 from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.forward import Forwarder
 from tests.kubernetes.pods import add_node
 
 Serve = Callable[[bytes | None, bytes | None], MilvusEndpoint]

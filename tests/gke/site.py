@@ -24,7 +24,7 @@ from kiteway.files import write_atomic
 from kiteway.milvus.embedded import MilvusEndpoint, StandaloneMilvus, TLSFiles
 from tests.gke.kubelet import Kubelet
 from tests.kubernetes.cluster import Cluster, Server
-from tests.kubernetes.controller import NAMESPACE, RULES, controller
+from tests.kubernetes.controller import NAMESPACE, account, controller
 from tests.support.kiteway import KITEWAY, wait_until
 from tools.kubernetes.build import programs as kubernetes_programs
 from tools.kubernetes.clients import programs as client_programs
@@ -248,9 +248,9 @@ def site(gcloud: str) -> Iterator[Site]:
         stack.callback(milvuses.stop)
         kubelet = stack.enter_context(Kubelet(cluster, milvuses.serve, folder))
         arguments = ("--publish-address", ADDRESS)
-        stack.enter_context(
-            controller(cluster.service_account(NAMESPACE, "balancer", RULES), folder / "kw", 443, *arguments)
-        )
+        # Not the release that `kiteway gke` installs.
+        kubeconfig = account(cluster, release="balancer")
+        stack.enter_context(controller(kubeconfig, folder / "kw", 443, *arguments))
         started = Site(cluster, folder, kubelet, _environment(cluster, folder, gcloud), milvuses)
         repository = stack.enter_context(_repository(started))
         started.helm("repo", "add", "milvus", repository)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.kiteway import wait_until
+from tests.support.ports import lasting_port
 from tools.debian import programs as debian_programs
 from tools.kubernetes.build import programs as kubernetes_programs
 from tools.kubernetes.clients import programs as client_programs
@@ -114,8 +114,8 @@ class Cluster:
         self.kubeconfig = folder / "admin.kubeconfig"
         self._kubectl = client_programs()["kubectl"]
         self._etcdctl = debian_programs("etcd-server", "etcd-client")["etcdctl"]
-        self._etcd_url = f"http://127.0.0.1:{_free_port()}"
-        self.port = _free_port()
+        self._etcd_url = f"http://127.0.0.1:{lasting_port()}"
+        self.port = lasting_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self._authority = trustme.CA()
         self._write_certificates()
@@ -196,7 +196,25 @@ class Cluster:
     def install_crds(self) -> None:
         """Apply the CRDs of the chart and wait until they are served."""
         self.kubectl("apply", "--server-side", "-f", CRDS)
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+
+    def add_kind(self, group: str, version: str, plural: str, kind: str) -> None:
+        """Serve a kind of somebody else's, whose objects may hold anything."""
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        self.apply(
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": {"name": f"{plural}.{group}"},
+                "spec": {
+                    "group": group,
+                    "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+                    "scope": "Namespaced",
+                    "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+                },
+            }
+        )
+        self.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}", "--timeout=60s")
 
     def service_account(self, namespace: str, name: str, rules: Iterable[Mapping[str, Any]]) -> Path:
         """Make a ServiceAccount with exactly these rules, and return a kubeconfig with a token of it."""
@@ -228,12 +246,12 @@ class Cluster:
         return kubeconfig
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return all that service accounts of Kiteway's namespace, or of ``people``, have asked: the audit log."""
+        """Return all that service accounts have asked, oldest first: the audit log."""
         log = self.folder / "audit.log"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def counter(self) -> Requests:
-        """Return what counts Kiteway's requests from now on."""
+        """Return what counts Kiteway's requests from now on: it alone has a service account here."""
         return Requests(self.folder / "audit.log")
 
     def _run_etcdctl(self, *arguments: str) -> str:
@@ -283,7 +301,7 @@ class Cluster:
         file.write_text(yaml.safe_dump(document))
 
     def _etcd_command(self) -> list[str | Path]:
-        peer = f"http://127.0.0.1:{_free_port()}"
+        peer = f"http://127.0.0.1:{lasting_port()}"
         return [
             debian_programs("etcd-server", "etcd-client")["etcd"],
             f"--data-dir={self.folder / 'etcd'}",
@@ -336,17 +354,7 @@ _AUDIT = {
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "rules": [
-        {
-            "level": "Metadata",
-            "userGroups": ["system:serviceaccounts:kiteway-system", "system:serviceaccounts:people"],
-        },
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
         {"level": "None"},
     ],
 }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

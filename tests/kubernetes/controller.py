@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from kiteway.instance import Instance
+from tests.kubernetes.chart import rights
 from tests.kubernetes.cluster import Cluster
 from tests.support.kiteway import KITEWAY, Running, wait_until
 
 NAMESPACE = "kiteway-system"
-_READ = ["get", "list", "watch"]
-
-RULES = (
-    {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"], "verbs": _READ},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["services", "secrets"], "verbs": _READ},
-    {"apiGroups": [""], "resources": ["services/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
-    {"apiGroups": ["cloud.google.com"], "resources": ["backendconfigs"], "verbs": _READ},
-    {"apiGroups": ["networking.gke.io"], "resources": ["frontendconfigs", "managedcertificates"], "verbs": _READ},
-    {"apiGroups": ["networking.gke.io"], "resources": ["managedcertificates/status"], "verbs": ["patch"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
-)
-"""All that `kiteway controller` needs of a cluster."""
-
-GATE_RULES = (
-    {"apiGroups": [""], "resources": ["pods"], "verbs": _READ},
-    {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
-)
-"""What ``--readiness-gate`` needs besides."""
 
 
-def account(cluster: Cluster, *, gate: bool = False) -> Path:
-    """Make the service account, and return its kubeconfig."""
-    return cluster.service_account(NAMESPACE, "kiteway", (*RULES, *GATE_RULES) if gate else RULES)
+def account(cluster: Cluster, values: Mapping[str, Any] | None = None, *, release: str = "kiteway") -> Path:
+    """Make the service account of a release of the chart with exactly its rights, and return its kubeconfig."""
+    objects = rights(release, NAMESPACE, values or {})
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *objects)
+    [name] = [o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"]
+    return cluster.token_of(NAMESPACE, name)
+
+
+def refused(cluster: Cluster, namespace: str = NAMESPACE, name: str = "kiteway", begin: int = 0) -> list[str]:
+    """Return what the API server has refused an account since the audit log had ``begin`` bytes; it must have asked."""
+    with (cluster.folder / "audit.log").open("rb") as log:
+        log.seek(begin)
+        asked = [
+            r for r in map(json.loads, log) if r["user"]["username"] == f"system:serviceaccount:{namespace}:{name}"
+        ]
+    assert asked
+    return [r["requestURI"] for r in asked if r.get("responseStatus", {}).get("code") == 403]
 
 
 @contextlib.contextmanager

@@ -2,19 +2,19 @@
 Made-up nodes and pods whose addresses are real.
 
 A pod is an object that says Running and Ready, and listeners at its address that hand connections to a process on this
-machine, as a node's network would. The addresses are loopback's (``tools/in_netns.py``), because the API server
-refuses 127.0.0.0/8 in an EndpointSlice.
+machine, as a node's network would (`tests.kubernetes.forward`). The addresses are loopback's (``tools/in_netns.py``),
+because the API server refuses 127.0.0.0/8 in an EndpointSlice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kiteway.sources.kubernetes.gate import CONDITION
 from tests.kubernetes.cluster import Cluster
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -93,55 +93,29 @@ def remove(cluster: Cluster, pod: Pod) -> None:
 
 
 @contextlib.contextmanager
-def forwarding(routes: Mapping[tuple[str, int], int]) -> Iterator[None]:
-    """Hand connections to ``(address, port)`` on to a port of 127.0.0.1."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+def kubelet(cluster: Cluster, *pods: Pod) -> Iterator[None]:
+    """Make pods Ready when their gate opens, as the kubelet does."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        waiting = list(pods)
+        while waiting and not stop.wait(0.1):
+            for pod in waiting[:]:
+                if conditions(cluster, pod).get(CONDITION) == "True":
+                    set_ready(cluster, pod, ready=True)
+                    waiting.remove(pod)
+
+    thread = threading.Thread(target=watch)
     thread.start()
-    servers = asyncio.run_coroutine_threadsafe(_listen(routes), loop).result(10)
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(_close(servers), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        stop.set()
+        thread.join()
 
 
-async def _listen(routes: Mapping[tuple[str, int], int]) -> list[asyncio.Server]:
-    return [await asyncio.start_server(_to(target), address, port) for (address, port), target in routes.items()]
-
-
-async def _close(servers: list[asyncio.Server]) -> None:
-    for server in servers:
-        server.close()
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-def _to(target: int) -> Any:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", target)
-        except OSError:
-            writer.transport.abort()
-            return
-        both = (pump(reader, upstream_writer), pump(upstream_reader, writer))
-        try:
-            await asyncio.gather(*both)
-        finally:
-            for end in (writer, upstream_writer):
-                end.transport.abort()
-
-    return handle
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hand on what comes from one to the other, until it ends."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+def conditions(cluster: Cluster, pod: Pod) -> dict[str, str]:
+    """Return the status of a pod's conditions by type; nothing when there is no such pod."""
+    answer = cluster.api.get(f"/api/v1/namespaces/default/pods/{pod.name}")
+    found = answer.json()["status"].get("conditions", []) if answer.status_code == 200 else []
+    return {condition["type"]: condition["status"] for condition in found}

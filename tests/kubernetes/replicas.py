@@ -16,7 +16,7 @@ from typing import Any
 from kiteway.controlplane.config import read
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.controller import NAMESPACE, controller
-from tests.kubernetes.pods import pump
+from tests.kubernetes.forward import pump
 from tests.support.kiteway import Running, wait_until
 from tests.support.pebble import Pebble
 

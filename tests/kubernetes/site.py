@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from pymilvus import DataType, MilvusClient
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HOST, manifests
 from kiteway.milvus.embedded import MilvusEndpoint
+from kiteway.sources.kubernetes.gate import CONDITION
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.pods import Pod, forwarding, start
+from tests.kubernetes.forward import Forwarder
+from tests.kubernetes.pods import Pod, start
+from tests.support.kiteway import wait_listening
 from tests.support.reads import DIMENSION, SteadyReads
 
 COLLECTION = "steady"
@@ -31,11 +35,17 @@ def proxy(number: int) -> Pod:
     return Pod(f"milvus-{number}", f"10.244.0.{10 + number}", {"milvus": 19530, "metrics": 9091}, LABELS)
 
 
+def gated(number: int) -> Pod:
+    """Return a proxy with the readiness gate."""
+    return dataclasses.replace(proxy(number), gates=(CONDITION,))
+
+
 @contextlib.contextmanager
 def reachable(milvus: MilvusEndpoint, *pods: Pod) -> Iterator[None]:
     """Let the addresses of ``pods`` lead to ``milvus``."""
-    routes = {(pod.address, 19530): milvus.port for pod in pods}
-    with forwarding(routes | {(pod.address, 9091): milvus.health_port for pod in pods}):
+    with Forwarder() as forwarder:
+        for pod in pods:
+            forwarder.open(pod.address, {19530: milvus.port, 9091: milvus.health_port})
         yield
 
 
@@ -55,6 +65,13 @@ def apply_guide(cluster: Cluster, *pods: Pod, ready: bool = True) -> Path:
     return certificate
 
 
+def remove_guide(cluster: Cluster) -> None:
+    """Delete what `apply_guide` made, and every pod."""
+    cluster.kubectl("delete", "-f", manifests(), "--ignore-not-found")
+    cluster.kubectl("delete", "secret", "my-release-milvus-tls", "--ignore-not-found")
+    cluster.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+
+
 @dataclass(frozen=True)
 class Client:
     """Who searches through the balancer."""
@@ -63,11 +80,13 @@ class Client:
     ca: Path
 
     def reads(self) -> SteadyReads:
-        """Return a client that searches all the time."""
+        """Return a client that searches all the time, once there is somebody to ask."""
+        wait_listening(self.port)
         return SteadyReads(f"127.0.0.1:{self.port}", self.ca, HOST, COLLECTION)
 
     def fill(self) -> None:
         """Make the collection, unless it is there."""
+        wait_listening(self.port)
         client = MilvusClient(f"https://127.0.0.1:{self.port}", server_pem_path=str(self.ca), server_name=HOST)
         if not client.has_collection(COLLECTION):
             schema = client.create_schema(auto_id=False)

@@ -14,7 +14,7 @@ from kiteway.milvus.verify import Target, verify
 from tests.kubernetes.conftest import Bed
 from tests.kubernetes.controller import controller
 from tests.kubernetes.site import ADDRESS, INGRESS, SERVICE, apply_guide, proxy, reachable
-from tests.support.kiteway import wait_until
+from tests.support.kiteway import wait_listening, wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(300)]
 
@@ -33,6 +33,7 @@ def test_the_guide(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int
         ca = apply_guide(cluster, proxy(0))
 
         kiteway.wait_healthy(1)
+        wait_listening(port)
         target = Target(host="127.0.0.1", port=port, ca=ca, server_name=HOST)
         report = asyncio.run(verify(target))
         assert report.verified, report

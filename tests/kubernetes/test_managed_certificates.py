@@ -18,9 +18,8 @@ import yaml
 from kiteway.certificates.temporary import ORGANIZATION
 from kiteway.demo.guide import HOST, manifests
 from kiteway.milvus.embedded import MilvusEndpoint
-from tests.kubernetes.chart import account_of_the_chart, refused
 from tests.kubernetes.conftest import Bed
-from tests.kubernetes.controller import NAMESPACE, controller
+from tests.kubernetes.controller import NAMESPACE, account, controller, refused
 from tests.kubernetes.pods import start
 from tests.kubernetes.replicas import ADDRESS, Replicas, acme_options, load_balancer
 from tests.kubernetes.site import INGRESS, proxy, reachable
@@ -45,7 +44,7 @@ def pebble(bed: Bed, free_port: Callable[[], int]) -> Iterator[Pebble]:
 @pytest.fixture(scope="module")
 def kubeconfig(bed: Bed) -> Path:
     """Return who Kiteway is, with exactly the chart's rights."""
-    return account_of_the_chart(bed.cluster, VALUES)
+    return account(bed.cluster, VALUES)
 
 
 def _statuses(text: str) -> list[str]:

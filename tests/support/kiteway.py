@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,12 +26,29 @@ from kiteway.supervisor import read_state
 KITEWAY = Path(sys.executable).with_name("kiteway")
 
 
-def wait_until(condition: Callable[[], object], what: str, limit: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit: float = 60.0) -> None:
     """Wait until ``condition`` gives something true; fail with ``what`` after ``limit`` seconds."""
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit} s: {what}"
         time.sleep(0.05)
+
+
+def wait_listening(port: int) -> None:
+    """
+    Wait until somebody listens on a port of 127.0.0.1.
+
+    Envoy opens a listener after the endpoints behind it are there, so that these may be healthy before.
+    """
+
+    def listening() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        except OSError:
+            return False
+        return True
+
+    wait_until(listening, f"somebody listens on port {port}")
 
 
 class Running:
@@ -44,6 +62,17 @@ class Running:
     def status(self) -> dict[str, Any]:
         """Return the value of ``kiteway status``."""
         return read_status(self.instance)
+
+    def report(self) -> dict[str, Any]:
+        """Return the same once the control plane answers, however busy the machine is."""
+        found: dict[str, Any] = {}
+
+        def answered() -> bool:
+            found.update(self.status())
+            return "pools" in found
+
+        wait_until(answered, "the control plane answers", 120.0)
+        return found
 
     def child(self, name: str) -> tuple[int | None, int]:
         """Return pid and restarts of a child."""

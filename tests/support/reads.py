@@ -103,7 +103,7 @@ class SteadyReads:
         self._stop.set()
         self._thread.join(30)
 
-    def wait_for(self, more: int, limit: float = 30.0) -> None:
+    def wait_for(self, more: int, limit: float = 60.0) -> None:
         """Wait until ``more`` further calls have been answered."""
         wanted = self.ok + sum(self.failures.values()) + more
         deadline = time.monotonic() + limit

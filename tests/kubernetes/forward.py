@@ -103,3 +103,12 @@ class _Half(asyncio.Protocol):
         if self.other is not None and self.other.transport is not None:
             with contextlib.suppress(OSError):
                 self.other.transport.close()
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hand on what comes from one to the other, until it ends."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
