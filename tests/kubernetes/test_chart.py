@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from kiteway.certificates.create import create_self_signed
-from kiteway.demo.guide import HOST, manifests
-from tests.kubernetes.chart import CHART, account_of_the_chart, helm, refused, rendered
+from tests.kubernetes.chart import CHART, PREVIOUS, helm, render
+from tests.kubernetes.cluster import CRDS, Cluster
 from tests.kubernetes.conftest import Bed
-from tests.kubernetes.controller import NAMESPACE, controller
-from tests.kubernetes.pods import Pod, start
+from tests.kubernetes.controller import NAMESPACE, controller, refused
+from tests.kubernetes.pods import conditions, kubelet
+from tests.kubernetes.site import INGRESS, apply_guide, gated, remove_guide
 from tests.support.kiteway import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
-PUBLISHED = "203.0.113.9"
-EVERYTHING = {
-    "hostNetwork": True,
-    "controller": {"namespaces": ["default", NAMESPACE], "readinessGate": True, "proxyProtocol": True},
+RELEASE = "chart-kiteway"
+NODES: dict[str, Any] = {
+    "service": {"type": "ClusterIP"},
+    "hostPorts": {"enabled": True},
+    "controller": {"publishAddresses": ["192.0.2.1"], "shutdownDelaySeconds": 0},
+}
+EVERYTHING: dict[str, Any] = {
+    "controller": {
+        "namespaces": ["default", NAMESPACE],
+        "ingressWithoutClass": False,
+        "defaultClass": True,
+        "readinessGate": True,
+        "proxyProtocol": True,
+        "sslPolicies": {"strict": "RESTRICTED"},
+        "extraArgs": ["--trusted-hops=1"],
+    },
+    "service": {"annotations": {"a": "b"}, "loadBalancerClass": "x/y", "loadBalancerSourceRanges": ["192.0.2.0/24"]},
     "autoscaling": {"enabled": True},
+    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "networkPolicy": {
+        "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+    },
     "acme": {
         "acceptTerms": True,
         "contact": "ops@example.com",
@@ -31,66 +51,95 @@ EVERYTHING = {
         "caBundle": {"configMap": "acme-ca"},
         "resolver": "10.96.0.10",
     },
+    "serviceAccount": {"name": "somebody", "annotations": {"a": "b"}},
+    "imagePullSecrets": [{"name": "registry"}],
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "vectors"},
+    "nodeSelector": {"edge": "true"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
 }
+VALUES = {"defaults": {}, "nodes": NODES, "everything": EVERYTHING}
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_helm_finds_nothing_to_complain_about(values: dict[str, Any]) -> None:
     """``helm lint --strict`` passes with the defaults and with everything turned on."""
     helm("lint", "--strict", CHART, "-f", "-", stdin=yaml.safe_dump(values))
 
 
+def test_every_value_is_in_the_schema() -> None:
+    """Values and schema have the same names at every depth, so that a misspelt one is refused."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    found = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def compare(value: dict[str, Any], described: dict[str, Any], path: str) -> None:
+        assert described.get("additionalProperties") is False, path
+        assert set(value) == set(described["properties"]) - {"global"}, path
+        for name, each in value.items():
+            if isinstance(each, dict) and "properties" in described["properties"][name]:
+                compare(each, described["properties"][name], f"{path}.{name}")
+
+    compare(found, schema, "")
+
+
 def test_a_value_that_makes_no_sense_is_refused() -> None:
     """The schema names the value and what it must be, before anything is installed."""
     with pytest.raises(AssertionError, match=r"/replicas.*minimum"):
-        rendered({"replicas": 0})
+        render(RELEASE, NAMESPACE, {"replicas": 0})
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_the_api_server_takes_every_object(bed: Bed, values: dict[str, Any]) -> None:
-    """A server-side dry run of everything the chart makes has no error and no warning."""
-    bed.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    bed.cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(rendered(values)))
-
-
-def test_the_container_may_do_nothing_it_need_not() -> None:
-    """It is not root, writes to memory only, gains no privilege, and has one capability where it binds 443 itself."""
-    for values, added in (({}, []), (EVERYTHING, ["NET_BIND_SERVICE"])):
-        pod = next(o for o in rendered(values) if o["kind"] == "Deployment")["spec"]["template"]["spec"]
-        security, mounts = (pod["containers"][0][key] for key in ("securityContext", "volumeMounts"))
-
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert security["readOnlyRootFilesystem"] is True
-        assert security["allowPrivilegeEscalation"] is False
-        assert security["capabilities"]["drop"] == ["ALL"]
-        assert security["capabilities"].get("add", []) == added
-        assert all(v["emptyDir"]["medium"] == "Memory" for v in pod["volumes"] if "emptyDir" in v)
-        assert all(m["readOnly"] for m in mounts if m["mountPath"].startswith("/etc/"))
-
-
-def test_the_charts_rights_are_enough(bed: Bed, free_port: Callable[[], int]) -> None:
-    """With exactly the chart's rights the guide's objects are read, their status is written, and nothing is refused."""
+@pytest.mark.parametrize("name", VALUES)
+def test_the_api_server_takes_every_object(bed: Bed, name: str) -> None:
+    """
+    A server-side dry run of everything the chart makes has no error and no warning, in a namespace with the Pod Security
+    Standard that its Pods keep: restricted, but for ports of the nodes.
+    """
     cluster = bed.cluster
-    kubeconfig = account_of_the_chart(cluster, {})
-    pair = create_self_signed([HOST], ["127.0.0.1"])
-    (cluster.folder / "tls.crt").write_bytes(pair.certificate)
-    (cluster.folder / "tls.key").write_bytes(pair.key.reveal())
-    arguments = ["--publish-address", PUBLISHED, "--lease-namespace", NAMESPACE]
-    with controller(kubeconfig, bed.folder / "chart", free_port(), *arguments) as kiteway:
-        cluster.kubectl("apply", "-f", manifests())
-        start(cluster, Pod("milvus-chart", "10.244.0.20", {"milvus": 19530, "metrics": 9091}, {"component": "proxy"}))
-        cluster.kubectl("create", "secret", "tls", "my-release-milvus-tls", "--cert=./tls.crt", "--key=./tls.key")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    level = "privileged" if name == "nodes" else "restricted"
+    namespace["metadata"]["labels"] = {"pod-security.kubernetes.io/warn": level}  # type: ignore[index]
+    cluster.apply(namespace)
+    cluster.add_kind("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 
-        def published() -> bool:
-            status = cluster.get("ingress", "my-release-milvus").get("status", {})
-            return PUBLISHED in str(status)
+    objects = render(RELEASE, NAMESPACE, VALUES[name])
+    dry_run = ("apply", "--dry-run=server", "--warnings-as-errors", "-f", "-")
+    cluster.kubectl(*dry_run, stdin=yaml.safe_dump_all(objects))
 
-        wait_until(published, "the address is in the Ingress's status", 60)
-        wait_until(lambda: cluster.get("lease", "kiteway", NAMESPACE), "the Lease is held")
-        forbidden = [line for line in kiteway.log.read_text().splitlines() if "forbidden" in line.lower()]
 
-    assert not forbidden
-    assert refused(cluster) == []
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_the_container_may_do_nothing_it_need_not(values: dict[str, Any]) -> None:
+    """It is not root, writes to memory only, gains no privilege and has no capability, whatever ports it has."""
+    deployment = next(o for o in render(RELEASE, NAMESPACE, values) if o["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    security = container["securityContext"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "hostNetwork" not in pod
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert all(port["containerPort"] > 1023 for port in container["ports"])
+    assert all(v["emptyDir"]["medium"] == "Memory" for v in pod["volumes"] if "emptyDir" in v)
+    assert all(m["readOnly"] for m in container["volumeMounts"] if m["mountPath"].startswith("/etc/"))
+
+
+def test_a_pod_that_ends_serves_until_the_balancers_before_it_know() -> None:
+    """It waits before it drains, and is given the time for both; on a node's ports no Pod starts beside an old one."""
+    deployments = {
+        name: next(o for o in render(RELEASE, NAMESPACE, values) if o["kind"] == "Deployment")["spec"]
+        for name, values in VALUES.items()
+    }
+    pod = deployments["defaults"]["template"]["spec"]
+
+    assert pod["containers"][0]["lifecycle"]["preStop"] == {"exec": {"command": ["sleep", "30"]}}
+    assert pod["terminationGracePeriodSeconds"] > 30 + 60
+    assert deployments["defaults"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert "lifecycle" not in deployments["nodes"]["template"]["spec"]["containers"][0]
+    assert deployments["nodes"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def test_rights_for_acme_only_where_it_is_on() -> None:
@@ -99,7 +148,7 @@ def test_rights_for_acme_only_where_it_is_on() -> None:
     def writes_secrets(values: dict[str, Any]) -> list[tuple[str, str]]:
         return [
             (role["kind"], role["metadata"]["namespace"])
-            for role in rendered(values)
+            for role in render(RELEASE, NAMESPACE, values)
             for rule in role.get("rules", ())
             if "secrets" in rule["resources"] and not {"list", "watch"} >= set(rule["verbs"])
         ]
@@ -111,7 +160,9 @@ def test_rights_for_acme_only_where_it_is_on() -> None:
 
 def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
     """An external account binding and the roots of a CA of one's own are files."""
-    pod = next(o for o in rendered(EVERYTHING) if o["kind"] == "Deployment")["spec"]["template"]["spec"]
+    pod = next(o for o in render(RELEASE, NAMESPACE, EVERYTHING) if o["kind"] == "Deployment")["spec"]["template"][
+        "spec"
+    ]
     arguments = pod["containers"][0]["args"]
 
     assert "--acme-eab-key-file=/etc/kiteway/acme-eab/hmac" in arguments
@@ -120,17 +171,141 @@ def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
     assert {"acme-eab", "acme-ca"} <= mounted == {v["name"] for v in pod["volumes"]}
 
 
-def test_an_upgrade_changes_what_runs_and_keeps_the_rest(bed: Bed) -> None:
-    """``helm upgrade`` from the chart as it was installed goes through, and the CRDs stay as they are."""
-    kubeconfig = str(bed.cluster.kubeconfig)
-    common = ["upgraded-kiteway", str(CHART), "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig]
-    first = ["--set", "service.type=ClusterIP", "--set", "controller.ingressClass=upgraded"]
-    helm("install", *common, "--create-namespace", *first)
-    before = bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"]
+@pytest.fixture
+def namespace(bed: Bed) -> Iterator[str]:
+    """Name a namespace for a release; everything of it, and the guide, is gone afterwards."""
+    yield "charted"
+    ours = ("-l", f"app.kubernetes.io/instance={RELEASE}", "--ignore-not-found")
+    bed.cluster.kubectl("delete", "clusterroles,clusterrolebindings,ingressclasses", *ours)
+    bed.cluster.kubectl("delete", "roles,rolebindings", "-n", "default", *ours)
+    bed.cluster.kubectl("delete", "namespace", "charted", "--ignore-not-found", "--timeout=120s")
+    remove_guide(bed.cluster)
 
-    helm("upgrade", *common, "--reset-then-reuse-values", "--set", "replicas=3")
 
-    assert bed.cluster.get("deployment", "upgraded-kiteway", "kiteway-upgrade")["spec"]["replicas"] == 3
-    assert bed.cluster.get("service", "upgraded-kiteway", "kiteway-upgrade")["spec"]["type"] == "ClusterIP"
-    assert bed.cluster.get("crd", "backendconfigs.cloud.google.com")["metadata"]["generation"] == before
-    helm("uninstall", "upgraded-kiteway", "--namespace", "kiteway-upgrade", "--kubeconfig", kubeconfig)
+def test_the_rights_in_some_namespaces_are_enough(bed: Bed, namespace: str, free_port: Callable[[], int]) -> None:
+    """
+    What the chart starts, with exactly the chart's rights in two namespaces, does everything there: it publishes its
+    Service's address, opens the gate, writes status and Events, and is refused nothing.
+    """
+    cluster = bed.cluster
+    values = {"controller": {"namespaces": ["default"], "readinessGate": True}, "service": {"type": "LoadBalancer"}}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    objects = render(RELEASE, namespace, values)
+    cluster.apply(*[o for o in objects if o["kind"] != "Deployment"])
+    balanced = {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.4"}]}}}
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps(balanced))
+    cluster.kubectl("patch", "service", RELEASE, "-n", namespace, *patch)
+    deployment = next(o for o in objects if o["kind"] == "Deployment")
+    arguments = _elsewhere(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
+    arguments += ["--lease-namespace", namespace]  # $POD_NAMESPACE in a Pod
+    pod = gated(40)
+    log = bed.folder / "audit.log"
+    before = log.stat().st_size
+
+    with (
+        controller(cluster.token_of(namespace, RELEASE), bed.folder / "chart", free_port(), *arguments) as kiteway,
+        kubelet(cluster, pod),
+    ):
+        apply_guide(cluster, pod, ready=False)
+        address = ("get", "ingress", INGRESS, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+        wait_until(lambda: cluster.kubectl(*address) == "198.51.100.4", "the Service's address is published", 90)
+        wait_until(lambda: _events(cluster), "Events are written", 90)
+        wait_until(lambda: _checked(kiteway.report(), pod.address), "the gated Pod is checked", 90)
+        assert cluster.get("lease", "kiteway", namespace)["spec"]["holderIdentity"]
+
+    assert conditions(cluster, pod).get("Ready") == "False"
+    assert refused(cluster, namespace, RELEASE, before) == []
+
+
+def _elsewhere(arguments: list[str]) -> list[str]:
+    """Return the container's arguments without what a Pod has to itself: the ports and the data directory."""
+    own = ("--data-dir", "--https-port", "--http-port", "--metrics-bind", "--drain")
+    return [a for a in arguments if a != "controller" and not a.startswith(own)]
+
+
+def _checked(status: dict[str, Any], address: str) -> bool:
+    endpoints = [e for pool in status["pools"] for e in pool["endpoints"]]
+    return any(e["address"].startswith(f"{address}:") and not e["healthy"] for e in endpoints)
+
+
+def _events(cluster: Cluster) -> list[str]:
+    found = json.loads(cluster.kubectl("get", "events", "-o", "json"))["items"]
+    return [event["reason"] for event in found if event["source"].get("component") == "kiteway"]
+
+
+def test_an_upgrade_from_the_previous_chart(bed: Bed, namespace: str, free_port: Callable[[], int]) -> None:
+    """
+    ``helm upgrade`` from the previous version makes what the new one makes, with the user's values; nothing of the old
+    is left, a Kiteway that runs meanwhile is refused nothing, and the CRDs stay as they are.
+    """
+    cluster = bed.cluster
+    at = ("--namespace", namespace, "--kubeconfig", str(cluster.kubeconfig))
+    values = {"replicas": 3, "service": {"type": "ClusterIP"}, "controller": {"ingressClass": "charted"}}
+    (bed.folder / "values.yaml").write_text(yaml.safe_dump(values))
+    helm("install", RELEASE, PREVIOUS, *at, "--create-namespace", "-f", bed.folder / "values.yaml")
+    crds = {name: cluster.get("crd", name)["metadata"]["generation"] for name in _crd_names()}
+    log = cluster.folder / "audit.log"
+    before = log.stat().st_size
+
+    arguments = ["--ingress-class", "charted", "--lease-namespace", namespace]
+    with controller(cluster.token_of(namespace, RELEASE), bed.folder / "old", free_port(), *arguments) as kiteway:
+        apply_guide(cluster)
+        helm("upgrade", RELEASE, CHART, *at, "--reset-then-reuse-values")
+        cluster.kubectl("annotate", "ingress", INGRESS, "kubernetes.io/ingress.class=charted")
+        wait_until(lambda: kiteway.report()["hosts"], "what is applied after the upgrade is seen", 90)
+
+    assert refused(cluster, namespace, RELEASE, before) == []
+    for object_ in render(RELEASE, namespace, values):
+        live = cluster.get(*_where(object_))
+        _contains(live, {k: v for k, v in object_.items() if k != "apiVersion"}, object_["kind"])
+    assert crds == {name: cluster.get("crd", name)["metadata"]["generation"] for name in _crd_names()}
+    helm("uninstall", RELEASE, *at, "--wait")
+    for object_ in render(RELEASE, namespace, values):
+        kind, name, of = _where(object_)
+        assert cluster.kubectl("get", kind, name, "-n", of, "--ignore-not-found") == ""
+
+
+def _where(object_: dict[str, Any]) -> tuple[str, str, str]:
+    return object_["kind"], object_["metadata"]["name"], object_["metadata"].get("namespace", "default")
+
+
+def _contains(live: Any, wanted: Any, path: str) -> None:
+    """See that an object is what was wanted, whatever the API server adds."""
+    if isinstance(wanted, dict):
+        for key, value in wanted.items():
+            assert key in live, f"{path}.{key}"
+            _contains(live[key], value, f"{path}.{key}")
+    elif isinstance(wanted, list):
+        assert len(live) == len(wanted), path
+        for number, value in enumerate(wanted):
+            _contains(live[number], value, f"{path}[{number}]")
+    else:
+        assert live == wanted, path
+
+
+def _crd_names() -> list[str]:
+    return [yaml.safe_load(file.read_text())["metadata"]["name"] for file in sorted(Path(CRDS).glob("*.yaml"))]
+
+
+def test_crds_are_installed_once_and_upgraded_by_hand(bed: Bed, namespace: str) -> None:
+    """
+    Helm makes the CRDs that a cluster lacks and leaves those it has; the documented command brings a later version over
+    what Helm has made.
+    """
+    cluster, name = bed.cluster, "frontendconfigs.networking.gke.io"
+    at = ("--namespace", namespace, "--kubeconfig", str(cluster.kubeconfig))
+    cluster.kubectl("delete", "crd", name)
+    others = {n: cluster.get("crd", n)["metadata"]["generation"] for n in _crd_names() if n != name}
+
+    helm("install", RELEASE, CHART, *at, "--create-namespace")
+
+    assert cluster.get("crd", name)["spec"]["names"]["kind"] == "FrontendConfig"
+    assert others == {n: cluster.get("crd", n)["metadata"]["generation"] for n in others}
+    documents = list(yaml.safe_load_all(helm("show", "crds", CHART)))
+    later = next(document for document in documents if document["metadata"]["name"] == name)
+    later["spec"]["versions"][0]["additionalPrinterColumns"] = [{"name": "New", "type": "string", "jsonPath": ".spec"}]
+    upgrade = ("apply", "--server-side", "--force-conflicts", "-f", "-")
+    cluster.kubectl(*upgrade, stdin=yaml.safe_dump_all(documents))
+    [column] = cluster.get("crd", name)["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert column["name"] == "New"
+    cluster.install_crds()

@@ -26,7 +26,3 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "kiteway.acme" -}}
 {{ if and .Values.acme.acceptTerms .Values.acme.contact }}true{{ end }}
 {{- end }}
-
-{{/* The ports in the container: above 1023 unless the node's own are used, so that no capability is needed. */}}
-{{- define "kiteway.httpsPort" -}}{{ ternary 443 8443 .Values.hostNetwork }}{{- end }}
-{{- define "kiteway.httpPort" -}}{{ ternary 80 8080 .Values.hostNetwork }}{{- end }}
