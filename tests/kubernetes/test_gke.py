@@ -54,8 +54,8 @@ def test_googles_objects_are_not_touched(bed: Bed, free_port: Callable[[], int])
     counter = cluster.counter()
 
     with controller(bed.kubeconfig, bed.folder / "kw", free_port(), "--publish-address", ADDRESS) as kiteway:
-        wait_until(lambda: _ours(cluster, "ingress", "ours"), "our Ingress has its status", 60)
-        assert [host["host"] for host in kiteway.status()["hosts"]] == ["ours.milvus.io"]
+        wait_until(lambda: _ours(cluster, "ingress", "ours"), "our Ingress has its status", 90)
+        assert [host["host"] for host in kiteway.report()["hosts"]] == ["ours.milvus.io"]
 
     assert cluster.get("ingress", INGRESS) == before
     for resource, name in (
@@ -65,6 +65,11 @@ def test_googles_objects_are_not_touched(bed: Bed, free_port: Callable[[], int])
         ("backendconfig", "my-release-backendconfig"),
     ):
         assert _ours(cluster, resource, name) == []
+    events = json.loads(cluster.kubectl("get", "events", "-o", "json"))["items"]
+    told = [event["involvedObject"] for event in events if event["source"].get("component") == "kiteway"]
+    about = {f"{each['kind']}/{each['name']}" for each in told}
+    # Service and BackendConfig are those of our own Ingress, too.
+    assert about <= {"Ingress/ours", f"Service/{SERVICE}", "BackendConfig/my-release-backendconfig"}
     assert {uri.split("?")[0] for uri in counter.of("patch")} == {
         "/apis/networking.k8s.io/v1/namespaces/default/ingresses/ours/status"
     }

@@ -19,7 +19,7 @@ CLIENT_CA = "kiteway.io/client-ca-secret"
 
 
 def _reasons(kiteway: Running) -> set[str]:
-    return {diagnostic["reason"] for diagnostic in kiteway.status()["diagnostics"]}
+    return {diagnostic["reason"] for diagnostic in kiteway.report()["diagnostics"]}
 
 
 def test_a_ca_is_found_by_its_name(bed: Bed, free_port: Callable[[], int]) -> None:
@@ -36,12 +36,12 @@ def test_a_ca_is_found_by_its_name(bed: Bed, free_port: Callable[[], int]) -> No
 
     with controller(bed.kubeconfig, bed.folder / "kw", free_port()) as kiteway:
         cluster.kubectl("annotate", "ingress", INGRESS, f"{CLIENT_CA}=clients")
-        wait_until(lambda: counter.of("watch", "secrets")[1:], "the named Secret is followed", 60)
-        wait_until(lambda: "CASecretNotFound" not in _reasons(kiteway), "the CA is found", 60)
+        wait_until(lambda: counter.of("watch", "secrets")[1:], "the named Secret is followed", 90)
+        wait_until(lambda: "CASecretNotFound" not in _reasons(kiteway), "the CA is found", 90)
         cluster.kubectl("delete", "secret", "clients")
-        wait_until(lambda: "CASecretNotFound" in _reasons(kiteway), "the CA is missed", 60)
+        wait_until(lambda: "CASecretNotFound" in _reasons(kiteway), "the CA is missed", 90)
         cluster.kubectl("create", "secret", "generic", "clients", "--from-file=ca.crt=clients.pem")
-        wait_until(lambda: "CASecretNotFound" not in _reasons(kiteway), "the CA is found again", 60)
+        wait_until(lambda: "CASecretNotFound" not in _reasons(kiteway), "the CA is found again", 90)
 
     asked = [parse_qs(urlsplit(uri).query)["fieldSelector"][0] for uri in counter.of("list", "secrets")]
     assert set(asked) == {"type=kubernetes.io/tls", "metadata.name=clients,type!=kubernetes.io/tls"}

@@ -52,17 +52,19 @@ class Lease:
 
     async def run(self) -> None:
         """Try to get it and keep it, until cancelled; then give it back, so that the next need not wait."""
+        told = False
         try:
             while True:
-                began, before = time.monotonic(), self.held
+                began = time.monotonic()
                 try:
                     if await self._try():
                         self._term += 0 if self.held else 1
                         self._until = began + _DEADLINE_SECONDS
                 except (ApiError, ApiUnavailableError) as error:
                     _log.warning("lease", error=str(error))
-                if before != self.held:
-                    _log.info("lease", held=self.held)
+                if told != self.held:
+                    told = self.held
+                    _log.info("lease", held=told)
                 await asyncio.sleep(_RENEW_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311 - spreading load
         finally:
             if self.held:
