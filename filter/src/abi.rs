@@ -10,9 +10,9 @@ mod hooks;
 use std::ffi::c_void;
 use std::{ptr, slice};
 
-use crate::answer::RouteAnswer;
 use crate::filter::Stream;
 use crate::metrics::{CounterId, Registry};
+use crate::route::RouteConfig;
 
 /// Bytes that Envoy owns, valid until the hook returns or a setter is called.
 #[repr(C)]
@@ -79,6 +79,10 @@ const BODY_RECEIVED_RESPONSE: u32 = 2;
 const LOG_ERROR: u32 = 4;
 const METRICS_SUCCESS: u32 = 0;
 
+/// The dynamic metadata that the access log's filter looks at: 0 leaves a request out.
+const LOG_NAMESPACE: &str = "kiteway";
+const LOG_KEY: &str = "logged";
+
 unsafe extern "C" {
     fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
 
@@ -117,6 +121,13 @@ unsafe extern "C" {
     fn envoy_dynamic_module_callback_get_most_specific_route_config(
         filter: *mut c_void,
     ) -> *const c_void;
+
+    fn envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+        filter: *mut c_void,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        value: f64,
+    );
 
     fn envoy_dynamic_module_callback_http_send_response_headers(
         filter: *mut c_void,
@@ -243,13 +254,25 @@ impl Stream for EnvoyStream {
         self.header(HEADER_REQUEST, name)
     }
 
-    fn route_answer(&self) -> Option<&RouteAnswer> {
+    fn route_config(&self) -> Option<&RouteConfig> {
         // SAFETY: the pointer is that of the running hook.
-        let answer =
+        let config =
             unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.0) };
-        // SAFETY: null, or what `per_route_config_new` made of type `RouteAnswer`; the stream holds
+        // SAFETY: null, or what `per_route_config_new` made of type `RouteConfig`; the stream holds
         // its route, and the route its configuration, for longer than the hook runs.
-        unsafe { answer.cast::<RouteAnswer>().as_ref() }
+        unsafe { config.cast::<RouteConfig>().as_ref() }
+    }
+
+    fn leave_out_of_log(&mut self) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+                self.0,
+                LOG_NAMESPACE.into(),
+                LOG_KEY.into(),
+                0.0,
+            );
+        }
     }
 
     fn respond(&mut self, message: &[u8]) {

@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-use crate::config::string_pairs;
 use crate::filter::Stream;
 use crate::rpc::Call;
 
@@ -23,13 +22,8 @@ pub struct RouteAnswer {
 }
 
 impl RouteAnswer {
-    /// Parses a route's configuration, `{"answer": "no Ingress routes the host {host}."}`.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let json = std::str::from_utf8(json).map_err(|_| "the JSON is not UTF-8".to_owned())?;
-        match string_pairs(json)?.as_slice() {
-            [("answer", text)] => Ok(Self { text: (*text).to_owned() }),
-            _ => Err("the only key of a route's configuration is \"answer\"".to_owned()),
-        }
+    pub fn new(text: &str) -> Self {
+        Self { text: text.to_owned() }
     }
 
     /// The framed message for a call that this route answers here; None for every other call.
@@ -91,12 +85,8 @@ mod tests {
     use super::*;
     use crate::fake::{grpc_request, FakeStream};
 
-    fn answer(text: &str) -> RouteAnswer {
-        RouteAnswer::parse(format!("{{\"answer\": \"{text}\"}}").as_bytes()).unwrap()
-    }
-
     fn said(text: &str, stream: &FakeStream) -> Option<Vec<u8>> {
-        answer(text).message(Call::of_request(stream), stream)
+        RouteAnswer::new(text).message(Call::of_request(stream), stream)
     }
 
     #[test]
@@ -137,12 +127,5 @@ mod tests {
         let text = String::from_utf8_lossy(&message).into_owned();
         assert!(text.contains("a???hhh"), "{text}");
         assert_eq!(ECHO - 4, text.matches('h').count());
-    }
-
-    #[test]
-    fn a_route_without_a_sentence_is_refused() {
-        for json in ["{}", "{\"mode\": \"downstream\"}", "{\"answer\": 1}"] {
-            assert!(RouteAnswer::parse(json.as_bytes()).is_err(), "{json}");
-        }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use crate::chance;
 use crate::filter::{Action, Stream};
 use crate::in_band;
 use crate::metrics::CounterId;
+use crate::route::RouteConfig;
 use crate::rpc::Call;
 
 #[derive(Debug)]
@@ -20,17 +22,24 @@ impl Downstream {
         Self { requests }
     }
 
-    /// Counts the request by its call, and answers it where its route leads nowhere.
+    /// Counts the request by its call, answers it where its route leads nowhere, and draws whether it
+    /// is logged where its route is not always.
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
         let call = Call::of_request(stream);
         stream.count(self.requests[call.slot()]);
-        match stream.route_answer().and_then(|answer| answer.message(call, stream)) {
-            None => Action::Continue,
-            Some(message) => {
-                stream.respond(&message);
-                Action::Hold
+        match stream.route_config() {
+            Some(RouteConfig::LogRate(rate)) if !chance::happens(*rate) => {
+                stream.leave_out_of_log();
+            }
+            Some(RouteConfig::LogRate(_)) | None => {}
+            Some(RouteConfig::Answer(answer)) => {
+                if let Some(message) = answer.message(call, stream) {
+                    stream.respond(&message);
+                    return Action::Hold;
+                }
             }
         }
+        Action::Continue
     }
 
     /// Takes off what the upstream filter said to the router.
@@ -62,16 +71,31 @@ mod tests {
 
     #[test]
     fn a_route_that_leads_nowhere_answers_connect_and_nothing_else() {
-        let answer = RouteAnswer::parse(b"{\"answer\": \"no\"}").unwrap();
+        let answer = RouteConfig::Answer(RouteAnswer::new("no"));
         for (method, action, answers) in
             [("Connect", Action::Hold, 1), ("Search", Action::Continue, 0)]
         {
             let mut stream = grpc_request(method);
-            stream.answer = Some(answer.clone());
+            stream.route = Some(answer.clone());
 
             assert_eq!(action, Downstream::new(counters()).on_request_headers(&mut stream));
 
             assert_eq!(answers, stream.responses.len(), "{method}");
+        }
+    }
+
+    #[test]
+    fn the_route_says_how_often_a_request_is_logged() {
+        for (route, unlogged) in [
+            (None, false),
+            (Some(RouteConfig::LogRate(1.0)), false),
+            (Some(RouteConfig::LogRate(0.0)), true),
+        ] {
+            let mut stream = FakeStream { route, ..grpc_request("Search") };
+
+            let action = Downstream::new(counters()).on_request_headers(&mut stream);
+
+            assert_eq!((Action::Continue, unlogged), (action, stream.unlogged), "{stream:?}");
         }
     }
 

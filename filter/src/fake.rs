@@ -1,8 +1,8 @@
 //! A stream without Envoy, for the tests.
 
-use crate::answer::RouteAnswer;
 use crate::filter::Stream;
 use crate::metrics::CounterId;
+use crate::route::RouteConfig;
 
 type Headers = Vec<(String, String)>;
 
@@ -13,8 +13,10 @@ pub struct FakeStream {
     /// What the running body hook received.
     pub received: Vec<u8>,
     pub counted: Vec<(CounterId, String)>,
-    pub answer: Option<RouteAnswer>,
+    pub route: Option<RouteConfig>,
     pub responses: Vec<Vec<u8>>,
+    /// Whether the access log leaves it out.
+    pub unlogged: bool,
 }
 
 pub fn headers(pairs: &[(&str, &str)]) -> Headers {
@@ -37,8 +39,12 @@ impl Stream for FakeStream {
         find(&self.request, name)
     }
 
-    fn route_answer(&self) -> Option<&RouteAnswer> {
-        self.answer.as_ref()
+    fn route_config(&self) -> Option<&RouteConfig> {
+        self.route.as_ref()
+    }
+
+    fn leave_out_of_log(&mut self) {
+        self.unlogged = true;
     }
 
     fn respond(&mut self, message: &[u8]) {

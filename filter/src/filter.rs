@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::answer::RouteAnswer;
 use crate::config::{Config, Mode};
 use crate::downstream::Downstream;
 use crate::metrics::{CounterId, Registry, NOT_READY, REQUESTS, RPC_LABEL};
+use crate::route::RouteConfig;
 use crate::rpc::Call;
 use crate::upstream::Upstream;
 
@@ -17,8 +17,11 @@ pub trait Stream {
     /// The first value of a request header.
     fn request_header(&self, name: &str) -> Option<&[u8]>;
 
-    /// What the request's route answers by itself, if it does.
-    fn route_answer(&self) -> Option<&RouteAnswer>;
+    /// What the request's route says to the filter, if anything.
+    fn route_config(&self) -> Option<&RouteConfig>;
+
+    /// Keeps the request out of the access log.
+    fn leave_out_of_log(&mut self);
 
     /// Answers a gRPC call with one framed message and status OK; nothing of the request goes on.
     fn respond(&mut self, message: &[u8]);

@@ -9,6 +9,7 @@
 #[cfg(not(test))]
 mod abi;
 mod answer;
+mod chance;
 mod config;
 mod downstream;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod grpc;
 mod in_band;
 mod metrics;
 mod protobuf;
+mod route;
 mod rpc;
 #[rustfmt::skip] // One call a line, however long.
 mod rpc_table;

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from kiteway.filter import filter_path
 from kiteway.model import Endpoint, LoadBalancer
 from tests.e2e.h2wire import Breaker
 from tests.e2e.traffic import (
@@ -31,6 +32,8 @@ from tests.e2e.traffic import (
 
 pytestmark = pytest.mark.e2e
 
+# Kiteway's filter draws; a build without it leaves that to Envoy.
+DRAWN: list[Path | None] = list(dict.fromkeys((filter_path(), None)))
 LIST = "/milvus.proto.milvus.MilvusService/ShowCollections"
 
 
@@ -114,14 +117,17 @@ def test_nothing_secret_is_logged(tmp_path: Path, free_port: Callable[[], int]) 
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0])
-def test_the_rate_of_the_route_decides(tmp_path: Path, free_port: Callable[[], int], rate: float) -> None:
+@pytest.mark.parametrize("module", DRAWN, ids=["filter" if module else "request-id" for module in DRAWN])
+def test_the_rate_of_the_route_decides(
+    tmp_path: Path, free_port: Callable[[], int], module: Path | None, rate: float
+) -> None:
     """
     All, none or a share of a route's calls are logged; the share is within five standard deviations. What
     Kiteway answers itself is logged in any case, and a rate is changed without a new listener.
     """
     log = tmp_path / "access.log"
     calls = 1000
-    with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
+    with Backend() as backend, running(tmp_path, free_port, access_log=log, filter_path=module) as proxy:
         listening = [host("a.example.com", route(log_sample_rate=1.0 - rate)), host("b.example.com")]
         proxy.apply(model(pool(), *listening), [backend.endpoint()])
         listening = [host("a.example.com", route(log_sample_rate=rate)), host("b.example.com")]
@@ -143,16 +149,34 @@ def test_the_rate_of_the_route_decides(tmp_path: Path, free_port: Callable[[], i
     assert abs(len(found) - 1 - calls * rate) <= 5 * deviation
 
 
-def test_a_client_cannot_choose_what_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The request id that decides is Envoy's own: one that the client sends is replaced."""
+@pytest.mark.parametrize("module", DRAWN, ids=["filter" if module else "request-id" for module in DRAWN])
+def test_a_client_cannot_choose_what_is_logged(
+    tmp_path: Path, free_port: Callable[[], int], module: Path | None
+) -> None:
+    """A request id that would never be drawn, were it drawn by, is drawn as often as any."""
     log = tmp_path / "access.log"
-    with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
+    with Backend() as backend, running(tmp_path, free_port, access_log=log, filter_path=module) as proxy:
         proxy.apply(logging(0.5), [backend.endpoint()])
         with proxy.channel() as channel:
             for _ in range(100):
                 call(channel, SEARCH, metadata=(("x-request-id", "zzzzzzzz-never-logged"),))
         eventually(lambda: len(lines(proxy)) > 10, "some lines")
-        assert all(not line["request_id"].startswith("z") for line in lines(proxy))
+        if module is None:
+            assert all(not line["request_id"].startswith("z") for line in lines(proxy))
+
+
+def test_a_request_id_is_the_clients(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """One that a client sends goes to Milvus and into the log; Kiteway makes none up."""
+    log = tmp_path / "access.log"
+    with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel() as channel:
+            call(channel, SEARCH, metadata=(("x-request-id", "order-7"),))
+            call(channel, SEARCH)
+        with_id, without = logged(proxy, 2)
+
+    assert (with_id["request_id"], without["request_id"]) == ("order-7", None)
+    assert [each.metadata.get("x-request-id") for each in backend.calls] == ["order-7", None]
 
 
 def test_without_a_file_nothing_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:

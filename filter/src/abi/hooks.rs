@@ -10,9 +10,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
 use super::{log_error, EnvoyBuffer, EnvoyConfig, EnvoyStream};
-use crate::answer::RouteAnswer;
 use crate::config::Config;
 use crate::filter::{Action, Factory, Filter};
+use crate::route::RouteConfig;
 
 /// The ABI the declarations were written from. Envoy logs a difference and loads the module.
 const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
@@ -94,8 +94,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
 ) -> *const c_void {
     guard(ptr::null(), || {
         // SAFETY: Envoy keeps the configuration's bytes until this hook returns.
-        match RouteAnswer::parse(unsafe { config.as_slice() }) {
-            Ok(answer) => Box::into_raw(Box::new(answer)).cast_const().cast(),
+        match RouteConfig::parse(unsafe { config.as_slice() }) {
+            Ok(config) => Box::into_raw(Box::new(config)).cast_const().cast(),
             Err(error) => {
                 log_error(&format!("kiteway filter: route configuration: {error}"));
                 ptr::null()
@@ -106,11 +106,11 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(
-    answer: *const c_void,
+    config: *const c_void,
 ) {
     guard((), || {
         // SAFETY: Envoy gives back, once, what `per_route_config_new` made.
-        drop(unsafe { Box::from_raw(answer.cast_mut().cast::<RouteAnswer>()) });
+        drop(unsafe { Box::from_raw(config.cast_mut().cast::<RouteConfig>()) });
     });
 }
 

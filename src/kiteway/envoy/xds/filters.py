@@ -51,11 +51,20 @@ def route_answer(settings: EnvoySettings, text: str) -> Any:
     """Return the configuration of a route on which the filter answers `Connect` with ``text``."""
     if '"' in text or "\\" in text:
         raise ValueError(f"the filter reads no escapes: {text}")
+    return _of_route(settings, f'{{"answer":"{text}"}}')
+
+
+def route_log_rate(settings: EnvoySettings, rate: float) -> Any:
+    """Return the configuration of a route of whose requests the filter leaves all but a share out of the log."""
+    return _of_route(settings, f'{{"log_rate":"{rate:f}"}}')
+
+
+def _of_route(settings: EnvoySettings, config: str) -> Any:
     return pack(
         DynamicModuleFilterPerRoute(
             dynamic_module_config=_loaded(settings),
             filter_name=FILTER,
-            filter_config=pack(StringValue(value=f'{{"answer":"{text}"}}')),
+            filter_config=pack(StringValue(value=config)),
         )
     )
 

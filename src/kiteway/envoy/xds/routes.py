@@ -24,7 +24,7 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
 from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.access_log import log_rate
+from kiteway.envoy.xds.access_log import add_log_rate
 from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
@@ -249,6 +249,7 @@ def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> li
                         route=route,
                         pool=pool,
                         cluster=grpc_cluster_name(pool.key),
+                        settings=settings,
                     )
                 )
         if pool.rest:
@@ -257,7 +258,15 @@ def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> li
                 if call is not None:
                     cluster = rest_cluster_name(pool.key)
                     result.append(
-                        _forward(f"{name}/{policy.name}", call, policy, route=route, pool=pool, cluster=cluster)
+                        _forward(
+                            f"{name}/{policy.name}",
+                            call,
+                            policy,
+                            route=route,
+                            pool=pool,
+                            cluster=cluster,
+                            settings=settings,
+                        )
                     )
         else:
             text = (
@@ -292,7 +301,16 @@ def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> RouteMatch 
     return result
 
 
-def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRoute, pool: Pool, cluster: str) -> Route:
+def _forward(
+    name: str,
+    match: RouteMatch,
+    policy: CallPolicy,
+    *,
+    route: ModelRoute,
+    pool: Pool,
+    cluster: str,
+    settings: EnvoySettings,
+) -> Route:
     limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(
@@ -304,15 +322,16 @@ def _forward(name: str, match: RouteMatch, policy: CallPolicy, *, route: ModelRo
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
         hash_policy=hash_policy(pool.affinity),
     )
-    return Route(
+    result = Route(
         name=name,
         match=match,
         route=action,
-        metadata=log_rate(route.log_sample_rate),
         request_body_buffer_limit=UInt64Value(value=policy.buffer),
         request_headers_to_add=[_header(h) for h in route.request_headers],
         response_headers_to_add=[_header(h) for h in route.response_headers],
     )
+    add_log_rate(result, route.log_sample_rate, settings)
+    return result
 
 
 def _with_encryption(route: ModelRoute, *, encrypted: bool) -> ModelRoute:
