@@ -57,7 +57,7 @@ def _least_request() -> LeastRequest:
     Return least request without a slow start, which would replace it.
 
     Envoy (1.40) turns to a schedule by weights while an endpoint starts slowly, and stays with it until the members
-    change again: the p99 with one slow proxy of three doubles (docs/design/chaos.md). A proxy that is new and slow
+    change again: the p99 with one slow proxy of three doubles (docs/design/traffic.md). A proxy that is new and slow
     gets less anyway, since its calls are longer in work.
     """
     return LeastRequest(choice_count=UInt32Value(value=CHOICES))
