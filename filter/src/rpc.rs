@@ -56,6 +56,13 @@ impl Rpc {
     ) -> Self {
         Self { path, name, class, status }
     }
+
+    /// The call at a `:path`. Allocates nothing.
+    pub fn at(path: &[u8]) -> Option<&'static Self> {
+        let key = path.strip_prefix(PACKAGE)?;
+        let index = TABLE.binary_search_by(|rpc| rpc.path.as_bytes().cmp(key)).ok()?;
+        Some(&TABLE[index])
+    }
 }
 
 /// What a request asks for.
@@ -78,12 +85,12 @@ impl Call {
         Self::of(path, stream.request_header("content-type").unwrap_or_default())
     }
 
-    /// Classifies a request by its `:path` and `content-type`. Allocates nothing.
+    /// Classifies a request by its `:path` and `content-type`.
     fn of(path: &[u8], content_type: &[u8]) -> Self {
         if !content_type.starts_with(b"application/grpc") {
             return Self::Rest;
         }
-        match lookup(path) {
+        match Rpc::at(path) {
             Some(rpc) => Self::Milvus(rpc),
             None => Self::OtherGrpc,
         }
@@ -117,12 +124,6 @@ impl Call {
     }
 }
 
-fn lookup(path: &[u8]) -> Option<&'static Rpc> {
-    let key = path.strip_prefix(PACKAGE)?;
-    let index = TABLE.binary_search_by(|rpc| rpc.path.as_bytes().cmp(key)).ok()?;
-    Some(&TABLE[index])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +140,7 @@ mod tests {
         for rpc in &TABLE {
             let path = format!("/milvus.proto.milvus.{}", rpc.path);
 
-            assert_eq!(Some(rpc), lookup(path.as_bytes()));
+            assert_eq!(Some(rpc), Rpc::at(path.as_bytes()));
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::filter::{Action, Stream};
 use crate::in_band;
 use crate::metrics::CounterId;
-use crate::rpc::{Call, Rpc, StatusAt};
+use crate::rpc::{Rpc, StatusAt};
 use crate::status::{judge, Verdict};
 
 /// How much of a response is read at most, in bytes. A status that says "not ready" is a tenth of
@@ -35,10 +35,10 @@ impl Upstream {
     }
 
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
-        if let Call::Milvus(rpc) = Call::of_request(stream) {
-            if rpc.status != StatusAt::Nowhere {
-                self.state = State::Waiting(rpc);
-            }
+        // The routes to its cluster take gRPC only, so the content type need not be looked at.
+        match stream.request_header(":path").and_then(Rpc::at) {
+            Some(rpc) if rpc.status != StatusAt::Nowhere => self.state = State::Waiting(rpc),
+            _ => {}
         }
     }
 
