@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from google.protobuf.json_format import MessageToDict
+
 from bench.cpu import CpuMeter, tree
 from bench.outcome import BenchError
 from bench.processes import free_port, running
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.access_log import access_logs
+from kiteway.filter import filter_path
 
 HOST = "my-release.milvus.io"
 # As many worker threads for each as there are CPUs: Envoy's own default.
@@ -87,15 +93,25 @@ def direct(setting: Setting) -> Iterator[Running]:
     yield Running(setting.backend, setting.work / "none.log", None)
 
 
-@contextmanager
-def envoy(setting: Setting) -> Iterator[Running]:
+def envoy(setting: Setting) -> AbstractContextManager[Running]:
     """Plain Envoy, the same binary that Kiteway runs."""
+    return _envoy(setting, "[]")
+
+
+def envoy_with_log(setting: Setting) -> AbstractContextManager[Running]:
+    """Plain Envoy that writes the lines that Kiteway writes."""
+    settings = EnvoySettings(access_log=setting.work / "access.log", filter_path=filter_path())
+    return _envoy(setting, json.dumps([MessageToDict(log) for log in access_logs(settings)]))
+
+
+@contextmanager
+def _envoy(setting: Setting, access_log: str) -> Iterator[Running]:
     try:
         binary = find_envoy()
     except EnvoyNotFoundError as error:
         raise BenchError(str(error)) from error
     port, log = free_port(), setting.work / "envoy.log"
-    config = setting.render("envoy.yaml", port=port)
+    config = setting.render("envoy.yaml", port=port, access_log=access_log)
     command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{WORKERS}"]
     with running([*command, "--log-level", "warning"], log) as process:
         yield Running(port, log, process)
@@ -122,32 +138,58 @@ def haproxy(setting: Setting) -> Iterator[Running]:
         yield Running(port, log, process)
 
 
-@contextmanager
-def kiteway(setting: Setting) -> Iterator[Running]:
+def kiteway(setting: Setting) -> AbstractContextManager[Running]:
     """Kiteway as a user starts it."""
+    return _kiteway(setting)
+
+
+def kiteway_without_log(setting: Setting) -> AbstractContextManager[Running]:
+    """Kiteway without its access log."""
+    return _kiteway(setting, "--no-access-log")
+
+
+@contextmanager
+def _kiteway(setting: Setting, *more: str) -> Iterator[Running]:
     port, log = free_port(), setting.work / "kiteway.log"
     program = Path(sys.executable).with_name("kiteway")
     if not program.exists():
         raise BenchError(f"there is no {program}; run make setup")
     command = [program, "up", "--to", f"127.0.0.1:{setting.backend}", "--host", HOST, "--bind", "127.0.0.1"]
     options = ["--https-port", str(port), "--http-port", "0", "--data-dir", setting.work / "data", "--drain", "0"]
-    with running([*command, *options], log) as process:
+    with running([*command, *options, *more], log) as process:
         yield Running(port, log, process)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A balancer: the name in the report and what runs it."""
+    """
+    A balancer.
+
+    Attributes:
+        name: in the report.
+        run: what runs it.
+        logs: whether it writes an access log.
+        ours: whether it is Kiteway.
+    """
 
     name: str
     run: Callable[[Setting], AbstractContextManager[Running]]
+    logs: bool = False
+    ours: bool = False
+
+    @property
+    def baseline(self) -> str:
+        """The plain Envoy it is compared with: the one that logs as it does."""
+        return LOGGING_BASELINE if self.logs else BASELINE
 
 
-OURS = "Kiteway"
 BASELINE = "plain Envoy"
+LOGGING_BASELINE = "plain Envoy, same log"
 DIRECT = "no balancer"
 CONTESTANTS = (
-    Contestant(OURS, kiteway),
+    Contestant("Kiteway", kiteway, logs=True, ours=True),
+    Contestant(LOGGING_BASELINE, envoy_with_log, logs=True),
+    Contestant("Kiteway, no log", kiteway_without_log, ours=True),
     Contestant(BASELINE, envoy),
     Contestant("nginx", nginx),
     Contestant("HAProxy", haproxy),
