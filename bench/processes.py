@@ -28,6 +28,8 @@ def running(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[b
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # The kernel schedules by session (autogroup), and Kiteway's Envoy has its own: so has everyone.
+            start_new_session=True,
         )
     try:
         yield process
