@@ -36,7 +36,9 @@ def server_names(
     for unit, valid, named in zip(holders, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
         for claim, (entry, diagnostic) in here.hosts:
-            if owners[claim.domain].unit is unit and owners[claim.domain].claim is claim:
+            # Nobody holds a host that is refused to its Ingress for an older one's wildcard.
+            owner = owners.get(claim.domain)
+            if owner is not None and owner.unit is unit and owner.claim is claim:
                 found[claim.domain] = entry
                 if diagnostic is not None:
                     diagnostics.append(diagnostic)
