@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
+from kiteway.cli.options import CLUSTER_PANEL, KubeconfigOption
 from kiteway.cli.output import fail
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
@@ -18,23 +18,13 @@ from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.sources.kubernetes.config import KubernetesConfig
 
-_CLUSTER = "Cluster"
 _HTTPS = 443
 
 
 @with_balancer_options
 def controller(
     *,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            "--kubeconfig",
-            metavar="FILE",
-            help="Which cluster, and who we are there.",
-            show_default="the Pod's service account, else $KUBECONFIG, else ~/.kube/config",
-            rich_help_panel=_CLUSTER,
-        ),
-    ] = None,
+    kubeconfig: KubeconfigOption = None,
     namespace: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,12 +33,14 @@ def controller(
             metavar="NAME",
             help="A namespace to look at; may be repeated.",
             show_default="all",
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
     ingress_class: Annotated[
         str,
-        typer.Option("--ingress-class", metavar="NAME", help="The class of our Ingresses.", rich_help_panel=_CLUSTER),
+        typer.Option(
+            "--ingress-class", metavar="NAME", help="The class of our Ingresses.", rich_help_panel=CLUSTER_PANEL
+        ),
     ] = "kiteway",
     classless: Annotated[
         bool | None,
@@ -56,7 +48,7 @@ def controller(
             "--ingress-without-class/--no-ingress-without-class",
             help="Whether an Ingress without a class is ours.",
             show_default="unless the cluster is GKE",
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
     publish_service: Annotated[
@@ -66,7 +58,7 @@ def controller(
             metavar="NAMESPACE/NAME",
             help="The Service in front of Kiteway: its addresses become those of the Ingresses.",
             show_default="none",
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = "",
     publish_address: Annotated[
@@ -76,7 +68,7 @@ def controller(
             metavar="IP|NAME",
             help="The address of the Ingresses instead; may be repeated.",
             show_default="none",
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
     lease_namespace: Annotated[
@@ -86,13 +78,15 @@ def controller(
             metavar="NAME",
             help="Kiteway's own namespace: its Leases, and the Secrets of ACME.",
             envvar="POD_NAMESPACE",
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = "default",
     readiness_gate: Annotated[
         bool,
         typer.Option(
-            "--readiness-gate", help="Keep the Pods' gate kiteway.io/load-balancer-ready.", rich_help_panel=_CLUSTER
+            "--readiness-gate",
+            help="Keep the Pods' gate kiteway.io/load-balancer-ready.",
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = False,
     public_https_port: Annotated[

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
-from kiteway.cli.options import FilesOption
+from kiteway.cli.options import CLUSTER_PANEL, FilesOption, KubeconfigOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.diagnostics import Severity
@@ -32,17 +32,6 @@ from kiteway.probe import TlsOptions, TrustFileError, parse_endpoint
 from kiteway.probe.result import DEFAULT_TIMEOUT
 from kiteway.probe.trust import grpc_default_roots
 
-_CLUSTER = "Where"
-KubeconfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--kubeconfig",
-        metavar="FILE",
-        help="Which cluster, and who we are there.",
-        show_default="the Pod's service account, else $KUBECONFIG, else ~/.kube/config",
-        rich_help_panel=_CLUSTER,
-    ),
-]
 _DEFAULT_PORTS = {True: 443, False: 19530}
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
@@ -67,7 +56,7 @@ def doctor(
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Look at a live cluster, read-only.", rich_help_panel=_CLUSTER)
+        bool, typer.Option("--cluster", help="Look at a live cluster, read-only.", rich_help_panel=CLUSTER_PANEL)
     ] = False,
     release: ReleaseOption = None,
     namespace: NamespaceOption = None,

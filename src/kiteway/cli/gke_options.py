@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from kiteway.cli.options import CLUSTER_PANEL
 from kiteway.gke.shell import Shell
 from kiteway.gke.wanted import CertificateKind, DataPlane, Http
 
 _WHAT = "What is wanted"
-_WHERE = "Where"
+_WHERE = CLUSTER_PANEL
 _VERIFYING = "Verification"
 
 

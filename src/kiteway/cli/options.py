@@ -15,6 +15,17 @@ from kiteway.model import TLSProfile
 from kiteway.probe import parse_endpoint
 from kiteway.sources.certificate_files import CertificateFiles
 
+CLUSTER_PANEL = "Cluster"
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Which cluster, and who we are there.",
+        show_default="the Pod's service account, else $KUBECONFIG, else ~/.kube/config",
+        rich_help_panel=CLUSTER_PANEL,
+    ),
+]
 FilesOption = Annotated[
     list[Path] | None,
     typer.Option("--filename", "-f", metavar="PATH", help="A manifest, or a folder of them; may be repeated."),
