@@ -16,6 +16,8 @@ CRATE := $(wildcard filter/Cargo.toml)
 FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/src/*.rs filter/src/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
+# Those of `make test-kubernetes`.
+KUBERNETES_TESTS ?= tests/kubernetes tests/gke
 
 # uv builds in this venv whatever other venv is active, and never fetches another Python.
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -67,11 +69,11 @@ check-generated: $(SYNCED)
 
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
-# Two at a time: much of a test's time is waiting for a server to start, and each may start several.
+# Three at a time: much of a test's time is waiting for a server to start. Each worker has a network of its own.
 # What is fetched is fetched before: in the tests' own network there is nothing to fetch from.
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 2 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
 
 test-rust:
 ifeq ($(CRATE),)
@@ -87,7 +89,7 @@ test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from 
 	$(RUN) tools/kubernetes/build.py
 	$(RUN) tools/kubernetes/clients.py
 	$(RUN) tools/debian.py etcd-server etcd-client pebble
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes tests/kubernetes tests/gke $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes $(KUBERNETES_TESTS) $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)
