@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give each worker a network of its own, if the run has one: no port and no address is anybody else's then."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in a shell's background; what a test starts would be deaf to Ctrl-C, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") and isolated():
         # Not as root it takes a process without threads, which a worker is not: they share the run's network.
         with contextlib.suppress(OSError):

@@ -158,6 +158,12 @@ def test_killed_envoy_comes_back(tmp_path: Path, free_port: Callable[[], int], e
     asyncio.run(main())
 
 
+def listeners(port: int) -> int:
+    """Return how many listeners a port of IPv4 has (proc_net_tcp(5); 0A is LISTEN)."""
+    lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    return sum(fields[1].endswith(f":{port:04X}") and fields[3] == "0A" for fields in map(str.split, lines))
+
+
 def test_who_comes_while_envoy_is_away_waits_for_it(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
@@ -170,6 +176,8 @@ def test_who_comes_while_envoy_is_away_waits_for_it(
             port = free_port()
             with supervised(tmp_path, port, upstream_port) as program:
                 first = await program.ready()
+                # Envoy's one worker and, behind it, the supervisor.
+                await until(lambda: listeners(port) == 2)
                 stop = asyncio.Event()
                 os.kill(first, signal.SIGKILL)
                 await until(lambda: program.restarts() == 1)
