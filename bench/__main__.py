@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -20,6 +23,8 @@ from bench.outcome import BenchError, Context, Outcome
 from bench.registry import BENCHES
 from bench.report import machine, show, write
 from tools import debian, in_netns
+
+T = TypeVar("T")
 
 _PACKAGES = ("nghttp2-client", "nghttp2-server", "nginx-light", "haproxy")
 _PROGRAMS = ("h2load", "nghttpd", "nginx", "haproxy")
@@ -73,6 +78,13 @@ async def _run(arguments: argparse.Namespace, programs: dict[str, Path], console
     return outcomes
 
 
+async def _until_told(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work; SIGTERM cancels it, as Ctrl-C does, so that nothing that it started is left."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
 def main() -> None:
     """Run what the command line names, and report; exit 1 if something could not be measured."""
     arguments = _arguments()
@@ -80,9 +92,11 @@ def main() -> None:
     try:
         programs = _programs()
         _isolate(console)
-        outcomes = asyncio.run(_run(arguments, programs, console))
+        outcomes = asyncio.run(_until_told(_run(arguments, programs, console)))
     except BenchError as error:
         raise SystemExit(f"bench: {error}") from error
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
     console.print(f"Report: {write(outcomes, machine(programs))}", soft_wrap=True)
     missing = [sentence for outcome in outcomes.values() for sentence in outcome.missing]
     if missing:
