@@ -133,3 +133,13 @@ def test_endpoints_follow_their_objects() -> None:
     assert [str(endpoint) for endpoint in endpoints.of(key)] == ["10.0.0.2:19530"]
     endpoints.replace(_objects(GOOD[1]))
     assert endpoints.of(key) == ()
+
+
+def test_what_cannot_be_read_is_told_from_what_is_not_there() -> None:
+    """A Service that is made with an error is no longer said to be missing, though neither form can be used."""
+    rounds = Rounds()
+    unreadable = service()
+    unreadable["metadata"]["annotations"]["a/b"] = "\0"
+    for manifests, said in ((GOOD[:1], "does not exist"), ([GOOD[0], unreadable], "errors of its own")):
+        [error] = [d for d in rounds(*manifests, *GOOD[2:]).diagnostics if d.reason == "ServiceNotFound"]
+        assert said in error.message

@@ -55,6 +55,7 @@ class Translator:
     def __init__(self) -> None:
         self._options: Options | None = None
         self._objects: Mapping[Key, Object] = {}
+        self._failed: frozenset[Key] = frozenset()
         self._fresh: dict[ObjectRef, Unit] = {}
         self._good: dict[ObjectRef, Unit] = {}
         self._model = LoadBalancer()
@@ -75,7 +76,8 @@ class Translator:
         failed = tuple(failed)
         index = Index(objects, failed)
         known = self._fresh if options == self._options else {}
-        changed = _changed(self._objects, index.objects)
+        # What cannot be read is told from what is not there.
+        changed = _changed(self._objects, index.objects) | (index.failed ^ self._failed)
         diagnostics: list[Diagnostic] = []
         ingresses = _ours(index, options, diagnostics)
         units: list[Unit] = []
@@ -107,7 +109,7 @@ class Translator:
                 retained.append(ref)
         for ref in self._good.keys() - fresh.keys() - set(failed):
             del self._good[ref]
-        self._objects, self._fresh, self._options = index.objects, fresh, options
+        self._objects, self._failed, self._fresh, self._options = index.objects, index.failed, fresh, options
         self._kept.turn()
         merged, conflicts = merge(units, now, self._kept)
         self._model = model = with_unchanged(self._model, merged)
