@@ -41,7 +41,8 @@ $(UV):
 
 $(SYNCED): pyproject.toml uv.lock $(FILTER_SOURCES) | $(UV)
 	@$(if $(CARGO),:,echo "cargo is not installed: going on without the filter (https://rustup.rs has it).")
-	$(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway
+	$(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway --compile-bytecode
+	@$(RUN) -m compileall -q src
 	@touch $@
 
 check: check-python check-rust check-generated ## ruff, mypy, clippy, rustfmt, lock file, generated files
