@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate, Pool, PoolKey, TLSProfile
-from kiteway.resources import Ingress, Object
+from kiteway.resources import Ingress, Object, Secret
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
 from kiteway.translate.unit import Key
@@ -41,6 +42,18 @@ class Index:
     def __init__(self, objects: Iterable[Object], failed: Iterable[ObjectRef] = ()) -> None:
         self.objects: dict[Key, Object] = {o.ref: o for o in objects}
         self.failed: frozenset[Key] = frozenset(failed)
+        self._inspected: dict[Key, CertificateFacts | CertificateError] = {}
+
+    def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
+        """Return what is in a TLS Secret; it is read once, however many Ingresses name it."""
+        found = self._inspected.get(secret.ref)
+        if found is None:
+            try:
+                found = inspect(bytes(secret.values["tls.crt"]), bytes(secret.values["tls.key"]))
+            except CertificateError as error:
+                found = error
+            self._inspected[secret.ref] = found
+        return found
 
 
 class Context:
@@ -62,6 +75,10 @@ class Context:
         found = self._index.objects.get(key)
         self.dependencies[key] = None
         return found if isinstance(found, kind) else None
+
+    def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
+        """Return what is in a TLS Secret, or why it cannot be served."""
+        return self._index.inspected(secret)
 
     def unreadable(self, kind: type[Object], namespace: str, name: str) -> bool:
         """Return whether the object exists but has errors of its own, which are reported already."""

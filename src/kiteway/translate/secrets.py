@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kiteway.certificates.x509 import CertificateError, inspect
+from kiteway.certificates.x509 import CertificateError
 from kiteway.model import Certificate
 from kiteway.resources import Secret
 from kiteway.translate.context import Context, Path
@@ -48,10 +48,9 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             ("data",),
         )
         return None
-    try:
-        facts = inspect(bytes(values["tls.crt"]), bytes(values["tls.key"]))
-    except CertificateError as error:
-        context.error(secret, error.reason, error.message, error.fix, ("data", error.part))
+    facts = context.inspected(secret)
+    if isinstance(facts, CertificateError):
+        context.error(secret, facts.reason, facts.message, facts.fix, ("data", facts.part))
         return None
     for weakness in facts.weaknesses if for_server else ():
         context.warn(secret, weakness.reason, weakness.message, weakness.fix, ("data", "tls.crt"))

@@ -68,12 +68,13 @@ _REDIRECTS = {
 def route_configurations(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
     """Return the route configuration of each listener."""
     hosts = kept.again("backed", _backed, model.hosts, model.pools)
-    in_clear = kept(with_challenges, _members(HTTP_LISTENER, in_plaintext, hosts, settings, kept), model.challenges)
     result: list[Message | Assembled] = [
         _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, kept), kept),
         *(kept(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
-        _table(HTTP_LISTENER, in_clear, kept),
     ]
+    if settings.http_port is not None:
+        in_clear = _members(HTTP_LISTENER, in_plaintext, hosts, settings, kept)
+        result.append(_table(HTTP_LISTENER, kept(with_challenges, in_clear, model.challenges), kept))
     if settings.grpc_port is not None:
         named = _by_any_name(hosts, kept)
         result.append(_table(GRPC_LISTENER, _members(GRPC_LISTENER, for_grpc, named, settings, kept), kept))
