@@ -2,23 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use crate::chance;
 use crate::filter::{Action, Stream};
 use crate::in_band;
-use crate::metrics::CounterId;
+use crate::metrics::Requests;
 use crate::route::RouteConfig;
 use crate::rpc::Call;
 
 #[derive(Debug)]
 pub struct Downstream {
-    /// By the call's slot.
-    requests: Arc<[CounterId]>,
+    requests: Requests,
 }
 
 impl Downstream {
-    pub fn new(requests: Arc<[CounterId]>) -> Self {
+    pub fn new(requests: Requests) -> Self {
         Self { requests }
     }
 
@@ -26,7 +23,7 @@ impl Downstream {
     /// is logged where its route is not always.
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
         let call = Call::of_request(stream);
-        stream.count(self.requests[call.slot()]);
+        self.requests.count(call, stream);
         match stream.route_config() {
             Some(RouteConfig::LogRate(rate)) if !chance::happens(*rate) => {
                 stream.leave_out_of_log();
@@ -52,21 +49,22 @@ impl Downstream {
 mod tests {
     use super::*;
     use crate::answer::RouteAnswer;
-    use crate::fake::{grpc_request, headers, FakeStream};
+    use crate::fake::{grpc_request, headers, FakeStream, Names};
 
-    fn counters() -> Arc<[CounterId]> {
-        Call::all().map(Call::slot).map(CounterId).collect()
+    fn counters() -> Requests {
+        Requests::define(&mut Names::default()).unwrap()
     }
 
-    fn counted(mut stream: FakeStream) -> Vec<&'static str> {
-        Downstream::new(counters()).on_request_headers(&mut stream);
-        let labels: Vec<&str> = Call::all().map(Call::label).collect();
-        stream.counted.iter().map(|(counter, _)| labels[counter.0]).collect()
+    fn counted(mut stream: FakeStream) -> Vec<String> {
+        let mut names = Names::default();
+        let requests = Requests::define(&mut names).unwrap();
+        Downstream::new(requests).on_request_headers(&mut stream);
+        stream.counted.iter().map(|(counter, _)| names.0[counter.0].clone()).collect()
     }
 
     #[test]
     fn a_request_is_counted_once_by_its_call() {
-        assert_eq!(vec!["Query"], counted(grpc_request("Query")));
+        assert_eq!(vec!["requests_total.rpc.Query"], counted(grpc_request("Query")));
     }
 
     #[test]
@@ -104,7 +102,7 @@ mod tests {
         let request = headers(&[(":path", "/v2/vectordb")]);
         let stream = FakeStream { request, ..FakeStream::default() };
 
-        assert_eq!(vec!["rest"], counted(stream));
+        assert_eq!(vec!["requests_total.rpc.rest"], counted(stream));
     }
 
     #[test]
@@ -112,6 +110,6 @@ mod tests {
         let request = headers(&[("content-type", "application/grpc")]);
         let stream = FakeStream { request, ..FakeStream::default() };
 
-        assert_eq!(vec!["other"], counted(stream));
+        assert_eq!(vec!["requests_total.rpc.other"], counted(stream));
     }
 }

@@ -1,7 +1,7 @@
 //! A stream without Envoy, for the tests.
 
 use crate::filter::Stream;
-use crate::metrics::CounterId;
+use crate::metrics::{CounterId, Registry};
 use crate::route::RouteConfig;
 
 type Headers = Vec<(String, String)>;
@@ -17,6 +17,21 @@ pub struct FakeStream {
     pub responses: Vec<Vec<u8>>,
     /// Whether the access log leaves it out.
     pub unlogged: bool,
+}
+
+/// A registry that gives each counter its place among the names, a label in brackets.
+#[derive(Default)]
+pub struct Names(pub Vec<String>);
+
+impl Registry for Names {
+    fn define_counter(&mut self, name: &str) -> Result<CounterId, String> {
+        self.0.push(name.to_owned());
+        Ok(CounterId(self.0.len() - 1))
+    }
+
+    fn define_labelled_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
+        self.define_counter(&format!("{name}[{label}]"))
+    }
 }
 
 pub fn headers(pairs: &[(&str, &str)]) -> Headers {

@@ -3,13 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use crate::config::{Config, Mode};
 use crate::downstream::Downstream;
-use crate::metrics::{CounterId, Registry, NOT_READY, REQUESTS, RPC_LABEL};
+use crate::metrics::{CounterId, Registry, Requests, NOT_READY, RPC_LABEL};
 use crate::route::RouteConfig;
-use crate::rpc::Call;
 use crate::upstream::Upstream;
 
 /// What Envoy offers for one HTTP stream while a hook runs.
@@ -57,8 +54,7 @@ pub enum Action {
 /// A configured filter: what all its streams share.
 #[derive(Clone, Debug)]
 pub enum Factory {
-    /// A counter for each slot of `Call`.
-    Downstream(Arc<[CounterId]>),
+    Downstream(Requests),
     Upstream(CounterId),
 }
 
@@ -66,11 +62,7 @@ impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
         match config.mode {
-            Mode::Downstream => {
-                let counters = Call::all()
-                    .map(|call| registry.define_counter(&format!("{REQUESTS}.{}", call.label())));
-                Ok(Self::Downstream(counters.collect::<Result<_, _>>()?))
-            }
+            Mode::Downstream => Ok(Self::Downstream(Requests::define(registry)?)),
             Mode::Upstream => {
                 Ok(Self::Upstream(registry.define_labelled_counter(NOT_READY, RPC_LABEL)?))
             }
@@ -125,40 +117,11 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{grpc_request, headers};
-
-    struct Names(Vec<String>);
-
-    impl Registry for Names {
-        fn define_counter(&mut self, name: &str) -> Result<CounterId, String> {
-            self.0.push(name.to_owned());
-            Ok(CounterId(self.0.len() - 1))
-        }
-
-        fn define_labelled_counter(
-            &mut self,
-            name: &str,
-            label: &str,
-        ) -> Result<CounterId, String> {
-            self.define_counter(&format!("{name}[{label}]"))
-        }
-    }
-
-    #[test]
-    fn downstream_defines_a_counter_for_each_call() {
-        let mut names = Names(Vec::new());
-
-        Factory::new(Config { mode: Mode::Downstream }, &mut names).unwrap();
-
-        assert_eq!(Call::all().count(), names.0.len());
-        for name in ["Search", "other", "rest"] {
-            assert!(names.0.contains(&format!("requests_total.rpc.{name}")), "{name}");
-        }
-    }
+    use crate::fake::{grpc_request, headers, Names};
 
     #[test]
     fn upstream_defines_the_counter_it_counts_in() {
-        let mut names = Names(Vec::new());
+        let mut names = Names::default();
 
         Factory::new(Config { mode: Mode::Upstream }, &mut names).unwrap();
 
@@ -166,7 +129,7 @@ mod tests {
     }
 
     fn filter(mode: Mode) -> Filter {
-        Factory::new(Config { mode }, &mut Names(Vec::new())).unwrap().stream_filter()
+        Factory::new(Config { mode }, &mut Names::default()).unwrap().stream_filter()
     }
 
     #[test]

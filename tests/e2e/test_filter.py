@@ -255,7 +255,7 @@ def test_envoy_rejects_a_configuration_the_filter_does_not_know(tmp_path: Path) 
 def test_calls_are_counted_by_rpc(tmp_path: Path) -> None:
     """Each call counts once under its rpc; unknown gRPC is `other`, plain HTTP is `rest`."""
     with Backend(OK_RESULT) as backend, running_envoy(tmp_path, bootstrap([backend.port])) as envoy:
-        for method in ["Search", "Search", "Query", "Insert", "NoSuchCall"]:
+        for method in ["Search", "Search", "Query", "Insert", "DropCollection", "NoSuchCall"]:
             assert envoy.call(f"{SERVICE}/{method}") == OK_RESULT
         envoy.call("/grpc.health.v1.Health/Check")
         # The gRPC server has no answer for plain HTTP; the call is counted before it goes there.
@@ -266,6 +266,7 @@ def test_calls_are_counted_by_rpc(tmp_path: Path) -> None:
             "Search": 2,
             "Query": 1,
             "Insert": 1,
+            "DropCollection": 1,
             "other": 2,
             "rest": 1,
         }
