@@ -9,9 +9,10 @@ be, and safe to repeat. Addresses of endpoints are for `kiteway status` and the 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import (
@@ -19,6 +20,7 @@ from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import (
     AndFilter,
     ComparisonFilter,
     HeaderFilter,
+    OrFilter,
     StatusCodeFilter,
 )
 from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import ResponseFlagFilter as FlagFilter
@@ -31,7 +33,7 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.
 )
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import regex
-from kiteway.envoy.xds.policy import repeatable_paths
+from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, repeatable_paths, rest_policies
 
 _DEADLINE_EXCEEDED = 4
 _RESOURCE_EXHAUSTED = 8
@@ -44,12 +46,12 @@ class LocalReply:
     One answer.
 
     Attributes:
-        flags: Envoy's response flags that lead to it, any of them; none: ``envoy_status`` does.
+        flags: Envoy's response flags that lead to it, any of them.
         grpc: the gRPC status.
         http: the HTTP status of REST calls.
         text: the sentence.
         once: whether it is for calls that must not be sent twice only.
-        envoy_status: the HTTP status Envoy would give, where it sets no flag.
+        statuses: HTTP statuses of Envoy's own that lead to it as well, where it sets no flag.
     """
 
     flags: tuple[str, ...]
@@ -57,15 +59,10 @@ class LocalReply:
     http: int
     text: str
     once: bool = False
-    envoy_status: int = 0
+    statuses: tuple[int, ...] = ()
 
 
 _BROKEN = ("UC", "UR", "LR", "UPE")
-
-_TOO_LONG = (
-    "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the one of "
-    "this kind of call, whichever is shortest."
-)
 
 LOCAL_REPLIES = (
     LocalReply(
@@ -79,10 +76,15 @@ LOCAL_REPLIES = (
     LocalReply(
         _BROKEN, _UNAVAILABLE, 502, "the connection to Milvus broke on every endpoint that was tried. Try again."
     ),
-    LocalReply(("UT", "UMSDR"), _DEADLINE_EXCEEDED, 504, _TOO_LONG),
     # The end of max_stream_duration and of grpc-timeout has no flag; 408 while the request is still on its way.
-    LocalReply((), _DEADLINE_EXCEEDED, 504, _TOO_LONG, envoy_status=504),
-    LocalReply((), _DEADLINE_EXCEEDED, 504, _TOO_LONG, envoy_status=408),
+    LocalReply(
+        ("UT", "UMSDR"),
+        _DEADLINE_EXCEEDED,
+        504,
+        "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the one "
+        "of this kind of call, whichever is shortest.",
+        statuses=(504, 408),
+    ),
     LocalReply(
         ("UF",),
         _UNAVAILABLE,
@@ -113,15 +115,13 @@ LOCAL_REPLIES = (
 
 def local_replies() -> LocalReplyConfig:
     """Return the answers as Envoy's configuration; what is not among them stays as Envoy says it."""
-    mappers = []
-    for reply in LOCAL_REPLIES:
-        mappers += [_grpc(reply), _rest(reply)]
-    return LocalReplyConfig(mappers=mappers)
+    # REST after all of gRPC: whatever has an answer as the one has it as the other.
+    return LocalReplyConfig(mappers=[*map(_grpc, LOCAL_REPLIES), *map(_rest, LOCAL_REPLIES)])
 
 
 def _grpc(reply: LocalReply) -> ResponseMapper:
     return ResponseMapper(
-        filter=_all(_cause(reply), _header(_GRPC), *_only(reply)),
+        filter=_all(_cause(reply), _header(_GRPC), *_only(reply, grpc_policies())),
         body=DataSource(inline_string=f"kiteway: {reply.text}"),
         headers_to_add=[
             HeaderValueOption(
@@ -133,12 +133,13 @@ def _grpc(reply: LocalReply) -> ResponseMapper:
 
 
 def _rest(reply: LocalReply) -> ResponseMapper:
-    body = Struct()
-    body.update({"code": reply.http, "message": f"kiteway: {reply.text}"})
+    body = json.dumps({"code": reply.http, "message": f"kiteway: {reply.text}"}, separators=(",", ":"))
+    # As text: each host has these answers, and a format of JSON takes Envoy longer to read.
+    text = DataSource(inline_string=body.replace("%", "%%") + "\n")
     return ResponseMapper(
-        filter=_all(_cause(reply), _header(_COMPLETE), *_only(reply)),
+        filter=_all(_cause(reply), _header(_COMPLETE), *_only(reply, rest_policies())),
         status_code=UInt32Value(value=reply.http),
-        body_format_override=SubstitutionFormatString(json_format=body, content_type="application/json"),
+        body_format_override=SubstitutionFormatString(text_format_source=text, content_type="application/json"),
     )
 
 
@@ -147,17 +148,22 @@ _COMPLETE = HeaderMatcher(name=":path", present_match=True)
 """A request whose headers have all come: Envoy's own 408 for one that has not stays as it is."""
 
 
-def _only(reply: LocalReply) -> list[AccessLogFilter]:
+def _only(reply: LocalReply, policies: Iterable[CallPolicy]) -> list[AccessLogFilter]:
     if not reply.once:
         return []
-    paths = StringMatcher(safe_regex=regex(repeatable_paths()))
+    paths = StringMatcher(safe_regex=regex(repeatable_paths(policies)))
     return [_header(HeaderMatcher(name=":path", string_match=paths, invert_match=True))]
 
 
 def _cause(reply: LocalReply) -> AccessLogFilter:
-    if reply.flags:
-        return AccessLogFilter(response_flag_filter=FlagFilter(flags=reply.flags))
-    value = RuntimeUInt32(default_value=reply.envoy_status, runtime_key=f"kiteway.local_reply.{reply.envoy_status}")
+    flags = AccessLogFilter(response_flag_filter=FlagFilter(flags=reply.flags))
+    if not reply.statuses:
+        return flags
+    return AccessLogFilter(or_filter=OrFilter(filters=[flags, *map(_status, reply.statuses)]))
+
+
+def _status(status: int) -> AccessLogFilter:
+    value = RuntimeUInt32(default_value=status, runtime_key=f"kiteway.local_reply.{status}")
     return AccessLogFilter(
         status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=ComparisonFilter.EQ, value=value))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from google.protobuf.wrappers_pb2 import UInt32Value
@@ -116,10 +117,8 @@ def rest_policies() -> tuple[CallPolicy, ...]:
     )
 
 
-@functools.cache
-def repeatable_paths() -> str:
-    """Return an RE2 expression for the paths, with or without a query, of calls that may be sent twice."""
-    policies = [*grpc_policies(), *rest_policies()]
+def repeatable_paths(policies: Iterable[CallPolicy]) -> str:
+    """Return an RE2 expression for the paths, with or without a query, of calls of ``policies`` that may be sent twice."""
     paths = "|".join(policy.regex for policy in policies if policy.regex and policy.retry_on != _NOTHING_SENT)
     return rf"(?:{paths})(?:\?.*)?"
 
