@@ -96,6 +96,8 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
             # The filter has a counter for each rpc; this makes a label of it.
             "stats_tags": [{"tag_name": "rpc", "regex": r"^kiteway\.requests_total(\.rpc\.(\w+))$"}],
         },
+        # Nothing else takes statistics: without this Envoy goes through all of them every 5 s, 0.15 s with 1,000 pools.
+        "stats_flush_on_admin": True,
         "layered_runtime": {
             # No admin layer: the running configuration is what the control plane says and nothing else.
             "layers": [{"name": "kiteway", "static_layer": _RUNTIME}],

@@ -32,7 +32,7 @@ from kiteway.translate.context import Index
 _log = structlog.get_logger(__name__)
 
 _ROUND_SECONDS: Final = 1.0
-"""Between two rounds, at least; and twenty times what one took, so that a large cluster costs no more."""
+"""Between two rounds, at least; and twenty times what a look took, so that a large cluster costs no more."""
 _LOOK_SECONDS: Final = 5.0
 """Envoy is asked for the endpoints' health so often."""
 _AT_ONCE: Final = 4
@@ -66,6 +66,7 @@ class Writer:
         self._announced: tuple[Diagnostic, ...] | None = None
         self._announced_at = 0.0
         self._pauses: dict[ObjectRef, tuple[Backoff, float]] = {}
+        self._look_took = 0.0
 
     def take(self, outcome: Outcome) -> None:
         """Take what is balanced now."""
@@ -74,20 +75,20 @@ class Writer:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            began = time.monotonic()
             try:
                 if self._lease.held and self._outcome is not None and self._source.followed:
                     await self._round(self._outcome)
             except (AdminError, ApiUnavailableError) as error:
                 _log.info("status not written", error=str(error))
-            took = time.monotonic() - began
-            await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * took), _LOOK_SECONDS)
+            await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * self._look_took), _LOOK_SECONDS)
 
     async def _round(self, outcome: Outcome) -> None:
+        began = time.monotonic()
         seen = read(await self._admin.clusters_json())
+        due = self._due(self._wanted(outcome, seen.backends))
+        self._look_took = time.monotonic() - began
         if self._source.gate is not None:
             await open_gates(self._api, self._source.gate, seen.addresses)
-        due = self._due(self._wanted(outcome, seen.backends))
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def write(ref: ObjectRef, what: Wanted, live: Live) -> None:
