@@ -35,6 +35,15 @@ def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(a.value).lower() for a in attributes))
 
 
+def is_address(name: str) -> bool:
+    """Return whether a name is an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def covers(names: tuple[str, ...], host: str) -> bool:
     """Return whether one of the certificate's ``names`` is valid for ``host``; ``*.`` stands for one label."""
     host = host.lower().rstrip(".")

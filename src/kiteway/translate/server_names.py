@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kiteway.certificates.names import covers
+from kiteway.certificates.names import covers, is_address
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.kept import Kept
 from kiteway.model import Certificate, ServerNames
@@ -74,7 +74,7 @@ class _Named:
         """Judge by the certificates that are ``valid``: all, if none are given."""
         valid = unit.certificates if valid is None else valid
         claims = [claim for claim in unit.hosts if unit.https and claim.domain != ANY_HOST]
-        names = {name for c in unit.certificates for name in c.names if not _is_address(name)}
+        names = {name for c in unit.certificates for name in c.names if not is_address(name)}
         return cls(
             tuple((claim, _of_host(unit, claim, valid)) for claim in claims),
             tuple((name, parent_wildcard(name)) for name in names),
@@ -147,7 +147,3 @@ def _by_key_type(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     for certificate in [c for c in certificates if not c.temporary] or certificates:
         first.setdefault(certificate.key_type, certificate.name)
     return tuple(first.values())
-
-
-def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdecimal()

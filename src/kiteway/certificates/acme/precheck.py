@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.certificates.names import is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str, addresses: Seque
     """Return why the name certainly does not lead to ``bind``; empty when it does, or may do."""
     if a.known and aaaa.known and not a.values and not aaaa.values:
         return f"{domain} has neither an A nor an AAAA record; it should resolve to {' or '.join(addresses) or _where(bind)}."
-    ours = ipaddress.ip_address(bind) if _is_address(bind) else None
+    ours = ipaddress.ip_address(bind) if is_address(bind) else None
     if ours is None or ours.is_unspecified:
         return ""
     wrong = [
@@ -150,17 +151,9 @@ def _certainly_other(
 
 
 def _where(bind: str) -> str:
-    if _is_address(bind) and not ipaddress.ip_address(bind).is_unspecified:
+    if is_address(bind) and not ipaddress.ip_address(bind).is_unspecified:
         return bind
     return "the public address of this machine"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _caa(resolver: Resolver, domain: str) -> Lookup:

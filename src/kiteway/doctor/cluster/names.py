@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-
+from kiteway.certificates.names import is_address
 from kiteway.probe.dns import DnsResult
 from kiteway.probe.result import Reason
 
@@ -16,7 +15,7 @@ def leads_elsewhere(found: DnsResult | None, address: str) -> str:
         found: what the name resolves to.
         address: the balancer's, an address or a name; where a name leads is its owner's business.
     """
-    if found is None or not _is_address(address):
+    if found is None or not is_address(address):
         return ""
     if found.failure is not None:
         return (
@@ -30,11 +29,3 @@ def leads_elsewhere(found: DnsResult | None, address: str) -> str:
         records = "an AAAA record" if all(":" in each for each in others) else "records"
         return f"leads to {address}, but also has {records} for {', '.join(others)}"
     return f"leads to {', '.join(others)} instead of {address}"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
