@@ -102,7 +102,7 @@ impl Filter {
                 Downstream::on_response_headers(stream, end);
                 Action::Continue
             }
-            Self::Upstream(filter) => filter.on_response_headers(stream, end),
+            Self::Upstream(filter) => filter.on_response_headers(end),
         }
     }
 

@@ -24,7 +24,8 @@ pub fn mark(stream: &mut impl Stream) {
 /// Takes the mark off a response, if it is there. `end` says that the response is headers only: then
 /// `grpc-status` is its real status.
 pub fn unmark(stream: &mut impl Stream, end: bool) {
-    if stream.response_header(MARK).is_none() {
+    // Envoy has a place of its own for the status; for the mark it goes through all headers.
+    if stream.response_header(GRPC_STATUS).is_none() || stream.response_header(MARK).is_none() {
         return;
     }
     stream.remove_response_header(MARK);

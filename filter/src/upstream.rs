@@ -43,11 +43,9 @@ impl Upstream {
     }
 
     /// Holds the headers of a response that has a message, until `on_response_body` has judged it.
-    pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+    pub fn on_response_headers(&mut self, end: bool) -> Action {
         let State::Waiting(rpc) = self.state else { return Action::Continue };
-        let status = stream.response_header(":status");
-        let content_type = stream.response_header("content-type").unwrap_or_default();
-        if end || status != Some(b"200") || !content_type.starts_with(b"application/grpc") {
+        if end {
             self.state = State::Passing;
             return Action::Continue;
         }
@@ -61,15 +59,23 @@ impl Upstream {
         stream.copy_response_body(head, HEAD_LIMIT);
         match judge(head, rpc.status) {
             Verdict::Unknown if head.len() < HEAD_LIMIT && !end => return Action::Hold,
-            Verdict::Unknown | Verdict::Other => {}
-            Verdict::NotReady => {
+            Verdict::NotReady if is_grpc(stream) => {
                 in_band::mark(stream);
                 stream.count_label(self.not_ready, rpc.name);
             }
+            Verdict::Unknown | Verdict::Other | Verdict::NotReady => {}
         }
         self.state = State::Passing;
         Action::Continue
     }
+}
+
+/// Whether a response is Milvus's; asked only of what looks like "not ready", since each header costs a
+/// call its time.
+fn is_grpc(stream: &impl Stream) -> bool {
+    let content_type = stream.response_header("content-type").unwrap_or_default();
+    stream.response_header(":status") == Some(b"200")
+        && content_type.starts_with(b"application/grpc")
 }
 
 #[cfg(test)]
@@ -95,7 +101,7 @@ mod tests {
 
         fn headers(&mut self, pairs: &[(&str, &str)], end: bool) -> Action {
             self.stream.response = headers(pairs);
-            self.filter.on_response_headers(&mut self.stream, end)
+            self.filter.on_response_headers(end)
         }
 
         fn grpc_headers(&mut self) -> Action {
@@ -184,20 +190,27 @@ mod tests {
     #[test]
     fn what_has_no_message_or_no_status_is_not_held() {
         let grpc = [(":status", "200"), ("content-type", "application/grpc")];
-        let plain = [(":status", "200"), ("content-type", "text/html")];
-        let error = [(":status", "503"), ("content-type", "application/grpc")];
-        for (method, response, end) in [
-            ("Search", &grpc, true),
-            ("Search", &plain, false),
-            ("Search", &error, false),
-            ("DumpMessages", &grpc, false),
-            ("NoSuchCall", &grpc, false),
-        ] {
+        for (method, end) in [("Search", true), ("DumpMessages", false), ("NoSuchCall", false)] {
             let mut exchange = Exchange::new(method);
 
-            assert_eq!(Action::Continue, exchange.headers(response, end), "{method}");
+            assert_eq!(Action::Continue, exchange.headers(&grpc, end), "{method}");
             assert_eq!(Action::Continue, exchange.body(&NOT_READY, false), "{method}");
             assert!(!exchange.is_marked());
+        }
+    }
+
+    #[test]
+    fn what_is_not_milvuss_answer_is_never_marked() {
+        for response in [
+            [(":status", "200"), ("content-type", "text/html")],
+            [(":status", "503"), ("content-type", "application/grpc")],
+        ] {
+            let mut exchange = Exchange::new("Search");
+            exchange.headers(&response, false);
+
+            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
+            assert!(!exchange.is_marked(), "{response:?}");
+            assert!(exchange.stream.counted.is_empty());
         }
     }
 }
