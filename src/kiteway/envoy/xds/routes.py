@@ -316,10 +316,11 @@ def _forward(
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(
         cluster=cluster,
-        timeout=limit,
+        # It would count from the request's end: max_stream_duration, from its beginning, is always first.
+        timeout=seconds(0),
         idle_timeout=seconds(0),
         retry_policy=retry_policy(policy),
-        # Else Envoy ignores the client's grpc-timeout.
+        # With the header's too: else Envoy ignores the client's grpc-timeout.
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
         hash_policy=hash_policy(pool.affinity),
     )
