@@ -39,6 +39,8 @@ class Setting:
         backend: the port of 127.0.0.1 to hand calls on to.
         certificate: the server certificate, PEM.
         key: its private key, PEM.
+        envoy: another Envoy than the installed one.
+        workers: worker threads of all but Kiteway, which has as many as there are CPUs.
     """
 
     work: Path
@@ -46,11 +48,18 @@ class Setting:
     backend: int
     certificate: Path
     key: Path
+    envoy: Path | None = None
+    workers: int = WORKERS
 
     def render(self, config: str, **values: object) -> Path:
         """Fill in a file of ``bench/configs`` and return where it is."""
         text = Template((_CONFIGS / config).read_text()).substitute(
-            work=self.work, backend=self.backend, certificate=self.certificate, key=self.key, workers=WORKERS, **values
+            work=self.work,
+            backend=self.backend,
+            certificate=self.certificate,
+            key=self.key,
+            workers=self.workers,
+            **values,
         )
         path = self.work / config
         path.write_text(text)
@@ -107,12 +116,12 @@ def envoy_with_log(setting: Setting) -> AbstractContextManager[Running]:
 @contextmanager
 def _envoy(setting: Setting, access_log: str) -> Iterator[Running]:
     try:
-        binary = find_envoy()
+        binary = find_envoy(setting.envoy)
     except EnvoyNotFoundError as error:
         raise BenchError(str(error)) from error
     port, log = free_port(), setting.work / "envoy.log"
     config = setting.render("envoy.yaml", port=port, access_log=access_log)
-    command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{WORKERS}"]
+    command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{setting.workers}"]
     with running([*command, "--log-level", "warning"], log) as process:
         yield Running(port, log, process)
 
@@ -156,6 +165,8 @@ def _kiteway(setting: Setting, *more: str) -> Iterator[Running]:
         raise BenchError(f"there is no {program}; run make setup")
     command = [program, "up", "--to", f"127.0.0.1:{setting.backend}", "--host", HOST, "--bind", "127.0.0.1"]
     options = ["--https-port", str(port), "--http-port", "0", "--data-dir", setting.work / "data", "--drain", "0"]
+    if setting.envoy is not None:
+        options += ["--envoy", setting.envoy]
     with running([*command, *options, *more], log) as process:
         yield Running(port, log, process)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import files, kubernetes, passthrough, translation
+from bench import files, instructions, kubernetes, passthrough, translation
 from bench.outcome import Context, Outcome
 
 
@@ -20,6 +20,7 @@ class Bench:
 
 BENCHES = (
     Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),
+    Bench("instructions", "what of it is ours: instructions of Envoy for a call", instructions.run),
     Bench(
         "translation", "what a change of 1,000 Ingresses and 10,000 endpoints costs the control plane", translation.run
     ),

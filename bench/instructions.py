@@ -1,0 +1,110 @@
+"""
+What of a call's cost is ours: instructions of Envoy in user space for a call, counted by callgrind.
+
+Unlike CPU time they are the same on a busy machine, within 1 %. One worker, one call at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.backends import Request, get_version, trivial_backend
+from bench.balancers import CONTESTANTS, HOST, Contestant, Running, Setting
+from bench.cpu import tree
+from bench.grpc_check import wait_until_it_serves
+from bench.load import Call, h2load
+from bench.outcome import BenchError, Context, Outcome, Table
+from bench.processes import tail
+from kiteway.certificates.create import create_self_signed
+from kiteway.envoy.binary import find_envoy
+
+_CALLS = 2000
+_WARM_UP_CALLS = 300
+_START_SECONDS = 180.0
+_TITLE = "Instructions"
+_TEXT = (
+    f"Instructions of Envoy in user space for one GetVersion, in thousands, over {_CALLS:,} calls: one worker, one call "
+    "at a time, TLS and HTTP/2 on both sides. The kernel's share is not among them."
+)
+_WRAPPER = """\
+#!/bin/sh
+# Only what serves is counted, and with one worker, so that every call takes the same way.
+case " $* " in *" --version "* | *" --mode validate "*) exec "{envoy}" "$@" ;; esac
+case " $* " in *" --concurrency "*) ;; *) set -- "$@" --concurrency 1 ;; esac
+exec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="{output}" "{envoy}" "$@"
+"""
+_TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
+
+
+async def run(context: Context) -> Outcome:
+    """Count for Kiteway and plain Envoy, with the access log and without."""
+    wanted = [each for each in CONTESTANTS if each.name in {each.baseline, "Kiteway", "Kiteway, no log"}]
+    needed = {"valgrind": shutil.which("valgrind"), "nghttpd": context.programs.get("nghttpd")}
+    if missing := [name for name, found in needed.items() if not found]:
+        sentence = f"Instructions: there is no {' and no '.join(missing)} on this machine."
+        return Outcome(_TITLE, (_TEXT,), (), (), {}, (sentence,))
+    pair = create_self_signed([HOST], ["127.0.0.1"])
+    certificate, key = context.work / "tls.crt", context.work / "tls.key"
+    certificate.write_bytes(pair.certificate)
+    key.touch(mode=0o600)
+    key.write_bytes(pair.key.reveal())
+    with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as backend:
+        found = {each: _count(context, each, backend, certificate, key) for each in wanted}
+    baselines = {each.name: count for each, count in found.items()}
+    rows = [
+        (each.name, f"{count / 1000:.0f}", f"{baselines[each.baseline] / count:.2f}") for each, count in found.items()
+    ]
+    table = Table(_TITLE, ("", "thousands a call", "of Envoy"), rows)
+    return Outcome(_TITLE, (_TEXT,), (table,), (), {each.name: count for each, count in found.items()})
+
+
+def _count(context: Context, contestant: Contestant, backend: int, certificate: Path, key: Path) -> float:
+    """Return the instructions for a call."""
+    context.say(f"counting {contestant.name}")
+    work = context.work / contestant.name.replace(" ", "-")
+    work.mkdir()
+    output, wrapper = work / "callgrind.out", work / "envoy"
+    wrapper.write_text(_WRAPPER.format(envoy=find_envoy(), output=output))
+    wrapper.chmod(0o700)
+    setting = Setting(work, context.programs, backend, certificate, key, wrapper, 1)
+    request = get_version()
+    with contestant.run(setting) as running:
+        try:
+            wait_until_it_serves(
+                HOST, running.port, request.path, request.message, seconds=_START_SECONDS, ended=running.ended
+            )
+        except BenchError as error:
+            raise BenchError(f"{contestant.name}: {error}. The end of its log:\n{tail(running.log)}") from error
+        _call(context, running, request, _WARM_UP_CALLS)
+        envoy = _callgrind(running)
+        _control(envoy, "--instr=on")
+        _call(context, running, request, _CALLS)
+        _control(envoy, "--instr=off")
+        _control(envoy, "--dump")
+    counts = [int(total) for dump in work.glob(f"{output.name}*") for total in _TOTAL.findall(dump.read_text())]
+    if not any(counts):
+        raise BenchError(f"{contestant.name}: callgrind has counted nothing")
+    return max(counts) / _CALLS
+
+
+def _call(context: Context, running: Running, request: Request, calls: int) -> None:
+    body = context.work / "request.grpc"
+    body.write_bytes(request.frame())
+    call = Call(request.path, body, connections=1, streams=1)
+    log = context.work / "h2load.log"
+    h2load(context.programs["h2load"], call, host=HOST, port=running.port, calls=calls, log=log)
+
+
+def _callgrind(running: Running) -> int:
+    names = tree(running.process.pid) if running.process is not None else {}
+    return next(pid for pid, name in names.items() if name.startswith("callgrind"))
+
+
+def _control(pid: int, command: str) -> None:
+    program = shutil.which("callgrind_control") or "callgrind_control"
+    done = subprocess.run([program, command, str(pid)], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"callgrind_control {command}: {done.stderr.strip() or done.stdout.strip()}")
