@@ -104,23 +104,69 @@ def direct(setting: Setting) -> Iterator[Running]:
 
 def envoy(setting: Setting) -> AbstractContextManager[Running]:
     """Plain Envoy, the same binary that Kiteway runs."""
-    return _envoy(setting, "[]")
+    return _envoy(setting)
 
 
 def envoy_with_log(setting: Setting) -> AbstractContextManager[Running]:
     """Plain Envoy that writes the lines that Kiteway writes."""
+    return _envoy(setting, access_log=_same_log(setting))
+
+
+def careful_envoy(setting: Setting) -> AbstractContextManager[Running]:
+    """
+    Envoy with the same log and what anybody needs who puts it before strangers and wants calls to survive an endpoint.
+
+    The former is from Envoy's own "Configuring Envoy as an edge proxy"; the latter are retries on another endpoint, and
+    the client's deadline.
+    """
+    manager = {
+        "use_remote_address": True,
+        "normalize_path": True,
+        "request_headers_timeout": "10s",
+        "common_http_protocol_options": {"idle_timeout": "610s"},
+        "http2_protocol_options": {
+            "max_concurrent_streams": 1024,
+            "initial_stream_window_size": 1 << 20,
+            "initial_connection_window_size": 8 << 20,
+        },
+    }
+    route = {
+        "max_stream_duration": {"grpc_timeout_header_max": "600s", "max_stream_duration": "600s"},
+        "retry_policy": {
+            "retry_on": "connect-failure,refused-stream,reset",
+            "retry_host_predicate": [
+                {
+                    "name": "previous_hosts",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                    },
+                }
+            ],
+        },
+    }
+    # The one goes into a mapping of YAML in blocks, the other into one in braces.
+    lines = ("\n" + " " * 16).join(f"{key}: {json.dumps(value)}" for key, value in manager.items())
+    more = "".join(f", {key}: {json.dumps(value)}" for key, value in route.items())
+    return _envoy(setting, access_log=_same_log(setting), careful=lines, careful_route=more)
+
+
+def _same_log(setting: Setting) -> str:
     settings = EnvoySettings(access_log=setting.work / "access.log", filter_path=filter_path())
-    return _envoy(setting, json.dumps([MessageToDict(log) for log in access_logs(settings)]))
+    return json.dumps([MessageToDict(log) for log in access_logs(settings)])
 
 
 @contextmanager
-def _envoy(setting: Setting, access_log: str) -> Iterator[Running]:
+def _envoy(
+    setting: Setting, *, access_log: str = "[]", careful: str = "", careful_route: str = ""
+) -> Iterator[Running]:
     try:
         binary = find_envoy(setting.envoy)
     except EnvoyNotFoundError as error:
         raise BenchError(str(error)) from error
     port, log = free_port(), setting.work / "envoy.log"
-    config = setting.render("envoy.yaml", port=port, access_log=access_log)
+    config = setting.render(
+        "envoy.yaml", port=port, access_log=access_log, careful=careful, careful_route=careful_route
+    )
     command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{setting.workers}"]
     with running([*command, "--log-level", "warning"], log) as process:
         yield Running(port, log, process)
@@ -196,10 +242,12 @@ class Contestant:
 
 BASELINE = "plain Envoy"
 LOGGING_BASELINE = "plain Envoy, same log"
+CAREFUL = "Envoy as careful, same log"
 DIRECT = "no balancer"
 CONTESTANTS = (
     Contestant("Kiteway", kiteway, logs=True, ours=True),
     Contestant(LOGGING_BASELINE, envoy_with_log, logs=True),
+    Contestant(CAREFUL, careful_envoy, logs=True),
     Contestant("Kiteway, no log", kiteway_without_log, ours=True),
     Contestant(BASELINE, envoy),
     Contestant("nginx", nginx),

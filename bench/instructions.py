@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from bench.backends import Request, get_version, trivial_backend
-from bench.balancers import CONTESTANTS, HOST, Contestant, Running, Setting
+from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting
 from bench.cpu import tree
 from bench.grpc_check import wait_until_it_serves
 from bench.load import Call, h2load
@@ -40,8 +40,8 @@ _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
 async def run(context: Context) -> Outcome:
-    """Count for Kiteway and plain Envoy, with the access log and without."""
-    wanted = [each for each in CONTESTANTS if each.name in {each.baseline, "Kiteway", "Kiteway, no log"}]
+    """Count for Kiteway and Envoy."""
+    wanted = [each for each in CONTESTANTS if each.ours or each.name in {each.baseline, CAREFUL}]
     needed = {"valgrind": shutil.which("valgrind"), "nghttpd": context.programs.get("nghttpd")}
     if missing := [name for name, found in needed.items() if not found]:
         sentence = f"Instructions: there is no {' and no '.join(missing)} on this machine."
