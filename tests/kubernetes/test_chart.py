@@ -171,6 +171,21 @@ def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
     assert {"acme-eab", "acme-ca"} <= mounted == {v["name"] for v in pod["volumes"]}
 
 
+def test_releases_of_one_name_get_along() -> None:
+    """Those for some namespaces only share no object with one of the same name in another namespace."""
+
+    def objects(namespace: str) -> set[tuple[str, str, str]]:
+        values = {"controller": {"namespaces": [namespace, "default"], "ingressClass": f"{namespace}-{RELEASE}"}}
+        return {
+            (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"])
+            for o in render(RELEASE, namespace, values)
+            if o["kind"] in {"ClusterRole", "ClusterRoleBinding", "IngressClass"} or "namespace" in o["metadata"]
+        }
+
+    assert {kind for kind, _, _ in objects("dev")} >= {"ClusterRole", "ClusterRoleBinding", "IngressClass", "Role"}
+    assert not objects("dev") & objects("prod")
+
+
 @pytest.fixture
 def namespace(bed: Bed) -> Iterator[str]:
     """Name a namespace for a release; everything of it, and the guide, is gone afterwards."""

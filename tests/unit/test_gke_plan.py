@@ -172,7 +172,7 @@ def test_google_leads_to_kiteway_and_kiteway_to_milvus() -> None:
     front, behind = ingress(live(), wish, called), route(live(), wish, called)
     for item, cls, service_name, port in (
         (front, "gce", "my-release-kiteway", 443),
-        (behind, "my-release-kiteway", "my-release-milvus", 19530),
+        (behind, "default-my-release-kiteway", "my-release-milvus", 19530),
     ):
         assert item["metadata"]["annotations"]["kubernetes.io/ingress.class"] == cls
         backend = item["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]

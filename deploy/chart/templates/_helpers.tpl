@@ -2,6 +2,11 @@
 {{- if contains "kiteway" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-kiteway" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{/* What is outside the release's namespace; for some namespaces only there may be a release of the same name in others. */}}
+{{- define "kiteway.outsideName" -}}
+{{ if .Values.controller.namespaces }}{{ .Release.Namespace }}-{{ end }}{{ include "kiteway.name" . }}
+{{- end }}
+
 {{- define "kiteway.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "kiteway.name" .) }}
 {{- end }}

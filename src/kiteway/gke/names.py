@@ -48,7 +48,7 @@ class Names:
         ingress: ours; another name than the chart's own Ingress, where that is on.
         frontend_config: ours.
         static_address: of the reserved address at Google.
-        kiteway: Kiteway's release; behind Google's balancer its Deployment, Service and IngressClass have that name, too.
+        kiteway: Kiteway's release; behind Google's balancer its Deployment and Service have that name, too.
         kiteway_namespace: where that is.
         kiteway_class: the class of the Ingress that Kiteway serves.
         route: the Ingress that Kiteway serves, behind Google's.
@@ -102,7 +102,8 @@ def _kiteway(wanted: Wanted) -> dict[str, str]:
         found = {"kiteway": wanted.kiteway_release or KITEWAY, "kiteway_class": KITEWAY}
         return {**found, "kiteway_namespace": wanted.kiteway_namespace}
     own = wanted.kiteway_release or f"{wanted.release[:42].removesuffix('-')}-kiteway"
-    return {"kiteway": own, "kiteway_class": own, "kiteway_namespace": wanted.namespace}
+    # A class is in no namespace, and releases of one name may be in several.
+    return {"kiteway": own, "kiteway_class": f"{wanted.namespace}-{own}", "kiteway_namespace": wanted.namespace}
 
 
 def record_name(release: str) -> str:
