@@ -75,7 +75,9 @@ impl From<(&str, &str)> for ModuleHeader {
 
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
+const HEADER_RESPONSE_TRAILER: u32 = 3;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
+const BODY_BUFFERED_RESPONSE: u32 = 3;
 const LOG_ERROR: u32 = 4;
 const METRICS_SUCCESS: u32 = 0;
 
@@ -157,6 +159,12 @@ unsafe extern "C" {
         filter: *mut c_void,
         body_type: u32,
         result: *mut EnvoyBuffer,
+    ) -> bool;
+
+    fn envoy_dynamic_module_callback_http_drain_body(
+        filter: *mut c_void,
+        body_type: u32,
+        number_of_bytes: usize,
     ) -> bool;
 }
 
@@ -334,6 +342,20 @@ impl Stream for EnvoyStream {
             let room = limit.saturating_sub(head.len());
             head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
+    }
+
+    fn drop_response_body(&mut self) {
+        for body_type in [BODY_RECEIVED_RESPONSE, BODY_BUFFERED_RESPONSE] {
+            // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and
+            // answers false where there is no such body.
+            unsafe {
+                envoy_dynamic_module_callback_http_drain_body(self.0, body_type, usize::MAX);
+            }
+        }
+    }
+
+    fn set_response_trailer(&mut self, name: &str, value: &str) {
+        self.set_header(HEADER_RESPONSE_TRAILER, name, value.into());
     }
 
     fn count(&mut self, counter: CounterId) {

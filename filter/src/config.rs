@@ -9,6 +9,8 @@ pub enum Mode {
     Downstream,
     /// In a cluster's upstream filter chain: once per attempt at an endpoint.
     Upstream,
+    /// The same, where a read may be under way at several endpoints at a time.
+    HedgedUpstream,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +28,10 @@ impl Config {
             match (key, value) {
                 ("mode", "downstream") => mode = Some(Mode::Downstream),
                 ("mode", "upstream") => mode = Some(Mode::Upstream),
+                ("mode", "hedged-upstream") => mode = Some(Mode::HedgedUpstream),
                 ("mode", other) => {
                     return Err(format!(
-                        "mode is {other:?}, must be \"downstream\" or \"upstream\""
+                        "mode is {other:?}, must be \"downstream\", \"upstream\" or \"hedged-upstream\""
                     ));
                 }
                 (other, _) => return Err(format!("unknown key {other:?}")),
@@ -118,7 +121,12 @@ mod tests {
 
     #[test]
     fn the_mode_says_where_the_filter_sits() {
-        assert_eq!(Ok(Config { mode: Mode::Upstream }), Config::parse(b"{\"mode\":\"upstream\"}"));
+        for (mode, name) in
+            [(Mode::Upstream, "upstream"), (Mode::HedgedUpstream, "hedged-upstream")]
+        {
+            let json = format!("{{\"mode\":\"{name}\"}}");
+            assert_eq!(Ok(Config { mode }), Config::parse(json.as_bytes()));
+        }
     }
 
     #[test]
@@ -128,7 +136,7 @@ mod tests {
             ("{}", "the key \"mode\" is missing"),
             (
                 "{\"mode\":\"sideways\"}",
-                "mode is \"sideways\", must be \"downstream\" or \"upstream\"",
+                "mode is \"sideways\", must be \"downstream\", \"upstream\" or \"hedged-upstream\"",
             ),
             ("{\"mode\":\"downstream\",\"ttl\":\"1\"}", "unknown key \"ttl\""),
             ("{\"mode\":7}", "at byte 8 of the JSON: expected a string"),

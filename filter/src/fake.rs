@@ -17,6 +17,16 @@ pub struct FakeStream {
     pub responses: Vec<Vec<u8>>,
     /// Whether the access log leaves it out.
     pub unlogged: bool,
+    pub trailers: Headers,
+    /// How often the response's body was dropped.
+    pub dropped: usize,
+}
+
+impl FakeStream {
+    /// A response trailer that was set, by its place.
+    pub fn trailer(&self, place: usize) -> Option<(&str, &str)> {
+        self.trailers.get(place).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
 /// A registry that gives each counter its place among the names, a label in brackets.
@@ -82,6 +92,14 @@ impl Stream for FakeStream {
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
         let room = limit.saturating_sub(head.len());
         head.extend(self.received.iter().take(room));
+    }
+
+    fn drop_response_body(&mut self) {
+        self.dropped += 1;
+    }
+
+    fn set_response_trailer(&mut self, name: &str, value: &str) {
+        self.trailers.push((name.to_owned(), value.to_owned()));
     }
 
     fn count(&mut self, counter: CounterId) {

@@ -35,6 +35,12 @@ pub trait Stream {
     /// Appends to `head` what the running body hook received, until `head` is `limit` bytes long.
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize);
 
+    /// Drops what has come of the response's body and is not passed on yet.
+    fn drop_response_body(&mut self);
+
+    /// Sets a response trailer; only while trailers are handled.
+    fn set_response_trailer(&mut self, name: &str, value: &str);
+
     /// Adds one to the counter.
     fn count(&mut self, counter: CounterId);
 
@@ -55,7 +61,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub enum Factory {
     Downstream(Requests),
-    Upstream(CounterId),
+    Upstream { not_ready: CounterId, hedged: bool },
 }
 
 impl Factory {
@@ -63,9 +69,10 @@ impl Factory {
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
         match config.mode {
             Mode::Downstream => Ok(Self::Downstream(Requests::define(registry)?)),
-            Mode::Upstream => {
-                Ok(Self::Upstream(registry.define_labelled_counter(NOT_READY, RPC_LABEL)?))
-            }
+            Mode::Upstream | Mode::HedgedUpstream => Ok(Self::Upstream {
+                not_ready: registry.define_labelled_counter(NOT_READY, RPC_LABEL)?,
+                hedged: config.mode == Mode::HedgedUpstream,
+            }),
         }
     }
 
@@ -73,7 +80,9 @@ impl Factory {
     pub fn stream_filter(&self) -> Filter {
         match self {
             Self::Downstream(requests) => Filter::Downstream(Downstream::new(requests.clone())),
-            Self::Upstream(not_ready) => Filter::Upstream(Upstream::new(*not_ready)),
+            Self::Upstream { not_ready, hedged } => {
+                Filter::Upstream(Upstream::new(*not_ready, *hedged))
+            }
         }
     }
 }
@@ -112,6 +121,13 @@ impl Filter {
             Self::Upstream(filter) => filter.on_response_body(stream, end),
         }
     }
+
+    pub fn on_response_trailers(&mut self, stream: &mut impl Stream) {
+        match self {
+            Self::Downstream(_) => {}
+            Self::Upstream(filter) => filter.on_response_trailers(stream),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +164,25 @@ mod tests {
         assert_eq!(Action::Continue, downstream.on_response_body(&mut stream, false));
 
         assert_eq!(original, stream.response);
+    }
+
+    #[test]
+    fn a_hedged_read_that_is_not_ready_ends_with_its_status_and_no_message() {
+        let mut stream = grpc_request("Search");
+        stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+        stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
+        let mut filters = [filter(Mode::HedgedUpstream), filter(Mode::Downstream)];
+        filters[0].on_request_headers(&mut stream);
+
+        for filter in &mut filters {
+            filter.on_response_headers(&mut stream, false);
+            filter.on_response_body(&mut stream, false);
+            filter.on_response_trailers(&mut stream);
+        }
+
+        assert_eq!(1, stream.dropped);
+        assert_eq!(None, stream.response_header("grpc-status"));
+        assert_eq!(Some(("grpc-status", "14")), stream.trailer(0));
     }
 
     #[test]

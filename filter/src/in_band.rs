@@ -14,11 +14,18 @@ use crate::filter::Stream;
 const MARK: &str = "kiteway-in-band";
 const GRPC_STATUS: &str = "grpc-status";
 const UNAVAILABLE: &str = "14";
+const REFUSAL: &str = "kiteway: no endpoint that was asked is ready; nothing was done. Try again.";
 
 /// Makes the router see UNAVAILABLE.
 pub fn mark(stream: &mut impl Stream) {
     stream.set_response_header(GRPC_STATUS, UNAVAILABLE);
     stream.set_response_header(MARK, "not-ready");
+}
+
+/// Makes the end of a response whose message is gone say what its status was.
+pub fn refuse(stream: &mut impl Stream) {
+    stream.set_response_trailer(GRPC_STATUS, UNAVAILABLE);
+    stream.set_response_trailer("grpc-message", REFUSAL);
 }
 
 /// Takes the mark off a response, if it is there. `end` says that the response is headers only: then

@@ -6,7 +6,7 @@
 use crate::filter::{Action, Stream};
 use crate::in_band;
 use crate::metrics::CounterId;
-use crate::rpc::{Rpc, StatusAt};
+use crate::rpc::{Class, Rpc, StatusAt};
 use crate::status::{judge, Verdict};
 
 /// How much of a response is read at most, in bytes. A status that says "not ready" is a tenth of
@@ -16,6 +16,7 @@ const HEAD_LIMIT: usize = 4096;
 #[derive(Debug)]
 pub struct Upstream {
     not_ready: CounterId,
+    hedged: bool,
     state: State,
 }
 
@@ -27,11 +28,16 @@ enum State {
     Waiting(&'static Rpc),
     /// The response's headers are held; these are the first bytes of its body.
     Judging(&'static Rpc, Vec<u8>),
+    /// The response is "not ready", and nobody gets its message.
+    Refusing,
 }
 
 impl Upstream {
-    pub fn new(not_ready: CounterId) -> Self {
-        Self { not_ready, state: State::Passing }
+    /// With `hedged`, other attempts at the same read may be under way. When Envoy gives one of several
+    /// up, it still passes the message on that it was about to (router.cc of Envoy 1.40), in front of the answer
+    /// of another one; so the message of one that is not ready is dropped.
+    pub fn new(not_ready: CounterId, hedged: bool) -> Self {
+        Self { not_ready, hedged, state: State::Passing }
     }
 
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) {
@@ -54,19 +60,36 @@ impl Upstream {
     }
 
     pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
-        let State::Judging(rpc, head) = &mut self.state else { return Action::Continue };
-        let rpc = *rpc;
+        let (rpc, head) = match &mut self.state {
+            State::Judging(rpc, head) => (*rpc, head),
+            State::Refusing => {
+                stream.drop_response_body();
+                return Action::Continue;
+            }
+            State::Passing | State::Waiting(_) => return Action::Continue,
+        };
         stream.copy_response_body(head, HEAD_LIMIT);
         match judge(head, rpc.status) {
             Verdict::Unknown if head.len() < HEAD_LIMIT && !end => return Action::Hold,
             Verdict::NotReady if is_grpc(stream) => {
                 in_band::mark(stream);
                 stream.count_label(self.not_ready, rpc.name);
+                if self.hedged && rpc.class == Class::Read {
+                    stream.drop_response_body();
+                    self.state = State::Refusing;
+                    return Action::Continue;
+                }
             }
             Verdict::Unknown | Verdict::Other | Verdict::NotReady => {}
         }
         self.state = State::Passing;
         Action::Continue
+    }
+
+    pub fn on_response_trailers(&mut self, stream: &mut impl Stream) {
+        if matches!(self.state, State::Refusing) {
+            in_band::refuse(stream);
+        }
     }
 }
 
@@ -93,8 +116,15 @@ mod tests {
 
     impl Exchange {
         fn new(method: &str) -> Self {
+            Self::with(Upstream::new(CounterId(3), false), method)
+        }
+
+        fn hedged(method: &str) -> Self {
+            Self::with(Upstream::new(CounterId(3), true), method)
+        }
+
+        fn with(mut filter: Upstream, method: &str) -> Self {
             let mut stream = grpc_request(method);
-            let mut filter = Upstream::new(CounterId(3));
             filter.on_request_headers(&mut stream);
             Self { stream, filter }
         }
@@ -127,6 +157,35 @@ mod tests {
 
         assert_eq!(Some(&b"14"[..]), exchange.stream.response_header("grpc-status"));
         assert_eq!(vec![(CounterId(3), "Search".to_owned())], exchange.stream.counted);
+    }
+
+    #[test]
+    fn the_message_of_a_hedged_read_that_is_not_ready_is_dropped() {
+        let mut exchange = Exchange::hedged("Search");
+        exchange.grpc_headers();
+
+        assert_eq!(Action::Hold, exchange.body(&NOT_READY[..6], false));
+        assert_eq!(Action::Continue, exchange.body(&NOT_READY[6..], false));
+        assert!(exchange.is_marked());
+        assert_eq!(1, exchange.stream.dropped);
+        assert_eq!(Action::Continue, exchange.body(b"more", false));
+        assert_eq!(2, exchange.stream.dropped);
+        exchange.filter.on_response_trailers(&mut exchange.stream);
+
+        assert_eq!(Some(("grpc-status", "14")), exchange.stream.trailer(0));
+    }
+
+    #[test]
+    fn other_calls_of_a_hedged_pool_keep_their_message() {
+        for (method, body) in [("Insert", &NOT_READY[..]), ("Search", &[0, 0, 0, 0, 2, 0x0a, 0])] {
+            let mut exchange = Exchange::hedged(method);
+            exchange.grpc_headers();
+
+            assert_eq!(Action::Continue, exchange.body(body, false));
+            exchange.filter.on_response_trailers(&mut exchange.stream);
+
+            assert_eq!((0, None), (exchange.stream.dropped, exchange.stream.trailer(0)));
+        }
     }
 
     #[test]

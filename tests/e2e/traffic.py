@@ -74,6 +74,7 @@ def pool(**changes: Any) -> Pool:
         "timeout": None,
         "draining": 0,
         "affinity": Affinity(),
+        "hedging_delay": None,
         "rest_port": None,
         "rest": True,
         "tls": UpstreamTLS(),

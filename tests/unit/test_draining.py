@@ -25,6 +25,7 @@ POOL = Pool(
     timeout=None,
     draining=60,
     affinity=Affinity(),
+    hedging_delay=None,
     rest_port=None,
     rest=False,
     tls=UpstreamTLS(),

@@ -51,6 +51,7 @@ def _model() -> LoadBalancer:
         timeout=None,
         draining=0,
         affinity=Affinity(),
+        hedging_delay=None,
         rest_port=None,
         rest=False,
         tls=UpstreamTLS(),

@@ -207,10 +207,16 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
-    _filter_envoy: *mut c_void,
-    _filter: *const c_void,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
 ) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    unsafe {
+        with_filter((), filter, |filter| {
+            filter.on_response_trailers(&mut EnvoyStream(filter_envoy));
+        });
+    }
     CONTINUE
 }
 

@@ -119,6 +119,7 @@ class Pool:
         timeout: seconds a whole call may take (``timeoutSec``); None leaves it to the rpc class.
         draining: seconds calls in flight have when an endpoint leaves (``drainingTimeoutSec``).
         affinity: see `Affinity`.
+        hedging_delay: seconds a read may have no answer before it goes to a second endpoint as well; None is never.
         rest_port: the port REST is served on when it is not the pool's own; None is the pool's own.
         rest: whether the endpoints serve REST at all.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
@@ -131,6 +132,7 @@ class Pool:
     timeout: int | None
     draining: int
     affinity: Affinity
+    hedging_delay: float | None
     rest_port: int | None
     rest: bool
     tls: UpstreamTLS

@@ -55,6 +55,7 @@ def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | 
         timeout=_timeout(context, service, config),
         draining=_draining(context, service, config),
         affinity=_affinity(context, config),
+        hedging_delay=_hedging_delay(context, service),
         rest_port=rest_port,
         # Milvus with TLS serves REST on a port of its own only.
         rest=rest_port is not None or not protocol.tls,
@@ -200,6 +201,17 @@ def _affinity(context: Context, config: BackendConfig | None) -> Affinity:
             path,
         )
     return Affinity(kind, (affinity.affinity_cookie_ttl_sec or 0) if kind is AffinityType.GENERATED_COOKIE else 0)
+
+
+def _hedging_delay(context: Context, service: Service) -> float | None:
+    value = service.metadata.annotations.get(keys.HEDGING_DELAY)
+    if value is None:
+        return None
+    delay = keys.parse_delay(value)
+    if isinstance(delay, Violation):
+        context.refuse(service, delay, ("metadata", "annotations", keys.HEDGING_DELAY))
+        return None
+    return delay
 
 
 def _log_sample_rate(logging: LogConfig | None) -> float:

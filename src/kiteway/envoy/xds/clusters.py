@@ -41,7 +41,7 @@ _BUFFER = 1 << 20
 
 def clusters(pool: Pool, settings: EnvoySettings) -> list[Cluster]:
     """Return the clusters of a pool: gRPC always, REST where it is served."""
-    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(settings), "h2")
+    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(pool, settings), "h2")
     grpc.outlier_detection.CopyFrom(outlier_detection(in_band=settings.filter_path is not None))
     if not pool.rest:
         return [grpc]
@@ -72,9 +72,9 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> 
     return cluster
 
 
-def _grpc_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
+def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
     options = _rest_protocol()
-    options.http_filters.extend(upstream_filters(settings))
+    options.http_filters.extend(upstream_filters(settings, hedged=pool.hedging_delay is not None))
     options.explicit_http_config.http2_protocol_options.CopyFrom(
         protocol.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),

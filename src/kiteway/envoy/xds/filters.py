@@ -33,16 +33,18 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     return filters
 
 
-def upstream_filters(settings: EnvoySettings) -> list[HttpFilter]:
+def upstream_filters(settings: EnvoySettings, *, hedged: bool) -> list[HttpFilter]:
     """
     Return the filters of a gRPC cluster: Kiteway's own says "not ready" per attempt; without it there are none.
 
-    What it marks, the filter of the listener takes off again: the two are configured together.
+    What it marks, the filter of the listener takes off again: the two are configured together. It must be told where
+    reads are ``hedged``.
     """
     if settings.filter_path is None:
         return []
+    mode = "hedged-upstream" if hedged else "upstream"
     return [
-        HttpFilter(name=FILTER, typed_config=pack(_module(settings, '{"mode":"upstream"}'))),
+        HttpFilter(name=FILTER, typed_config=pack(_module(settings, f'{{"mode":"{mode}"}}'))),
         HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec())),
     ]
 

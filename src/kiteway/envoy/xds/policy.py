@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, RetryPolicy
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, RetryPolicy, RouteAction
 from kiteway._proto.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import pack, seconds
@@ -31,6 +31,7 @@ class CallPolicy:
         retries: how often, at most.
         back_off: seconds before the first of them; up to ten times as much before the others.
         buffer: bytes of a request that are kept for that; a longer one is sent once.
+        hedged: whether a call may go to a second endpoint while the first one has not answered, where that is asked for.
     """
 
     name: str
@@ -40,7 +41,15 @@ class CallPolicy:
     retries: int
     back_off: float
     buffer: int
+    hedged: bool = False
 
+
+_HEDGES = 2
+"""
+So often a call that is hedged is sent again at most, for whatever reason: each time may be one more that works on it.
+
+They are retries to Envoy and share their budget, a fifth of the calls in work: what is slow for all is not made slower.
+"""
 
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
 """No endpoint has seen anything of the call: whatever it is, it may go to another one."""
@@ -67,8 +76,8 @@ _LONG = 3600.0
 """Loads, imports, flushes and the like run for as long as the data needs."""
 
 
-def _repeatable(name: str, regex: str, timeout: float, retry_on: str) -> CallPolicy:
-    return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER)
+def _repeatable(name: str, regex: str, timeout: float, retry_on: str, *, hedged: bool = False) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER, hedged)
 
 
 def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
@@ -89,7 +98,7 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
     streams = [rpc for rpc in rpcs if rpc.streaming]
     return (
-        _repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE),
+        _repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True),
         _once("write", path_regex(writes), _WRITE),
         _repeatable("meta-read", path_regex(safe), _META, _GRPC_REPEATABLE),
         _once("stream", path_regex(streams), None),
@@ -111,7 +120,7 @@ _REST_WRITES = r"/v1/vector/(?:insert|upsert|delete)|/v2/vectordb/entities/(?:in
 def rest_policies() -> tuple[CallPolicy, ...]:
     """Return the policies for REST in the order they are tried."""
     return (
-        _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE),
+        _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, hedged=True),
         _once("rest-write", _REST_WRITES, _WRITE),
         _once("rest-other", None, _LONG),
     )
@@ -121,6 +130,17 @@ def repeatable_paths(policies: Iterable[CallPolicy]) -> str:
     """Return an RE2 expression for the paths, with or without a query, of calls of ``policies`` that may be sent twice."""
     paths = "|".join(policy.regex for policy in policies if policy.regex and policy.retry_on != _NOTHING_SENT)
     return rf"(?:{paths})(?:\?.*)?"
+
+
+def hedge(action: RouteAction, delay: float) -> None:
+    """
+    Let a call go to a second endpoint when it has had no answer for ``delay`` seconds; the first answer counts.
+
+    Envoy calls the delay the timeout of a try; the try that has overstepped it goes on.
+    """
+    action.hedge_policy.hedge_on_per_try_timeout = True
+    action.retry_policy.per_try_timeout.CopyFrom(seconds(delay))
+    action.retry_policy.num_retries.value = _HEDGES
 
 
 def retry_policy(policy: CallPolicy) -> RetryPolicy:

@@ -40,7 +40,7 @@ from kiteway.envoy.xds.common import (
     seconds,
     source_name,
 )
-from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, rest_policies, retry_policy
+from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.kept import Kept
 from kiteway.model import (
@@ -324,6 +324,8 @@ def _forward(
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
         hash_policy=hash_policy(pool.affinity),
     )
+    if policy.hedged and pool.hedging_delay is not None:
+        hedge(action, pool.hedging_delay)
     result = Route(
         name=name,
         match=match,

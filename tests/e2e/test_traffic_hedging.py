@@ -1,0 +1,177 @@
+"""Reads that go to a second endpoint while the first one thinks, on a real Envoy."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.e2e.traffic import (
+    INSERT,
+    NOT_READY_RESULT,
+    OK_RESULT,
+    SEARCH,
+    Backend,
+    call,
+    eventually,
+    failure,
+    model,
+    pool,
+    running,
+)
+
+pytestmark = pytest.mark.e2e
+
+DELAY = 0.1
+CALLS = 12
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Return what ends the waiting of a backend that waits; it is set when the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def waits(release: threading.Event) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    """Return an answer that comes when it is released."""
+
+    def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        release.wait(60)
+        return OK_RESULT
+
+    return answer
+
+
+def test_a_read_goes_to_a_second_endpoint_and_the_first_answer_counts(
+    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
+) -> None:
+    """An endpoint that answers nothing holds no read up; the try there goes on until the other one has answered."""
+    with Backend(waits(release)) as slow, Backend() as good, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint(), good.endpoint()])
+        with proxy.channel() as channel:
+            for _ in range(CALLS):
+                assert call(channel, SEARCH) == OK_RESULT
+            eventually(lambda: slow.count("Search") > 0, "the slow endpoint was tried")
+
+            assert good.count("Search") == CALLS
+
+
+def test_a_write_never_goes_to_two_endpoints(
+    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
+) -> None:
+    """A write waits for the endpoint it went to, however long that takes."""
+    with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint()])
+        with proxy.channel() as channel:
+            done = threading.Thread(target=call, args=(channel, INSERT))
+            done.start()
+            eventually(lambda: slow.count("Insert") == 1, "the write has arrived")
+            time.sleep(5 * DELAY)  # what must not happen in this time cannot be waited for
+            assert slow.count("Insert") == 1
+            release.set()
+            done.join()
+
+
+def test_nothing_is_hedged_unless_it_is_asked_for(
+    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
+) -> None:
+    """Without a delay a read waits, too."""
+    with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [slow.endpoint()])
+        with proxy.channel() as channel:
+            done = threading.Thread(target=call, args=(channel, SEARCH))
+            done.start()
+            eventually(lambda: slow.count("Search") == 1, "the read has arrived")
+            time.sleep(5 * DELAY)
+            assert slow.count("Search") == 1
+            release.set()
+            done.join()
+
+
+def test_a_read_that_takes_long_everywhere_is_worked_on_three_times_at_most(
+    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
+) -> None:
+    """However long it takes, there are two more tries, and the client gets the answer of one."""
+    with Backend(waits(release)) as one, Backend(waits(release)) as two, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
+        with proxy.channel() as channel:
+            got: list[bytes] = []
+            done = threading.Thread(target=lambda: got.append(call(channel, SEARCH)))
+            done.start()
+            eventually(lambda: one.count("Search") + two.count("Search") == 3, "there are two more tries")
+            time.sleep(5 * DELAY)
+            assert one.count("Search") + two.count("Search") == 3
+            assert {one.count("Search"), two.count("Search")} == {1, 2}
+            release.set()
+            done.join()
+
+    assert got == [OK_RESULT]
+
+
+def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Milvus's "not ready" is no answer, however soon it comes."""
+
+    def late(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        time.sleep(3 * DELAY)
+        return OK_RESULT
+
+    with Backend(late) as slow, Backend(NOT_READY_RESULT) as starting, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint(), starting.endpoint()])
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(6)} == {OK_RESULT}
+
+
+def test_where_nobody_is_ready_a_read_ends_with_unavailable(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """The client is told to try again; it gets no message beside that."""
+    with Backend(NOT_READY_RESULT) as one, Backend(NOT_READY_RESULT) as two, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
+        with proxy.channel() as channel:
+            error = failure(channel, SEARCH)
+            assert call(channel, INSERT) == NOT_READY_RESULT, "what is not hedged gets Milvus's own answer"
+
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "no endpoint that was asked is ready" in (error.details() or "")
+
+
+def test_many_reads_get_one_right_answer_each(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Endpoints that are fast, slow and not ready by turns, and eight clients: each call has the answer to its request."""
+    chance = random.Random(1)
+    given: list[bytes] = []
+
+    def moody(request: bytes, _context: grpc.ServicerContext) -> bytes:
+        time.sleep(chance.choice([0, 0, 0, 0.02, 0.06]))
+        answer = NOT_READY_RESULT if chance.random() < 0.1 else OK_RESULT + request
+        given.append(answer)
+        return answer
+
+    def calls(number: int) -> int:
+        right = 0
+        with proxy.channel() as channel:
+            for turn in range(60):
+                request = b"\x12\x08%8d" % (number * 1000 + turn)
+                right += call(channel, SEARCH, request) == OK_RESULT + request
+        return right
+
+    with contextlib.ExitStack() as stack:
+        backends = [stack.enter_context(Backend(moody)) for _ in range(3)]
+        steady = stack.enter_context(Backend(lambda request, _: OK_RESULT + request))
+        proxy = stack.enter_context(running(tmp_path, free_port))
+        proxy.apply(model(pool(hedging_delay=0.02)), [each.endpoint() for each in (*backends, steady)])
+        with futures.ThreadPoolExecutor(8) as executor:
+            right = list(executor.map(calls, range(8)))
+        answers = steady.count("Search") + len(given) - given.count(NOT_READY_RESULT)
+
+    assert right == [60] * 8
+    assert given.count(NOT_READY_RESULT) > 0
+    assert answers > 8 * 60, "some were worked on by two"
