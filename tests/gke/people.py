@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kiteway.gke.rights import CLUSTER_WIDE
 from tests.gke.site import Site
 
 NAMESPACE = "people"
-_CLUSTER_WIDE = {"ingressclasses"}
 
 
 def person(site: Site, name: str, rights: Iterable[tuple[str, str]]) -> Path:
@@ -18,7 +18,7 @@ def person(site: Site, name: str, rights: Iterable[tuple[str, str]]) -> Path:
     rules: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for verb, resource in rights:
         kind, _, group = resource.partition(".")
-        rules[kind in _CLUSTER_WIDE].append({"apiGroups": [group], "resources": [kind], "verbs": [verb]})
+        rules[kind in CLUSTER_WIDE].append({"apiGroups": [group], "resources": [kind], "verbs": [verb]})
     kubeconfig = site.cluster.service_account(NAMESPACE, name, rules[True])
     api = "rbac.authorization.k8s.io"
     metadata = {"name": name, "namespace": "default"}

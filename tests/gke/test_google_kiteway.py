@@ -57,7 +57,9 @@ def test_nobody_is_interrupted_on_the_way_to_googles_balancer(start: Site) -> No
     assert [path["backend"]["service"]["name"] for path in backends] == [KITEWAY]
     start.kiteway("rollback")
     assert start.state() == before
-    assert start.kubectl("get", "ingressclass,clusterrole", f"default-{KITEWAY}", "--ignore-not-found", "-o", "name") == ""
+    assert (
+        start.kubectl("get", "ingressclass,clusterrole", f"default-{KITEWAY}", "--ignore-not-found", "-o", "name") == ""
+    )
 
 
 def _names(site: Site, name: str) -> set[str]:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kiteway.gke.preflight import permissions
-from kiteway.gke.wanted import Wanted
+from kiteway.gke.rights import permissions
+from kiteway.gke.wanted import DataPlane, Wanted
 from tests.gke.people import NAMESPACE, acting, person
 from tests.gke.site import HOST, RELEASE, SERVICE, Site
+from tests.kubernetes.neg import NEG_CRD
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(600)]
 
@@ -74,6 +75,17 @@ def _planned(site: Site, plan: dict[str, Any]) -> set[Write]:
 def _resource(kind: str) -> str:
     plural = {"ingress": "ingresses"}
     return plural.get(kind.lower(), f"{kind.lower()}s")
+
+
+def test_the_rights_are_enough_with_kiteway_behind_google(start: Site) -> None:
+    """Kiteway's own release, too, is installed and removed again with exactly the documented rights."""
+    start.cluster.apply(NEG_CRD)
+    needed = permissions(Wanted(host=HOST, data_plane=DataPlane.GOOGLE_KITEWAY))
+    before = start.state()
+    with acting(start, person(start, "neighbour", needed)):
+        start.apply("--data-plane", "google+kiteway", "--draining-timeout-sec", "5")
+        start.kiteway("rollback")
+    assert start.state() == before
 
 
 def test_the_documented_rights_are_enough(start: Site) -> None:

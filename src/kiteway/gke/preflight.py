@@ -7,35 +7,10 @@ from typing import Any
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.gke.diff import dump
+from kiteway.gke.rights import CLUSTER_WIDE, permissions, split
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
-
-_READS = ("get",)
-_WRITES = ("get", "create", "patch", "delete")
-_CLUSTER_WIDE = frozenset({"ingressclasses"})
-
-
-def permissions(wanted: Wanted) -> tuple[tuple[str, str], ...]:
-    """Return the verbs and resources that ``apply`` and ``rollback`` use, beside what Helm needs for the chart."""
-    found: dict[str, tuple[str, ...]] = {
-        "secrets": (*_WRITES, "update", "list"),
-        "ingresses.networking.k8s.io": (*_WRITES, "update"),
-    }
-    found["services"] = found["deployments.apps"] = _READS
-    if wanted.google:
-        found["pods"] = ("list",)
-        found["deployments.apps"] = ("get", "patch")
-        found["backendconfigs.cloud.google.com"] = (*_WRITES, "update")
-    if wanted.kiteway:
-        found["ingressclasses.networking.k8s.io"] = _READS
-    if not wanted.kiteway or wanted.remove_l4:  # the release is upgraded
-        found["services"] = found["configmaps"] = found["deployments.apps"] = ("get", "patch")
-    if wanted.certificate is CertificateKind.GOOGLE_MANAGED:
-        found["managedcertificates.networking.gke.io"] = (*_WRITES, "update")
-    if wanted.http is Http.REDIRECT:
-        found["frontendconfigs.networking.gke.io"] = (*_WRITES, "update")
-    return tuple((verb, resource) for resource, verbs in sorted(found.items()) for verb in verbs)
+from kiteway.gke.wanted import Wanted
 
 
 async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
@@ -51,7 +26,7 @@ async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
         return (Diagnostic(Severity.ERROR, "ClusterUnreachable", message, f"{fix}get-credentials NAME."),)
     served = set((await output(shell.kubectl("api-resources", "-o", "name"))).split())
     asked = permissions(wanted)
-    unserved = sorted({resource for _, resource in asked if resource not in served})
+    unserved = sorted({resource for _, resource in asked if "/" not in resource and resource not in served})
     if unserved:
         message = f"this cluster does not serve {', '.join(unserved)}; it is no GKE cluster, or Ingress is off there."
         fix = "Use --data-plane kiteway, whose chart brings what it needs, or turn on HTTP load balancing."
@@ -94,9 +69,9 @@ async def _may(shell: Shell, namespace: str, asked: Sequence[tuple[str, str]]) -
 
 
 def _review(namespace: str, verb: str, resource: str) -> dict[str, Any]:
-    name, _, group = resource.partition(".")
-    where = {} if name in _CLUSTER_WIDE else {"namespace": namespace}
-    attributes = {**where, "verb": verb, "group": group, "resource": name}
+    name, subresource, group = split(resource)
+    where = {} if name in CLUSTER_WIDE else {"namespace": namespace}
+    attributes = {**where, "verb": verb, "group": group, "resource": name, "subresource": subresource}
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

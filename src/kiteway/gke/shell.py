@@ -84,9 +84,9 @@ class Shell:
             chart: its reference or path.
             namespace: where it is.
             values: laid over its own.
-            create: whether the namespace is made, if it is not there.
+            create: whether the namespace and the CRDs are made, where they are not there.
         """
-        made = ("--create-namespace",) if create else ()
+        made = ("--create-namespace",) if create else ("--skip-crds",)
         kept = ("--reset-then-reuse-values", "-f", "-")
         stdin = lambda: dump(dict(values)).encode()  # noqa: E731 - called when the command runs
         return self.helm(
