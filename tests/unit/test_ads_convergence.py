@@ -75,6 +75,7 @@ class Client:
         self.draining: list[str] = []
         self.warming: set[str] = set()
         self.new: set[str] = set()
+        self.has_clusters = False
         self.initialised = False
         self.connect(with_versions=False)
 
@@ -162,6 +163,7 @@ class Client:
         if kind == ENDPOINT and bad:
             self._warm(set(self.warming))
         if kind == CLUSTER:
+            self.has_clusters = True
             self.clusters_answer = answer
         else:
             self.outbox.append(answer)
@@ -198,7 +200,8 @@ class Client:
             self.outbox.append(self.clusters_answer)
             self.clusters_answer = None
         if not self.warming:
-            self.initialised = self.initialised or CLUSTER in self.asked
+            # On whichever stream the clusters came: one that breaks while they warm delays listeners, and no more.
+            self.initialised = self.initialised or self.has_clusters
         self._ask()
 
 

@@ -104,6 +104,21 @@ def test_a_reconnecting_client_gets_the_difference_only() -> None:
     assert (names(response), list(response.removed_resources)) == ([], ["gone"])
 
 
+def test_a_cluster_that_warms_across_a_reconnect_gets_its_endpoints() -> None:
+    """
+    Envoy asks for clusters first, unless some are warming; those wait for endpoints even if it says it holds them.
+
+    What is gone is not sent as gone: a cluster that is about to go may still use it.
+    """
+    session = Session(snapshot(cluster={"a": "2"}, endpoint={"a": "1"}))
+    [response] = session.on_request(ask(ENDPOINT, "a", "gone", held={"a": "1", "gone": "1"}))
+    assert (names(response), list(response.removed_resources)) == (["a"], [])
+
+    session = Session(snapshot(cluster={"a": "2"}, endpoint={"a": "1"}))
+    assert session.on_request(ask(CLUSTER, held={"a": "2"})) == []
+    assert session.on_request(ask(ENDPOINT, "a", held={"a": "1"})) == []
+
+
 def test_nothing_is_removed_before_all_is_asked_for() -> None:
     """A reconnecting client asks for clusters first: what it uses of them is known only when it has answered."""
     session = Session(snapshot(cluster={"a": "1"}, route={"r": "2"}))

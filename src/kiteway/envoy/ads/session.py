@@ -80,6 +80,9 @@ class Session:
             target = self.snapshot[request.type_url] if self.snapshot is not None else Resources()
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
             held = dict(request.initial_resource_versions)
+            if request.type_url == ENDPOINT and CLUSTER not in self._subscriptions:
+                # Clusters are asked for first, unless some are warming: those wait even for what is held.
+                held = {name: version for name, version in held.items() if name not in target}
             names = list(request.resource_names_subscribe)
             if not names and request.type_url in (CLUSTER, LISTENER):
                 names = [WILDCARD]
