@@ -74,8 +74,9 @@ def connection_manager(name: str, settings: EnvoySettings, routes: str = "") -> 
         http1_safe_max_connection_duration=True,
         max_request_headers_kb=UInt32Value(value=_HEADERS_KIB),
         request_headers_timeout=seconds(10),
-        # Between "no new calls" and the close of a connection that drains; more would only prolong every stop.
-        drain_timeout=seconds(1),
+        # Between "no new calls" and the close of a connection that drains: a call that a client sends in between, since
+        # it has not read the former yet, is still served. Envoy's 5 s would prolong every stop.
+        drain_timeout=seconds(3),
         # Calls have their own limits by class; a load may be silent for an hour.
         stream_idle_timeout=seconds(0),
         normalize_path=BoolValue(value=True),
