@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from kiteway.certificates.create import KeyPair, create_self_signed
 from kiteway.demo.guide import SERVICE, manifests, secret
@@ -129,10 +131,16 @@ def up(arguments: Sequence[str | Path], data_dir: Path) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def up_with_guide(
-    data_dir: Path, front: TLSFiles, port: int, endpoints: Sequence[tuple[int, int]], *, drain: float = 5.0
+    data_dir: Path,
+    front: TLSFiles,
+    port: int,
+    endpoints: Sequence[tuple[int, int]],
+    *,
+    drain: float = 5.0,
+    annotations: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """
-    Run ``kiteway up`` with the guide's manifests, nothing changed in them, on an HTTPS port of 127.0.0.1.
+    Run ``kiteway up`` with the guide's manifests, nothing else changed in them, on an HTTPS port of 127.0.0.1.
 
     Args:
         data_dir: the manifests are put beside it.
@@ -140,9 +148,14 @@ def up_with_guide(
         port: the HTTPS port.
         endpoints: serving port and health port of each Milvus proxy.
         drain: seconds for calls in flight at the end.
+        annotations: of the Service, beside the guide's.
     """
     kept = data_dir.with_name(f"{data_dir.name}-manifests")
     shutil.copytree(manifests(), kept)
+    if annotations:
+        service = yaml.safe_load((kept / "service.yaml").read_text())
+        service["metadata"]["annotations"] |= annotations
+        (kept / "service.yaml").write_text(yaml.safe_dump(service))
     pair = KeyPair(front.cert.read_bytes(), PrivateKey(front.key.read_bytes()))
     write_atomic(kept / "secret.yaml", secret(pair), 0o600)
     arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]

@@ -1,0 +1,75 @@
+"""With hedging one slow proxy of three holds no search up: the same Milvus, at the same time, with it and without."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from bench.stats import quantile
+from kiteway.milvus.embedded.ports import free_ports
+from tests.chaos.balancers import wait_serving
+from tests.chaos.world import World, world
+from tests.support.kiteway import up_with_guide
+from tests.support.load import Target
+from tests.support.reads import search_request, service
+
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.milvus, pytest.mark.timeout(300)]
+
+_SLOWER_SECONDS = 0.4
+"""On the way to one proxy and back."""
+_DELAY = "50ms"
+_SEARCHES = 150
+
+
+def _search(target: Target, collection: str) -> list[float]:
+    """Search one after the other and return the seconds each took; every one must find its rows."""
+    taken = []
+    with target.connect() as connection:
+        for number in range(_SEARCHES):
+            began = time.monotonic()
+            found = service(connection).Search(search_request(collection, number), timeout=20)
+            taken.append(time.monotonic() - began)
+            assert (found.status.code, list(found.results.topks)) == (0, [3])
+    return taken
+
+
+def test_a_slow_proxy_holds_up_no_hedged_search() -> None:
+    """Every search is answered right either way; hedged ones at the 99th percentile in at most half the time."""
+    plain, hedged = (quantile(each, 0.99) for each in asyncio.run(_measured()))
+
+    assert plain > _SLOWER_SECONDS, "some searches went to the slow proxy"
+    assert hedged < plain / 2
+
+
+async def _measured() -> list[list[float]]:
+    async with world() as found:
+        return await asyncio.to_thread(_compared, found)
+
+
+def _compared(found: World) -> list[list[float]]:
+    endpoints = [(place.port, place.health_port) for place in found.places]
+    ports = free_ports(2)
+    targets = [found.target(name, port) for name, port in zip(("plain", "hedged"), ports, strict=True)]
+    asked = {"kiteway.io/hedging-delay": _DELAY}
+    with (
+        up_with_guide(found.folder / "plain", found.front, ports[0], endpoints),
+        up_with_guide(found.folder / "hedged", found.front, ports[1], endpoints, annotations=asked),
+    ):
+        found.prepare(targets[0].collection)
+        for target in targets:
+            wait_serving(target)
+        found.relay.set_delay(_SLOWER_SECONDS)
+        taken: list[list[float]] = [[], []]
+
+        def run(place: int) -> None:
+            taken[place] = _search(targets[place], targets[0].collection)
+
+        threads = [threading.Thread(target=run, args=(place,)) for place in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return taken
