@@ -21,16 +21,21 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
 )
 from kiteway.envoy.xds.common import pack, seconds
 from kiteway.envoy.xds.connection_manager import MAX_STREAMS
+from kiteway.model import LoadBalancer, PoolKey
 from tests.e2e.h2wire import Client
 from tests.e2e.traffic import (
     INSERT,
+    KEY,
     OK_RESULT,
     SEARCH,
     Backend,
     call,
     eventually,
     failure,
+    host,
     model,
+    pool,
+    route,
     running,
 )
 
@@ -202,8 +207,16 @@ def test_an_old_connection_ends_without_a_failed_call(tmp_path: Path, free_port:
 
 def test_rapid_resets_end_the_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """A client that opens streams only to reset them is cut off; the others are served."""
-    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
-        proxy.apply(model(), [backend.endpoint()])
+    # Of another backend: what gets through before the end is more than a server in Python takes without refusing calls.
+    other = PoolKey("default", "other", 19530)
+    balanced = LoadBalancer(hosts=(host("milvus", route(key=other)), host()), pools=(pool(), pool(key=other)))
+    with (
+        Backend() as backend,
+        Backend() as attacked,
+        running(tmp_path, free_port) as proxy,
+        proxy.channel() as channel,
+    ):
+        proxy.apply(balanced, {KEY: [backend.endpoint()], other: [attacked.endpoint()]})
         with Client(proxy.port) as client:
             sent = 0
             while sent < 50_000:
@@ -217,6 +230,7 @@ def test_rapid_resets_end_the_connection(tmp_path: Path, free_port: Callable[[],
                     break
             else:
                 raise AssertionError(f"{sent} resets and still connected")
+        assert proxy.stat(f"pool/{other}/grpc.upstream_rq_total") > 0, "some came through"
         assert call(channel, SEARCH) == OK_RESULT
         assert proxy.stat("http.http.downstream_cx_active") <= 1
 
