@@ -105,14 +105,10 @@ def test_a_reconnecting_client_gets_the_difference_only() -> None:
 
 
 def test_a_cluster_that_warms_across_a_reconnect_gets_its_endpoints() -> None:
-    """
-    Envoy asks for clusters first, unless some are warming; those wait for endpoints even if it says it holds them.
-
-    What is gone is not sent as gone: a cluster that is about to go may still use it.
-    """
+    """Envoy asks for clusters first, unless some are warming; those wait for endpoints even if it says it holds them."""
     session = Session(snapshot(cluster={"a": "2"}, endpoint={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a", "gone", held={"a": "1", "gone": "1"}))
-    assert (names(response), list(response.removed_resources)) == (["a"], [])
+    assert (names(response), list(response.removed_resources)) == (["a"], ["gone"])
 
     session = Session(snapshot(cluster={"a": "2"}, endpoint={"a": "1"}))
     assert session.on_request(ask(CLUSTER, held={"a": "2"})) == []

@@ -81,8 +81,9 @@ class Session:
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
             held = dict(request.initial_resource_versions)
             if request.type_url == ENDPOINT and CLUSTER not in self._subscriptions:
-                # Clusters are asked for first, unless some are warming: those wait even for what is held.
-                held = {name: version for name, version in held.items() if name not in target}
+                # Clusters are asked for first, unless some are warming: those wait for an answer even to what is held.
+                # That endpoints are gone is one, too, and takes them from no cluster that has them.
+                held = {}
             names = list(request.resource_names_subscribe)
             if not names and request.type_url in (CLUSTER, LISTENER):
                 names = [WILDCARD]
