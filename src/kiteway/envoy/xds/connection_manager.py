@@ -28,6 +28,14 @@ Seconds after which a client is asked to connect again (GOAWAY; calls in work ar
 So clients spread over new replicas; the quarter keeps those that came together from leaving together.
 """
 
+DRAIN_TIMEOUT = 3.0
+"""
+Seconds between the two GOAWAYs of a connection that drains.
+
+A call that a client sends in between, since it has not read the first yet, is still served: a busy client was seen to
+miss one second. Envoy's 5 would prolong every stop.
+"""
+
 MAX_STREAMS = 1024
 """Calls at a time on one connection; gRPC clients wait with further ones."""
 
@@ -74,9 +82,7 @@ def connection_manager(name: str, settings: EnvoySettings, routes: str = "") -> 
         http1_safe_max_connection_duration=True,
         max_request_headers_kb=UInt32Value(value=_HEADERS_KIB),
         request_headers_timeout=seconds(10),
-        # Between "no new calls" and the close of a connection that drains: a call that a client sends in between, since
-        # it has not read the former yet, is still served. Envoy's 5 s would prolong every stop.
-        drain_timeout=seconds(3),
+        drain_timeout=seconds(DRAIN_TIMEOUT),
         # Calls have their own limits by class; a load may be silent for an hour.
         stream_idle_timeout=seconds(0),
         normalize_path=BoolValue(value=True),
