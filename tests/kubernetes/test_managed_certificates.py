@@ -305,8 +305,10 @@ def test_a_container_starts_while_the_api_server_is_away(site: Site) -> None:
     host = site.apply("kept")
     found = site.replicas.until_active("kept")
     replica = next(iter(site.replicas.all.values()))
-    kept = replica.running.instance.state_dir / "acme.json"
-    wait_until(lambda: b"/default/kept" in kept.read_bytes(), "it is kept")
+    folder = replica.running.instance.state_dir
+    wait_until(lambda: b"/default/kept" in (folder / "acme.json").read_bytes(), "the certificate is kept")
+    # All objects are, every five seconds.
+    wait_until(lambda: b'"kept"' in (folder / "kubernetes.json").read_bytes(), "the object is kept")
     site.cluster.apiserver.stop(kill=True)
     try:
         replica.running.kill("controlplane")
