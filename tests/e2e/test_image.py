@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import zipfile
@@ -109,7 +110,7 @@ def test_its_steps_make_a_kiteway_that_works(tmp_path: Path) -> None:
         return done.stdout
 
     [build] = [i.rest for i in _instructions() if i.word == "RUN" and "uv build" in i.rest]
-    run("bash", "-euc", build.replace("/build/bin/uv", str(uv)).replace("/wheels", str(wheels)))
+    run("bash", "-euc", build.replace("/build/bin/uv", shlex.quote(str(uv))).replace("/wheels", str(wheels)))
     [wheel] = wheels.glob("*.whl")
     assert "kiteway/_chart/crds/backendconfigs.cloud.google.com.yaml" in zipfile.ZipFile(wheel).namelist()
     requirements = (wheels / "requirements.txt").read_text()
