@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 
 from kiteway.certificates.create import KeyPair, create_self_signed
-from kiteway.certificates.names import covers
+from kiteway.certificates.names import covers, is_address
 from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.controlplane.config import StaticEndpoint
 from kiteway.files import write_atomic
@@ -70,7 +69,7 @@ def quickstart(
     pair = _certificate(folder, names) if own_certificate else None
     manifests = folder / "manifests"
     manifests.mkdir(mode=0o700, exist_ok=True)
-    documents = _documents(facts, port, [n for n in names if not _is_ip(n)], pair)
+    documents = _documents(facts, port, [n for n in names if not is_address(n)], pair)
     write_atomic(manifests / "milvus.yaml", yaml.safe_dump_all(documents, sort_keys=False).encode(), 0o600)
     return Quickstart(
         manifests,
@@ -87,8 +86,8 @@ def _certificate(folder: Path, names: Sequence[str]) -> KeyPair:
             return KeyPair(certificate.read_bytes(), PrivateKey(key.read_bytes()))
     except (OSError, CertificateError):
         pass
-    hosts = [name for name in names if not _is_ip(name)]
-    ips = [name for name in names if _is_ip(name)] + ["127.0.0.1", "::1"]
+    hosts = [name for name in names if not is_address(name)]
+    ips = [name for name in names if is_address(name)] + ["127.0.0.1", "::1"]
     try:
         pair = create_self_signed(hosts, list(dict.fromkeys(ips)))
     except ValueError as error:
@@ -96,14 +95,6 @@ def _certificate(folder: Path, names: Sequence[str]) -> KeyPair:
     write_atomic(key, pair.key.reveal(), 0o600)
     write_atomic(certificate, pair.certificate)
     return pair
-
-
-def _is_ip(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPair | None) -> list[dict[str, Any]]:

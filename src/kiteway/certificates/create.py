@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kiteway.certificates.names import is_address
 from kiteway.model import PrivateKey
 
 MAX_DAYS = 825
@@ -225,8 +226,6 @@ def _dns_name(host: str) -> str:
         for label in labels
     ):
         raise ValueError(f"{host!r} is no DNS name; an IP address goes with --ip")
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return name
-    raise ValueError(f"{host!r} is an IP address; give it with --ip")
+    if is_address(name):
+        raise ValueError(f"{host!r} is an IP address; give it with --ip")
+    return name

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from dataclasses import dataclass
 
+from kiteway.certificates.names import is_address
 from kiteway.probe.threads import in_daemon_thread
 
 
@@ -34,11 +34,7 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
         timeout: seconds for all of it.
         nameserver: ``ADDRESS:PORT`` to ask; the machine's own if empty.
     """
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
+    if is_address(host):
         return CaaResult(problem="an IP address has no CAA records.")
     try:
         async with asyncio.timeout(timeout):

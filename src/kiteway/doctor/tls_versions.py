@@ -8,11 +8,11 @@ and the server's first answer read: a ServerHello of that version, or an alert.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import struct
 from typing import Final
 
+from kiteway.certificates.names import is_address
 from kiteway.probe.result import Endpoint, ProbeError
 from kiteway.probe.wire import open_wire
 
@@ -67,11 +67,7 @@ def client_hello(name: str, version: bytes) -> bytes:
 
 
 def _server_name(name: str) -> bytes:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
+    if is_address(name):
         return b""
     try:
         encoded = name.encode("idna")
