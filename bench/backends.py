@@ -16,6 +16,7 @@ from pymilvus.grpc_gen import milvus_pb2
 from bench.balancers import HOST
 from bench.outcome import BenchError
 from bench.processes import free_port, running
+from kiteway.certificates.create import create_self_signed
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 
 SERVICE = "/milvus.proto.milvus.MilvusService"
@@ -68,6 +69,16 @@ def search(vectors: int) -> Request:
             raise BenchError(f"Search: {list(result.results.topks)} rows found, not {LIMIT} for each of {vectors}")
 
     return Request(f"{SERVICE}/Search", message.SerializeToString(), check)
+
+
+def server_certificate(work: Path) -> tuple[Path, Path]:
+    """Make a certificate for every server of a bench; the files of it and of its key."""
+    pair = create_self_signed([HOST], ["127.0.0.1"])
+    certificate, key = work / "tls.crt", work / "tls.key"
+    certificate.write_bytes(pair.certificate)
+    key.touch(mode=0o600)
+    key.write_bytes(pair.key.reveal())
+    return certificate, key
 
 
 @contextmanager

@@ -11,14 +11,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench.backends import Request, get_version, trivial_backend
+from bench.backends import Request, get_version, server_certificate, trivial_backend
 from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting
 from bench.cpu import tree
 from bench.grpc_check import wait_until_it_serves
 from bench.load import Call, h2load
 from bench.outcome import BenchError, Context, Outcome, Table
 from bench.processes import tail
-from kiteway.certificates.create import create_self_signed
 from kiteway.envoy.binary import find_envoy
 
 _CALLS = 2000
@@ -46,11 +45,7 @@ async def run(context: Context) -> Outcome:
     if missing := [name for name, found in needed.items() if not found]:
         sentence = f"Instructions: there is no {' and no '.join(missing)} on this machine."
         return Outcome(_TITLE, (_TEXT,), (), (), {}, (sentence,))
-    pair = create_self_signed([HOST], ["127.0.0.1"])
-    certificate, key = context.work / "tls.crt", context.work / "tls.key"
-    certificate.write_bytes(pair.certificate)
-    key.touch(mode=0o600)
-    key.write_bytes(pair.key.reveal())
+    certificate, key = server_certificate(context.work)
     with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as backend:
         found = {each: _count(context, each, backend, certificate, key) for each in wanted}
     baselines = {each.name: count for each, count in found.items()}

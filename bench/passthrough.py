@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.backends import Request, get_version, milvus_backend, search, trivial_backend
+from bench.backends import Request, get_version, milvus_backend, search, server_certificate, trivial_backend
 from bench.balancers import (
     BASELINE,
     CONTESTANTS,
@@ -33,7 +33,6 @@ from bench.load import Call, Load, h2load
 from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
 from bench.processes import tail
 from bench.stats import Estimate, median_with_interval, quantile
-from kiteway.certificates.create import create_self_signed
 from tools.in_netns import isolated
 
 _START_SECONDS = 60.0
@@ -84,11 +83,7 @@ async def run(context: Context) -> Outcome:
     Raises:
         BenchError: plain Envoy cannot be measured, or an answer was wrong.
     """
-    pair = create_self_signed([HOST], ["127.0.0.1"])
-    certificate, key = context.work / "tls.crt", context.work / "tls.key"
-    certificate.write_bytes(pair.certificate)
-    key.touch(mode=0o600)
-    key.write_bytes(pair.key.reveal())
+    certificate, key = server_certificate(context.work)
     missing: list[str] = []
     measured: list[tuple[Workload, Rounds]] = []
 
