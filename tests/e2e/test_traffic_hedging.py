@@ -65,34 +65,22 @@ def test_a_read_goes_to_a_second_endpoint_and_the_first_answer_counts(
             assert good.count("Search") == CALLS
 
 
-def test_a_write_never_goes_to_two_endpoints(
-    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
+@pytest.mark.parametrize(
+    ("method", "delay"), [(INSERT, DELAY), (SEARCH, None)], ids=["a write", "a read, where it is not asked for"]
+)
+def test_nothing_else_goes_to_two_endpoints(
+    tmp_path: Path, free_port: Callable[[], int], release: threading.Event, method: str, delay: float | None
 ) -> None:
-    """A write waits for the endpoint it went to, however long that takes."""
+    """A write, and without a delay a read, waits for the endpoint it went to, however long that takes."""
+    name = method.rpartition("/")[2]
     with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint()])
+        proxy.apply(model(pool(hedging_delay=delay)), [slow.endpoint()])
         with proxy.channel() as channel:
-            done = threading.Thread(target=call, args=(channel, INSERT))
+            done = threading.Thread(target=call, args=(channel, method))
             done.start()
-            eventually(lambda: slow.count("Insert") == 1, "the write has arrived")
+            eventually(lambda: slow.count(name) == 1, "the call has arrived")
             time.sleep(5 * DELAY)  # what must not happen in this time cannot be waited for
-            assert slow.count("Insert") == 1
-            release.set()
-            done.join()
-
-
-def test_nothing_is_hedged_unless_it_is_asked_for(
-    tmp_path: Path, free_port: Callable[[], int], release: threading.Event
-) -> None:
-    """Without a delay a read waits, too."""
-    with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(), [slow.endpoint()])
-        with proxy.channel() as channel:
-            done = threading.Thread(target=call, args=(channel, SEARCH))
-            done.start()
-            eventually(lambda: slow.count("Search") == 1, "the read has arrived")
-            time.sleep(5 * DELAY)
-            assert slow.count("Search") == 1
+            assert slow.count(name) == 1
             release.set()
             done.join()
 
