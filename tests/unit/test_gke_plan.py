@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import datetime as dt
 import json
 from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from kiteway.certificates.create import create_self_signed
 from kiteway.gke import graceful, kiteway
 from kiteway.gke.live import Live, StaticAddress
 from kiteway.gke.names import names
@@ -309,54 +302,6 @@ def test_rules_of_other_hosts_stay() -> None:
     made = ingress(reading, wanted(), names(reading, release(), wanted()))
     assert [rule["host"] for rule in made["spec"]["rules"]] == ["other.example.com", HOST]
     assert [entry["secretName"] for entry in made["spec"]["tls"]] == ["other", "my-release-milvus-tls"]
-
-
-def _secret(certificate: bytes, key: bytes) -> dict[str, Any]:
-    data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
-    return {"kind": "Secret", "metadata": {"name": "my-release-milvus-tls", "namespace": "default"}, "data": data}
-
-
-def _certificate(host: str, start: dt.datetime | None = None) -> dict[str, Any]:
-    pair = create_self_signed([host], now=start, days=30)
-    return _secret(pair.certificate, pair.key.reveal())
-
-
-def test_a_certificate_of_the_users_is_looked_at_and_kept() -> None:
-    """A good one is used as it is."""
-    good = {("Secret", "default", "my-release-milvus-tls"): tls_secret("my-release-milvus-tls", "default", HOST)}
-    plan = make_plan(live(objects=good, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
-    assert step_of(plan, "certificate").state is State.DONE
-
-
-def _common_name_only() -> dict[str, Any]:
-    """Return what the guide's openssl commands make."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + dt.timedelta(days=99))
-    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
-    return _secret(
-        builder.sign(key, hashes.SHA256()).public_bytes(pem),
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none),
-    )
-
-
-@pytest.mark.parametrize(
-    ("item", "reason"),
-    [
-        (_common_name_only(), "CertificateWithoutSAN"),
-        (_certificate("other.example.com"), "HostMismatch"),
-        (_certificate(HOST, dt.datetime(2020, 1, 1, tzinfo=dt.UTC)), "CertificateExpired"),
-        (_secret(b"", b""), "CertificateUnreadable"),
-    ],
-)
-def test_a_bad_certificate_stops_the_plan(item: dict[str, Any], reason: str) -> None:
-    """What clients would refuse is said before anything is changed."""
-    objects = {("Secret", "default", "my-release-milvus-tls"): item}
-    plan = make_plan(live(objects=objects, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
-    assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]
-    assert plan.steps == ()
 
 
 @pytest.mark.parametrize(
