@@ -83,15 +83,28 @@ def server_certificate(work: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> Iterator[int]:
-    """Serve GetVersion from a file over TLS, 100 thousand times a second; the port."""
-    answer = milvus_pb2.GetVersionResponse(version="v2.3.5").SerializeToString()
-    path = work / "htdocs" / SERVICE[1:] / "GetVersion"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
+    """Serve GetVersion, and a Search for one vector, from files over TLS, 100 thousand times a second; the port."""
+    folder = work / "htdocs" / SERVICE[1:]
+    folder.mkdir(parents=True)
+    for name, message in (("GetVersion", milvus_pb2.GetVersionResponse(version="v2.3.5")), ("Search", _found())):
+        answer = message.SerializeToString()
+        (folder / name).write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
     port = free_port()
     command = [nghttpd, "--address=127.0.0.1", f"--htdocs={work / 'htdocs'}", "--trailer=grpc-status: 0"]
     with running([*command, str(port), key, certificate], work / "nghttpd.log"):
         yield port
+
+
+def _found() -> Any:
+    """Return the answer to a search for one vector."""
+    answer = milvus_pb2.SearchResults(collection_name=_COLLECTION)
+    answer.status.SetInParent()
+    results = answer.results
+    results.num_queries, results.top_k = 1, LIMIT
+    results.topks.append(LIMIT)
+    results.ids.int_id.data.extend(range(1 << 40, (1 << 40) + LIMIT))
+    results.scores.extend(number / LIMIT for number in range(LIMIT))
+    return answer
 
 
 @asynccontextmanager

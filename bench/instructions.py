@@ -1,21 +1,22 @@
 """
 What of a call's cost is ours: instructions of Envoy in user space for a call, counted by callgrind.
 
-Unlike CPU time they are the same on a busy machine, within 1 %. One worker, one call at a time.
+Unlike CPU time they are the same on a busy machine, within 1 %. One worker; the load is that of the pass-through bench.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from bench.backends import Request, get_version, server_certificate, trivial_backend
+from bench.backends import Request, get_version, search, server_certificate, trivial_backend
 from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting
 from bench.cpu import tree
 from bench.grpc_check import wait_until_it_serves
-from bench.load import Call, h2load
+from bench.load import CONNECTIONS, STREAMS, Call, h2load
 from bench.outcome import BenchError, Context, Outcome, Table
 from bench.processes import tail
 from kiteway.envoy.binary import find_envoy
@@ -25,8 +26,8 @@ _WARM_UP_CALLS = 300
 _START_SECONDS = 180.0
 _TITLE = "Instructions"
 _TEXT = (
-    f"Instructions of Envoy in user space for one GetVersion, in thousands, over {_CALLS:,} calls: one worker, one call "
-    "at a time, TLS and HTTP/2 on both sides. The kernel's share is not among them."
+    f"Instructions of Envoy in user space for one call, in thousands, over {_CALLS:,} calls: one worker, {STREAMS} calls "
+    f"at a time on each of {CONNECTIONS} connections, TLS and HTTP/2 on both sides. The kernel's share is not among them."
 )
 _WRAPPER = """\
 #!/bin/sh
@@ -46,27 +47,33 @@ async def run(context: Context) -> Outcome:
         sentence = f"Instructions: there is no {' and no '.join(missing)} on this machine."
         return Outcome(_TITLE, (_TEXT,), (), (), {}, (sentence,))
     certificate, key = server_certificate(context.work)
+    counts: dict[str, dict[str, float]] = {}
     with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as backend:
-        found = {each: _count(context, each, backend, certificate, key) for each in wanted}
-    baselines = {each.name: count for each, count in found.items()}
+        setting = Setting(context.work, context.programs, backend, certificate, key, workers=1)
+        for name, request in (("GetVersion", get_version()), ("Search", search(1))):
+            counts[name] = {each.name: _count(context, each, request, setting) for each in wanted}
+    tables = [_table(name, found, wanted) for name, found in counts.items()]
+    return Outcome(_TITLE, (_TEXT,), tables, (), counts)
+
+
+def _table(name: str, found: Mapping[str, float], contestants: Sequence[Contestant]) -> Table:
     rows = [
-        (each.name, f"{count / 1000:.0f}", f"{baselines[each.baseline] / count:.2f}") for each, count in found.items()
+        (each.name, f"{found[each.name] / 1000:.0f}", f"{found[each.baseline] / found[each.name]:.2f}")
+        for each in contestants
     ]
-    table = Table(_TITLE, ("", "thousands a call", "of Envoy"), rows)
-    return Outcome(_TITLE, (_TEXT,), (table,), (), {each.name: count for each, count in found.items()})
+    return Table(f"{_TITLE}, {name}", ("", "thousands a call", "of Envoy"), rows)
 
 
-def _count(context: Context, contestant: Contestant, backend: int, certificate: Path, key: Path) -> float:
+def _count(context: Context, contestant: Contestant, request: Request, setting: Setting) -> float:
     """Return the instructions for a call."""
-    context.say(f"counting {contestant.name}")
-    work = context.work / contestant.name.replace(" ", "-")
-    work.mkdir()
+    name = request.path.rpartition("/")[2]
+    context.say(f"counting {name}, {contestant.name}")
+    work = context.work / name / contestant.name.replace(" ", "-")
+    work.mkdir(parents=True)
     output, wrapper = work / "callgrind.out", work / "envoy"
     wrapper.write_text(_WRAPPER.format(envoy=find_envoy(), output=output))
     wrapper.chmod(0o700)
-    setting = Setting(work, context.programs, backend, certificate, key, wrapper, 1)
-    request = get_version()
-    with contestant.run(setting) as running:
+    with contestant.run(dataclasses.replace(setting, work=work, envoy=wrapper)) as running:
         try:
             wait_until_it_serves(
                 HOST, running.port, request.path, request.message, seconds=_START_SECONDS, ended=running.ended
@@ -88,7 +95,7 @@ def _count(context: Context, contestant: Contestant, backend: int, certificate: 
 def _call(context: Context, running: Running, request: Request, calls: int) -> None:
     body = context.work / "request.grpc"
     body.write_bytes(request.frame())
-    call = Call(request.path, body, connections=1, streams=1)
+    call = Call(request.path, body, connections=CONNECTIONS, streams=STREAMS)
     log = context.work / "h2load.log"
     h2load(context.programs["h2load"], call, host=HOST, port=running.port, calls=calls, log=log)
 

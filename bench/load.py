@@ -16,6 +16,12 @@ _DATA = re.compile(r"^traffic: .*\((\d+)\) data", re.MULTILINE)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _TIMEOUT_SECONDS = 120
 
+CONNECTIONS = 4
+"""Connections that a load usually opens."""
+
+STREAMS = 8
+"""Calls under way on each, where the backend is not the slowest part."""
+
 
 @dataclass(frozen=True)
 class Call:
