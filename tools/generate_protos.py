@@ -39,6 +39,7 @@ ROOTS = [
     "envoy.config.cluster.v3.Cluster",
     "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "envoy.config.route.v3.RouteConfiguration",
+    "envoy.config.route.v3.FilterConfig",
     "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",

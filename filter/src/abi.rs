@@ -11,7 +11,7 @@ use std::ffi::c_void;
 use std::{ptr, slice};
 
 use crate::filter::Stream;
-use crate::metrics::{CounterId, Registry};
+use crate::metrics::{CounterId, HistogramId, Registry};
 use crate::route::RouteConfig;
 
 /// Bytes that Envoy owns, valid until the hook returns or a setter is called.
@@ -78,6 +78,8 @@ const HEADER_RESPONSE: u32 = 2;
 const HEADER_RESPONSE_TRAILER: u32 = 3;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
+/// More pieces than what one read of a socket brings has, nearly always.
+const FEW_CHUNKS: usize = 4;
 const LOG_ERROR: u32 = 4;
 const METRICS_SUCCESS: u32 = 0;
 
@@ -94,6 +96,22 @@ unsafe extern "C" {
         label_names: *mut ModuleBuffer,
         label_names_length: usize,
         counter_id: *mut usize,
+    ) -> u32;
+
+    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+        config: *mut c_void,
+        name: ModuleBuffer,
+        label_names: *mut ModuleBuffer,
+        label_names_length: usize,
+        histogram_id: *mut usize,
+    ) -> u32;
+
+    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
+        filter: *mut c_void,
+        histogram_id: usize,
+        label_values: *mut ModuleBuffer,
+        label_values_length: usize,
+        value: u64,
     ) -> u32;
 
     fn envoy_dynamic_module_callback_http_filter_increment_counter(
@@ -191,11 +209,7 @@ impl EnvoyConfig {
                 &mut id,
             )
         };
-        if result == METRICS_SUCCESS {
-            Ok(CounterId(id))
-        } else {
-            Err(format!("Envoy refused to define the counter {name} (metrics result {result})"))
-        }
+        defined(result, name).map(|()| CounterId(id))
     }
 }
 
@@ -207,6 +221,29 @@ impl Registry for EnvoyConfig {
     fn define_labelled_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
         self.define(name, &mut [label.into()])
     }
+
+    fn define_histogram(&mut self, name: &str) -> Result<HistogramId, String> {
+        let mut id = 0;
+        // SAFETY: the pointer is that of the running config_new hook; Envoy copies the name, reads no
+        // labels, and writes one usize.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_config_define_histogram(
+                self.0,
+                name.into(),
+                ptr::null_mut(),
+                0,
+                &mut id,
+            )
+        };
+        defined(result, name).map(|()| HistogramId(id))
+    }
+}
+
+fn defined(result: u32, name: &str) -> Result<(), String> {
+    if result == METRICS_SUCCESS {
+        return Ok(());
+    }
+    Err(format!("Envoy refused to define the metric {name} (metrics result {result})"))
 }
 
 /// Envoy's side of a stream, for the time of one hook.
@@ -232,6 +269,37 @@ impl EnvoyStream {
         // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
         // lives no longer than the hook and is borrowed meanwhile.
         found.then(|| unsafe { value.as_slice() })
+    }
+
+    /// Hands `read` the pieces of what the running body hook received.
+    fn with_response_body<T>(&self, read: impl FnOnce(&[EnvoyBuffer]) -> T) -> T {
+        // SAFETY: the pointer is that of the running hook.
+        let count = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, BODY_RECEIVED_RESPONSE)
+        };
+        let (mut few, mut many) = ([EnvoyBuffer::EMPTY; FEW_CHUNKS], Vec::new());
+        let chunks = if count <= FEW_CHUNKS {
+            &mut few[..count]
+        } else {
+            many.resize(count, EnvoyBuffer::EMPTY);
+            &mut many[..]
+        };
+        // SAFETY: Envoy writes exactly as many buffers as it has just said, or none and says so.
+        let present = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks(
+                self.0,
+                BODY_RECEIVED_RESPONSE,
+                chunks.as_mut_ptr(),
+            )
+        };
+        read(if present { chunks } else { &[] })
+    }
+
+    /// The bytes of a piece of the body.
+    fn lent(&self, chunk: EnvoyBuffer) -> &[u8] {
+        // SAFETY: the body does not change before the hook returns or a setter is called, and `self` lives no
+        // longer than the hook and is borrowed meanwhile.
+        unsafe { chunk.as_slice() }
     }
 
     fn increment(&mut self, counter: CounterId, labels: &mut [ModuleBuffer]) {
@@ -319,29 +387,22 @@ impl Stream for EnvoyStream {
         self.set_header(HEADER_RESPONSE, name, ModuleBuffer::NULL);
     }
 
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_RESPONSE_TRAILER, name)
+    }
+
+    fn response_body_start(&self) -> &[u8] {
+        self.with_response_body(|chunks| chunks.first().map_or(&[][..], |chunk| self.lent(*chunk)))
+    }
+
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
-        // SAFETY: the pointer is that of the running hook.
-        let count = unsafe {
-            envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, BODY_RECEIVED_RESPONSE)
-        };
-        let mut chunks = vec![EnvoyBuffer::EMPTY; count];
-        // SAFETY: Envoy writes exactly as many buffers as it has just said.
-        let present = unsafe {
-            envoy_dynamic_module_callback_http_get_body_chunks(
-                self.0,
-                BODY_RECEIVED_RESPONSE,
-                chunks.as_mut_ptr(),
-            )
-        };
-        if !present {
-            return;
-        }
-        for chunk in chunks {
-            // SAFETY: the body does not change before the hook returns.
-            let bytes = unsafe { chunk.as_slice() };
-            let room = limit.saturating_sub(head.len());
-            head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
+        self.with_response_body(|chunks| {
+            for chunk in chunks {
+                let bytes = self.lent(*chunk);
+                let room = limit.saturating_sub(head.len());
+                head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+        });
     }
 
     fn drop_response_body(&mut self) {
@@ -364,5 +425,19 @@ impl Stream for EnvoyStream {
 
     fn count_label(&mut self, counter: CounterId, label: &str) {
         self.increment(counter, &mut [label.into()]);
+    }
+
+    fn record(&mut self, histogram: HistogramId, value: u64) {
+        // SAFETY: the pointer is that of the running hook; Envoy reads no labels. The result can only say that the
+        // id is wrong, and it comes from the registry.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_record_histogram_value(
+                self.0,
+                histogram.0,
+                ptr::null_mut(),
+                0,
+                value,
+            );
+        }
     }
 }

@@ -27,9 +27,8 @@ impl RouteAnswer {
     }
 
     /// The framed message for a call that this route answers here; None for every other call.
-    pub fn message(&self, call: Call, stream: &impl Stream) -> Option<Vec<u8>> {
-        let Call::Milvus(rpc) = call else { return None };
-        if rpc.name != "Connect" {
+    pub fn message(&self, stream: &impl Stream) -> Option<Vec<u8>> {
+        if Call::of_grpc(stream).label() != "Connect" {
             return None;
         }
         let text = self
@@ -86,7 +85,7 @@ mod tests {
     use crate::fake::{grpc_request, FakeStream};
 
     fn said(text: &str, stream: &FakeStream) -> Option<Vec<u8>> {
-        RouteAnswer::new(text).message(Call::of_request(stream), stream)
+        RouteAnswer::new(text).message(stream)
     }
 
     #[test]

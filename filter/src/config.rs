@@ -5,12 +5,12 @@
 /// Where in Envoy the filter sits, hence what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// In a listener's filter chain: once per request of a client.
+    /// In a listener's filter chain: once per request of a client, where the request's route asks for it.
     Downstream,
-    /// In a cluster's upstream filter chain: once per attempt at an endpoint.
+    /// In the upstream filter chain of a cluster that serves gRPC: once per attempt at an endpoint.
     Upstream,
-    /// The same, where a read may be under way at several endpoints at a time.
-    HedgedUpstream,
+    /// In the upstream filter chain of a cluster that serves REST.
+    RestUpstream,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,10 @@ impl Config {
             match (key, value) {
                 ("mode", "downstream") => mode = Some(Mode::Downstream),
                 ("mode", "upstream") => mode = Some(Mode::Upstream),
-                ("mode", "hedged-upstream") => mode = Some(Mode::HedgedUpstream),
+                ("mode", "rest-upstream") => mode = Some(Mode::RestUpstream),
                 ("mode", other) => {
                     return Err(format!(
-                        "mode is {other:?}, must be \"downstream\", \"upstream\" or \"hedged-upstream\""
+                        "mode is {other:?}, must be downstream, upstream or rest-upstream"
                     ));
                 }
                 (other, _) => return Err(format!("unknown key {other:?}")),
@@ -121,9 +121,7 @@ mod tests {
 
     #[test]
     fn the_mode_says_where_the_filter_sits() {
-        for (mode, name) in
-            [(Mode::Upstream, "upstream"), (Mode::HedgedUpstream, "hedged-upstream")]
-        {
+        for (mode, name) in [(Mode::Upstream, "upstream"), (Mode::RestUpstream, "rest-upstream")] {
             let json = format!("{{\"mode\":\"{name}\"}}");
             assert_eq!(Ok(Config { mode }), Config::parse(json.as_bytes()));
         }
@@ -136,7 +134,7 @@ mod tests {
             ("{}", "the key \"mode\" is missing"),
             (
                 "{\"mode\":\"sideways\"}",
-                "mode is \"sideways\", must be \"downstream\", \"upstream\" or \"hedged-upstream\"",
+                "mode is \"sideways\", must be downstream, upstream or rest-upstream",
             ),
             ("{\"mode\":\"downstream\",\"ttl\":\"1\"}", "unknown key \"ttl\""),
             ("{\"mode\":7}", "at byte 8 of the JSON: expected a string"),

@@ -1,7 +1,7 @@
 //! A stream without Envoy, for the tests.
 
 use crate::filter::Stream;
-use crate::metrics::{CounterId, Registry};
+use crate::metrics::{CounterId, HistogramId, Registry};
 use crate::route::RouteConfig;
 
 type Headers = Vec<(String, String)>;
@@ -12,7 +12,10 @@ pub struct FakeStream {
     pub response: Headers,
     /// What the running body hook received.
     pub received: Vec<u8>,
+    /// How much of it lies in one piece; None is all of it.
+    pub piece: Option<usize>,
     pub counted: Vec<(CounterId, String)>,
+    pub recorded: Vec<(HistogramId, u64)>,
     pub route: Option<RouteConfig>,
     pub responses: Vec<Vec<u8>>,
     /// Whether the access log leaves it out.
@@ -41,6 +44,10 @@ impl Registry for Names {
 
     fn define_labelled_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
         self.define_counter(&format!("{name}[{label}]"))
+    }
+
+    fn define_histogram(&mut self, name: &str) -> Result<HistogramId, String> {
+        Ok(HistogramId(self.define_counter(name)?.0))
     }
 }
 
@@ -89,6 +96,14 @@ impl Stream for FakeStream {
         self.response.retain(|(key, _)| key != name);
     }
 
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        find(&self.trailers, name)
+    }
+
+    fn response_body_start(&self) -> &[u8] {
+        &self.received[..self.received.len().min(self.piece.unwrap_or(usize::MAX))]
+    }
+
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
         let room = limit.saturating_sub(head.len());
         head.extend(self.received.iter().take(room));
@@ -108,5 +123,9 @@ impl Stream for FakeStream {
 
     fn count_label(&mut self, counter: CounterId, label: &str) {
         self.counted.push((counter, label.to_owned()));
+    }
+
+    fn record(&mut self, histogram: HistogramId, value: u64) {
+        self.recorded.push((histogram, value));
     }
 }

@@ -4,10 +4,13 @@
 #![forbid(unsafe_code)]
 
 use crate::config::{Config, Mode};
-use crate::downstream::Downstream;
-use crate::metrics::{CounterId, Registry, Requests, NOT_READY, RPC_LABEL};
+use crate::downstream;
+use crate::in_band;
+use crate::metrics::{Attempts, CounterId, HistogramId, Registry};
+use crate::outcome;
 use crate::route::RouteConfig;
-use crate::upstream::Upstream;
+use crate::rpc::Call;
+use crate::upstream::{Upstream, Watch};
 
 /// What Envoy offers for one HTTP stream while a hook runs.
 pub trait Stream {
@@ -31,7 +34,10 @@ pub trait Stream {
 
     /// Removes a response header.
     fn remove_response_header(&mut self, name: &str);
-
+    /// The first value of a response trailer; only while trailers are handled.
+    fn response_trailer(&self, name: &str) -> Option<&[u8]>;
+    /// The beginning of what the running body hook received: as much of it as lies in one piece.
+    fn response_body_start(&self) -> &[u8];
     /// Appends to `head` what the running body hook received, until `head` is `limit` bytes long.
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize);
 
@@ -46,6 +52,8 @@ pub trait Stream {
 
     /// Adds one to the labelled counter's `label`.
     fn count_label(&mut self, counter: CounterId, label: &str);
+    /// Records a value.
+    fn record(&mut self, histogram: HistogramId, value: u64);
 }
 
 /// What becomes of the headers or body a hook has seen.
@@ -60,44 +68,45 @@ pub enum Action {
 /// A configured filter: what all its streams share.
 #[derive(Clone, Debug)]
 pub enum Factory {
-    Downstream(Requests),
-    Upstream { not_ready: CounterId, hedged: bool },
+    Downstream,
+    Upstream(Watch, Attempts),
 }
 
 impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
-        match config.mode {
-            Mode::Downstream => Ok(Self::Downstream(Requests::define(registry)?)),
-            Mode::Upstream | Mode::HedgedUpstream => Ok(Self::Upstream {
-                not_ready: registry.define_labelled_counter(NOT_READY, RPC_LABEL)?,
-                hedged: config.mode == Mode::HedgedUpstream,
-            }),
-        }
+        let watch = match config.mode {
+            Mode::Downstream => return Ok(Self::Downstream),
+            Mode::Upstream => Watch::Grpc,
+            Mode::RestUpstream => Watch::Rest,
+        };
+        let rest = watch == Watch::Rest;
+        let success = if rest { outcome::HTTP_SUCCESS } else { outcome::GRPC_SUCCESS };
+        let attempts = Attempts::define(registry, |call| (call == Call::Rest) == rest, success)?;
+        Ok(Self::Upstream(watch, attempts))
     }
 
     /// Makes the filter of one stream.
-    pub fn stream_filter(&self) -> Filter {
+    pub fn stream_filter(&self) -> Filter<'_> {
         match self {
-            Self::Downstream(requests) => Filter::Downstream(Downstream::new(requests.clone())),
-            Self::Upstream { not_ready, hedged } => {
-                Filter::Upstream(Upstream::new(*not_ready, *hedged))
-            }
+            Self::Downstream => Filter::Downstream,
+            Self::Upstream(watch, attempts) => Filter::Upstream(Upstream::new(*watch, attempts)),
         }
     }
 }
 
-/// The filter of one stream.
+/// The filter of one stream. It borrows its factory: a count of its own would be written by all of Envoy's
+/// threads for every call.
 #[derive(Debug)]
-pub enum Filter {
-    Downstream(Downstream),
-    Upstream(Upstream),
+pub enum Filter<'factory> {
+    Downstream,
+    Upstream(Upstream<'factory>),
 }
 
-impl Filter {
+impl Filter<'_> {
     pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
         match self {
-            Self::Downstream(filter) => filter.on_request_headers(stream),
+            Self::Downstream => downstream::on_request_headers(stream),
             Self::Upstream(filter) => {
                 filter.on_request_headers(stream);
                 Action::Continue
@@ -107,25 +116,24 @@ impl Filter {
 
     pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Downstream(_) => {
-                Downstream::on_response_headers(stream, end);
+            Self::Downstream => {
+                in_band::unmark(stream, end);
                 Action::Continue
             }
-            Self::Upstream(filter) => filter.on_response_headers(end),
+            Self::Upstream(filter) => filter.on_response_headers(stream, end),
         }
     }
 
     pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Downstream(_) => Action::Continue,
+            Self::Downstream => Action::Continue,
             Self::Upstream(filter) => filter.on_response_body(stream, end),
         }
     }
 
     pub fn on_response_trailers(&mut self, stream: &mut impl Stream) {
-        match self {
-            Self::Downstream(_) => {}
-            Self::Upstream(filter) => filter.on_response_trailers(stream),
+        if let Self::Upstream(filter) = self {
+            filter.on_response_trailers(stream);
         }
     }
 }
@@ -133,83 +141,79 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{grpc_request, headers, Names};
+    use crate::fake::{grpc_request, headers, FakeStream, Names};
 
-    #[test]
-    fn upstream_defines_the_counter_it_counts_in() {
-        let mut names = Names::default();
-
-        Factory::new(Config { mode: Mode::Upstream }, &mut names).unwrap();
-
-        assert_eq!(vec!["not_ready_total[rpc]".to_owned()], names.0);
-    }
-
-    fn filter(mode: Mode) -> Filter {
-        Factory::new(Config { mode }, &mut Names::default()).unwrap().stream_filter()
+    fn factory(mode: Mode) -> Factory {
+        Factory::new(Config { mode }, &mut Names::default()).unwrap()
     }
 
     #[test]
-    fn upstream_marks_what_downstream_unmarks() {
-        let mut stream = grpc_request("HasCollection");
-        let original = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
-        stream.response = original.clone();
-        stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
-        let (mut upstream, mut downstream) = (filter(Mode::Upstream), filter(Mode::Downstream));
-        upstream.on_request_headers(&mut stream);
+    fn only_what_sees_attempts_counts() {
+        for (mode, counted) in [(Mode::Downstream, 0), (Mode::Upstream, 1), (Mode::RestUpstream, 1)]
+        {
+            let mut stream = grpc_request("Search");
 
-        assert_eq!(Action::Hold, upstream.on_response_headers(&mut stream, false));
-        assert_eq!(Action::Continue, upstream.on_response_body(&mut stream, false));
-        assert_ne!(original, stream.response);
-        assert_eq!(Action::Continue, downstream.on_response_headers(&mut stream, false));
-        assert_eq!(Action::Continue, downstream.on_response_body(&mut stream, false));
+            factory(mode).stream_filter().on_request_headers(&mut stream);
 
-        assert_eq!(original, stream.response);
+            assert_eq!(counted, stream.counted.len(), "{mode:?}");
+        }
     }
 
-    #[test]
-    fn a_hedged_read_that_is_not_ready_ends_with_its_status_and_no_message() {
-        let mut stream = grpc_request("Search");
+    /// What is left of an answer that says "not ready", with the filters of the given modes.
+    fn answered(method: &str, modes: &[Mode]) -> FakeStream {
+        let mut stream = grpc_request(method);
         stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
         stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
-        let mut filters = [filter(Mode::HedgedUpstream), filter(Mode::Downstream)];
-        filters[0].on_request_headers(&mut stream);
-
-        for filter in &mut filters {
+        for mode in modes {
+            let factory = factory(*mode);
+            let mut filter = factory.stream_filter();
+            filter.on_request_headers(&mut stream);
             filter.on_response_headers(&mut stream, false);
             filter.on_response_body(&mut stream, false);
             filter.on_response_trailers(&mut stream);
         }
-
-        assert_eq!(1, stream.dropped);
-        assert_eq!(None, stream.response_header("grpc-status"));
-        assert_eq!(Some(("grpc-status", "14")), stream.trailer(0));
+        stream
     }
 
     #[test]
-    fn only_downstream_counts_requests() {
-        let mut stream = grpc_request("Search");
+    fn upstream_marks_a_write_and_downstream_unmarks_it() {
+        let original = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
 
-        filter(Mode::Upstream).on_request_headers(&mut stream);
-        assert!(stream.counted.is_empty());
-        filter(Mode::Downstream).on_request_headers(&mut stream);
+        assert_ne!(original, answered("Insert", &[Mode::Upstream]).response);
 
-        assert_eq!(1, stream.counted.len());
+        let stream = answered("Insert", &[Mode::Upstream, Mode::Downstream]);
+
+        assert_eq!((original, 0), (stream.response, stream.dropped));
+        assert!(stream.trailers.is_empty());
     }
 
     #[test]
-    fn a_counter_that_cannot_be_made_is_an_error() {
+    fn a_read_that_is_not_ready_ends_with_its_status_and_no_message() {
+        for modes in [&[Mode::Upstream][..], &[Mode::Upstream, Mode::Downstream]] {
+            let stream = answered("Search", modes);
+
+            assert_eq!(1, stream.dropped);
+            assert_eq!(None, stream.response_header("kiteway-in-band"));
+            assert_eq!(Some(("grpc-status", "14")), stream.trailer(0));
+        }
+    }
+
+    #[test]
+    fn a_metric_that_cannot_be_made_is_an_error() {
         struct Full;
         impl Registry for Full {
             fn define_counter(&mut self, _: &str) -> Result<CounterId, String> {
                 Err("frozen".to_owned())
             }
-
             fn define_labelled_counter(&mut self, _: &str, _: &str) -> Result<CounterId, String> {
+                Err("frozen".to_owned())
+            }
+            fn define_histogram(&mut self, _: &str) -> Result<HistogramId, String> {
                 Err("frozen".to_owned())
             }
         }
 
-        let error = Factory::new(Config { mode: Mode::Downstream }, &mut Full).unwrap_err();
+        let error = Factory::new(Config { mode: Mode::Upstream }, &mut Full).unwrap_err();
 
         assert_eq!("frozen", error);
     }

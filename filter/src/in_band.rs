@@ -1,11 +1,13 @@
-//! The mark that carries "this endpoint is not ready" from an attempt to Envoy's router, and is gone
-//! before a client sees the response.
+//! How "not ready" gets from an attempt to Envoy's router, and is gone before a client sees the response.
 //!
 //! The router's retry and outlier detection read `grpc-status` from the response's headers, where a
-//! gRPC response with a message never has it. So the upstream filter adds it there, and leaves the
-//! response as it is otherwise. If the router retries, it throws the response away. If it does not
-//! (a write, or no endpoint left to try), the downstream filter takes the mark off, and the client
-//! gets the very answer of Milvus.
+//! gRPC response with a message never has it. So the upstream filter adds it there. If the router retries, it throws
+//! the response away. If it does not, it depends on the call:
+//!
+//! - One that may be repeated ends with UNAVAILABLE, so that the client may repeat it too: the upstream filter has
+//!   dropped its message and says the same in its trailers.
+//! - Any other gets the very answer of Milvus: the downstream filter, which its routes turn on, takes the mark off. A
+//!   client that got UNAVAILABLE might send a write again.
 
 #![forbid(unsafe_code)]
 
@@ -16,14 +18,19 @@ const GRPC_STATUS: &str = "grpc-status";
 const UNAVAILABLE: &str = "14";
 const REFUSAL: &str = "kiteway: no endpoint that was asked is ready; nothing was done. Try again.";
 
-/// Makes the router see UNAVAILABLE.
+/// Makes the router see UNAVAILABLE, for `unmark` to undo.
 pub fn mark(stream: &mut impl Stream) {
-    stream.set_response_header(GRPC_STATUS, UNAVAILABLE);
+    refuse(stream);
     stream.set_response_header(MARK, "not-ready");
 }
 
-/// Makes the end of a response whose message is gone say what its status was.
+/// Makes the router see UNAVAILABLE, and the client too unless there is a retry: see `end`.
 pub fn refuse(stream: &mut impl Stream) {
+    stream.set_response_header(GRPC_STATUS, UNAVAILABLE);
+}
+
+/// Makes the end of a response that was refused, and whose message is gone, say so.
+pub fn end(stream: &mut impl Stream) {
     stream.set_response_trailer(GRPC_STATUS, UNAVAILABLE);
     stream.set_response_trailer("grpc-message", REFUSAL);
 }

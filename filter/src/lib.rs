@@ -18,6 +18,7 @@ mod filter;
 mod grpc;
 mod in_band;
 mod metrics;
+mod outcome;
 mod protobuf;
 mod route;
 mod rpc;

@@ -1,4 +1,4 @@
-//! Which call a request is: from its path and content type to an entry of the table.
+//! Which call a request is: from its path to an entry of the table.
 
 #![forbid(unsafe_code)]
 
@@ -39,11 +39,14 @@ pub enum StatusAt {
 /// One call of Milvus.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rpc {
-    /// `Service/Method`, without the package: the key the table is sorted by.
+    /// `Service/Method`, without the package. The table is sorted by its length and then by its bytes: few have
+    /// the same length, so few are compared byte by byte.
     path: &'static str,
     /// The method's name, which no two services share.
     pub name: &'static str,
     pub class: Class,
+    /// Whether it may be sent again when an endpoint has seen it; the routes go by the same catalogue.
+    pub repeatable: bool,
     pub status: StatusAt,
 }
 
@@ -52,16 +55,21 @@ impl Rpc {
         path: &'static str,
         name: &'static str,
         class: Class,
+        repeatable: bool,
         status: StatusAt,
     ) -> Self {
-        Self { path, name, class, status }
+        Self { path, name, class, repeatable, status }
     }
 
     /// The call at a `:path`. Allocates nothing.
     pub fn at(path: &[u8]) -> Option<&'static Self> {
         let key = path.strip_prefix(PACKAGE)?;
-        let index = TABLE.binary_search_by(|rpc| rpc.path.as_bytes().cmp(key)).ok()?;
+        let index = TABLE.binary_search_by(|rpc| rpc.key().cmp(&(key.len(), key))).ok()?;
         Some(&TABLE[index])
+    }
+
+    fn key(&self) -> (usize, &'static [u8]) {
+        (self.path.len(), self.path.as_bytes())
     }
 }
 
@@ -79,20 +87,9 @@ pub enum Call {
 const PACKAGE: &[u8] = b"/milvus.proto.milvus.";
 
 impl Call {
-    /// Classifies the request of a stream.
-    pub fn of_request(stream: &impl Stream) -> Self {
-        let path = stream.request_header(":path").unwrap_or_default();
-        Self::of(path, || stream.request_header("content-type").unwrap_or_default())
-    }
-
-    /// Classifies a request by its `:path`; its `content-type` is asked for only where the catalogue
-    /// has no such path, since each header costs a call its time.
-    fn of<'a>(path: &[u8], content_type: impl FnOnce() -> &'a [u8]) -> Self {
-        match Rpc::at(path) {
-            Some(rpc) => Self::Milvus(rpc),
-            None if content_type().starts_with(b"application/grpc") => Self::OtherGrpc,
-            None => Self::Rest,
-        }
+    /// Classifies a request by its `:path`, where only gRPC comes: its `content-type` need not be looked at.
+    pub fn of_grpc(stream: &impl Stream) -> Self {
+        stream.request_header(":path").and_then(Rpc::at).map_or(Self::OtherGrpc, Self::Milvus)
     }
 
     /// Every call, in the order of `slot`.
@@ -126,6 +123,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::{headers, FakeStream};
 
     #[test]
     fn every_call_has_a_slot_of_its_own() {
@@ -153,45 +151,44 @@ mod tests {
         assert_eq!(TABLE.len() + 2, names.len());
     }
 
+    fn call(path: &str) -> Call {
+        let request = headers(&[(":path", path)]);
+        Call::of_grpc(&FakeStream { request, ..FakeStream::default() })
+    }
+
     #[test]
     fn a_search_is_a_read_whose_status_is_field_one() {
-        let call = Call::of(b"/milvus.proto.milvus.MilvusService/Search", || b"application/grpc");
+        let call = call("/milvus.proto.milvus.MilvusService/Search");
 
         let Call::Milvus(rpc) = call else { panic!("{call:?}") };
-        assert_eq!((Class::Read, StatusAt::Field(1)), (rpc.class, rpc.status));
+        assert_eq!(
+            (Class::Read, true, StatusAt::Field(1)),
+            (rpc.class, rpc.repeatable, rpc.status)
+        );
         assert_eq!("Search", call.label());
     }
 
     #[test]
     fn a_streaming_call_has_no_status_to_read() {
-        let call =
-            Call::of(b"/milvus.proto.milvus.MilvusService/DumpMessages", || b"application/grpc");
+        let call = call("/milvus.proto.milvus.MilvusService/DumpMessages");
 
         let Call::Milvus(rpc) = call else { panic!("{call:?}") };
-        assert_eq!(StatusAt::Nowhere, rpc.status);
+        assert_eq!((false, StatusAt::Nowhere), (rpc.repeatable, rpc.status));
     }
 
     #[test]
-    fn unknown_grpc_paths_share_one_label() {
+    fn unknown_paths_share_one_label() {
         for path in [
-            &b"/milvus.proto.milvus.MilvusService/Nope"[..],
-            b"/milvus.proto.milvus.MilvusService/search",
-            b"/milvus.proto.milvus.MilvusService/Search/",
-            b"/milvus.proto.milvus.",
-            b"/grpc.health.v1.Health/Check",
-            b"\xff\xfe",
-            b"",
+            "/milvus.proto.milvus.MilvusService/Nope",
+            "/milvus.proto.milvus.MilvusService/search",
+            "/milvus.proto.milvus.MilvusService/Search/",
+            "/milvus.proto.milvus.",
+            "/grpc.health.v1.Health/Check",
+            "\u{ff}",
+            "",
         ] {
-            assert_eq!("other", Call::of(path, || b"application/grpc+proto").label());
+            assert_eq!("other", call(path).label());
         }
-    }
-
-    #[test]
-    fn what_is_neither_a_known_rpc_nor_grpc_is_rest() {
-        for content_type in [&b"application/json"[..], b"", b"text/html"] {
-            let call = Call::of(b"/v2/vectordb/entities/search", || content_type);
-
-            assert_eq!("rest", call.label());
-        }
+        assert_eq!("other", Call::of_grpc(&FakeStream::default()).label());
     }
 }

@@ -96,6 +96,27 @@ def test_the_proxy_protocol_names_the_client(tmp_path: Path, free_port: Callable
         assert seen.metadata["x-envoy-external-address"] == "203.0.113.7"
 
 
+def test_no_path_leads_past_its_rule(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    A path that is another one when it is made canonical is routed as that one, where rules differ by path. Where none
+    does, all go to the one Service anyway.
+    """
+    elsewhere = ("/public/../admin", "/public/%2e%2e/admin")
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [backend.endpoint()])
+        with proxy.channel() as channel:
+            for path in elsewhere:
+                call(channel, path)
+        proxy.apply(model(None, host("*", route("/public"))), [backend.endpoint()])
+        with proxy.channel() as channel:
+            for path in elsewhere:
+                assert failure(channel, path).code() is grpc.StatusCode.PERMISSION_DENIED
+            for path in ("/public/./search", "/other/../public/search"):
+                call(channel, path)
+
+        assert [each.method for each in backend.calls] == ["admin", "admin", "search", "search"]
+
+
 def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """PyMilvus pings every 10 s with no call in work; a hundred pings in a row are all answered, without a GOAWAY."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:

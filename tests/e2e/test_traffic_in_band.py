@@ -29,6 +29,8 @@ pytestmark = [
     pytest.mark.skipif(kiteway_filter.filter_path() is None, reason=kiteway_filter.missing_reason()),
 ]
 
+REFUSAL = "kiteway: no endpoint that was asked is ready; nothing was done. Try again."
+
 
 def test_reads_go_elsewhere_and_the_endpoint_is_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """No read sees "not ready" while another endpoint serves; after three in a row the endpoint gets no calls."""
@@ -56,7 +58,7 @@ def test_a_write_gets_the_exact_answer_of_milvus_once(tmp_path: Path, free_port:
 
 
 def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Every endpoint says "not ready": reads get Milvus's own words, never an error of the balancer."""
+    """Every endpoint says "not ready": reads are told so, as UNAVAILABLE, which clients repeat by themselves."""
     with (
         Backend(NOT_READY_RESULT) as first,
         Backend(NOT_READY_RESULT) as second,
@@ -67,12 +69,12 @@ def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[
         with proxy.channel() as channel:
 
             def one_ejected() -> bool:
-                assert call(channel, SEARCH) == NOT_READY_RESULT
+                assert failure(channel, SEARCH).details() == REFUSAL
                 return len(proxy.failing()) == 1
 
             eventually(one_ejected, "one of three is ejected")
             # Half at the most: two of three would be more.
-            assert {call(channel, SEARCH) for _ in range(30)} == {NOT_READY_RESULT}
+            assert {failure(channel, SEARCH).code() for _ in range(30)} == {grpc.StatusCode.UNAVAILABLE}
             assert len(proxy.failing()) == 1
 
 
@@ -81,7 +83,7 @@ def test_a_single_endpoint_is_never_ejected(tmp_path: Path, free_port: Callable[
     with Backend(NOT_READY_RESULT) as only, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool()), [only.endpoint()])
         with proxy.channel() as channel:
-            assert {call(channel, SEARCH) for _ in range(10)} == {NOT_READY_RESULT}
+            assert {failure(channel, SEARCH).details() for _ in range(10)} == {REFUSAL}
             only.answer = OK_RESULT
             assert call(channel, SEARCH) == OK_RESULT
 

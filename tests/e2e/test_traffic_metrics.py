@@ -17,7 +17,7 @@ import pytest
 
 from kiteway.controlplane.access_log import KEPT_FILES
 from kiteway.filter import filter_path, missing_reason
-from tests.e2e.traffic import INSERT, NOT_READY_RESULT, OK_RESULT, SEARCH, Backend, call, eventually
+from tests.e2e.traffic import INSERT, NOT_READY_RESULT, OK_RESULT, SEARCH, SERVICE, Backend, call, eventually
 from tests.support.kiteway import Running, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(filter_path() is None, reason=missing_reason())]
@@ -88,6 +88,10 @@ def scraped(free_port: Callable[[], int]) -> Iterator[Scraped]:
                     for _ in range(3):
                         call(channel, SEARCH)
                     call(channel, INSERT)
+                    call(channel, f"{SERVICE}/DropCollection")
+                    backend.answer = grpc.StatusCode.RESOURCE_EXHAUSTED
+                    with pytest.raises(grpc.RpcError):
+                        call(channel, INSERT)
                     backend.answer = NOT_READY_RESULT
                     call(channel, INSERT)
                     backend.answer = OK_RESULT
@@ -109,8 +113,13 @@ def families(text: str) -> set[str]:
 def test_the_control_plane_and_envoy_are_on_one_page(scraped: Scraped) -> None:
     """One scrape has the calls by rpc, the endpoints and what the control plane thinks, and each name once."""
     pool = "pool/default/my-release-milvus/19530/grpc"
-    eventually(lambda: scraped.value('envoy_kiteway_requests_total{rpc="Search"}') == 3, "the searches are counted")
-    assert scraped.value('envoy_kiteway_requests_total{rpc="Insert"}') == 2
+    counted, of_pool = "envoy_cluster_kiteway_requests_total", f'envoy_cluster_name="{pool}"'
+    eventually(lambda: scraped.value(f'{counted}{{{of_pool},rpc="Search"}}') == 3, "the searches are counted")
+    assert scraped.value(f'{counted}{{{of_pool},rpc="Insert"}}') == 3
+    assert scraped.value(f'{counted}{{{of_pool},rpc="DropCollection"}}') == 1
+    answered = "envoy_cluster_kiteway_responses_total"
+    assert scraped.value(f'{answered}{{{of_pool},status="OK"}}') == 6
+    assert scraped.value(f'{answered}{{{of_pool},status="RESOURCE_EXHAUSTED"}}') == 1
     assert scraped.value(f'envoy_cluster_membership_healthy{{envoy_cluster_name="{pool}"}}') == 1
     assert scraped.value("kiteway_envoys_converged") == 1
     assert scraped.value("kiteway_rejected_resources") == 0

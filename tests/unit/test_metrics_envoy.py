@@ -27,7 +27,8 @@ def anyio_backend() -> str:
         "http.https.downstream_rq_total",
         "cluster.pool/default/milvus/19530/grpc.upstream_rq_retry",
         "cluster.pool/default/milvus/19530/rest.health_check.failure",
-        "kiteway.requests_total.rpc.Search",
+        "cluster.pool/default/milvus/19530/grpc.kiteway.requests_total.rpc.Search",
+        "cluster.pool/default/milvus/19530/rest.kiteway.request_time",
         "cluster.pool/default/milvus/19530/grpc.kiteway.not_ready_total.rpc.Search",
         "listener.127.0.0.1_8443.downstream_cx_overflow",
         "listener.[__1]_8443.downstream_cx_overflow",
@@ -70,6 +71,10 @@ async def test_the_pool_is_a_label(size: int) -> None:
         b'envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total{rpc="Search"} 2\n'
         b"# TYPE envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total counter\n"
         b'envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total{rpc="Query"} 3\n'
+        b"# TYPE envoy_cluster_kiteway_responses_total counter\n"
+        b'envoy_cluster_kiteway_responses_total{envoy_cluster_name="pool/a/d/2/grpc",status="OK"} 4\n'
+        b"# TYPE envoy_cluster_pool_a_d_2_rest_kiteway_responses_total counter\n"
+        b'envoy_cluster_pool_a_d_2_rest_kiteway_responses_total{status="5xx"} 5\n'
         b"# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
     )
     pieces = [page[i : i + size] for i in range(0, len(page), size)]
@@ -77,6 +82,9 @@ async def test_the_pool_is_a_label(size: int) -> None:
         "# TYPE envoy_cluster_kiteway_not_ready_total counter\n"
         'envoy_cluster_kiteway_not_ready_total{envoy_cluster_name="pool/a/b-c/1/grpc",rpc="Search"} 2\n'
         'envoy_cluster_kiteway_not_ready_total{envoy_cluster_name="pool/a/d/2/grpc",rpc="Query"} 3\n'
+        "# TYPE envoy_cluster_kiteway_responses_total counter\n"
+        'envoy_cluster_kiteway_responses_total{envoy_cluster_name="pool/a/d/2/grpc",status="OK"} 4\n'
+        'envoy_cluster_kiteway_responses_total{envoy_cluster_name="pool/a/d/2/rest",status="5xx"} 5\n'
         "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
     )
 

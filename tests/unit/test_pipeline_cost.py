@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
 from kiteway.certificates.create import create_self_signed
 from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef
@@ -93,13 +97,36 @@ def test_a_round_without_a_change(world: World, translated: list[str]) -> None:
     )
 
 
+def by_path(of_rule: str, name: str) -> list[Object]:
+    """Return an application's Ingress with another path than ``/``."""
+    return objects(ingress(rule(f"{name}.example.com", path(of_rule, name)), name=name, tls=[name]))
+
+
+def test_paths_are_made_canonical_from_the_first_rule_by_path_on(world: World) -> None:
+    """That changes the listeners; until then no rule is for another path than another, and nothing can be got past."""
+    steps = [world.run(), world.run(*by_path("/v1", "milvus-1")), world.run(*by_path("/v2", "milvus-2"))]
+    assert [normalizes(step) for step in steps] == [{False}, {True}, {True}]
+    assert LISTENER in steps[1].snapshot.diff(steps[0].snapshot)
+    assert LISTENER not in steps[2].snapshot.diff(steps[1].snapshot)
+
+
+def normalizes(outcome: Outcome) -> set[bool]:
+    """Return whether the listeners make paths canonical."""
+    found = set()
+    for resource in outcome.snapshot[LISTENER].values():
+        for chain in Listener.FromString(resource.body).filter_chains:
+            manager = hcm.HttpConnectionManager()
+            chain.filters[-1].typed_config.Unpack(manager)
+            found.add(manager.normalize_path.value)
+    return found
+
+
 def test_one_ingress_changes(world: World, translated: list[str]) -> None:
     """Only it is translated, and only the route tables are made anew."""
-    before = world.pipeline.outcome
     name = "milvus-1"
-    changed = objects(ingress(rule(f"{name}.example.com", path("/v2", name)), name=name, tls=[name]))
-    after = world.run(*changed)
-    assert before is not None
+    before = world.run(*by_path("/v1", name))
+    translated.clear()
+    after = world.run(*by_path("/v2", name))
     assert translated == [name]
     assert {kind: sorted(names) for kind, names in after.snapshot.diff(before.snapshot).items()} == {
         ROUTE: ["http", "https"]

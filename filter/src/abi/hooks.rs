@@ -45,11 +45,11 @@ fn panic_message(cause: &(dyn Any + Send)) -> &str {
 unsafe fn with_filter<T>(
     default: T,
     filter: *const c_void,
-    body: impl FnOnce(&mut Filter) -> T,
+    body: impl FnOnce(&mut Filter<'_>) -> T,
 ) -> T {
     guard(default, || {
         // SAFETY: the caller vouches for the pointer and for being alone.
-        body(unsafe { &mut *filter.cast_mut().cast::<Filter>() })
+        body(unsafe { &mut *filter.cast_mut().cast::<Filter<'_>>() })
     })
 }
 
@@ -120,8 +120,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     _filter_envoy: *mut c_void,
 ) -> *const c_void {
     guard(ptr::null(), || {
-        // SAFETY: the pointer comes from `config_new`; the configuration outlives its filters and
-        // is only ever read.
+        // SAFETY: the pointer comes from `config_new`; Envoy's filter keeps its configuration until it has
+        // destroyed ours, which borrows it, and the configuration is only ever read.
         let factory = unsafe { &*factory.cast::<Factory>() };
         Box::into_raw(Box::new(factory.stream_filter())).cast_const().cast()
     })
@@ -131,7 +131,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const c_void) {
     guard((), || {
         // SAFETY: Envoy gives back, once, what `filter_new` made.
-        drop(unsafe { Box::from_raw(filter.cast_mut().cast::<Filter>()) });
+        drop(unsafe { Box::from_raw(filter.cast_mut().cast::<Filter<'_>>()) });
     });
 }
 

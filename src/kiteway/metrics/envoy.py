@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable
 
-from kiteway.envoy.xds.common import grpc_cluster_name
+from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import PoolKey
 
 _HTTP = (
@@ -27,7 +27,7 @@ USEFUL = "|".join(
     (
         rf"^http\.(?:https|http|grpc)\.(?:{_HTTP})$",
         rf"^cluster\.pool/[^.]*\.(?:{_POOL})$",
-        r"^(?:cluster\.pool/[^.]*\.)?kiteway\.",
+        r"^cluster\.pool/[^.]*\.kiteway\.",
         rf"^server\.(?:{_SERVER})$",
         r"^overload\..*\.active$",
         r"^listener\.[0-9\[].*\.downstream_cx_overflow$",
@@ -39,7 +39,7 @@ A RE2 expression for Envoy's own names of the statistics that are shown.
 Nothing in them grows with clients, paths or databases: listeners, pools, and the rpcs of the catalogue.
 """
 
-_OF_FILTER = re.compile(rb"^(# TYPE )?envoy_cluster_(pool_\w+?)_kiteway_(\w+)(.*)$", re.DOTALL)
+_OF_FILTER = re.compile(rb"^(# TYPE )?envoy_cluster_(?:(pool_\w+?)_)?kiteway_(\w+)(.*)$", re.DOTALL)
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -47,18 +47,22 @@ async def labelled(pieces: AsyncIterator[bytes], pools: Iterable[PoolKey]) -> As
     """
     Yield the lines of ``pieces`` with the pool in a label where Envoy puts it into the name.
 
-    That is so with what the filter counts by pool: Envoy finds its tags only in statistics of its own.
+    That is so with what the filter counts by a label: Envoy finds its own tags only in names that it reads. What has a
+    counter of its own is already as it should be, and may be of the same metric.
     """
-    clusters = {_NOT_A_NAME.sub("_", name).encode(): name.encode() for name in map(grpc_cluster_name, pools)}
+    names = [name(pool) for pool in pools for name in (grpc_cluster_name, rest_cluster_name)]
+    clusters = {_NOT_A_NAME.sub("_", name).encode(): name.encode() for name in names}
     known: set[bytes] = set()
     async for line in _lines(pieces):
         found = _OF_FILTER.match(line)
-        if found is None or found[2] not in clusters:
+        if found is None or (found[2] is not None and found[2] not in clusters):
             yield line
         elif found[1]:
             if found[3] not in known:
                 known.add(found[3])
                 yield b"# TYPE envoy_cluster_kiteway_" + found[3] + found[4]
+        elif found[2] is None:
+            yield line
         else:
             label = b'{envoy_cluster_name="' + clusters[found[2]] + b'"'
             yield b"envoy_cluster_kiteway_" + found[3] + label + b"," + found[4].lstrip(b"{")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from kiteway.status.backend_tls import COUNTERS, tls_report
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
 
-_RPC_COUNTERS = r"^kiteway\."
+_OF_FILTER = r"^cluster\.pool/[^.]+\.kiteway\..*_total\."
 
 
 async def report(
@@ -39,7 +40,7 @@ async def report(
     try:
         info = await admin.server_info()
         clusters = await admin.clusters()
-        calls = await admin.stats(_RPC_COUNTERS)
+        calls = await admin.stats(_OF_FILTER)
         handshakes = await admin.stats(COUNTERS)
         envoy = {
             "reachable": True,
@@ -109,10 +110,14 @@ def _pool(pool: Pool, clusters: dict[str, ClusterStatus]) -> dict[str, Any]:
 
 
 def _filter(settings: EnvoySettings, calls: dict[str, int]) -> dict[str, Any]:
+    """Return whether the filter is there, and what it counted in all pools together."""
+    counters: Counter[str] = Counter()
+    for name, count in calls.items():
+        counters[name.partition(".kiteway.")[2]] += count
     return {
         "loaded": settings.filter_path is not None,
         "reason": "" if settings.filter_path is not None else missing_reason(),
-        "counters": {name: count for name, count in calls.items() if count},
+        "counters": {name: count for name, count in sorted(counters.items()) if count},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from google.protobuf.wrappers_pb2 import UInt32Value
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from kiteway._proto.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from kiteway._proto.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -12,7 +12,7 @@ from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.affinity import load_balancing
 from kiteway.envoy.xds.common import ads, grpc_cluster_name, pack, rest_cluster_name, seconds
-from kiteway.envoy.xds.filters import upstream_filters
+from kiteway.envoy.xds.filters import grpc_filters, rest_filters
 from kiteway.envoy.xds.health import add_health_check, outlier_detection
 from kiteway.envoy.xds.upstream_tls import upstream_tls
 from kiteway.model import Pool
@@ -41,11 +41,11 @@ _BUFFER = 1 << 20
 
 def clusters(pool: Pool, settings: EnvoySettings) -> list[Cluster]:
     """Return the clusters of a pool: gRPC always, REST where it is served."""
-    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(pool, settings), "h2")
+    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(settings), "h2")
     grpc.outlier_detection.CopyFrom(outlier_detection(in_band=settings.filter_path is not None))
     if not pool.rest:
         return [grpc]
-    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(), "http/1.1")
+    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(settings), "http/1.1")
     rest.outlier_detection.CopyFrom(outlier_detection(in_band=False))
     return [grpc, rest]
 
@@ -72,9 +72,9 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> 
     return cluster
 
 
-def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
-    options = _rest_protocol()
-    options.http_filters.extend(upstream_filters(settings, hedged=pool.hedging_delay is not None))
+def _grpc_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
+    options = _protocol()
+    options.http_filters.extend(grpc_filters(settings))
     options.explicit_http_config.http2_protocol_options.CopyFrom(
         protocol.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),
@@ -84,15 +84,24 @@ def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
             connection_keepalive=protocol.KeepaliveSettings(
                 interval=seconds(UPSTREAM_KEEPALIVE), timeout=seconds(KEEPALIVE_TIMEOUT)
             ),
+            # The path, the one long header that HPACK does not remember, is ten bytes shorter with it and takes a
+            # hundredth of a call's time.
+            enable_huffman_encoding=BoolValue(value=False),
         )
     )
     return options
 
 
-def _rest_protocol() -> HttpProtocolOptions:
+def _rest_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
+    options = _protocol()
+    options.http_filters.extend(rest_filters(settings))
+    options.explicit_http_config.http_protocol_options.SetInParent()
+    return options
+
+
+def _protocol() -> HttpProtocolOptions:
     options = HttpProtocolOptions()
     options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(600))
-    options.explicit_http_config.http_protocol_options.SetInParent()
     return options
 
 

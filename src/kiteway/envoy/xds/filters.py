@@ -6,6 +6,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import AsyncDataSource, DataSource
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from kiteway._proto.envoy.extensions.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleConfig
 from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
     DynamicModuleFilter,
@@ -22,31 +23,55 @@ from kiteway.envoy.xds.common import pack
 FILTER = "kiteway"
 """The name of Kiteway's own filter in every chain."""
 
+_ON = FilterConfig(config=Any())
+"""Says nothing to a filter, but turns it on; without a configuration at all Envoy refuses it."""
+
 
 def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
-    """Return the filters of a public listener: Kiteway's own, then the router."""
+    """
+    Return the filters of a public listener: Kiteway's own, then the router.
+
+    The former is there for the routes that turn it on, and off for all others. With it, what the router would count of
+    each pool by the answer's status is counted by Kiteway's filter in the cluster: at a third of the price, and by
+    gRPC's status instead of HTTP's.
+    """
     filters = []
-    if settings.filter_path is not None:
-        filters.append(HttpFilter(name=FILTER, typed_config=pack(_module(settings, '{"mode":"downstream"}'))))
     router = Router(suppress_envoy_headers=True)
+    if settings.filter_path is not None:
+        config = pack(_module(settings, '{"mode":"downstream"}'))
+        filters.append(HttpFilter(name=FILTER, typed_config=config, disabled=True))
+        router.dynamic_stats.value = False
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
     return filters
 
 
-def upstream_filters(settings: EnvoySettings, *, hedged: bool) -> list[HttpFilter]:
+def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """
-    Return the filters of a gRPC cluster: Kiteway's own says "not ready" per attempt; without it there are none.
+    Return the filters of a gRPC cluster: Kiteway's own counts attempts and says "not ready"; without it there are none.
 
-    What it marks, the filter of the listener takes off again: the two are configured together. It must be told where
-    reads are ``hedged``.
+    What it says of a call that may not be repeated is taken off by the filter of the listener: `takes_marks_off`.
     """
+    return _upstream_filters(settings, "upstream")
+
+
+def rest_filters(settings: EnvoySettings) -> list[HttpFilter]:
+    """Return the filters of a REST cluster: Kiteway's own counts attempts; without it there are none."""
+    return _upstream_filters(settings, "rest-upstream")
+
+
+def _upstream_filters(settings: EnvoySettings, mode: str) -> list[HttpFilter]:
     if settings.filter_path is None:
         return []
-    mode = "hedged-upstream" if hedged else "upstream"
     return [
         HttpFilter(name=FILTER, typed_config=pack(_module(settings, f'{{"mode":"{mode}"}}'))),
         HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec())),
     ]
+
+
+def takes_marks_off(route: Route, settings: EnvoySettings) -> None:
+    """Turn the filter of the listener on for a route."""
+    if settings.filter_path is not None and FILTER not in route.typed_per_filter_config:
+        route.typed_per_filter_config[FILTER].CopyFrom(pack(_ON))
 
 
 def route_answer(settings: EnvoySettings, text: str) -> Any:

@@ -34,7 +34,7 @@ from kiteway.envoy.xds.common import (
     secret_name,
     socket_address,
 )
-from kiteway.envoy.xds.connection_manager import connection_manager
+from kiteway.envoy.xds.connection_manager import Paths, connection_manager
 from kiteway.kept import Kept
 from kiteway.model import LoadBalancer, ServerNames, TLSProfile
 
@@ -45,24 +45,27 @@ _CHAINS = RepeatedField.of(Listener, "filter_chains")
 def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
     """Return the listeners the model asks for; a port nobody serves stays closed."""
     result: list[Message | Assembled] = []
+    # Of the listener and not of a chain: who connected by one host's name may ask for another one.
+    by_path = any(route.match.path != "/" for host in model.hosts for route in host.routes)
+    paths = Paths.CANONICAL if by_path else Paths.AS_SENT
     if model.server_names:
-        manager = kept(connection_manager, HTTPS_LISTENER, settings)
-        chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager)
+        manager = kept(connection_manager, HTTPS_LISTENER, settings, paths)
+        chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager, paths)
         default = tuple([chain for chain, names in zip(chains, model.server_names, strict=True) if not names.names])
         by_name = [chain for chain, names in zip(chains, model.server_names, strict=True) if names.names]
         members = (*tls_challenge_chains(model.challenges), *by_name)
         pieces = kept.each(HTTPS_LISTENER, piece, members, _CHAINS)
         result.append(kept(Assembled, kept(_https, default, settings), _CHAINS, members, pieces))
     if settings.http_port is not None and needs_http(model.hosts, model.challenges):
-        result.append(kept(_plaintext, HTTP_LISTENER, settings, settings.http_port))
+        result.append(kept(_plaintext, HTTP_LISTENER, settings, settings.http_port, paths))
     if settings.grpc_port is not None and model.hosts:
-        result.append(kept(_plaintext, GRPC_LISTENER, settings, settings.grpc_port))
+        result.append(kept(_plaintext, GRPC_LISTENER, settings, settings.grpc_port, paths))
     return result
 
 
-def _plaintext(name: str, settings: EnvoySettings, port: int) -> Listener:
+def _plaintext(name: str, settings: EnvoySettings, port: int, paths: Paths) -> Listener:
     listener = _listener(name, settings, port)
-    listener.filter_chains.add(name=name, filters=[connection_manager(name, settings)])
+    listener.filter_chains.add(name=name, filters=[connection_manager(name, settings, paths)])
     return listener
 
 
@@ -92,10 +95,10 @@ def _listener(name: str, settings: EnvoySettings, port: int) -> Listener:
     return listener
 
 
-def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter) -> FilterChain:
+def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter, paths: Paths) -> FilterChain:
     manager = shared
     if names.host:
-        manager = connection_manager(HTTPS_LISTENER, settings, own_routes_name(names.host))
+        manager = connection_manager(HTTPS_LISTENER, settings, paths, own_routes_name(names.host))
     context = DownstreamTlsContext(
         common_tls_context=CommonTlsContext(
             tls_params=_parameters(names.profile),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import HeaderMatc
 from kiteway._proto.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import pack, seconds
-from kiteway.milvus.catalogue import RpcClass, catalogue, path_regex
+from kiteway.milvus.catalogue import Rpc, RpcClass, catalogue, path_regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class CallPolicy:
     Attributes:
         name: says in a route's name which policy it is.
         regex: the paths, as an RE2 expression; None matches every call.
+        paths: the same one by one, where they are few and called often. An expression costs a call ten times as much as
+            a path, and a lock that all threads of Envoy take.
         timeout: seconds a whole call may take, retries included; None has no limit (streams).
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
@@ -42,6 +45,12 @@ class CallPolicy:
     back_off: float
     buffer: int
     hedged: bool = False
+    paths: tuple[str, ...] = ()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call may be sent again when an endpoint has seen it."""
+        return self.retry_on != _NOTHING_SENT
 
 
 _HEDGES = 2
@@ -84,6 +93,11 @@ def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
     return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER)
 
 
+def _one_by_one(policy: CallPolicy, rpcs: Iterable[Rpc]) -> CallPolicy:
+    # They are tried in this order, and the shortest ones (Query, Search) are called most.
+    return dataclasses.replace(policy, paths=tuple(sorted((rpc.path for rpc in rpcs), key=len)))
+
+
 @functools.cache
 def grpc_policies() -> tuple[CallPolicy, ...]:
     """
@@ -98,8 +112,8 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
     streams = [rpc for rpc in rpcs if rpc.streaming]
     return (
-        _repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True),
-        _once("write", path_regex(writes), _WRITE),
+        _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
+        _one_by_one(_once("write", path_regex(writes), _WRITE), writes),
         _repeatable("meta-read", path_regex(safe), _META, _GRPC_REPEATABLE),
         _once("stream", path_regex(streams), None),
         _once("other", None, _LONG),
@@ -128,7 +142,7 @@ def rest_policies() -> tuple[CallPolicy, ...]:
 
 def repeatable_paths(policies: Iterable[CallPolicy]) -> str:
     """Return an RE2 expression for the paths, with or without a query, of calls of ``policies`` that may be sent twice."""
-    paths = "|".join(policy.regex for policy in policies if policy.regex and policy.retry_on != _NOTHING_SENT)
+    paths = "|".join(policy.regex for policy in policies if policy.regex and policy.repeatable)
     return rf"(?:{paths})(?:\?.*)?"
 
 

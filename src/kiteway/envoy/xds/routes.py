@@ -40,6 +40,7 @@ from kiteway.envoy.xds.common import (
     seconds,
     source_name,
 )
+from kiteway.envoy.xds.filters import takes_marks_off
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.kept import Kept
@@ -239,36 +240,15 @@ def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> li
         ]
     result = []
     for match in matches:
+        cluster = grpc_cluster_name(pool.key)
         for policy in grpc_policies():
-            call = _narrow(match, policy, grpc=True)
-            if call is not None:
-                result.append(
-                    _forward(
-                        f"{name}/{policy.name}",
-                        call,
-                        policy,
-                        route=route,
-                        pool=pool,
-                        cluster=grpc_cluster_name(pool.key),
-                        settings=settings,
-                    )
-                )
+            made = _forward(name, policy, route=route, pool=pool, cluster=cluster, settings=settings)
+            result += [_to(made, call) for call in _narrow(match, policy, grpc=True)]
         if pool.rest:
+            cluster = rest_cluster_name(pool.key)
             for policy in rest_policies():
-                call = _narrow(match, policy, grpc=False)
-                if call is not None:
-                    cluster = rest_cluster_name(pool.key)
-                    result.append(
-                        _forward(
-                            f"{name}/{policy.name}",
-                            call,
-                            policy,
-                            route=route,
-                            pool=pool,
-                            cluster=cluster,
-                            settings=settings,
-                        )
-                    )
+                made = _forward(name, policy, route=route, pool=pool, cluster=cluster, settings=settings)
+                result += [_to(made, call) for call in _narrow(match, policy, grpc=False)]
         else:
             text = (
                 "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
@@ -286,10 +266,21 @@ def _matches(match: PathMatch) -> list[RouteMatch]:
     return [RouteMatch(path_separated_prefix=match.path.rstrip("/"))]
 
 
-def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> RouteMatch | None:
-    """Return ``match`` for the calls of ``policy`` only; None if the two can have none in common."""
+def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> list[RouteMatch]:
+    """Return ``match`` for the calls of ``policy`` only, as few routes as can say it; none if nothing is left."""
     if match.HasField("path") and policy.regex is not None and re.fullmatch(policy.regex, match.path) is None:
-        return None
+        return []
+    if match.prefix == "/" and policy.paths:
+        calls = [RouteMatch(path=path) for path in policy.paths]
+    else:
+        calls = [_to_class(match, policy)]
+    for call in calls:
+        if grpc:
+            call.grpc.SetInParent()
+    return calls
+
+
+def _to_class(match: RouteMatch, policy: CallPolicy) -> RouteMatch:
     result = RouteMatch()
     result.CopyFrom(match)
     if policy.regex is not None and not match.HasField("path"):
@@ -297,14 +288,19 @@ def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> RouteMatch 
         result.headers.append(
             HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex(rf"(?:{policy.regex})(?:\?.*)?")))
         )
-    if grpc:
-        result.grpc.SetInParent()
+    return result
+
+
+def _to(route: Route, match: RouteMatch) -> Route:
+    """Return ``route`` for what ``match`` says."""
+    result = Route()
+    result.CopyFrom(route)
+    result.match.CopyFrom(match)
     return result
 
 
 def _forward(
     name: str,
-    match: RouteMatch,
     policy: CallPolicy,
     *,
     route: ModelRoute,
@@ -327,14 +323,15 @@ def _forward(
     if policy.hedged and pool.hedging_delay is not None:
         hedge(action, pool.hedging_delay)
     result = Route(
-        name=name,
-        match=match,
+        name=f"{name}/{policy.name}",
         route=action,
         request_body_buffer_limit=UInt64Value(value=policy.buffer),
         request_headers_to_add=[_header(h) for h in route.request_headers],
         response_headers_to_add=[_header(h) for h in route.response_headers],
     )
     add_log_rate(result, route.log_sample_rate, settings)
+    if cluster == grpc_cluster_name(pool.key) and not policy.repeatable:
+        takes_marks_off(result, settings)
     return result
 
 

@@ -807,3 +807,13 @@ class InternalRedirectPolicy(_message.Message):
     allow_cross_scheme_redirect: bool
     response_headers_to_copy: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, max_internal_redirects: _Optional[_Union[_wrappers_pb2.UInt32Value, _Mapping]] = ..., redirect_response_codes: _Optional[_Iterable[int]] = ..., predicates: _Optional[_Iterable[_Union[_extension_pb2.TypedExtensionConfig, _Mapping]]] = ..., allow_cross_scheme_redirect: _Optional[bool] = ..., response_headers_to_copy: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FilterConfig(_message.Message):
+    __slots__ = ("config", "is_optional", "disabled")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    IS_OPTIONAL_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    config: _any_pb2.Any
+    is_optional: bool
+    disabled: bool
+    def __init__(self, config: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., is_optional: _Optional[bool] = ..., disabled: _Optional[bool] = ...) -> None: ...

@@ -1,0 +1,70 @@
+"""Which route a call of Milvus takes, and what is on for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf.any_pb2 import Any
+
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.filters import FILTER, http_filters
+from kiteway.envoy.xds.routes import Backed, over_tls
+from tests.e2e.traffic import host, pool, route
+
+WITH_FILTER = EnvoySettings(filter_path=Path("/filter.so"))
+WITHOUT_FILTER = EnvoySettings()
+SERVICE = "/milvus.proto.milvus.MilvusService"
+
+
+def routes(settings: EnvoySettings, *paths: str, rate: float = 1.0) -> list[Route]:
+    """Return the routes of a host with rules for ``paths``, those that forward."""
+    rules = [route(path, log_sample_rate=rate) for path in paths or ("/",)]
+    found = over_tls(Backed(host("*", *rules), tuple(pool() for _ in rules)), settings).routes
+    return [each for each in found if each.HasField("route")]
+
+
+def last(name: str) -> str:
+    """Return the policy in a route's name."""
+    return name.rpartition("/")[2]
+
+
+def test_reads_and_writes_are_found_by_comparing_paths() -> None:
+    """Their routes come first, one for each path; an expression would cost each of them more."""
+    exact = [(last(each.name), each.match.path) for each in routes(WITH_FILTER) if each.match.path]
+    reads = [("read", f"{SERVICE}/{name}") for name in ("Query", "Search", "HybridSearch")]
+    writes = [("write", f"{SERVICE}/{name}") for name in ("Delete", "Insert", "Upsert")]
+    assert exact == reads + writes
+    assert [last(each.name) for each in routes(WITH_FILTER)][6:9] == ["meta-read", "stream", "other"]
+
+
+def test_a_rule_for_a_part_of_the_paths_looks_at_both() -> None:
+    """Elsewhere the rule's own path takes the place, and the class is an expression."""
+    assert not any(each.match.path for each in routes(WITH_FILTER, "/milvus.proto.milvus.MilvusService"))
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_the_filter_is_on_where_marks_are_to_be_taken_off(rate: float) -> None:
+    """It is on for what may not be repeated, and else only where a share is logged."""
+    for each in routes(WITH_FILTER, rate=rate):
+        policy, config = last(each.name), each.typed_per_filter_config
+        on = rate < 1 or policy in {"write", "stream", "other"}
+        assert (FILTER in config) == on, policy
+        if on and rate == 1:
+            assert config[FILTER].type_url.endswith("FilterConfig")
+
+
+def test_an_empty_configuration_turns_it_on() -> None:
+    """Envoy refuses one without the field."""
+    [write] = [each for each in routes(WITH_FILTER) if each.match.path == f"{SERVICE}/Insert"]
+    config = FilterConfig()
+    assert write.typed_per_filter_config[FILTER].Unpack(config)
+    assert (config.disabled, config.HasField("config"), config.config) == (False, True, Any())
+
+
+def test_without_the_filter_no_route_speaks_to_it() -> None:
+    """Nor is it in the listener."""
+    assert not any(FILTER in each.typed_per_filter_config for each in routes(WITHOUT_FILTER))
+    assert [each.name for each in http_filters(WITHOUT_FILTER)] == ["envoy.filters.http.router"]
+    assert [each.disabled for each in http_filters(WITH_FILTER)] == [True, False]
