@@ -76,7 +76,7 @@ def _readme(release: Release, wanted: Wanted, called: Names, files: set[str]) ->
         steps.append("`kubectl apply -f backendconfig.yaml`, before a Service names it")
     if wanted.kiteway:
         install = f"helm upgrade --install {called.kiteway} {kiteway.chart(wanted)} -n {called.kiteway_namespace}"
-        made = "" if wanted.google else " --create-namespace"
+        made = " --skip-crds" if wanted.google else " --create-namespace"
         steps.append(f"Install Kiteway: `{install}{made} -f kiteway-values.yaml`")
     else:
         steps.append(
