@@ -71,8 +71,8 @@ async def test_the_pool_is_a_label(size: int) -> None:
         b'envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total{rpc="Search"} 2\n'
         b"# TYPE envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total counter\n"
         b'envoy_cluster_pool_a_d_2_grpc_kiteway_not_ready_total{rpc="Query"} 3\n'
-        b"# TYPE envoy_cluster_kiteway_responses_total counter\n"
-        b'envoy_cluster_kiteway_responses_total{envoy_cluster_name="pool/a/d/2/grpc",status="OK"} 4\n'
+        b"# TYPE envoy_cluster_kiteway_responses_total_status_OK counter\n"
+        b'envoy_cluster_kiteway_responses_total_status_OK{envoy_cluster_name="pool/a/d/2/grpc"} 4\n'
         b"# TYPE envoy_cluster_pool_a_d_2_rest_kiteway_responses_total counter\n"
         b'envoy_cluster_pool_a_d_2_rest_kiteway_responses_total{status="5xx"} 5\n'
         b"# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"

@@ -40,15 +40,16 @@ Nothing in them grows with clients, paths or databases: listeners, pools, and th
 """
 
 _OF_FILTER = re.compile(rb"^(# TYPE )?envoy_cluster_(?:(pool_\w+?)_)?kiteway_(\w+)(.*)$", re.DOTALL)
+_COUNTED = re.compile(rb"^((?:requests|responses)_total)_(rpc|status)_(\w+)$")
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
 async def labelled(pieces: AsyncIterator[bytes], pools: Iterable[PoolKey]) -> AsyncIterator[bytes]:
     """
-    Yield the lines of ``pieces`` with the pool in a label where Envoy puts it into the name.
+    Yield the lines of ``pieces`` with labels where Envoy puts what they say into the names of the filter's statistics.
 
-    That is so with what the filter counts by a label: Envoy finds its own tags only in names that it reads. What has a
-    counter of its own is already as it should be, and may be of the same metric.
+    What is counted by a label has the pool in its name, since Envoy finds its own tags only in names that it reads. What
+    has a counter of its own has the call or the status in it.
     """
     names = [name(pool) for pool in pools for name in (grpc_cluster_name, rest_cluster_name)]
     clusters = {_NOT_A_NAME.sub("_", name).encode(): name.encode() for name in names}
@@ -57,15 +58,22 @@ async def labelled(pieces: AsyncIterator[bytes], pools: Iterable[PoolKey]) -> As
         found = _OF_FILTER.match(line)
         if found is None or (found[2] is not None and found[2] not in clusters):
             yield line
-        elif found[1]:
-            if found[3] not in known:
-                known.add(found[3])
-                yield b"# TYPE envoy_cluster_kiteway_" + found[3] + found[4]
-        elif found[2] is None:
-            yield line
+            continue
+        kind, pool, name, rest = found.groups()
+        counted = _COUNTED.match(name)
+        name = counted[1] if counted else name
+        if kind:
+            if name not in known:
+                known.add(name)
+                yield b"# TYPE envoy_cluster_kiteway_" + name + rest
+        elif pool:
+            label = b'{envoy_cluster_name="' + clusters[pool] + b'"'
+            yield b"envoy_cluster_kiteway_" + name + label + b"," + rest.lstrip(b"{")
+        elif counted:
+            label = b"," + counted[2] + b'="' + counted[3] + b'"}'
+            yield b"envoy_cluster_kiteway_" + name + rest.replace(b"}", label, 1)
         else:
-            label = b'{envoy_cluster_name="' + clusters[found[2]] + b'"'
-            yield b"envoy_cluster_kiteway_" + found[3] + label + b"," + found[4].lstrip(b"{")
+            yield line
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
