@@ -110,6 +110,13 @@ def test_paths_are_made_canonical_from_the_first_rule_by_path_on(world: World) -
     assert LISTENER not in steps[2].snapshot.diff(steps[1].snapshot)
 
 
+def test_a_rule_for_exactly_the_root_is_one_by_path(world: World) -> None:
+    """All other paths are another rule's."""
+    name = "milvus-1"
+    exact = objects(ingress(rule(f"{name}.example.com", path("/", name, kind="Exact")), name=name, tls=[name]))
+    assert normalizes(world.run(*exact)) == {True}
+
+
 def normalizes(outcome: Outcome) -> set[bool]:
     """Return whether the listeners make paths canonical."""
     found = set()

@@ -36,7 +36,7 @@ from kiteway.envoy.xds.common import (
 )
 from kiteway.envoy.xds.connection_manager import Paths, connection_manager
 from kiteway.kept import Kept
-from kiteway.model import LoadBalancer, ServerNames, TLSProfile
+from kiteway.model import LoadBalancer, PathMatchType, ServerNames, TLSProfile
 
 _CONNECTION_BUFFER = 1 << 20
 _CHAINS = RepeatedField.of(Listener, "filter_chains")
@@ -46,7 +46,8 @@ def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[
     """Return the listeners the model asks for; a port nobody serves stays closed."""
     result: list[Message | Assembled] = []
     # Of the listener and not of a chain: who connected by one host's name may ask for another one.
-    by_path = any(route.match.path != "/" for host in model.hosts for route in host.routes)
+    matches = [route.match for host in model.hosts for route in host.routes]
+    by_path = any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)
     paths = Paths.CANONICAL if by_path else Paths.AS_SENT
     if model.server_names:
         manager = kept(connection_manager, HTTPS_LISTENER, settings, paths)
