@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from google.protobuf.any_pb2 import Any
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.filters import FILTER, http_filters
+from kiteway.envoy.xds.policy import grpc_policies
 from kiteway.envoy.xds.routes import Backed, over_tls
+from kiteway.milvus.catalogue import catalogue
 from tests.e2e.traffic import host, pool, route
 
 WITH_FILTER = EnvoySettings(filter_path=Path("/filter.so"))
@@ -68,3 +71,17 @@ def test_without_the_filter_no_route_speaks_to_it() -> None:
     assert not any(FILTER in each.typed_per_filter_config for each in routes(WITHOUT_FILTER))
     assert [each.name for each in http_filters(WITHOUT_FILTER)] == ["envoy.filters.http.router"]
     assert [each.disabled for each in http_filters(WITH_FILTER)] == [True, False]
+
+
+def test_the_filter_and_the_routes_agree_on_what_may_be_repeated() -> None:
+    """What the filter refuses must be on a route where nothing has to be taken off, and nothing else may be refused."""
+    table = (Path(__file__).parents[2] / "filter/src/rpc_table.rs").read_text()
+    refused = set(re.findall(r'Rpc::new\("([^"]+)", "[^"]+", Class::\w+, true,', table))
+    repeatable = [policy for policy in grpc_policies() if policy.repeatable]
+    found = {
+        f"{rpc.service}/{rpc.name}"
+        for rpc in catalogue()
+        if any(policy.regex and re.fullmatch(policy.regex, rpc.path) for policy in repeatable)
+    }
+    assert refused == found
+    assert 60 < len(found) < len(catalogue())

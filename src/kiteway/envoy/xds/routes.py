@@ -267,7 +267,7 @@ def _matches(match: PathMatch) -> list[RouteMatch]:
 
 
 def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> list[RouteMatch]:
-    """Return ``match`` for the calls of ``policy`` only, as few routes as can say it; none if nothing is left."""
+    """Return ``match`` for the calls of ``policy`` only, in one match or one for each path; none if nothing is left."""
     if match.HasField("path") and policy.regex is not None and re.fullmatch(policy.regex, match.path) is None:
         return []
     if match.prefix == "/" and policy.paths:
