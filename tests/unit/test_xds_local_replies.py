@@ -89,7 +89,7 @@ def test_a_write_is_never_sent_again_after_it_was_sent() -> None:
     """A policy for what is not safe to repeat names no condition under which something may have arrived."""
     once = {"connect-failure", "refused-stream", "reset-before-request"}
     for policy in (*grpc_policies(), *rest_policies()):
-        safe = policy.name.removeprefix("rest-") in {"read", "meta-read"}
+        safe = policy.name.removeprefix("rest-") in {"read", "session", "meta-read"}
         assert (set(policy.retry_on.split(",")) <= once) == (not safe)
 
 

@@ -27,8 +27,8 @@ class CallPolicy:
     Attributes:
         name: says in a route's name which policy it is.
         regex: the paths, as an RE2 expression; None matches every call.
-        paths: the same one by one, where they are few and called often. An expression costs a call ten times as much as
-            a path, and a lock that all threads of Envoy take.
+        paths: the same one by one, where they are few, or called often. An expression costs a call twenty times as much
+            as a path, most of it memory that its table is fetched from, and a lock that all threads of Envoy take.
         timeout: seconds a whole call may take, retries included; None has no limit (streams).
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
@@ -93,6 +93,10 @@ def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
     return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER)
 
 
+_SESSION = ("Connect", "GetVersion", "CheckHealth")
+"""Calls that a client begins with, and that whoever watches an installation makes again and again."""
+
+
 def _one_by_one(policy: CallPolicy, rpcs: Iterable[Rpc]) -> CallPolicy:
     # They are tried in this order, and the shortest ones (Query, Search) are called most.
     return dataclasses.replace(policy, paths=tuple(sorted((rpc.path for rpc in rpcs), key=len)))
@@ -110,12 +114,15 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     reads = [rpc for rpc in unary if rpc.rpc_class is RpcClass.READ]
     writes = [rpc for rpc in unary if rpc.rpc_class is RpcClass.WRITE]
     safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
+    session = [rpc for rpc in safe if rpc.name in _SESSION]
+    rest = [rpc for rpc in safe if rpc.name not in _SESSION]
     streams = [rpc for rpc in rpcs if rpc.streaming]
     return (
         _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
         _one_by_one(_once("write", path_regex(writes), _WRITE), writes),
-        _repeatable("meta-read", path_regex(safe), _META, _GRPC_REPEATABLE),
-        _once("stream", path_regex(streams), None),
+        _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
+        _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE),
+        _one_by_one(_once("stream", path_regex(streams), None), streams),
         _once("other", None, _LONG),
     )
 
