@@ -11,7 +11,8 @@ import pytest
 
 from kiteway.controlplane.access_log import KEPT_FILES, AccessLog
 from kiteway.envoy.admin import AdminClient, AdminUnavailableError
-from kiteway.metrics.envoy import USEFUL, labelled
+from kiteway.envoy.statistics import SHOWN, kept
+from kiteway.metrics.envoy import labelled
 from kiteway.model import PoolKey
 
 
@@ -36,7 +37,8 @@ def anyio_backend() -> str:
 )
 def test_what_is_useful_is_taken(name: str) -> None:
     """Statistics of public listeners, pools and the filter are on the page."""
-    assert re.search(USEFUL, name)
+    assert re.fullmatch(SHOWN, name)
+    assert is_kept(name)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,44 @@ def test_what_is_useful_is_taken(name: str) -> None:
 )
 def test_the_rest_is_not(name: str) -> None:
     """Envoy's inside is not."""
-    assert not re.search(USEFUL, name)
+    assert not re.fullmatch(SHOWN, name)
+
+
+def is_kept(name: str) -> bool:
+    """Return whether Envoy keeps a statistic."""
+    patterns = [each["safe_regex"]["regex"] for each in kept()["inclusion_list"]["patterns"]]
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cluster.pool/default/milvus/19530/grpc.ssl.fail_verify_san",
+        "cluster.kiteway.ads.upstream_cx_rx_bytes_total",
+        "http.anything.downstream_cx_active",
+        "listener_manager.workers_started",
+        "cluster_manager.active_clusters",
+    ],
+)
+def test_what_the_status_and_the_start_look_at_is_kept(name: str) -> None:
+    """It is not on the page."""
+    assert is_kept(name)
+    assert not re.fullmatch(SHOWN, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cluster.pool/default/milvus/19530/grpc.upstream_rq_completed",
+        "cluster.pool/default/milvus/19530/grpc.http2.outbound_frames_active",
+        "http.https.rq_total",
+        "listener.127.0.0.1_8443.http.https.downstream_rq_2xx",
+        "vhost.any.vcluster.other.upstream_rq_retry",
+    ],
+)
+def test_nothing_else_is_kept_of_calls(name: str) -> None:
+    """It would cost each of them."""
+    assert not is_kept(name)
 
 
 async def _collect(pieces: Iterable[bytes], *pools: PoolKey) -> str:

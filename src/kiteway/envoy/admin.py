@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import httpx2
 
+from kiteway.envoy.statistics import CONNECTIONS
+
 _TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
@@ -205,7 +207,7 @@ class AdminClient:
 
     async def active_connections(self) -> int:
         """Return how many downstream HTTP connections are open, the admin API's own aside."""
-        stats = await self.stats(r"^http\..*\.downstream_cx_active$")
+        stats = await self.stats(f"^{CONNECTIONS}$")
         return sum(value for name, value in stats.items() if not name.startswith("http.admin."))
 
     async def drain_listeners(self, *, graceful: bool) -> None:

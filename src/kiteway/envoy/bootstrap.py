@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kiteway.envoy.statistics import kept
 from kiteway.instance import Instance
 
 ADS_CLUSTER = "kiteway.ads"
@@ -92,7 +93,7 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
         "static_resources": {"clusters": [_ads_cluster(instance)]},
         "overload_manager": _overload_manager(instance, limits),
         # No tags of ours: Envoy looks for each in every name that it makes, 3 s with 1,000 pools.
-        "stats_config": {"use_all_default_tags": True},
+        "stats_config": {"use_all_default_tags": True, "stats_matcher": kept()},
         # Nothing else takes statistics: without this Envoy goes through all of them every 5 s, 0.15 s with 1,000 pools.
         "stats_flush_on_admin": True,
         "layered_runtime": {

@@ -12,8 +12,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.statistics import SHOWN
 from kiteway.metrics.controlplane import ControlPlaneMetrics
-from kiteway.metrics.envoy import USEFUL, labelled
+from kiteway.metrics.envoy import labelled
 from kiteway.status.server import Ready, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,7 +42,7 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient) -> AsyncIter
     yield metrics.text()
     # Without Envoy the control plane's own are what tells that it is gone.
     with contextlib.suppress(AdminError):
-        async for line in labelled(admin.prometheus(USEFUL), metrics.pools()):
+        async for line in labelled(admin.prometheus(f"^(?:{SHOWN})$"), metrics.pools()):
             yield line
 
 

@@ -8,9 +8,6 @@ from typing import Any
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import Pool
 
-COUNTERS = r"^cluster\.pool/.*\.ssl\.(fail_verify_error|fail_verify_san|connection_error)$"
-"""Envoy's counters of handshakes with endpoints, as a regular expression."""
-
 
 def tls_report(pool: Pool, counters: Mapping[str, int]) -> dict[str, Any]:
     """Return how the endpoints' certificate is looked at, in words too; ``counters`` count since Envoy's start."""

@@ -11,11 +11,12 @@ from kiteway.controlplane.pipeline import Outcome
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.statistics import HANDSHAKES
 from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
-from kiteway.status.backend_tls import COUNTERS, tls_report
+from kiteway.status.backend_tls import tls_report
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
 
@@ -41,7 +42,7 @@ async def report(
         info = await admin.server_info()
         clusters = await admin.clusters()
         calls = await admin.stats(_OF_FILTER)
-        handshakes = await admin.stats(COUNTERS)
+        handshakes = await admin.stats(f"^(?:{HANDSHAKES})$")
         envoy = {
             "reachable": True,
             "version": _release(info.version),

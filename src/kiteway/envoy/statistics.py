@@ -1,0 +1,56 @@
+"""
+Envoy's statistics: the ones that are kept.
+
+Envoy has two hundred of each pool, and for each a place in memory and, where it counts a call, two locked additions.
+What nobody is shown is therefore not kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HTTP = (
+    "downstream_cx_active|downstream_cx_total|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total"
+    "|downstream_cx_max_duration_reached|downstream_rq_total|downstream_rq_active|downstream_rq_[1-5]xx"
+    "|downstream_rq_time|downstream_rq_rx_reset|downstream_rq_too_many_premature_resets"
+)
+_POOL = (
+    "upstream_cx_active|upstream_cx_total|upstream_cx_connect_fail|upstream_cx_connect_timeout"
+    "|upstream_rq_total|upstream_rq_active|upstream_rq_[1-5]xx|upstream_rq_time|upstream_rq_timeout"
+    "|upstream_rq_rx_reset|upstream_rq_retry|upstream_rq_retry_success|upstream_rq_retry_overflow"
+    "|upstream_rq_pending_overflow|membership_total|membership_healthy"
+    r"|health_check\.attempt|health_check\.failure"
+    r"|outlier_detection\.ejections_active|outlier_detection\.ejections_enforced_total"
+    r"|http2\.keepalive_timeout|update_success|kiteway\..*"
+)
+_SERVER = "live|uptime|memory_allocated|memory_heap_size|total_connections"
+
+SHOWN = "|".join(
+    (
+        rf"http\.(?:https|http|grpc)\.(?:{_HTTP})",
+        rf"cluster\.pool/[^.]*\.(?:{_POOL})",
+        rf"server\.(?:{_SERVER})",
+        r"overload\..*\.active",
+        r"listener\.[0-9\[].*\.downstream_cx_overflow",
+    )
+)
+"""
+A RE2 expression for the whole names, Envoy's own, of the statistics on the page of metrics.
+
+Nothing in them grows with clients, paths or databases: listeners, pools, and the rpcs of the catalogue.
+"""
+
+HANDSHAKES = r"cluster\.pool/[^.]*\.ssl\.(?:fail_verify_error|fail_verify_san|connection_error)"
+"""The same for handshakes with endpoints that failed, which the status tells of."""
+
+CONNECTIONS = r"http\..*\.downstream_cx_active"
+"""The same for the connections of clients, for which the end of a process waits."""
+
+_OF_THE_PROCESS = r"(?:server|listener_manager|cluster_manager|overload|control_plane|cluster\.kiteway\.ads)\..*"
+"""What Envoy has once. Its own start is read from it (`kiteway.supervisor.ready`), and a few more cost nothing."""
+
+
+def kept() -> dict[str, Any]:
+    """Return the part of the bootstrap that says which statistics there are, as JSON values."""
+    patterns = (SHOWN, HANDSHAKES, CONNECTIONS, _OF_THE_PROCESS)
+    return {"inclusion_list": {"patterns": [{"safe_regex": {"regex": pattern}} for pattern in patterns]}}
