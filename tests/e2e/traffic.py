@@ -335,7 +335,7 @@ def running(
             find_envoy(), instance, bootstrap(instance, node_id="test", limits=limits), concurrency=1, log_level="warn"
         )
         log = stack.enter_context((directory / "envoy.log").open("wb"))
-        process = subprocess.Popen(spec.argv, stdout=log, stderr=log)
+        process = subprocess.Popen(spec.argv, env=dict(spec.env), stdout=log, stderr=log)
         proxy = Proxy(instance, EnvoySettings(**(chosen | settings)), process)
         stack.callback(proxy.close)
         yield proxy

@@ -12,6 +12,7 @@ from kiteway.instance import Instance
 from kiteway.supervisor import NotReadyError, read_state, wait_ready
 from kiteway.supervisor.backoff import Backoff
 from kiteway.supervisor.child import exit_reason
+from kiteway.supervisor.children import envoy_child
 from kiteway.supervisor.logs import KEPT_FILES, LINE_LIMIT_BYTES, PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.state import ChildState, SupervisorState, write_state
 
@@ -36,6 +37,27 @@ def test_backoff_begins_again_after_a_good_run() -> None:
 def test_exit_reason(returncode: int, reason: str) -> None:
     """The end of a child in words."""
     assert exit_reason(returncode) == reason
+
+
+@pytest.mark.parametrize(
+    ("ours", "envoy_s"),
+    [
+        (None, "glibc.pthread.rseq=0"),
+        ("glibc.malloc.check=3", "glibc.pthread.rseq=0:glibc.malloc.check=3"),
+    ],
+)
+def test_envoy_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: str | None, envoy_s: str) -> None:
+    """Its allocator may keep memory by CPU; what the user tunes is last, so that it counts; no secret is handed on."""
+    monkeypatch.setenv("MILVUS_TOKEN", "root:Milvus")
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if ours is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", ours)
+    instance = Instance(tmp_path)
+    with instance.acquire():
+        env = envoy_child(Path("/envoy"), instance, {}, env={"MORE": "1"}).env
+    assert env["GLIBC_TUNABLES"] == envoy_s
+    assert env["MORE"] == "1"
+    assert "MILVUS_TOKEN" not in env
 
 
 def test_log_rotation_is_bounded_and_keeps_order(tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ _DRAIN_POLL_SECONDS = 0.1
 # Envoy needs nothing of our environment but this; the rest may hold secrets.
 _ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ENVOY_DYNAMIC_MODULES_SEARCH_PATH")
 
+_TUNABLES = "GLIBC_TUNABLES"
+# Envoy's allocator keeps free memory by CPU, without locks, only if it may register the kernel's restartable sequences;
+# since 2.35 glibc is first and needs them for sched_getcpu alone (TCMalloc's docs/rseq.md). What the user sets is read
+# last and counts.
+_NO_RSEQ = "glibc.pthread.rseq=0"
+
 
 def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
     """Return the control plane. Its ``config`` (JSON values) goes into a 0600 file, whose name is its argument."""
@@ -80,12 +86,18 @@ def envoy_child(
     return ChildSpec(
         name="envoy",
         argv=tuple(argv),
-        env={name: os.environ[name] for name in _ENVOY_ENVIRONMENT if name in os.environ} | dict(env or {}),
+        env=_envoy_environment() | dict(env or {}),
         log=None if to_stderr else instance.log_dir / "envoy.log",
         drain=drain,
         drain_seconds=drain_seconds,
         look=look if waiting_room else None,
     )
+
+
+def _envoy_environment() -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in _ENVOY_ENVIRONMENT if name in os.environ}
+    tunables = [_NO_RSEQ, *filter(None, [os.environ.get(_TUNABLES)])]
+    return inherited | {_TUNABLES: ":".join(tunables)}
 
 
 async def drain_envoy(instance: Instance) -> None:
