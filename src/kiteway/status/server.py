@@ -57,13 +57,14 @@ async def serving(listener: socket.socket, app: Starlette) -> AsyncIterator[None
         timeout_graceful_shutdown=1,
         limit_concurrency=64,
         server_header=False,
+        date_header=False,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
     finally:
-        server.should_exit = True
+        server.end()
         await task
 
 
@@ -83,7 +84,21 @@ def _unlink(path: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the process's signals alone."""
+    """Leaves the process's signals alone, and the processor while there is no request."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Finish what is asked, and take no more."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        """Wait; uvicorn's own looks ten times a second whether it should end, and what the date is."""
+        await self.on_tick(0)
+        await self._ended.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
