@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     names = [bench.name for bench in BENCHES]
     listed = "; ".join(f"{bench.name}: {bench.summary}" for bench in BENCHES)
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"{listed} (default: all)")
-    parser.add_argument("--rounds", type=int, default=31, help="measurements of each contestant (default: 31)")
+    parser.add_argument("--rounds", type=int, default=24, help="measurements of each contestant (default: 24)")
     parser.add_argument("--block-seconds", type=float, default=0.5, help="length of one of them, about (default: 0.5)")
     return parser.parse_args()
 

@@ -1,9 +1,9 @@
 """
 The cost of a call that just passes through.
 
-Every contestant stands before the same backend; calls are measured in short blocks, one contestant after the other in
-a new random order each round, so that whatever else the machine does meets all of them. Figures are compared within a
-round only.
+Every contestant stands before the same backend. In each round all are started anew, and calls are measured in short
+blocks, one contestant after the other in a new random order, so that whatever else the machine does meets all of them.
+Figures are compared within a round only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ from bench.stats import Estimate, median_with_interval, quantile
 from tools.in_netns import isolated
 
 _START_SECONDS = 60.0
-STARTS = 8
-"""
-How often all contestants are started anew for a workload's rounds.
-
-One and the same program costs a call up to a tenth more or less from one start to the next, and as much for all its life.
-"""
 _PILOT_CALLS = 100
 # An answer through a balancer has the size of one without, but for the varints of times and costs in it.
 _SIZE_TOLERANCE = 0.1
@@ -141,7 +134,7 @@ class Phase:
             BenchError: plain Envoy cannot be started, or not everyone can again.
         """
         measured: list[tuple[Workload, list[dict[str, Block]]]] = [(workload, []) for workload in workloads]
-        for batch in self._batches():
+        for number in range(1, self.context.rounds + 1):
             left_out: list[str] = []
             with ExitStack() as stack:
                 started = self._start(stack, workloads[0].request, left_out)
@@ -153,20 +146,14 @@ class Phase:
                 for workload, rounds in measured:
                     if rounds and rounds[0].keys() != started.keys():
                         raise BenchError(f"not the same contestants as before: {'; '.join(left_out)}")
-                    rounds.extend(self._workload(workload, started, clients, batch))
-            if batch[0] == 1:
+                    rounds.append(self._round(workload, started, clients, number))
+            if number == 1:
                 missing += left_out
         return [(workload, rounds) for workload, rounds in measured]
-
-    def _batches(self) -> list[range]:
-        """Return the numbers of the rounds, as many batches as there are starts."""
-        ends = [round(self.context.rounds * start / STARTS) for start in range(STARTS + 1)]
-        return [range(first + 1, end + 1) for first, end in pairwise(ends) if end > first]
 
     def _start(self, stack: ExitStack, request: Request, missing: list[str]) -> dict[str, Running]:
         started: dict[str, Running] = {}
         for contestant in CONTESTANTS:
-            self.context.say(f"starting {contestant.name}")
             work = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.context.work))
             setting = Setting(work, self.context.programs, self.backend, self.certificate, self.key)
             attempt = stack.enter_context(ExitStack())
@@ -186,9 +173,9 @@ class Phase:
             started[contestant.name] = running
         return started
 
-    def _workload(
-        self, workload: Workload, started: Mapping[str, Running], clients: Mapping[str, GrpcCheck], numbers: range
-    ) -> list[dict[str, Block]]:
+    def _round(
+        self, workload: Workload, started: Mapping[str, Running], clients: Mapping[str, GrpcCheck], number: int
+    ) -> dict[str, Block]:
         body = self.context.work / f"{workload.name}.grpc"
         body.write_bytes(workload.request.frame())
         call = Call(workload.request.path, body, workload.connections, workload.streams)
@@ -204,34 +191,38 @@ class Phase:
         pilot = load(BASELINE, 5 * _PILOT_CALLS)
         calls = max(_PILOT_CALLS, round(5 * _PILOT_CALLS / pilot.seconds * self.context.block_seconds))
 
-        rounds: list[dict[str, Block]] = []
-        for number in numbers:
-            order = random.sample(sorted(started), len(started))
-            blocks: dict[str, Block] = {}
-            for name in order:
-                every, data_plane = started[name].meters()
-                seen = load(name, calls)
-                blocks[name] = Block(calls, seen, every.seconds(), data_plane.seconds())
-                if abs(seen.answer_bytes - right_size) > _SIZE_TOLERANCE * right_size:
-                    raise BenchError(
-                        f"{name}: {seen.answer_bytes:.0f} bytes for an answer of {right_size:.0f}: calls have failed"
-                    )
-                workload.request.check(clients[name].call(workload.request.path, workload.request.message))
-            rounds.append(blocks)
-            cpu = ", ".join(f"{name} {blocks[name].cpu_per_call:.0f}" for name in started if name != DIRECT)
-            self.context.say(f"{workload.title}: round {number} of {self.context.rounds}, CPU µs a call: {cpu}")
-        return rounds
+        blocks: dict[str, Block] = {}
+        for name in random.sample(sorted(started), len(started)):
+            every, data_plane = started[name].meters()
+            seen = load(name, calls)
+            blocks[name] = Block(calls, seen, every.seconds(), data_plane.seconds())
+            if abs(seen.answer_bytes - right_size) > _SIZE_TOLERANCE * right_size:
+                raise BenchError(
+                    f"{name}: {seen.answer_bytes:.0f} bytes for an answer of {right_size:.0f}: calls have failed"
+                )
+            workload.request.check(clients[name].call(workload.request.path, workload.request.message))
+        cpu = ", ".join(f"{name} {blocks[name].cpu_per_call:.0f}" for name in started if name != DIRECT)
+        self.context.say(f"{workload.title}: round {number} of {self.context.rounds}, CPU µs a call: {cpu}")
+        return blocks
 
 
-def _ratios(rounds: Rounds, contestant: Contestant) -> Estimate:
+def _by_round(rounds: Rounds, contestant: Contestant) -> list[float]:
     """
     Return how often plain Envoy's CPU time for a call holds this one's: 1 is equal, 0.5 is twice the cost.
 
     What writes an access log is compared with a plain Envoy that writes the same.
     """
-    return median_with_interval(
-        [blocks[contestant.baseline].cpu_per_call / blocks[contestant.name].cpu_per_call for blocks in rounds]
-    )
+    return [blocks[contestant.baseline].cpu_per_call / blocks[contestant.name].cpu_per_call for blocks in rounds]
+
+
+def _ratios(rounds: Rounds, contestant: Contestant) -> Estimate:
+    return median_with_interval(_by_round(rounds, contestant))
+
+
+def over_all(kinds: Sequence[Rounds], contestant: Contestant) -> Estimate:
+    """Return the ratio over all kinds of calls: of each round their geometric mean, since every kind counts alike."""
+    by_round = zip(*(_by_round(rounds, contestant) for rounds in kinds), strict=True)
+    return median_with_interval([statistics.geometric_mean(ratios) for ratios in by_round])
 
 
 def _text(context: Context) -> list[str]:
@@ -242,7 +233,7 @@ def _text(context: Context) -> list[str]:
         "call is the balancer's own."
     )
     ratio = (
-        f"{context.rounds} rounds in {STARTS} starts; in each, every contestant is measured once, in random order. “Of Envoy” is plain "
+        f"{context.rounds} rounds; in each, every contestant is started anew and measured once, in random order. “Of Envoy” is plain "
         "Envoy's CPU time for a call divided by this one's within the same round: the median, and its 95 % interval "
         "(bootstrap). Above 1 is cheaper than plain Envoy. What writes an access log, as Kiteway does by default, is "
         "compared with a plain Envoy that writes the same lines; what writes none with one that writes none. Kiteway's "
@@ -256,10 +247,11 @@ def _text(context: Context) -> list[str]:
 
 
 def _outcome(context: Context, measured: Sequence[tuple[Workload, Rounds]], missing: Sequence[str]) -> Outcome:
+    all_kinds = [_table_over_all([rounds for _, rounds in measured])] if measured else []
     return Outcome(
         title="Pass-through",
         text=_text(context),
-        tables=[_table(workload, rounds) for workload, rounds in measured],
+        tables=[_table(workload, rounds) for workload, rounds in measured] + all_kinds,
         charts=[_chart(workload, rounds) for workload, rounds in measured],
         data={workload.name: _data(rounds) for workload, rounds in measured},
         missing=missing,
@@ -289,6 +281,16 @@ def _table(workload: Workload, rounds: Rounds) -> Table:
             ]
         )
     return Table(workload.title, ["", "CPU µs a call", "of Envoy", "calls/s", "p50 ms", "p99 ms"], rows)
+
+
+def _table_over_all(kinds: Sequence[Rounds]) -> Table:
+    rows = []
+    for contestant in CONTESTANTS:
+        compared = contestant.name not in {DIRECT, contestant.baseline}
+        if compared and all(contestant.name in rounds[0] for rounds in kinds):
+            estimate = over_all(kinds, contestant)
+            rows.append([contestant.name, f"{estimate.median:.3f} ({estimate.low:.3f}-{estimate.high:.3f})"])
+    return Table("All kinds of calls", ["", "of Envoy"], rows)
 
 
 def _chart(workload: Workload, rounds: Rounds) -> Chart:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.balancers import BASELINE, CONTESTANTS, LOGGING_BASELINE
 from bench.cpu import CpuMeter, cpu_seconds, tree
-from bench.load import Call, h2load
+from bench.load import Call, Load, h2load
 from bench.outcome import Bar, BenchError, Chart
+from bench.passthrough import Block, over_all
 from bench.picture import svg
 from bench.stats import median_with_interval, quantile
 
@@ -32,6 +34,20 @@ def test_more_measurements_make_the_interval_narrower() -> None:
     """Sixty-four rounds of the same spread say more than four."""
     few, many = (median_with_interval([0.9, 1.0, 1.1, 1.2] * times) for times in (1, 16))
     assert many.high - many.low < few.high - few.low
+
+
+def test_all_kinds_of_calls_count_alike() -> None:
+    """Half the price for one kind and twice for another is the same price; who logs is compared with who logs."""
+    load = Load(1.0, 1.0, 1.0, 1.0)
+
+    def measured(of_kiteway: float) -> dict[str, Block]:
+        cpu = {BASELINE: 9.0, LOGGING_BASELINE: 4.0, "Kiteway": of_kiteway}
+        return {name: Block(1, load, seconds, seconds) for name, seconds in cpu.items()}
+
+    kiteway = next(each for each in CONTESTANTS if each.name == "Kiteway")
+    kinds = [[measured(2.0)] * 3, [measured(8.0)] * 3]
+    assert over_all(kinds, kiteway).median == pytest.approx(1.0)
+    assert over_all(kinds[:1], kiteway).median == pytest.approx(2.0)
 
 
 def test_quantiles_are_values_that_occur() -> None:
