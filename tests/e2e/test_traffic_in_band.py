@@ -73,9 +73,10 @@ def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[
                 return len(proxy.failing()) == 1
 
             eventually(one_ejected, "one of three is ejected")
-            # Half at the most: two of three would be more.
-            assert {failure(channel, SEARCH).code() for _ in range(30)} == {grpc.StatusCode.UNAVAILABLE}
-            assert len(proxy.failing()) == 1
+            # Half at the most: two of three would be more. For moments it is none: an ejection ends, and the next call
+            # begins another one.
+            seen = [(failure(channel, SEARCH).code(), len(proxy.failing()) <= 1) for _ in range(30)]
+            assert set(seen) == {(grpc.StatusCode.UNAVAILABLE, True)}
 
 
 def test_a_single_endpoint_is_never_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
