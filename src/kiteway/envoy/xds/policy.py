@@ -27,8 +27,8 @@ class CallPolicy:
     Attributes:
         name: says in a route's name which policy it is.
         regex: the paths, as an RE2 expression; None matches every call.
-        paths: the same one by one, where they are few, or called often. An expression costs a call twenty times as much
-            as a path, most of it memory that its table is fetched from, and a lock that all threads of Envoy take.
+        paths: the same one by one, where they are few, or called often. An expression costs a call a microsecond, most of
+            it memory that its table is fetched from, and a lock that all threads of Envoy take.
         timeout: seconds a whole call may take, retries included; None has no limit (streams).
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
