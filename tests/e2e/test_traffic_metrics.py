@@ -17,7 +17,19 @@ import pytest
 
 from kiteway.controlplane.access_log import KEPT_FILES
 from kiteway.filter import filter_path, missing_reason
-from tests.e2e.traffic import INSERT, NOT_READY_RESULT, OK_RESULT, SEARCH, SERVICE, Backend, call, eventually
+from tests.e2e.traffic import (
+    INSERT,
+    NOT_READY_RESULT,
+    OK_RESULT,
+    SEARCH,
+    SERVICE,
+    Backend,
+    call,
+    eventually,
+    model,
+    pool,
+    running,
+)
 from tests.support.kiteway import Running, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(filter_path() is None, reason=missing_reason())]
@@ -133,6 +145,15 @@ def test_every_metric_is_documented_and_exists(scraped: Scraped) -> None:
     """The reference lists each metric of the page, and none that is not there."""
     reference = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     assert set(re.findall(r"^\| `((?:kiteway|envoy)_\w+)` \|", reference, re.MULTILINE)) == names(scraped.get())
+
+
+def test_envoy_counts_nothing_that_nobody_is_shown(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A call is counted where it is on the page, and not once more elsewhere."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(pool()), [backend.endpoint()])
+        call(channel, SEARCH)
+        assert proxy.stat("http.http.downstream_rq_total") == 1
+        assert proxy.stats(r"^(http|listener|cluster\.pool).*(\.rq_total|_completed|http2_total|streams_active)$") == {}
 
 
 def test_the_dashboard_asks_for_metrics_that_exist(scraped: Scraped) -> None:
