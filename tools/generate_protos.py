@@ -271,7 +271,7 @@ def generate(files: list[FileDescriptorProto], out: Path) -> None:
         dst = Path(tmp)
         pool = dst / "pool.pb"
         pool.write_bytes(FileDescriptorSet(file=files).SerializeToString())
-        protoc = [sys.executable, "-m", "grpc_tools.protoc", f"--descriptor_set_in={pool}"]
+        protoc = [sys.executable, "-P", "-m", "grpc_tools.protoc", f"--descriptor_set_in={pool}"]
         subprocess.run([*protoc, f"--python_out={dst}", f"--pyi_out={dst}", *own], check=True)
         pool.unlink()
         shutil.rmtree(out, ignore_errors=True)

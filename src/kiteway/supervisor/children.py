@@ -33,7 +33,8 @@ def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stde
     write_atomic(instance.controlplane_file, json.dumps(config).encode(), 0o600)
     return ChildSpec(
         name="controlplane",
-        argv=(sys.executable, "-m", "kiteway.controlplane", str(instance.controlplane_file)),
+        # -P: `-m` would import from the working directory first. Not -I: Kiteway may be installed for this user alone.
+        argv=(sys.executable, "-P", "-m", "kiteway.controlplane", str(instance.controlplane_file)),
         env=os.environ,
         log=None if to_stderr else instance.log_dir / "controlplane.log",
     )

@@ -248,6 +248,7 @@ class MilvusCluster:
         gate = await ChildProcess.start(
             (
                 sys.executable,
+                "-P",  # nothing is imported from the working directory
                 "-m",
                 "kiteway.milvus.embedded.gate",
                 str(self._tls.cert) if self._tls else "",

@@ -75,6 +75,7 @@ class LiteMilvus:
         self._process = await ChildProcess.start(
             (
                 sys.executable,
+                "-P",  # nothing is imported from the working directory
                 "-m",
                 "milvus_lite",
                 "server",
