@@ -74,10 +74,13 @@ def test_an_endpoint_drains_and_goes() -> None:
     left = pipeline.run_endpoints({SERVICE: (A,)}, after(1))
 
     assert members(left) == {"10.0.0.1": "UNKNOWN", "10.0.0.2": "DRAINING"}
-    assert pipeline.next_drained() == after(61)
+    assert left is not None
+    assert left.next_drained == after(61)
     assert pipeline.run_drained(after(60)) is None
-    assert members(pipeline.run_drained(after(61))) == {"10.0.0.1": "UNKNOWN"}
-    assert pipeline.next_drained() is None
+    done = pipeline.run_drained(after(61))
+    assert members(done) == {"10.0.0.1": "UNKNOWN"}
+    assert done is not None
+    assert done.next_drained is None
 
 
 def test_draining_changes_nothing_but_endpoints() -> None:

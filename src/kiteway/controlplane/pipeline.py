@@ -31,6 +31,7 @@ class Outcome:
         diagnostics: everything that is wrong.
         retained: Ingresses that keep their last good form.
         translation: those of ``diagnostics`` that came of what is balanced, not of reading objects.
+        next_drained: when `Pipeline.run_drained` has something to do; None when nothing drains.
     """
 
     model: LoadBalancer
@@ -38,10 +39,15 @@ class Outcome:
     diagnostics: tuple[Diagnostic, ...]
     retained: tuple[ObjectRef, ...]
     translation: tuple[Diagnostic, ...] = ()
+    next_drained: dt.datetime | None = None
 
 
 class Pipeline:
-    """The stages between the sources and the ADS server, with the last value of each."""
+    """
+    The stages between the sources and the ADS server, with the last value of each.
+
+    One round runs at a time, in any thread. ``outcome`` may be read meanwhile: it is replaced, never changed.
+    """
 
     def __init__(self, settings: EnvoySettings) -> None:
         self._settings = settings
@@ -68,7 +74,14 @@ class Pipeline:
         self._assignments.set_static(static)
         members[ENDPOINT] = self._assignments.replace(resources.objects, model.pools, now)
         self._translated = (*resources.diagnostics, *result.diagnostics)
-        self.outcome = Outcome(model, self._snapshot(members), self._diagnostics(), result.retained, result.diagnostics)
+        self.outcome = Outcome(
+            model,
+            self._snapshot(members),
+            self._diagnostics(),
+            result.retained,
+            result.diagnostics,
+            self._assignments.next_drained(),
+        )
         return self.outcome
 
     def run_endpoints(self, static: Mapping[ServiceName, tuple[Endpoint, ...]], now: dt.datetime) -> Outcome | None:
@@ -93,10 +106,6 @@ class Pipeline:
             return None
         return self._with_endpoints(self.outcome, ended, now)
 
-    def next_drained(self) -> dt.datetime | None:
-        """Return when `run_drained` has something to do; None when nothing drains."""
-        return self._assignments.next_drained()
-
     def _snapshot(self, members: dict[str, tuple[Resource, ...]]) -> Snapshot:
         """Return a snapshot of ``members`` by type, which shares what it can with the last one."""
         last = self.outcome.snapshot if self.outcome is not None else Snapshot()
@@ -117,6 +126,7 @@ class Pipeline:
             before,
             snapshot=before.snapshot.replace(ENDPOINT, changed),
             diagnostics=before.diagnostics if missing == self._assignments.missing else self._diagnostics(),
+            next_drained=self._assignments.next_drained(),
         )
         return self.outcome
 

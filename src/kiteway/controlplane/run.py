@@ -92,10 +92,8 @@ class ControlPlane:
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Serve ADS with what the sources say now; a cluster may have to be seen first."""
+        """Serve ADS; there is a configuration when the first round is done, which `work` begins."""
         await self._ads.start()
-        if not self._source.why_incomplete():
-            await self._translate()
 
     async def stop(self) -> None:
         """End the streams; Envoy serves on with what it has."""
@@ -107,7 +105,7 @@ class ControlPlane:
             self._follow_time(),
             self._follow_drains(),
             self._managed.run(),
-            self._source.follow(self._translate, self._take_slices),
+            self._follow_source(),
         ]
         if self._config.settings.access_log is not None:
             work.append(AccessLog(self._config.settings.access_log, self._admin).run())
@@ -158,7 +156,10 @@ class ControlPlane:
                 options = Options(ingress_class=self._config.ingress_class, ssl_policies=self._config.ssl_policies)
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
-                outcome = self._pipeline.run(resources, static, _now(), options, self._stage.challenges)
+                # A thread of its own: probes and status are answered however long it takes.
+                outcome = await asyncio.to_thread(
+                    self._pipeline.run, resources, static, _now(), options, self._stage.challenges
+                )
                 self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
                 await self._publish(outcome)
             self._source.translated(outcome)
@@ -169,7 +170,14 @@ class ControlPlane:
 
     async def _take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> None:
         async with self._round:
-            await self._publish(self._pipeline.run_slices(removed, updated, _now()))
+            await self._publish(await asyncio.to_thread(self._pipeline.run_slices, removed, updated, _now()))
+
+    async def _follow_source(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.follow(self._translate, self._take_slices))
+            # A cluster may have to be seen first, and is translated then.
+            if not self._source.why_incomplete():
+                tasks.create_task(self._translate())
 
     async def _follow_time(self) -> None:
         while True:
@@ -180,18 +188,20 @@ class ControlPlane:
         while True:
             await asyncio.sleep(RESOLVE_SECONDS)
             async with self._round:
-                await self._publish(self._pipeline.run_endpoints(await self._static.resolve(), _now()))
+                static = await self._static.resolve()
+                await self._publish(await asyncio.to_thread(self._pipeline.run_endpoints, static, _now()))
 
     async def _follow_drains(self) -> None:
         while True:
-            end = self._pipeline.next_drained()
+            outcome = self._pipeline.outcome
+            end = outcome.next_drained if outcome is not None else None
             wait = None if end is None else max(0.0, (end - _now()).total_seconds())
             # A change may let endpoints drain that are done before those known now.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
             self._changed.clear()
             async with self._round:
-                await self._publish(self._pipeline.run_drained(_now()))
+                await self._publish(await asyncio.to_thread(self._pipeline.run_drained, _now()))
 
     async def _publish(self, outcome: Outcome | None) -> None:
         if outcome is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -52,23 +53,28 @@ async def report(
     except AdminError as error:
         envoy["error"] = str(error)
     model = outcome.model if outcome else LoadBalancer()
-    return {
-        "version": __version__,
-        "ready": ready,
-        "reason": reason,
-        "envoy": envoy,
-        "filter": _filter(settings, calls),
-        "configuration": {
-            "version": ads.version,
-            "rejections": [_rejection(r) for r in ads.rejections],
-            "retained": [str(ref) for ref in outcome.retained] if outcome else [],
-        },
-        "listeners": _listeners(model, settings),
-        **model_report(model),
-        "managedCertificates": list(managed),
-        "pools": [{**_pool(pool, clusters), "tls": tls_report(pool, handshakes)} for pool in model.pools],
-        "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
-    }
+
+    def plain() -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "ready": ready,
+            "reason": reason,
+            "envoy": envoy,
+            "filter": _filter(settings, calls),
+            "configuration": {
+                "version": ads.version,
+                "rejections": [_rejection(r) for r in ads.rejections],
+                "retained": [str(ref) for ref in outcome.retained] if outcome else [],
+            },
+            "listeners": _listeners(model, settings),
+            **model_report(model),
+            "managedCertificates": list(managed),
+            "pools": [{**_pool(pool, clusters), "tls": tls_report(pool, handshakes)} for pool in model.pools],
+            "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
+        }
+
+    # Thousands of certificates take seconds to read, in which probes are answered.
+    return await asyncio.to_thread(plain)
 
 
 def _release(version: str) -> str:
