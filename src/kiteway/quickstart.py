@@ -13,11 +13,11 @@ import yaml
 from kiteway.certificates.create import KeyPair, create_self_signed
 from kiteway.certificates.names import covers, is_address
 from kiteway.certificates.x509 import CertificateError, inspect
-from kiteway.controlplane.config import StaticEndpoint
 from kiteway.files import write_atomic
 from kiteway.instance import Instance
 from kiteway.model import PrivateKey
 from kiteway.probe import BackendFacts, detect
+from kiteway.sources.static import StaticEndpoint
 
 NAME = "milvus"
 NAMESPACE = "default"

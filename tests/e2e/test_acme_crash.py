@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.records import Issued, Order, read
-from kiteway.certificates.storage import FileStorage
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.records import Issued, Order, read
+from kiteway.acme.storage import FileStorage
 from kiteway.certificates.x509 import inspect
 from tests.support.pebble import HOST, Pebble
 

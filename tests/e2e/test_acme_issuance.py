@@ -16,8 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from kiteway.acme.temporary import ORGANIZATION
 from kiteway.certificates.create import create_self_signed
-from kiteway.certificates.temporary import ORGANIZATION
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 from tests.support.kiteway import KITEWAY, wait_until
 from tests.support.pebble import HOST, Pebble, fingerprint, managed_up, organization, served

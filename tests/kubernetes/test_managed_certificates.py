@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kiteway.certificates.temporary import ORGANIZATION
+from kiteway.acme.temporary import ORGANIZATION
 from kiteway.demo.guide import HOST, manifests
 from kiteway.milvus.embedded import MilvusEndpoint
 from tests.kubernetes.conftest import Bed

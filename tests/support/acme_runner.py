@@ -16,12 +16,12 @@ from pathlib import Path
 
 import httpx2
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means
-from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.acme.work import attempt
-from kiteway.certificates.storage import FileStorage, LockedError
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.context import IssuanceContext
+from kiteway.acme.look import look
+from kiteway.acme.storage import FileStorage, LockedError
+from kiteway.acme.wanted_certificate import WantedCertificate
+from kiteway.acme.work import attempt
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Challenge, HTTPChallenge
@@ -78,7 +78,7 @@ class Presenter:
         self._steps = steps
         self._shown: list[str] = []
 
-    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
+    def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Challenge]) -> None:
         """Show."""
         self._steps.reach("present")
         for challenge in challenges:
@@ -86,7 +86,7 @@ class Presenter:
             self._shown.append(challenge.token)
             self._post("add-http01", {"token": challenge.token, "content": challenge.key_authorization})
 
-    def clean_up(self, means: Means, folder: str) -> None:
+    def clean_up(self, context: IssuanceContext, folder: str) -> None:
         """Take away."""
         self._steps.reach("clean up")
         for token in self._shown:
@@ -100,7 +100,7 @@ def main() -> None:
     """Run until there is a certificate."""
     folder, directory, ca, dns, management, pause = sys.argv[1:]
     steps = Steps(int(pause))
-    means = Means(
+    context = IssuanceContext(
         config=AcmeConfig(directory=directory, accept_terms=True, contact="admin@milvus.io", ca_file=ca, resolver=dns),
         storage=Watched(Path(folder), steps),
         presenter=Presenter(management, steps),
@@ -108,15 +108,15 @@ def main() -> None:
         stop=threading.Event(),
         now=lambda: dt.datetime.now(dt.UTC),
     )
-    wanted = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
-    while (known := look(means, wanted)).issued is None:
+    wanted = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+    while (known := look(context, wanted)).issued is None:
         if known.failure is not None:
             raise SystemExit(f"failed: {known.failure.message}")
         try:
-            attempt(means, wanted, EnvoySettings(), {})
+            attempt(context, wanted, EnvoySettings(), {})
         except LockedError:
             say("locked")
-            means.sleep(0.1)
+            context.sleep(0.1)
     say(f"issued {known.issued.fingerprint}")
 
 

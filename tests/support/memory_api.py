@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kiteway.sources.kubernetes.api import ApiError, ApiUnavailableError
+from kiteway.kubernetes.api import ApiError, ApiUnavailableError
 
 
 class MemoryApi:
     """
-    See `kiteway.sources.kubernetes.api.Api`.
+    See `kiteway.kubernetes.api.Api`.
 
     Attributes:
         objects: by their path.

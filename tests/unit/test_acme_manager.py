@@ -8,18 +8,18 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.manager import ManagedCertificates
-from kiteway.certificates.acme.presenting import Alone, Stage
-from kiteway.certificates.acme.records import Issued, write
-from kiteway.certificates.acme.wanted import Wanted
+from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.manager import ManagedCertificates
+from kiteway.acme.records import Issued, write
+from kiteway.acme.storage import FileStorage, Lease, LockedError
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.certificates.create import create_self_signed
-from kiteway.certificates.storage import FileStorage, Lease, LockedError
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 
 HOST = "my-release.milvus.io"
-WANTED = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+WANTED = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
 READY = AcmeConfig(accept_terms=True, contact="admin@milvus.io")
 FOLDER = WANTED.folder(READY.issuer_key)
 
@@ -39,7 +39,9 @@ def _manager(storage: FileStorage, published: asyncio.Event) -> ManagedCertifica
         published.set()
 
     settings = EnvoySettings()
-    return ManagedCertificates(READY, storage, Alone(Stage(settings, publish, publish)), settings, publish)
+    return ManagedCertificates(
+        READY, storage, LocalPresenter(ChallengeServer(settings, publish, publish)), settings, publish
+    )
 
 
 def _issue(storage: FileStorage) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from kiteway.certificates.acme.precheck import Lookup, check, check_held, forbidden, split_address, visibility
-from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.acme.precheck import Lookup, check, check_held, forbidden, split_address, visibility
+from kiteway.acme.problems import AcmeError, Kind
 
 HOST = "my-release.milvus.io"
 UNKNOWN = Lookup(known=False)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
-from kiteway.certificates.acme.records import Failure, Renewal
-from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, Wait, at_two_thirds, decide, failed
+from kiteway.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.acme.records import Failure, Renewal
+from kiteway.acme.schedule import AskRenewal, Issue, Known, Wait, at_two_thirds, decide, failed
 from kiteway.model import Certificate, PrivateKey
 
 NOW = dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC)

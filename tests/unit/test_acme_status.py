@@ -8,19 +8,19 @@ import re
 
 import pytest
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.problems import Kind
-from kiteway.certificates.acme.records import Failure
-from kiteway.certificates.acme.schedule import Known
-from kiteway.certificates.acme.status import managed_report
-from kiteway.certificates.acme.wanted import Wanted
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.problems import Kind
+from kiteway.acme.records import Failure
+from kiteway.acme.schedule import Known
+from kiteway.acme.status import managed_report
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.diagnostics import ObjectRef
 from kiteway.model import Certificate, PrivateKey
 
 NOW = dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC)
 HOST, OTHER = "my-release.milvus.io", "other.milvus.io"
 READY = AcmeConfig(accept_terms=True, contact="admin@milvus.io")
-WANTED = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+WANTED = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
 ISSUED = Certificate(
     name=WANTED.certificate,
     chain=b"",

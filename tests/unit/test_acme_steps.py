@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from josepy.b64 import b64encode
 from josepy.jwk import JWK, JWKEC
 
-from kiteway.certificates.acme import issuer, precheck
-from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01, to_show
-from kiteway.certificates.acme.client import (
+from kiteway.acme import issuer, precheck
+from kiteway.acme.challenges import HTTP_01, TLS_ALPN_01, to_show
+from kiteway.acme.client import (
     Authorization,
     Challenge,
     Client,
@@ -30,16 +30,16 @@ from kiteway.certificates.acme.client import (
     new_key,
     retry_after,
 )
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.issuer import Step, next_step
-from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Account, Issued, Order, read, write
-from kiteway.certificates.acme.schedule import Known
-from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.acme.work import attempt
-from kiteway.certificates.storage import FileStorage, LockedError
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.context import IssuanceContext, StoppedError
+from kiteway.acme.issuer import Step, next_step
+from kiteway.acme.look import look
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.records import Account, Issued, Order, read, write
+from kiteway.acme.schedule import Known
+from kiteway.acme.storage import FileStorage, LockedError
+from kiteway.acme.wanted_certificate import WantedCertificate
+from kiteway.acme.work import attempt
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Challenge as Shown
@@ -207,19 +207,19 @@ class Presenter:
         self.shown: list[Shown] = []
         self.hidden: list[Shown] = []
 
-    def present(self, means: Means, folder: str, challenges: Sequence[Shown]) -> None:
+    def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Shown]) -> None:
         """Show."""
         self.shown += challenges
 
-    def clean_up(self, means: Means, folder: str) -> None:
+    def clean_up(self, context: IssuanceContext, folder: str) -> None:
         """Hide."""
         self.hidden = list(self.shown)
 
 
 @pytest.fixture
-def means(tmp_path: Path) -> Means:
-    """Return means with an empty storage."""
-    return Means(
+def context(tmp_path: Path) -> IssuanceContext:
+    """Return a context with an empty storage."""
+    return IssuanceContext(
         config=AcmeConfig(),
         storage=FileStorage(tmp_path),
         presenter=Presenter(),
@@ -230,13 +230,13 @@ def means(tmp_path: Path) -> Means:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, means: Means, ca: FakeCA, kinds: Sequence[str] = (HTTP_01, TLS_ALPN_01)
+    monkeypatch: pytest.MonkeyPatch, context: IssuanceContext, ca: FakeCA, kinds: Sequence[str] = (HTTP_01, TLS_ALPN_01)
 ) -> Issued:
     """Issue from ``ca``."""
     monkeypatch.setattr(issuer, "connect", lambda _: ca)
     monkeypatch.setattr(precheck, "check", lambda *_: None)
-    with means.storage.lock("guide") as lease:
-        return issuer.issue(means, "guide", (HOST,), kinds, lease)
+    with context.storage.lock("guide") as lease:
+        return issuer.issue(context, "guide", (HOST,), kinds, lease)
 
 
 def pending(*kinds: str, status: str = "pending") -> list[Challenge]:
@@ -244,88 +244,92 @@ def pending(*kinds: str, status: str = "pending") -> list[Challenge]:
     return [Challenge(kind, f"https://ca/challenge/{kind}", status, "token") for kind in kinds]
 
 
-def test_an_undisturbed_order(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_an_undisturbed_order(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """Order, show, answer, finalize, download, store; what was shown is hidden again."""
     states = [order("pending"), order("ready"), order("processing"), order("valid")]
     ca = FakeCA([msgspec.structs.replace(state, retry_after=0.0) for state in states], pending(HTTP_01, TLS_ALPN_01))
 
-    issued = run(monkeypatch, means, ca)
+    issued = run(monkeypatch, context, ca)
 
     assert ca.asked == ["new order", "answer http-01", "order", "finalize", "order", "download"]
-    assert isinstance(means.presenter, Presenter)
-    assert means.presenter.shown == means.presenter.hidden != []
-    assert read(means.storage, "guide/certificate", Issued) == issued
-    assert read(means.storage, "guide/order", Order) is None
+    assert isinstance(context.presenter, Presenter)
+    assert context.presenter.shown == context.presenter.hidden != []
+    assert read(context.storage, "guide/certificate", Issued) == issued
+    assert read(context.storage, "guide/order", Order) is None
 
 
-def test_a_finished_order_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_a_finished_order_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """An order whose certificate is stored, but which was not removed, does not give the old certificate again."""
     key = new_key()
-    write(means.storage, "guide/order", Order((HOST,), key, "https://ca/order/0"))
-    write(means.storage, "guide/certificate", Issued((HOST,), "old", key, NOW))
+    write(context.storage, "guide/order", Order((HOST,), key, "https://ca/order/0"))
+    write(context.storage, "guide/certificate", Issued((HOST,), "old", key, NOW))
     ca = FakeCA([order("ready"), order("valid")])
 
-    issued = run(monkeypatch, means, ca)
+    issued = run(monkeypatch, context, ca)
 
     assert ca.asked == ["new order", "finalize", "download"]
     assert issued.key != key
 
 
-def test_an_order_for_other_names_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_an_order_for_other_names_is_not_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, context: IssuanceContext
+) -> None:
     """When the manifest asks for other names meanwhile, there is a new order with a new key."""
     before = Order(("other.milvus.io",), new_key(), "https://ca/order/0")
-    write(means.storage, "guide/order", before)
+    write(context.storage, "guide/order", before)
     ca = FakeCA([order("ready"), order("valid")])
 
-    assert run(monkeypatch, means, ca).key != before.key
+    assert run(monkeypatch, context, ca).key != before.key
     assert ca.asked[0] == "new order"
 
 
-def test_an_answered_challenge_is_shown_but_not_answered_again(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_an_answered_challenge_is_shown_but_not_answered_again(
+    monkeypatch: pytest.MonkeyPatch, context: IssuanceContext
+) -> None:
     """After a kill the CA may still look at the challenge it was told of: that one is shown again."""
-    write(means.storage, "guide/order", Order((HOST,), new_key(), "https://ca/order/1"))
+    write(context.storage, "guide/order", Order((HOST,), new_key(), "https://ca/order/1"))
     states = [order("pending"), order("ready"), order("valid")]
     offered = [*pending(HTTP_01), *pending(TLS_ALPN_01, status="processing")]
     ca = FakeCA([msgspec.structs.replace(state, retry_after=0.0) for state in states], offered)
 
-    run(monkeypatch, means, ca)
+    run(monkeypatch, context, ca)
 
     assert ca.asked == ["order", "order", "finalize", "download"]
-    assert isinstance(means.presenter, Presenter)
-    assert [type(shown) for shown in means.presenter.shown] == [TLSChallenge]
+    assert isinstance(context.presenter, Presenter)
+    assert [type(shown) for shown in context.presenter.shown] == [TLSChallenge]
 
 
-def test_a_challenge_that_cannot_be_answered(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_a_challenge_that_cannot_be_answered(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """Where only other challenges are offered, or with a bad token, it is refused in a sentence."""
     bad = [Challenge(HTTP_01, "https://ca/challenge/1", "pending", "../x"), *pending("dns-01")]
 
     with pytest.raises(AcmeError, match="does not offer http-01 or tls-alpn-01 for") as caught:
-        run(monkeypatch, means, FakeCA([order("pending")], bad))
+        run(monkeypatch, context, FakeCA([order("pending")], bad))
 
     assert caught.value.kind is Kind.REFUSED
 
 
-def test_an_invalid_order_says_why_and_is_forgotten(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_an_invalid_order_says_why_and_is_forgotten(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """The reason is the CA's, and the next attempt makes a new order."""
     invalid = msgspec.structs.replace(
         order("invalid"), error=Problem(f"{PREFIX}caa", "CAA record for x prevents issuance")
     )
 
     with pytest.raises(AcmeError, match="CAA record for x prevents issuance") as caught:
-        run(monkeypatch, means, FakeCA([invalid]))
+        run(monkeypatch, context, FakeCA([invalid]))
 
     assert (caught.value.kind, caught.value.asked) == (Kind.CAA_FORBIDDEN, True)
-    assert read(means.storage, "guide/order", Order) is None
+    assert read(context.storage, "guide/order", Order) is None
 
 
-def test_a_process_that_ends_leaves_the_order(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_a_process_that_ends_leaves_the_order(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """Stopped while the CA thinks, the order is there for the next process."""
-    means.stop.set()
+    context.stop.set()
 
     with pytest.raises(StoppedError):
-        run(monkeypatch, means, FakeCA([order("processing")]))
+        run(monkeypatch, context, FakeCA([order("processing")]))
 
-    left = read(means.storage, "guide/order", Order)
+    left = read(context.storage, "guide/order", Order)
     assert left is not None
     assert left.uri == "https://ca/order/1"
 
@@ -338,36 +342,36 @@ def test_records_hide_their_keys() -> None:
         assert "redacted" in repr(record)
 
 
-def test_a_torn_record_counts_as_none(means: Means) -> None:
+def test_a_torn_record_counts_as_none(context: IssuanceContext) -> None:
     """What cannot be read is made again instead of ending the process."""
-    means.storage.store("guide/order", b'{"domains": ["')
+    context.storage.store("guide/order", b'{"domains": ["')
 
-    assert read(means.storage, "guide/order", Order) is None
+    assert read(context.storage, "guide/order", Order) is None
 
 
-def test_a_mistake_of_ours_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_a_mistake_of_ours_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """What nobody thought of is reported, waited out like a failed validation, and does not end the keeping."""
 
-    def broken(_: Means) -> Client:
+    def broken(_: IssuanceContext) -> Client:
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(issuer, "connect", broken)
-    wanted = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+    wanted = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
 
-    attempt(means, wanted, EnvoySettings(), {})
+    attempt(context, wanted, EnvoySettings(), {})
 
-    known = look(means, wanted)
+    known = look(context, wanted)
     assert known.failure is not None
     assert "RuntimeError" in known.failure.message
     assert (known.failure.retry_at - known.failure.at).total_seconds() >= 60
 
 
-def test_a_locked_certificate_is_left_to_the_other(monkeypatch: pytest.MonkeyPatch, means: Means) -> None:
+def test_a_locked_certificate_is_left_to_the_other(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
     """While another process issues, nothing is asked and nothing is written."""
     monkeypatch.setattr(issuer, "connect", lambda _: pytest.fail("the CA was asked"))
-    wanted = Wanted(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
+    wanted = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
 
-    with means.storage.lock(wanted.folder(means.config.issuer_key)), pytest.raises(LockedError):
-        attempt(means, wanted, EnvoySettings(), {})
+    with context.storage.lock(wanted.folder(context.config.issuer_key)), pytest.raises(LockedError):
+        attempt(context, wanted, EnvoySettings(), {})
 
-    assert look(means, wanted) == Known((HOST,))
+    assert look(context, wanted) == Known((HOST,))

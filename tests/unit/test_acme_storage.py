@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.certificates.storage import FileStorage, LeaseLostError, LockedError
+from kiteway.acme.storage import FileStorage, LeaseLostError, LockedError
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWKEC
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
-from kiteway.certificates.acme.challenges import TLS_ALPN_01, to_show
+from kiteway.acme.challenges import TLS_ALPN_01, to_show
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build

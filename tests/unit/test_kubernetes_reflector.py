@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from kiteway.sources.kubernetes import reflector
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
-from kiteway.sources.kubernetes.reflector import Backoff, Reflector
+from kiteway.backoff import Backoff
+from kiteway.kubernetes import reflector
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.reflector import Reflector
 
 Step = list[dict[str, Any]] | Exception
 Event = tuple[str, dict[str, Any]]

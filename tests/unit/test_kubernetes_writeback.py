@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.kubernetes.api import Api, ApiError
+from kiteway.kubernetes.lease import DURATION_SECONDS, Lease
 from kiteway.model import (
     Affinity,
     BackendProtocol,
@@ -24,12 +26,10 @@ from kiteway.model import (
     UpstreamTLS,
     VirtualHost,
 )
-from kiteway.sources.kubernetes.api import Api, ApiError
 from kiteway.sources.kubernetes.gate import Gate
 from kiteway.sources.kubernetes.store import Live, Store
 from kiteway.status.writeback.events import Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
-from kiteway.status.writeback.lease import DURATION_SECONDS, Lease
 from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
 from kiteway.status.writeback.wanted import Wanted, group_name, wanted
 from kiteway.status.writeback.writer import said
@@ -210,7 +210,7 @@ class Leases:
 def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second gets the Lease only when the first has not renewed it for the whole duration, as it has seen."""
     now = 1000.0
-    monkeypatch.setattr("kiteway.status.writeback.lease.time.monotonic", lambda: now)
+    monkeypatch.setattr("kiteway.kubernetes.lease.time.monotonic", lambda: now)
     leases = Leases()
     first, second = (Lease(cast("Api", leases), "ns", "kiteway", name) for name in ("first", "second"))
 
@@ -230,7 +230,7 @@ def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_time_of_holding_it_is_another_term(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who renews in time stays in one term; who held it too long ago begins another, even if nobody took it."""
     now = 1000.0
-    monkeypatch.setattr("kiteway.status.writeback.lease.time.monotonic", lambda: now)
+    monkeypatch.setattr("kiteway.kubernetes.lease.time.monotonic", lambda: now)
     rounds = iter([0.0, 5.0, 60.0])
     lease = Lease(cast("Api", Leases()), "ns", "kiteway", "one")
     terms: list[int] = []
@@ -242,7 +242,7 @@ def test_each_time_of_holding_it_is_another_term(monkeypatch: pytest.MonkeyPatch
         if len(terms) == 4:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr("kiteway.status.writeback.lease.asyncio.sleep", sleep)
+    monkeypatch.setattr("kiteway.kubernetes.lease.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(lease.run())
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import msgspec
 
-from kiteway.certificates.replicated.members import FORGET_SECONDS, PREFIX, Beat, Members
-from kiteway.certificates.replicated.membership import Membership
-from kiteway.certificates.storage import LEASE_SECONDS
-from kiteway.sources.kubernetes.api import Api
+from kiteway.acme.replicated.members import FORGET_SECONDS, PREFIX, Beat, Members
+from kiteway.acme.replicated.membership import Membership
+from kiteway.acme.storage import LEASE_SECONDS
+from kiteway.kubernetes.api import Api
 from tests.support.memory_api import MemoryApi
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kiteway-system/leases/kiteway-replicas"

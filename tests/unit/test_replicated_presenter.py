@@ -13,19 +13,19 @@ from typing import cast
 
 import pytest
 
-from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01, to_show
-from kiteway.certificates.acme.client import new_key
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.presenting import Stage
-from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Challenges, challenges_of, read, write
-from kiteway.certificates.replicated.shared import Shared
-from kiteway.certificates.storage import FileStorage
+from kiteway.acme.challenge_server import ChallengeServer
+from kiteway.acme.challenges import HTTP_01, TLS_ALPN_01, to_show
+from kiteway.acme.client import new_key
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.context import IssuanceContext, StoppedError
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.records import Challenges, challenges_of, read, write
+from kiteway.acme.replicated.shared import Shared
+from kiteway.acme.storage import FileStorage
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.kubernetes.api import Api
+from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.model import Challenge, HTTPChallenge
-from kiteway.sources.kubernetes.api import Api
-from kiteway.sources.kubernetes.config import KubernetesConfig
 from tests.support.kiteway import wait_until
 from tests.support.memory_api import MemoryApi, running_loop
 
@@ -43,7 +43,7 @@ class Leader:
         self.held = held
 
 
-class FakeStage(Stage):
+class FakeChallengeServer(ChallengeServer):
     """A stage whose listener answers when the test says so."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Replica:
     """One replica."""
 
     def __init__(self, api: MemoryApi, name: str, folder: Path, *, leads: bool) -> None:
-        self.stage = FakeStage()
+        self.stage = FakeChallengeServer()
         config = KubernetesConfig(lease_namespace="kiteway-system", identity=name)
         self.shared = Shared(cast("Api", api), config, "kiteway", Leader(held=leads), folder / name)
         self.presenter = self.shared.present_on(self.stage, lambda _: None)
@@ -83,7 +83,7 @@ class World:
         self._loop, self._folder = loop, folder
         self.replicas = [self.start(name, leads=name == names[0]) for name in names]
         self.leader = self.replicas[0]
-        self.means = Means(
+        self.context = IssuanceContext(
             config=AcmeConfig(),
             storage=self.leader.shared.storage,
             presenter=self.leader.presenter,
@@ -110,8 +110,8 @@ class World:
 
         def work() -> None:
             try:
-                with self.means.storage.lock(FOLDER):
-                    self.leader.presenter.present(self.means, FOLDER, [challenge])
+                with self.context.storage.lock(FOLDER):
+                    self.leader.presenter.present(self.context, FOLDER, [challenge])
                     done.set_result(None)
             except BaseException as error:  # noqa: BLE001 - handed to the test
                 done.set_exception(error)
@@ -121,15 +121,15 @@ class World:
         try:
             yield done
         finally:
-            self.means.stop.set()
+            self.context.stop.set()
             thread.join(30)
 
 
 @pytest.fixture(autouse=True)
 def _no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missed is missed for good, not until a timer makes up for it."""
-    monkeypatch.setattr("kiteway.certificates.replicated.presenter._LOOK_SECONDS", 3600.0)
-    monkeypatch.setattr("kiteway.certificates.replicated.membership._BEAT_SECONDS", 3600.0)
+    monkeypatch.setattr("kiteway.acme.replicated.presenter._LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("kiteway.acme.replicated.membership._BEAT_SECONDS", 3600.0)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_every_replica_shows_it(loop: asyncio.AbstractEventLoop, tmp_path: Path)
     assert world.waited[-1] == "the CA; the challenge is shown by all 3 replicas"
     assert [each.stage.challenges for each in world.replicas] == [(CHALLENGE,)] * 3
 
-    world.leader.presenter.clean_up(world.means, FOLDER)
+    world.leader.presenter.clean_up(world.context, FOLDER)
 
     wait_until(lambda: not any(each.stage.challenges for each in world.replicas), "nobody shows it any more")
 
@@ -178,10 +178,10 @@ def test_the_end_of_the_process_is_not_waited_out(loop: asyncio.AbstractEventLoo
     world.replicas[1].stage.open = False
     with world.presenting() as done:
         wait_until(lambda: world.waited, "it waits")
-        world.means.stop.set()
+        world.context.stop.set()
         assert isinstance(done.exception(30), StoppedError)
 
-    assert world.means.storage.exists(f"{FOLDER}/challenges")
+    assert world.context.storage.exists(f"{FOLDER}/challenges")
 
 
 def test_who_joins_shows_what_is_there_already(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_what_nobody_took_away_ends(loop: asyncio.AbstractEventLoop, tmp_path: P
     world = World(loop, tmp_path, "one")
     old = challenges_of([CHALLENGE], dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1))
     deleted = "acme/ca/certificates/default/deleted"
-    with world.means.storage.lock(deleted):
-        write(world.means.storage, f"{deleted}/challenges", old)
+    with world.context.storage.lock(deleted):
+        write(world.context.storage, f"{deleted}/challenges", old)
     with world.presenting(HTTPChallenge("other.milvus.io", "token", "token.thumbprint")) as done:
         done.result(30)
 

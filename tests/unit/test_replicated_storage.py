@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from kiteway.certificates.replicated.mirror import Mirror
-from kiteway.certificates.replicated.secrets import SECRET_TYPE, Folder, secret_name, secret_of
-from kiteway.certificates.replicated.storage import SecretStorage
-from kiteway.certificates.storage import LeaseLostError, LockedError
-from kiteway.sources.kubernetes.api import Api
+from kiteway.acme.replicated.mirror import Mirror
+from kiteway.acme.replicated.secrets import SECRET_TYPE, Folder, secret_name, secret_of
+from kiteway.acme.replicated.storage import SecretStorage
+from kiteway.acme.storage import LeaseLostError, LockedError
+from kiteway.kubernetes.api import Api
 from tests.support.kiteway import wait_until
 from tests.support.memory_api import MemoryApi, running_loop
 

@@ -10,9 +10,9 @@ from typing import cast
 
 import pytest
 
-from kiteway.certificates.replicated.storage import SecretStorage
-from kiteway.certificates.storage import FileStorage, LockedError, NotStoredError, Storage
-from kiteway.sources.kubernetes.api import Api
+from kiteway.acme.replicated.storage import SecretStorage
+from kiteway.acme.storage import FileStorage, LockedError, NotStoredError, Storage
+from kiteway.kubernetes.api import Api
 from tests.support.memory_api import MemoryApi, running_loop
 
 

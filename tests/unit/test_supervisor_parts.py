@@ -10,24 +10,24 @@ import pytest
 
 from kiteway.instance import Instance
 from kiteway.supervisor import NotReadyError, read_state, wait_ready
-from kiteway.supervisor.backoff import Backoff
 from kiteway.supervisor.child import exit_reason
 from kiteway.supervisor.children import envoy_child
+from kiteway.supervisor.keeper import child_backoff, next_delay
 from kiteway.supervisor.logs import KEPT_FILES, LINE_LIMIT_BYTES, PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.state import ChildState, SupervisorState, write_state
 
 
 def test_backoff_doubles_to_its_limit() -> None:
     """0.1 s, doubling, never more than 10 s."""
-    backoff = Backoff()
-    delays = [backoff.delay(0.0) for _ in range(9)]
+    backoff = child_backoff()
+    delays = [next_delay(backoff, 0.0) for _ in range(9)]
     assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10])
 
 
 def test_backoff_begins_again_after_a_good_run() -> None:
     """A child that ran 30 s starts at once again; one that ran less does not."""
-    backoff = Backoff()
-    assert [backoff.delay(ran) for ran in (0, 0, 29.9, 30, 0)] == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
+    backoff = child_backoff()
+    assert [next_delay(backoff, ran) for ran in (0, 0, 29.9, 30, 0)] == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
 
 
 @pytest.mark.parametrize(

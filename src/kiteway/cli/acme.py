@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.precheck import split_address
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.precheck import split_address
 
 _PANEL = "Certificates by ACME (ManagedCertificate)"
 

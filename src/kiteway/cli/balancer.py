@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kiteway.certificates.acme.config import LETS_ENCRYPT, AcmeConfig
+from kiteway.acme.config import LETS_ENCRYPT, AcmeConfig
 from kiteway.cli.acme import (
     AcceptTermsOption,
     CaFileOption,

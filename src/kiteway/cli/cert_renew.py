@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kiteway.certificates.acme.records import Demand, encoded, write
-from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.storage import FileStorage
+from kiteway.acme.records import Demand, encoded, write
+from kiteway.acme.storage import FileStorage
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config, read
@@ -41,7 +41,7 @@ def renew(
     if instance.running_pid() is None:
         raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up` or `kiteway controller`")
     namespace, _, own = name.rpartition("/")
-    wanted = Wanted(ObjectRef("ManagedCertificate", namespace or "default", own), ())
+    wanted = WantedCertificate(ObjectRef("ManagedCertificate", namespace or "default", own), ())
     before = _managed(instance, wanted.key)
     config = read(instance.controlplane_file)
     if config.acme.blocked is not None:
@@ -61,7 +61,7 @@ def _ask(instance: Instance, config: Config, key: str) -> None:
         write(FileStorage(instance.state_dir), key, demand)
         return
     from kiteway.controlplane.cluster import store
-    from kiteway.sources.kubernetes.api import ApiError, ApiUnavailableError, NoClusterError
+    from kiteway.kubernetes.api import ApiError, ApiUnavailableError, NoClusterError
 
     try:
         asyncio.run(store(config.kubernetes, config.ingress_class, key, encoded(demand)))

@@ -15,8 +15,8 @@ from kiteway.cli.output import fail
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
+from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.launch import Launch, launch
-from kiteway.sources.kubernetes.config import KubernetesConfig
 
 _HTTPS = 443
 
@@ -113,7 +113,7 @@ def controller(
         import lightkube as _  # noqa: F401 - the extra is there
     except ImportError as error:
         raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
-    from kiteway.sources.kubernetes.api import NoClusterError, read_kubeconfig
+    from kiteway.kubernetes.api import NoClusterError, read_kubeconfig
 
     if publish_service and publish_service.count("/") != 1:
         raise fail(f'--publish-service "{publish_service}" is not NAMESPACE/NAME', 2)

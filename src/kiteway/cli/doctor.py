@@ -126,7 +126,7 @@ class _Where:
 def _cluster(where: _Where, now: dt.datetime, *, ca: Path | None, token: str | None, timeout: float) -> Report:
     try:
         from kiteway.doctor.cluster.look import ClusterTarget, examine_cluster, look_at_cluster
-        from kiteway.sources.kubernetes.api import NoClusterError
+        from kiteway.kubernetes.api import NoClusterError
     except ImportError as error:
         raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
     target = ClusterTarget(

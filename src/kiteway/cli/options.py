@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from kiteway.controlplane.config import StaticEndpoint
 from kiteway.model import TLSProfile
 from kiteway.probe import parse_endpoint
 from kiteway.sources.certificate_files import CertificateFiles
+from kiteway.sources.static import StaticEndpoint
 
 CLUSTER_PANEL = "Cluster"
 KubeconfigOption = Annotated[

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from kiteway.diagnostics import Diagnostic
 from kiteway.envoy.ads import Resource
 from kiteway.envoy.xds.endpoints import assignments
-from kiteway.model import Endpoint, Pool, PoolKey
+from kiteway.model import Endpoint, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice, Object
 from kiteway.translate import Endpoints
 from kiteway.translate.draining import Draining
-from kiteway.translate.endpoints import ServiceName
 
 
 @dataclass(frozen=True, slots=True)

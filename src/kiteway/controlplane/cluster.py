@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from kiteway.certificates.acme.means import Presenter
-from kiteway.certificates.acme.presenting import Alone, Stage
-from kiteway.certificates.replicated.secrets import Secrets
-from kiteway.certificates.replicated.shared import Shared
-from kiteway.certificates.storage import FileStorage, Storage
+from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
+from kiteway.acme.context import Presenter
+from kiteway.acme.replicated.secrets import Secrets
+from kiteway.acme.replicated.shared import Shared
+from kiteway.acme.storage import FileStorage, Storage
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.controlplane.source import Reports, TakeSlices, Translate
 from kiteway.envoy.admin import AdminClient
 from kiteway.instance import Instance
+from kiteway.kubernetes.api import Api, read_kubeconfig
+from kiteway.kubernetes.config import KubernetesConfig
+from kiteway.kubernetes.lease import Lease
 from kiteway.sources.files import Resources
-from kiteway.sources.kubernetes.api import Api, read_kubeconfig
-from kiteway.sources.kubernetes.config import KubernetesConfig
 from kiteway.sources.kubernetes.source import KubernetesSource
-from kiteway.status.writeback.lease import Lease
 from kiteway.status.writeback.writer import Writer
 
 _LAST_GOOD = "kubernetes.json"
@@ -53,7 +53,7 @@ class Cluster:
     """
 
     def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Reports) -> None:
-        """Raise `kiteway.sources.kubernetes.api.NoClusterError` when nothing says which cluster."""
+        """Raise `kiteway.kubernetes.api.NoClusterError` when nothing says which cluster."""
         own = lease_name(config.ingress_class)
         # Kiteways of two classes write beside each other, and neither takes back what the other has written. A field
         # manager's name has up to 128 characters, a class's up to 253.
@@ -69,10 +69,10 @@ class Cluster:
         self._source = KubernetesSource(api, kubernetes, state_dir / _LAST_GOOD, followed)
         self._writer = Writer(api, self._source, self._lease, admin=admin, config=config, managed=managed)
 
-    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:
+    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
         """Return a presenter that waits for the other replicas."""
         if self._shared is None:
-            return Alone(stage)
+            return LocalPresenter(stage)
         return self._shared.present_on(stage, stored)
 
     def addresses(self) -> tuple[str, ...]:

@@ -6,30 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from kiteway.certificates.acme.config import AcmeConfig
+from kiteway.acme.config import AcmeConfig
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.model import TLSProfile
 from kiteway.sources.certificate_files import CertificateFiles
-from kiteway.sources.kubernetes.config import KubernetesConfig
-
-
-class StaticEndpoint(msgspec.Struct, frozen=True):
-    """
-    An endpoint given by hand (``--endpoint``).
-
-    Attributes:
-        namespace: the Service's.
-        service: the Service's name.
-        host: an address, or a name that is looked up again and again.
-        port: the serving port.
-        health_port: where its health check goes, when not where the BackendConfig says.
-    """
-
-    namespace: str
-    service: str
-    host: str
-    port: int
-    health_port: int | None = None
+from kiteway.sources.static import StaticEndpoint
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -39,7 +21,7 @@ class Config(msgspec.Struct, frozen=True):
     Attributes:
         data_dir: see `kiteway.instance.Instance`.
         paths: files and folders with manifests.
-        endpoints: see `StaticEndpoint`.
+        endpoints: see `kiteway.sources.static.StaticEndpoint`.
         certificates: certificates in files; with ``paths`` only.
         ssl_policies: see `kiteway.translate.Options`.
         settings: the data plane's.

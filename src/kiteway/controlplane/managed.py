@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from kiteway.certificates.acme.wanted import Wanted
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.envoy.ads import AdsServer
 from kiteway.resources import Ingress, ManagedCertificate, Object
 from kiteway.resources import annotations as keys
@@ -17,7 +17,7 @@ from kiteway.translate.context import Index
 _CONVERGE_SECONDS = 20.0
 
 
-def wanted(objects: Iterable[Object], options: Options) -> list[Wanted]:
+def wanted(objects: Iterable[Object], options: Options) -> list[WantedCertificate]:
     """Return every ManagedCertificate, and whether an Ingress of ours names it."""
     objects = tuple(objects)
     found = [managed for managed in objects if isinstance(managed, ManagedCertificate)]
@@ -31,7 +31,7 @@ def wanted(objects: Iterable[Object], options: Options) -> list[Wanted]:
         for name in _names(ingress)
     }
     return [
-        Wanted(
+        WantedCertificate(
             managed.ref,
             tuple(dict.fromkeys(managed.spec.domains)),
             attached=(managed.ref.namespace, managed.ref.name) in attached,

@@ -13,11 +13,10 @@ from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
-from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool
+from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, ServiceName
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translator
-from kiteway.translate.endpoints import ServiceName
 
 
 @dataclass(frozen=True, slots=True)

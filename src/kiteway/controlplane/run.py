@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from kiteway.certificates.acme.manager import ManagedCertificates
-from kiteway.certificates.acme.presenting import Stage
+from kiteway.acme.challenge_server import ChallengeServer
+from kiteway.acme.manager import ManagedCertificates
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
@@ -78,7 +78,7 @@ class ControlPlane:
         self._static = StaticEndpoints(config.endpoints)
         self._pipeline = Pipeline(config.settings)
         self._source = _source(config, admin, self._managed_reports)
-        self._stage = Stage(config.settings, self._translate, lambda: converged(ads))
+        self._stage = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
             config.acme,
             self._source.storage,

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from pathlib import Path
 from typing import Any, Protocol
 
-from kiteway.certificates.acme.means import Presenter
-from kiteway.certificates.acme.presenting import Alone, Stage
-from kiteway.certificates.storage import FileStorage, Storage
+from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
+from kiteway.acme.context import Presenter
+from kiteway.acme.storage import FileStorage, Storage
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
@@ -34,7 +34,7 @@ class Source(Protocol):
 
     storage: Storage
 
-    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:
+    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
         """
         Return what makes challenges visible to a CA, on ``stage`` and wherever else the same names lead.
 
@@ -67,9 +67,9 @@ class Files:
         self._source = FileSource(paths)
         self._certificates = CertificateFileSource(certificates)
 
-    def presenter(self, stage: Stage, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
+    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
         """Return a presenter without other replicas."""
-        return Alone(stage)
+        return LocalPresenter(stage)
 
     def addresses(self) -> tuple[str, ...]:
         """Return nothing: files do not say it."""

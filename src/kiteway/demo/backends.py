@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kiteway.certificates.create import create_self_signed
-from kiteway.controlplane.config import StaticEndpoint
 from kiteway.demo.guide import HEALTH_PORT, SERVICE, SERVING_PORT
 from kiteway.files import write_atomic
 from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles
 from kiteway.milvus.embedded.lite import LiteMilvus
 from kiteway.netns import NetworkNamespace, NetworkNamespaceError
+from kiteway.sources.static import StaticEndpoint
 
 Say = Callable[[str], None]
 

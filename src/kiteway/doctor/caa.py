@@ -46,7 +46,7 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
 
 
 def _climb(host: str, nameserver: str) -> CaaResult:
-    from kiteway.certificates.acme.resolver import DNSResolver
+    from kiteway.acme.resolver import DNSResolver
 
     resolver = DNSResolver(nameserver)
     labels = host.split(".")

@@ -7,7 +7,7 @@ Endpoints are not part of it. They change far more often than anything else, so 
 
 from kiteway.model.certificates import Certificate, ClientAuth, PrivateKey, TLSProfile, TrustBundle
 from kiteway.model.challenges import Challenge, HTTPChallenge, TLSChallenge
-from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable
+from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable, ServiceName
 from kiteway.model.hosts import (
     ENCRYPTED,
     HeaderValue,
@@ -55,6 +55,7 @@ __all__ = [
     "RedirectCode",
     "Route",
     "ServerNames",
+    "ServiceName",
     "TLSChallenge",
     "TLSProfile",
     "TrustBundle",

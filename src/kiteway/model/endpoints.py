@@ -43,5 +43,8 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
+ServiceName = tuple[str, str]
+"""Namespace and name of a Service."""
+
 EndpointTable = Mapping[PoolKey, tuple[Endpoint, ...]]
 """The endpoints of each pool, sorted; a pool without an entry has none."""

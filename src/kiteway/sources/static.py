@@ -6,12 +6,31 @@ import asyncio
 import socket
 from collections.abc import Iterable
 
-from kiteway.controlplane.config import StaticEndpoint
-from kiteway.model import Endpoint
-from kiteway.translate.endpoints import ServiceName
+import msgspec
+
+from kiteway.model import Endpoint, ServiceName
 
 RESOLVE_SECONDS = 10.0
 """Seconds between two look-ups."""
+
+
+class StaticEndpoint(msgspec.Struct, frozen=True):
+    """
+    An endpoint given by hand (``--endpoint``).
+
+    Attributes:
+        namespace: the Service's.
+        service: the Service's name.
+        host: an address, or a name that is looked up again and again.
+        port: the serving port.
+        health_port: where its health check goes, when not where the BackendConfig says.
+    """
+
+    namespace: str
+    service: str
+    host: str
+    port: int
+    health_port: int | None = None
 
 
 class StaticEndpoints:

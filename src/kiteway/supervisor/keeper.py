@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kiteway.supervisor.backoff import Backoff
+from kiteway.backoff import Backoff
 from kiteway.supervisor.child import ChildSpec, Reaper, exit_reason, output, spawn
 from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.state import ChildState
@@ -19,6 +19,21 @@ from kiteway.supervisor.waiting_room import WaitingRoom
 
 # For output still in the pipe when the child is gone.
 _OUTPUT_SECONDS = 1.0
+
+_STEADY_SECONDS = 30.0
+"""A child that ran for so long is started again as after its first failure."""
+
+
+def child_backoff() -> Backoff:
+    """Return the pauses between two starts of a child: 0.1 s, doubling to 10 s."""
+    return Backoff(0.1, 10.0, spread=False)
+
+
+def next_delay(backoff: Backoff, ran_seconds: float) -> float:
+    """Return the seconds to wait before the next start of a child that ran ``ran_seconds``."""
+    if ran_seconds >= _STEADY_SECONDS:
+        backoff.reset()
+    return backoff.pause()
 
 
 @dataclass(frozen=True)
@@ -76,14 +91,14 @@ class Keeper:
         self._sink.close()
 
     async def _keep(self) -> None:
-        backoff = Backoff()
+        backoff = child_backoff()
         while not self._stopping.is_set():
             began = time.monotonic()
             reason = await self._run()
             if self._stopping.is_set():
                 self._on_event(Event(self.spec.name, "stopped", reason))
                 return
-            delay = backoff.delay(time.monotonic() - began)
+            delay = next_delay(backoff, time.monotonic() - began)
             self.state.restarts += 1
             self.state.last_exit = reason
             self._changed()

@@ -6,14 +6,11 @@ import operator
 from collections.abc import Iterable, Mapping
 
 from kiteway.diagnostics import Diagnostic, Severity
-from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey
+from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice, Object, Service
 from kiteway.resources.kinds.endpoint_slice import SERVICE_NAME_LABEL, AddressType
 from kiteway.resources.kinds.service import Protocol, ServicePort
 from kiteway.translate.ports import MANAGEMENT_PORTS
-
-ServiceName = tuple[str, str]
-"""Namespace and name."""
 
 
 class Endpoints:

@@ -16,6 +16,7 @@ from kiteway.doctor.cluster.reading import Reader
 from kiteway.doctor.manifests import app_protocol
 from kiteway.doctor.report import Report, examine, joined
 from kiteway.doctor.rule import Scope
+from kiteway.kubernetes.api import Api, read_kubeconfig
 from kiteway.probe import Endpoint, TlsOptions
 from kiteway.probe.dns import DnsResult, probe_dns
 from kiteway.probe.result import DEFAULT_TIMEOUT
@@ -24,7 +25,6 @@ from kiteway.resources import EndpointSlice, ManagedCertificate
 from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import AppProtocol
 from kiteway.resources.kinds.endpoint_slice import AddressType
-from kiteway.sources.kubernetes.api import Api, read_kubeconfig
 
 MOST_HOSTS = 10
 """So many hosts are looked at, in their order; more would show the same."""

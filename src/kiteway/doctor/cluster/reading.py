@@ -10,10 +10,11 @@ from lightkube.core.exceptions import ConfigError
 
 from kiteway.doctor.cluster.facts import HELM_RELEASE, Unread
 from kiteway.doctor.cluster.snapshot import Raw, Snapshot, paths
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.paths import collection
 from kiteway.resources import Ingress, Object, Secret, Service, load_object
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.sources.kubernetes.gke import is_gke
-from kiteway.sources.kubernetes.kinds import WATCHED, collection
+from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.named import secrets_named
 from kiteway.sources.kubernetes.store import substance
 

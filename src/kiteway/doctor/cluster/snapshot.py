@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kiteway.doctor.cluster.facts import Unread
-from kiteway.sources.kubernetes.kinds import WATCHED, collection
+from kiteway.kubernetes.paths import collection
+from kiteway.sources.kubernetes.kinds import WATCHED
 
 Raw = Mapping[str, Any]
 """An object as JSON values."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from kiteway.kubernetes.api import Api, ApiError
 from kiteway.resources import Ingress, Object
 from kiteway.resources import annotations as keys
-from kiteway.sources.kubernetes.api import Api, ApiError
 
 _GKE_VERSION: Final = "-gke."
 """In the version of every GKE control plane: ``v1.33.5-gke.1162000``."""

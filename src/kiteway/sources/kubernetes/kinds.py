@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from kiteway.kubernetes.paths import collection
 from kiteway.resources import (
     BackendConfig,
     EndpointSlice,
@@ -46,12 +47,6 @@ class WatchedKind:
     def collection(self, namespace: str) -> str:
         """Return the path of the collection: of one namespace, or of all when it is empty."""
         return collection(self.api_version, self.plural, namespace if self.cls.NAMESPACED else "")
-
-
-def collection(api_version: str, plural: str, namespace: str) -> str:
-    """Return the path of a collection."""
-    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
 
 
 WATCHED: Final = (

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from kiteway.kubernetes.api import Api
+from kiteway.kubernetes.reflector import Reflector
 from kiteway.resources import Ingress, Object, Secret, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.secret import TLS_SECRET
-from kiteway.sources.kubernetes.api import Api
 from kiteway.sources.kubernetes.kinds import WatchedKind
-from kiteway.sources.kubernetes.reflector import Reflector
 from kiteway.sources.kubernetes.store import Name, View
 
 NAMED: Final = WatchedKind(Secret, "secrets", selector=f"type!={TLS_SECRET}", bucket="Secret by name")

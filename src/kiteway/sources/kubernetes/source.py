@@ -12,19 +12,21 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from kiteway.backoff import Backoff
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.config import KubernetesConfig
+from kiteway.kubernetes.paths import collection
+from kiteway.kubernetes.reflector import FIRST_PAUSE, LONGEST_PAUSE, Reflector
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Object, Secret, Service, load_object
 from kiteway.resources.kinds.secret import TLS_SECRET
 from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes import last_good
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
-from kiteway.sources.kubernetes.config import KubernetesConfig
 from kiteway.sources.kubernetes.gate import Gate, Name, pod_of
 from kiteway.sources.kubernetes.gke import belongs_elsewhere, is_gke
-from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind, collection
+from kiteway.sources.kubernetes.kinds import WATCHED, WatchedKind
 from kiteway.sources.kubernetes.named import NAMED, NamedSecrets, secrets_named
 from kiteway.sources.kubernetes.published import Address, PublishedService, address
-from kiteway.sources.kubernetes.reflector import Backoff, Reflector
 from kiteway.sources.kubernetes.store import Entry, Store, View
 
 _log = structlog.get_logger(__name__)
@@ -276,7 +278,7 @@ class KubernetesSource:
         return [_problem(each) for each in (*self._reflectors, *self._aside, *self._others) if each.problem]
 
     async def _look_for_gke(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 self.gke = await is_gke(self._api)

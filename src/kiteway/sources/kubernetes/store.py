@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from kiteway.diagnostics import Diagnostic, ObjectRef
+from kiteway.kubernetes.api import FIELD_MANAGER
 from kiteway.resources import Ingress, Loaded, ManagedCertificate, Object, Service, load_object
 from kiteway.resources import annotations as keys
 from kiteway.sources.files import Resources
-from kiteway.sources.kubernetes.api import FIELD_MANAGER
 from kiteway.sources.kubernetes.kinds import WatchedKind
 
 WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX)

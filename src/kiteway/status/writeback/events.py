@@ -12,9 +12,9 @@ from typing import Any, Final
 import structlog
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.kubernetes.api import FIELD_MANAGER, Api, ApiError
+from kiteway.kubernetes.paths import collection
 from kiteway.resources import ManagedCertificate
-from kiteway.sources.kubernetes.api import FIELD_MANAGER, Api, ApiError
-from kiteway.sources.kubernetes.kinds import collection
 from kiteway.sources.kubernetes.store import Store
 
 _log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import structlog
 
-from kiteway.sources.kubernetes.api import Api, ApiError
+from kiteway.kubernetes.api import Api, ApiError
+from kiteway.kubernetes.paths import collection
 from kiteway.sources.kubernetes.gate import CONDITION, Gate, GatedPod
-from kiteway.sources.kubernetes.kinds import collection
 
 _log = structlog.get_logger(__name__)
 

@@ -9,20 +9,20 @@ from typing import Any, Final
 
 import structlog
 
+from kiteway.backoff import Backoff
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.pipeline import Outcome
 from kiteway.controlplane.source import Reports
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.lease import Lease
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.sources.kubernetes.kinds import WATCHED
-from kiteway.sources.kubernetes.reflector import Backoff
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
 from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
-from kiteway.status.writeback.lease import Lease
 from kiteway.status.writeback.readiness import open_gates
 from kiteway.status.writeback.wanted import Wanted, wanted
 from kiteway.translate import Options

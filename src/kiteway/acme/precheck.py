@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.acme.problems import AcmeError, DomainProblem, Kind
 from kiteway.certificates.names import is_address
 
 

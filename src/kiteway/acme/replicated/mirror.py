@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kiteway.certificates.replicated.secrets import Folder, folder_name, folder_of
+from kiteway.acme.replicated.secrets import Folder, folder_name, folder_of
 from kiteway.files import write_atomic
 
 
@@ -18,7 +18,7 @@ class _File(msgspec.Struct):
 
 class Mirror:
     """
-    The folders of one owner; a `kiteway.sources.kubernetes.reflector.Sink`.
+    The folders of one owner; a `kiteway.kubernetes.reflector.Sink`.
 
     Written on the event loop only, read from any thread.
     """

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.storage import Storage
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.storage import Storage
 from kiteway.model import Challenge
 
 
 class Presenter(Protocol):
     """Makes challenges visible to the CA."""
 
-    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
+    def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Challenge]) -> None:
         """
         Return when every live replica serves the challenges of the certificate in ``folder``.
 
@@ -26,7 +26,7 @@ class Presenter(Protocol):
             LeaseLostError, OSError: the storage's.
         """
 
-    def clean_up(self, means: Means, folder: str) -> None:
+    def clean_up(self, context: IssuanceContext, folder: str) -> None:
         """Take away what is shown for ``folder``, by this attempt or one before it. Never raises."""
 
 
@@ -35,7 +35,7 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class IssuanceContext:
     """
     What an issuance needs from around it.
 

@@ -6,7 +6,7 @@ import dns.exception
 import dns.resolver
 from dns.rdatatype import RdataType
 
-from kiteway.certificates.acme.precheck import Lookup, split_address
+from kiteway.acme.precheck import Lookup, split_address
 
 _LOOKUP_SECONDS = 5.0
 

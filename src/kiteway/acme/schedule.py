@@ -6,8 +6,8 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 
-from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Failure, Renewal
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.records import Failure, Renewal
 from kiteway.model import Certificate
 
 _JITTER = 0.05

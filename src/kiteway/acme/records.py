@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kiteway.certificates.acme.problems import Kind
-from kiteway.certificates.storage import NotStoredError, Storage
+from kiteway.acme.problems import Kind
+from kiteway.acme.storage import NotStoredError, Storage
 from kiteway.certificates.x509 import inspect
 from kiteway.diagnostics import ObjectRef
 from kiteway.model import Certificate, Challenge, HTTPChallenge, PrivateKey, TLSChallenge

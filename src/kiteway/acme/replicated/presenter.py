@@ -10,13 +10,13 @@ from typing import Final
 
 import structlog
 
-from kiteway.certificates.acme.means import Means
-from kiteway.certificates.acme.presenting import Stage
-from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Challenges, challenges_of, decoded, write
-from kiteway.certificates.replicated.membership import Membership
-from kiteway.certificates.replicated.storage import SecretStorage
-from kiteway.certificates.storage import LEASE_SECONDS, LeaseLostError
+from kiteway.acme.challenge_server import ChallengeServer
+from kiteway.acme.context import IssuanceContext
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.records import Challenges, challenges_of, decoded, write
+from kiteway.acme.replicated.membership import Membership
+from kiteway.acme.replicated.storage import SecretStorage
+from kiteway.acme.storage import LEASE_SECONDS, LeaseLostError
 from kiteway.model import Challenge
 from kiteway.probe.threads import in_daemon_thread
 
@@ -38,10 +38,10 @@ class Together:
     All of them, the leader too, show what the storage says, see it on their own listeners, and say so.
     """
 
-    def __init__(self, storage: SecretStorage, membership: Membership, stage: Stage) -> None:
+    def __init__(self, storage: SecretStorage, membership: Membership, server: ChallengeServer) -> None:
         self._storage = storage
         self._membership = membership
-        self._stage = stage
+        self._challenge_server = server
         self._news = asyncio.Event()
         self._live: set[str] = set()
         storage.listeners.append(lambda _: self._news.set())
@@ -52,7 +52,7 @@ class Together:
             self._news.clear()
             wanted = self._wanted()
             with contextlib.suppress(TimeoutError):  # the look below decides
-                await self._stage.replace({folder: each.all for folder, each in wanted.items()})
+                await self._challenge_server.replace({folder: each.all for folder, each in wanted.items()})
             records = {each.digest: each.all for each in wanted.values()}
             self._live &= records.keys()
             for digest in records.keys() - self._live:
@@ -64,35 +64,35 @@ class Together:
                 async with asyncio.timeout(seconds):
                     await self._news.wait()
 
-    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
-        """See `kiteway.certificates.acme.means.Presenter`."""
-        record = challenges_of(challenges, means.now() + _SHOWN)
+    def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Challenge]) -> None:
+        """See `kiteway.acme.context.Presenter`."""
+        record = challenges_of(challenges, context.now() + _SHOWN)
         write(self._storage, f"{folder}/{_ENTRY}", record)
         # Who has joined before the challenge was written is in the Lease by now; who joins later reads it first.
         self._storage.wait(self._membership.refresh)
         members = self._membership.members
-        deadline = means.now() + _WAIT
+        deadline = context.now() + _WAIT
         while waited := members.waited_for(record.digest):
             names = ", ".join(waited)
-            means.waiting(folder, f"{len(waited)} of {members.living} replicas to show the challenge: {names}")
-            if means.now() > deadline:
+            context.waiting(folder, f"{len(waited)} of {members.living} replicas to show the challenge: {names}")
+            if context.now() > deadline:
                 raise AcmeError(
                     Kind.UNAVAILABLE,
                     f"the challenge is not shown by every replica, so the CA was not asked to look. Not by: {names}.",
                     "See there whether Envoy runs and rejects nothing: `kiteway status`.",
                 )
-            means.sleep(0.1)
-        means.waiting(folder, f"the CA; the challenge is shown by all {members.living} replicas")
+            context.sleep(0.1)
+        context.waiting(folder, f"the CA; the challenge is shown by all {members.living} replicas")
 
-    def clean_up(self, means: Means, folder: str) -> None:  # noqa: ARG002 - see Presenter
-        """See `kiteway.certificates.acme.means.Presenter`."""
+    def clean_up(self, context: IssuanceContext, folder: str) -> None:  # noqa: ARG002 - see Presenter
+        """See `kiteway.acme.context.Presenter`."""
         try:
             self._storage.delete(f"{folder}/{_ENTRY}")
         except (LeaseLostError, OSError) as error:
             _log.info("challenge not taken away", folder=folder, error=str(error))
 
     async def _see(self, challenges: Sequence[Challenge]) -> bool:
-        return await in_daemon_thread(lambda: all(map(self._stage.is_live, challenges)), name="challenge")
+        return await in_daemon_thread(lambda: all(map(self._challenge_server.is_live, challenges)), name="challenge")
 
     def _wanted(self) -> dict[str, Challenges]:
         """Return what shall be shown now, by folder."""

@@ -9,7 +9,7 @@ from kiteway.diagnostics import ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedCertificate:
     """
     A ManagedCertificate.
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from kiteway.certificates.replicated.members import PREFIX, Beat, Members, MembersSink
-from kiteway.certificates.replicated.storage import Leader
-from kiteway.certificates.storage import LEASE_SECONDS
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
-from kiteway.sources.kubernetes.kinds import collection
-from kiteway.sources.kubernetes.reflector import Backoff, Reflector
+from kiteway.acme.replicated.members import PREFIX, Beat, Members, MembersSink
+from kiteway.acme.replicated.storage import Leader
+from kiteway.acme.storage import LEASE_SECONDS
+from kiteway.backoff import Backoff
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.paths import collection
+from kiteway.kubernetes.reflector import FIRST_PAUSE, LONGEST_PAUSE, Reflector
 
 _log = structlog.get_logger(__name__)
 
@@ -64,7 +65,7 @@ class Membership:
 
     async def join(self) -> None:
         """Return when the Lease says that this replica lives, or may not: what is to be shown is looked at only then."""
-        backoff = Backoff()
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             if await self._beat():
                 return

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.problems import DOMAIN_KINDS, Kind
-from kiteway.certificates.acme.schedule import Known, current_failure, due, fits
-from kiteway.certificates.acme.wanted import Wanted
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.problems import DOMAIN_KINDS, Kind
+from kiteway.acme.schedule import Known, current_failure, due, fits
+from kiteway.acme.wanted_certificate import WantedCertificate
 
 
 def managed_report(
-    wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime, waiting_for: str = ""
+    wanted: WantedCertificate, known: Known, config: AcmeConfig, now: dt.datetime, waiting_for: str = ""
 ) -> dict[str, Any]:
     """
     Return a ManagedCertificate's status.
@@ -66,7 +66,7 @@ def _domain(domain: str, known: Known, now: dt.datetime) -> dict[str, str]:
     }
 
 
-def _explanation(wanted: Wanted, known: Known, config: AcmeConfig, now: dt.datetime) -> tuple[str, str]:
+def _explanation(wanted: WantedCertificate, known: Known, config: AcmeConfig, now: dt.datetime) -> tuple[str, str]:
     failure = current_failure(known)
     if not wanted.attached:
         return (

@@ -18,11 +18,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
-from kiteway.certificates.replicated.mirror import Mirror
-from kiteway.certificates.replicated.secrets import SECRET_TYPE, Folder, Secrets, split
-from kiteway.certificates.storage import LeaseLostError, LockedError, NotStoredError, segments_of
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
-from kiteway.sources.kubernetes.reflector import Reflector
+from kiteway.acme.replicated.mirror import Mirror
+from kiteway.acme.replicated.secrets import SECRET_TYPE, Folder, Secrets, split
+from kiteway.acme.storage import LeaseLostError, LockedError, NotStoredError, segments_of
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.reflector import Reflector
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Leader(Protocol):
-    """Whether this process is the one that acts for all; `kiteway.status.writeback.lease.Lease` is one."""
+    """Whether this process is the one that acts for all; `kiteway.kubernetes.lease.Lease` is one."""
 
     @property
     def held(self) -> bool:
@@ -53,7 +53,7 @@ class _Term:
         self._term = leader.term
 
     def check(self) -> None:
-        """See `kiteway.certificates.storage.Lease.check`."""
+        """See `kiteway.acme.storage.Lease.check`."""
         if not self._leader.held or self._leader.term != self._term:
             raise LeaseLostError("the Lease ran out; another replica may lead")
 
@@ -68,7 +68,7 @@ class _Locked:
 
 class SecretStorage:
     """
-    See `kiteway.certificates.storage.Storage`: its methods are called in threads, everything else on the event loop.
+    See `kiteway.acme.storage.Storage`: its methods are called in threads, everything else on the event loop.
 
     Without a lock values are read from memory, where a watch puts them: a look costs the API server nothing. Under a lock
     the Secret itself is read once, and replaced only as it was read or written last: what somebody else wrote meanwhile is

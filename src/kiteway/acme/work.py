@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 import structlog
 
-from kiteway.certificates.acme.challenges import HTTP_01, TLS_ALPN_01
-from kiteway.certificates.acme.issuer import connect, forget_account, issue
-from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.precheck import check_held
-from kiteway.certificates.acme.problems import AcmeError, Kind
-from kiteway.certificates.acme.records import Issued, Renewal, read, write
-from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, current_failure, decide, failed
-from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.storage import LeaseLostError, LockedError
+from kiteway.acme.challenges import HTTP_01, TLS_ALPN_01
+from kiteway.acme.context import IssuanceContext, StoppedError
+from kiteway.acme.issuer import connect, forget_account, issue
+from kiteway.acme.look import look
+from kiteway.acme.precheck import check_held
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.records import Issued, Renewal, read, write
+from kiteway.acme.schedule import AskRenewal, Issue, Known, current_failure, decide, failed
+from kiteway.acme.storage import LeaseLostError, LockedError
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.certificates.x509 import CertificateError
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Certificate
@@ -28,12 +28,14 @@ _ASK_AGAIN = dt.timedelta(hours=6)
 """RFC 9773, section 4.3.3: when the CA does not say."""
 
 
-def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapping[str, str]) -> None:
+def attempt(
+    context: IssuanceContext, wanted: WantedCertificate, settings: EnvoySettings, holders: Mapping[str, str]
+) -> None:
     """
     Try once to get a certificate; what comes of it is in the storage.
 
     Args:
-        means: see `Means`.
+        context: see `IssuanceContext`.
         wanted: the certificate.
         settings: which challenges can be answered.
         holders: see `precheck.check_held`.
@@ -44,20 +46,20 @@ def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapp
         StoppedError: the process ends.
         OSError: the storage cannot be written.
     """
-    folder = wanted.folder(means.config.issuer_key)
-    with means.storage.lock(folder) as lease:
-        known = look(means, wanted)
-        if not isinstance(decide(known, means.now()), Issue):
+    folder = wanted.folder(context.config.issuer_key)
+    with context.storage.lock(folder) as lease:
+        known = look(context, wanted)
+        if not isinstance(decide(known, context.now()), Issue):
             return
         try:
             check_held(wanted.domains, wanted.ref.namespace, holders)
-            issued = issue(means, folder, wanted.domains, _kinds(known, settings), lease)
-            _check(issued.certificate(wanted.certificate, wanted.ref), means.now())
+            issued = issue(context, folder, wanted.domains, _kinds(known, settings), lease)
+            _check(issued.certificate(wanted.certificate, wanted.ref), context.now())
         except (AcmeError, CertificateError) as error:
             problem = error if isinstance(error, AcmeError) else AcmeError(Kind.UNAVAILABLE, error.message, asked=True)
             if problem.kind is Kind.ACCOUNT_GONE:
-                forget_account(means)
-            write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
+                forget_account(context)
+            write(context.storage, f"{folder}/failure", failed(known, problem, context.now()))
         except (LockedError, LeaseLostError, StoppedError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not become a loop of requests at the CA
@@ -66,10 +68,10 @@ def attempt(means: Means, wanted: Wanted, settings: EnvoySettings, holders: Mapp
             problem = AcmeError(
                 Kind.UNAVAILABLE, f"unexpected: {type(error).__name__}; the log says where.", asked=True
             )
-            write(means.storage, f"{folder}/failure", failed(known, problem, means.now()))
+            write(context.storage, f"{folder}/failure", failed(known, problem, context.now()))
         else:
             for over in ("failure", "demand"):
-                means.storage.delete(f"{folder}/{over}")
+                context.storage.delete(f"{folder}/{over}")
 
 
 def _check(certificate: Certificate, now: dt.datetime) -> None:
@@ -86,23 +88,23 @@ def _kinds(known: Known, settings: EnvoySettings) -> tuple[str, ...]:
     return kinds[::-1] if failure is not None and failure.attempts % 2 else kinds
 
 
-def ask_renewal(means: Means, wanted: Wanted) -> None:
+def ask_renewal(context: IssuanceContext, wanted: WantedCertificate) -> None:
     """
     Ask the CA when it wants the certificate renewed; what it says is in the storage.
 
     Raises:
         LockedError, OSError: the storage's.
     """
-    folder = wanted.folder(means.config.issuer_key)
-    with means.storage.lock(folder):
-        if not isinstance(decide(look(means, wanted), means.now()), AskRenewal):
+    folder = wanted.folder(context.config.issuer_key)
+    with context.storage.lock(folder):
+        if not isinstance(decide(look(context, wanted), context.now()), AskRenewal):
             return
-        issued = read(means.storage, f"{folder}/certificate", Issued)
+        issued = read(context.storage, f"{folder}/certificate", Issued)
         if issued is None:
             return
         fingerprint = issued.certificate(wanted.certificate, wanted.ref).fingerprint
         try:
-            at, again = connect(means).renewal_time(issued.chain)
+            at, again = connect(context).renewal_time(issued.chain)
         except AcmeError:
-            at, again = None, means.now() + _ASK_AGAIN
-        write(means.storage, f"{folder}/renewal", Renewal(fingerprint, at, again))
+            at, again = None, context.now() + _ASK_AGAIN
+        write(context.storage, f"{folder}/renewal", Renewal(fingerprint, at, again))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import structlog
 
-from kiteway.certificates.acme.means import Means
-from kiteway.certificates.acme.records import Demand, Failure, Issued, Renewal, read
-from kiteway.certificates.acme.schedule import Known
-from kiteway.certificates.acme.wanted import Wanted
+from kiteway.acme.context import IssuanceContext
+from kiteway.acme.records import Demand, Failure, Issued, Renewal, read
+from kiteway.acme.schedule import Known
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.certificates.x509 import CertificateError
 
 _log = structlog.get_logger(__name__)
 
 
-def look(means: Means, wanted: Wanted) -> Known:
+def look(context: IssuanceContext, wanted: WantedCertificate) -> Known:
     """Return what the storage knows of a certificate."""
-    folder, storage = wanted.folder(means.config.issuer_key), means.storage
+    folder, storage = wanted.folder(context.config.issuer_key), context.storage
     issued = read(storage, f"{folder}/certificate", Issued)
     certificate = None
     if issued is not None:

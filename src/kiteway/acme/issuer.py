@@ -12,16 +12,16 @@ import enum
 from collections.abc import Sequence
 from pathlib import Path
 
-from kiteway.certificates.acme import precheck
-from kiteway.certificates.acme.challenges import to_show
-from kiteway.certificates.acme.client import Authorization, Client, OrderState, good_token, kind_of, new_key
-from kiteway.certificates.acme.client import Challenge as ChallengeState
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
-from kiteway.certificates.acme.records import Account, Issued, Order, read, write
-from kiteway.certificates.acme.resolver import DNSResolver
-from kiteway.certificates.storage import Lease
+from kiteway.acme import precheck
+from kiteway.acme.challenges import to_show
+from kiteway.acme.client import Authorization, Client, OrderState, good_token, kind_of, new_key
+from kiteway.acme.client import Challenge as ChallengeState
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.context import IssuanceContext, StoppedError
+from kiteway.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.acme.records import Account, Issued, Order, read, write
+from kiteway.acme.resolver import DNSResolver
+from kiteway.acme.storage import Lease
 
 _POLL_FIRST = 0.5
 _POLL_LAST = 10.0
@@ -56,12 +56,14 @@ def next_step(order: OrderState, authorizations: Sequence[Authorization], *, sho
             return Step.ABANDON
 
 
-def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: Lease) -> Issued:
+def issue(
+    context: IssuanceContext, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: Lease
+) -> Issued:
     """
     Return a new certificate, stored.
 
     Args:
-        means: see `Means`.
+        context: see `IssuanceContext`.
         folder: the certificate's folder in the storage.
         domains: the names.
         kinds: the challenges that can be answered, the preferred one first.
@@ -72,28 +74,28 @@ def issue(means: Means, folder: str, domains: tuple[str, ...], kinds: Sequence[s
         StoppedError: the process ends.
         LeaseLostError, OSError: the storage's.
     """
-    client = connect(means)
-    resolver = DNSResolver(means.config.resolver)
-    precheck.check(resolver, domains, means.bind, client.caa_identities, means.addresses())
-    record, order = _begin(means, client, folder, domains, lease)
+    client = connect(context)
+    resolver = DNSResolver(context.config.resolver)
+    precheck.check(resolver, domains, context.bind, client.caa_identities, context.addresses())
+    record, order = _begin(context, client, folder, domains, lease)
     try:
-        chain = _Attempt(means, client, folder, record, kinds=kinds, lease=lease).run(order)
+        chain = _Attempt(context, client, folder, record, kinds=kinds, lease=lease).run(order)
     except StoppedError:
         raise  # the CA may be looking just now; whoever goes on with the order takes the challenge away
     except BaseException as error:
-        means.presenter.clean_up(means, folder)
+        context.presenter.clean_up(context, folder)
         if isinstance(error, AcmeError) and error.asked:
-            means.storage.delete(f"{folder}/order")
+            context.storage.delete(f"{folder}/order")
         raise
-    means.presenter.clean_up(means, folder)
-    issued = Issued(domains, chain, record.key, means.now())
+    context.presenter.clean_up(context, folder)
+    issued = Issued(domains, chain, record.key, context.now())
     lease.check()
-    write(means.storage, f"{folder}/certificate", issued)
-    means.storage.delete(f"{folder}/order")
+    write(context.storage, f"{folder}/certificate", issued)
+    context.storage.delete(f"{folder}/order")
     return issued
 
 
-def connect(means: Means) -> Client:
+def connect(context: IssuanceContext) -> Client:
     """
     Return the CA, with the account that is stored or a new one.
 
@@ -101,7 +103,7 @@ def connect(means: Means) -> Client:
         AcmeError: the CA does not take us.
         LockedError: another certificate, or process, makes the account just now.
     """
-    config, storage = means.config, means.storage
+    config, storage = context.config, context.storage
     path = f"acme/{config.issuer_key}/account"
     known = read(storage, path, Account)
     if known is not None and known.uri:
@@ -134,21 +136,21 @@ def _eab_key(config: AcmeConfig) -> str:
         ) from error
 
 
-def forget_account(means: Means) -> None:
+def forget_account(context: IssuanceContext) -> None:
     """Make the account again, with the same key, at the next attempt: the CA does not know it any more."""
-    path = f"acme/{means.config.issuer_key}/account"
-    known = read(means.storage, path, Account)
+    path = f"acme/{context.config.issuer_key}/account"
+    known = read(context.storage, path, Account)
     if known is not None:
-        write(means.storage, path, Account(known.key))
+        write(context.storage, path, Account(known.key))
 
 
 def _begin(
-    means: Means, client: Client, folder: str, domains: tuple[str, ...], lease: Lease
+    context: IssuanceContext, client: Client, folder: str, domains: tuple[str, ...], lease: Lease
 ) -> tuple[Order, OrderState]:
     """Return the order that was begun, or a new one."""
     path = f"{folder}/order"
-    record = read(means.storage, path, Order)
-    issued = read(means.storage, f"{folder}/certificate", Issued)
+    record = read(context.storage, path, Order)
+    issued = read(context.storage, f"{folder}/certificate", Issued)
     if record is not None and issued is not None and record.key == issued.key:
         record = None  # it came to its end; only its removal was interrupted
     if record is not None and record.domains == domains and record.uri:
@@ -158,11 +160,11 @@ def _begin(
         record = None
     if record is None or record.domains != domains:
         record = Order(domains, new_key())
-        write(means.storage, path, record)
+        write(context.storage, path, record)
     lease.check()
     made = client.new_order(domains)
     record = Order(domains, record.key, made.url)
-    write(means.storage, path, record)
+    write(context.storage, path, record)
     return record, made
 
 
@@ -181,9 +183,16 @@ class _Attempt:
     """One go at an order, from wherever it stands."""
 
     def __init__(
-        self, means: Means, client: Client, folder: str, record: Order, *, kinds: Sequence[str], lease: Lease
+        self,
+        context: IssuanceContext,
+        client: Client,
+        folder: str,
+        record: Order,
+        *,
+        kinds: Sequence[str],
+        lease: Lease,
     ) -> None:
-        self._means = means
+        self._context = context
         self._client = client
         self._folder = folder
         self._record = record
@@ -193,8 +202,8 @@ class _Attempt:
 
     def run(self, order: OrderState) -> str:
         """Return the PEM chain."""
-        client, deadline, poll = self._client, self._means.now() + _PATIENCE, _POLL_FIRST
-        while self._means.now() < deadline:
+        client, deadline, poll = self._client, self._context.now() + _PATIENCE, _POLL_FIRST
+        while self._context.now() < deadline:
             authorizations = (
                 [client.authorization(url) for url in order.authorizations]
                 if order.status in {"pending", "invalid"}
@@ -214,7 +223,7 @@ class _Attempt:
                 case Step.WAIT:
                     pass
             wait = order.retry_after if order.retry_after is not None else poll
-            self._means.sleep(min(max(wait, 0.1), 60.0))
+            self._context.sleep(min(max(wait, 0.1), 60.0))
             poll = min(poll * 1.5, _POLL_LAST)
             order = client.order(order.url)
         raise AcmeError(Kind.UNAVAILABLE, "the CA has not come to a decision within 10 minutes.")
@@ -222,10 +231,10 @@ class _Attempt:
     def _show(self, authorizations: Sequence[Authorization]) -> None:
         """Show the challenges of all names at once, then let the CA look."""
         chosen = [(a, self._choose(a)) for a in authorizations if a.status == "pending"]
-        self._means.presenter.present(
-            self._means,
+        self._context.presenter.present(
+            self._context,
             self._folder,
-            [to_show(c.type, a.identifier.value, c.token, self._client.key, self._means.now()) for a, c in chosen],
+            [to_show(c.type, a.identifier.value, c.token, self._client.key, self._context.now()) for a, c in chosen],
         )
         self._is_shown = True
         for _, challenge in chosen:

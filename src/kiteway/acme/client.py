@@ -22,7 +22,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
 from kiteway import __version__
-from kiteway.certificates.acme.problems import AcmeError, DomainProblem, Kind
+from kiteway.acme.problems import AcmeError, DomainProblem, Kind
 from kiteway.model import PrivateKey
 
 _TIMEOUT_SECONDS = 20

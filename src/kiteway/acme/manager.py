@@ -13,14 +13,14 @@ from typing import Any
 
 import structlog
 
-from kiteway.certificates.acme.config import AcmeConfig
-from kiteway.certificates.acme.look import look
-from kiteway.certificates.acme.means import Means, Presenter, StoppedError
-from kiteway.certificates.acme.schedule import AskRenewal, Issue, Known, Wait, decide
-from kiteway.certificates.acme.status import managed_report
-from kiteway.certificates.acme.wanted import Wanted
-from kiteway.certificates.storage import LeaseLostError, LockedError, Storage
-from kiteway.certificates.temporary import grown_old, temporary_certificate
+from kiteway.acme.config import AcmeConfig
+from kiteway.acme.context import IssuanceContext, Presenter, StoppedError
+from kiteway.acme.look import look
+from kiteway.acme.schedule import AskRenewal, Issue, Known, Wait, decide
+from kiteway.acme.status import managed_report
+from kiteway.acme.storage import LeaseLostError, LockedError, Storage
+from kiteway.acme.temporary import grown_old, temporary_certificate
+from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Certificate
 from kiteway.probe.threads import in_daemon_thread
@@ -39,7 +39,7 @@ _STOP_SECONDS = 2.0
 class _Item:
     """One certificate: what is wanted, what is known, what is served."""
 
-    wanted: Wanted
+    wanted: WantedCertificate
     known: Known
     served: Certificate
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,7 +78,7 @@ class ManagedCertificates:
         self._holders: Mapping[str, str] = {}
         self._running = False
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._means = Means(
+        self._context = IssuanceContext(
             config=config,
             storage=storage,
             presenter=presenter,
@@ -96,7 +96,7 @@ class ManagedCertificates:
 
     def report(self) -> list[dict[str, Any]]:
         """Return the status of every ManagedCertificate."""
-        now = self._means.now()
+        now = self._context.now()
         return [
             managed_report(i.wanted, i.known, self._config, now, self._waiting.get(self._folder(i.wanted), ""))
             for _, i in sorted(self._items.items())
@@ -108,7 +108,7 @@ class ManagedCertificates:
         if item is not None and self._folder(item.wanted) == folder:
             item.changed.set()
 
-    async def update(self, wanted: Iterable[Wanted]) -> None:
+    async def update(self, wanted: Iterable[WantedCertificate]) -> None:
         """Take what the resources say; a new certificate is served as it is stored, or as a temporary one."""
         found = {each.key: each for each in wanted}
         for key in self._items.keys() - found.keys():
@@ -116,13 +116,13 @@ class ManagedCertificates:
         for key, each in found.items():
             item = self._items.get(key)
             if item is None:
-                known = await asyncio.to_thread(look, self._means, each)
+                known = await asyncio.to_thread(look, self._context, each)
                 item = self._items[key] = _Item(each, known, self._serving(each, known, None))
                 if self._running:
                     self._begin(item)
             elif item.wanted != each:
                 item.wanted = each
-                item.known = await asyncio.to_thread(look, self._means, each)
+                item.known = await asyncio.to_thread(look, self._context, each)
                 item.served = self._serving(each, item.known, item.served)
                 item.changed.set()
 
@@ -139,7 +139,7 @@ class ManagedCertificates:
             await asyncio.Event().wait()
         finally:
             self._running = False
-            self._means.stop.set()
+            self._context.stop.set()
             for item in self._items.values():
                 item.changed.set()
             tasks = [item.task for item in self._items.values() if item.task is not None]
@@ -158,7 +158,7 @@ class ManagedCertificates:
             item.task.cancel()
 
     async def _keep(self, item: _Item) -> None:
-        while not self._means.stop.is_set():
+        while not self._context.stop.is_set():
             try:
                 seconds = await self._turn(item)
                 await self._adopt(item)
@@ -172,22 +172,22 @@ class ManagedCertificates:
 
     async def _turn(self, item: _Item) -> float:
         """Do what is to be done now; return the seconds until the next look."""
-        wanted, means = item.wanted, self._means
-        now = means.now()
-        decision = decide(await _blocking(lambda: look(means, wanted)), now)
+        wanted, context = item.wanted, self._context
+        now = context.now()
+        decision = decide(await _blocking(lambda: look(context, wanted)), now)
         if isinstance(decision, Wait):
             return max(min((decision.until - now).total_seconds(), _LOOK_SECONDS), 0.0)
         if self._config.blocked or not wanted.attached:
             return _LOOK_SECONDS
-        from kiteway.certificates.acme.work import ask_renewal, attempt
+        from kiteway.acme.work import ask_renewal, attempt
 
         try:
             async with self._slots:
                 match decision:
                     case Issue():
-                        await _blocking(lambda: attempt(means, wanted, self._settings, self._holders))
+                        await _blocking(lambda: attempt(context, wanted, self._settings, self._holders))
                     case AskRenewal():
-                        await _blocking(lambda: ask_renewal(means, wanted))
+                        await _blocking(lambda: ask_renewal(context, wanted))
         except (LockedError, LeaseLostError):
             return _LOCKED_SECONDS  # another process is at it; what it stores is adopted
         finally:
@@ -197,7 +197,7 @@ class ManagedCertificates:
     async def _adopt(self, item: _Item) -> None:
         """Serve what the storage holds now."""
         wanted = item.wanted
-        known = await _blocking(lambda: look(self._means, wanted))
+        known = await _blocking(lambda: look(self._context, wanted))
         if item.wanted != wanted:
             return
         before, item.known = item.known, known
@@ -210,25 +210,25 @@ class ManagedCertificates:
             await self._publish()
 
     async def _pause(self, item: _Item, seconds: float) -> None:
-        if self._means.stop.is_set():
+        if self._context.stop.is_set():
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await item.changed.wait()
         item.changed.clear()
 
-    def _serving(self, wanted: Wanted, known: Known, before: Certificate | None) -> Certificate:
+    def _serving(self, wanted: WantedCertificate, known: Known, before: Certificate | None) -> Certificate:
         """Return the issued certificate, whatever its state; without one, a temporary one."""
         if known.issued is not None:
             return known.issued
         if before is not None and not before.temporary and set(before.names) == set(wanted.domains):
             return before  # somebody deleted what was stored; it serves until there is another
-        now = self._means.now()
+        now = self._context.now()
         if before is not None and before.temporary and before.names == wanted.domains and not grown_old(before, now):
             return before
         return temporary_certificate(wanted.certificate, wanted.domains, wanted.ref, now)
 
-    def _folder(self, wanted: Wanted) -> str:
+    def _folder(self, wanted: WantedCertificate) -> str:
         return wanted.folder(self._config.issuer_key)
 
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from kiteway.certificates.acme.presenting import Stage
-from kiteway.certificates.replicated.membership import Membership
-from kiteway.certificates.replicated.presenter import Together
-from kiteway.certificates.replicated.storage import Leader, SecretStorage
-from kiteway.sources.kubernetes.api import Api
-from kiteway.sources.kubernetes.config import KubernetesConfig
-from kiteway.sources.kubernetes.reflector import Reflector
+from kiteway.acme.challenge_server import ChallengeServer
+from kiteway.acme.replicated.membership import Membership
+from kiteway.acme.replicated.presenter import Together
+from kiteway.acme.replicated.storage import Leader, SecretStorage
+from kiteway.kubernetes.api import Api
+from kiteway.kubernetes.config import KubernetesConfig
+from kiteway.kubernetes.reflector import Reflector
 
 
 class Shared:
@@ -47,10 +47,10 @@ class Shared:
         """What is followed."""
         return self.storage.reflector, self._membership.reflector
 
-    def present_on(self, stage: Stage, stored: Callable[[str], None]) -> Together:
-        """Return the presenter, whose part on this machine is ``stage``; ``stored`` is told what others write."""
+    def present_on(self, server: ChallengeServer, stored: Callable[[str], None]) -> Together:
+        """Return the presenter, whose part on this machine is ``server``; ``stored`` is told what others write."""
         self.storage.listeners.append(stored)
-        self._presenter = Together(self.storage, self._membership, stage)
+        self._presenter = Together(self.storage, self._membership, server)
         return self._presenter
 
     async def run(self, changed: Callable[[], None]) -> None:

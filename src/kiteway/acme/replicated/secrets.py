@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kiteway.certificates.storage import LeaseLostError, segments_of
-from kiteway.sources.kubernetes.api import Api, ApiError
-from kiteway.sources.kubernetes.kinds import collection
+from kiteway.acme.storage import LeaseLostError, segments_of
+from kiteway.kubernetes.api import Api, ApiError
+from kiteway.kubernetes.paths import collection
 
 SECRET_TYPE: Final = "kiteway.io/acme"  # noqa: S105 - the kind of a Secret is none
 """By this type the Secrets are asked for, so that no other one of the namespace is ever in our memory."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import structlog
 
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.backoff import Backoff
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
 
 _log = structlog.get_logger(__name__)
 
 FIRST_PAUSE: Final = 0.5
-"""Seconds before the first new attempt; doubled with every failure, and spread by half."""
+"""Seconds before the second attempt."""
 LONGEST_PAUSE: Final = 15.0
 ABSENT_PAUSE: Final = 60.0
 """Seconds between two looks, at most, for a kind the cluster does not have; and how long one that it had must be gone
@@ -37,24 +37,6 @@ class Sink(Protocol):
 
     def drop(self, object_: dict[str, Any]) -> None:
         """Forget an object."""
-
-
-class Backoff:
-    """Pauses that grow, so that a server in trouble is left in peace, and are spread, so that replicas do not meet."""
-
-    def __init__(self, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> None:
-        self._first = first
-        self._longest = longest
-        self._next = first
-
-    def reset(self) -> None:
-        """Begin again with the first pause."""
-        self._next = self._first
-
-    def pause(self) -> float:
-        """Return the next pause in seconds."""
-        now, self._next = self._next, min(self._next * 2, self._longest)
-        return now * random.uniform(0.5, 1.0)  # noqa: S311 - spreading load
 
 
 class Reflector:
@@ -107,8 +89,8 @@ class Reflector:
         if forbidden_is_empty:
             self._absent.add(_FORBIDDEN)
         self._version = ""
-        self._backoff = Backoff()
-        self._absence = Backoff(longest=ABSENT_PAUSE)
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._absence = Backoff(FIRST_PAUSE, ABSENT_PAUSE)
         self._missed_at: float | None = None
         self._listed_at = -LONGEST_PAUSE
 

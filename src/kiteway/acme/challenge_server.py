@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-from kiteway.certificates.acme.live import is_live
-from kiteway.certificates.acme.means import Means, StoppedError
-from kiteway.certificates.acme.problems import AcmeError, Kind
+from kiteway.acme.context import IssuanceContext, StoppedError
+from kiteway.acme.problems import AcmeError, Kind
+from kiteway.acme.self_check import is_live
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Challenge
 
 _SHOW_SECONDS = 30.0
 
 
-class Stage:
+class ChallengeServer:
     """What the CA shall see on this machine, by the folder of the certificate it is for."""
 
     def __init__(
@@ -70,43 +70,43 @@ class Stage:
         return is_live(challenge, self._settings)
 
 
-class Alone:
+class LocalPresenter:
     """A presenter that has no other replicas to wait for."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, server: ChallengeServer) -> None:
+        self._challenge_server = server
         self._loop = asyncio.get_running_loop()
 
-    def present(self, means: Means, folder: str, challenges: Sequence[Challenge]) -> None:
-        """See `kiteway.certificates.acme.means.Presenter`: over ADS first, then seen on the listener itself."""
-        self._in_loop(means, self._stage.show(folder, challenges))
-        deadline = means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
+    def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Challenge]) -> None:
+        """See `kiteway.acme.context.Presenter`: over ADS first, then seen on the listener itself."""
+        self._in_loop(context, self._challenge_server.show(folder, challenges))
+        deadline = context.now() + dt.timedelta(seconds=_SHOW_SECONDS)
         for challenge in challenges:
-            while not self._stage.is_live(challenge):
-                if means.now() > deadline:
+            while not self._challenge_server.is_live(challenge):
+                if context.now() > deadline:
                     raise AcmeError(
                         Kind.UNAVAILABLE,
                         f"the challenge for {challenge.domain} is not answered on this machine's own listener.",
                         "See whether Envoy runs and rejects nothing: `kiteway status`.",
                     )
-                means.sleep(0.1)
+                context.sleep(0.1)
 
-    def clean_up(self, means: Means, folder: str) -> None:
-        """See `kiteway.certificates.acme.means.Presenter`."""
+    def clean_up(self, context: IssuanceContext, folder: str) -> None:
+        """See `kiteway.acme.context.Presenter`."""
         with contextlib.suppress(AcmeError, StoppedError):
-            self._in_loop(means, self._stage.hide(folder))
+            self._in_loop(context, self._challenge_server.hide(folder))
 
-    def _in_loop(self, means: Means, work: Coroutine[Any, Any, None]) -> None:
+    def _in_loop(self, context: IssuanceContext, work: Coroutine[Any, Any, None]) -> None:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        deadline = means.now() + dt.timedelta(seconds=_SHOW_SECONDS)
+        deadline = context.now() + dt.timedelta(seconds=_SHOW_SECONDS)
         while True:
             try:
                 return future.result(timeout=0.2)
             except FutureTimeoutError:
-                if means.stop.is_set():
+                if context.stop.is_set():
                     future.cancel()
                     raise StoppedError from None
-                if means.now() > deadline:
+                if context.now() > deadline:
                     future.cancel()
                     raise AcmeError(
                         Kind.UNAVAILABLE, "Envoy did not take the challenge in time.", "See `kiteway status`."

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import structlog
 
-from kiteway.sources.kubernetes.api import Api, ApiError, ApiUnavailableError
-from kiteway.sources.kubernetes.kinds import collection
+from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
+from kiteway.kubernetes.paths import collection
 
 _log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kiteway.certificates.storage import LEASE_SECONDS
+from kiteway.acme.storage import LEASE_SECONDS
 
 PREFIX: Final = "replica.kiteway.io/"
 FORGET_SECONDS: Final = 600.0
