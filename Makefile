@@ -25,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: help setup check check-python check-rust check-generated test test-python test-rust test-kubernetes demo bench chaos proto clean
+.PHONY: help setup check check-python check-rust check-generated test test-python test-rust test-kubernetes demo bench chaos reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
