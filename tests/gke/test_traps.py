@@ -1,4 +1,8 @@
-"""The guide's own commands, what they break, and that ``kiteway gke`` does not."""
+"""
+The guide's own commands, what they break, and that ``kiteway gke`` does not.
+
+The trap numbers (G1 to G15) are those of docs/reference/doctor.md, "Traps and failures".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The traps of the guide that show in traffic, on a real Milvus, Envoy and clients; no cluster is needed."""
+"""
+The traps of the guide that show in traffic, on a real Milvus, Envoy and clients; no cluster is needed.
+
+The trap numbers (G1 to G15) are those of docs/reference/doctor.md, "Traps and failures".
+"""
 
 from __future__ import annotations
 

@@ -32,15 +32,20 @@ Traps of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP":
 | Trap | |
 | --- | --- |
 | G1 | `tlsMode: 1` alone: REST and gRPC share a port, and Milvus 2.5 and later do not start |
+| G2 | `helm upgrade` with some values: the values of the installation are lost |
 | G3 | nothing about key files: Milvus serves the certificate of its image |
 | G4 | waiting for a Google-managed certificate to be Active before the Ingress is made: a deadlock |
 | G5 | no reserved address |
 | G6 | a certificate without a subjectAltName, for 99999 days |
 | G7 | port 80 stays open |
 | G8 | a BackendConfig with a health check only: 30 s for a call, 0 s for draining |
+| G9 | the old balancer is removed first: an outage, and another address |
 | G10 | annotations by hand instead of in the Helm values |
+| G11 | `kubectl -f ./config/samples/ingress.yaml get -w`, a command for a file that no reader has |
 | G12 | no readiness gate in the proxies' Pods, no `preStop` |
 | G13 | an address with `server_name`, which only some SDKs have |
+| G14 | "Enable TLS on the load balancer" turns TLS on in Milvus |
+| G15 | "caching": no HTTP cache stores a gRPC answer |
 
 Failures that users of Milvus and of gRPC behind balancers have reported:
 
