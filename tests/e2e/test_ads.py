@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 
 import pytest
 import trustme
 
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, Snapshot
+from kiteway.status.readiness import why_not_serving
 from tests.e2e.ads import (
     Backend,
     Client,
@@ -87,6 +89,31 @@ async def test_a_bad_listener_is_rejected_and_the_old_one_serves_on(tmp_path: Pa
         await server.publish(good)
         state = await reached(server, converged(server, good))
         assert state.streams[0].rejected == {}
+        await client.close()
+
+
+@pytest.mark.anyio
+async def test_a_taken_port_is_not_ready_and_served_once_it_is_free(tmp_path: Path) -> None:
+    """Envoy's own sentence says so; when the port is free, the same listener is taken when it is offered again."""
+    authority, envoy = trustme.CA(), Envoy(tmp_path)
+    async with Backend("one").running() as one, serving(envoy.ads) as server, envoy.running():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            snapshot = Snapshot.of(
+                [listener(port), routes("a"), cluster("a"), endpoints("a", one.port), secret(authority)]
+            )
+            await server.publish(snapshot)
+            state = await reached(server, converged(server, snapshot))
+            reason = why_not_serving(state)
+            assert reason.startswith("Envoy rejects the Listener https: ")
+            assert f"cannot bind '127.0.0.1:{port}': Address already in use" in reason
+            assert not state.active
+
+        server.retry()
+        state = await reached(server, lambda state: why_not_serving(state) == "")
+        client = Client(authority, port)
+        assert await client.eventually() == (200, "one")
+        assert not state.streams[0].refusals
         await client.close()
 
 

@@ -310,3 +310,106 @@ def test_a_secret_is_not_quoted() -> None:
     session.on_request(nack(response, 'constraint\nprivate_key {\n inline_string: "-----BEGIN PRIVATE KEY"\n}'))
 
     assert "PRIVATE KEY" not in session.rejections[0].message
+
+
+def test_a_first_configuration_that_is_rejected_is_not_active() -> None:
+    """A listener that was never taken is missing, and stays so until the client takes some version of it."""
+    session = Session(snapshot(cluster={"a": "1"}, listener={"l": "bad"}))
+    [clusters] = session.on_request(ask(CLUSTER))
+    session.on_request(ack(clusters))
+    [listeners] = session.on_request(ask(LISTENER))
+    session.on_request(nack(listeners, "l: cannot bind"))
+
+    assert session.converged(snapshot_of(session))
+    assert not session.active
+    assert session.missing() == {LISTENER: ["l"]}
+
+    [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_request(ack(listeners))
+
+    assert session.active
+    assert session.missing() == {}
+
+
+def test_a_rejected_change_leaves_a_client_active() -> None:
+    """It still runs the version before; what it rejects is a refusal and misses nothing."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
+    [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_request(nack(listeners, "l: no"))
+
+    assert session.active
+    assert session.missing() == {}
+    assert [dict(refusal.resources) for refusal in session.refusals] == [{"l": "2"}]
+
+
+def test_a_refusal_ends_with_what_was_refused() -> None:
+    """It stands while everything in it is wanted as it was sent, however often the snapshot is replaced."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
+    [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_request(nack(listeners, "l: no"))
+    session.on_snapshot(snapshot(cluster={"a": "2"}, listener={"l": "2"}))
+    assert [refusal.message for refusal in session.refusals] == ["l: no"]
+
+    session.on_snapshot(snapshot(cluster={"a": "2"}, listener={"l": "1"}))
+
+    assert session.refusals == ()
+
+
+def test_an_answer_to_what_is_no_longer_wanted_is_no_refusal() -> None:
+    """The bad part of an old response may be the very one that the new snapshot has replaced."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
+    [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "3"}))
+
+    session.on_request(nack(listeners, "l: no"))
+
+    assert session.refusals == ()
+
+
+def test_a_refusal_of_many_ends_when_the_client_has_taken_each() -> None:
+    """What is in doubt is sent again in smaller responses; the refusal is that of the part that is bad, or none."""
+    session = started(snapshot(cluster={"a": "1", "b": "1"}))
+    [both] = session.on_snapshot(snapshot(cluster={"a": "2", "b": "2"}))
+    [one] = session.on_request(nack(both, "no"))
+    assert [sorted(refusal.resources) for refusal in session.refusals] == [["a", "b"]]
+    [other] = session.on_request(ack(one))
+    session.on_request(nack(other, "bad"))
+    assert [(list(refusal.resources), refusal.message) for refusal in session.refusals] == [(names(other), "bad")]
+
+    [again] = session.on_snapshot(snapshot(cluster={"a": "3", "b": "3"}))
+    session.on_request(ack(again))
+
+    assert session.refusals == ()
+
+
+def test_a_rejected_listener_is_offered_again_on_request() -> None:
+    """It has not changed, but its address may be free by now."""
+    session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
+    [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_request(nack(listeners, "l: cannot bind"))
+
+    [again] = session.retry()
+    session.on_request(ack(again))
+
+    assert names(again) == ["l"]
+    assert session.refusals == ()
+    assert session.rejected == {}
+    assert session.retry() == []
+
+
+def test_a_client_that_reconnects_has_what_it_says_it_holds() -> None:
+    """An older version of a listener is bound, too."""
+    session = Session(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
+    session.on_request(ask(CLUSTER, held={"a": "1"}))
+    [listeners] = session.on_request(ask(LISTENER, held={"l": "1"}))
+    assert session.missing() == {}
+
+    session.on_request(nack(listeners, "l: no"))
+
+    assert session.active
+
+
+def snapshot_of(session: Session) -> Snapshot:
+    """Return the snapshot of a session that has one."""
+    assert session.snapshot is not None
+    return session.snapshot

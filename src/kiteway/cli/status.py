@@ -5,25 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.instance import Instance, default_data_dir
 from kiteway.status.client import read_status
+from kiteway.status.state import State
 from kiteway.supervisor import read_state
+
+_EXIT = {State.READY: 0, State.DEGRADED: 3, State.NOT_READY: 1}
+_COLOURS = {State.READY: "green", State.DEGRADED: "yellow", State.NOT_READY: "red"}
+_REASONS = 10
+"""So many reasons are printed; all are in the JSON."""
 
 
 def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
     """
     Show what the running instance does: listeners, hosts, endpoints, certificates, and what is wrong.
 
-    Exit status: 0 ready, 1 not ready or not running.
+    It is ready when Envoy serves all that was asked of it, degraded when it serves but some objects are rejected or a host
+    has no endpoint, and not ready when a listener or a route table is missing.
+
+    Exit status: 0 ready, 3 degraded, 1 not ready or not running, 2 usage.
 
     Examples:
     \b
       kiteway status
       kiteway status --output json | jq '.pools[].endpoints'
+      kiteway status --output json | jq -r '.state, .reasons[]'
     """
     instance = Instance(data_dir or default_data_dir())
     pid = instance.running_pid()
@@ -35,7 +46,7 @@ def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) 
         _print(value)
     else:
         emit(value, output)
-    raise typer.Exit(0 if value.get("ready") else 1)
+    raise typer.Exit(_EXIT[State(value["state"])])
 
 
 def _supervisor(instance: Instance) -> dict[str, Any]:
@@ -53,8 +64,7 @@ def _supervisor(instance: Instance) -> dict[str, Any]:
 
 
 def _print(value: dict[str, Any]) -> None:
-    state = "[green]ready[/green]" if value.get("ready") else f"[red]not ready[/red]: {value.get('reason', '')}"
-    stdout.print(f"Kiteway {value.get('version', '')} {state}")
+    _print_state(value)
     envoy = value.get("envoy", {})
     if envoy.get("reachable"):
         stdout.print(f"Envoy {envoy['version']} {envoy['state']}, up {envoy['uptimeSeconds']} s")
@@ -78,9 +88,18 @@ def _print(value: dict[str, Any]) -> None:
         stdout.print(f"{kind} {certificate['name']} for {names}: {certificate['daysLeft']} days left{problems}")
     _print_managed(value)
     for rejection in value.get("configuration", {}).get("rejections", ()):
-        stdout.print(f"[red]Envoy rejected[/red] {', '.join(rejection['resources'])}: {rejection['message']}")
+        stdout.print(f"[red]Envoy rejects[/red] {', '.join(rejection['resources'])}: {escape(rejection['message'])}")
     for diagnostic in value.get("diagnostics", ()):
         stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}", markup=False)
+
+
+def _print_state(value: dict[str, Any]) -> None:
+    state, reasons = State(value["state"]), value["reasons"]
+    stdout.print(f"Kiteway {value.get('version', '')} [{_COLOURS[state]}]{state}[/]")
+    for reason in reasons[:_REASONS]:
+        stdout.print(f"  {reason}", markup=False)
+    if len(reasons) > _REASONS:
+        stdout.print(f"  and {len(reasons) - _REASONS} more: kiteway status --output json", markup=False)
 
 
 def _print_managed(value: dict[str, Any]) -> None:

@@ -30,10 +30,12 @@ class Assignments:
 
     Attributes:
         missing: why a pool has no endpoint, for each that has none.
+        empty: the pools without any endpoint, known to be missing or not.
     """
 
     def __init__(self) -> None:
         self.missing: dict[PoolKey, Diagnostic] = {}
+        self.empty: frozenset[PoolKey] = frozenset()
         self._endpoints = Endpoints()
         self._draining = Draining()
         self._pools: tuple[Pool, ...] = ()
@@ -58,6 +60,7 @@ class Assignments:
         keys = {pool.key for pool in pools}
         self._draining.keep(keys)
         self.missing = {key: found for key, found in self.missing.items() if key in keys}
+        self.empty &= keys
         for key in self._assigned.keys() - keys:
             del self._assigned[key]
         self._pools, self._of_service = pools, {}
@@ -86,6 +89,8 @@ class Assignments:
                 resources = tuple(map(Resource.of, assignments(pool, endpoints)))
                 self._assigned[key] = _Assigned(pool, endpoints, resources)
                 news += resources
+            if (key in self.empty) is bool(there):
+                self.empty ^= {key}
             missing = None if there else self._endpoints.why_none(key)
             if missing is not None:
                 self.missing[key] = missing

@@ -13,7 +13,7 @@ from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
-from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, ServiceName
+from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translator
@@ -30,6 +30,7 @@ class Outcome:
         diagnostics: everything that is wrong.
         retained: Ingresses that keep their last good form.
         translation: those of ``diagnostics`` that came of what is balanced, not of reading objects.
+        empty: pools without any endpoint.
         next_drained: when `Pipeline.run_drained` has something to do; None when nothing drains.
     """
 
@@ -38,6 +39,7 @@ class Outcome:
     diagnostics: tuple[Diagnostic, ...]
     retained: tuple[ObjectRef, ...]
     translation: tuple[Diagnostic, ...] = ()
+    empty: frozenset[PoolKey] = frozenset()
     next_drained: dt.datetime | None = None
 
 
@@ -79,6 +81,7 @@ class Pipeline:
             self._diagnostics(),
             result.retained,
             result.diagnostics,
+            self._assignments.empty,
             self._assignments.next_drained(),
         )
         return self.outcome
@@ -125,6 +128,7 @@ class Pipeline:
             before,
             snapshot=before.snapshot.replace(ENDPOINT, changed),
             diagnostics=before.diagnostics if missing == self._assignments.missing else self._diagnostics(),
+            empty=self._assignments.empty,
             next_drained=self._assignments.next_drained(),
         )
         return self.outcome

@@ -22,7 +22,7 @@ from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.controlplane.source import Files, Reports, Source
 from kiteway.diagnostics import Diagnostic
 from kiteway.envoy.admin import AdminClient, AdminError
-from kiteway.envoy.ads import AdsServer
+from kiteway.envoy.ads import LISTENER, AdsServer
 from kiteway.instance import Instance
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.server import application as scraping
@@ -30,6 +30,7 @@ from kiteway.metrics.server import scraped
 from kiteway.model import LoadBalancer
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
+from kiteway.status.readiness import why_not_serving
 from kiteway.status.report import report
 from kiteway.status.server import application, serve
 from kiteway.translate import Options
@@ -38,6 +39,8 @@ _log = structlog.get_logger(__name__)
 
 _REREAD_SECONDS = 3600.0
 """Certificates grow old without any file changing."""
+_RETRY_SECONDS, _RETRY_LONGEST_SECONDS = 2.0, 32.0
+"""Between two offers of a listener that Envoy rejects, the first and the longest; Envoy logs a line at each."""
 
 
 async def run(config: Config) -> int:
@@ -104,6 +107,7 @@ class ControlPlane:
         work = [
             self._follow_time(),
             self._follow_drains(),
+            self._follow_rejected_listeners(),
             self._managed.run(),
             self._follow_source(),
         ]
@@ -112,11 +116,11 @@ class ControlPlane:
         return [*work, self._follow_names()] if self._config.endpoints else work
 
     async def why_not_ready(self) -> str:
-        """Return why the first configuration is not active; empty when it is and Envoy is live."""
+        """Return why Envoy does not serve what it is configured to; empty when it does and is live."""
         if incomplete := self._source.why_incomplete():
             return incomplete
-        if not self._ads.state.active:
-            return "Envoy has not taken the first configuration yet"
+        if not_serving := why_not_serving(self._ads.state):
+            return not_serving
         try:
             return "" if await self._admin.ready() else "Envoy is starting or draining"
         except AdminError as error:
@@ -130,7 +134,6 @@ class ControlPlane:
             self._pipeline.outcome,
             self._ads.state,
             self._admin,
-            ready=not reason,
             reason=reason,
             managed=self._managed.report(),
         )
@@ -202,6 +205,16 @@ class ControlPlane:
             self._changed.clear()
             async with self._round:
                 await self._publish(await asyncio.to_thread(self._pipeline.run_drained, _now()))
+
+    async def _follow_rejected_listeners(self) -> None:
+        """Offer listeners again that Envoy rejects: their addresses may be free by now."""
+        wait = _RETRY_SECONDS
+        while True:
+            await asyncio.sleep(wait)
+            rejected = any(LISTENER in stream.missing and stream.refusals for stream in self._ads.state.streams)
+            wait = min(2 * wait, _RETRY_LONGEST_SECONDS) if rejected else _RETRY_SECONDS
+            if rejected:
+                self._ads.retry()
 
     async def _publish(self, outcome: Outcome | None) -> None:
         if outcome is not None:

@@ -28,7 +28,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def read_status(instance: Instance) -> dict[str, Any]:
-    """Return what the control plane says; when it does not answer, ``ready`` is false and ``reason`` says so."""
+    """Return what the control plane says; when it does not answer, the state is not ready and ``reason`` says so."""
     connection = _UnixConnection(instance.status_socket)
     try:
         with contextlib.closing(connection):
@@ -40,4 +40,5 @@ def read_status(instance: Instance) -> dict[str, Any]:
             why = f"HTTP status {response.status}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = str(error)
-    return {"ready": False, "reason": f"the control plane does not answer ({why}); it is started again by itself"}
+    reason = f"the control plane does not answer ({why}); it is started again by itself"
+    return {"state": "not ready", "reasons": [reason], "ready": False, "reason": reason}

@@ -20,6 +20,8 @@ from kiteway.model import LoadBalancer, Pool
 from kiteway.status.backend_tls import tls_report
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
+from kiteway.status.readiness import shortcomings
+from kiteway.status.state import State
 
 _OF_FILTER = r"^cluster\.pool/[^.]+\.kiteway\..*_total\."
 
@@ -30,11 +32,20 @@ async def report(
     ads: AdsState,
     admin: AdminClient,
     *,
-    ready: bool,
     reason: str,
     managed: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return everything there is to know; what Envoy cannot be asked just now is left out and said."""
+    """
+    Return everything there is to know; what Envoy cannot be asked just now is left out and said.
+
+    Args:
+        settings: the data plane's.
+        outcome: what the last round gave; None before the first.
+        ads: the state of the ADS server.
+        admin: Envoy's admin API.
+        reason: why the instance is not ready; empty when it is.
+        managed: the reports on ManagedCertificates.
+    """
     envoy: dict[str, Any] = {"reachable": False}
     clusters: dict[str, ClusterStatus] = {}
     calls: dict[str, int] = {}
@@ -55,15 +66,19 @@ async def report(
     model = outcome.model if outcome else LoadBalancer()
 
     def plain() -> dict[str, Any]:
+        reasons = [reason] if reason else shortcomings(outcome, ads)
+        state = State.NOT_READY if reason else State.DEGRADED if reasons else State.READY
         return {
             "version": __version__,
-            "ready": ready,
+            "state": str(state),
+            "reasons": reasons,
+            "ready": not reason,
             "reason": reason,
             "envoy": envoy,
             "filter": _filter(settings, calls),
             "configuration": {
                 "version": ads.version,
-                "rejections": [_rejection(r) for r in ads.rejections],
+                "rejections": [_rejection(r) for stream in ads.streams[-1:] for r in stream.refusals],
                 "retained": [str(ref) for ref in outcome.retained] if outcome else [],
             },
             "listeners": _listeners(model, settings),

@@ -1,7 +1,7 @@
 """The aggregated discovery service: incremental (delta) xDS to Envoy over a unix socket."""
 
+from .rejection import Rejection
 from .server import AdsServer
-from .session import Rejection
 from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, Resources, Snapshot
 from .state import AdsState, RejectedAt, StreamState
 

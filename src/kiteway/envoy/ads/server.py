@@ -39,6 +39,18 @@ class _Stream:
         self.node = Node()
         self.connected_at = datetime.now(UTC)
         self.bell = asyncio.Event()
+        self.retry = False
+        self._times: dict[str, datetime] = {}
+
+    def rejected(self) -> list[RejectedAt]:
+        """Return what was rejected since the last call; remember when, for what still stands."""
+        now = datetime.now(UTC)
+        found = [RejectedAt(now, rejection) for rejection in self.session.rejections]
+        self.session.rejections.clear()
+        standing = {rejection.nonce for rejection in self.session.refusals}
+        self._times |= {each.rejection.nonce: now for each in found}
+        self._times = {nonce: time for nonce, time in self._times.items() if nonce in standing}
+        return found
 
     def state(self, snapshot: Snapshot | None) -> StreamState:
         version = self.node.user_agent_build_version.version
@@ -51,6 +63,13 @@ class _Stream:
             acknowledged=dict(self.session.acknowledged),
             rejected=self.session.rejected,
             converged=snapshot is not None and self.session.converged(snapshot),
+            refusals=tuple(
+                RejectedAt(self._times[rejection.nonce], rejection)
+                for rejection in self.session.refusals
+                if rejection.nonce in self._times
+            ),
+            missing=self.session.missing(),
+            active=self.session.active,
         )
 
 
@@ -120,6 +139,12 @@ class AdsServer:
             stream.bell.set()
         self._notify()
 
+    def retry(self) -> None:
+        """Offer the listeners again that clients reject now: an address that was taken may be free."""
+        for stream in self._streams:
+            stream.retry = True
+            stream.bell.set()
+
     @property
     def state(self) -> AdsState:
         """What is known now."""
@@ -168,6 +193,9 @@ class AdsServer:
                     ringing = asyncio.ensure_future(stream.bell.wait())
                     if self._snapshot is not None and self._snapshot is not stream.session.snapshot:
                         responses += stream.session.on_snapshot(self._snapshot)
+                    if stream.retry:
+                        stream.retry = False
+                        responses += stream.session.retry()
                 self._after(stream)
                 for response in responses:
                     await context.write(response)
@@ -177,9 +205,6 @@ class AdsServer:
 
     def _after(self, stream: _Stream) -> None:
         """Take from the session what is not for the client."""
-        session = stream.session
-        while session.rejections:
-            self._rejections.append(RejectedAt(datetime.now(UTC), session.rejections.popleft()))
-        if self._snapshot is not None and session.converged(self._snapshot):
-            self._active = True
+        self._rejections.extend(stream.rejected())
+        self._active = self._active or stream.session.active
         self._notify()

@@ -8,10 +8,7 @@ nothing is sent that it has, across reconnects too.
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from google.protobuf.any_pb2 import Any
@@ -19,7 +16,8 @@ from google.protobuf.any_pb2 import Any
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from .phases import Phase
-from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, Resources, Snapshot
+from .rejection import Refusals, Rejection, mentioned, presentable
+from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPES, Resource, Resources, Snapshot
 from .subscription import WILDCARD, Batch, Subscription
 
 RESPONSE_BYTES: Final = 4 * 2**20
@@ -28,33 +26,8 @@ RESPONSE_BYTES: Final = 4 * 2**20
 REJECTIONS: Final = 100
 """So many rejected responses are remembered by a stream, the newest."""
 
-MESSAGE_CHARACTERS: Final = 2000
-"""So much of the client's words is kept."""
-
 _MADE_FIRST: Final = TYPES[: TYPES.index(LISTENER)]
 _SWITCHED: Final = (LISTENER, ROUTE)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """
-    A response the client did not accept.
-
-    Attributes:
-        type_url: the type of its resources.
-        nonce: the response.
-        resources: versions by name of what was in it; None for what it removed.
-        named: the resources that the message names. Envoy names them for clusters and listeners only.
-        certain: whether there is no doubt which resource is bad: it was alone in the response.
-        message: the client's words.
-    """
-
-    type_url: str
-    nonce: str
-    resources: Mapping[str, str | None]
-    named: tuple[str, ...]
-    certain: bool
-    message: str
 
 
 class Session:
@@ -66,7 +39,10 @@ class Session:
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS)
         self.acknowledged: dict[str, str] = {}
         """By type, the version of the target that the client last held whole."""
+        self.active = False
+        """Whether the client has had a whole configuration: each listener and route table of it, in some version."""
         self._subscriptions: dict[str, Subscription] = {}
+        self._refusals = Refusals()
         self._warming: set[str] = set()
         self._answered = False
         self._nonce = 0
@@ -100,6 +76,7 @@ class Session:
         changes = snapshot.diff(self.snapshot if self.snapshot is not None else Snapshot())
         first = self.snapshot is None
         self.snapshot = snapshot
+        self._refusals.retarget(snapshot)
         if changes or first:
             self.phase = Phase.MAKE
         for type_url, subscription in self._subscriptions.items():
@@ -112,9 +89,29 @@ class Session:
         found = {type_url: subscription.rejections() for type_url, subscription in self._subscriptions.items()}
         return {type_url: versions for type_url, versions in found.items() if versions}
 
+    @property
+    def refusals(self) -> tuple[Rejection, ...]:
+        """The rejections that hold against the snapshot: everything in them is still wanted as it was sent."""
+        return self._refusals.standing
+
+    def missing(self) -> dict[str, list[str]]:
+        """Return by type the listeners and route tables in use of which the client has accepted no version."""
+        found = {
+            type_url: self._subscriptions[type_url].missing()
+            for type_url in _SWITCHED
+            if type_url in self._subscriptions
+        }
+        return {type_url: names for type_url, names in found.items() if names}
+
+    def retry(self) -> list[DeltaDiscoveryResponse]:
+        """Send the listeners that were rejected again: an address that was taken may be free. Return what to send."""
+        if LISTENER in self._subscriptions:
+            self._subscriptions[LISTENER].retry()
+        return self._advance()
+
     def converged(self, snapshot: Snapshot) -> bool:
         """
-        Return whether the client runs ``snapshot``.
+        Return whether the client is done with ``snapshot``.
 
         It has asked for clusters and listeners, and has acknowledged, or rejected, everything it asked for.
         What is gone may still wait for its removal.
@@ -132,15 +129,16 @@ class Session:
         self._answered = True
         if not request.HasField("error_detail"):
             subscription.acknowledge()
+            self._refusals.acknowledge(subscription.type_url, in_flight.versions)
             return
-        message = _presentable(request.error_detail.message, subscription.type_url)
-        named = tuple(name for name in in_flight.versions if _mentions(message, name))
+        message = presentable(request.error_detail.message, subscription.type_url)
+        named = mentioned(message, in_flight.versions)
         subscription.reject(named)
-        self.rejections.append(
-            Rejection(
-                subscription.type_url, in_flight.nonce, dict(in_flight.versions), named, in_flight.size == 1, message
-            )
+        rejection = Rejection(
+            subscription.type_url, in_flight.nonce, dict(in_flight.versions), named, in_flight.size == 1, message
         )
+        self.rejections.append(rejection)
+        self._refusals.add(rejection, subscription.target)
 
     def _resend_endpoints(self) -> None:
         if ENDPOINT in self._subscriptions:
@@ -164,6 +162,7 @@ class Session:
         for type_url, subscription in self._subscriptions.items():
             if subscription.settled:
                 self.acknowledged[type_url] = subscription.target.version
+        self.active = self.active or (self.converged(self.snapshot) and not self.missing())
         return responses
 
     def _respond_all(self) -> list[DeltaDiscoveryResponse]:
@@ -233,15 +232,3 @@ class Session:
                     resource=Any(type_url=subscription.type_url, value=resource.body),
                 )
         return response
-
-
-def _presentable(message: str, type_url: str) -> str:
-    """Shorten the message. Envoy quotes the whole resource when it breaks a constraint: never that of a secret."""
-    if type_url == SECRET and ("\n" in message or "-----BEGIN" in message):
-        return "the secret is not valid; Envoy's message is withheld because it quotes the secret"
-    return message[:MESSAGE_CHARACTERS]
-
-
-def _mentions(message: str, name: str) -> bool:
-    """Return whether the message contains the name as a whole word; names may contain any of ``/ . - _ :``."""
-    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", message) is not None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from .session import Rejection
+from .rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class StreamState:
         acknowledged: by type URL, the version of the resources it last held whole.
         rejected: by type URL, the versions by name that it rejects now (None: a removal).
         converged: whether it runs the newest snapshot, but for what it rejects.
+        refusals: the rejections that hold against the newest snapshot, oldest first.
+        missing: by type URL, the listeners and route tables in use of which it has accepted no version.
+        active: whether it has had a whole configuration: each listener and route table of it, in some version.
     """
 
     node_id: str
@@ -37,6 +40,9 @@ class StreamState:
     acknowledged: Mapping[str, str]
     rejected: Mapping[str, Mapping[str, str | None]]
     converged: bool
+    refusals: tuple[RejectedAt, ...] = ()
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    active: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class AdsState:
         version: of the newest snapshot; empty before the first.
         streams: the connected clients, oldest first. An Envoy that reconnects may be there twice for a while.
         rejections: the newest rejections of all streams, also of streams that are gone; oldest first.
-        active: whether a first configuration is, or once was, active: a client has converged.
+        active: whether a client has, or once had, a whole configuration (see `StreamState.active`).
     """
 
     version: str

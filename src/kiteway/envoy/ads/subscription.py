@@ -39,6 +39,7 @@ class Subscription:
 
     ``unsettled`` holds the names whose state at the client may differ from the target. Only these are looked at,
     so that a change costs what changed. A name stays there until the client is known to have what it should.
+    ``running`` holds the names of which the client has accepted some version, perhaps not the last one sent.
     """
 
     type_url: str
@@ -47,6 +48,7 @@ class Subscription:
     unanswered: bool = False
     explicit: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
     told_absent: set[str] = field(default_factory=set)
     rejected: dict[str, str | None] = field(default_factory=dict)
     in_flight: Batch | None = None
@@ -77,6 +79,7 @@ class Subscription:
         for name, version in held.items():
             if self.wants(name):
                 self.held[name] = version
+                self.running.add(name)
                 self.unsettled[name] = None
 
     def unsubscribe(self, names: Iterable[str]) -> None:
@@ -94,8 +97,19 @@ class Subscription:
                 self.held[name] = _UNKNOWN
                 self.unsettled[name] = None
 
+    def retry(self) -> None:
+        """Send what was rejected again, though it did not change: what it met outside may have."""
+        self.unsettled.update(dict.fromkeys(self.rejected))
+        self.rejected.clear()
+
+    def missing(self) -> list[str]:
+        """Return what the client wants, the target has, and of which the client has accepted no version."""
+        wanted = self.target if self.wildcard else self.explicit
+        return sorted(name for name in wanted if name in self.target and name not in self.running)
+
     def _forget(self, name: str) -> None:
         self.held.pop(name, None)
+        self.running.discard(name)
         self.told_absent.discard(name)
         self.rejected.pop(name, None)
         self.batch_limit.pop(name, None)
@@ -152,8 +166,10 @@ class Subscription:
             if version is not None:
                 self.told_absent.discard(name)
                 self.held[name] = version
+                self.running.add(name)
             else:
                 self.held.pop(name, None)
+                self.running.discard(name)
                 if name in self.explicit:
                     self.told_absent.add(name)
         return batch

@@ -1,0 +1,97 @@
+"""What a client did not accept, and which of that still stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .snapshot import SECRET, Resources, Snapshot
+
+MESSAGE_CHARACTERS: Final = 8192
+"""So much of the client's words is kept: Envoy's are shortened to 4 KiB by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """
+    A response the client did not accept.
+
+    Attributes:
+        type_url: the type of its resources.
+        nonce: the response.
+        resources: versions by name of what was in it; None for what it removed.
+        named: the resources that the message names. Envoy names them for clusters and listeners only.
+        certain: whether there is no doubt which resource is bad: it was alone in the response.
+        message: the client's words, whole (Envoy sends at most 4 KiB), but for those that quote a secret.
+    """
+
+    type_url: str
+    nonce: str
+    resources: Mapping[str, str | None]
+    named: tuple[str, ...]
+    certain: bool
+    message: str
+
+
+class Refusals:
+    """
+    The rejections that hold against the present snapshot.
+
+    One holds as long as everything in it is wanted as it was sent: once a part has changed, that may have been the bad one.
+    It ends, too, when the client has taken every part of it in smaller responses.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[Rejection, set[str]]] = {}
+
+    @property
+    def standing(self) -> tuple[Rejection, ...]:
+        """Those that hold, oldest first."""
+        return tuple(rejection for rejection, _ in self._left.values())
+
+    def add(self, rejection: Rejection, target: Resources) -> None:
+        """Take a rejection; ``target`` is what is wanted of its type. It stands for older ones of the same resources."""
+        names = set(rejection.resources)
+        if names and _wanted(rejection, target):
+            older = [n for n, (r, left) in self._left.items() if r.type_url == rejection.type_url and left <= names]
+            for nonce in older:
+                del self._left[nonce]
+            self._left[rejection.nonce] = (rejection, names)
+
+    def acknowledge(self, type_url: str, versions: Mapping[str, str | None]) -> None:
+        """Take note of what the client has taken."""
+        for nonce, (rejection, left) in list(self._left.items()):
+            if rejection.type_url == type_url:
+                left -= {name for name, version in versions.items() if rejection.resources.get(name, "") == version}
+                if not left:
+                    del self._left[nonce]
+
+    def retarget(self, snapshot: Snapshot) -> None:
+        """Forget those of which a part is not wanted any more, or in another version."""
+        for nonce, (rejection, _) in list(self._left.items()):
+            if not _wanted(rejection, snapshot[rejection.type_url]):
+                del self._left[nonce]
+
+
+def _wanted(rejection: Rejection, target: Resources) -> bool:
+    return all(
+        version == (target[name].version if name in target else None) for name, version in rejection.resources.items()
+    )
+
+
+def presentable(message: str, type_url: str) -> str:
+    """Return the message. Envoy quotes the whole resource when it breaks a constraint: never that of a secret."""
+    if type_url == SECRET and ("\n" in message or "-----BEGIN" in message):
+        return "the secret is not valid; Envoy's message is withheld because it quotes the secret"
+    return message[:MESSAGE_CHARACTERS]
+
+
+def mentioned(message: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that the message contains as whole words; names may contain any of ``/ . - _ :``."""
+    return tuple(name for name in names if name in message and _as_a_word(message, name))
+
+
+def _as_a_word(message: str, name: str) -> bool:
+    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", message) is not None

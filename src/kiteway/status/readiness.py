@@ -1,0 +1,62 @@
+"""Why an instance is not ready, or degraded: pure functions of what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kiteway.controlplane.pipeline import Outcome
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.envoy.ads import AdsState, Rejection
+from kiteway.model import VirtualHost
+
+
+def why_not_serving(ads: AdsState) -> str:
+    """
+    Return why Envoy does not serve what it is configured to; empty when it does.
+
+    It serves when it has accepted some version of every listener and route table that is in use.
+    """
+    if not ads.streams:
+        return "" if ads.active else "Envoy has not connected to the control plane yet"
+    newest = ads.streams[-1]
+    for refusal in newest.refusals:
+        rejection = refusal.rejection
+        missing = set(newest.missing.get(rejection.type_url, ())) & set(rejection.resources)
+        if missing:
+            return refusal_text(rejection, missing)
+    return "" if newest.active else "Envoy has not taken the first configuration yet"
+
+
+def refusal_text(rejection: Rejection, names: Iterable[str] = ()) -> str:
+    """Say what Envoy rejects, and in its own words why; ``names`` are the resources that it is about."""
+    kind = rejection.type_url.rpartition(".")[2]
+    about = ", ".join(sorted(names or rejection.named or rejection.resources))
+    return f"Envoy rejects the {kind} {about}: {rejection.message.strip()}"
+
+
+def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
+    """Return what an instance that serves does not do: objects that are rejected, hosts without an endpoint."""
+    found = [refusal_text(each.rejection) for stream in ads.streams[-1:] for each in stream.refusals]
+    if outcome is not None:
+        found += _with_errors(outcome.diagnostics)
+        found += [
+            f"the host {host.domain} of {host.source} has no endpoint"
+            for host in outcome.model.hosts
+            if _without_endpoint(host, outcome)
+        ]
+    return found
+
+
+def _with_errors(diagnostics: Iterable[Diagnostic]) -> list[str]:
+    errors: dict[ObjectRef | None, Diagnostic] = {}
+    for diagnostic in diagnostics:
+        if diagnostic.severity is Severity.ERROR:
+            errors.setdefault(diagnostic.object, diagnostic)
+    return [
+        f"{about} is rejected ({diagnostic.reason})" if about else f"{diagnostic.reason}: {diagnostic.message}"
+        for about, diagnostic in errors.items()
+    ]
+
+
+def _without_endpoint(host: VirtualHost, outcome: Outcome) -> bool:
+    return bool(host.routes) and all(route.pool is None or route.pool in outcome.empty for route in host.routes)

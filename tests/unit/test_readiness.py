@@ -1,0 +1,126 @@
+"""Why an instance is not ready, or degraded."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import importlib
+from collections.abc import Mapping
+
+import pytest
+from typer.testing import CliRunner
+
+from kiteway.cli import app
+from kiteway.controlplane.pipeline import Outcome, Pipeline
+from kiteway.diagnostics import ObjectRef, Severity
+from kiteway.envoy.ads import LISTENER, ROUTE, AdsState, RejectedAt, Rejection, StreamState
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.resources import load_object
+from kiteway.sources.files import Resources
+from kiteway.status.readiness import shortcomings, why_not_serving
+from kiteway.translate import Options
+from tests.support.manifests import Manifest, endpoint_slice, ingress, path, rule, service
+
+NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+BIND = "Error adding/updating listener(s) https: cannot bind '0.0.0.0:443': Address already in use"
+
+
+def stream(
+    *,
+    active: bool = True,
+    refused: Mapping[str, str] | None = None,
+    missing: tuple[str, ...] = (),
+    kind: str = LISTENER,
+) -> StreamState:
+    """Return a client that refuses resources with a sentence, and lacks some."""
+    refusals = [
+        RejectedAt(NOW, Rejection(kind, str(number), {name: "1"}, (name,), certain=True, message=message))
+        for number, (name, message) in enumerate((refused or {}).items())
+    ]
+    return StreamState("n", "1.40.0", NOW, {}, {}, True, tuple(refusals), {kind: missing} if missing else {}, active)
+
+
+def state(*streams: StreamState, active: bool = True) -> AdsState:
+    """Return the ADS server's state."""
+    return AdsState("1", streams, (), active)
+
+
+def outcome(*manifests: Manifest) -> Outcome:
+    """Return what manifests come to."""
+    objects = [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
+    return Pipeline(EnvoySettings()).run(Resources(tuple(objects), (), ()), {}, NOW, Options())
+
+
+GOOD = (ingress(rule("a.example.com", path("/", "a")), name="a"), service("a"))
+
+
+def test_a_client_with_all_of_it_serves() -> None:
+    """There is nothing to say, and nothing amiss."""
+    assert why_not_serving(state(stream())) == ""
+    assert shortcomings(outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a")), state(stream())) == []
+
+
+def test_a_listener_that_cannot_bind_is_not_ready() -> None:
+    """Envoy's own sentence is the reason, before the first configuration and afterwards."""
+    for active in (False, True):
+        reason = why_not_serving(state(stream(active=active, refused={"https": BIND}, missing=("https",))))
+        assert reason == f"Envoy rejects the Listener https: {BIND}"
+
+
+def test_a_route_table_that_was_never_taken_is_not_ready() -> None:
+    """A listener without it answers every host 404."""
+    reason = why_not_serving(state(stream(refused={"https": "bad header"}, missing=("https",), kind=ROUTE)))
+    assert reason == "Envoy rejects the RouteConfiguration https: bad header"
+
+
+def test_a_rejected_change_is_degraded() -> None:
+    """The version before serves on."""
+    now = state(stream(refused={"https": "bad"}))
+    assert why_not_serving(now) == ""
+    assert shortcomings(None, now) == ["Envoy rejects the Listener https: bad"]
+
+
+def test_before_the_first_configuration_it_is_not_ready() -> None:
+    """Nor before a client is there; one that serves on while its stream is broken is."""
+    assert why_not_serving(state(stream(active=False))) == "Envoy has not taken the first configuration yet"
+    assert why_not_serving(state(active=False)) == "Envoy has not connected to the control plane yet"
+    assert why_not_serving(state(active=True)) == ""
+
+
+def test_the_newest_client_counts() -> None:
+    """An Envoy that reconnects may be there twice."""
+    assert why_not_serving(state(stream(active=False), stream())) == ""
+    assert shortcomings(None, state(stream(refused={"https": "bad"}), stream())) == []
+
+
+def test_a_host_without_any_endpoint_is_degraded() -> None:
+    """It is named with its Ingress."""
+    assert shortcomings(outcome(*GOOD), state(stream())) == [
+        "the host a.example.com of Ingress default/a has no endpoint"
+    ]
+
+
+def test_an_object_with_errors_is_degraded() -> None:
+    """It is named once, with the reason."""
+    good = outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a"))
+    about = ObjectRef("Ingress", "default", "b")
+    bad = [dataclasses.replace(d, severity=Severity.ERROR, reason="Bad", object=about) for d in good.diagnostics[:1]]
+    found = shortcomings(dataclasses.replace(good, diagnostics=(*bad, *bad)), state(stream()))
+    assert found == ["Ingress default/b is rejected (Bad)"]
+
+
+@pytest.mark.parametrize(("word", "code"), [("ready", 0), ("degraded", 3), ("not ready", 1)])
+def test_status_exits_by_the_state(word: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script tells the three apart, and the reasons are printed."""
+    reasons = [] if word == "ready" else ["because [of] this"]
+    monkeypatch.setattr("kiteway.instance.Instance.running_pid", lambda _self: 1)
+    command = importlib.import_module("kiteway.cli.status")
+    monkeypatch.setattr(
+        command,
+        "read_status",
+        lambda _instance: {"state": word, "reasons": reasons, "ready": word != "not ready", "reason": ""},
+    )
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == code
+    assert word in result.output
+    assert all(reason in result.output for reason in reasons)
