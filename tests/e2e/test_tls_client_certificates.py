@@ -25,6 +25,8 @@ from tests.support.kiteway import Running, up
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 OPEN, REQUIRED, OTHER, OPTIONAL = (f"{name}.example.com" for name in ("open", "required", "other", "optional"))
+BARE, LOST = (f"{name}.example.com" for name in ("bare", "lost"))
+"""They require certificates too: one has no TLS that its redirect could lead to, the other names a CA that is missing."""
 REFUSED = "refused"
 _SERVED = 501
 """What REST gets of a host that is served: this Service has no REST."""
@@ -33,7 +35,7 @@ _MISDIRECTED = 421
 
 @dataclass
 class System:
-    """A balancer with hosts that ask for certificates of two CAs, and one that asks for none."""
+    """A balancer with hosts that ask for certificates of two CAs, one that asks for none, and two with mistakes."""
 
     running: Running
     folder: Path
@@ -90,8 +92,18 @@ def system(free_port: Callable[[], int]) -> Iterator[System]:
         return ingress(name, [host], ["server"], annotations=notes)
 
     manifests = folder / "all.yaml"
+    redirect = {
+        "apiVersion": "networking.gke.io/v1beta1",
+        "kind": "FrontendConfig",
+        "metadata": {"name": "redirect"},
+        "spec": {"redirectToHttps": {"enabled": True}},
+    }
+    bare = {"kiteway.io/client-ca-secret": "our-ca", "networking.gke.io/v1beta1.FrontendConfig": "redirect"}
     documents = [
         service(),
+        redirect,
+        ingress("bare", [BARE], [], annotations={"kubernetes.io/ingress.allow-http": "true", **bare}),
+        with_ca("lost", LOST, "gone"),
         secret("server", (server.certificate, server.key.reveal())),
         _bundle("our-ca", ours),
         _bundle("their-ca", theirs),
@@ -159,6 +171,14 @@ def test_plaintext_leads_there_neither(system: System) -> None:
     assert system.get(None, REQUIRED, None, system.grpc_port) == _MISDIRECTED
 
 
+@pytest.mark.parametrize("host", [BARE, LOST])
+def test_nor_does_a_mistake_open_it(system: System, host: str) -> None:
+    """Without a certificate to serve with, or a CA to verify with, a host that requires certificates is on no port."""
+    assert system.get(None, host, None, system.plain_port) == 404
+    assert system.get(None, host, None, system.grpc_port) == _MISDIRECTED
+    assert system.get(host, host, "ours") == _MISDIRECTED
+
+
 def _call(system: System, sni: str, authority: str) -> tuple[grpc.StatusCode, str]:
     credentials = grpc.ssl_channel_credentials(
         *((system.folder / name).read_bytes() for name in ("server.crt", "ours.key", "ours.crt"))
@@ -188,4 +208,4 @@ def test_the_manifest_is_told_about_plaintext(system: System) -> None:
         if d["reason"] == "ClientCertificateWithoutHTTP"
     }
 
-    assert about == {"required", "other"}
+    assert about == {"required", "other", "bare", "lost"}

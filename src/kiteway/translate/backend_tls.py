@@ -15,7 +15,9 @@ _KEYS = (keys.BACKEND_CA, keys.BACKEND_SERVER_NAME, keys.BACKEND_CLIENT_CERTIFIC
 
 def upstream_tls_of(context: Context, service: Service, protocol: BackendProtocol) -> UpstreamTLS | None:
     """Return how the endpoints are spoken to; None, with diagnostics, where what is asked for cannot be done."""
-    found = {key: value for key in _KEYS if (value := service.metadata.annotations.get(key))}
+    annotations = service.metadata.annotations
+    # One that is there and empty names nobody, and is refused below: verification is not given up for it.
+    found = {key: annotations[key] for key in _KEYS if key in annotations}
     if not found:
         return UpstreamTLS()
     if not protocol.tls:

@@ -7,29 +7,31 @@ from kiteway.resources import annotations as keys
 from kiteway.translate.context import Context, Path
 from kiteway.translate.trust import bundle_of
 
+_CA: Path = ("metadata", "annotations", keys.CLIENT_CA)
 _MODE: Path = ("metadata", "annotations", keys.CLIENT_CERTIFICATE)
 
 
 def client_auth_of(context: Context) -> tuple[bool, ClientAuth | None]:
     """
-    Return how the clients of an Ingress show who they are, and whether it says so in a way that can be done.
+    Return whether the clients of an Ingress must show a certificate, and how it is verified.
 
-    Where it cannot be done, nobody may be served: whoever asks for certificates does not mean to go without.
+    Required without a way to verify it, nobody may be served: whoever asks for certificates does not mean to go without.
     """
     ingress = context.ingress
     annotations = ingress.metadata.annotations
     name, mode = annotations.get(keys.CLIENT_CA), annotations.get(keys.CLIENT_CERTIFICATE, "required")
     if not name:
-        if keys.CLIENT_CERTIFICATE in annotations:
+        # An annotation that is there and empty is a value that got lost, not one that nobody wrote.
+        if name is not None or keys.CLIENT_CERTIFICATE in annotations:
             context.error(
                 ingress,
                 "ClientCAMissing",
                 "certificates of clients are asked for, but no CA is named that they are verified against.",
                 f"Name the Secret with its ca.crt: {keys.CLIENT_CA}.",
-                _MODE,
+                _MODE if keys.CLIENT_CERTIFICATE in annotations else _CA,
             )
-            return False, None
-        return True, None
+            return True, None
+        return False, None
     if mode not in {"required", "optional"}:
         context.error(
             ingress,
@@ -38,5 +40,8 @@ def client_auth_of(context: Context) -> tuple[bool, ClientAuth | None]:
             'Write "required" or "optional".',
             _MODE,
         )
-    bundle = bundle_of(context, ingress, name, ("metadata", "annotations", keys.CLIENT_CA))
-    return bundle is not None, ClientAuth(bundle, mode != "optional") if bundle else None
+    bundle = bundle_of(context, ingress, name, _CA)
+    if bundle is None:
+        return True, None
+    required = mode != "optional"
+    return required, ClientAuth(bundle, required)

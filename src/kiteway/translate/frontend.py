@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kiteway.diagnostics import Severity
-from kiteway.model import ClientAuth, HTTPMode, RedirectCode, TLSProfile
+from kiteway.model import HTTPMode, RedirectCode, TLSProfile
 from kiteway.resources import FrontendConfig
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
@@ -53,9 +53,9 @@ def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile
 
 
 def http_mode(
-    context: Context, frontend: FrontendConfig | None, *, wants_tls: bool, client_auth: ClientAuth | None
+    context: Context, frontend: FrontendConfig | None, *, wants_tls: bool, certificate_required: bool
 ) -> tuple[HTTPMode, RedirectCode]:
-    """Return what port 80 does: serve, redirect or nothing."""
+    """Return what port 80 does: serve, redirect or nothing. It never serves where clients must show a certificate."""
     redirect = frontend.spec.redirect_to_https if frontend else None
     code = RedirectCode(redirect.response_code_name.status) if redirect else RedirectCode.MOVED_PERMANENTLY_DEFAULT
     redirects = redirect is not None and redirect.enabled
@@ -68,11 +68,12 @@ def http_mode(
         context.warn(
             frontend,
             "RedirectWithoutTLS",
-            f"{context.ingress.ref} has no certificate, so there is no HTTPS to redirect to; port 80 serves.",
+            f"{context.ingress.ref} has no certificate, so there is no HTTPS to redirect to; port 80 "
+            f"{'is off' if certificate_required else 'serves'}.",
             "Add spec.tls or a ManagedCertificate to the Ingress.",
             ("spec", "redirectToHttps", "enabled"),
         )
-    elif client_auth is not None and client_auth.required:
+    if certificate_required:
         context.warn(
             context.ingress,
             "ClientCertificateWithoutHTTP",
@@ -81,7 +82,11 @@ def http_mode(
             ("metadata", "annotations"),
         )
         return HTTPMode.OFF, code
-    elif wants_tls:
+    missing = frontend is None and context.ingress.metadata.annotations.get(keys.FRONTEND_CONFIG)
+    if wants_tls and missing:
+        # The missing one may ask for a redirect; until it is there, port 80 does not serve.
+        return HTTPMode.OFF, code
+    if wants_tls:
         context.warn(
             context.ingress,
             "AllowHttpOpen",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kiteway.model import HTTPMode
 from kiteway.resources import Ingress
 from kiteway.translate.certificates import certificates_of
 from kiteway.translate.client_auth import client_auth_of
@@ -19,10 +18,10 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     wants_tls = check_pre_shared(context) or wants_tls
     check_addresses(context)
     frontend = frontend_config(context)
-    authenticates, client_auth = client_auth_of(context)
-    http, code = http_mode(context, frontend, wants_tls=wants_tls, client_auth=client_auth)
-    if not authenticates:
-        certificates, http = (), HTTPMode.OFF
+    required, client_auth = client_auth_of(context)
+    http, code = http_mode(context, frontend, wants_tls=wants_tls, certificate_required=required)
+    if required and client_auth is None:
+        certificates = ()
     return Unit(
         ingress=ingress,
         hosts=host_claims(context),
@@ -32,6 +31,7 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         redirect_code=code,
         profile=tls_profile(context, frontend),
         client_auth=client_auth,
+        certificate_required=required,
         diagnostics=tuple(dict.fromkeys(context.diagnostics)),
         dependencies=tuple(context.dependencies),
     )

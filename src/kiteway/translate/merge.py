@@ -9,7 +9,7 @@ from kiteway.diagnostics import Diagnostic
 from kiteway.kept import Kept
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, VirtualHost
 from kiteway.translate.claims import settle
-from kiteway.translate.server_names import requires_certificate, server_names
+from kiteway.translate.server_names import server_names
 from kiteway.translate.unit import HostClaim, Unit, age
 
 
@@ -57,7 +57,7 @@ def _virtual_host(unit: Unit, claim: HostClaim) -> VirtualHost:
         http=unit.http,
         redirect_code=unit.redirect_code,
         source=unit.ref,
-        own_connections=requires_certificate(unit),
+        own_connections=unit.certificate_required,
     )
 
 

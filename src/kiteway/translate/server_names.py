@@ -95,13 +95,8 @@ def _of_host(unit: Unit, claim: HostClaim, valid: Certificates) -> tuple[ServerN
     return _entry(unit, (domain,), _by_key_type(chosen) or _first(unit, valid), domain), diagnostic
 
 
-def requires_certificate(unit: Unit) -> bool:
-    """Return whether the clients of an Ingress must show a certificate."""
-    return unit.client_auth is not None and unit.client_auth.required
-
-
 def _entry(unit: Unit, names: tuple[str, ...], certificates: tuple[str, ...], domain: str) -> ServerNames:
-    host = domain if requires_certificate(unit) else ""
+    host = domain if unit.certificate_required else ""
     return ServerNames(names, certificates, unit.profile, unit.client_auth, host)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.kept import Kept
-from kiteway.model import LoadBalancer
+from kiteway.model import HTTPMode, LoadBalancer
 from kiteway.resources import Ingress, Object
 from kiteway.translate.classes import is_ours
 from kiteway.translate.context import Index, Options
@@ -130,9 +130,24 @@ def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list
 
 
 def _renewed(last_good: Unit, now: Unit) -> Unit:
-    """Return the last good form with the certificates that are good now: one bad Secret lets no other one expire."""
+    """
+    Return the last good form as far as it may go on.
+
+    It has the certificates that are good now: one bad Secret lets no other one expire. And what it must not serve any
+    more it does not: where clients have to show a certificate since, it asks for it too, and while that cannot be
+    verified it serves nobody.
+    """
     current = {certificate.name: certificate for certificate in now.certificates}
-    return dataclasses.replace(last_good, certificates=tuple(current.get(c.name, c) for c in last_good.certificates))
+    certificates = tuple(current.get(c.name, c) for c in last_good.certificates)
+    if not now.certificate_required or last_good.certificate_required:
+        return dataclasses.replace(last_good, certificates=certificates)
+    return dataclasses.replace(
+        last_good,
+        certificates=certificates if now.client_auth is not None else (),
+        http=HTTPMode.REDIRECT if last_good.http is HTTPMode.REDIRECT else HTTPMode.OFF,
+        client_auth=now.client_auth,
+        certificate_required=True,
+    )
 
 
 def _changed(before: Mapping[Key, Object], now: Mapping[Key, Object]) -> set[Key]:

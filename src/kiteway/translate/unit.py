@@ -42,7 +42,8 @@ class Unit:
         http: what port 80 does for its hosts.
         redirect_code: used with `HTTPMode.REDIRECT`.
         profile: the TLS profile; None is none in particular.
-        client_auth: how clients show who they are; None asks for nothing.
+        client_auth: how clients show who they are; None asks for nothing, or for what cannot be verified now.
+        certificate_required: whether only clients with a certificate may be served; without ``client_auth`` nobody is.
         diagnostics: everything found on the way.
         dependencies: the objects that were looked at, also those that were not there.
         retained: this is the last good form of an Ingress that has errors now.
@@ -59,6 +60,7 @@ class Unit:
     diagnostics: tuple[Diagnostic, ...]
     dependencies: tuple[Key, ...]
     client_auth: ClientAuth | None = None
+    certificate_required: bool = False
     retained: bool = False
     failed: bool = field(init=False)
 

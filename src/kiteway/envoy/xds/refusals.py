@@ -13,7 +13,7 @@ from kiteway.envoy.xds.answers import HOST, Answer, no_route
 ANY_HOST = "*"
 
 _NO_TLS = f"host {HOST} is not served over TLS: its Ingress has no certificate yet. See `kiteway status`."
-_NO_PLAINTEXT = f"host {HOST} is not served in plaintext: kubernetes.io/ingress.allow-http is false. Connect with TLS."
+_NO_PLAINTEXT = f"host {HOST} is not served in plaintext: its Ingress does not allow it. Connect with TLS."
 
 
 _MISDIRECTED = (
