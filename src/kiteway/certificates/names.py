@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TypeVar
 
 from cryptography import x509
@@ -33,6 +34,21 @@ def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the common names of the subject, lower case."""
     attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return tuple(dict.fromkeys(str(a.value).lower() for a in attributes))
+
+
+_LABEL = r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?"
+_SERVER_NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\Z")
+_LONGEST_NAME = 253
+
+
+def is_server_name(name: str) -> bool:
+    """
+    Return whether a client may ask for the name of a certificate by SNI: a DNS name, or ``*.`` and one (RFC 6125).
+
+    An address is none (RFC 6066, section 3), nor is a name with a wildcard elsewhere, for which Envoy has no place.
+    """
+    bare = name.removeprefix("*.")
+    return len(bare) <= _LONGEST_NAME and _SERVER_NAME.match(name) is not None and not is_address(name)
 
 
 def is_address(name: str) -> bool:

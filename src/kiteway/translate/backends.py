@@ -5,8 +5,8 @@ from __future__ import annotations
 from kiteway.resources import Service
 from kiteway.resources.kinds.ingress import IngressBackend
 from kiteway.resources.kinds.service import Protocol, ServicePort, ServiceType
-from kiteway.translate.context import Context, Path
-from kiteway.translate.pools import Backend, pool_of
+from kiteway.translate.context import Backend, Context, Path
+from kiteway.translate.pools import pool_of
 from kiteway.translate.ports import MANAGEMENT_PORTS
 
 

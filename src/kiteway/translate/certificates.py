@@ -11,6 +11,7 @@ from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.ingress import IngressTLS
 from kiteway.resources.schema import Violation
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import MOST_CERTIFICATE_NAMES, MOST_CERTIFICATES
 from kiteway.translate.secrets import certificate_of
 
 TARGET_PROXY_CERT_LIMIT = 10
@@ -24,6 +25,16 @@ def certificates_of(context: Context) -> tuple[tuple[Certificate, ...], bool]:
     secrets, wants_secrets = _from_secrets(context)
     managed, wants_managed = _managed(context)
     found = {certificate.name: certificate for certificate in (*secrets, *managed)}
+    names = {name for certificate in found.values() for name in certificate.names}
+    if len(names) > MOST_CERTIFICATE_NAMES:
+        context.warn(
+            context.ingress,
+            "CertificateNamesTooMany",
+            f"the certificates have {len(names)} names; of those that no rule is for at most {MOST_CERTIFICATE_NAMES} are "
+            "answered.",
+            "Add rules for the hosts, or use several Ingresses.",
+            ("spec", "tls"),
+        )
     if len(found) > TARGET_PROXY_CERT_LIMIT:
         context.trap(
             context.ingress,
@@ -38,7 +49,16 @@ def certificates_of(context: Context) -> tuple[tuple[Certificate, ...], bool]:
 def _from_secrets(context: Context) -> tuple[list[Certificate], bool]:
     found: list[Certificate] = []
     wanted = False
-    for index, tls in enumerate(context.ingress.spec.tls):
+    entries = context.ingress.spec.tls
+    if len(entries) > MOST_CERTIFICATES:
+        context.error(
+            context.ingress,
+            "CertificatesTooMany",
+            f"there are {len(entries)} entries; those after the first {MOST_CERTIFICATES} are left out.",
+            "Use certificates with several names, or several Ingresses.",
+            ("spec", "tls"),
+        )
+    for index, tls in enumerate(entries[:MOST_CERTIFICATES]):
         if not tls.secret_name:
             context.warn(
                 context.ingress,
@@ -76,7 +96,15 @@ def _managed(context: Context) -> tuple[list[Certificate], bool]:
     if isinstance(names, Violation):
         context.refuse(ingress, dataclasses.replace(names, reason="ManagedCertificateNotFound"), _MANAGED)
         return [], True
-    found = [certificate for name in names if (certificate := _issued(context, name)) is not None]
+    if len(names) > MOST_CERTIFICATES:
+        context.error(
+            ingress,
+            "CertificatesTooMany",
+            f"there are {len(names)} names; those after the first {MOST_CERTIFICATES} are left out.",
+            "Use certificates with several names, or several Ingresses.",
+            _MANAGED,
+        )
+    found = [certificate for name in names[:MOST_CERTIFICATES] if (certificate := _issued(context, name)) is not None]
     return found, bool(names)
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.model import Certificate, Pool, PoolKey, TLSProfile
+from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile
 from kiteway.resources import Ingress, Object, Secret
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
@@ -56,6 +56,16 @@ class Index:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A pool, and what its BackendConfig says about the routes that lead to it."""
+
+    pool: Pool
+    request_headers: tuple[HeaderValue, ...]
+    response_headers: tuple[HeaderValue, ...]
+    log_sample_rate: float
+
+
 class Context:
     """Collects what comes out of one Ingress: diagnostics, pools, and which objects were looked at."""
 
@@ -64,6 +74,7 @@ class Context:
         self.options = options
         self.diagnostics: list[Diagnostic] = []
         self.pools: dict[PoolKey, Pool] = {}
+        self.backends: dict[PoolKey, Backend | None] = {}
         self.dependencies: dict[Key, None] = {}
         self._index = index
         named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from kiteway.model import ENCRYPTED, HeaderValue
 from kiteway.resources import BackendConfig
 from kiteway.resources.kinds.backend_config import CustomHeadersConfig
+from kiteway.resources.places import quoted
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_HEADER_FORMAT, LONGEST_HEADERS, MOST_HEADERS
 
 _KNOWN = {
     "client_encrypted": ENCRYPTED,
@@ -22,8 +25,16 @@ _KNOWN = {
 }
 """Google's variables that Envoy knows too (docs: "Create custom headers", variables)."""
 
-LONGEST_VALUE = 8192
-"""Bytes of all custom headers of a backend service at GCP."""
+_RESERVED = frozenset({"content-length"})
+"""Headers that say where a message ends: another value cuts a connection that others' messages follow on."""
+
+_RESERVED_PREFIXES = ("x-envoy-", "kiteway-")
+
+_NAMED = 5
+"""Unknown variables that one diagnostic lists."""
+
+_LONGEST_SHOWN = 64
+"""Characters of one of them that are shown."""
 
 _GOOGLES = frozenset(
     {
@@ -48,45 +59,90 @@ _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 def custom_headers(
     context: Context, config: BackendConfig, headers: CustomHeadersConfig | None, field: str
 ) -> tuple[HeaderValue, ...]:
-    """Return the headers of one field; variables that only Google knows are empty, with a warning."""
+    """
+    Return the headers of one field within GCP's and Envoy's limits; one that breaks a limit is left out alone.
+
+    Variables that only Google knows are empty, with a warning.
+    """
     if headers is None:
         return ()
+    at: Path = ("spec", field, "headers")
+    if len(headers.pairs) > MOST_HEADERS:
+        context.error(
+            config,
+            "HeadersTooMany",
+            f"there are {len(headers.pairs)} headers; GCP allows {MOST_HEADERS}, and those after them are left out.",
+            "Remove some.",
+            at,
+        )
     found = []
-    for index, (name, value) in enumerate(headers.pairs):
-        path: Path = ("spec", field, "headers", index)
-        if name.lower().startswith("x-envoy-"):
+    together = 0
+    for index, (name, value) in enumerate(headers.pairs[:MOST_HEADERS]):
+        path: Path = (*at, index)
+        if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
             context.warn(
                 config,
                 "HeaderForbidden",
-                f'"{name}" steers Envoy and is left out.',
+                f"{quoted(name)} is kept for the balancer and is left out.",
                 "Remove it.",
                 path,
             )
             continue
-        if len(value.encode()) > LONGEST_VALUE:
+        length = len(name.encode()) + len(value.encode())
+        if together + length > LONGEST_HEADERS:
             context.error(
                 config,
                 "HeaderTooLong",
-                f'the value of "{name}" is longer than {LONGEST_VALUE} bytes, more than GCP allows for all headers.',
+                f"with {quoted(name)} the headers are longer than {LONGEST_HEADERS} bytes, which GCP allows for all "
+                "together; it is left out.",
                 "Make it shorter.",
                 path,
             )
             continue
-        found.append(HeaderValue(name.lower(), _translated(context, config, value, path)))
+        translated = _translated(context, config, value, path)
+        if len(translated.encode()) > LONGEST_HEADER_FORMAT:
+            context.error(
+                config,
+                "HeaderTooLong",
+                f"the value of {quoted(name)} is longer than {LONGEST_HEADER_FORMAT} bytes in Envoy's words, which is the most "
+                "that Envoy takes; it is left out.",
+                "Use fewer variables.",
+                path,
+            )
+            continue
+        together += length
+        found.append(HeaderValue(name.lower(), translated))
     return tuple(found)
 
 
 def _translated(context: Context, config: BackendConfig, value: str, path: Path) -> str:
+    googles: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+
     def replace(found: re.Match[str]) -> str:
         variable = found[1]
         if variable in _KNOWN:
             return _KNOWN[variable]
-        if variable in _GOOGLES or variable.startswith(_CLIENT_CERTIFICATE):
-            reason, message = "HeaderVariableGoogle", f"only Google knows {{{variable}}}; it is empty here."
-        else:
-            reason, message = "HeaderVariableUnknown", f"there is no variable {{{variable}}}; it is empty."
-        context.warn(config, reason, message, f"Use one of {', '.join(sorted(_KNOWN))}.", path)
+        of_google = variable in _GOOGLES or variable.startswith(_CLIENT_CERTIFICATE)
+        (googles if of_google else unknown)[found[0]] = None
         return ""
 
     # What Envoy would take for a command of its own is text here.
-    return _VARIABLE.sub(replace, value.replace("%", "%%"))
+    result = _VARIABLE.sub(replace, value.replace("%", "%%"))
+    fix = f"Use one of {', '.join(sorted(_KNOWN))}."
+    if googles:
+        verb = "it is" if len(googles) == 1 else "they are"
+        context.warn(
+            config, "HeaderVariableGoogle", f"only Google knows {_listed(googles)}; {verb} empty here.", fix, path
+        )
+    if unknown:
+        noun, verb = ("variable", "it is") if len(unknown) == 1 else ("variables", "they are")
+        context.warn(
+            config, "HeaderVariableUnknown", f"there is no {noun} {_listed(unknown)}; {verb} empty.", fix, path
+        )
+    return result
+
+
+def _listed(variables: Collection[str]) -> str:
+    first = [name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…" for name in [*variables][:_NAMED]]
+    return ", ".join(first) + (f" and {len(variables) - _NAMED} more" if len(variables) > _NAMED else "")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from kiteway.model import Affinity, AffinityType, HeaderValue, Pool, PoolKey
+from kiteway.model import Affinity, AffinityType, Pool, PoolKey
 from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.backend_config import BackendConfigSpec, LogConfig
 from kiteway.resources.kinds.service import ServicePort, ServiceType
 from kiteway.resources.schema import Violation
 from kiteway.translate.backend_tls import upstream_tls_of
-from kiteway.translate.context import Context, Path
+from kiteway.translate.context import Backend, Context, Path
 from kiteway.translate.google import check_backend_config, check_service
 from kiteway.translate.headers import custom_headers
 from kiteway.translate.health import health_check_of
@@ -22,18 +20,19 @@ LONGEST_TIMEOUT = 86_400
 """Seconds after which Google's own front ends have been restarted, streams or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """A pool, and what its BackendConfig says about the routes that lead to it."""
-
-    pool: Pool
-    request_headers: tuple[HeaderValue, ...]
-    response_headers: tuple[HeaderValue, ...]
-    log_sample_rate: float
-
-
 def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | None:
-    """Return what a Service port means, or None where a mistake in the Service's annotations leaves nothing."""
+    """
+    Return what a Service port means, or None where a mistake in the Service's annotations leaves nothing.
+
+    It is read once, however many paths lead there.
+    """
+    key = PoolKey(service.ref.namespace, service.ref.name, port.port)
+    if key not in context.backends:
+        context.backends[key] = _read(context, service, port, key)
+    return context.backends[key]
+
+
+def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -> Backend | None:
     protocol = protocol_of(context, service, port)
     found, config = _backend_config(context, service, port)
     if protocol is None or not found:
@@ -43,7 +42,6 @@ def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | 
     if config is not None:
         check_backend_config(context, config)
     spec = config.spec if config else BackendConfigSpec()
-    key = PoolKey(service.ref.namespace, service.ref.name, port.port)
     rest_port = rest_port_of(context, service, protocol)
     tls = upstream_tls_of(context, service, protocol)
     if tls is None:

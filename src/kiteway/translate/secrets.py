@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from kiteway.certificates.names import is_address, is_server_name
 from kiteway.certificates.x509 import CertificateError
 from kiteway.model import Certificate
 from kiteway.resources import Secret
+from kiteway.resources.places import quoted
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_CERTIFICATE_CHAIN
 
 
 def certificate_of(context: Context, name: str, path: Path) -> Certificate | None:
@@ -48,12 +51,32 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             ("data",),
         )
         return None
+    if len(values["tls.crt"]) > LONGEST_CERTIFICATE_CHAIN:
+        context.error(
+            secret,
+            "CertificateTooLong",
+            f"tls.crt has {len(values['tls.crt'])} bytes; at most {LONGEST_CERTIFICATE_CHAIN} are served, which is all that TLS "
+            "clients take.",
+            "Leave out what is no part of the chain, or spread the names over several certificates.",
+            ("data", "tls.crt"),
+        )
+        return None
     facts = context.inspected(secret)
     if isinstance(facts, CertificateError):
         context.error(secret, facts.reason, facts.message, facts.fix, ("data", facts.part))
         return None
     for weakness in facts.weaknesses if for_server else ():
         context.warn(secret, weakness.reason, weakness.message, weakness.fix, ("data", "tls.crt"))
+    odd = [name for name in facts.names if not is_server_name(name) and not is_address(name)]
+    if for_server and odd:
+        context.warn(
+            secret,
+            "CertificateNameUnusable",
+            f"the certificate names {quoted(odd[0])}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}, which no "
+            "client can ask for; the other names are answered.",
+            'Use DNS names; a wildcard is the whole first label and only that: "*.example.com".',
+            ("data", "tls.crt"),
+        )
     return Certificate(
         name=f"{secret.ref.namespace}/{secret.ref.name}",
         chain=facts.chain,

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from kiteway.certificates.names import covers, is_address
-from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.certificates.names import is_server_name
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.kept import Kept
 from kiteway.model import Certificate, ServerNames
 from kiteway.translate.claims import Owners, parent_wildcard
 from kiteway.translate.hosts import ANY_HOST
+from kiteway.translate.limits import MOST_CERTIFICATE_NAMES
 from kiteway.translate.unit import HostClaim, Unit
 
 Certificates = tuple[Certificate, ...]
+
+LARGE_CHAIN = 16 << 10
+"""
+Bytes of a certificate chain (PEM) above which all hosts of an Ingress that show it share one filter chain.
+
+Envoy reads the certificate anew for each filter chain. Below it, which is all that public CAs issue, each host has one of
+its own: what is changed about one host touches no connection of another.
+"""
 
 
 def server_names(
@@ -23,11 +35,14 @@ def server_names(
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
 
+    Hosts of an Ingress share one if the certificate is large, and so do the names of a certificate that nobody holds.
+
     A host is answered with a certificate of the Ingress that holds it, never with another's, whatever names that one
     carries; one that names the host goes before a wildcard, and one that is valid at ``now`` before one that is not.
     Without a match the Ingress's first certificate answers, as on GKE.
     """
     found: dict[str, ServerNames] = {}
+    shared: dict[_Shared, list[str]] = {}
     anywhere = owners.get(ANY_HOST)
     holding = {id(owner.unit) for owner in owners.values()}
     holders = tuple([unit for unit in units if id(unit) in holding])
@@ -35,10 +50,13 @@ def server_names(
     all_valid = kept.each("server names", _Named.of, holders)
     for unit, valid, named in zip(holders, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
+        large = {certificate.name for certificate in unit.certificates if len(certificate.chain) > LARGE_CHAIN}
         for claim, (entry, diagnostic) in here.hosts:
             # Nobody holds a host that is refused to its Ingress for an older one's wildcard.
             owner = owners.get(claim.domain)
             if owner is not None and owner.unit is unit and owner.claim is claim:
+                if not entry.host and not large.isdisjoint(entry.certificates):
+                    shared.setdefault(_Shared(unit.ref, entry.certificates, ""), []).append(claim.domain)
                 found[claim.domain] = entry
                 if diagnostic is not None:
                     diagnostics.append(diagnostic)
@@ -46,14 +64,36 @@ def server_names(
         for name, parent in named.names:
             owner = owners.get(parent, anywhere)
             if owner is not None and owner.unit is unit and name not in owners:
-                chosen = _by_key_type(_chosen(unit.certificates, name, valid))
-                found[name] = _entry(unit, (name,), chosen, owner.claim.domain)
+                chosen = _by_key_type(named.index.chosen(name, valid))
+                entry = _entry(unit, (name,), chosen, owner.claim.domain)
+                shared.setdefault(_Shared(unit.ref, entry.certificates, entry.host or ANY_HOST), []).append(name)
+                found[name] = entry
+    for names in shared.values():
+        first, *others = sorted(names)
+        found[first] = dataclasses.replace(found[first], names=(first, *others))
+        for name in others:
+            del found[name]
     default = _default(holders, owners, now)
     return (*default, *[found[domain] for domain in sorted(found)])
 
 
 def _valid_at(unit: Unit, now: dt.datetime) -> Certificates:
     return tuple([c for c in unit.certificates if c.not_before <= now < c.not_after])
+
+
+class _Shared(NamedTuple):
+    """
+    What names have in common that share a filter chain: with the Ingress also profile and client authentication.
+
+    Attributes:
+        ingress: the Ingress that answers.
+        certificates: what it answers with.
+        of: empty for hosts of its rules, else the host that names of certificates belong to.
+    """
+
+    ingress: ObjectRef
+    certificates: tuple[str, ...]
+    of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +103,59 @@ class _Named:
 
     Attributes:
         hosts: how each host it claims is answered, and what is wrong with that; none without HTTPS.
-        names: those of its certificates, each with the wildcard that covers it.
+        names: those of its certificates that clients can ask for, each with the wildcard that covers it.
+        index: its certificates by name.
     """
 
     hosts: tuple[tuple[HostClaim, tuple[ServerNames, Diagnostic | None]], ...]
     names: tuple[tuple[str, str], ...]
+    index: _ByName
 
     @classmethod
     def of(cls, unit: Unit, valid: Certificates | None = None) -> _Named:
         """Judge by the certificates that are ``valid``: all, if none are given."""
         valid = unit.certificates if valid is None else valid
         claims = [claim for claim in unit.hosts if unit.https and claim.domain != ANY_HOST]
-        names = {name for c in unit.certificates for name in c.names if not is_address(name)}
+        names = dict.fromkeys(name for c in unit.certificates for name in c.names if is_server_name(name))
+        index = _ByName.of(unit.certificates)
         return cls(
-            tuple((claim, _of_host(unit, claim, valid)) for claim in claims),
-            tuple((name, parent_wildcard(name)) for name in names),
+            tuple((claim, _of_host(unit, claim, valid, index)) for claim in claims),
+            tuple((name, parent_wildcard(name)) for name in itertools.islice(names, MOST_CERTIFICATE_NAMES)),
+            index,
         )
 
 
-def _of_host(unit: Unit, claim: HostClaim, valid: Certificates) -> tuple[ServerNames, Diagnostic | None]:
+@dataclass(frozen=True, slots=True)
+class _ByName:
+    """Certificates by the names they have: an Ingress may have thousands."""
+
+    certificates: Mapping[str, Sequence[Certificate]]
+
+    @classmethod
+    def of(cls, certificates: Certificates) -> _ByName:
+        """Index them."""
+        found: dict[str, list[Certificate]] = {}
+        for certificate in certificates:
+            for name in certificate.names:
+                found.setdefault(name, []).append(certificate)
+        return cls(found)
+
+    def chosen(self, domain: str, valid: Certificates) -> Sequence[Certificate]:
+        """
+        Return the certificates for ``domain``: the ``valid`` ones before the others, then those that name it.
+
+        A wildcard covers one label, as `kiteway.certificates.names.covers` says.
+        """
+        exact = self.certificates.get(domain, ())
+        wildcard = self.certificates.get(parent_wildcard(domain), ())
+        return _valid_of(exact, valid) or _valid_of(wildcard, valid) or exact or wildcard
+
+
+def _of_host(
+    unit: Unit, claim: HostClaim, valid: Certificates, index: _ByName
+) -> tuple[ServerNames, Diagnostic | None]:
     domain, diagnostic = claim.domain, None
-    chosen = _chosen(unit.certificates, domain, valid)
+    chosen = index.chosen(domain, valid)
     if not chosen:
         diagnostic = unit.ingress.diagnostic(
             Severity.WARNING,
@@ -100,13 +172,8 @@ def _entry(unit: Unit, names: tuple[str, ...], certificates: tuple[str, ...], do
     return ServerNames(names, certificates, unit.profile, unit.client_auth, host)
 
 
-def _chosen(certificates: Sequence[Certificate], domain: str, valid: Certificates) -> Sequence[Certificate]:
-    matching = _valid([c for c in certificates if covers(c.names, domain)], valid)
-    return [c for c in matching if domain in c.names] or matching
-
-
-def _valid(certificates: Sequence[Certificate], valid: Certificates) -> Sequence[Certificate]:
-    return [c for c in certificates if c in valid] or certificates
+def _valid_of(certificates: Sequence[Certificate], valid: Certificates) -> Sequence[Certificate]:
+    return [c for c in certificates if c in valid]
 
 
 def _default(holders: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
@@ -128,7 +195,7 @@ def _default(holders: Sequence[Unit], owners: Owners, now: dt.datetime) -> Itera
 
 def _first(unit: Unit, valid: Certificates) -> tuple[str, ...]:
     """Return the first certificate, and the first of the other key type that has all of its names."""
-    first, *others = _valid(unit.certificates, valid)
+    first, *others = valid or unit.certificates
     return _by_key_type([first, *(c for c in others if set(first.names) <= set(c.names))])
 
 

@@ -113,7 +113,7 @@ def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter, paths: P
         context.require_client_certificate.value = names.client_auth.required
         context.common_tls_context.validation_context.trusted_ca.inline_string = names.client_auth.ca.pem
     return FilterChain(
-        name=f"sni/{','.join(names.names)}" if names.names else "sni/default",
+        name=f"sni/{names.names[0]}" if names.names else "sni/default",
         filter_chain_match=FilterChainMatch(server_names=list(names.names)) if names.names else None,
         filters=[manager],
         transport_socket=TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)),

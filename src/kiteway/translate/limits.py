@@ -1,0 +1,23 @@
+"""How much one object may ask of what all share; docs/reference/limits.md is made from this file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_HEADERS: Final = 16
+"""Custom headers of a BackendConfig in one direction; as GCP allows a backend service."""
+
+LONGEST_HEADERS: Final = 8192
+"""Bytes of them together, names and values before variables are replaced; as at GCP."""
+
+LONGEST_HEADER_FORMAT: Final = 16_384
+"""Bytes of one header's value with variables replaced by Envoy's commands; the most that Envoy takes."""
+
+MOST_CERTIFICATES: Final = 100
+"""Certificates of one Ingress; GKE allows 10."""
+
+MOST_CERTIFICATE_NAMES: Final = 1000
+"""Names of one Ingress's certificates that are answered although no rule is for them."""
+
+LONGEST_CERTIFICATE_CHAIN: Final = 65_536
+"""Bytes of a certificate chain (PEM); Go's TLS takes no longer handshake message (``maxHandshake``)."""

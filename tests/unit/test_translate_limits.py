@@ -1,0 +1,84 @@
+"""What one Ingress may ask of what all share: each limit, and that what is within it is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway.envoy.xds.common import HTTPS_LISTENER
+from kiteway.translate import limits
+from tests.golden.inputs import Translated, translate_text
+from tests.support.certificates import Issued, issue
+from tests.support.ingresses import ingress, secret, service, text
+
+NAMES = [f"n{number}.example.com" for number in range(1500)]
+
+
+@pytest.fixture(scope="module")
+def many_names() -> Issued:
+    """Return a certificate with 1,500 names, of 50 kB."""
+    return issue(*NAMES, cn="many")
+
+
+def _translated(*documents: dict[str, Any]) -> Translated:
+    return translate_text(text(service(), *documents), "test.yaml")
+
+
+def _reasons(translated: Translated) -> list[str]:
+    return [diagnostic.reason for diagnostic in translated.diagnostics]
+
+
+def _chains(translated: Translated) -> dict[str, Any]:
+    """Return the server names of each filter chain that is chosen by name."""
+    (listener,) = [m for m in translated.messages if isinstance(m, Listener) and m.name == HTTPS_LISTENER]
+    return {chain.name: list(chain.filter_chain_match.server_names) for chain in listener.filter_chains}
+
+
+def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None:
+    """However many names a certificate has, those that no rule is for are one filter chain, and there is a most."""
+    translated = _translated(ingress("a", [None], ["many"]), secret("many", many_names))
+
+    ((name, names),) = _chains(translated).items()
+    assert name == f"sni/{min(names)}"
+    assert names == sorted(NAMES[: limits.MOST_CERTIFICATE_NAMES])
+    assert "CertificateNamesTooMany" in _reasons(translated)
+
+
+def test_hosts_with_a_large_certificate_share_a_filter_chain(many_names: Issued) -> None:
+    """Envoy reads a certificate of 50 kB once, although its Ingress has rules for hundreds of its names."""
+    hosts = NAMES[:300]
+    translated = _translated(ingress("a", hosts, ["many"]), secret("many", many_names))
+
+    assert list(_chains(translated).values()) == [sorted(hosts)]
+
+
+def test_hosts_with_an_ordinary_certificate_have_filter_chains_of_their_own() -> None:
+    """With a certificate of a hundred names, a change of one host leaves the filter chains of the others alone."""
+    hosts = NAMES[:100]
+    translated = _translated(ingress("a", hosts, ["some"]), secret("some", issue(*hosts)))
+
+    assert list(_chains(translated).values()) == [[host] for host in sorted(hosts)]
+
+
+def test_a_certificate_that_is_too_long_is_refused_alone() -> None:
+    """A chain that no client takes is not served, and the Ingress's other certificate is."""
+    long = issue(*[f"{'a' * 60}-{number}.example.com" for number in range(900)], cn="long")
+    assert len(long.crt) > limits.LONGEST_CERTIFICATE_CHAIN
+    translated = _translated(
+        ingress("a", ["a.example.com"], ["long", "good"]), secret("long", long), secret("good", issue("a.example.com"))
+    )
+
+    assert "CertificateTooLong" in _reasons(translated)
+    assert [certificate.name for certificate in translated.model.certificates] == ["default/good"]
+
+
+def test_more_certificates_than_one_ingress_may_have() -> None:
+    """Those after the first hundred are left out, and the Ingress is told."""
+    one = issue("a.example.com")
+    names = [f"s{number}" for number in range(limits.MOST_CERTIFICATES + 1)]
+    translated = _translated(ingress("a", [None], names), *(secret(name, one) for name in names))
+
+    assert "CertificatesTooMany" in _reasons(translated)
+    assert f"default/{names[-1]}" not in {c for entry in translated.model.server_names for c in entry.certificates}
