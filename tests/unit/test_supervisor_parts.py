@@ -94,10 +94,9 @@ def test_log_outlives_a_directory_that_vanished(tmp_path: Path) -> None:
     assert (tmp_path / "missing" / "child.log").read_bytes() == b"kept\n"
 
 
-def test_forward_splits_lines_that_are_too_long(tmp_path: Path) -> None:
-    """A child that writes no newline costs bounded memory, and nothing of its output is lost."""
-    path = tmp_path / "child.log"
-    text = b"x" * (3 * LINE_LIMIT_BYTES) + b"\nlast, without an end"
+def _forwarded(folder: Path, text: bytes) -> bytes:
+    """Return what the log of a child holds that writes ``text``."""
+    path = folder / "child.log"
     readable, writable = os.pipe()
 
     async def both() -> None:
@@ -110,10 +109,24 @@ def test_forward_splits_lines_that_are_too_long(tmp_path: Path) -> None:
         log.close()
 
     asyncio.run(both())
-    written = path.read_bytes()
+    return path.read_bytes()
+
+
+def test_forward_splits_lines_that_are_too_long(tmp_path: Path) -> None:
+    """A child that writes no newline costs bounded memory, and nothing of its output is lost."""
+    text = b"x" * (3 * LINE_LIMIT_BYTES) + b"\nlast, without an end"
+    written = _forwarded(tmp_path, text)
     assert written.replace(b"\n", b"") == text.replace(b"\n", b"")
     assert max(map(len, written.splitlines())) <= LINE_LIMIT_BYTES + 1
     assert written.endswith(b"\nlast, without an end\n")
+
+
+def test_forward_escapes_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    """Text of tenants and clients in a child's output neither steers the terminal of who reads the log nor is lost."""
+    assert (
+        _forwarded(tmp_path, b"a\x1b[2J\xff \xe2\x80\xae\r\n\xe9\x9b\x86\n")
+        == rb"a\x1b[2J\xff \u202e\r" + b"\n\xe9\x9b\x86\n"
+    )
 
 
 def test_stderr_lines_carry_the_child_s_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

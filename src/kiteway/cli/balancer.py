@@ -30,6 +30,7 @@ from kiteway.cli.options import (
     parse_ssl_policies,
 )
 from kiteway.cli.output import stderr
+from kiteway.cli.terminal import line
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
@@ -111,7 +112,7 @@ class BalancerOptions:
         """Return the data plane's settings; says so when they are without the filter."""
         filter_ = filter_path()
         if filter_ is None:
-            stderr.print(f"[yellow]note:[/yellow] {missing_reason()}")
+            stderr.print(line(("note:", "yellow"), f" {missing_reason()}"))
         return EnvoySettings(
             bind=bind,
             https_port=self.https_port,

@@ -23,6 +23,7 @@ from kiteway.cli import cert_renew, cert_show
 from kiteway.cli.output import fail, stderr
 from kiteway.files import write_atomic
 from kiteway.model import PrivateKey
+from kiteway.printable import suggested
 
 app = typer.Typer(no_args_is_help=True, help="Create and look at certificates.")
 
@@ -137,7 +138,9 @@ def _read_authority(folder: Path) -> KeyPair:
         return KeyPair(certificate.read_bytes(), PrivateKey(key.read_bytes()))
     except OSError as error:
         raise fail(
-            f"cannot read {error.filename}: {error.strerror}; make a CA with `kiteway cert create-ca --out {folder}`", 2
+            f"cannot read {error.filename}: {error.strerror}; "
+            f"make a CA with {suggested('kiteway', 'cert', 'create-ca', '--out', str(folder))}",
+            2,
         ) from error
 
 

@@ -148,10 +148,8 @@ def _print(entry: dict[str, Any]) -> None:
     if "source" in entry:
         rows |= {"from": entry["source"], "served for": ", ".join(entry["servedFor"])}
     for name, value in rows.items():
-        stdout.print(f"{name + ':':<12}{value}", markup=False)
+        stdout.print(f"{name + ':':<12}{value}")
     for number, member in enumerate(entry["chain"]):
-        stdout.print(
-            f"{'chain:' if not number else '':<12}{member['subject']} until {member['notAfter']}", markup=False
-        )
+        stdout.print(f"{'chain:' if not number else '':<12}{member['subject']} until {member['notAfter']}")
     for problem in entry["problems"]:
-        stdout.print(f"{'problem:':<12}{problem['reason']}: {problem['message']} {problem['fix']}", markup=False)
+        stdout.print(f"{'problem:':<12}{problem['reason']}: {problem['message']} {problem['fix']}")

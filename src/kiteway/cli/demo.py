@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
+from kiteway.cli.terminal import line
 from kiteway.demo.guide import HOST, ExamplesMissingError
 from kiteway.demo.run import Options, Report, remove, run
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
 from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
 from kiteway.milvus.verify import SdkMissingError
+from kiteway.printable import suggested
 from kiteway.supervisor import NotReadyError
 
 
@@ -103,25 +105,28 @@ def _default_milvus() -> Milvus:
 
 
 def _say(text: str) -> None:
-    stderr.print(text, markup=False)
+    for each in text.split("\n"):
+        stderr.print(each)
 
 
 def _print(report: Report) -> None:
     for address, calls in report.requests.items():
         stderr.print(f"  {calls} calls at {address}")
     if report.verified:
-        stderr.print("[green]verified[/green]")
+        stderr.print(line(("verified", "green")))
     elif report.failure is not None:
-        stderr.print(f"[red]not verified[/red] ({report.failure['reason']}): {report.failure['sentence']}")
+        sentence = f" ({report.failure['reason']}): {report.failure['sentence']}"
+        stderr.print(line(("not verified", "red"), sentence))
         stderr.print(report.failure["fix"])
 
 
 def _print_connected(options: Options, certificate: Path, port: int) -> None:
+    status = suggested("kiteway", "status", "--data-dir", str(options.data_dir))
     _say(f"""
 Verified. Connect with:
 
     from pymilvus import MilvusClient
     client = MilvusClient("https://127.0.0.1:{port}", server_pem_path="{certificate}", server_name="{HOST}")
 
-The manifests are in {options.data_dir / "manifests"}: edit them and watch `kiteway status --data-dir {options.data_dir}`.
+The manifests are in {options.data_dir / "manifests"}: edit them and watch {status}.
 Ctrl-C ends the demo.""")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
 from kiteway.cli.options import CLUSTER_PANEL, FilesOption, KubeconfigOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.terminal import Part, line
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.diagnostics import Severity
 from kiteway.doctor import (
@@ -151,7 +151,7 @@ def _print_rules(output: Output) -> None:
         emit({"rules": [rule.plain() for rule in RULES]}, output)
         return
     for rule in RULES:
-        stdout.print(f"{rule.id:<30} {rule.scope:<8} {rule.severity:<8} {rule.title}", markup=False)
+        stdout.print(f"{rule.id:<30} {rule.scope:<8} {rule.severity:<8} {rule.title}")
 
 
 def _print(report: Report, output: Output) -> None:
@@ -159,18 +159,18 @@ def _print(report: Report, output: Output) -> None:
         emit(report.plain(), output)
         return
     for resource, checks in report.checks:
-        stdout.print(Text(str(resource), style="bold"))
+        stdout.print(line((str(resource), "bold")))
         for check in checks:
-            stdout.print(_line(check))
+            stdout.print(line(*_parts(check)))
             if check.severity is not None:
-                stdout.print(Text(f"{'':10}-> {check.finding.fix}", style="dim"))
+                stdout.print(line((f"{'':10}-> {check.finding.fix}", "dim")))
     stdout.print(
         f"{report.count(Severity.ERROR)} failed, {report.count(Severity.WARNING)} warnings, "
         f"{report.count(Result.PASSED)} passed, {report.count(Result.SKIPPED)} skipped"
     )
 
 
-def _line(check: Check) -> Text:
+def _parts(check: Check) -> tuple[Part, ...]:
     finding = check.finding
     word, style = "passed", "green"
     if check.severity is not None:
@@ -179,6 +179,5 @@ def _line(check: Check) -> Text:
     elif finding.result is Result.SKIPPED:
         word, style = "skipped", "dim"
     where = f"{finding.position}: " if finding.position else ""
-    return Text.assemble(
-        (f"  {word:<8}", style), (check.rule.id, "bold" if check.severity else ""), f" {where}{finding.message}"
-    )
+    name: Part = (check.rule.id, "bold" if check.severity else "")
+    return (f"  {word:<8}", style), name, f" {where}{finding.message}"

@@ -224,17 +224,17 @@ async def _applied(wanted: Wanted, shell: Shell, verifying: Verifying) -> None:
     )
     changed = await do_apply(doing)
     await verification()
-    stdout.print("Done." if changed else "Nothing had to be changed.", markup=False)
+    stdout.print("Done." if changed else "Nothing had to be changed.")
 
 
 async def _verified(live: Live, wanted: Wanted, verifying: Verifying) -> None:
     with tempfile.TemporaryDirectory(prefix="kiteway-") as folder:
         at = target(live, wanted, Path(folder), address=verifying.verify_address, ca=verifying.ca)
-        stdout.print(f"   $ {as_command(at)}", markup=False)
+        stdout.print(f"   $ {as_command(at)}")
         report = await run_verification(at, lambda _step: None)
     if report.failure is not None:
         raise fail(f"not verified ({report.failure.reason}): {report.failure.sentence} {report.failure.fix}")
-    stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.", markup=False)
+    stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.")
 
 
 async def _recorded(where: Where) -> tuple[Reader, Wanted]:
@@ -259,7 +259,7 @@ def _back(where: Where, *, destroy: bool, plan_only: bool) -> None:
             progress=Printer(),
         )
         await do_apply(doing)
-        stdout.print("It is as it was.", markup=False)
+        stdout.print("It is as it was.")
 
     _run(work())
 
@@ -274,7 +274,7 @@ def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
         write_files(folder, emitted(live, live.release, wanted))
     except OSError as error:
         raise fail(f"cannot write to {folder}: {error.strerror}") from None
-    stdout.print(f"wrote {folder}; nothing else has been changed.", markup=False)
+    stdout.print(f"wrote {folder}; nothing else has been changed.")
 
 
 def _wanted(wish: Wish, where: Where) -> Wanted:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.table import Table
-from rich.text import Text
 
 from kiteway.cli.output import print_diagnostics, stdout
+from kiteway.cli.terminal import line
 from kiteway.diagnostics import Diagnostic
 from kiteway.gke.live import Release
 from kiteway.gke.step import Impact, Plan, State, Step
@@ -24,7 +24,7 @@ class Printer:
     def pending(self, release: Release, seconds: float) -> None:
         """Print which, and for how long."""
         said = f"waiting up to {seconds:g} s: Helm is at work on {release.name} ({release.status})"
-        stdout.print(said, markup=False)
+        stdout.print(said)
 
     def step(self, step: Step) -> None:
         """Print a step, its effect and its diff where it is still to be done."""
@@ -32,11 +32,11 @@ class Printer:
 
     def command(self, text: str) -> None:
         """Print a command that is about to be run."""
-        stdout.print(f"   $ {text}", markup=False)
+        stdout.print(f"   $ {text}")
 
     def waiting(self, step: Step, seconds: float) -> None:
         """Print what is waited for."""
-        stdout.print(f"   waiting {seconds:4.0f} s: {step.sees}", markup=False)
+        stdout.print(f"   waiting {seconds:4.0f} s: {step.sees}")
 
 
 def print_plan(made: Plan) -> None:
@@ -44,26 +44,26 @@ def print_plan(made: Plan) -> None:
     for step in made.steps:
         print_step(step)
         for command in step.commands:
-            stdout.print(f"   $ {command}", markup=False)
+            stdout.print(f"   $ {command}")
     print_diagnostics(made.problems)
     if made.refused:
         return
     todo = sum(step.state is State.TODO for step in made.steps)
     said = f"{todo} steps to do; nothing has been written." if made.changes else "Nothing would change."
-    stdout.print(said, markup=False)
+    stdout.print(said)
 
 
 def print_step(step: Step) -> None:
     """Print one step; of one that is done, only that it is."""
-    stdout.print(Text.assemble((step.id, "bold"), ": ", step.title, "  ", (step.state.upper(), _COLOURS[step.state])))
-    stdout.print(f"   now:     {step.sees}", markup=False)
+    stdout.print(line((step.id, "bold"), ": ", step.title, "  ", (step.state.upper(), _COLOURS[step.state])))
+    stdout.print(f"   now:     {step.sees}")
     if step.state is State.DONE:
         return
     style = "" if step.effect.impact is Impact.NONE else "red"
-    stdout.print(Text.assemble("   clients: ", (f"{step.effect.impact}. {step.effect.text}", style)))
-    stdout.print(f"   undo:    {step.undo}", markup=False)
-    for line in step.diff.splitlines():
-        stdout.print(Text(f"     {line}", _diff_style(line)))
+    stdout.print(line("   clients: ", (f"{step.effect.impact}. {step.effect.text}", style)))
+    stdout.print(f"   undo:    {step.undo}")
+    for changed in step.diff.splitlines():
+        stdout.print(line((f"     {changed}", _diff_style(changed))))
 
 
 def _diff_style(line: str) -> str:

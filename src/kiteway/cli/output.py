@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
 
+from kiteway.cli.terminal import Part, Terminal, line
 from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.printable import escaped_in_json, printable
 
 
 class Output(enum.StrEnum):
@@ -25,41 +26,48 @@ class Output(enum.StrEnum):
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the report.")]
 
-stdout = Console(soft_wrap=True, highlight=False)
-stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+stdout = Terminal(soft_wrap=True, highlight=False)
+stderr = Terminal(stderr=True, soft_wrap=True, highlight=False)
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
 def emit(value: Any, output: Output) -> None:
-    """Print a plain value (dicts, lists, strings, numbers) as JSON or YAML on standard output."""
+    """
+    Print a plain value (dicts, lists, strings, numbers) as JSON or YAML on standard output.
+
+    The value is exact; characters that a terminal would obey are written as escapes.
+    """
     if output is Output.YAML:
-        yaml.safe_dump(value, sys.stdout, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+        if any(printable(each) != each for each in text.split("\n")):
+            text = yaml.safe_dump(value, sort_keys=False)
+        sys.stdout.write(text)
     else:
-        json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(escaped_in_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
-    """Print an error and return the exception that ends the command, to be raised."""
-    stderr.print(f"[red]error:[/red] {_escape(message)}")
+    """
+    Print an error and return the exception that ends the command, to be raised.
+
+    Further lines of the message, such as the end of a log, are indented.
+    """
+    first, *others = message.split("\n")
+    stderr.print(line(("error:", "red"), f" {first}"))
+    for other in others:
+        stderr.print(f"  {other}")
     return typer.Exit(code)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics for people, on standard error."""
     for diagnostic in diagnostics:
-        colour = _COLOURS[diagnostic.severity]
         where = f"{diagnostic.position}: " if diagnostic.position else ""
         about = f"{diagnostic.object}: " if diagnostic.object else ""
         field = f"{diagnostic.path}: " if diagnostic.path else ""
-        stderr.print(
-            f"{_escape(where)}[{colour}]{diagnostic.severity}[/{colour}] [bold]{diagnostic.reason}[/bold]: "
-            f"{_escape(about + field + diagnostic.message)}"
-        )
+        severity: Part = (str(diagnostic.severity), _COLOURS[diagnostic.severity])
+        reason: Part = (diagnostic.reason, "bold")
+        stderr.print(line(where, severity, " ", reason, f": {about}{field}{diagnostic.message}"))
         if diagnostic.fix:
-            stderr.print(f"    [dim]->[/dim] {_escape(diagnostic.fix)}")
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+            stderr.print(line("    ", ("->", "dim"), f" {diagnostic.fix}"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.terminal import line
 from kiteway.instance import Instance, default_data_dir
 from kiteway.status.client import read_status
 from kiteway.status.state import State
@@ -78,9 +78,9 @@ def _print(value: dict[str, Any]) -> None:
         stdout.print(f"listens for {listener['name']} on {listener['address']}:{listener['port']}")
     _print_endpoints(value)
     for pool in value.get("pools", ()):
-        stdout.print(f"endpoints of {pool['name']}: {pool['tls']['how']}", markup=False)
+        stdout.print(f"endpoints of {pool['name']}: {pool['tls']['how']}")
         for problem in pool["tls"]["problems"]:
-            stdout.print(f"  {problem}", markup=False)
+            stdout.print(f"  {problem}")
     for certificate in value.get("certificates", ()):
         problems = "".join(f", {problem['reason']}" for problem in certificate["problems"])
         names = ", ".join(certificate["names"])
@@ -88,32 +88,33 @@ def _print(value: dict[str, Any]) -> None:
         stdout.print(f"{kind} {certificate['name']} for {names}: {certificate['daysLeft']} days left{problems}")
     _print_managed(value)
     for rejection in value.get("configuration", {}).get("rejections", ()):
-        stdout.print(f"[red]Envoy rejects[/red] {', '.join(rejection['resources'])}: {escape(rejection['message'])}")
+        rejected = f" {', '.join(rejection['resources'])}: {rejection['message']}"
+        stdout.print(line(("Envoy rejects", "red"), rejected))
     for diagnostic in value.get("diagnostics", ()):
-        stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}", markup=False)
+        stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}")
 
 
 def _print_state(value: dict[str, Any]) -> None:
     state, reasons = State(value["state"]), value["reasons"]
-    stdout.print(f"Kiteway {value.get('version', '')} [{_COLOURS[state]}]{state}[/]")
+    stdout.print(line(f"Kiteway {value.get('version', '')} ", (str(state), _COLOURS[state])))
     for reason in reasons[:_REASONS]:
-        stdout.print(f"  {reason}", markup=False)
+        stdout.print(f"  {reason}")
     if len(reasons) > _REASONS:
-        stdout.print(f"  and {len(reasons) - _REASONS} more: kiteway status --output json", markup=False)
+        stdout.print(f"  and {len(reasons) - _REASONS} more: kiteway status --output json")
 
 
 def _print_managed(value: dict[str, Any]) -> None:
     for managed in value.get("managedCertificates", ()):
-        stdout.print(f"managed certificate {managed['name']} {managed['certificateStatus']}", markup=False)
+        stdout.print(f"managed certificate {managed['name']} {managed['certificateStatus']}")
         for domain in managed["domainStatus"]:
-            stdout.print(f"  {domain['domain']} {domain['status']}", markup=False)
+            stdout.print(f"  {domain['domain']} {domain['status']}")
         if managed["waitingFor"]:
-            stdout.print(f"  waiting for {managed['waitingFor']}", markup=False)
+            stdout.print(f"  waiting for {managed['waitingFor']}")
         for text in (managed["message"], managed["fix"]):
             if text:
-                stdout.print(f"  {text}", markup=False)
+                stdout.print(f"  {text}")
         if managed["nextAttempt"]:
-            stdout.print(f"  next attempt at {managed['nextAttempt']}", markup=False)
+            stdout.print(f"  next attempt at {managed['nextAttempt']}")
 
 
 def _print_endpoints(value: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kiteway.cli.output import stderr
+from kiteway.cli.terminal import line
 
 TOKEN_VARIABLE = "KITEWAY_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
@@ -30,10 +31,11 @@ def read_token(argument: str | None, file: Path | None) -> str | None:
     if argument is not None and file is not None:
         raise ValueError("give the token by --token or by --token-file, not by both")
     if argument is not None:
-        stderr.print(
-            "[yellow]warning:[/yellow] a token on the command line can be seen by every user of this machine in the "
-            f"process list; use --token-file or ${TOKEN_VARIABLE}"
+        seen = (
+            " a token on the command line can be seen by every user of this machine in the process list; "
+            f"use --token-file or ${TOKEN_VARIABLE}"
         )
+        stderr.print(line(("warning:", "yellow"), seen))
         return argument
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None

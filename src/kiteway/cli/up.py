@@ -10,6 +10,7 @@ import typer
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
 from kiteway.cli.options import CertificateFilesOption, FilesOption, parse_certificate_files, parse_static_endpoint
 from kiteway.cli.output import fail, stderr
+from kiteway.cli.terminal import line
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
@@ -140,14 +141,12 @@ async def _run(what: Launch) -> int:
         try:
             ready.result()
         except NotReadyError as error:
-            stderr.print(f"[red]error:[/red] {error}")
+            fail(str(error))
             stderr.print(f"logs: {what.instance.log_dir}")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             return 1
-        stderr.print(
-            f"[green]ready[/green]: https://{settings.bind}:{settings.https_port}; `kiteway status` tells more, "
-            "Ctrl-C ends it"
-        )
+        where = f": https://{settings.bind}:{settings.https_port}; `kiteway status` tells more, Ctrl-C ends it"
+        stderr.print(line(("ready", "green"), where))
     ready.cancel()
     return await running

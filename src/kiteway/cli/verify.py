@@ -12,9 +12,9 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
+from kiteway.cli.terminal import line
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
 from kiteway.milvus.verify import verify as run_verification
@@ -112,10 +112,10 @@ def _cancelled_by(number: signal.Signals) -> Iterator[None]:
 def _progress(output: Output) -> Iterator[OnStep]:
     """Show the steps on standard error: a line each, or in passing when the report is a table of them."""
     if output is not Output.TABLE:
-        yield lambda step: stderr.print(_line(step), markup=False)
+        yield lambda step: stderr.print(_line(step))
         return
     with stderr.status("connecting") as status:
-        yield lambda step: status.update(Text(_line(step)))
+        yield lambda step: status.update(line(_line(step)))
 
 
 def _line(step: Step) -> str:
@@ -128,15 +128,15 @@ def _print(report: VerifyReport, output: Output) -> None:
         return
     table = Table("STEP", "RESULT", "SECONDS", "DETAIL", box=None, pad_edge=False)
     for step in report.steps:
-        table.add_row(step.name, "ok" if step.ok else "failed", f"{step.seconds:.3f}", Text(step.detail))
+        table.add_row(step.name, "ok" if step.ok else "failed", f"{step.seconds:.3f}", step.detail)
     stdout.print(table)
     if report.leftover:
-        stdout.print(f"The collection {report.leftover} could not be dropped: drop it by hand.", markup=False)
+        stdout.print(f"The collection {report.leftover} could not be dropped: drop it by hand.")
     if report.failure is None:
         versions = report.versions
         verified = f"Verified: Milvus {versions.milvus} at {report.address} with PyMilvus {versions.pymilvus}."
-        stdout.print(verified, style="green", markup=False)
+        stdout.print(verified, style="green")
         return
     not_verified = f"Not verified ({report.failure.reason}): {report.failure.sentence}"
-    stdout.print(not_verified, style="red", markup=False)
-    stdout.print(report.failure.fix, markup=False)
+    stdout.print(not_verified, style="red")
+    stdout.print(report.failure.fix)

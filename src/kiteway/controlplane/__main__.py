@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from kiteway.controlplane.config import read
+from kiteway.controlplane.log import configure
 from kiteway.controlplane.run import run
 
 if __name__ == "__main__":
+    configure()
     sys.exit(asyncio.run(run(read(Path(sys.argv[1])))))

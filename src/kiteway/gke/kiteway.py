@@ -19,6 +19,7 @@ from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
 from kiteway.gke.steps import Setting, has, written
 from kiteway.gke.values import merged, service_annotations
 from kiteway.gke.wanted import Wanted
+from kiteway.printable import suggested
 
 _GOOGLES_PROBES = ("35.191.0.0/16", "130.211.0.0/22")
 _INSTALL_SECONDS = 600.0
@@ -77,7 +78,7 @@ def install(s: Setting) -> Step:
         state=State.TODO if not current else State.DONE if complete else State.WAITING,
         sees=seen,
         effect=NO_EFFECT,
-        undo=f"`helm uninstall {s.names.kiteway}`, if it was installed here.",
+        undo=f"{suggested('helm', 'uninstall', s.names.kiteway)}, if it was installed here.",
         diff="" if current else diff("Kiteway's Helm values", now or None, merged(now, asked)),
         commands=() if current else (command,),
         seconds=_INSTALL_SECONDS,

@@ -19,6 +19,7 @@ from kiteway.gke.shell import Shell
 from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
 from kiteway.gke.values import merged
 from kiteway.gke.wanted import CertificateKind, Http, Wanted
+from kiteway.printable import suggested
 from kiteway.resources.annotations import STATUS_PREFIX
 
 BACKENDS = f"{STATUS_PREFIX}backends"
@@ -72,7 +73,7 @@ def static_address(s: Setting) -> Step:
         state=state,
         sees=sees,
         effect=NO_EFFECT,
-        undo=f"`gcloud compute addresses delete {name} --global`; `kiteway gke destroy` does it.",
+        undo=f"{suggested('gcloud', 'compute', 'addresses', 'delete', name, '--global')}; `kiteway gke destroy` does it.",
         commands=() if state is State.DONE else (command,),
     )
 

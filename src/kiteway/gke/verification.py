@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from pathlib import Path
 
 from kiteway.gke.live import Live, balancer_address, dig
@@ -54,5 +55,10 @@ async def run_verification(where: Target, on_step: OnStep) -> VerifyReport:
 
 def as_command(where: Target) -> str:
     """Return what a user would run to do the same."""
-    ca = f" --ca {where.ca}" if where.ca else ""
-    return f"kiteway verify {where.host}:{where.port} --server-name {where.server_name}{ca}"
+    words = [
+        "kiteway",
+        "verify",
+        f"{where.host}:{where.port}",
+        *(("--server-name", where.server_name) if where.server_name else ()),
+    ]
+    return shlex.join([*words, *(("--ca", str(where.ca)) if where.ca else ())])

@@ -51,6 +51,7 @@ async def serving(listener: socket.socket, app: Starlette) -> AsyncIterator[None
     """Serve ``app`` on a bound socket; 64 requests at a time, more get a 503."""
     config = uvicorn.Config(
         app,
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="off",

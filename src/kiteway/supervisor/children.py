@@ -74,6 +74,8 @@ def envoy_child(
         # Its start lists every extension it was built with: a hundred lines each time.
         "--component-log-level",
         "main:warning",
+        # A rejection quotes what tenants wrote, line ends and all.
+        "--log-format-escaped",
     ]
     if concurrency is not None:
         argv += ["--concurrency", str(concurrency)]

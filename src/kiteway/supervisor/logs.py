@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from kiteway.printable import printable
+
 MAX_BYTES = 16 * 1024 * 1024
 KEPT_FILES = 4
 # A child that writes no newline must not grow our memory.
@@ -76,7 +78,11 @@ class PrefixedStderr:
 
 
 async def forward(pipe: IO[bytes], sink: RotatingLog | PrefixedStderr) -> None:
-    """Copy ``pipe`` to ``sink`` line by line until its last writer is gone; longer lines are split."""
+    """
+    Copy ``pipe`` to ``sink`` line by line until its last writer is gone.
+
+    Longer lines are split. What a terminal would obey is escaped: whoever reads a log shows it on one.
+    """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
@@ -86,10 +92,14 @@ async def forward(pipe: IO[bytes], sink: RotatingLog | PrefixedStderr) -> None:
                 line = await reader.readuntil()
             except asyncio.IncompleteReadError as end:
                 if end.partial:
-                    sink.write(end.partial + b"\n")
+                    sink.write(_shown(end.partial))
                 return
             except asyncio.LimitOverrunError as overrun:
-                line = await reader.readexactly(min(overrun.consumed, LINE_LIMIT_BYTES)) + b"\n"
-            sink.write(line)
+                line = await reader.readexactly(min(overrun.consumed, LINE_LIMIT_BYTES))
+            sink.write(_shown(line))
     finally:
         transport.close()
+
+
+def _shown(line: bytes) -> bytes:
+    return printable(line.removesuffix(b"\n").decode(errors="backslashreplace")).encode() + b"\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kiteway.model import BackendProtocol, Certificate, UpstreamTLS
+from kiteway.printable import suggested
 from kiteway.resources import Secret, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.rules import dns_subdomain
@@ -11,6 +12,7 @@ from kiteway.translate.secrets import read_secret
 from kiteway.translate.trust import bundle_of
 
 _KEYS = (keys.BACKEND_CA, keys.BACKEND_SERVER_NAME, keys.BACKEND_CLIENT_CERTIFICATE)
+_CREATE = ("kiteway", "cert", "create", "--ca", "DIR", "--client", "NAME", "--secret")
 
 
 def upstream_tls_of(context: Context, service: Service, protocol: BackendProtocol) -> UpstreamTLS | None:
@@ -68,7 +70,7 @@ def _client_certificate(context: Context, service: Service, name: str) -> Certif
             service,
             "BackendClientCertificateNotFound",
             f"the TLS Secret {namespace}/{name} does not exist or has errors of its own.",
-            f"Create it: `kiteway cert create --ca DIR --client NAME --secret {name} -n {namespace}`.",
+            f"Create it: {suggested(*_CREATE, name, '-n', namespace)}.",
             _path(keys.BACKEND_CLIENT_CERTIFICATE),
         )
         return None

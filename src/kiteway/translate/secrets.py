@@ -5,6 +5,7 @@ from __future__ import annotations
 from kiteway.certificates.names import is_address, is_server_name
 from kiteway.certificates.x509 import CertificateError
 from kiteway.model import Certificate
+from kiteway.printable import suggested
 from kiteway.resources import Secret
 from kiteway.resources.places import quoted
 from kiteway.translate.context import Context, Path
@@ -27,8 +28,8 @@ def certificate_of(context: Context, name: str, path: Path) -> Certificate | Non
     else:
         message, reason = "does not exist.", "SecretNotFound"
         fix = (
-            f"Create it: `kiteway cert create --host HOST --secret {name} -n {namespace}`, or "
-            f"`kubectl create secret tls {name} --cert=tls.crt --key=tls.key -n {namespace}`."
+            f"Create it: {suggested('kiteway', 'cert', 'create', '--host', 'HOST', '--secret', name, '-n', namespace)}, or "
+            f"{suggested('kubectl', 'create', 'secret', 'tls', name, '--cert=tls.crt', '--key=tls.key', '-n', namespace)}."
         )
     context.error(context.ingress, reason, f"the TLS Secret {namespace}/{name} {message}", fix, path)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kiteway.certificates.x509 import CertificateError, read_bundle
 from kiteway.model import TrustBundle
+from kiteway.printable import suggested
 from kiteway.resources import Object, Secret
 from kiteway.translate.context import Context, Path
 
@@ -24,7 +25,7 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
             about,
             "CASecretNotFound",
             f"the Secret {namespace}/{name}, whose {CA} is asked for, does not exist or has errors of its own.",
-            f"Create it: `kubectl create secret generic {name} --from-file={CA} -n {namespace}`.",
+            f"Create it: {suggested('kubectl', 'create', 'secret', 'generic', name, f'--from-file={CA}', '-n', namespace)}.",
             path,
         )
         return None

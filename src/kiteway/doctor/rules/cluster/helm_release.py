@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kiteway.diagnostics import Severity
 from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.printable import suggested
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
@@ -30,7 +31,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             facts.release_ref,
             f"revision {facts.release.revision} is {facts.release.status}: the next upgrade stops there, and what runs "
             "may be half of two revisions.",
-            f"Bring it to an end: `helm rollback {facts.name} -n {facts.namespace}`, or upgrade again.",
+            f"Bring it to an end: {suggested('helm', 'rollback', facts.name, '-n', facts.namespace)}, or upgrade again.",
         )
     else:
         yield passed(facts.release_ref, f"revision {facts.release.revision} is deployed.")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kiteway.diagnostics import ObjectRef
 from kiteway.doctor.cluster.facts import ClusterFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.printable import suggested
 from kiteway.resources import annotations as keys
 
 _MADE = "mcrt-"
 """How gke-managed-certs names what it makes at Google."""
+
+
+def _remove(ingress: ObjectRef) -> str:
+    return suggested(
+        "kubectl", "annotate", "ingress", ingress.name, "-n", ingress.namespace, f"{keys.PRE_SHARED_CERT}-"
+    )
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
@@ -24,8 +32,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 ingress.ref,
                 f"{keys.PRE_SHARED_CERT} names {', '.join(stale)}, which no ManagedCertificate of the namespace has: "
                 "Google refuses all certificates of the Ingress when one is gone.",
-                f"Remove it from the annotation: `kubectl annotate ingress {ingress.ref.name} -n "
-                f"{ingress.ref.namespace} {keys.PRE_SHARED_CERT}-`; the controller writes those that are left.",
+                f"Remove it from the annotation: {_remove(ingress.ref)}; the controller writes those that are left.",
             )
         else:
             yield passed(ingress.ref, "the certificates that the controller has attached are those that there are.")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kiteway.doctor.cluster.events import is_static_ip
 from kiteway.doctor.cluster.facts import ClusterFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.printable import suggested
 from kiteway.resources import annotations as keys
 
 
@@ -21,13 +22,13 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             yield passed(ingress.ref, f"no Event says that the address {name} is missing.")
             continue
         regional = not marks.get(keys.GLOBAL_STATIC_IP_NAME)
-        scope = "--region REGION" if regional else "--global"
+        scope = ("--region", "REGION") if regional else ("--global",)
         yield failed(
             ingress.ref,
             f"Google knows no {'regional' if regional else 'global'} address {name}"
             f"{'' if regional else '; a regional one of this name does not count'}.",
-            f"`gcloud compute addresses list` shows what there is; make it: `gcloud compute addresses create {name} "
-            f"{scope}`.",
+            "`gcloud compute addresses list` shows what there is; make it: "
+            f"{suggested('gcloud', 'compute', 'addresses', 'create', name, *scope)}.",
         )
 
 

@@ -1,0 +1,303 @@
+"""Text that others wrote, on its way to people."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import io
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from kiteway.cli import app
+from kiteway.cli.gke_show import print_plan
+from kiteway.cli.output import Output, emit, fail, print_diagnostics
+from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
+from kiteway.gke.step import Command, Effect, Impact, Plan, State, Step
+from kiteway.milvus.verify import Failure, FailureReason, VerifyReport, Versions
+from kiteway.milvus.verify import Step as VerifyStep
+from kiteway.printable import printable, suggested
+
+SOURCE = Path(__file__).parents[2] / "src" / "kiteway"
+FORGED = "FORGED: all is well"
+# Terminal escapes (7 and 8 bit), line ends of all kinds, bidirectional overrides, invisible ones, a byte that is no text,
+# and the markup of the library that prints.
+HOSTILE = (
+    f"\n{FORGED}\r{FORGED}\x85{FORGED}\u2028{FORGED}\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200b\ufeff\udcff\x00\x7f"
+    "[red]x[/red][/][link=http://x]"
+)
+TEXT = (
+    st.text(max_size=20)
+    | st.sampled_from([HOSTILE, f"a{HOSTILE}"])
+    | st.builds("{}{}".format, st.text(), st.just(HOSTILE))
+)
+
+
+def assert_harmless(shown: str) -> None:
+    """Fail if a terminal would obey something, or if a line begins as the hostile text wants it to."""
+    for line in shown.split("\n"):
+        assert line == printable(line)
+        assert not line.startswith(FORGED)
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[io.StringIO]:
+    """Capture both outputs, as bytes that are written to a terminal would be."""
+    into = io.StringIO()
+    with contextlib.redirect_stdout(into), contextlib.redirect_stderr(into):
+        yield into
+
+
+@given(TEXT)
+def test_printable_is_one_line_without_control_characters(text: str) -> None:
+    """What comes out is printable and encodable, and what was so already comes out as it was."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert shown.encode().decode() == shown
+    assert printable(shown) == shown
+    if text.isprintable():
+        assert shown == text
+
+
+def test_printable_shows_what_is_there() -> None:
+    """Escapes are Python's; other scripts than Latin are no danger."""
+    assert printable("a\tb\nc\x1b[1m\x9b\u202e\udcff\U000e0001") == r"a\tb\nc\x1b[1m\x9b\u202e\udcff\U000e0001"
+    assert printable("集合 é ✓ C:\\temp") == "集合 é ✓ C:\\temp"
+
+
+@pytest.mark.parametrize("form", [Output.JSON, Output.YAML])
+@given(value=st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=2), max_size=3))
+@settings(deadline=None)
+def test_programs_read_exactly_what_is_there(form: Output, value: dict[str, Any]) -> None:
+    """JSON and YAML carry every character, and yet no terminal obeys one."""
+    if form is Output.YAML and any("\ud800" <= each <= "\udfff" for each in json.dumps(value, ensure_ascii=False)):
+        return  # YAML has no lone surrogates
+    with captured() as shown:
+        emit(value, form)
+    assert_harmless(shown.getvalue())
+    read = json.loads if form is Output.JSON else yaml.safe_load
+    assert read(shown.getvalue()) == value
+
+
+@given(TEXT, TEXT, TEXT)
+@settings(deadline=None)
+def test_diagnostics_and_errors_stay_lines_of_their_own(message: str, name: str, file: str) -> None:
+    """A diagnostic is one line and its fix another, whatever is in object, place and message."""
+    diagnostic = Diagnostic(
+        Severity.ERROR, "Reason", message, "Do it.", ObjectRef("Ingress", name, name), Position(file, 1, 2), message
+    )
+    with captured() as shown:
+        print_diagnostics([diagnostic])
+        fail(message)
+    assert_harmless(shown.getvalue())
+    assert shown.getvalue().count("\n") == 2 + 1 + message.count("\n")
+
+
+def _manifests(text: str) -> str:
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": text,
+            "annotations": {
+                "kubernetes.io/ingress.global-static-ip-name": text,
+                "kiteway.io/client-ca-secret": text,
+                "networking.gke.io/v1beta1.FrontendConfig": text,
+                "networking.gke.io/managed-certificates": text,
+            },
+        },
+        "spec": {
+            "tls": [{"secretName": text}],
+            "rules": [
+                {
+                    "host": host,
+                    "http": {
+                        "paths": [
+                            {
+                                "path": f"/{text}",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": text, "port": {"name": text}}},
+                            },
+                            {
+                                "path": "/",
+                                "pathType": text,
+                                "backend": {"service": {"name": "s", "port": {"number": 1}}},
+                            },
+                        ]
+                    },
+                }
+                for host in ("a.example.com", text)
+            ],
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "s",
+            "annotations": {
+                "cloud.google.com/backend-config": text,
+                "cloud.google.com/app-protocols": text,
+                text: text,
+            },
+        },
+        "spec": {"ports": [{"port": 1, "name": text}], text: text},
+    }
+    valid = f"""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: valid, annotations: {{kiteway.io/client-ca-secret: {json.dumps(text)}}}}}
+spec:
+  rules:
+  - host: b.example.com
+    http:
+      paths:
+      - path: {json.dumps("/" + text)}
+        pathType: ImplementationSpecific
+        backend: {{service: {{name: valid, port: {{number: 1}}}}}}
+  tls: [{{secretName: none}}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: valid
+  annotations:
+    cloud.google.com/app-protocols: '{{"one":"HTTP2"}}'
+    kiteway.io/backend-ca-secret: {json.dumps(text)}
+    kiteway.io/backend-client-certificate-secret: {json.dumps(text)}
+spec: {{ports: [{{name: one, port: 1}}]}}
+---
+"""
+    other = {"apiVersion": text, "kind": text, "metadata": {"name": text}}
+    return valid + yaml.safe_dump_all([ingress, service, other])
+
+
+@given(
+    text=st.just(HOSTILE.replace("\udcff", "").replace("\x00", "")) | st.text(st.characters(codec="utf-8"), min_size=1)
+)
+@settings(deadline=None, max_examples=15)
+def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`plan`, `doctor` and `cert list` print names, paths, annotations and file names of others as what they are."""
+    folder = tmp_path_factory.mktemp("m")
+    file = folder / f"{FORGED}\n{FORGED}\x1b[2J.yaml"
+    file.write_text(_manifests(text))
+    for arguments in (["plan", "-f"], ["doctor", "-f"], ["cert", "list", "-f"]):
+        for given_path in (file, folder):
+            done = CliRunner().invoke(app, [*arguments, str(given_path)])
+            assert done.exit_code in {0, 1}, (done.output, done.exception)
+            assert_harmless(done.output)
+
+
+def test_status_shows_and_does_not_obey() -> None:
+    """Every string of the status may be a tenant's; `kiteway status` prints none of them as it is."""
+    text = HOSTILE
+    value = {
+        "ready": False,
+        "state": "not ready",
+        "reasons": [text],
+        "version": text,
+        "envoy": {"reachable": True, "version": text, "state": text, "uptimeSeconds": 1},
+        "supervisor": {"children": {text: {"restarts": 1, "lastExit": text}}},
+        "filter": {"loaded": False, "reason": text},
+        "listeners": [{"name": text, "address": text, "port": 1}],
+        "pools": [
+            {
+                "name": text,
+                "tls": {"how": text, "problems": [text]},
+                "endpoints": [
+                    {"address": text, "healthy": False, "failures": [text], "calls": 1, "errors": 1, "active": 1}
+                ],
+            }
+        ],
+        "certificates": [
+            {"name": text, "names": [text], "temporary": False, "daysLeft": 1, "problems": [{"reason": text}]}
+        ],
+        "managedCertificates": [
+            {
+                "name": text,
+                "certificateStatus": text,
+                "domainStatus": [{"domain": text, "status": text}],
+                "waitingFor": text,
+                "message": text,
+                "fix": text,
+                "nextAttempt": text,
+            }
+        ],
+        "configuration": {"rejections": [{"resources": [text], "message": text}]},
+        "diagnostics": [{"severity": text, "reason": text, "message": text}],
+    }
+    status = importlib.import_module("kiteway.cli.status")
+    with captured() as shown:
+        status._print(value)
+    assert_harmless(shown.getvalue())
+    assert "[red]x[/red]" in shown.getvalue()
+
+
+def test_gke_and_verify_show_and_do_not_obey() -> None:
+    """What a cluster and a server answer is shown as it is."""
+    text = HOSTILE
+    step = Step(text, text, State.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))
+    failure = Failure(FailureReason.TCP, text, text)
+    report = VerifyReport(False, text, text, (VerifyStep(text, False, 0.1, text),), Versions(text, text), failure, text)
+    verify = importlib.import_module("kiteway.cli.verify")
+    with captured() as shown:
+        print_plan(Plan((step,), (Diagnostic(Severity.NOTE, "Reason", text),)))
+        verify._print(report, Output.TABLE)
+    assert_harmless(shown.getvalue())
+    assert "[red]x[/red]" in shown.getvalue()
+
+
+def test_suggested_commands_are_quoted() -> None:
+    """A name with a shell's characters stays one word of the command that is suggested."""
+    name = "x; rm -rf ~ `id`$(id)'\""
+    words = suggested("kubectl", "create", "secret", "tls", name)
+    assert shlex.split(words[1:-1]) == ["kubectl", "create", "secret", "tls", name]
+    done = CliRunner().invoke(app, ["plan", "-f", "-"], input=_manifests(name))
+    begin = "Create it: `kubectl create secret generic "
+    quoted = [text.partition(begin)[2] for text in done.output.splitlines() if begin in text]
+    assert len(quoted) == 2, done.output
+    for words in quoted:
+        assert shlex.split(words.rpartition("`")[0])[0] == name
+
+
+def test_nothing_else_writes_to_the_terminal() -> None:
+    """Rich's own text, console and markup are used in one module; nothing else can forget to make text printable."""
+    found = {
+        f"{path.name}: {name.name}"
+        for path in SOURCE.rglob("*.py")
+        if path.name != "terminal.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rich")
+        for name in node.names
+        if name.name != "Table"
+    }
+    assert found == set()
+
+
+def test_the_control_plane_s_log_has_one_line_an_event() -> None:
+    """A tenant's text cannot write a line of the log that looks like the control plane's, in our log or a library's."""
+    program = (
+        "import logging, sys, structlog\n"
+        "from kiteway.controlplane.log import configure\n"
+        "configure()\n"
+        f"text = {HOSTILE!r}\n"
+        "structlog.get_logger('x').info(text, text=text, name=text)\n"
+        "logging.getLogger('library').warning('%s', text)\n"
+        "try:\n    raise ValueError(text)\n"
+        "except ValueError:\n    logging.getLogger('library').exception('failed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert_harmless(done.stdout + done.stderr)
