@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 # Each is a module of its name in this package, with a function of that name or, for a group, a Typer named `app`.
-NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "verify", "cert", "gke")
+NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "explain", "verify", "cert", "gke")
 
 
 class _Commands(MutableMapping[str, Any]):

@@ -1,0 +1,47 @@
+"""`kiteway explain`: every code that a report can show has an explanation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kiteway.cli import app
+from kiteway.doctor.registry import RULES
+from kiteway.explanations import explanations
+from tools.reference.reasons import reasons
+
+CLI = CliRunner()
+
+
+def test_every_reason_and_every_rule_has_an_explanation() -> None:
+    """A code without a section of the reference could not be explained."""
+    known = explanations()
+    assert {reason.name for reason in reasons()} | {rule.id for rule in RULES} <= known.keys()
+    assert all(each.text for each in known.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [("AllowHttpOpen", "port 80 serves the same hosts in plaintext"), ("DRAIN_0", "rolling restart")]
+)
+def test_a_code_is_explained(code: str, words: str) -> None:
+    """The section is printed, under the code's name."""
+    result = CLI.invoke(app, ["explain", code])
+    assert result.exit_code == 0
+    assert code in result.stdout
+    assert words in result.stdout.replace("\n", " ")
+
+
+def test_a_misspelt_code_names_the_similar_ones() -> None:
+    """The error says which code was probably meant."""
+    result = CLI.invoke(app, ["explain", "allowhttpopened"])
+    assert result.exit_code == 1
+    assert "Did you mean AllowHttpOpen" in result.stderr
+
+
+def test_the_list_for_programs_holds_every_code_once() -> None:
+    """Without a code the JSON lists all of them."""
+    result = CLI.invoke(app, ["explain", "--output", "json"])
+    codes = [each["code"] for each in json.loads(result.stdout)]
+    assert len(codes) == len(set(codes)) == len(explanations())
