@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import struct
 import time
@@ -29,6 +30,7 @@ from tests.e2e.traffic import (
     OK_RESULT,
     SEARCH,
     Backend,
+    Proxy,
     call,
     eventually,
     failure,
@@ -51,13 +53,19 @@ STEERING = {
     "x-envoy-hedge-on-per-try-timeout": "true",
     "x-envoy-expected-rq-timeout-ms": "1",
     "x-envoy-internal": "true",
+    "x-envoy-attempt-count": "7",
+    "x-envoy-peer-metadata": "somebody",
+    "x-envoy-peer-metadata-id": "somebody",
+    "x-envoy-original-path": "/elsewhere",
+    "x-envoy-external-address": "203.0.113.7",
+    "x-envoy-of-tomorrow": "1",
 }
 
 
 def test_a_client_cannot_steer_retries_or_timeouts(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
     An Insert with ``x-envoy-*`` headers, from loopback too, is sent once and with no shorter timeout, and the
-    endpoint sees none of them.
+    endpoint sees none of them, neither those that Envoy knows nor others; what Envoy says of the client is its own.
     """
     with Backend(grpc.StatusCode.UNAVAILABLE) as bad, Backend(grpc.StatusCode.UNAVAILABLE) as too:
         with running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -66,7 +74,8 @@ def test_a_client_cannot_steer_retries_or_timeouts(tmp_path: Path, free_port: Ca
 
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         [seen] = bad.calls + too.calls
-        assert [name for name in seen.metadata if name in STEERING] == []
+        left = {name: value for name, value in seen.metadata.items() if name.startswith("x-envoy-")}
+        assert left == {"x-envoy-external-address": "127.0.0.1"}
 
 
 @pytest.mark.parametrize("hops", [0, 1])
@@ -115,6 +124,66 @@ def test_no_path_leads_past_its_rule(tmp_path: Path, free_port: Callable[[], int
                 call(channel, path)
 
         assert [each.method for each in backend.calls] == ["admin", "admin", "search", "search"]
+
+
+@pytest.mark.parametrize("slash", ["%2f", "%2F", "%5c", "\\"])
+def test_an_escaped_slash_leads_past_no_rule(tmp_path: Path, free_port: Callable[[], int], slash: str) -> None:
+    """Where rules differ by path, REST is sent on to the path without the escape, and gRPC, which has none, is refused."""
+    path = f"/public/..{slash}admin"
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(None, host("*", route("/public"))), [backend.endpoint()])
+        status, location = _get(proxy, "milvus", path)
+        assert (status, location) == ((307, "/admin") if slash.startswith("%") else (404, None))
+        with proxy.channel() as channel:
+            code = failure(channel, path).code()
+            assert code is (grpc.StatusCode.INTERNAL if slash.startswith("%") else grpc.StatusCode.PERMISSION_DENIED)
+            assert call(channel, "/public/search") == OK_RESULT
+
+        assert [each.method for each in backend.calls] == ["search"]
+
+
+def _get(proxy: Proxy, name: str, path: str = "/") -> tuple[int, str | None]:
+    """Return the status and the location of a REST answer to a request for ``path`` of the host ``name``."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.putrequest("GET", path, skip_host=True)
+        connection.putheader("Host", name)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("location")
+
+
+NAMES = {
+    "a.example.org": True,
+    "A.Example.ORG:8443": True,
+    "a_b-1.example.org": True,
+    "a.b.example.org": False,
+    "a.b.example.org:443": False,
+    "a.b.example.org:abc": False,
+    "a.b.example.org:1:2": False,
+    "a.example.org:abc": False,
+    "a..example.org": False,
+    ".a.example.org": False,
+    "..example.org": False,
+    "a%2eb.example.org": False,
+    "exact.example.net": True,
+    "exact.example.net:8443": True,
+    "exact.example.net:abc": False,
+}
+
+
+def test_a_wildcard_takes_one_label(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """What is no host name is no name under a wildcard either, and a port is a number; by REST and by gRPC alike."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        hosts = (host("*.example.org"), host("exact.example.net"))
+        proxy.apply(model(pool(rest=False), *hosts), [backend.endpoint()])
+        # Without REST behind it, a host that is served says 501.
+        assert {name: _get(proxy, name)[0] for name in NAMES} == {n: 501 if good else 404 for n, good in NAMES.items()}
+        for name, good in NAMES.items():
+            backend.calls.clear()
+            with Client(proxy.port) as client:
+                client.response(client.request(SEARCH, authority=name))
+            assert bool(backend.calls) is good, name
 
 
 def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: Callable[[], int]) -> None:

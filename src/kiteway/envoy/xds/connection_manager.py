@@ -6,13 +6,19 @@ from enum import Enum, auto
 
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from kiteway._proto.envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
 from kiteway._proto.envoy.config.core.v3.address_pb2 import CidrRange as CIDRRange
+from kiteway._proto.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions as HTTP2ProtocolOptions
 from kiteway._proto.envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as HTTPProtocolOptions
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter
 from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
+from kiteway._proto.envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
+from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway._proto.envoy.type.v3.percent_pb2 import Percent
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.access_log import access_logs, draws_by_request_id
@@ -54,12 +60,42 @@ class Paths(Enum):
     CANONICAL = auto()
     AS_SENT = auto()
 
+    @property
+    def escaped_slashes(self) -> hcm.HttpConnectionManager.PathWithEscapedSlashesAction:
+        """
+        Return what is done with ``%2F`` and ``%5C``, which the endpoint may take for slashes.
+
+        A client is sent to the path that they may mean, so that all on the way see the same one. gRPC calls have no such
+        path; one that has is refused.
+        """
+        manager = hcm.HttpConnectionManager
+        return manager.UNESCAPE_AND_REDIRECT if self is Paths.CANONICAL else manager.KEEP_UNCHANGED
+
 
 _NOBODY = CIDRRange(address_prefix="100::", prefix_len=UInt32Value(value=128))
 """
 The clients whose x-envoy-* headers steer Envoy: an address that no packet comes from (RFC 6666).
 
 Without any range Envoy takes loopback and private addresses for them, which here are clients as any others.
+"""
+
+_WITHOUT_ENVOYS = TypedExtensionConfig(
+    name="envoy.http.early_header_mutation.header_mutation",
+    typed_config=pack(
+        EarlyHeaderMutation(
+            mutations=[
+                HeaderMutation(
+                    remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(prefix="x-envoy-"))
+                )
+            ]
+        )
+    ),
+)
+"""
+Takes all of a client's ``x-envoy-*`` headers off, before Envoy adds its own.
+
+Of strangers Envoy takes off those that steer it, not those that it or others only tell (``x-envoy-attempt-count``), and
+an endpoint could take a client's word for Envoy's.
 """
 
 _STREAM_WINDOW = 1 << 20
@@ -102,7 +138,10 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
         # Calls have their own limits by class; a load may be silent for an hour.
         stream_idle_timeout=seconds(0),
         normalize_path=BoolValue(value=paths is Paths.CANONICAL),
-        path_with_escaped_slashes_action=hcm.HttpConnectionManager.KEEP_UNCHANGED,
+        path_with_escaped_slashes_action=paths.escaped_slashes,
+        # Hosts are matched without a port. What is no number is none, and part of a name that nobody has.
+        strip_any_host_port=True,
+        early_header_mutation_extensions=[_WITHOUT_ENVOYS],
         local_reply_config=local_replies(),
         access_log=access_logs(settings),
     )

@@ -40,24 +40,26 @@ def not_in_plaintext(settings: EnvoySettings) -> list[Route]:
 
 def one_label(host: VirtualHost, anywhere: VirtualHost) -> VirtualHost:
     """
-    Return a wildcard host that matches one label, as an Ingress means it; Envoy's own matches any number.
+    Return a wildcard host that matches one label, as an Ingress means it; Envoy's own matches whatever ends so.
 
-    Deeper names are answered as those that no wildcard matches.
+    Deeper names, and what is no host name (RFC 1123; with the underscore, which DNS has), are answered as those that no
+    wildcard matches. The port is off the host when it is matched.
     """
     domain = host.domains[0]
     if not domain.startswith("*."):
         return host
-    deeper = HeaderMatcher(
+    others = HeaderMatcher(
         name=":authority",
         string_match=StringMatcher(
-            safe_regex=RegexMatcher(regex=rf"(?i)[^.]+\..+{re.escape(domain.removeprefix('*'))}(?::[0-9]+)?")
+            safe_regex=RegexMatcher(regex=rf"(?i)[a-z0-9_-]+{re.escape(domain.removeprefix('*'))}")
         ),
+        invert_match=True,
     )
     routes = []
     for route in anywhere.routes:
         copy = Route()
         copy.CopyFrom(route)
-        copy.match.headers.append(deeper)
+        copy.match.headers.append(others)
         routes.append(copy)
     result = VirtualHost()
     result.CopyFrom(host)

@@ -175,7 +175,6 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
     return RouteConfiguration(
         name=name,
         virtual_hosts=hosts,
-        ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes=UInt32Value(value=4096),
     )
 
