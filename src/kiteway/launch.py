@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
+import math
+import os
+import signal
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +16,8 @@ from pathlib import Path
 from kiteway.controlplane.config import Config
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.instance import Instance
-from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, run
+from kiteway.ports import Claims
+from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, run, wait_ready
 from kiteway.supervisor.children import DRAIN_SECONDS
 
 
@@ -25,6 +31,8 @@ class Launch:
         config: the control plane's.
         envoy: the Envoy binary.
         envoy_prefix: put before Envoy's command line (the demo runs it in Milvus's network namespace).
+        claims: those of its ports; given up when it drains, so that another instance may start.
+        predecessor: told to stop when this one is ready.
         drain_seconds: how long calls in flight may take when it is told to stop.
         to_stderr: whether the children's logs go to standard error instead of files.
     """
@@ -32,6 +40,8 @@ class Launch:
     instance: Instance
     config: Config
     envoy: Path
+    claims: Claims
+    predecessor: Instance | None = None
     envoy_prefix: tuple[str, ...] = ()
     drain_seconds: float = DRAIN_SECONDS
     to_stderr: bool = False
@@ -39,7 +49,31 @@ class Launch:
 
 async def launch(what: Launch, on_event: Callable[[Event], None]) -> int:
     """Run until a signal or cancellation; return the exit status."""
-    return await run(_children(what), what.instance, on_event=on_event)
+
+    def tell(event: Event) -> None:
+        if event.what == "draining":
+            what.claims.release()
+        on_event(event)
+
+    what.claims.answer()
+    follow = asyncio.create_task(_replace(what, on_event))
+    try:
+        return await run(_children(what), what.instance, on_event=tell)
+    finally:
+        follow.cancel()
+        await asyncio.gather(follow, return_exceptions=True)
+
+
+async def _replace(what: Launch, on_event: Callable[[Event], None]) -> None:
+    """Let the predecessor drain once this instance serves."""
+    if what.predecessor is None:
+        return
+    await wait_ready(what.instance, math.inf)
+    pid = what.predecessor.running_pid()
+    if pid is not None:
+        on_event(Event("predecessor", "draining", f"{what.predecessor.data_dir} (process {pid})"))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def _children(what: Launch) -> list[ChildSpec]:

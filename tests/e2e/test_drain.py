@@ -200,6 +200,27 @@ def test_sigterm_is_not_ready_then_goaway_then_the_end(pair: Pair) -> None:
         assert pair.running.process.wait(20) == 0
 
 
+def test_who_starts_while_another_drains_gets_its_port(pair: Pair, free_port: Callable[[], int]) -> None:
+    """The port is free as soon as no new connection is taken there, however long the calls in flight take."""
+    with pair.channel() as busy:
+        call = _start(busy, b"wait")
+        pair.holder()
+        pair.running.process.send_signal(signal.SIGTERM)
+
+        folder = pair.manifests.parent
+        arguments = ["-f", str(pair.manifests), "--https-port", str(free_port()), "--http-port", str(pair.port)]
+        with up(arguments, folder / "next") as following:
+            following.wait_healthy(2)
+            with pair.channel() as channel:
+                assert _start(channel, b"").result(20) == OK_RESULT
+            assert pair.running.process.poll() is None
+            assert not call.done()
+
+            pair.slow.go_on.set()
+            assert call.result(10) == OK_RESULT
+            assert pair.running.process.wait(20) == 0
+
+
 def _accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 2).close()
@@ -265,14 +286,14 @@ def _assert_nothing_failed(load: MixedLoad) -> None:
 @pytest.mark.milvus
 @pytest.mark.usefixtures("_migrating")
 def test_a_new_version_takes_over_the_port(site: Site, free_port: Callable[[], int]) -> None:
-    """A second instance listens beside the first, which then drains: not one read or write fails."""
+    """A successor listens beside the first instance, which then drains and ends: not one read or write fails."""
     port = free_port()
     with contextlib.ExitStack() as stack:
         old = stack.enter_context(up_with_guide(site.folder / "old", site.front, port, [site.endpoint]))
         load = stack.enter_context(MixedLoad(site.target(port), _KEYS))
-        stack.enter_context(up_with_guide(site.folder / "new", site.front, port, [site.endpoint]))
-        load.wait_for(50)
-        _stop(old)
+        new = up_with_guide(site.folder / "new", site.front, port, [site.endpoint], replaces=old.instance.data_dir)
+        stack.enter_context(new)
+        assert old.process.wait(60) == 0
         load.wait_for(100)
         load.join()
 

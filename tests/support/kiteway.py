@@ -137,6 +137,7 @@ def up_with_guide(
     endpoints: Sequence[tuple[int, int]],
     *,
     drain: float = 5.0,
+    replaces: Path | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """
@@ -148,6 +149,7 @@ def up_with_guide(
         port: the HTTPS port.
         endpoints: serving port and health port of each Milvus proxy.
         drain: seconds for calls in flight at the end.
+        replaces: the data directory of the instance whose place it takes.
         annotations: of the Service, beside the guide's.
     """
     kept = data_dir.with_name(f"{data_dir.name}-manifests")
@@ -159,6 +161,8 @@ def up_with_guide(
     pair = KeyPair(front.cert.read_bytes(), PrivateKey(front.key.read_bytes()))
     write_atomic(kept / "secret.yaml", secret(pair), 0o600)
     arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]
+    if replaces is not None:
+        arguments += ["--replace", str(replaces)]
     for serving, health in endpoints:
         arguments += ["--endpoint", f"{SERVICE}=127.0.0.1:{serving},health={health}"]
     with up(arguments, data_dir) as running:

@@ -34,6 +34,7 @@ from kiteway.cli.terminal import line
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
+from kiteway.instance import Instance
 from kiteway.model import TLSProfile
 from kiteway.supervisor import Event
 
@@ -74,6 +75,16 @@ class BalancerOptions:
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None
+    replace: Annotated[
+        Path | None,
+        typer.Option(
+            "--replace",
+            metavar="DIR",
+            help="The data directory of a running instance whose ports this one takes over: when this one is ready, "
+            "that one drains and ends.",
+            show_default="none",
+        ),
+    ] = None
     drain: Annotated[
         float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
     ] = 30.0
@@ -100,6 +111,25 @@ class BalancerOptions:
             parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
             find_envoy(self.envoy),
         )
+
+    def predecessor(self, instance: Instance) -> Instance | None:
+        """
+        Return the running instance that ``instance`` takes the place of; says so when there is none any more.
+
+        Raises:
+            ValueError: it would be its own.
+        """
+        if self.replace is None:
+            return None
+        found = Instance(self.replace)
+        if found.data_dir.resolve() == instance.data_dir.resolve():
+            raise ValueError(
+                f"--replace {self.replace} is this instance's own data directory; give it one of its own with --data-dir"
+            )
+        if found.running_pid() is None:
+            stderr.print(f"note: no instance runs on {found.data_dir}; there is nothing to replace", markup=False)
+            return None
+        return found
 
     def settings(
         self,

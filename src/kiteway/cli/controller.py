@@ -17,6 +17,7 @@ from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.launch import Launch, launch
+from kiteway.ports import PortError, own_ports, ports_of
 
 _HTTPS = 443
 
@@ -123,10 +124,12 @@ def controller(
         checked = options.check()
         # The control plane reads it again; what is wrong with it is said here, once, instead of in its log for ever.
         read_kubeconfig(str(kubeconfig.absolute()) if kubeconfig else "")
+        instance = Instance(options.data_dir or default_data_dir())
+        settings = options.settings(bind, public_https_port=None if public_https_port == _HTTPS else public_https_port)
+        ports = ports_of(settings, checked.metrics_bind)
+        predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError, NoClusterError) as error:
         raise fail(str(error), 2) from error
-    instance = Instance(options.data_dir or default_data_dir())
-    settings = options.settings(bind, public_https_port=None if public_https_port == _HTTPS else public_https_port)
     kubernetes = KubernetesConfig(
         kubeconfig=str(kubeconfig.absolute()) if kubeconfig else "",
         namespaces=tuple(sorted(set(namespace or ()))),
@@ -148,9 +151,17 @@ def controller(
         kubernetes=kubernetes,
     )
     try:
-        with instance.acquire():
-            what = Launch(instance, config, checked.envoy, drain_seconds=options.drain, to_stderr=logs)
+        with instance.acquire(), own_ports(ports, predecessor=predecessor, envoy=checked.envoy) as claims:
+            what = Launch(
+                instance,
+                config,
+                checked.envoy,
+                claims,
+                predecessor=predecessor,
+                drain_seconds=options.drain,
+                to_stderr=logs,
+            )
             code = asyncio.run(launch(what, print_event))
-    except InstanceError as error:
+    except (InstanceError, PortError) as error:
         raise fail(str(error)) from error
     raise typer.Exit(code)

@@ -18,6 +18,7 @@ from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
 from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
 from kiteway.milvus.verify import SdkMissingError
+from kiteway.ports import PortError
 from kiteway.printable import suggested
 from kiteway.supervisor import NotReadyError
 
@@ -82,7 +83,7 @@ def demo(
         report = asyncio.run(run(options, _say, _print_connected))
     except (MilvusUnavailableError, SdkMissingError, ExamplesMissingError) as error:
         raise fail(str(error), 2) from error
-    except (MilvusStartError, NotReadyError, InstanceError, OSError) as error:
+    except (MilvusStartError, NotReadyError, InstanceError, PortError, OSError) as error:
         raise fail(str(error)) from error
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise fail("ended by a signal") from None

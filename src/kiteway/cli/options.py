@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +57,7 @@ CertificateFilesOption = Annotated[
 
 def parse_metrics_bind(text: str) -> str:
     """
-    Read ``ADDRESS:PORT``, where the metrics are served; it must be free.
+    Read ``ADDRESS:PORT``, where the metrics are served.
 
     Raises:
         ValueError: with a sentence.
@@ -70,11 +69,6 @@ def parse_metrics_bind(text: str) -> str:
         ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         raise ValueError(f'"{address}" of --metrics-bind is not an IP address, e.g. 127.0.0.1') from None
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        socket.create_server((address.strip("[]"), int(port)), family=family).close()
-    except OSError as error:
-        raise ValueError(f"cannot listen on {text} of --metrics-bind: {error.strerror}; choose another") from None
     return text
 
 

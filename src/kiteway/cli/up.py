@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
+from kiteway.ports import PortError, own_ports, ports_of
 from kiteway.probe import parse_endpoint
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
 from kiteway.supervisor import NotReadyError, wait_ready
@@ -85,6 +87,7 @@ def up(
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
       kiteway up -f examples/guide-google-managed --http-port 80 --https-port 443 --bind 0.0.0.0 \
         --acme-accept-terms --acme-contact admin@example.com --endpoint my-release-milvus=127.0.0.1:19530
+      kiteway up -f new-manifests --data-dir ~/kiteway-2 --replace ~/.local/state/kiteway
     """
     if bool(filename) == bool(to):
         raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
@@ -95,17 +98,22 @@ def up(
         target = parse_endpoint(to, 19530) if to else None
         certificates = tuple(parse_certificate_files(text, SECRET if to else None) for text in tls or [])
         checked = options.check()
+        instance = Instance(options.data_dir or default_data_dir())
+        settings = options.settings(
+            bind,
+            public_https_port=options.https_port,
+            grpc_port=grpc_port,
+            access_log=instance.log_dir / "access.log" if access_log else None,
+        )
+        if target is not None:
+            # The manifests made for it close the port.
+            settings = dataclasses.replace(settings, http_port=None)
+        ports = ports_of(settings, checked.metrics_bind)
+        predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
-    instance = Instance(options.data_dir or default_data_dir())
-    settings = options.settings(
-        bind,
-        public_https_port=options.https_port,
-        grpc_port=grpc_port,
-        access_log=instance.log_dir / "access.log" if access_log else None,
-    )
     try:
-        with instance.acquire():
+        with instance.acquire(), own_ports(ports, predecessor=predecessor, envoy=checked.envoy) as claims:
             paths = [str(path.absolute()) for path in filename or []]
             if target is not None:
                 stderr.print(f"looking at {target.host}:{target.port}")
@@ -125,9 +133,17 @@ def up(
                 ssl_policies=checked.ssl_policies,
                 metrics_bind=checked.metrics_bind,
             )
-            what = Launch(instance, config, checked.envoy, drain_seconds=options.drain, to_stderr=logs)
+            what = Launch(
+                instance,
+                config,
+                checked.envoy,
+                claims,
+                predecessor=predecessor,
+                drain_seconds=options.drain,
+                to_stderr=logs,
+            )
             code = asyncio.run(_run(what))
-    except (InstanceError, QuickstartError) as error:
+    except (InstanceError, PortError, QuickstartError) as error:
         raise fail(str(error)) from error
     raise typer.Exit(code)
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.launch import Launch, launch
 from kiteway.milvus.verify import Step, Target, VerifyReport, verify
+from kiteway.ports import PATIENCE_SECONDS, Claims, Port, PortError, own_ports, ports_of
 from kiteway.status.client import read_status
 from kiteway.supervisor import wait_ready
 
 READY_SECONDS = 60.0
 VERIFY_SECONDS = 120.0
 _HEALTHY_SECONDS = 60.0
+_PORT = 8443
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,38 +114,70 @@ async def run(options: Options, say: Callable[[str], None], connected: Callable[
         else embedded(options.data_dir, options.proxies, narrator.say)
     )
     async with contextlib.AsyncExitStack() as stack:
+        instance = Instance(options.data_dir)
+        stack.enter_context(instance.acquire())
+        port, claims = stack.enter_context(_public_port(options.https_port))
         with narrator.step("milvus", "Tweak Milvus configurations: start Milvus (tlsMode: 1)"):
             backend = await stack.enter_async_context(backend_context)
             say(f"  {backend.title}")
-        await _balance(options, backend, narrator, report, connected)
+        await _balance(_Place(options, instance, port, claims), backend, narrator, report, connected)
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is asked for, and where the balancer is: its files, and its port with the claim on it."""
+
+    options: Options
+    instance: Instance
+    port: int
+    claims: Claims
+
+
+@contextlib.contextmanager
+def _public_port(wanted: int | None) -> Iterator[tuple[int, Claims]]:
+    """Own ``wanted``, by default 8443 or a free port. Raises PortError."""
+    with contextlib.ExitStack() as stack:
+        port = wanted or _PORT
+        try:
+            claims = stack.enter_context(
+                own_ports(_ports(port), patience=0.0 if wanted is None else PATIENCE_SECONDS, replaces=False)
+            )
+        except PortError:
+            if wanted is not None:
+                raise
+            port = _free_port()
+            claims = stack.enter_context(own_ports(_ports(port), replaces=False))
+        yield port, claims
+
+
+def _ports(port: int) -> tuple[Port, ...]:
+    return ports_of(EnvoySettings(https_port=port, http_port=None))
+
+
 async def _balance(
-    options: Options,
+    place: _Place,
     backend: Backend,
     narrator: Narrator,
     report: Report,
     connected: Callable[[Options, Path, int], None],
 ) -> None:
     with narrator.step("manifests", "Set up a health check endpoint: BackendConfig and the Service's annotations"):
-        folder = _manifests(options.data_dir, backend, narrator)
+        folder = _manifests(place.options.data_dir, backend, narrator)
     with narrator.step("certificate", f"Create self-managed certificates: {guide.HOST}, with a SAN"):
-        certificate = _certificate(options.data_dir, folder)
-    instance = Instance(options.data_dir)
-    port = options.https_port or _free_port(8443)
-    with instance.acquire():
-        async with _instance(options, backend, instance, folder, port) as ended:
-            with narrator.step("ingress", "Create an Ingress to generate a Layer-7 load balancer"):
-                await _first(wait_ready(instance, READY_SECONDS), ended)
-                await _first(_wait_healthy(instance, len(backend.endpoints)), ended)
-            with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
-                found = await _verify(certificate, port, narrator)
-            status = await asyncio.to_thread(read_status, instance)
-            _complete(report, found, status)
-            if found.verified and not options.once:
-                connected(options, certificate, port)
-                await ended
+        certificate = _certificate(place.options.data_dir, folder)
+    instance = place.instance
+    async with _instance(place, backend, folder) as ended:
+        with narrator.step("ingress", "Create an Ingress to generate a Layer-7 load balancer"):
+            await _first(wait_ready(instance, READY_SECONDS), ended)
+            await _first(_wait_healthy(instance, len(backend.endpoints)), ended)
+        with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
+            found = await _verify(certificate, place.port, narrator)
+        status = await asyncio.to_thread(read_status, instance)
+        _complete(report, found, status)
+        if found.verified and not place.options.once:
+            connected(place.options, certificate, place.port)
+            await ended
 
 
 def _manifests(data_dir: Path, backend: Backend, narrator: Narrator) -> Path:
@@ -168,21 +202,19 @@ def _certificate(data_dir: Path, folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def _instance(
-    options: Options, backend: Backend, instance: Instance, folder: Path, port: int
-) -> AsyncIterator[asyncio.Task[int]]:
+async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncIterator[asyncio.Task[int]]:
     own_network = f"/proc/{os.getpid()}/ns/net"
     settings = EnvoySettings(
-        https_port=port,
+        https_port=place.port,
         http_port=None,
-        public_https_port=port,
+        public_https_port=place.port,
         # Envoy lives with Milvus in its namespace; only the public listener is here.
         listener_network_namespace=own_network if backend.namespace else None,
         filter_path=filter_path(),
     )
-    config = Config(str(instance.data_dir), (str(folder),), settings, backend.endpoints)
+    config = Config(str(place.instance.data_dir), (str(folder),), settings, backend.endpoints)
     prefix = backend.namespace.command_prefix if backend.namespace else ()
-    what = Launch(instance, config, options.envoy, envoy_prefix=prefix, drain_seconds=5.0)
+    what = Launch(place.instance, config, place.options.envoy, place.claims, envoy_prefix=prefix, drain_seconds=5.0)
     task = asyncio.create_task(launch(what, lambda _: None))
     try:
         yield task
@@ -237,14 +269,10 @@ def _complete(report: Report, found: VerifyReport, status: dict[str, Any]) -> No
         }
 
 
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    raise OSError("no free port on 127.0.0.1")
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def remove(data_dir: Path) -> None:

@@ -59,7 +59,8 @@ async def scraped(address: str | None, app: Starlette) -> AsyncIterator[None]:
         return
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host.strip("[]"), int(port)), family=family)
+    # A successor serves beside its predecessor for a while; strangers are looked for before (`kiteway.ports`).
+    listener = socket.create_server((host.strip("[]"), int(port)), family=family, reuse_port=True)
     try:
         async with serving(listener, app):
             yield

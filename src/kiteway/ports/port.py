@@ -1,0 +1,72 @@
+"""The TCP ports of an instance."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.probe.result import join_host_port
+
+
+class PortError(Exception):
+    """A port cannot be had; the message says which, why, who has it as far as that can be seen, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """
+    A port that an instance listens on, now or when its manifests ask for it.
+
+    Attributes:
+        address: an IP address without brackets.
+        number: 1 to 65535.
+        option: the option that names it.
+        address_option: the option that names the address.
+    """
+
+    address: str
+    number: int
+    option: str
+    address_option: str = "--bind"
+
+    def __str__(self) -> str:
+        return join_host_port(self.address, self.number)
+
+    def overlaps(self, address: str, number: int) -> bool:
+        """Tell whether a listener there would take this one's connections; ``::`` is IPv6 alone, as Envoy binds it."""
+        if number != self.number:
+            return False
+        one, other = ipaddress.ip_address(self.address), ipaddress.ip_address(address)
+        return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
+
+
+def ports_of(settings: EnvoySettings, metrics_bind: str | None = None) -> tuple[Port, ...]:
+    """
+    Return the ports that an instance with these settings may listen on.
+
+    Raises:
+        ValueError: two of them are the same, or the address is none; with a sentence.
+    """
+    try:
+        ipaddress.ip_address(settings.bind)
+    except ValueError:
+        raise ValueError(f'"{settings.bind}" of --bind is not an IP address, e.g. 127.0.0.1 or 0.0.0.0') from None
+    found = [Port(settings.bind, settings.https_port, "--https-port")]
+    if settings.http_port is not None:
+        found.append(Port(settings.bind, settings.http_port, "--http-port"))
+    if settings.grpc_port is not None:
+        found.append(Port(settings.bind, settings.grpc_port, "--grpc-port"))
+    if metrics_bind is not None:
+        host, _, number = metrics_bind.rpartition(":")
+        found.append(Port(host.strip("[]"), int(number), "--metrics-bind", "--metrics-bind"))
+    _distinct(found)
+    return tuple(found)
+
+
+def _distinct(ports: Sequence[Port]) -> None:
+    for one, other in itertools.combinations(ports, 2):
+        if one.overlaps(other.address, other.number):
+            raise ValueError(f"{one.option} and {other.option} are the same port, {one.number}; give each its own")
