@@ -25,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: help setup check check-python check-rust check-generated test test-python test-rust test-kubernetes demo bench chaos reference proto clean
+.PHONY: help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -75,6 +75,12 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
+
+test-unit: $(SYNCED) ## the unit tests alone, in under a minute
+	$(RUN) -m pytest -n 2 tests/unit $(ARGS)
+
+golden: $(SYNCED) ## write the outcomes of the golden cases again, to be read before they are committed
+	$(RUN) -m pytest -q tests/golden --update-golden $(ARGS)
 
 test-rust:
 ifeq ($(CRATE),)
