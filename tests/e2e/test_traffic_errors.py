@@ -117,7 +117,7 @@ def test_nobody_listening_ends_soon_and_heals(client: tuple[Proxy, Backend, Milv
 
 def test_pymilvus_does_not_repeat_a_write_that_may_be_done(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """A connection that breaks over a write is DEADLINE_EXCEEDED: PyMilvus raises at once and sends nothing again."""
-    drop = Route(PathMatch(PathMatchType.EXACT, f"{SERVICE}/DropCollection"), BROKEN, (), (), 0.0, INGRESS)
+    drop = Route(PathMatch(PathMatchType.EXACT, f"{SERVICE}/DropCollection"), BROKEN, INGRESS, log_sample_rate=0.0)
     with Backend() as backend, Breaker() as broken, running(tmp_path, free_port) as proxy:
         both = LoadBalancer(hosts=(host("*", drop, route()),), pools=(pool(key=BROKEN), pool()))
         proxy.apply(both, {KEY: [backend.endpoint()], BROKEN: [Endpoint("127.0.0.1", broken.port)]})

@@ -33,7 +33,6 @@ from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.model import (
-    Affinity,
     BackendProtocol,
     Endpoint,
     HealthCheck,
@@ -43,9 +42,7 @@ from kiteway.model import (
     PathMatchType,
     Pool,
     PoolKey,
-    RedirectCode,
     Route,
-    UpstreamTLS,
     VirtualHost,
 )
 from kiteway.supervisor import envoy_child
@@ -71,13 +68,6 @@ def pool(**changes: Any) -> Pool:
         "key": KEY,
         "protocol": BackendProtocol.HTTP,
         "health_check": None,
-        "timeout": None,
-        "draining": 0,
-        "affinity": Affinity(),
-        "hedging_delay": None,
-        "rest_port": None,
-        "rest": True,
-        "tls": UpstreamTLS(),
         "source": BACKEND,
     }
     return Pool(**(values | changes))
@@ -91,14 +81,12 @@ def health_check(**changes: Any) -> HealthCheck:
 
 def route(path: str = "/", *, key: PoolKey | None = KEY, log_sample_rate: float = 0.0) -> Route:
     """Return a route to a pool."""
-    return Route(PathMatch(PathMatchType.PREFIX, path), key, (), (), log_sample_rate, INGRESS)
+    return Route(PathMatch(PathMatchType.PREFIX, path), key, INGRESS, log_sample_rate=log_sample_rate)
 
 
 def host(domain: str = "*", *routes: Route) -> VirtualHost:
     """Return a host that is served in plaintext; by default everything goes to the pool."""
-    return VirtualHost(
-        domain, routes or (route(),), True, HTTPMode.SERVE, RedirectCode.MOVED_PERMANENTLY_DEFAULT, INGRESS
-    )
+    return VirtualHost(domain, routes or (route(),), https=True, http=HTTPMode.SERVE, source=INGRESS)
 
 
 def model(a_pool: Pool | None = None, *hosts: VirtualHost) -> LoadBalancer:

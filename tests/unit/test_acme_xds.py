@@ -31,7 +31,8 @@ def host(domain: str) -> VirtualHost:
 
 def model_host(mode: HTTPMode) -> ModelHost:
     """Return a host of an Ingress."""
-    return ModelHost(HOST, (), True, mode, RedirectCode.FOUND, ObjectRef("Ingress", "default", "a"))
+    code = RedirectCode.FOUND if mode is HTTPMode.REDIRECT else None
+    return ModelHost(HOST, (), True, mode, ObjectRef("Ingress", "default", "a"), code)
 
 
 @pytest.mark.parametrize(

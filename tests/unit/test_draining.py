@@ -7,13 +7,11 @@ import datetime as dt
 
 from kiteway.diagnostics import ObjectRef
 from kiteway.model import (
-    Affinity,
     BackendProtocol,
     Endpoint,
     EndpointState,
     Pool,
     PoolKey,
-    UpstreamTLS,
 )
 from kiteway.translate.draining import Draining
 
@@ -22,13 +20,8 @@ POOL = Pool(
     key=KEY,
     protocol=BackendProtocol.HTTP,
     health_check=None,
-    timeout=None,
     draining=60,
-    affinity=Affinity(),
-    hedging_delay=None,
-    rest_port=None,
     rest=False,
-    tls=UpstreamTLS(),
     source=ObjectRef("Service", "default", "milvus"),
 )
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

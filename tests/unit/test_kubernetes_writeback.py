@@ -13,7 +13,6 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.kubernetes.api import Api, ApiError
 from kiteway.kubernetes.lease import DURATION_SECONDS, Lease
 from kiteway.model import (
-    Affinity,
     BackendProtocol,
     HTTPMode,
     LoadBalancer,
@@ -21,9 +20,7 @@ from kiteway.model import (
     PathMatchType,
     Pool,
     PoolKey,
-    RedirectCode,
     Route,
-    UpstreamTLS,
     VirtualHost,
 )
 from kiteway.sources.kubernetes.gate import Gate
@@ -41,20 +38,13 @@ CLUSTER = "pool/default/milvus/19530/grpc"
 
 
 def _model() -> LoadBalancer:
-    route = Route(PathMatch(PathMatchType.PREFIX, "/"), KEY, (), (), 1.0, INGRESS)
-    code = RedirectCode.MOVED_PERMANENTLY_DEFAULT
-    host = VirtualHost("m.example.com", (route,), https=True, http=HTTPMode.OFF, redirect_code=code, source=INGRESS)
+    route = Route(PathMatch(PathMatchType.PREFIX, "/"), KEY, INGRESS)
+    host = VirtualHost("m.example.com", (route,), https=True, http=HTTPMode.OFF, source=INGRESS)
     pool = Pool(
         key=KEY,
         protocol=BackendProtocol.HTTP2,
         health_check=None,
-        timeout=None,
-        draining=0,
-        affinity=Affinity(),
-        hedging_delay=None,
-        rest_port=None,
         rest=False,
-        tls=UpstreamTLS(),
         source=SERVICE,
     )
     return LoadBalancer(hosts=(host,), pools=(pool,))

@@ -64,18 +64,18 @@ class Route:
     Attributes:
         match: what it matches.
         pool: where it goes; None answers that the backend does not exist.
+        source: the Ingress.
         request_headers: headers added towards the endpoint.
         response_headers: headers added towards the client.
         log_sample_rate: the share of requests in the access log, 0 to 1.
-        source: the Ingress.
     """
 
     match: PathMatch
     pool: PoolKey | None
-    request_headers: tuple[HeaderValue, ...]
-    response_headers: tuple[HeaderValue, ...]
-    log_sample_rate: float
     source: ObjectRef
+    request_headers: tuple[HeaderValue, ...] = ()
+    response_headers: tuple[HeaderValue, ...] = ()
+    log_sample_rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ class VirtualHost:
         routes: in the order they are tried, the most specific first.
         https: whether port 443 serves the host; an Ingress without TLS is served on port 80 only.
         http: what port 80 does for it.
-        redirect_code: used with `HTTPMode.REDIRECT`.
         source: the Ingress that holds the name.
+        redirect_code: set with `HTTPMode.REDIRECT`, and only with it.
         own_connections: whether it is served only on connections made for it, over TLS, whose clients have shown a
             certificate; elsewhere the answer is 421 (RFC 9110, section 15.5.20).
     """
@@ -98,6 +98,11 @@ class VirtualHost:
     routes: tuple[Route, ...]
     https: bool
     http: HTTPMode
-    redirect_code: RedirectCode
     source: ObjectRef
+    redirect_code: RedirectCode | None = None
     own_connections: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a redirect without a code, or a code without a redirect."""
+        if (self.http is HTTPMode.REDIRECT) is (self.redirect_code is None):
+            raise ValueError(f"{self.domain}: {self.http} with the redirect code {self.redirect_code}")

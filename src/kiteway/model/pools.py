@@ -116,24 +116,29 @@ class Pool:
         key: its identity.
         protocol: see `BackendProtocol`.
         health_check: the active check; None only where there is nothing to check.
+        source: the Service.
         timeout: seconds a whole call may take (``timeoutSec``); None leaves it to the rpc class.
         draining: seconds calls in flight have when an endpoint leaves (``drainingTimeoutSec``).
         affinity: see `Affinity`.
         hedging_delay: seconds a read may have no answer before it goes to a second endpoint as well; None is never.
-        rest_port: the port REST is served on when it is not the pool's own; None is the pool's own.
         rest: whether the endpoints serve REST at all.
+        rest_port: the port REST is served on when it is not the pool's own; None is the pool's own. Only with ``rest``.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
-        source: the Service.
     """
 
     key: PoolKey
     protocol: BackendProtocol
     health_check: HealthCheck | None
-    timeout: int | None
-    draining: int
-    affinity: Affinity
-    hedging_delay: float | None
-    rest_port: int | None
-    rest: bool
-    tls: UpstreamTLS
     source: ObjectRef
+    timeout: int | None = None
+    draining: int = 0
+    affinity: Affinity = Affinity()
+    hedging_delay: float | None = None
+    rest: bool = True
+    rest_port: int | None = None
+    tls: UpstreamTLS = UpstreamTLS()
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a REST port without REST."""
+        if self.rest_port is not None and not self.rest:
+            raise ValueError(f"{self.key}: the REST port {self.rest_port} without REST")

@@ -54,16 +54,15 @@ def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile
 
 def http_mode(
     context: Context, frontend: FrontendConfig | None, *, wants_tls: bool, certificate_required: bool
-) -> tuple[HTTPMode, RedirectCode]:
-    """Return what port 80 does: serve, redirect or nothing. It never serves where clients must show a certificate."""
+) -> tuple[HTTPMode, RedirectCode | None]:
+    """Return what port 80 does, and the code of a redirect. It never serves where clients must show a certificate."""
     redirect = frontend.spec.redirect_to_https if frontend else None
-    code = RedirectCode(redirect.response_code_name.status) if redirect else RedirectCode.MOVED_PERMANENTLY_DEFAULT
     redirects = redirect is not None and redirect.enabled
     if not _allowed(context):
         _explain_off(context, frontend if redirects else None, wants_tls=wants_tls)
-        return HTTPMode.OFF, code
-    if redirects and wants_tls:
-        return HTTPMode.REDIRECT, code
+        return HTTPMode.OFF, None
+    if redirect is not None and redirects and wants_tls:
+        return HTTPMode.REDIRECT, RedirectCode(redirect.response_code_name.status)
     if redirects and frontend is not None:
         context.warn(
             frontend,
@@ -81,11 +80,11 @@ def http_mode(
             f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
             ("metadata", "annotations"),
         )
-        return HTTPMode.OFF, code
+        return HTTPMode.OFF, None
     missing = frontend is None and context.ingress.metadata.annotations.get(keys.FRONTEND_CONFIG)
     if wants_tls and missing:
         # The missing one may ask for a redirect; until it is there, port 80 does not serve.
-        return HTTPMode.OFF, code
+        return HTTPMode.OFF, None
     if wants_tls:
         context.warn(
             context.ingress,
@@ -94,7 +93,7 @@ def http_mode(
             f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
             ("metadata", "annotations"),
         )
-    return HTTPMode.SERVE, code
+    return HTTPMode.SERVE, None
 
 
 def _allowed(context: Context) -> bool:

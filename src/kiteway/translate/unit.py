@@ -40,7 +40,7 @@ class Unit:
         pools: what its routes name.
         certificates: what it lists, in its order; the first is its default.
         http: what port 80 does for its hosts.
-        redirect_code: used with `HTTPMode.REDIRECT`.
+        redirect_code: set with `HTTPMode.REDIRECT`, and only with it.
         profile: the TLS profile; None is none in particular.
         client_auth: how clients show who they are; None asks for nothing, or for what cannot be verified now.
         certificate_required: whether only clients with a certificate may be served; without ``client_auth`` nobody is.
@@ -55,7 +55,7 @@ class Unit:
     pools: tuple[Pool, ...]
     certificates: tuple[Certificate, ...]
     http: HTTPMode
-    redirect_code: RedirectCode
+    redirect_code: RedirectCode | None
     profile: TLSProfile | None
     diagnostics: tuple[Diagnostic, ...]
     dependencies: tuple[Key, ...]

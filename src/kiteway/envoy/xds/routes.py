@@ -211,7 +211,9 @@ def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:
 
 def _redirect(host: ModelHost, public_https_port: int | None) -> Route:
     """Return the route that sends plaintext requests to HTTPS."""
-    redirect = RedirectAction(https_redirect=True, response_code=_REDIRECTS[host.redirect_code])
+    redirect = RedirectAction(https_redirect=True)
+    if host.redirect_code is not None:
+        redirect.response_code = _REDIRECTS[host.redirect_code]
     if public_https_port is not None:
         redirect.port_redirect = public_https_port
     return Route(name="redirect", match=RouteMatch(prefix="/"), redirect=redirect)
