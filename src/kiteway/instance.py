@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from kiteway.ownership import NotOursError, check_own, check_plain, check_private, make_own, open_own
 
 # The shortest limit among the platforms: sun_path holds 104 bytes on macOS and 108 on Linux, one of them a NUL.
 SOCKET_PATH_MAX_BYTES = 103
@@ -79,11 +81,12 @@ class Instance:
         The directory (0700) of sockets and temporary files.
 
         ``data_dir/run``; where a socket's path in it would be too long, a short directory elsewhere, which
-        ``data_dir/run`` then links to: a command in another environment finds it again.
+        ``data_dir/run`` then links to: a command in another environment finds it again. A link to any other name is not
+        followed.
         """
         link = self._run_link
-        if link.is_symlink():
-            return link.readlink()
+        if link.is_symlink() and (there := link.readlink()).is_absolute() and there.name == self._short_name():
+            return there
         return link if _fits(link) else self._short_run_dir()
 
     @property
@@ -125,18 +128,24 @@ class Instance:
     def _run_link(self) -> Path:
         return self.data_dir / "run"
 
+    def _short_name(self) -> str:
+        return f"kiteway-{hashlib.sha256(os.fsencode(os.path.realpath(self.data_dir))).hexdigest()[:16]}"
+
     def _short_run_dir(self) -> Path:
-        name = f"kiteway-{hashlib.sha256(os.fsencode(os.path.realpath(self.data_dir))).hexdigest()[:16]}"
+        name = self._short_name()
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-        if runtime.is_absolute() and runtime.is_dir() and _fits(runtime / name):
+        if runtime.is_absolute() and _is_own(runtime) and _fits(runtime / name):
             return runtime / name
-        return Path("/tmp", name)  # noqa: S108 - the name is checked to be ours in _private_dir
+        return Path("/tmp", name)  # noqa: S108 - what is there is checked to be ours
 
     def running_pid(self) -> int | None:
         """Return the pid of the supervisor that runs on this data directory; None when there is none."""
         try:
-            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            # Another user may ask, so it need not be ours.
+            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ELOOP}:
+                raise
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -154,20 +163,27 @@ class Instance:
 
         Raises:
             InstanceRunningError: another instance owns it.
-            InstanceError: a directory cannot be made, or the run directory is not ours.
+            InstanceError: a directory cannot be made, or is not ours alone to write.
         """
         try:
-            for directory in (self.data_dir, self.state_dir, self.log_dir):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_own(self.data_dir)
+            for directory in (self.state_dir, self.log_dir):
+                make_own(directory, link=False)
+            check_plain(self.log_dir)  # Envoy opens its access log there
             descriptor = self._lock()
+        except NotOursError as error:
+            raise InstanceError(f"{error} Or name another data directory with --data-dir.") from error
         except OSError as error:
             raise InstanceError(
                 f"Cannot use the data directory {self.data_dir}: {error.strerror or error}. "
                 f"Name a writable one with --data-dir."
             ) from error
         try:
-            self.clean()
-            self._make_run_dir()
+            try:
+                self.clean()
+                self._make_run_dir()
+            except NotOursError as error:
+                raise InstanceError(f"{error} Or name another data directory with --data-dir.") from error
             try:
                 yield
             finally:
@@ -180,7 +196,7 @@ class Instance:
         for attempt in range(_LOCK_ATTEMPTS):
             if attempt:
                 time.sleep(_LOCK_RETRY_SECONDS)
-            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = open_own(self.lock_file, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -200,39 +216,32 @@ class Instance:
     def _make_run_dir(self) -> None:
         link = self._run_link
         run_dir = self.run_dir
-        _private_dir(run_dir)
+        with contextlib.suppress(FileExistsError):
+            run_dir.mkdir(mode=0o700)
+        check_private(run_dir)
         if run_dir != link:
             link.symlink_to(run_dir)
 
     def clean(self) -> None:
         """Remove sockets and temporary files: the whole run directory. Only the owner of the lock may call it."""
         run_dir = self.run_dir
-        if run_dir.is_dir():
-            _check_private(run_dir)
-            shutil.rmtree(run_dir, ignore_errors=True)
         if self._run_link.is_symlink():
             self._run_link.unlink()
+        if os.path.lexists(run_dir):
+            check_private(run_dir)
+            shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _fits(run_dir: Path) -> bool:
     return len(os.fsencode(run_dir / _LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES
 
 
-def _private_dir(path: Path) -> None:
+def _is_own(folder: Path) -> bool:
     try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        _check_private(path)
-
-
-def _check_private(path: Path) -> None:
-    """Refuse a directory that somebody else could have prepared: /tmp is open to all."""
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        raise InstanceError(
-            f"{path} is not a directory that belongs to this user alone (mode 0700). "
-            f"Remove it, or choose another data directory with --data-dir."
-        )
+        check_own(folder)
+    except (NotOursError, OSError):
+        return False
+    return True
 
 
 def _read_pid(descriptor: int) -> int | None:

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from kiteway.files import write_atomic
+from kiteway.ownership import open_own
 
 LEASE_SECONDS = 15.0
 """So long a killed holder keeps the others waiting."""
@@ -238,7 +239,7 @@ class _FileLease:
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
         guard = self._path.with_name(f".{self._path.name}.guard")
-        descriptor = os.open(guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(guard, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

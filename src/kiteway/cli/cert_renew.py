@@ -17,6 +17,7 @@ from kiteway.cli.output import fail, stderr
 from kiteway.controlplane.config import Config, read
 from kiteway.diagnostics import ObjectRef
 from kiteway.instance import Instance, default_data_dir
+from kiteway.ownership import NotOursError, check_own
 from kiteway.status.client import read_status
 
 RENEW_EXAMPLES = (
@@ -58,6 +59,10 @@ def _ask(instance: Instance, config: Config, key: str) -> None:
     """Write down that a person wants a new certificate, where the instance will see it."""
     demand = Demand(dt.datetime.now(dt.UTC))
     if config.kubernetes is None:
+        try:
+            check_own(instance.state_dir, link=False)
+        except NotOursError as error:
+            raise fail(str(error)) from error
         write(FileStorage(instance.state_dir), key, demand)
         return
     from kiteway.controlplane.cluster import store

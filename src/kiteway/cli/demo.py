@@ -18,6 +18,7 @@ from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
 from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
 from kiteway.milvus.verify import SdkMissingError
+from kiteway.ownership import NotOursError, make_own
 from kiteway.ports import PortError
 from kiteway.printable import suggested
 from kiteway.supervisor import NotReadyError
@@ -76,7 +77,10 @@ def demo(
     except EnvoyNotFoundError as error:
         raise fail(str(error), 2) from error
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        make_own(folder)
+    except (NotOursError, OSError) as error:
+        raise fail(str(error)) from error
     options = Options(folder, binary, chosen.value, proxies, https_port, once)
     report = Report()
     try:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.ownership import open_own
 
 MAX_BYTES = 16 * 1024 * 1024
 KEPT_FILES = 4
@@ -55,7 +56,7 @@ class AccessLog:
     def _make(self) -> None:
         # Envoy would make it readable to all.
         with contextlib.suppress(OSError):
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(open_own(self._path, os.O_WRONLY | os.O_CREAT))
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from kiteway.ownership import open_own
 from kiteway.printable import printable
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -44,7 +45,7 @@ class RotatingLog:
             self._file = None
 
     def _open(self) -> IO[bytes]:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._file = os.fdopen(descriptor, "ab", buffering=0)
         self._file.seek(0, os.SEEK_END)
         return self._file

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from kiteway.ownership import NotOursError, make_own
+
 MILVUS_PACKAGE_VERSION = "2.3.5"
 _COPY_BYTES = 1 << 20
 
@@ -47,6 +49,10 @@ def find_milvus_binary() -> MilvusBinary:
     """
     data = _package_data()
     target = _cache_home() / "kiteway" / f"milvus-{MILVUS_PACKAGE_VERSION}"
+    try:
+        make_own(target.parent)
+    except NotOursError as error:
+        raise MilvusUnavailableError(f"{error} Or name another cache in XDG_CACHE_HOME.") from error
     if not target.is_dir():
         _unpack(data / "bin", target)
     return MilvusBinary(

@@ -13,6 +13,7 @@ from typing import Self
 
 from kiteway.milvus.embedded import tether
 from kiteway.netns import NetworkNamespace
+from kiteway.ownership import open_own
 
 
 class ChildProcess:
@@ -101,4 +102,4 @@ class ChildProcess:
 
 def _open_console(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
