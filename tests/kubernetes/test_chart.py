@@ -127,6 +127,20 @@ def test_the_container_may_do_nothing_it_need_not(values: dict[str, Any]) -> Non
     assert all(m["readOnly"] for m in container["volumeMounts"] if m["mountPath"].startswith("/etc/"))
 
 
+def test_nobody_scrapes_who_is_not_named() -> None:
+    """The port of metrics and probes is closed to Pods unless values name them; a ServiceMonitor nobody may use is refused."""
+
+    def ports(values: dict[str, Any]) -> dict[str, Any]:
+        policy = next(o for o in render("release", NAMESPACE, values) if o["kind"] == "NetworkPolicy")
+        return {port["port"]: rule.get("from") for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+
+    assert ports({}) == {"https": None, "http": None}
+    named = [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]
+    assert ports({"networkPolicy": {"metricsFrom": named}})["metrics"] == named
+    with pytest.raises(AssertionError, match=r"name Prometheus in networkPolicy\.metricsFrom"):
+        render("release", NAMESPACE, {"metrics": {"serviceMonitor": {"enabled": True}}})
+
+
 def test_a_pod_that_ends_serves_until_the_balancers_before_it_know() -> None:
     """It waits before it drains, and is given the time for both; on a node's ports no Pod starts beside an old one."""
     deployments = {

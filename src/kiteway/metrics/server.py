@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -10,24 +11,38 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.statistics import SHOWN
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.envoy import labelled
+from kiteway.status.connections import Limits
 from kiteway.status.server import Ready, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SCRAPES = 4
+_LIMITS = Limits()
 
 
 def application(metrics: ControlPlaneMetrics, admin: AdminClient, ready: Ready) -> Starlette:
-    """Return the API: ``/metrics``; ``/ready`` (200, or 503 with the reason) and ``/live`` for probes."""
+    """
+    Return the API: ``/metrics``; ``/ready`` (200, or 503) and ``/live`` for probes.
+
+    A scrape is work for Envoy and for us: more than `_SCRAPES` at a time are answered 503. However many ask whether it is
+    ready, Envoy is asked once at a time.
+    """
+    slots = asyncio.Semaphore(_SCRAPES)
+    shared = _Shared(ready)
 
     async def get_metrics(_: Request) -> Response:
-        return StreamingResponse(_pieces(metrics, admin), headers={"content-type": CONTENT_TYPE})
+        if slots.locked():
+            return PlainTextResponse("too many scrapes at a time", status_code=503, headers={"retry-after": "1"})
+        await slots.acquire()
+        return _Scrape(_pieces(metrics, admin), slots)
 
     async def get_ready(_: Request) -> Response:
-        reason = await ready()
+        reason = await shared()
         return PlainTextResponse("not ready" if reason else "ready", status_code=503 if reason else 200)
 
     async def get_live(_: Request) -> Response:
@@ -36,6 +51,32 @@ def application(metrics: ControlPlaneMetrics, admin: AdminClient, ready: Ready) 
     return Starlette(
         routes=[Route("/metrics", get_metrics), Route("/ready", get_ready), Route("/live", get_live)],
     )
+
+
+class _Scrape(StreamingResponse):
+    def __init__(self, pieces: AsyncIterator[bytes], slots: asyncio.Semaphore) -> None:
+        super().__init__(pieces, headers={"content-type": CONTENT_TYPE})
+        self._slots = slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._slots.release()
+
+
+class _Shared:
+    """Asks once for all who ask at the same time."""
+
+    def __init__(self, ask: Ready) -> None:
+        self._ask = ask
+        self._asking: asyncio.Future[str] | None = None
+
+    async def __call__(self) -> str:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        # Whoever goes away must not end it for the others.
+        return await asyncio.shield(self._asking)
 
 
 async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient) -> AsyncIterator[bytes]:
@@ -47,9 +88,9 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient) -> AsyncIter
 
 
 @contextlib.asynccontextmanager
-async def scraped(address: str | None, app: Starlette) -> AsyncIterator[None]:
+async def scraped(address: str | None, app: Starlette, limits: Limits = _LIMITS) -> AsyncIterator[None]:
     """
-    Serve ``app`` on ``address`` (``HOST:PORT``); None serves nothing.
+    Serve ``app`` on ``address`` (``HOST:PORT``) within ``limits``; None serves nothing.
 
     Raises:
         OSError: the address cannot be bound.
@@ -62,7 +103,7 @@ async def scraped(address: str | None, app: Starlette) -> AsyncIterator[None]:
     # A successor serves beside its predecessor for a while; strangers are looked for before (`kiteway.ports`).
     listener = socket.create_server((host.strip("[]"), int(port)), family=family, reuse_port=True)
     try:
-        async with serving(listener, app):
+        async with serving(listener, app, limits):
             yield
     finally:
         listener.close()

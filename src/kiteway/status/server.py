@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from kiteway.status.connections import Connections, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why it is not ready; empty when it is."""
+_OF_OWNER = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
+"""A unix socket has one peer; a report of thousands of pools takes its time."""
 Report = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -39,7 +45,7 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
     """Serve ``app`` on the unix socket ``path``, mode 0600, in a folder that is ours alone."""
     listener = _bind(path)
     try:
-        async with serving(listener, app):
+        async with serving(listener, app, _OF_OWNER):
             yield
     finally:
         listener.close()
@@ -47,16 +53,20 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: socket.socket, app: Starlette) -> AsyncIterator[None]:
-    """Serve ``app`` on a bound socket; 64 requests at a time, more get a 503."""
+async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> AsyncIterator[None]:
+    """Serve ``app`` on a bound socket, within ``limits``."""
     config = uvicorn.Config(
         app,
+        # uvicorn calls it; its type knows only of classes.
+        http=cast("type[H11Protocol]", functools.partial(LimitedProtocol, connections=Connections(limits))),
+        h11_max_incomplete_event_size=limits.head_bytes,
+        ws="none",
         log_config=None,
-        log_level="warning",
+        # Whoever sends no HTTP must not fill the log.
+        log_level="error",
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
-        limit_concurrency=64,
         server_header=False,
         date_header=False,
     )

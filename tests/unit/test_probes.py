@@ -1,0 +1,238 @@
+"""Probes and scrapes while somebody takes all the connections that there are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from kiteway.envoy.admin import AdminClient
+from kiteway.metrics.controlplane import ControlPlaneMetrics
+from kiteway.metrics.server import application, scraped
+from kiteway.status.connections import Limits
+
+pytestmark = pytest.mark.anyio
+QUICK = Limits(head_seconds=0.3, answer_seconds=0.6)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop of the control plane."""
+    return "asyncio"
+
+
+class Page(ControlPlaneMetrics):
+    """A page of 8 MiB, which no socket's buffers hold."""
+
+    def __init__(self) -> None:
+        self.served = 0
+
+    def pools(self) -> list[object]:  # type: ignore[override]
+        """Return none."""
+        return []
+
+    def text(self) -> bytes:
+        """Return it."""
+        self.served += 1
+        return b"# page\n" * (8 * 1024 * 1024 // 7)
+
+
+class Admin(AdminClient):
+    """An Envoy that adds nothing to the page."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def prometheus(self, pattern: str = ".") -> AsyncIterator[bytes]:
+        """Yield nothing."""
+        for nothing in list[bytes]():
+            yield nothing
+
+
+async def always_ready() -> str:
+    """Say that it is ready."""
+    return ""
+
+
+Served = tuple[int, Page]
+
+
+@contextlib.asynccontextmanager
+async def served(
+    free_port: Callable[[], int], limits: Limits | None = None, ready: Callable[[], Awaitable[str]] = always_ready
+) -> AsyncIterator[Served]:
+    """Serve metrics and probes on a port of loopback."""
+    port, page = free_port(), Page()
+    app = application(page, Admin(), ready)
+    async with scraped(f"127.0.0.1:{port}", app, *([limits] if limits else [])):
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                break
+        yield port, page
+
+
+async def get(port: int, path: str, source: str = "127.0.0.1") -> bytes:
+    """Ask as a kubelet does: a connection a probe; return the head and the beginning of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n".encode())
+        return await reader.read(1000)
+    finally:
+        writer.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` is true."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it looks at has no events
+            await asyncio.sleep(0.01)
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int, number: int, *, peers: int = 1) -> AsyncIterator[list[Connection]]:
+    """Hold connections from addresses of loopback; whoever closes them is not us."""
+    opened = [
+        await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.1.0.{1 + at % peers}", 0))
+        for at in range(number)
+    ]
+    try:
+        yield opened
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize(("number", "peers"), [(64, 1), (300, 1), (600, 200)])
+async def test_silent_connections_keep_no_probe_out(free_port: Callable[[], int], number: int, peers: int) -> None:
+    """Probes are answered at once while others hold as many connections as they like, from one address or many."""
+    async with served(free_port) as (port, _), connected(port, number, peers=peers):
+        for path in ("/live", "/ready") * 5:
+            async with asyncio.timeout(1):
+                assert (await get(port, path)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_probe_from_the_attackers_own_address_is_answered(free_port: Callable[[], int]) -> None:
+    """On one machine, all come from loopback."""
+    async with served(free_port) as (port, _), connected(port, 300):
+        async with asyncio.timeout(1):
+            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:
+    """The oldest ones give way, of the peer with the most."""
+    limits = Limits(connections=8, of_a_peer=4)
+    async with served(free_port, limits) as (port, _), connected(port, 6) as greedy:
+        await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:2]))
+        async with connected(port, 5, peers=5) as others:
+            # 4 and 5 of 8: one of the greedy goes. Its address and the first of the others' are the same.
+            await _ended(greedy[2][0])
+            for reader, writer in [*greedy[3:], *others]:
+                writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+                assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
+
+
+async def _ended(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+
+
+async def _ended_after_something(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(64 * 1024):
+            pass
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"GET /live HTTP/1.1\r\nHost: k\r\n"], ids=["silent", "half a head"])
+async def test_who_asks_nothing_is_let_go(free_port: Callable[[], int], bytes_: bytes) -> None:
+    """A connection without a whole request is closed after its time."""
+    async with served(free_port, QUICK) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(bytes_)
+        async with asyncio.timeout(10):
+            await _ended(reader)
+        writer.close()
+
+
+async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> None:
+    """The time for a head is not prolonged by its bytes."""
+    async with served(free_port, QUICK) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        ended = asyncio.create_task(_ended(reader))
+        writer.write(b"GET /live HTTP/1.1\r\nX: ")
+        async with asyncio.timeout(10):
+            while not ended.done():
+                with contextlib.suppress(ConnectionError):
+                    writer.write(b"x")
+                await asyncio.sleep(0.02)
+        writer.close()
+
+
+async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -> None:
+    """A client may keep its connection, as Prometheus does, and is let go when it asks no more."""
+    async with served(free_port, QUICK) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = time.monotonic()
+        while time.monotonic() - began < 2 * QUICK.head_seconds:
+            writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+            assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
+        async with asyncio.timeout(10):
+            await _ended(reader)
+        writer.close()
+
+
+async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
+    """A head that never ends is refused; nobody's memory grows."""
+    async with served(free_port) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /live HTTP/1.1\r\nX: " + b"x" * 100_000)
+        async with asyncio.timeout(1):
+            assert (await reader.read(100)).startswith(b"HTTP/1.1 400")
+        writer.close()
+
+
+async def test_who_does_not_read_is_let_go_and_scrapes_are_few(free_port: Callable[[], int]) -> None:
+    """Slow readers hold no page for long, get no more than a few at a time, and hold up no probe."""
+    async with served(free_port, QUICK) as (port, page):
+        slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(12)]
+        for _, writer in slow:
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: k\r\n\r\n")
+        async with asyncio.timeout(1):
+            await until(lambda: page.served == 4)
+            assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
+            assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 503")
+        assert page.served == 4
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(_ended_after_something(reader) for reader, _ in slow))
+            assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 200")
+        for _, writer in slow:
+            writer.transport.abort()
+
+
+async def test_envoy_is_asked_once_at_a_time_whether_it_is_ready(free_port: Callable[[], int]) -> None:
+    """A thousand probes at a time are one question to Envoy; whoever goes away meanwhile ends it for nobody."""
+    asked, answer = 0, asyncio.Event()
+
+    async def ready() -> str:
+        nonlocal asked
+        asked += 1
+        await answer.wait()
+        return ""
+
+    async with served(free_port, Limits(of_a_peer=64), ready) as (port, _):
+        impatient = asyncio.create_task(get(port, "/ready"))
+        await until(lambda: asked == 1)
+        waiting = [asyncio.create_task(get(port, "/ready")) for _ in range(20)]
+        impatient.cancel()
+        await until(impatient.done)
+        assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
+        answer.set()
+        for each in await asyncio.gather(*waiting):
+            assert each.startswith(b"HTTP/1.1 200")
+        assert asked == 1
