@@ -20,6 +20,7 @@ from kiteway.controlplane.pipeline import Outcome as Round
 from kiteway.controlplane.pipeline import Pipeline
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Options
@@ -60,7 +61,9 @@ class _World:
 
     def round(self) -> Round:
         now = dt.datetime.now(dt.UTC)
-        return self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, now, self.options)
+        outcome = self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, now, self.options)
+        self.pipeline.judge(Quarantine.accept, now)
+        return outcome
 
 
 async def run(context: Context) -> Outcome:

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, Snapshot
+from kiteway.quarantine.quarantine import QuarantineState
 from kiteway.status.readiness import why_not_serving
 from tests.e2e.ads import (
     Backend,
@@ -104,13 +105,13 @@ async def test_a_taken_port_is_not_ready_and_served_once_it_is_free(tmp_path: Pa
             )
             await server.publish(snapshot)
             state = await reached(server, converged(server, snapshot))
-            reason = why_not_serving(state)
+            reason = why_not_serving(state, QuarantineState())
             assert reason.startswith("Envoy rejects the Listener https: ")
             assert f"cannot bind '127.0.0.1:{port}': Address already in use" in reason
             assert not state.active
 
         server.retry()
-        state = await reached(server, lambda state: why_not_serving(state) == "")
+        state = await reached(server, lambda state: why_not_serving(state, QuarantineState()) == "")
         client = Client(authority, port)
         assert await client.eventually() == (200, "one")
         assert not state.streams[0].refusals

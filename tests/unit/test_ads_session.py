@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from kiteway.envoy.ads.session import RESPONSE_BYTES, Session
 from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource, Snapshot
@@ -310,6 +312,36 @@ def test_a_secret_is_not_quoted() -> None:
     session.on_request(nack(response, 'constraint\nprivate_key {\n inline_string: "-----BEGIN PRIVATE KEY"\n}'))
 
     assert "PRIVATE KEY" not in session.rejections[0].message
+
+
+QUOTE = 'goo.gle/debugproto   \nname: "https"\nvirtual_hosts {\n  name: "ingress/other/tenant"\n'
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            QUOTE + "}\n: Proto constraint validation failed (A.B: too long | by (C))",
+            "Proto constraint validation failed (A.B: too long | by (C))",
+        ),
+        (
+            "Proto constraint validation failed (A.B: too long): " + QUOTE,
+            "Proto constraint validation failed (A.B: too long)",
+        ),
+        (
+            QUOTE + "...(truncated)",
+            "it breaks a constraint of Envoy's API; Envoy does not say which, because it quotes too much before it",
+        ),
+        ("Not supported field in StreamInfo: X", "Not supported field in StreamInfo: X"),
+    ],
+)
+def test_what_others_wrote_is_not_quoted(message: str, shown: str) -> None:
+    """Of a table that breaks a constraint Envoy quotes every tenant's hosts; only the constraint is kept."""
+    session = started(snapshot(listener={"l": "1"}, route={"r": "1"}))
+    [response] = session.on_request(ask(ROUTE, "r"))
+    session.on_request(nack(response, message))
+
+    assert session.rejections[0].message == shown
 
 
 def test_a_first_configuration_that_is_rejected_is_not_active() -> None:

@@ -20,6 +20,7 @@ from kiteway.envoy.ads.snapshot import Piece
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import RepeatedField, piece
 from kiteway.kept import Kept
+from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Options
@@ -56,11 +57,13 @@ class World:
         self.pipeline = Pipeline(EnvoySettings())
 
     def run(self, *changed: Object, removed: Iterable[ObjectRef] = ()) -> Outcome:
-        """Run a round with some objects changed."""
+        """Run a round with some objects changed, which Envoy accepts."""
         for ref in removed:
             del self.objects[ref]
         self.objects |= {object_.ref: object_ for object_ in changed}
-        return self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, NOW, OPTIONS)
+        outcome = self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, NOW, OPTIONS)
+        self.pipeline.judge(Quarantine.accept, NOW)
+        return outcome
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from kiteway.envoy.ads import ENDPOINT, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.model import Certificate, Challenge, HTTPChallenge, TLSChallenge
+from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Loaded, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Endpoints, Options
@@ -55,8 +56,10 @@ def resources(cluster: Cluster) -> Resources:
 
 
 def run(pipeline: Pipeline, cluster: Cluster, challenges: tuple[Challenge, ...]) -> Outcome:
-    """Run a full round."""
-    return pipeline.run(resources(cluster), {}, NOW, Options(), challenges)
+    """Run a full round, which Envoy accepts."""
+    outcome = pipeline.run(resources(cluster), {}, NOW, Options(), challenges)
+    pipeline.judge(Quarantine.accept, NOW)
+    return outcome
 
 
 def bodies(snapshot: Snapshot) -> dict[tuple[str, str], bytes]:

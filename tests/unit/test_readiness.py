@@ -15,6 +15,7 @@ from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.envoy.ads import LISTENER, ROUTE, AdsState, RejectedAt, Rejection, StreamState
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.quarantine.quarantine import QuarantineState
 from kiteway.resources import load_object
 from kiteway.sources.files import Resources
 from kiteway.status.readiness import shortcomings, why_not_serving
@@ -22,6 +23,7 @@ from kiteway.translate import Options
 from tests.support.manifests import Manifest, endpoint_slice, ingress, path, rule, service
 
 NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+SETTLED = QuarantineState()
 BIND = "Error adding/updating listener(s) https: cannot bind '0.0.0.0:443': Address already in use"
 
 
@@ -37,7 +39,17 @@ def stream(
         RejectedAt(NOW, Rejection(kind, str(number), {name: "1"}, (name,), certain=True, message=message))
         for number, (name, message) in enumerate((refused or {}).items())
     ]
-    return StreamState("n", "1.40.0", NOW, {}, {}, True, tuple(refusals), {kind: missing} if missing else {}, active)
+    return StreamState(
+        "n",
+        "1.40.0",
+        NOW,
+        acknowledged={},
+        rejected={},
+        converged=True,
+        refusals=tuple(refusals),
+        missing={kind: missing} if missing else {},
+        active=active,
+    )
 
 
 def state(*streams: StreamState, active: bool = True) -> AdsState:
@@ -56,40 +68,40 @@ GOOD = (ingress(rule("a.example.com", path("/", "a")), name="a"), service("a"))
 
 def test_a_client_with_all_of_it_serves() -> None:
     """There is nothing to say, and nothing amiss."""
-    assert why_not_serving(state(stream())) == ""
+    assert why_not_serving(state(stream()), SETTLED) == ""
     assert shortcomings(outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a")), state(stream())) == []
 
 
 def test_a_listener_that_cannot_bind_is_not_ready() -> None:
     """Envoy's own sentence is the reason, before the first configuration and afterwards."""
     for active in (False, True):
-        reason = why_not_serving(state(stream(active=active, refused={"https": BIND}, missing=("https",))))
+        reason = why_not_serving(state(stream(active=active, refused={"https": BIND}, missing=("https",))), SETTLED)
         assert reason == f"Envoy rejects the Listener https: {BIND}"
 
 
 def test_a_route_table_that_was_never_taken_is_not_ready() -> None:
     """A listener without it answers every host 404."""
-    reason = why_not_serving(state(stream(refused={"https": "bad header"}, missing=("https",), kind=ROUTE)))
+    reason = why_not_serving(state(stream(refused={"https": "bad header"}, missing=("https",), kind=ROUTE)), SETTLED)
     assert reason == "Envoy rejects the RouteConfiguration https: bad header"
 
 
 def test_a_rejected_change_is_degraded() -> None:
     """The version before serves on."""
     now = state(stream(refused={"https": "bad"}))
-    assert why_not_serving(now) == ""
+    assert why_not_serving(now, SETTLED) == ""
     assert shortcomings(None, now) == ["Envoy rejects the Listener https: bad"]
 
 
 def test_before_the_first_configuration_it_is_not_ready() -> None:
     """Nor before a client is there; one that serves on while its stream is broken is."""
-    assert why_not_serving(state(stream(active=False))) == "Envoy has not taken the first configuration yet"
-    assert why_not_serving(state(active=False)) == "Envoy has not connected to the control plane yet"
-    assert why_not_serving(state(active=True)) == ""
+    assert why_not_serving(state(stream(active=False)), SETTLED) == "Envoy has not taken the first configuration yet"
+    assert why_not_serving(state(active=False), SETTLED) == "Envoy has not connected to the control plane yet"
+    assert why_not_serving(state(active=True), SETTLED) == ""
 
 
 def test_the_newest_client_counts() -> None:
     """An Envoy that reconnects may be there twice."""
-    assert why_not_serving(state(stream(active=False), stream())) == ""
+    assert why_not_serving(state(stream(active=False), stream()), SETTLED) == ""
     assert shortcomings(None, state(stream(refused={"https": "bad"}), stream())) == []
 
 

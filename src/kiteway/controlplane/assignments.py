@@ -44,9 +44,12 @@ class Assignments:
         self._all: tuple[Resource, ...] = ()
         self._seen = -1
 
-    def replace(self, objects: Iterable[Object], pools: tuple[Pool, ...], now: dt.datetime) -> tuple[Resource, ...]:
-        """Take the place of all objects and pools known before; return the assignments of all: costs what changed."""
+    def set_objects(self, objects: Iterable[Object]) -> None:
+        """Take the place of all objects known before."""
         self._endpoints.replace(objects)
+
+    def replace(self, pools: tuple[Pool, ...], now: dt.datetime) -> tuple[Resource, ...]:
+        """Take the place of all pools known before; return the assignments of all: costs what changed."""
         if pools is not self._pools:
             self._take(pools)
         elif self._endpoints.changes == self._seen and self._draining.next_end() is None:

@@ -96,6 +96,10 @@ class Cluster:
         self._source.translated(outcome.retained)
         self._writer.take(outcome)
 
+    def judged(self, outcome: Outcome) -> None:
+        """Write what it means."""
+        self._writer.take(outcome)
+
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:
         """Follow the cluster until cancelled."""
         async with self._api, asyncio.TaskGroup() as tasks:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from kiteway.controlplane.assignments import Assignments
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
@@ -14,9 +15,12 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
+from kiteway.quarantine.quarantine import Quarantine, QuarantineState
+from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
-from kiteway.translate import Options, Translator
+from kiteway.translate import Options, Translated, Translator
+from kiteway.translate.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Outcome:
         retained: Ingresses that keep their last good form.
         translation: those of ``diagnostics`` that came of what is balanced, not of reading objects.
         empty: pools without any endpoint.
+        quarantine: which Ingresses are held back, and what is being searched.
+        generation: how often what is published was chosen anew; a verdict of Envoy is on one of them.
         next_drained: when `Pipeline.run_drained` has something to do; None when nothing drains.
     """
 
@@ -40,7 +46,18 @@ class Outcome:
     retained: tuple[ObjectRef, ...]
     translation: tuple[Diagnostic, ...] = ()
     empty: frozenset[PoolKey] = frozenset()
+    quarantine: QuarantineState = field(default_factory=QuarantineState)
+    generation: int = 0
     next_drained: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """The last translation; ``reading`` is what was wrong with the resources."""
+
+    reading: tuple[Diagnostic, ...]
+    translated: Translated
+    challenges: tuple[Challenge, ...]
 
 
 class Pipeline:
@@ -50,13 +67,18 @@ class Pipeline:
     One round runs at a time, in any thread. ``outcome`` may be read meanwhile: it is replaced, never changed.
     """
 
-    def __init__(self, settings: EnvoySettings) -> None:
+    def __init__(self, settings: EnvoySettings, stored: Stored | None = None) -> None:
+        """Begin; ``stored`` is what was kept of the quarantine of the last process."""
         self._settings = settings
         self._translator = Translator()
+        self._quarantine = Quarantine(stored)
         self._kept = Kept()
         self._assignments = Assignments()
+        self._round: _Round | None = None
         self._translated: tuple[Diagnostic, ...] = ()
         self._members: dict[str, tuple[Resource, ...]] = {}
+        self._chosen: tuple[Unit, ...] = ()
+        self._generation = 0
         self.outcome: Outcome | None = None
 
     def run(
@@ -68,13 +90,42 @@ class Pipeline:
         challenges: tuple[Challenge, ...] = (),
     ) -> Outcome:
         """Translate all resources and return what Envoy shall run, with what a CA shall see beside it."""
-        result = self._translator.translate(resources.objects, options, now, resources.failed)
-        model = dataclasses.replace(result.model, challenges=challenges)
+        translated = self._translator.units(resources.objects, options, resources.failed)
+        self._quarantine.want(translated.units)
+        self._assignments.set_static(static)
+        self._assignments.set_objects(resources.objects)
+        self._round = _Round(resources.diagnostics, translated, challenges)
+        return self._build(self._round, now)
+
+    def judge(self, take: Callable[[Quarantine], None], now: dt.datetime) -> Outcome | None:
+        """
+        Let the quarantine take a verdict of Envoy, or that there is none; nothing is translated.
+
+        Returns None when nothing is published anew.
+        """
+        if self._round is None or self.outcome is None:
+            return None
+        take(self._quarantine)
+        state, chosen = self._quarantine.state, self._quarantine.chosen()
+        same = len(chosen) == len(self._chosen) and all(map(operator.is_, chosen, self._chosen))
+        if same and state.held == self.outcome.quarantine.held:
+            self.outcome = dataclasses.replace(self.outcome, quarantine=state)
+            return None
+        return self._build(self._round, now)
+
+    def stored(self) -> Stored:
+        """Return what the next process has to know of the quarantine."""
+        return self._quarantine.stored()
+
+    def _build(self, what: _Round, now: dt.datetime) -> Outcome:
+        self._chosen = self._quarantine.chosen()
+        result = self._translator.merge(what.translated, self._chosen, now, self._quarantine.diagnostics())
+        model = dataclasses.replace(result.model, challenges=what.challenges)
         self._kept.turn()
         members = build_resources(model, self._settings, self._kept)
-        self._assignments.set_static(static)
-        members[ENDPOINT] = self._assignments.replace(resources.objects, model.pools, now)
-        self._translated = (*resources.diagnostics, *result.diagnostics)
+        members[ENDPOINT] = self._assignments.replace(model.pools, now)
+        self._translated = (*what.reading, *result.diagnostics)
+        self._generation += 1
         self.outcome = Outcome(
             model,
             self._snapshot(members),
@@ -82,6 +133,8 @@ class Pipeline:
             result.retained,
             result.diagnostics,
             self._assignments.empty,
+            self._quarantine.state,
+            self._generation,
             self._assignments.next_drained(),
         )
         return self.outcome

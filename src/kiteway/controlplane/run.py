@@ -20,6 +20,7 @@ from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.controlplane.source import Files, Reports, Source
+from kiteway.controlplane.verdicts import Verdicts
 from kiteway.diagnostics import Diagnostic
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import LISTENER, AdsServer
@@ -28,6 +29,7 @@ from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.server import application as scraping
 from kiteway.metrics.server import scraped
 from kiteway.model import LoadBalancer
+from kiteway.quarantine.store import FILE_NAME, read
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.readiness import why_not_serving
@@ -79,7 +81,8 @@ class ControlPlane:
         self._admin = admin
         self._ads = ads
         self._static = StaticEndpoints(config.endpoints)
-        self._pipeline = Pipeline(config.settings)
+        quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
+        self._pipeline = Pipeline(config.settings, read(quarantine))
         self._source = _source(config, admin, self._managed_reports)
         self._stage = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
@@ -93,6 +96,7 @@ class ControlPlane:
         self.metrics = ControlPlaneMetrics(self._state)
         self._round = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._verdicts = Verdicts(self._pipeline, ads, self._round, self._publish_judged, quarantine)
 
     async def start(self) -> None:
         """Serve ADS; there is a configuration when the first round is done, which `work` begins."""
@@ -108,6 +112,8 @@ class ControlPlane:
             self._follow_time(),
             self._follow_drains(),
             self._follow_rejected_listeners(),
+            self._verdicts.run(),
+            self._verdicts.keep(),
             self._managed.run(),
             self._follow_source(),
         ]
@@ -119,7 +125,10 @@ class ControlPlane:
         """Return why Envoy does not serve what it is configured to; empty when it does and is live."""
         if incomplete := self._source.why_incomplete():
             return incomplete
-        if not_serving := why_not_serving(self._ads.state):
+        outcome = self._pipeline.outcome
+        if outcome is None:
+            return "the first configuration is being built"
+        if not_serving := why_not_serving(self._ads.state, outcome.quarantine):
             return not_serving
         try:
             return "" if await self._admin.ready() else "Envoy is starting or draining"
@@ -137,6 +146,11 @@ class ControlPlane:
             reason=reason,
             managed=self._managed.report(),
         )
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What is published now; None before the first round."""
+        return self._pipeline.outcome
 
     def _state(self) -> Now:
         outcome = self._pipeline.outcome
@@ -220,6 +234,11 @@ class ControlPlane:
         if outcome is not None:
             await self._ads.publish(outcome.snapshot)
             self._changed.set()
+
+    async def _publish_judged(self, outcome: Outcome | None) -> None:
+        await self._publish(outcome)
+        if outcome is not None:
+            self._source.judged(outcome)
 
 
 def _news(before: tuple[Diagnostic, ...], now: tuple[Diagnostic, ...]) -> list[Diagnostic]:

@@ -53,6 +53,9 @@ class Source(Protocol):
     def translated(self, outcome: Outcome) -> None:
         """Take note of what everything came to."""
 
+    def judged(self, outcome: Outcome) -> None:
+        """Take note of what came of it when Envoy had judged it."""
+
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:
         """Follow changes until cancelled."""
 
@@ -84,6 +87,9 @@ class Files:
         return await asyncio.to_thread(lambda: self._certificates.add_to(self._source.read()))
 
     def translated(self, outcome: Outcome) -> None:
+        """Do nothing: files are not written to."""
+
+    def judged(self, outcome: Outcome) -> None:
         """Do nothing: files are not written to."""
 
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:  # noqa: ARG002 - see Source

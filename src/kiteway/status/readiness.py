@@ -8,23 +8,27 @@ from kiteway.controlplane.pipeline import Outcome
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.envoy.ads import AdsState, Rejection
 from kiteway.model import VirtualHost
+from kiteway.quarantine.quarantine import QuarantineState
 
 
-def why_not_serving(ads: AdsState) -> str:
+def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
     """
     Return why Envoy does not serve what it is configured to; empty when it does.
 
-    It serves when it has accepted some version of every listener and route table that is in use.
+    It serves when it has accepted some version of every listener and route table that is in use. While it is searched what
+    Envoy rejects, what it rejects may be gone in a moment.
     """
     if not ads.streams:
         return "" if ads.active else "Envoy has not connected to the control plane yet"
     newest = ads.streams[-1]
-    for refusal in newest.refusals:
+    if quarantine.searching and not quarantine.settled:
+        return "Envoy rejects a part of the first configuration; which one is being searched"
+    for refusal in () if quarantine.searching else newest.refusals:
         rejection = refusal.rejection
         missing = set(newest.missing.get(rejection.type_url, ())) & set(rejection.resources)
         if missing:
             return refusal_text(rejection, missing)
-    return "" if newest.active else "Envoy has not taken the first configuration yet"
+    return "" if newest.active and quarantine.settled else "Envoy has not taken the first configuration yet"
 
 
 def refusal_text(rejection: Rejection, names: Iterable[str] = ()) -> str:

@@ -8,6 +8,6 @@ balancer as it was; its diagnostics are the new ones.
 
 from kiteway.translate.context import Options
 from kiteway.translate.endpoints import Endpoints, resolve_endpoints
-from kiteway.translate.translator import Result, Translator, translate
+from kiteway.translate.translator import Result, Translated, Translator, translate
 
-__all__ = ["Endpoints", "Options", "Result", "Translator", "resolve_endpoints", "translate"]
+__all__ = ["Endpoints", "Options", "Result", "Translated", "Translator", "resolve_endpoints", "translate"]

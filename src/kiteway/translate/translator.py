@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
@@ -20,6 +20,24 @@ from kiteway.translate.merge import merge
 from kiteway.translate.unchanged import with_unchanged
 from kiteway.translate.unit import Key, Unit
 from kiteway.translate.validity import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """
+    What a set of objects means, Ingress by Ingress.
+
+    Attributes:
+        units: what each Ingress means; one that has errors has its last good form.
+        diagnostics: what is wrong with them on their own.
+        retained: Ingresses that have errors now and keep their last good form.
+        index: the objects.
+    """
+
+    units: tuple[Unit, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    retained: tuple[ObjectRef, ...]
+    index: Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,11 @@ class Translator:
             now: the time certificates are judged by.
             failed: objects that are there but could not be read; their diagnostics are reported elsewhere.
         """
+        translated = self.units(objects, options, failed)
+        return self.merge(translated, translated.units, now)
+
+    def units(self, objects: Iterable[Object], options: Options, failed: Iterable[ObjectRef] = ()) -> Translated:
+        """Return what each Ingress among ``objects`` means on its own; see `translate` for the arguments."""
         failed = tuple(failed)
         index = Index(objects, failed)
         known = self._fresh if options == self._options else {}
@@ -110,11 +133,26 @@ class Translator:
         for ref in self._good.keys() - fresh.keys() - set(failed):
             del self._good[ref]
         self._objects, self._failed, self._fresh, self._options = index.objects, index.failed, fresh, options
+        return Translated(tuple(units), tuple(diagnostics), tuple(sorted(retained)), index)
+
+    def merge(
+        self, translated: Translated, units: Sequence[Unit], now: dt.datetime, further: Iterable[Diagnostic] = ()
+    ) -> Result:
+        """
+        Return what Ingresses mean together.
+
+        Args:
+            translated: what they mean on their own.
+            units: the forms of them that are to be used; not all need be there.
+            now: the time certificates are judged by.
+            further: diagnostics to be reported with the others.
+        """
         self._kept.turn()
         merged, conflicts = merge(units, now, self._kept)
         self._model = model = with_unchanged(self._model, merged)
-        found = ordered([*diagnostics, *conflicts, *judge(model.certificates, index, now)], self._kept)
-        return Result(model, found, tuple(sorted(retained)))
+        expired = judge(model.certificates, translated.index, now)
+        found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._kept)
+        return Result(model, found, translated.retained)
 
 
 def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Ingress]:

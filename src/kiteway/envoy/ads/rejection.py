@@ -81,10 +81,25 @@ def _wanted(rejection: Rejection, target: Resources) -> bool:
     )
 
 
+_CONSTRAINT: Final = re.compile(r"Proto constraint validation failed \(.*?\)(?=\s*$|: )", re.DOTALL)
+_QUOTE: Final = "goo.gle/debug"
+"""With this begins the text of a message, as protobuf prints it."""
+
+
 def presentable(message: str, type_url: str) -> str:
-    """Return the message. Envoy quotes the whole resource when it breaks a constraint: never that of a secret."""
+    """
+    Return the message without what it quotes.
+
+    Of a resource that breaks a constraint Envoy quotes all of it: the key of a secret, and in a route table every tenant's
+    hosts. The constraint comes after that, and is lost when the message is cut.
+    """
     if type_url == SECRET and ("\n" in message or "-----BEGIN" in message):
         return "the secret is not valid; Envoy's message is withheld because it quotes the secret"
+    constraint = _CONSTRAINT.search(message)
+    if constraint is not None:
+        return constraint[0][:MESSAGE_CHARACTERS]
+    if _QUOTE in message:
+        return "it breaks a constraint of Envoy's API; Envoy does not say which, because it quotes too much before it"
     return message[:MESSAGE_CHARACTERS]
 
 

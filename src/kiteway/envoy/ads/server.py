@@ -63,6 +63,7 @@ class _Stream:
             acknowledged=dict(self.session.acknowledged),
             rejected=self.session.rejected,
             converged=snapshot is not None and self.session.converged(snapshot),
+            current=snapshot is not None and self.session.snapshot is snapshot,
             refusals=tuple(
                 RejectedAt(self._times[rejection.nonce], rejection)
                 for rejection in self.session.refusals
@@ -151,6 +152,11 @@ class AdsServer:
         streams = tuple(stream.state(self._snapshot) for stream in self._streams)
         version = self._snapshot.version if self._snapshot is not None else ""
         return AdsState(version, streams, tuple(self._rejections), self._active)
+
+    @property
+    def next_change(self) -> asyncio.Event:
+        """Set at the next change of the state."""
+        return self._changed
 
     async def changes(self) -> AsyncIterator[AdsState]:
         """Yield the state now and after every change; a slow reader gets the newest, and misses those between."""

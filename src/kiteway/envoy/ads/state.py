@@ -29,7 +29,8 @@ class StreamState:
         acknowledged: by type URL, the version of the resources it last held whole.
         rejected: by type URL, the versions by name that it rejects now (None: a removal).
         converged: whether it runs the newest snapshot, but for what it rejects.
-        refusals: the rejections that hold against the newest snapshot, oldest first.
+        current: whether it has been offered the newest snapshot; if not, all that is said here is about one before.
+        refusals: the rejections that hold against the snapshot it was offered last, oldest first.
         missing: by type URL, the listeners and route tables in use of which it has accepted no version.
         active: whether it has had a whole configuration: each listener and route table of it, in some version.
     """
@@ -40,6 +41,7 @@ class StreamState:
     acknowledged: Mapping[str, str]
     rejected: Mapping[str, Mapping[str, str | None]]
     converged: bool
+    current: bool = True
     refusals: tuple[RejectedAt, ...] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     active: bool = False

@@ -1,0 +1,189 @@
+"""What Envoy says of each configuration, handed to the quarantine, and what follows from it, published."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from kiteway.controlplane.pipeline import Outcome, Pipeline
+from kiteway.envoy.ads import AdsServer, AdsState
+from kiteway.quarantine import blame
+from kiteway.quarantine.quarantine import Quarantine
+from kiteway.quarantine.store import write
+
+_log = structlog.get_logger(__name__)
+
+OVERDUE_SECONDS: Final = 0.5
+"""So long do changes wait for a verdict on others before they are published all the same."""
+SEARCH_SECONDS: Final = 5.0
+"""So long does a search go on; what is not settled then is held back."""
+RETRY_SECONDS, RETRY_LONGEST_SECONDS = 5.0, 60.0
+"""Before what is held back without proof is tried again, at first and at most."""
+_KEEP_SECONDS: Final = 1.0
+"""The file is written at most so often, but at once when somebody has been found to be to blame."""
+
+Take = Callable[[Quarantine], None]
+_Judged = tuple[int, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """When what began, in seconds of the event loop's clock."""
+
+    generation: int = -1
+    published: float = 0.0
+    search: float | None = None
+    retry: float | None = None
+    retry_wait: float = RETRY_SECONDS
+
+
+class Verdicts:
+    """Follows the newest client of the ADS server."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        ads: AdsServer,
+        lock: asyncio.Lock,
+        publish: Callable[[Outcome | None], Awaitable[None]],
+        file: Path,
+    ) -> None:
+        """Prepare. ``lock`` is held while the pipeline runs; ``file`` keeps what has to survive a restart."""
+        self._pipeline = pipeline
+        self._ads = ads
+        self._lock = lock
+        self._publish = publish
+        self._file = file
+        self._client: dt.datetime | None = None
+        self._judged: _Judged | None = None
+        self._taken = asyncio.Event()
+        self._found = asyncio.Event()
+        self._clock = _Clock()
+
+    async def run(self) -> None:
+        """Hand verdicts on until cancelled."""
+        while True:
+            changed = self._ads.next_change
+            async with self._lock:
+                take = self._next()
+                if take is not None:
+                    await self._take(take)
+            if take is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._deadline()):
+                        await changed.wait()
+
+    async def keep(self) -> None:
+        """Write what has to survive a restart, whenever it has changed, until cancelled."""
+        while True:
+            await self._taken.wait()
+            self._taken.clear()
+            async with self._lock:
+                stored = await asyncio.to_thread(self._pipeline.stored)
+            try:
+                await asyncio.to_thread(write, self._file, stored)
+            except OSError as error:
+                _log.warning("quarantine not kept", file=str(self._file), error=error.strerror or str(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KEEP_SECONDS):
+                    await self._found.wait()
+            self._found.clear()
+
+    async def _take(self, take: Take) -> None:
+        before = self._pipeline.outcome
+        outcome = await asyncio.to_thread(self._pipeline.judge, take, dt.datetime.now(dt.UTC))
+        await self._publish(outcome)
+        if before is not None and outcome is not None:
+            known = {each.ref for each in before.quarantine.held if each.since}
+            for each in outcome.quarantine.held:
+                if each.since is not None and each.ref not in known:
+                    self._found.set()
+                    _log.warning("quarantined", about=str(each.ref), message=each.message)
+        self._taken.set()
+
+    def _next(self) -> Take | None:
+        """Return what the quarantine has to take now; each verdict once."""
+        outcome, state = self._pipeline.outcome, self._ads.state
+        if outcome is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        self._follow(outcome, now)
+        if not self._client_changed(state):
+            verdict = self._verdict(outcome, state)
+            if verdict is not None:
+                return verdict
+            event = self._late(outcome, now)
+        else:
+            event = Quarantine.reconnect
+        if event is not None:
+            # What is published may stay the same, and is judged anew.
+            self._judged = None
+        return event
+
+    def _follow(self, outcome: Outcome, now: float) -> None:
+        clock, quarantine = self._clock, outcome.quarantine
+        if outcome.generation != clock.generation:
+            clock.generation, clock.published = outcome.generation, now
+        if not quarantine.searching:
+            clock.search = None
+        elif clock.search is None:
+            clock.search = now
+        if not quarantine.retry:
+            clock.retry, clock.retry_wait = None, RETRY_SECONDS
+        elif clock.retry is None:
+            clock.retry = now + clock.retry_wait
+            clock.retry_wait = min(2 * clock.retry_wait, RETRY_LONGEST_SECONDS)
+
+    def _client_changed(self, state: AdsState) -> bool:
+        """Return whether a client is gone, or has taken another's place: the next one may hold nothing."""
+        client = state.streams[-1].connected_at if state.streams else None
+        before, self._client = self._client, client
+        # Who comes after none gets what was chosen when the last one went.
+        return before is not None and client != before
+
+    def _verdict(self, outcome: Outcome, state: AdsState) -> Take | None:
+        if not state.streams or state.version != outcome.snapshot.version or not state.streams[-1].current:
+            return None
+        client = state.streams[-1]
+        rejections = blame.of_units(each.rejection for each in client.refusals)
+        judged = (outcome.generation, tuple(rejection.nonce for rejection in rejections))
+        if judged == self._judged:
+            return None
+        if rejections:
+            self._judged = judged
+            return functools.partial(Quarantine.reject, rejections=rejections, now=dt.datetime.now(dt.UTC))
+        if client.converged and (outcome.quarantine.undecided or outcome.quarantine.blocked):
+            self._judged = judged
+            return Quarantine.accept
+        return None
+
+    def _late(self, outcome: Outcome, now: float) -> Take | None:
+        clock, quarantine = self._clock, outcome.quarantine
+        if clock.search is not None and now >= clock.search + SEARCH_SECONDS:
+            clock.search = None
+            return Quarantine.give_up
+        if quarantine.waiting and now >= clock.published + OVERDUE_SECONDS:
+            clock.published = now
+            return Quarantine.overdue
+        if clock.retry is not None and now >= clock.retry and not quarantine.undecided:
+            clock.retry = None
+            return Quarantine.retry
+        return None
+
+    def _deadline(self) -> float | None:
+        """Return when something is late next."""
+        clock, outcome = self._clock, self._pipeline.outcome
+        if outcome is None:
+            return None
+        found = [clock.search + SEARCH_SECONDS] if clock.search is not None else []
+        found += [clock.published + OVERDUE_SECONDS] if outcome.quarantine.waiting else []
+        found += [clock.retry] if clock.retry is not None and not outcome.quarantine.undecided else []
+        return min(found, default=None)

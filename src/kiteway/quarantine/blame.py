@@ -1,0 +1,82 @@
+"""What a rejection is about: which units it points to, and whether it is about Envoy's own surroundings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, Rejection
+from kiteway.envoy.xds.common import grpc_cluster_name, own_routes_name, rest_cluster_name, secret_name, source_name
+from kiteway.translate.unit import Unit
+
+_SURROUNDINGS: Final = {
+    # What a tenant writes is quoted by Envoy, but never so in these two types: no unit can make its rejection look so.
+    LISTENER: re.compile(
+        r"^Error adding/updating listener\(s\) \S+: (?:cannot bind '|Failed to load dynamic module: )"
+    ),
+    CLUSTER: re.compile(r"^Error adding/updating cluster\(s\) \S+: Failed to load dynamic module: "),
+}
+_WORD: Final = re.compile(r"[\w%*/.-]{4,64}")
+_WORDS_FROM: Final = 1000
+"""Characters of a message that are looked at for words: each is searched in every unit."""
+
+
+def of_units(rejections: Iterable[Rejection]) -> list[Rejection]:
+    """
+    Return the rejections for which a unit may be to blame.
+
+    An address that cannot be bound, or a module that cannot be loaded, is nobody's. Endpoints are no part of a unit, and
+    bad ones cost their own cluster only.
+    """
+    return [r for r in rejections if r.type_url != ENDPOINT and not _of_surroundings(r)]
+
+
+def _of_surroundings(rejection: Rejection) -> bool:
+    pattern = _SURROUNDINGS.get(rejection.type_url)
+    return pattern is not None and pattern.match(rejection.message) is not None
+
+
+def named(rejection: Rejection, units: Sequence[Unit]) -> list[Unit]:
+    """
+    Return the units to which a rejection points: by a resource of theirs, by a name, or by a word that few of them hold.
+
+    It is a hint that saves time: whoever is named is tried after the others, and blamed only if rejected without them.
+    """
+    about = set(rejection.resources if rejection.certain else rejection.named)
+    found = [unit for unit in units if not about.isdisjoint(_resources(unit)) or _speaks_of(rejection.message, unit)]
+    return found or _with_its_words(rejection.message, units)
+
+
+def _resources(unit: Unit) -> set[str]:
+    """Return the names of the resources that are a unit's own; they are distinct across types."""
+    keys = [pool.key for pool in unit.pools]
+    shown = [pool.tls.client_certificate for pool in unit.pools]
+    certificates = [*unit.certificates, *(certificate for certificate in shown if certificate is not None)]
+    return {
+        *map(grpc_cluster_name, keys),
+        *map(rest_cluster_name, keys),
+        *(secret_name(certificate.name) for certificate in certificates),
+        *(own_routes_name(claim.domain) for claim in unit.hosts),
+    }
+
+
+def _speaks_of(message: str, unit: Unit) -> bool:
+    """Return whether a message names a unit's Ingress (as its virtual hosts and routes do), a host or a certificate name."""
+    if f"{source_name(unit.ref)}/" in message:
+        return True
+    names = {claim.domain for claim in unit.hosts} | {n for c in unit.certificates for n in c.names}
+    return any(
+        name in message and re.search(rf"(?<![\w.*-]){re.escape(name)}(?![\w.-])", message) for name in names - {"*"}
+    )
+
+
+def _with_its_words(message: str, units: Sequence[Unit]) -> list[Unit]:
+    """Return the units that hold the rarest of a message's words, if that is less than half of them."""
+    texts = [str((unit.hosts, unit.pools, unit.client_auth)) for unit in units]
+    rarest = list(range(len(units)))
+    for word in dict.fromkeys(_WORD.findall(message[:_WORDS_FROM])):
+        holding = [number for number, text in enumerate(texts) if word in text]
+        if holding and len(holding) < len(rarest):
+            rarest = holding
+    return [units[number] for number in rarest] if 2 * len(rarest) < len(units) else []

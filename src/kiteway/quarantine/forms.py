@@ -1,0 +1,84 @@
+"""The form of a unit: all of it that reaches Envoy, told apart by content, in every process and after every restart."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import typing
+from typing import Any, Final
+
+import msgspec
+
+from kiteway.model import PrivateKey
+from kiteway.resources import Object
+from kiteway.translate.unit import Unit
+
+_APART: Final = ("ingress", "diagnostics", "dependencies", "retained", "failed")
+"""Fields of a unit that Envoy sees nothing of."""
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Unit) if field.name not in _APART)
+
+
+def fingerprint(unit: Unit) -> str:
+    """Return a hash of the form of a unit: equal forms have equal ones."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in _FIELDS:
+        _add(digest, getattr(unit, name))
+    return digest.hexdigest()
+
+
+def _add(digest: Any, value: Any) -> None:
+    """Add a value, with its kind and its length, so that no two values are the same bytes."""
+    if isinstance(value, PrivateKey):
+        value = value.reveal()
+    if isinstance(value, tuple):
+        digest.update(f"({len(value)}:".encode())
+        for member in value:
+            _add(digest, member)
+    elif dataclasses.is_dataclass(value):
+        digest.update(f"{type(value).__name__}:".encode())
+        for field in dataclasses.fields(value):
+            _add(digest, getattr(value, field.name))
+    elif isinstance(value, bytes):
+        digest.update(f"b{len(value)}:".encode() + value)
+    else:
+        # Words, numbers, times, members of enumerations and None: their text is all that they are.
+        text = f"{value.value if isinstance(value, enum.Enum) else value}".encode(errors="surrogatepass")
+        digest.update(f"{type(value).__name__}{len(text)}:".encode() + text)
+
+
+def encode(unit: Unit) -> bytes:
+    """Return the form of a unit as JSON. It holds private keys."""
+    return msgspec.json.encode({name: getattr(unit, name) for name in _FIELDS}, enc_hook=_encode)
+
+
+def decode(content: bytes, ingress: Object) -> Unit:
+    """
+    Return the unit of an Ingress in a form of which ``content`` is the JSON.
+
+    Raises:
+        msgspec.ValidationError: it is of another version of Kiteway.
+    """
+    kinds = typing.get_type_hints(Unit)
+    stored = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    values = {
+        name: msgspec.json.decode(stored[name], type=kinds[name], dec_hook=_decode)
+        for name in _FIELDS
+        if name in stored
+    }
+    try:
+        return Unit(ingress=ingress, diagnostics=(), dependencies=(), retained=True, **values)
+    except TypeError as error:
+        raise msgspec.ValidationError(str(error)) from error
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, PrivateKey):
+        return value.reveal()
+    raise NotImplementedError(f"a form holds a {type(value).__name__}")
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is PrivateKey:
+        return PrivateKey(msgspec.convert(value, bytes, strict=False))
+    raise NotImplementedError(f"a form holds a {kind.__name__}")

@@ -1,0 +1,231 @@
+"""Which form of each unit is in force: the newest, the one that Envoy last accepted, or none."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kiteway import __version__
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.envoy.ads import Rejection
+from kiteway.model import HTTPMode
+from kiteway.quarantine import blame, forms
+from kiteway.quarantine.search import Held, Search
+from kiteway.quarantine.store import Stored, StoredCulprit
+from kiteway.translate.unit import Unit, age
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """
+    An Ingress whose newest form is not in force, because Envoy rejects it.
+
+    Attributes:
+        ref: the Ingress.
+        message: Envoy's sentence; empty while it may be about somebody else.
+        since: when it was found; None while it is not known whether it is to blame at all.
+        served: whether its last accepted form is in force.
+    """
+
+    ref: ObjectRef
+    message: str
+    since: dt.datetime | None
+    served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineState:
+    """
+    The quarantine at one moment.
+
+    Attributes:
+        held: what is held back, by namespace and name.
+        settled: whether every Ingress was judged once.
+        searching: whether Envoy rejected something, and who is to blame is not known yet.
+        waiting: whether changes wait for a verdict of Envoy before they are published.
+        undecided: whether a verdict of Envoy is wanted.
+        blocked: Envoy's sentence when it rejects what it accepted before: then nobody is held back.
+        retry: whether there is something to be tried again later.
+    """
+
+    held: tuple[Quarantined, ...] = ()
+    settled: bool = True
+    searching: bool = False
+    waiting: bool = False
+    undecided: bool = False
+    blocked: str = ""
+    retry: bool = False
+
+
+class Quarantine:
+    """The search, with the units themselves. One caller at a time."""
+
+    def __init__(self, stored: Stored | None = None) -> None:
+        """Begin with what was kept of the last process; nothing is known without it."""
+        self._stored: Stored | None = stored or Stored()
+        self._search: Search[ObjectRef] = Search()
+        self._units: dict[ObjectRef, Unit] = {}
+        self._forms: dict[ObjectRef, tuple[Unit, str]] = {}
+        self._accepted: dict[ObjectRef, Unit] = {}
+        self._held: dict[ObjectRef, tuple[Unit, Unit, Unit]] = {}
+        self._since: dict[ObjectRef, dt.datetime] = {}
+
+    def want(self, units: Iterable[Unit]) -> None:
+        """Take what each Ingress means now."""
+        self._units = {unit.ref: unit for unit in sorted(units, key=age)}
+        known, self._forms = self._forms, {}
+        for ref, unit in self._units.items():
+            before = known.get(ref)
+            self._forms[ref] = before if before is not None and before[0] is unit else (unit, forms.fingerprint(unit))
+        if self._stored is not None:
+            self._restore(self._stored)
+            self._stored = None
+        self._search.want({ref: form for ref, (_, form) in self._forms.items()})
+        self._settle()
+
+    def chosen(self) -> tuple[Unit, ...]:
+        """Return the form of each unit that is to be published; those that have none are left out."""
+        found = []
+        for ref, unit in self._units.items():
+            form = self._search.published(ref)
+            if form == self._forms[ref][1]:
+                found.append(unit)
+            elif form is not None:
+                found.append(self._hold(self._accepted[ref], unit))
+        return tuple(found)
+
+    def accept(self) -> None:
+        """Envoy runs what was published."""
+        self._search.accept()
+        self._settle()
+
+    def reject(self, rejections: Sequence[Rejection], now: dt.datetime) -> None:
+        """Envoy rejected what was published."""
+        trial = [self._units[ref] for ref in self._search.on_trial]
+        named = {unit.ref for rejection in rejections for unit in blame.named(rejection, trial)}
+        self._search.reject(rejections[-1].message.strip(), named)
+        self._settle(now)
+
+    def reconnect(self) -> None:
+        """An Envoy has come or gone."""
+        self._search.reconnect()
+
+    def overdue(self) -> None:
+        """The verdict takes long."""
+        self._search.overdue()
+
+    def give_up(self) -> None:
+        """The search takes too long."""
+        self._search.give_up()
+
+    def retry(self) -> None:
+        """Try again what is not known to be bad."""
+        self._search.retry()
+
+    @property
+    def state(self) -> QuarantineState:
+        """What is to be told."""
+        search = self._search
+        held = [self._quarantined(ref, why, self._since.get(ref)) for ref, why in search.culprits.items()]
+        held += [self._quarantined(ref, None, None) for ref in search.unsettled]
+        return QuarantineState(
+            tuple(sorted(held, key=lambda each: each.ref)),
+            search.settled,
+            search.searching,
+            search.waiting,
+            search.undecided,
+            search.blocked,
+            bool(search.unsettled or search.blocked),
+        )
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """Return what is wrong with what is held back."""
+        return [_diagnostic(self._units[each.ref], each) for each in self.state.held]
+
+    def stored(self) -> Stored:
+        """Return what has to survive this process."""
+        return Stored(
+            __version__,
+            tuple(sorted(self._search.accepted.items())),
+            tuple(
+                StoredCulprit(
+                    ref,
+                    held.form,
+                    held.message,
+                    self._since[ref],
+                    forms.encode(self._accepted[ref]) if ref in self._accepted else None,
+                )
+                for ref, held in sorted(self._search.culprits.items())
+            ),
+        )
+
+    def _restore(self, stored: Stored) -> None:
+        """Take what was kept, as far as it is still of use; another version of Kiteway may make something else of it."""
+        culprits = {}
+        accepted = {ref: form for ref, form in stored.accepted if ref in self._forms and self._forms[ref][1] == form}
+        for each in stored.culprits:
+            unit = self._units.get(each.ref)
+            if unit is None:
+                continue
+            if each.accepted is not None:
+                try:
+                    last = forms.decode(each.accepted, unit.ingress)
+                except msgspec.ValidationError:
+                    continue
+                self._accepted[each.ref] = last
+                accepted.setdefault(each.ref, forms.fingerprint(last))
+            if stored.version == __version__:
+                culprits[each.ref] = Held(each.form, each.message)
+                self._since[each.ref] = each.since
+        self._search = Search(accepted, culprits)
+
+    def _settle(self, now: dt.datetime | None = None) -> None:
+        """Follow what the search has found."""
+        accepted = self._search.accepted
+        for ref, (unit, form) in self._forms.items():
+            if accepted.get(ref) == form:
+                self._accepted[ref] = unit
+        for ref in self._accepted.keys() - accepted.keys():
+            del self._accepted[ref]
+        self._held = {ref: held for ref, held in self._held.items() if ref in self._units}
+        self._since = {ref: self._since.get(ref) or now or dt.datetime.now(dt.UTC) for ref in self._search.culprits}
+
+    def _hold(self, accepted: Unit, newest: Unit) -> Unit:
+        """Return the form in which a unit is held: the very value of last time, if nothing about it changed."""
+        known = self._held.get(newest.ref)
+        if known is None or known[0] is not accepted or known[1] is not newest:
+            self._held[newest.ref] = known = (accepted, newest, _held_form(accepted, newest))
+        return known[2]
+
+    def _quarantined(self, ref: ObjectRef, held: Held | None, since: dt.datetime | None) -> Quarantined:
+        return Quarantined(ref, held.message if held is not None else "", since, ref in self._accepted)
+
+
+def _held_form(accepted: Unit, newest: Unit) -> Unit:
+    """Return the last accepted form as far as it may go on: what clients must show a certificate for since is closed."""
+    held = dataclasses.replace(accepted, ingress=newest.ingress, retained=True)
+    if newest.certificate_required and not accepted.certificate_required:
+        return dataclasses.replace(held, certificates=(), http=HTTPMode.OFF, certificate_required=True)
+    return held
+
+
+def _diagnostic(unit: Unit, held: Quarantined) -> Diagnostic:
+    serving = "What it was before stays in force" if held.served else "It is not served"
+    if held.since is None:
+        return unit.ingress.diagnostic(
+            Severity.WARNING,
+            "HeldBack",
+            f"a change of it is held back, because Envoy rejected a configuration with it and others, and which of them is "
+            f"to blame is not known yet. {serving}.",
+            "Nothing: it is tried again in a while.",
+        )
+    return unit.ingress.diagnostic(
+        Severity.ERROR,
+        "RejectedByEnvoy",
+        f"Envoy rejects what it comes to. {serving}. Envoy said: {held.message}",
+        "Correct it or what it names (Services, BackendConfigs, FrontendConfig, Secrets); it is tried again when that changes.",
+    )

@@ -1,0 +1,301 @@
+"""
+Who is to blame for a rejection: a pure state machine. No sockets, no clock, no Envoy.
+
+A unit has a form, known by a fingerprint. What is published is, of each unit, the form that was last accepted, but for
+those on trial, whose newest form is. A verdict on what was published is a verdict on the trial: accepted together, its
+forms are accepted one by one; rejected, they become suspects.
+
+Suspects are kept in a fixed order, the oldest unit first. The smallest prefix of them that is rejected is found by halving:
+its last member is to blame, so that of two that conflict the younger one is. What is accepted on the way stays.
+
+The search assumes that more is never accepted where less was rejected. Where that may not hold, because a unit changed or is
+gone meanwhile, nobody is blamed before its form was rejected alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+MAX_PUSHES: Final = 20
+"""So many configurations are published in one search at most."""
+MAX_OFFENCES: Final = 3
+"""A unit that was to blame so often in a row is not tried at once when it changes, but when `Search.retry` is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """
+    Why a unit's newest form is not in force.
+
+    Attributes:
+        form: the fingerprint of that form.
+        message: the sentence with which the client rejected it, or what it was a part of.
+    """
+
+    form: str
+    message: str
+
+
+class _Kind(enum.Enum):
+    """What is on trial."""
+
+    CHANGES = enum.auto()
+    """Changes of which nothing bad is known; empty when there are none."""
+    BASE = enum.auto()
+    """Nothing but the accepted forms: a client has come that may hold nothing."""
+    PREFIX = enum.auto()
+    """The first of the suspects."""
+
+
+class Search(Generic[K]):
+    """
+    The forms of all units, and what is known of them.
+
+    Attributes:
+        accepted: the form of each unit that was last accepted.
+        culprits: units to blame, with the form that is; they are not tried again until it changes.
+        unsettled: units held back of which is not known whether they are to blame; `retry` tries them again.
+        offences: how often in a row a unit was to blame.
+        blocked: the client's sentence when it rejects even accepted forms: then no unit is to blame, and none is held back.
+        pushes: configurations published in the present search, without those for changes that came meanwhile.
+        settled: whether every unit was judged once.
+    """
+
+    def __init__(
+        self,
+        accepted: Mapping[K, str] | None = None,
+        culprits: Mapping[K, Held] | None = None,
+        max_pushes: int = MAX_PUSHES,
+    ) -> None:
+        """Start with what is known from before: with those forms, if there are any, before anything new."""
+        self.accepted: dict[K, str] = dict(accepted or {})
+        self.culprits: dict[K, Held] = dict(culprits or {})
+        self.unsettled: dict[K, Held] = {}
+        self.offences: dict[K, int] = {}
+        self.blocked = ""
+        self.pushes = 0
+        self.settled = False
+        self._max_pushes = max_pushes
+        self._wanted: dict[K, str] = {}
+        self._kind = _Kind.BASE if self.accepted else _Kind.CHANGES
+        self._trial: dict[K, str] = {}
+        self._arrivals: dict[K, None] = {}
+        self._suspects: list[K] = []
+        self._bad = 0
+        """So many of the suspects, from the first on, are known to be rejected together; 0: nothing is known."""
+        self._left: list[K] = []
+        """What was known to be rejected together when the last search was given up."""
+        self._size = 0
+        """So many of the suspects are tried next; 0: half of those known to be bad, or all."""
+        self._sure = not self.accepted
+        """Whether this client has accepted the accepted forms."""
+        self._stale = False
+        """Whether what is rejected beside them has changed since the suspects were."""
+        self._message = ""
+
+    @property
+    def searching(self) -> bool:
+        """Whether there are suspects."""
+        return bool(self._suspects)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether changes wait for a verdict before they are published."""
+        return bool(self._arrivals)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a verdict is wanted."""
+        return bool(self._trial) or self._kind is _Kind.BASE
+
+    def published(self, key: K) -> str | None:
+        """Return the form of a unit that is to be published; None when it is to be left out."""
+        return self._trial.get(key, self.accepted.get(key)) if key in self._wanted else None
+
+    @property
+    def on_trial(self) -> Collection[K]:
+        """The units whose newest form a verdict is about."""
+        return self._trial.keys()
+
+    def want(self, forms: Mapping[K, str]) -> None:
+        """Take the newest form of every unit, the oldest unit first; what is left out is gone."""
+        before, self._wanted = self._wanted, dict(forms)
+        for key in (before.keys() | self.culprits.keys() | self.accepted.keys()) - forms.keys():
+            self._stale |= self.accepted.pop(key, None) is not None
+            self.offences.pop(key, None)
+            self._drop(key)
+        fresh = []
+        for key, form in forms.items():
+            held = self.culprits.get(key) or self.unsettled.get(key)
+            if self.accepted.get(key) == form:
+                if before.get(key) != form:
+                    self._drop(key)
+            elif (held is not None and held.form == form) or (held is None and before.get(key) == form):
+                continue
+            else:
+                self._drop(key)
+                fresh.append(key)
+        self._arrivals.update(dict.fromkeys(self._admitted(fresh)))
+        if self.blocked:
+            self._try_all()
+        elif not self.undecided:
+            self._next()
+
+    def _admitted(self, fresh: Iterable[K]) -> list[K]:
+        """Return those that are tried first: who was to blame before is tried after the others, or later."""
+        first = []
+        for key in fresh:
+            offences = self.offences.get(key, 0)
+            if offences == 0:
+                first.append(key)
+            elif offences < MAX_OFFENCES:
+                self._suspects.append(key)
+            else:
+                message = "it changed often and was rejected each time, so it is tried again after a while"
+                self.unsettled[key] = Held(self._wanted[key], message)
+        return first
+
+    def _drop(self, key: K) -> None:
+        """Forget what is going on about a unit's form."""
+        self.culprits.pop(key, None)
+        self.unsettled.pop(key, None)
+        self._trial.pop(key, None)
+        self._arrivals.pop(key, None)
+        if key in self._left:
+            self._left = []
+        if key in self._suspects:
+            if self._suspects.index(key) < self._bad:
+                self._bad, self._stale = self._bad - 1, True
+            self._suspects.remove(key)
+            self._size = 0
+
+    def accept(self) -> None:
+        """The client runs what was published."""
+        self.blocked = ""
+        self._sure = True
+        replaced = any(key in self.accepted for key in self._trial)
+        self.accepted |= self._trial
+        for key in self._trial:
+            self.offences.pop(key, None)
+        if self._kind is _Kind.PREFIX:
+            size = len(self._trial)
+            self._suspects = [key for key in self._suspects if key not in self._trial]
+            self._bad = max(0, self._bad - size)
+        elif replaced:
+            self._stale = True
+        self._size = 0
+        self._next()
+
+    def reject(self, message: str, named: Collection[K] = ()) -> None:
+        """The client rejected what was published. ``named`` are units of the trial that its sentence points to."""
+        if self.blocked:
+            self.blocked = message
+            return
+        if not self._trial:
+            self.blocked = message
+            self._try_all()
+            return
+        self._message = message
+        trial = [key for key in self._wanted if key in self._trial]
+        if self._kind is not _Kind.PREFIX:
+            if not self._suspects:
+                self.pushes = 1
+            self._suspects = trial + [key for key in self._suspects if key not in self._trial]
+        self._bad, self._stale = len(trial), False
+        others = [key for key in self._suspects[: self._bad] if key not in named]
+        self._size = len(others) if len(others) < self._bad else 0
+        self._suspects[: self._bad] = others + [key for key in self._suspects[: self._bad] if key in named]
+        if self._bad == 1 and self._sure:
+            self._condemn(self._suspects[0])
+        self._next()
+
+    def reconnect(self) -> None:
+        """A client has come, or is gone: the next one may hold nothing, so it is given what is known to be good first."""
+        self.blocked = ""
+        if self._kind is not _Kind.PREFIX:
+            self._arrivals = dict.fromkeys([*self._trial, *self._arrivals])
+        self._trial = {}
+        self._bad = self._size = 0
+        if self.accepted:
+            self._kind, self._sure = _Kind.BASE, False
+        else:
+            self._next()
+
+    def overdue(self) -> None:
+        """A verdict takes long: publish the changes that wait for it."""
+        if not self._arrivals or self._kind is _Kind.BASE:
+            return
+        if self._kind is _Kind.PREFIX:
+            self._next()
+        else:
+            self._trial |= {key: self._wanted[key] for key in self._arrivals}
+            self._arrivals = {}
+
+    def give_up(self) -> None:
+        """Hold back all suspects: the search takes too long."""
+        for key in self._suspects:
+            self.unsettled[key] = Held(self._wanted[key], self._message)
+        self._left = self._suspects[: self._bad]
+        self._suspects, self._bad, self._size, self.pushes = [], 0, 0, 0
+        if not self.undecided or self._kind is _Kind.PREFIX:
+            self._next()
+
+    def retry(self) -> None:
+        """Try again what is unsettled, from where the search was given up; and whether the client still rejects everything."""
+        going_on = not self._suspects and all(key in self.unsettled for key in self._left)
+        first = self._left if going_on else []
+        self._suspects += [*first, *(key for key in self._wanted if key in self.unsettled and key not in first)]
+        self._bad, self._stale = len(first), True
+        self._left, self.unsettled = [], {}
+        if self.blocked:
+            self.blocked = ""
+            self.reconnect()
+        elif not self.undecided:
+            self._next()
+
+    def _next(self) -> None:
+        """Put on trial what is to be known next."""
+        self._trial, self._kind = {}, _Kind.CHANGES
+        if self._arrivals:
+            self._trial = {key: self._wanted[key] for key in self._arrivals}
+            self._arrivals = {}
+        elif self._suspects:
+            self._search()
+        if self._suspects:
+            self.pushes += self._kind is not _Kind.CHANGES
+        else:
+            self.pushes = 0
+            self.settled = self.settled or not self._trial
+
+    def _search(self) -> None:
+        if self.pushes >= self._max_pushes:
+            self.give_up()
+            return
+        if self._bad == 1 and not self._sure:
+            self._kind = _Kind.BASE
+            return
+        if self._bad == 1 and not self._stale:
+            self._condemn(self._suspects[0])
+            if not self._suspects:
+                return
+        size = self._size or (max(1, self._bad // 2) if self._bad else len(self._suspects))
+        self._trial = {key: self._wanted[key] for key in self._suspects[:size]}
+        self._kind = _Kind.PREFIX
+
+    def _condemn(self, key: K) -> None:
+        self.culprits[key] = Held(self._wanted[key], self._message)
+        self.offences[key] = self.offences.get(key, 0) + 1
+        self._suspects.remove(key)
+        self._bad = self._size = 0
+
+    def _try_all(self) -> None:
+        """Publish every form that is not known to be bad: it is not the units that the client rejects."""
+        held = self.culprits.keys() | self.unsettled.keys()
+        self._trial = {k: form for k, form in self._wanted.items() if self.accepted.get(k) != form and k not in held}
+        self._arrivals, self._suspects, self._bad, self._size, self.pushes = {}, [], 0, 0, 0
+        self._kind, self.settled = _Kind.CHANGES, True

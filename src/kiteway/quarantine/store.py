@@ -1,0 +1,68 @@
+"""
+What has to survive a restart: which forms Envoy has accepted, and who is to blame.
+
+The file holds private keys (of the last accepted forms of those who are to blame): it is 0600.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kiteway.diagnostics import ObjectRef
+from kiteway.files import write_atomic
+
+FILE_NAME: Final = "quarantine.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCulprit:
+    """
+    An Ingress that is to blame.
+
+    Attributes:
+        ref: the Ingress.
+        form: the fingerprint of the form that Envoy rejects.
+        message: Envoy's sentence.
+        since: when it was found.
+        accepted: its last accepted form (see `forms.encode`); None when there is none.
+    """
+
+    ref: ObjectRef
+    form: str
+    message: str
+    since: dt.datetime
+    accepted: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """
+    What the file holds.
+
+    Attributes:
+        version: of the Kiteway that wrote it.
+        accepted: each Ingress with the fingerprint of its form that was accepted last.
+        culprits: who is to blame.
+    """
+
+    version: str = ""
+    accepted: tuple[tuple[ObjectRef, str], ...] = ()
+    culprits: tuple[StoredCulprit, ...] = ()
+
+
+def read(file: Path) -> Stored:
+    """Return what the file holds; nothing when there is none, or it cannot be read: then all is tried anew."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Stored)
+    except (OSError, msgspec.DecodeError):
+        return Stored()
+
+
+def write(file: Path, stored: Stored) -> None:
+    """Replace the file. Raises ``OSError``."""
+    write_atomic(file, msgspec.json.encode(stored), mode=0o600)

@@ -1,0 +1,168 @@
+"""One tenant's Ingress that Envoy rejects costs that tenant, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from kiteway.quarantine.search import MAX_PUSHES
+from kiteway.quarantine.store import FILE_NAME
+from tests.e2e.poison import Site, of
+from tests.e2e.poison import site as site_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+
+_log = logging.getLogger(__name__)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop that grpc.aio runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def site(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    """Return a site without manifests."""
+    async with site_in(tmp_path, free_port, monkeypatch) as found:
+        yield found
+
+
+async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> None:
+    """The culprit keeps what was accepted before, and says so with Envoy's sentence; when it is mended, all is cleared."""
+    site.write("victim", *of("victim"))
+    site.write("culprit", *of("culprit"))
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            await site.serves("culprit")
+            site.write("culprit", *of("culprit", to="new", poison="header"))
+            await site.quarantined("culprit")
+            assert await site.ask("culprit") == "served"
+            site.write("victim", *of("victim", to="changed"))
+            await site.serves("victim", "/changed")
+            assert (await site.ask("victim")).startswith("404")
+
+            report = await site.report()
+            assert (report["state"], report["ready"]) == ("degraded", True)
+            assert "Ingress default/culprit is rejected (RejectedByEnvoy)" in report["reasons"]
+            [found] = [d for d in report["diagnostics"] if d["reason"] == "RejectedByEnvoy"]
+            assert found["object"] == {"kind": "Ingress", "namespace": "default", "name": "culprit"}
+            assert "NO_SUCH_COMMAND" in found["message"]
+            assert report["configuration"]["rejections"] == []
+
+            site.write("culprit", *of("culprit", to="mended"))
+            await site.quarantined()
+            await site.serves("culprit", "/mended")
+            report = await site.report()
+            assert not [d for d in report["diagnostics"] if d["reason"] == "RejectedByEnvoy"]
+
+
+async def test_a_restart_of_either_process_serves_everybody_else(site: Site) -> None:
+    """The first configuration of the next Envoy is one that it accepts, with the culprit's last accepted form in it."""
+    site.write("victim", *of("victim"))
+    site.write("culprit", *of("culprit"))
+    async with site.control():
+        with site.envoy():
+            await site.serves("culprit")
+            site.write("culprit", *of("culprit", to="new", poison="header"))
+            site.write("stranger", *of("stranger", poison="header"))
+            await site.quarantined("culprit", "stranger")
+        with site.envoy():
+            await site.serves("victim")
+            assert await site.ask("culprit") == "served"
+            assert (await site.ask("stranger")).startswith("404")
+    kept = site.instance.state_dir / FILE_NAME
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            assert [await site.ask(name) for name in ("victim", "culprit")] == ["served"] * 2
+            await site.quarantined("culprit", "stranger")
+            assert not site.ads.state.rejections
+            site.write("stranger", *of("stranger"))
+            await site.serves("stranger")
+
+
+async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
+    """Nothing was accepted yet, and it is not ready before everybody else is served."""
+    for number in range(20):
+        site.write(f"tenant-{number}", *of(f"tenant-{number}", poison="header" if number in {3, 17} else ""))
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            await site.quarantined("tenant-17", "tenant-3")
+            served = [number for number in range(20) if await site.ask(f"tenant-{number}") == "served"]
+            assert served == [number for number in range(20) if number not in {3, 17}]
+
+
+async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> None:
+    """Envoy names the cluster, so nothing is searched."""
+    site.write("victim", *of("victim"))
+    async with site.control():
+        with site.envoy():
+            await site.serves("victim")
+            pushes = len(site.ads.versions)
+            site.write("culprit", *of("culprit", poison="cluster"))
+            await site.quarantined("culprit")
+            assert len(site.ads.versions) - pushes <= 3
+            assert await site.ask("victim") == "served"
+
+
+async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
+    """Envoy quotes the whole table of all tenants; neither the diagnostic nor Envoy's log does."""
+    site.write("victim", *of("victim"))
+    async with site.control():
+        with site.envoy():
+            await site.serves("victim")
+            site.write("culprit", *of("culprit", poison="constraint"))
+            await site.quarantined("culprit")
+            report = await site.report()
+            [message] = [d["message"] for d in report["diagnostics"] if d["reason"] == "RejectedByEnvoy"]
+            assert "constraint" in message
+            assert "victim" not in message
+            assert "victim" not in site.log
+            assert await site.ask("victim") == "served"
+
+
+@pytest.mark.timeout(400)
+async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
+    """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""
+    site.write("all", *(manifest for number in range(1000) for manifest in of(f"tenant-{number}")))
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            clock = asyncio.get_running_loop().time
+            before, log, began = len(site.ads.versions), len(site.log), clock()
+            site.write(
+                "all",
+                *(
+                    manifest
+                    for number in range(1000)
+                    for manifest in of(f"tenant-{number}", to="new", poison="header" if number == 500 else "")
+                ),
+            )
+            await site.serves("tenant-7", "/new")
+            first = clock()
+            site.write("victim", *of("victim"))
+            await site.serves("victim")
+            victim = clock()
+            await site.quarantined("tenant-500")
+            pushes = len(site.ads.versions) - before
+            _log.info(
+                "the first served after %.2f s, victim after %.2f s more, found after %.2f s, %d pushes, %d bytes of log",
+                first - began,
+                victim - first,
+                clock() - began,
+                pushes,
+                len(site.log) - log,
+            )
+            assert pushes <= MAX_PUSHES
+            assert await site.ask("tenant-500") == "served"
+            assert await site.ask("tenant-999", "/new") == "served"
