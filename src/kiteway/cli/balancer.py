@@ -189,5 +189,5 @@ def with_balancer_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def print_event(event: Event) -> None:
     """Say what happened to a child, unless that is how it should be."""
-    if event.what in {"failed", "draining", "killed"}:
+    if event.what in {"hangs", "answers", "failed", "draining", "killed"}:
         stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

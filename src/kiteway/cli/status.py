@@ -57,7 +57,12 @@ def _supervisor(instance: Instance) -> dict[str, Any]:
         "pid": state.pid,
         "phase": state.phase,
         "children": {
-            name: {"pid": child.pid, "restarts": child.restarts, "lastExit": child.last_exit}
+            name: {
+                "pid": child.pid,
+                "answers": child.silent_since is None,
+                "restarts": child.restarts,
+                "lastExit": child.last_exit,
+            }
             for name, child in state.children.items()
         },
     }

@@ -6,19 +6,24 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 from kiteway.instance import Instance
+from kiteway.supervisor.pulse import HUNG_SECONDS
+from kiteway.supervisor.state import ChildState, read_state
 
 _TIMEOUT_SECONDS = 10.0
+_HANGS_SECONDS = 1.0
+"""For a control plane of which the supervisor says that it hangs: it may go on just now."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """The standard library's client on a unix socket: httpx's transport leaks the socket when it is refused."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("kiteway", timeout=_TIMEOUT_SECONDS)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("kiteway", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -29,7 +34,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def read_status(instance: Instance) -> dict[str, Any]:
     """Return what the control plane says; when it does not answer, the state is not ready and ``reason`` says so."""
-    connection = _UnixConnection(instance.status_socket)
+    child = _child(instance)
+    hangs = child is not None and child.silent_since is not None
+    connection = _UnixConnection(instance.status_socket, _HANGS_SECONDS if hangs else _TIMEOUT_SECONDS)
     try:
         with contextlib.closing(connection):
             connection.request("GET", "/status")
@@ -40,5 +47,23 @@ def read_status(instance: Instance) -> dict[str, Any]:
             why = f"HTTP status {response.status}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = str(error)
-    reason = f"the control plane does not answer ({why}); it is started again by itself"
+    reason = _reason(_child(instance), why)
     return {"state": "not ready", "reasons": [reason], "ready": False, "reason": reason}
+
+
+def _child(instance: Instance) -> ChildState | None:
+    state = read_state(instance.supervisor_file)
+    return state.children.get("controlplane") if state else None
+
+
+def _reason(child: ChildState | None, why: str) -> str:
+    on = "Envoy serves on with the last configuration"
+    if child is not None and child.silent_since is not None:
+        seconds = max(0.0, time.time() - child.silent_since)
+        return (
+            f"the control plane (process {child.pid}) hangs: no answer for {seconds:.0f} s; after {HUNG_SECONDS:g} s it is "
+            f"killed and started again. {on}"
+        )
+    if child is not None and child.pid is None and child.last_exit:
+        return f"the control plane has ended ({child.last_exit}) and is started again by itself. {on}"
+    return f"the control plane does not answer ({why}). {on}"

@@ -28,7 +28,10 @@ Report = Callable[[], Awaitable[dict[str, Any]]]
 
 
 def application(ready: Ready, report: Report) -> Starlette:
-    """Return the API: ``/ready`` (200 or 503 with the reason) and ``/status`` (JSON)."""
+    """Return the API: ``/live`` (200), ``/ready`` (200 or 503 with the reason) and ``/status`` (JSON)."""
+
+    async def get_live(_: Request) -> Response:
+        return PlainTextResponse("live")
 
     async def get_ready(_: Request) -> Response:
         reason = await ready()
@@ -37,7 +40,7 @@ def application(ready: Ready, report: Report) -> Starlette:
     async def get_status(_: Request) -> Response:
         return JSONResponse(await report())
 
-    return Starlette(routes=[Route("/ready", get_ready), Route("/status", get_status)])
+    return Starlette(routes=[Route("/live", get_live), Route("/ready", get_ready), Route("/status", get_status)])
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
+from kiteway.supervisor.pulse import Pulse
 from kiteway.supervisor.waiting_room import Look
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -33,6 +34,7 @@ class ChildSpec:
         drain: lets it finish its work before it is stopped; returns when it has none left.
         drain_seconds: how long ``drain`` may take.
         stop_seconds: from SIGTERM to SIGKILL.
+        pulse: how it shows that it lives; None: that it runs is enough.
         look: what it listens on; clients wait there while it is started again. None: they are refused.
     """
 
@@ -43,6 +45,7 @@ class ChildSpec:
     drain: Callable[[], Awaitable[None]] | None = None
     drain_seconds: float = 0.0
     stop_seconds: float = 5.0
+    pulse: Pulse | None = None
     look: Look | None = None
 
 

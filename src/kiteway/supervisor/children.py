@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 from kiteway.files import write_atomic
 from kiteway.instance import Instance
 from kiteway.supervisor.child import ChildSpec
-from kiteway.supervisor.ready import envoy_listening
+from kiteway.supervisor.pulse import Pulse
+from kiteway.supervisor.ready import controlplane_answers, envoy_listening
 from kiteway.supervisor.waiting_room import Listening
 
 DRAIN_SECONDS = 30.0
@@ -37,6 +39,7 @@ def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stde
         argv=(sys.executable, "-P", "-m", "kiteway.controlplane", str(instance.controlplane_file)),
         env=os.environ,
         log=None if to_stderr else instance.log_dir / "controlplane.log",
+        pulse=Pulse(functools.partial(controlplane_answers, instance)),
     )
 
 

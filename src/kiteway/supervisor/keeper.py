@@ -14,6 +14,7 @@ from typing import Any, Literal
 from kiteway.backoff import Backoff
 from kiteway.supervisor.child import ChildSpec, Reaper, exit_reason, output, spawn
 from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
+from kiteway.supervisor.pulse import Pulse, until_hung
 from kiteway.supervisor.state import ChildState
 from kiteway.supervisor.waiting_room import WaitingRoom
 
@@ -45,7 +46,7 @@ class Event:
     """
 
     child: str
-    what: Literal["started", "failed", "draining", "stopping", "killed", "stopped"]
+    what: Literal["started", "hangs", "answers", "failed", "draining", "stopping", "killed", "stopped"]
     detail: str = ""
 
 
@@ -117,13 +118,42 @@ class Keeper:
         self.state.pid, self.state.started = process.pid, time.time()
         self._changed()
         self._on_event(Event(self.spec.name, "started", f"pid {process.pid}"))
+        watching = asyncio.create_task(self._watch(process, self.spec.pulse)) if self.spec.pulse else None
         returncode = await self._ended
+        hung = ""
+        if watching is not None:
+            hung = watching.result() if watching.done() else ""
+            watching.cancel()
         self._process = self._ended = None
-        self.state.pid = None
+        self.state.pid = self.state.silent_since = None
         self._changed()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(copying, _OUTPUT_SECONDS)
-        return exit_reason(returncode)
+        return hung or exit_reason(returncode)
+
+    async def _watch(self, process: subprocess.Popen[bytes], pulse: Pulse) -> str:
+        """Kill the child when it hangs; return what to say of its end."""
+        said = False
+
+        def changed(silent: float) -> None:
+            nonlocal said
+            self.state.silent_since = time.time() - silent if silent else None
+            self._changed()
+            # A machine may be busy for one round.
+            if said and not silent:
+                said = False
+                self._on_event(Event(self.spec.name, "answers", "again"))
+            elif not said and silent >= 2 * pulse.round_seconds:
+                said = True
+                detail = (
+                    f"pid {process.pid} does not answer; after {pulse.hung_seconds:g} s it is killed and started again"
+                )
+                self._on_event(Event(self.spec.name, "hangs", detail))
+
+        silent = await until_hung(pulse, changed)
+        # SIGTERM would wait until it goes on.
+        process.kill()
+        return f"killed, as it did not answer for {silent:.3g} s"
 
     async def _drain(self, ended: asyncio.Future[int], hurry: asyncio.Event) -> None:
         if self.spec.drain is None or hurry.is_set() or ended.done():

@@ -42,6 +42,18 @@ async def wait_ready(instance: Instance, timeout: float) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
+async def controlplane_answers(instance: Instance) -> None:
+    """
+    Return when the control plane has answered, whatever it works on.
+
+    Raises:
+        OSError, ValueError: it does not answer.
+    """
+    answer = await _get(str(instance.status_socket), "/live")
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise ValueError("the control plane does not answer as it should")
+
+
 async def envoy_listening(instance: Instance) -> Listening:
     """
     Ask Envoy what it listens on; it does so when its first configuration is whole.

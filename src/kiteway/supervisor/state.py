@@ -21,12 +21,14 @@ class ChildState(msgspec.Struct):
         started: Unix time of its last start, in seconds.
         restarts: how often it was started again after it ended by itself.
         last_exit: how it last ended by itself: ``"exit status 1"``, ``"killed by SIGKILL"``; empty if it never did.
+        silent_since: Unix time since which it has not answered though it runs; None while it answers.
     """
 
     pid: int | None = None
     started: float = 0.0
     restarts: int = 0
     last_exit: str = ""
+    silent_since: float | None = None
 
 
 class SupervisorState(msgspec.Struct):
