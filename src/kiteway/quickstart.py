@@ -17,6 +17,7 @@ from kiteway.files import write_atomic
 from kiteway.instance import Instance
 from kiteway.model import PrivateKey
 from kiteway.probe import BackendFacts, detect
+from kiteway.probe.result import join_host_port
 from kiteway.sources.static import StaticEndpoint
 
 NAME = "milvus"
@@ -24,8 +25,33 @@ NAMESPACE = "default"
 SECRET = f"{NAME}-tls"
 
 
+_CERTIFICATE = "tls.crt"
+_KEY = "tls.key"
+
+
 class QuickstartError(Exception):
     """There is no Milvus to stand in front of, or no name for it; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusTarget:
+    """
+    A Milvus that runs already, as ``--to`` names it.
+
+    Attributes:
+        host: an address, or a name.
+        port: its gRPC port.
+        health_port: where its health answers.
+        find_health: whether to look for that; with neither, only the serving port is checked.
+    """
+
+    host: str
+    port: int
+    health_port: int | None = None
+    find_health: bool = True
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,78 +61,131 @@ class Quickstart:
 
     Attributes:
         manifests: a folder (0700) with the manifests, the Secret among them.
-        endpoint: the Milvus.
+        endpoints: the Milvus, one or several proxies of it.
         notes: what a user should know, a sentence each.
     """
 
     manifests: Path
-    endpoint: StaticEndpoint
+    endpoints: tuple[StaticEndpoint, ...]
     notes: tuple[str, ...]
 
 
 def quickstart(
-    instance: Instance, host: str, port: int, names: Sequence[str], *, own_certificate: bool = True
+    instance: Instance,
+    targets: Sequence[MilvusTarget],
+    names: Sequence[str],
+    *,
+    own_certificate: bool = True,
+    predecessor: Instance | None = None,
 ) -> Quickstart:
     """
-    Look at the Milvus at ``host:port`` and write manifests for it.
+    Look at the Milvus at ``targets`` and write manifests for it.
 
     A certificate is made for ``names``, or localhost, unless there is one already (not ``own_certificate``). It is
-    kept: clients that trust it go on after a restart.
+    kept, and a predecessor's is taken over: clients that trust it go on. Of several targets some may be away.
 
     Raises:
-        QuickstartError: it cannot be reached, or a name is none.
+        QuickstartError: none can be reached, one cannot be used or speaks otherwise than the others, or a name is none.
         OSError: the data directory cannot be written.
     """
-    facts = asyncio.run(detect(host, port))
-    if not facts.reachable:
-        raise QuickstartError(f"there is no Milvus at {host}:{port}: {facts.reason}")
-    if facts.mutual_tls:
-        raise QuickstartError(f"the Milvus at {host}:{port} cannot be used: {facts.reason}")
-    folder = instance.state_dir / "quickstart"
+    facts = asyncio.run(_look(targets))
+    there = [(target, found) for target, found in zip(targets, facts, strict=True) if found.reachable]
+    if not there:
+        seen = "; ".join(f"{target}: {found.reason}" for target, found in zip(targets, facts, strict=True))
+        raise QuickstartError(f"there is no Milvus at {seen}")
+    for target, found in there:
+        if found.mutual_tls:
+            raise QuickstartError(f"the Milvus at {target} cannot be used: {found.reason}")
+    tls = _alike(there)
+    # A pool has one kind of check: it asks the health ports if each endpoint is known to have one.
+    by_health = all(found.health_port is not None for found in facts)
+    folder = _folder(instance)
+    before = _folder(predecessor) if predecessor is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if own_certificate and not names:
         names = ["localhost"]
-    pair = _certificate(folder, names) if own_certificate else None
+    pair = _certificate(folder, before, names) if own_certificate else None
     manifests = folder / "manifests"
     manifests.mkdir(mode=0o700, exist_ok=True)
-    documents = _documents(facts, port, [n for n in names if not is_address(n)], pair)
+    hosts = [name for name in names if not is_address(name)]
+    check = _check(facts[0]) if by_health else None
+    documents = _documents(targets[0].port, hosts, pair, check, tls=tls)
     write_atomic(manifests / "milvus.yaml", yaml.safe_dump_all(documents, sort_keys=False).encode(), 0o600)
     return Quickstart(
         manifests,
-        StaticEndpoint(NAMESPACE, NAME, host, port, facts.health_port),
-        _notes(facts, host, port, folder / "tls.crt" if pair else None),
+        tuple(
+            StaticEndpoint(NAMESPACE, NAME, target.host, target.port, found.health_port if by_health else None)
+            for target, found in zip(targets, facts, strict=True)
+        ),
+        _notes(targets, facts, folder / _CERTIFICATE if pair else None, by_health=by_health),
     )
 
 
-def _certificate(folder: Path, names: Sequence[str]) -> KeyPair:
-    certificate, key = folder / "tls.crt", folder / "tls.key"
-    try:
-        known = inspect(certificate.read_bytes(), key.read_bytes())
-        if all(covers(known.names, name) for name in names):
-            return KeyPair(certificate.read_bytes(), PrivateKey(key.read_bytes()))
-    except (OSError, CertificateError):
-        pass
-    hosts = [name for name in names if not is_address(name)]
-    ips = [name for name in names if is_address(name)] + ["127.0.0.1", "::1"]
-    try:
-        pair = create_self_signed(hosts, list(dict.fromkeys(ips)))
-    except ValueError as error:
-        raise QuickstartError(str(error)) from error
-    write_atomic(key, pair.key.reveal(), 0o600)
-    write_atomic(certificate, pair.certificate)
+def _folder(instance: Instance) -> Path:
+    return instance.state_dir / "quickstart"
+
+
+async def _look(targets: Sequence[MilvusTarget]) -> list[BackendFacts]:
+    # One after the other: what is done at one target must not be seen at another's health port.
+    return [await detect(t.host, t.port, health_port=t.health_port, find_health=t.find_health) for t in targets]
+
+
+def _alike(there: Sequence[tuple[MilvusTarget, BackendFacts]]) -> bool:
+    """Return whether all speak TLS; raise QuickstartError when some do."""
+    kinds = {found.tls: target for target, found in there}
+    if len(kinds) > 1:
+        raise QuickstartError(
+            f"{kinds[True]} speaks TLS and {kinds[False]} does not: the endpoints of one Milvus speak alike"
+        )
+    return there[0][1].tls
+
+
+def _check(facts: BackendFacts) -> dict[str, Any]:
+    check = {"type": "HTTP", "port": facts.health_port, "requestPath": facts.health_path}
+    return check | {"checkIntervalSec": 5, "timeoutSec": 3}
+
+
+def _certificate(folder: Path, before: Path | None, names: Sequence[str]) -> KeyPair:
+    """Return the pair that is kept in ``folder``, or else in ``before``, if it is for ``names``; or make one."""
+    for place in filter(None, (folder, before)):
+        pair = _kept(place, names)
+        if pair is not None:
+            break
+    else:
+        pair = _make(names)
+    write_atomic(folder / _KEY, pair.key.reveal(), 0o600)
+    write_atomic(folder / _CERTIFICATE, pair.certificate)
     return pair
 
 
-def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPair | None) -> list[dict[str, Any]]:
+def _kept(folder: Path, names: Sequence[str]) -> KeyPair | None:
+    try:
+        pair = KeyPair((folder / _CERTIFICATE).read_bytes(), PrivateKey((folder / _KEY).read_bytes()))
+        known = inspect(pair.certificate, pair.key.reveal())
+    except (OSError, CertificateError):
+        return None
+    return pair if all(covers(known.names, name) for name in names) else None
+
+
+def _make(names: Sequence[str]) -> KeyPair:
+    hosts = [name for name in names if not is_address(name)]
+    ips = [name for name in names if is_address(name)] + ["127.0.0.1", "::1"]
+    try:
+        return create_self_signed(hosts, list(dict.fromkeys(ips)))
+    except ValueError as error:
+        raise QuickstartError(str(error)) from error
+
+
+def _documents(
+    port: int, hosts: Sequence[str], pair: KeyPair | None, check: dict[str, Any] | None, *, tls: bool
+) -> list[dict[str, Any]]:
     metadata = {"name": NAME, "namespace": NAMESPACE}
     notes = {"cloud.google.com/neg": '{"ingress": true}'}
-    if facts.tls:
+    if tls:
         notes["cloud.google.com/app-protocols"] = '{"milvus": "HTTP2"}'
     documents: list[dict[str, Any]] = []
-    if facts.health_port is not None:
+    if check is not None:
         notes["cloud.google.com/backend-config"] = f'{{"default": "{NAME}"}}'
-        check = {"type": "HTTP", "port": facts.health_port, "requestPath": facts.health_path}
-        check |= {"checkIntervalSec": 5, "timeoutSec": 3}
         documents.append(
             {
                 "apiVersion": "cloud.google.com/v1",
@@ -151,16 +230,25 @@ def _documents(facts: BackendFacts, port: int, hosts: Sequence[str], pair: KeyPa
     return documents
 
 
-def _notes(facts: BackendFacts, host: str, port: int, certificate: Path | None) -> tuple[str, ...]:
-    version = f"Milvus {facts.milvus_version}" if facts.milvus_version else "a Milvus"
-    health = (
-        f"health is asked at {facts.health_port}{facts.health_path}"
-        if facts.health_port is not None
-        else "its health port cannot be reached, so only the serving port is checked"
-    )
-    notes = [f"found {version} at {host}:{port} {'with' if facts.tls else 'without'} TLS; {health}"]
-    if facts.reason:
-        notes.append(f"note: {facts.reason}")
+def _notes(
+    targets: Sequence[MilvusTarget], facts: Sequence[BackendFacts], certificate: Path | None, *, by_health: bool
+) -> tuple[str, ...]:
+    notes: list[str] = []
+    for target, found in zip(targets, facts, strict=True):
+        if not found.reachable:
+            notes.append(f"note: {target} is away now, and gets calls when it is there: {found.reason}")
+            continue
+        version = f"Milvus {found.milvus_version}" if found.milvus_version else "a Milvus"
+        if by_health:
+            health = f"health is asked at {found.health_port}{found.health_path}"
+        else:
+            health = "its health is that it takes connections on this port"
+        notes.append(f"found {version} at {target} {'with' if found.tls else 'without'} TLS; {health}")
+        if found.reason:
+            notes.append(f"note: {found.reason}")
+    known = [found for found in facts if found.health_port is not None]
+    if known and not by_health:
+        notes.append("note: not every endpoint has a known health port, so none is asked there; give each health=PORT")
     if certificate is not None:
         notes.append(f"clients trust {certificate} (server_pem_path)")
     return tuple(notes)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.server
+import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +17,9 @@ import pytest
 
 from kiteway.certificates.create import create_self_signed
 from kiteway.files import write_atomic
-from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
+from kiteway.milvus.embedded import MilvusCluster, StandaloneMilvus, TLSFiles
 from kiteway.milvus.verify import Target, verify
-from tests.support.kiteway import KITEWAY, up
+from tests.support.kiteway import KITEWAY, Running, up, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.milvus, pytest.mark.usefixtures("port_9091"), pytest.mark.timeout(240)]
 
@@ -52,6 +56,120 @@ async def _verified_through(folder: Path, port: int, *, tls: bool) -> None:
 
     assert report.failure is None
     assert report.verified
+
+
+def test_a_health_port_of_another_milvus_is_left_alone(folder: Path, free_port: Callable[[], int]) -> None:
+    """9091 of the same machine is not the target's: its end costs the target nothing, and the reason is said."""
+    asyncio.run(_beside_a_stranger(folder, free_port()))
+
+
+async def _beside_a_stranger(folder: Path, port: int) -> None:
+    async with StandaloneMilvus(folder / "target") as target:
+        async with StandaloneMilvus(folder / "stranger", health_port=9091):
+            at = f"127.0.0.1:{target.endpoint.port}"
+            running = await asyncio.to_thread(_enter, stack := contextlib.ExitStack(), ["--to", at], folder, port)
+        with stack:
+            said = " ".join(running.log.read_text().split())
+            assert f"what answers /healthz at 127.0.0.1:9091 could not be seen to be the Milvus at {at}" in said
+            assert "say so with health=9091" in said
+            await asyncio.to_thread(running.wait_healthy, 1)
+            (endpoint,) = running.status()["pools"][0]["endpoints"]
+            assert endpoint["check"] == f"a connection to port {target.endpoint.port}"
+            assert (await verify(_through(folder, port))).verified
+
+
+def _enter(stack: contextlib.ExitStack, arguments: list[str], folder: Path, port: int) -> Running:
+    arguments = [*arguments, "--https-port", str(port), "--drain", "1"]
+    return stack.enter_context(up(arguments, folder / "data"))
+
+
+def _through(folder: Path, port: int) -> Target:
+    return Target(host="localhost", port=port, ca=folder / "data/state/quickstart/tls.crt")
+
+
+def test_several_proxies_share_the_calls(folder: Path, free_port: Callable[[], int]) -> None:
+    """--to for each proxy of a cluster: each has its own health port, and calls."""
+    asyncio.run(_several(folder, free_port()))
+
+
+async def _several(folder: Path, port: int) -> None:
+    async with MilvusCluster(folder / "milvus", proxies=2) as cluster:
+        arguments = []
+        for proxy in cluster.endpoints:
+            arguments += ["--to", f"127.0.0.1:{proxy.port},health={proxy.health_port}"]
+        with contextlib.ExitStack() as stack:
+            running = await asyncio.to_thread(_enter, stack, arguments, folder, port)
+            await asyncio.to_thread(running.wait_healthy, 2)
+            assert (await verify(_through(folder, port))).verified
+            endpoints = running.status()["pools"][0]["endpoints"]
+            assert {e["check"] for e in endpoints} == {
+                f"HTTP /healthz on port {proxy.health_port}" for proxy in cluster.endpoints
+            }
+            assert all(e["calls"] for e in endpoints)
+
+
+def test_a_health_port_that_dies_takes_no_call_and_is_named(folder: Path, free_port: Callable[[], int]) -> None:
+    """The last endpoint is used while it fails its check; `up` and `status` say which check that is, and when it is well."""
+    asyncio.run(_dying_health(folder, free_port(), free_port()))
+
+
+async def _dying_health(folder: Path, port: int, health_port: int) -> None:
+    async with StandaloneMilvus(folder / "milvus") as milvus:
+        at = f"127.0.0.1:{milvus.endpoint.port}"
+        check = f"HTTP /healthz on port {health_port}"
+        with contextlib.ExitStack() as stack:
+            with _health(health_port):
+                arguments = ["--to", f"{at},health={health_port}"]
+                running = await asyncio.to_thread(_enter, stack, arguments, folder, port)
+                await asyncio.to_thread(running.wait_healthy, 1)
+                assert running.status()["state"] == "ready"
+
+            fails = f"{at} fails its health check ({check}); no other passes, so it gets calls all the same"
+            await asyncio.to_thread(wait_until, lambda: fails in _said(running), "up says so")
+            assert (await verify(_through(folder, port))).verified
+            value = running.status()
+            assert value["state"] == "degraded"
+            none = f"no endpoint of default/milvus/{milvus.endpoint.port} passes its health check ({check})"
+            assert value["reasons"] == [f"{none}, so calls go to all of them"]
+            shown = await asyncio.to_thread(_status, folder)
+            assert shown.returncode == 3
+            assert f"fails its check: {check}" in shown.stdout
+
+            with _health(health_port):
+                well = f"{at} passes its health check again"
+                await asyncio.to_thread(wait_until, lambda: well in _said(running), "up says that it is well")
+                assert running.status()["state"] == "ready"
+
+
+def _status(folder: Path) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = [KITEWAY, "status", "--data-dir", folder / "data"]
+    wide = {**os.environ, "COLUMNS": "250"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=wide)
+
+
+def _said(running: Running) -> str:
+    return " ".join(running.log.read_text().split())
+
+
+@contextlib.contextmanager
+def _health(port: int) -> Iterator[None]:
+    """Answer health checks on a port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
 
 
 def test_nothing_there_is_said_at_once(folder: Path, free_port: Callable[[], int]) -> None:

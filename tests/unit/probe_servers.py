@@ -126,6 +126,30 @@ def http1(status: str, body: bytes, content_type: str = "text/html", server: str
     return handle
 
 
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def management(status: str, body: bytes, metrics: bytes | None = None) -> Handler:
+    """Answer ``/metrics`` with ``metrics``, by default this process's open files, and anything else with ``body``."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readuntil(b"\r\n\r\n"):
+            answer = body
+            if request.startswith(b"GET /metrics "):
+                files = _open_files()
+                answer = f"# TYPE process_open_fds gauge\nprocess_open_fds {files}\n".encode()
+                answer = answer if metrics is None else metrics
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(answer)}\r\n\r\n".encode() + answer)
+            await writer.drain()
+
+    async def until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await handle(reader, writer)
+
+    return until_closed
+
+
 def http2(headers: list[tuple[str, str]], body: bytes = b"") -> Handler:
     """Answer every stream with these response headers and body."""
 

@@ -216,7 +216,16 @@ def test_status_shows_and_does_not_obey() -> None:
                 "name": text,
                 "tls": {"how": text, "problems": [text]},
                 "endpoints": [
-                    {"address": text, "healthy": False, "failures": [text], "calls": 1, "errors": 1, "active": 1}
+                    {
+                        "address": text,
+                        "healthy": False,
+                        "failures": [text],
+                        "check": text,
+                        "checkFails": True,
+                        "calls": 1,
+                        "errors": 1,
+                        "active": 1,
+                    }
                 ],
             }
         ],

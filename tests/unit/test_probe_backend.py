@@ -17,6 +17,7 @@ from tests.unit.probe_servers import (
     Authority,
     grpc_server,
     http1,
+    management,
     serving,
     silence,
     tls_server,
@@ -39,8 +40,12 @@ def authority(tmp_path: Path) -> Authority:
 
 @contextlib.asynccontextmanager
 async def health(monkeypatch: pytest.MonkeyPatch, status: str = "200 OK", body: bytes = b"OK") -> AsyncIterator[int]:
-    """A management port that is free here, in place of 9091."""
-    async with serving(http1(status, body)) as port:
+    """
+    A management port that is free here, in place of 9091.
+
+    Its metrics are of this very process, in which the Milvus of a test is a server too.
+    """
+    async with serving(management(status, body)) as port:
         monkeypatch.setattr(backend, "HEALTH_PORT", port)
         yield port
 
@@ -92,6 +97,45 @@ async def test_an_unhealthy_milvus_still_shows_its_health_port(monkeypatch: pyte
     assert facts.health_port == found
     assert facts.reason is not None
     assert "Not all components are healthy" in facts.reason
+
+
+@pytest.mark.parametrize(
+    "metrics", [b"process_open_fds 12\n", b"process_max_fds 1024\n", b"", b"process_open_fds 1\n" + b"x" * 300_000]
+)
+async def test_a_health_port_of_somebody_else_is_not_believed(monkeypatch: pytest.MonkeyPatch, metrics: bytes) -> None:
+    """Who answers /healthz there but has no part in the connections to the Milvus is not its health."""
+    monkeypatch.setattr(backend, "BELONGS_SECONDS", 0.5)
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        async with serving(management("200 OK", b"OK", metrics)) as stranger:
+            monkeypatch.setattr(backend, "HEALTH_PORT", stranger)
+            facts = await detect("127.0.0.1", port)
+
+    assert facts.milvus_version == "v2.3.5"
+    assert facts.health_port is None
+    assert facts.reason is not None
+    assert f"at 127.0.0.1:{stranger} could not be seen to be the Milvus at 127.0.0.1:{port}" in facts.reason
+    assert f"health={stranger}" in facts.reason
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_health_port_that_is_given_is_believed(*, there: bool) -> None:
+    """It is asked all the same, and what it says is said."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        async with serving(http1("200 OK", b"OK") if there else http1("404 Not Found", b"")) as health_port:
+            facts = await detect("127.0.0.1", port, health_port=health_port)
+
+    assert facts.health_port == health_port
+    assert (facts.reason is None) == there
+    assert there or f"no health answer on port {health_port}" in str(facts.reason)
+
+
+async def test_no_health_is_looked_for_when_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A health port that would be found is left alone."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        async with health(monkeypatch):
+            facts = await detect("127.0.0.1", port, find_health=False)
+
+    assert (facts.health_port, facts.reason) == (None, None)
 
 
 @pytest.mark.parametrize("other", ["404 Not Found", None])

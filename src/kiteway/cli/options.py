@@ -134,8 +134,13 @@ def parse_static_endpoint(text: str) -> StaticEndpoint:
     endpoint = parse_endpoint(address, 19530)
     health: int | None = None
     for extra in extras:
-        key, _, value = extra.partition("=")
-        if key != "health" or not value.isdecimal() or not 1 <= int(value) <= 65535:
+        health = parse_health(extra)
+        if health is None:
             raise ValueError(f'"{extra}" in "{text}" is not health=PORT')
-        health = int(value)
     return StaticEndpoint(namespace or "default", name, endpoint.host, endpoint.port, health)
+
+
+def parse_health(extra: str) -> int | None:
+    """Read ``health=PORT``; None when it is something else."""
+    key, _, value = extra.partition("=")
+    return int(value) if key == "health" and value.isdecimal() and 1 <= int(value) <= 65535 else None

@@ -17,6 +17,7 @@ from kiteway.supervisor import read_state
 
 _EXIT = {State.READY: 0, State.DEGRADED: 3, State.NOT_READY: 1}
 _COLOURS = {State.READY: "green", State.DEGRADED: "yellow", State.NOT_READY: "red"}
+_CHECK = "failed_active_health_check"  # Envoy's word
 _REASONS = 10
 """So many reasons are printed; all are in the JSON."""
 
@@ -25,8 +26,8 @@ def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) 
     """
     Show what the running instance does: listeners, hosts, endpoints, certificates, and what is wrong.
 
-    It is ready when Envoy serves all that was asked of it, degraded when it serves but some objects are rejected or a host
-    has no endpoint, and not ready when a listener or a route table is missing.
+    It is ready when Envoy serves all that was asked of it, degraded when it serves but some objects are rejected, a host
+    has no endpoint or no endpoint of it passes its check, and not ready when a listener or a route table is missing.
 
     Exit status: 0 ready, 3 degraded, 1 not ready or not running, 2 usage.
 
@@ -126,7 +127,10 @@ def _print_endpoints(value: dict[str, Any]) -> None:
     table = Table("POOL", "ENDPOINT", "HEALTH", "CALLS", "ERRORS", "ACTIVE", box=None, pad_edge=False)
     for pool in value.get("pools", ()):
         for endpoint in pool["endpoints"]:
-            health = "healthy" if endpoint["healthy"] else ", ".join(endpoint["failures"])
+            failures = [why for why in endpoint["failures"] if not (endpoint["checkFails"] and why == _CHECK)]
+            if endpoint["checkFails"]:
+                failures.insert(0, f"fails its check: {endpoint['check']}")
+            health = ", ".join(failures) or "healthy"
             calls = (str(endpoint[key]) for key in ("calls", "errors", "active"))
             table.add_row(pool["name"], endpoint["address"], health, *calls)
         if not pool["endpoints"]:

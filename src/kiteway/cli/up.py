@@ -9,15 +9,21 @@ from typing import Annotated
 import typer
 
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
-from kiteway.cli.options import CertificateFilesOption, FilesOption, parse_certificate_files, parse_static_endpoint
+from kiteway.cli.health import tell_health
+from kiteway.cli.options import (
+    CertificateFilesOption,
+    FilesOption,
+    parse_certificate_files,
+    parse_static_endpoint,
+)
 from kiteway.cli.output import fail, stderr
+from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import line
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.ports import PortError, own_ports, ports_of
-from kiteway.probe import parse_endpoint
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
 from kiteway.supervisor import NotReadyError, wait_ready
 
@@ -29,8 +35,14 @@ def up(
     *,
     filename: FilesOption = None,
     to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="HOST:PORT", help="A Milvus that runs already; no manifests needed."),
+        list[str] | None,
+        typer.Option(
+            "--to",
+            metavar="HOST:PORT[,health=PORT|none]",
+            help="A Milvus that runs already; no manifests needed. May be repeated, for several proxies of it. Its health "
+            "is asked at 9091 if that is seen to be its own port, or where health says; with none it is that the "
+            "serving port takes connections.",
+        ),
     ] = None,
     host: Annotated[
         list[str] | None,
@@ -74,7 +86,7 @@ def up(
     """
     Run the balancer on this machine until Ctrl-C.
 
-    Reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes, or stands in front of one
+    Reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes, or stands in front of a
     Milvus that runs already.
 
     Exit status: 0 stopped, 1 it could not run, 2 usage.
@@ -82,6 +94,8 @@ def up(
     Examples:
     \b
       kiteway up --to localhost:19530
+      kiteway up --to 10.0.0.5:19530 --to 10.0.0.6:19530,health=9092 --to 10.0.0.7:19530
+      kiteway up --to localhost:19530,health=none
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
@@ -95,7 +109,7 @@ def up(
         raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
-        target = parse_endpoint(to, 19530) if to else None
+        targets = parse_targets(to or [])
         certificates = tuple(parse_certificate_files(text, SECRET if to else None) for text in tls or [])
         checked = options.check()
         instance = Instance(options.data_dir or default_data_dir())
@@ -105,9 +119,9 @@ def up(
             grpc_port=grpc_port,
             access_log=instance.log_dir / "access.log" if access_log else None,
         )
-        if target is not None:
-            # The manifests made for it close the port.
-            settings = dataclasses.replace(settings, http_port=None)
+        if targets:
+            # The manifests made for it close the port. A health port may be gone while calls are still answered.
+            settings = dataclasses.replace(settings, http_port=None, fail_open=True)
         ports = ports_of(settings, checked.metrics_bind)
         predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError) as error:
@@ -115,14 +129,18 @@ def up(
     try:
         with instance.acquire(), own_ports(ports, predecessor=predecessor, envoy=checked.envoy) as claims:
             paths = [str(path.absolute()) for path in filename or []]
-            if target is not None:
-                stderr.print(f"looking at {target.host}:{target.port}")
+            if targets:
+                stderr.print(f"looking at {', '.join(map(str, targets))}")
                 found = quickstart(
-                    instance, target.host, target.port, tuple(host or []), own_certificate=not certificates
+                    instance,
+                    targets,
+                    tuple(host or []),
+                    own_certificate=not certificates,
+                    predecessor=predecessor,
                 )
-                for line in found.notes:
-                    stderr.print(line)
-                paths, endpoints = [str(found.manifests)], (*endpoints, found.endpoint)
+                for note in found.notes:
+                    stderr.print(note)
+                paths, endpoints = [str(found.manifests)], (*endpoints, *found.endpoints)
             config = Config(
                 str(instance.data_dir),
                 tuple(paths),
@@ -165,4 +183,9 @@ async def _run(what: Launch) -> int:
         where = f": https://{settings.bind}:{settings.https_port}; `kiteway status` tells more, Ctrl-C ends it"
         stderr.print(line(("ready", "green"), where))
     ready.cancel()
-    return await running
+    telling = asyncio.create_task(tell_health(what.instance, stderr.print)) if settings.fail_open else None
+    try:
+        return await running
+    finally:
+        if telling is not None:
+            telling.cancel()

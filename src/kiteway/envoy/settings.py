@@ -22,6 +22,7 @@ class EnvoySettings:
         listener_network_namespace: the file of the network namespace the public listeners live in, when Envoy
             itself runs in another one (the demo keeps Milvus in a namespace of its own).
         filter_path: the Rust filter; None balances without it.
+        fail_open: whether all endpoints of a pool get calls when none passes its check; GKE gives them to none.
         access_log: the file the access log goes to; None writes none.
     """
 
@@ -34,4 +35,5 @@ class EnvoySettings:
     proxy_protocol: bool = False
     listener_network_namespace: str | None = None
     filter_path: Path | None = None
+    fail_open: bool = False
     access_log: Path | None = None

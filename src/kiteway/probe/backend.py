@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kiteway.probe import milvus
+from kiteway.probe.belongs import same_process
 from kiteway.probe.http import probe_http
 from kiteway.probe.result import DEFAULT_TIMEOUT, Endpoint, Reason
 from kiteway.probe.tls import TlsResult, probe_tls
@@ -11,6 +12,8 @@ from kiteway.probe.trust import TlsOptions
 HEALTH_PORT = 9091
 """Milvus's management port (``METRICS_PORT``)."""
 HEALTH_PATH = "/healthz"
+BELONGS_SECONDS = 3.0
+"""How long it may take to see whose a health port is."""
 
 _UNAUTHENTICATED = 16
 _NO_TCP = frozenset(
@@ -47,7 +50,14 @@ class BackendFacts:
     """The first thing that is not as a ready Milvus has it, as a sentence; None if all is well."""
 
 
-async def detect(host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT) -> BackendFacts:
+async def detect(
+    host: str,
+    port: int,
+    *,
+    health_port: int | None = None,
+    find_health: bool = True,
+    timeout: float = DEFAULT_TIMEOUT,
+) -> BackendFacts:
     """Find out whether the Milvus at ``host:port`` speaks TLS and where its health answers.
 
     Certificates are looked at, not judged.
@@ -55,16 +65,22 @@ async def detect(host: str, port: int, *, timeout: float = DEFAULT_TIMEOUT) -> B
     Args:
         host: a name, or an IPv4 or IPv6 address without brackets.
         port: its gRPC port.
-        timeout: seconds for each of at most five connections.
+        health_port: where its health answers; it is asked, and believed to be the Milvus's.
+        find_health: whether 9091 is its health port if it answers there, and belongs to the Milvus.
+        timeout: seconds for each of a few probes.
     """
     endpoint = Endpoint(host, port)
     seen = await probe_tls(endpoint, TlsOptions(verify=False), timeout=timeout)
     failed = seen.failure.reason if seen.failure else None
     if seen.failure is not None and failed in _NO_TCP:
-        return _facts(seen, reachable=False, reason=seen.failure.detail)
+        return _facts(seen, reachable=False, health_port=health_port, reason=seen.failure.detail)
     tls = seen.version is not None or failed is Reason.CLIENT_CERTIFICATE_REQUIRED
     mutual = failed is Reason.CLIENT_CERTIFICATE_REQUIRED
-    health_port, health_reason = await _find_health(host, timeout=timeout)
+    health_reason = None
+    if health_port is not None:
+        _, health_reason = await _ask_health(Endpoint(host, health_port), timeout=timeout)
+    elif find_health:
+        health_port, health_reason = await _find_health(endpoint, timeout=timeout)
     if mutual:
         return _facts(
             seen,
@@ -125,17 +141,27 @@ def _not_milvus(answer: milvus.MilvusResult, seen: TlsResult) -> str | None:
     return None
 
 
-async def _find_health(host: str, *, timeout: float) -> tuple[int | None, str | None]:
+async def _find_health(serving: Endpoint, *, timeout: float) -> tuple[int | None, str | None]:
     """The health port and None, or None and why not; with an unhealthy answer both are given."""
-    endpoint = Endpoint(host, HEALTH_PORT)
+    endpoint = Endpoint(serving.host, HEALTH_PORT)
+    port, reason = await _ask_health(endpoint, timeout=timeout)
+    if port is not None and not await same_process(serving, endpoint, timeout=BELONGS_SECONDS):
+        return None, (
+            f"what answers {HEALTH_PATH} at {endpoint} could not be seen to be the Milvus at {serving}; "
+            f"if it is, say so with health={HEALTH_PORT}"
+        )
+    return port, reason
+
+
+async def _ask_health(endpoint: Endpoint, *, timeout: float) -> tuple[int | None, str | None]:
     answer = await probe_http(endpoint, HEALTH_PATH, timeout=timeout)
     if answer.status == 200:
-        return HEALTH_PORT, None
+        return endpoint.port, None
     if answer.status in (500, 503):
         # Unhealthy is an answer too: the port is right.
         return (
-            HEALTH_PORT,
+            endpoint.port,
             f"Milvus says it is not healthy: {answer.body.strip()[:200]}",
         )
     seen = answer.failure.detail if answer.failure else f"HTTP {answer.status}"
-    return None, f"no health answer on port {HEALTH_PORT} ({HEALTH_PATH}): {seen}"
+    return None, f"no health answer on port {endpoint.port} ({HEALTH_PATH}): {seen}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kiteway import __version__
@@ -19,6 +19,7 @@ from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
 from kiteway.status.backend_tls import tls_report
 from kiteway.status.diagnostics import diagnostic_report
+from kiteway.status.health import checks, fails_check, none_passes
 from kiteway.status.model import model_report
 from kiteway.status.readiness import shortcomings
 from kiteway.status.state import State
@@ -66,7 +67,10 @@ async def report(
     model = outcome.model if outcome else LoadBalancer()
 
     def plain() -> dict[str, Any]:
-        reasons = [reason] if reason else shortcomings(outcome, ads)
+        snapshot = outcome.snapshot if outcome else None
+        pools = [_pool(pool, clusters, checks(pool, snapshot), handshakes) for pool in model.pools]
+        unhealthy = none_passes(pools, fail_open=settings.fail_open)
+        reasons = [reason] if reason else [*shortcomings(outcome, ads), *unhealthy]
         state = State.NOT_READY if reason else State.DEGRADED if reasons else State.READY
         return {
             "version": __version__,
@@ -84,7 +88,7 @@ async def report(
             "listeners": _listeners(model, settings),
             **model_report(model),
             "managedCertificates": list(managed),
-            "pools": [{**_pool(pool, clusters), "tls": tls_report(pool, handshakes)} for pool in model.pools],
+            "pools": pools,
             "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
         }
 
@@ -109,7 +113,9 @@ def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, A
     return found
 
 
-def _pool(pool: Pool, clusters: dict[str, ClusterStatus]) -> dict[str, Any]:
+def _pool(
+    pool: Pool, clusters: dict[str, ClusterStatus], asked: Mapping[str, str], handshakes: dict[str, int]
+) -> dict[str, Any]:
     cluster = clusters.get(grpc_cluster_name(pool.key))
     rest = clusters.get(rest_cluster_name(pool.key))
     rest_calls = {e.address: e.stats.get("rq_total", 0) for e in rest.endpoints} if rest else {}
@@ -122,12 +128,15 @@ def _pool(pool: Pool, clusters: dict[str, ClusterStatus]) -> dict[str, Any]:
                 "address": endpoint.address,
                 "healthy": endpoint.healthy,
                 "failures": sorted(endpoint.failures),
+                "check": asked.get(endpoint.address, ""),
+                "checkFails": fails_check(endpoint.failures),
                 "calls": endpoint.stats.get("rq_total", 0) + rest_calls.get(endpoint.address, 0),
                 "errors": endpoint.stats.get("rq_error", 0),
                 "active": endpoint.stats.get("rq_active", 0),
             }
             for endpoint in (cluster.endpoints if cluster else ())
         ],
+        "tls": tls_report(pool, handshakes),
     }
 
 

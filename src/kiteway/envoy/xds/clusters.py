@@ -41,16 +41,16 @@ _BUFFER = 1 << 20
 
 def clusters(pool: Pool, settings: EnvoySettings) -> list[Cluster]:
     """Return the clusters of a pool: gRPC always, REST where it is served."""
-    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(settings), "h2")
+    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(settings), "h2", settings)
     grpc.outlier_detection.CopyFrom(outlier_detection(in_band=settings.filter_path is not None))
     if not pool.rest:
         return [grpc]
-    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(settings), "http/1.1")
+    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(settings), "http/1.1", settings)
     rest.outlier_detection.CopyFrom(outlier_detection(in_band=False))
     return [grpc, rest]
 
 
-def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> Cluster:
+def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str, settings: EnvoySettings) -> Cluster:
     cluster = Cluster(
         name=name,
         type=Cluster.EDS,
@@ -64,8 +64,9 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str) -> 
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options),
         },
     )
-    # As on GKE, an endpoint that fails its check gets nothing even if all do: a call that hangs helps nobody.
-    cluster.common_lb_config.healthy_panic_threshold.value = 0.0
+    # As on GKE, an endpoint that fails its check gets nothing even if all do: a call that hangs helps nobody. Failing
+    # open, all get calls when less than this percentage passes.
+    cluster.common_lb_config.healthy_panic_threshold.value = 1.0 if settings.fail_open else 0.0
     if pool.protocol.tls:
         cluster.transport_socket.CopyFrom(upstream_tls(pool, alpn))
     add_health_check(cluster, pool)

@@ -1,0 +1,46 @@
+"""Tells, while `kiteway up --to` runs, which endpoint begins to fail its check, or passes it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kiteway.instance import Instance
+from kiteway.status.client import read_status
+
+_LOOK_SECONDS = 2.0
+
+
+async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
+    """Look every two seconds until cancelled."""
+    failing: set[str] = set()
+    while True:
+        failing = _tell(await asyncio.to_thread(read_status, instance), failing, say)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _tell(status: Mapping[str, Any], failing: set[str], say: Callable[[str], None]) -> set[str]:
+    if "pools" not in status:
+        return failing  # no answer just now
+    now: set[str] = set()
+    for address, text, fails in _endpoints(status):
+        if fails:
+            now.add(address)
+        if fails != (address in failing):
+            say(text)
+    return now
+
+
+def _endpoints(status: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    for pool in status["pools"]:
+        last = all(endpoint["checkFails"] for endpoint in pool["endpoints"])
+        for endpoint in pool["endpoints"]:
+            address, check, fails = endpoint["address"], endpoint["check"], endpoint["checkFails"]
+            if not fails:
+                text = f"{address} passes its health check again"
+            elif last:
+                text = f"{address} fails its health check ({check}); no other passes, so it gets calls all the same"
+            else:
+                text = f"{address} fails its health check ({check}), and gets no calls until it passes"
+            yield address, text, fails

@@ -1,0 +1,137 @@
+"""`kiteway up --to`: what is found out, and what is written for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kiteway.cli.targets import parse_targets
+from kiteway.instance import Instance
+from kiteway.quickstart import MilvusTarget, Quickstart, QuickstartError, quickstart
+from tests.unit.probe_servers import GET_VERSION, HOST, VERSION_ANSWER, Authority, grpc_server, serving, silence
+
+TARGET = "127.0.0.1"
+
+
+def test_targets_are_read() -> None:
+    """The port has a default; health is looked for, given, or not wanted."""
+    assert parse_targets(["milvus", "10.0.0.5:19531,health=9092", "[::1]:7,health=none"]) == (
+        MilvusTarget("milvus", 19530),
+        MilvusTarget("10.0.0.5", 19531, 9092, find_health=False),
+        MilvusTarget("::1", 7, None, find_health=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["milvus,health=0"], '"health=0" in "milvus,health=0" is not health=PORT or health=none'),
+        (["milvus,health"], "is not health=PORT or health=none"),
+        (["milvus,9091"], "is not health=PORT or health=none"),
+        (["milvus", "milvus:19530"], "--to milvus:19530 is given twice"),
+        (["http://milvus"], "without a scheme"),
+    ],
+)
+def test_what_is_no_target_is_said(texts: list[str], said: str) -> None:
+    """With the part that is wrong and what may stand there."""
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        parse_targets(texts)
+
+
+def start(folder: Path, *targets: MilvusTarget) -> tuple[Quickstart, list[dict[str, Any]]]:
+    """Look at the targets; return what was found and the manifests."""
+    instance = Instance(folder)
+    found = quickstart(instance, targets, [])
+    return found, list(yaml.safe_load_all((found.manifests / "milvus.yaml").read_text()))
+
+
+def closed_port() -> int:
+    """Return a port that nobody listens on."""
+
+    async def used() -> int:
+        async with serving(silence) as port:
+            return port
+
+    return asyncio.run(used())
+
+
+def test_several_targets_are_one_service(tmp_path: Path) -> None:
+    """Each is an endpoint with its own ports, and the check asks the health ports when each has one."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as one, grpc_server({GET_VERSION: VERSION_ANSWER}) as two:
+        found, documents = start(
+            tmp_path,
+            MilvusTarget(TARGET, one, 9191, find_health=False),
+            MilvusTarget(TARGET, two, 9192, find_health=False),
+        )
+
+    assert [(e.host, e.port, e.health_port) for e in found.endpoints] == [(TARGET, one, 9191), (TARGET, two, 9192)]
+    assert {e.service for e in found.endpoints} == {"milvus"}
+    (config,) = (d for d in documents if d["kind"] == "BackendConfig")
+    assert config["spec"]["healthCheck"]["port"] == 9191
+    assert sum("no health answer on port 919" in note for note in found.notes) == 2
+
+
+def test_one_without_a_health_port_leaves_the_check_to_the_serving_ports(tmp_path: Path) -> None:
+    """A pool has one kind of check; that the others' health ports are not asked is said."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as one, grpc_server({GET_VERSION: VERSION_ANSWER}) as two:
+        found, documents = start(
+            tmp_path,
+            MilvusTarget(TARGET, one, 9191, find_health=False),
+            MilvusTarget(TARGET, two, find_health=False),
+        )
+
+    assert [e.health_port for e in found.endpoints] == [None, None]
+    assert not [d for d in documents if d["kind"] == "BackendConfig"]
+    assert any("not every endpoint has a known health port" in note for note in found.notes)
+
+
+def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
+    """A proxy that restarts just now keeps nobody from starting, and gets calls when it is back."""
+    away = closed_port()
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as there:
+        found, _ = start(
+            tmp_path,
+            MilvusTarget(TARGET, away, 9191, find_health=False),
+            MilvusTarget(TARGET, there, 9192, find_health=False),
+        )
+
+    assert [(e.port, e.health_port) for e in found.endpoints] == [(away, 9191), (there, 9192)]
+    assert any(note.startswith(f"note: {TARGET}:{away} is away now") for note in found.notes)
+
+
+def test_nobody_there_is_an_error(tmp_path: Path) -> None:
+    """It says of each what was seen."""
+    ports = closed_port(), closed_port()
+    with pytest.raises(QuickstartError, match="there is no Milvus at ") as caught:
+        start(tmp_path, *(MilvusTarget(TARGET, port) for port in ports))
+    assert all(f"{TARGET}:{port} refused the TCP connection" in str(caught.value) for port in ports)
+
+
+def test_those_that_speak_otherwise_are_an_error(tmp_path: Path) -> None:
+    """TLS is a Service's, not an endpoint's."""
+    credentials = Authority(tmp_path).grpc_credentials(HOST)
+    with (
+        grpc_server({GET_VERSION: VERSION_ANSWER}) as plain,
+        grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as tls,
+        pytest.raises(QuickstartError, match=f"{TARGET}:{tls} speaks TLS and {TARGET}:{plain} does not"),
+    ):
+        start(tmp_path / "data", *(MilvusTarget(TARGET, port, find_health=False) for port in (plain, tls)))
+
+
+def test_a_successor_takes_the_certificate_over(tmp_path: Path) -> None:
+    """Clients trust it already; one for other names is made anew."""
+    instances = [Instance(tmp_path / name) for name in ("old", "new", "other")]
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        target = [MilvusTarget(TARGET, port, find_health=False)]
+        quickstart(instances[0], target, ["a.example.org"])
+        quickstart(instances[1], target, ["a.example.org"], predecessor=instances[0])
+        quickstart(instances[2], target, ["b.example.org"], predecessor=instances[0])
+
+    old, new, other = ((i.state_dir / "quickstart/tls.crt").read_bytes() for i in instances)
+    assert new == old
+    assert other != old
+    assert (instances[1].state_dir / "quickstart/tls.key").stat().st_mode & 0o777 == 0o600
