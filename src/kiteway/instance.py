@@ -139,14 +139,22 @@ class Instance:
         return Path("/tmp", name)  # noqa: S108 - what is there is checked to be ours
 
     def running_pid(self) -> int | None:
-        """Return the pid of the supervisor that runs on this data directory; None when there is none."""
+        """
+        Return the pid of the supervisor that runs on this data directory; None when there is none.
+
+        Raises:
+            InstanceError: this user may not look.
+        """
         try:
             # Another user may ask, so it need not be ours.
             descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ELOOP}:
-                raise
-            return None
+            if error.errno in {errno.ENOENT, errno.ELOOP}:
+                return None
+            raise InstanceError(
+                f"Cannot look at the data directory {self.data_dir}: {error.strerror or error}. "
+                f"Run this as the user of the instance, or name another data directory with --data-dir."
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

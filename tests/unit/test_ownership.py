@@ -193,6 +193,23 @@ def test_asking_follows_no_planted_lock(tmp_path: Path) -> None:
     assert "no instance runs on" in done.output
 
 
+@as_root
+@pytest.mark.parametrize("command", [("status",), ("cert", "list"), ("cert", "renew", "x")], ids=" ".join)
+def test_asking_about_what_one_may_not_see_is_an_error_in_words(shared: Path, command: tuple[str, ...]) -> None:
+    """Another user's instance is no traceback."""
+    CliRunner().invoke(app, [*command, "--data-dir", str(shared / "none")])  # imported before this user may not read us
+    with Instance(shared / "d").acquire():
+        os.seteuid(NOBODY)
+        try:
+            done = CliRunner().invoke(app, [*command, "--data-dir", str(shared / "d")])
+        finally:
+            os.seteuid(0)
+    assert done.exit_code == 1
+    assert done.output.startswith(
+        f"error: Cannot look at the data directory {shared}/d: Permission denied. Run this as"
+    )
+
+
 def test_a_link_among_the_logs_is_refused(tmp_path: Path) -> None:
     """Envoy opens its access log by name; what a link leads to is not written."""
     (tmp_path / "d" / "logs").mkdir(parents=True)

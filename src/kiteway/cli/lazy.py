@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from kiteway.instance import InstanceError
+
 # Each is a module of its name in this package, with a function of that name or, for a group, a Typer named `app`.
 NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "explain", "verify", "cert", "gke")
 
@@ -44,6 +46,15 @@ class LazyGroup(TyperGroup):
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
         self.commands = _Commands()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a data directory that it cannot use is an error of one sentence, whichever command it is."""
+        try:
+            return super().invoke(ctx)
+        except InstanceError as error:
+            from kiteway.cli.output import fail
+
+            raise fail(str(error)) from error
 
 
 def _load(name: str) -> Any:
