@@ -55,6 +55,9 @@ async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> 
             assert found["object"] == {"kind": "Ingress", "namespace": "default", "name": "culprit"}
             assert "NO_SUCH_COMMAND" in found["message"]
             assert report["configuration"]["rejections"] == []
+            [held] = report["configuration"]["quarantine"]
+            assert (held["object"], held["served"]) == ("Ingress default/culprit", True)
+            assert b"kiteway_quarantined_ingresses 1.0" in site.controlplane.metrics.text()
 
             site.write("culprit", *of("culprit", to="mended"))
             await site.quarantined()

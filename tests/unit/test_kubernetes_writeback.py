@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -23,6 +24,8 @@ from kiteway.model import (
     Route,
     VirtualHost,
 )
+from kiteway.quarantine.quarantine import Quarantined
+from kiteway.resources.annotations import ACCEPTED
 from kiteway.sources.kubernetes.gate import Gate
 from kiteway.sources.kubernetes.store import Live, Store
 from kiteway.status.writeback.events import Event, Events, of, of_certificate
@@ -61,6 +64,35 @@ def test_what_the_guide_shows() -> None:
     assert backends == {group_name(KEY): "HEALTHY"}
     groups = json.loads(found[SERVICE].annotations["cloud.google.com/neg-status"])
     assert groups == {"network_endpoint_groups": {"19530": group_name(KEY)}, "zones": ["a", "b"]}
+
+
+def test_who_is_in_quarantine_carries_a_condition() -> None:
+    """It is beside what else is said, for one that is not served too, and is taken back when it is mended."""
+    since = dt.datetime(2026, 11, 29, 10, tzinfo=dt.UTC)
+    other = ObjectRef("Ingress", "default", "other")
+    undecided = ObjectRef("Ingress", "default", "undecided")
+    held = [
+        Quarantined(INGRESS, "no", since, served=True),
+        Quarantined(other, "x" * 5000, since, served=False),
+        Quarantined(undecided, "", None, served=False),
+    ]
+    found = wanted(_model(), {}, ({"ip": "203.0.113.7"},), {}, (), held=held)
+
+    assert json.loads(found[INGRESS].annotations[ACCEPTED]) == {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "RejectedByEnvoy",
+        "message": "no",
+        "lastTransitionTime": "2026-11-29T10:00:00Z",
+    }
+    assert "ingress.kubernetes.io/backends" in found[INGRESS].annotations
+    assert found[INGRESS].status
+    assert len(found[other].annotations[ACCEPTED]) < 1200
+    assert undecided not in found
+    mended = wanted(_model(), {}, ({"ip": "203.0.113.7"},), {}, ())[INGRESS]
+    live = Live("u", mended.status, {**mended.annotations, ACCEPTED: "{}"}, ours=True)
+    assert not said(live, mended)
+    assert said(Live("u", mended.status, mended.annotations, ours=True), mended)
 
 
 def test_an_address_that_is_not_known_is_not_touched() -> None:

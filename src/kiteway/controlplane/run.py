@@ -156,7 +156,7 @@ class ControlPlane:
         outcome = self._pipeline.outcome
         if outcome is None:
             return Now(self._ads.state, LoadBalancer(), ())
-        return Now(self._ads.state, outcome.model, outcome.diagnostics)
+        return Now(self._ads.state, outcome.model, outcome.diagnostics, len(outcome.quarantine.held))
 
     def _managed_reports(self) -> list[dict[str, Any]]:
         return self._managed.report()

@@ -31,11 +31,13 @@ class Now:
         ads: the state of the ADS server.
         model: what the resources mean.
         diagnostics: everything that is wrong.
+        quarantined: how many Ingresses are held back.
     """
 
     ads: AdsState
     model: LoadBalancer
     diagnostics: tuple[Diagnostic, ...]
+    quarantined: int = 0
 
 
 class ControlPlaneMetrics:
@@ -95,6 +97,11 @@ class _State(Collector):
             "kiteway_rejected_resources",
             "Resources that connected Envoys reject now.",
             value=float(sum(len(names) for stream in now.ads.streams for names in stream.rejected.values())),
+        )
+        yield GaugeMetricFamily(
+            "kiteway_quarantined_ingresses",
+            "Ingresses whose newest form is held back, because Envoy rejects it or may reject it.",
+            value=float(now.quarantined),
         )
         diagnostics = GaugeMetricFamily(
             "kiteway_diagnostics", "Diagnostics of the resources, by severity.", labels=["severity"]

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from kiteway.quarantine import blame, forms
 from kiteway.quarantine.search import Held, Search
 from kiteway.quarantine.store import Stored, StoredCulprit
 from kiteway.translate.unit import Unit, age
+
+REJECTED: Final = "RejectedByEnvoy"
+"""Envoy rejects what an Ingress comes to; what Envoy last accepted of it, if anything, stays in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ def _diagnostic(unit: Unit, held: Quarantined) -> Diagnostic:
         )
     return unit.ingress.diagnostic(
         Severity.ERROR,
-        "RejectedByEnvoy",
+        REJECTED,
         f"Envoy rejects what it comes to. {serving}. Envoy said: {held.message}",
         "Correct it or what it names (Services, BackendConfigs, FrontendConfig, Secrets); it is tried again when that changes.",
     )

@@ -73,6 +73,8 @@ CLIENT_CERTIFICATE: Final = "kiteway.io/client-certificate"
 """Whether clients must show a certificate: required (the default with a CA) or optional."""
 STATUS_PREFIX: Final = "ingress.kubernetes.io/"
 """Written by GKE: backends, url-map, forwarding-rule and others that start so."""
+ACCEPTED: Final = "kiteway.io/accepted"
+"""Written by Kiteway while Envoy rejects the Ingress: a condition with status False and Envoy's sentence."""
 
 # Reason codes, after the errors of ingress-gce and the checks of check-gke-ingress.
 

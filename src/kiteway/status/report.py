@@ -17,6 +17,7 @@ from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
+from kiteway.quarantine.quarantine import Quarantined
 from kiteway.status.backend_tls import tls_report
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.health import checks, fails_check, none_passes
@@ -83,6 +84,7 @@ async def report(
             "configuration": {
                 "version": ads.version,
                 "rejections": [_rejection(r) for stream in ads.streams[-1:] for r in stream.refusals],
+                "quarantine": [_quarantined(q) for q in outcome.quarantine.held] if outcome else [],
                 "retained": [str(ref) for ref in outcome.retained] if outcome else [],
             },
             "listeners": _listeners(model, settings),
@@ -159,4 +161,14 @@ def _rejection(rejected: RejectedAt) -> dict[str, Any]:
         "type": rejection.type_url.rpartition(".")[2],
         "resources": list(rejection.named or rejection.resources),
         "message": rejection.message,
+    }
+
+
+def _quarantined(held: Quarantined) -> dict[str, Any]:
+    """Return an Ingress that is held back; ``since`` is null while it is not known whether it is to blame."""
+    return {
+        "object": str(held.ref),
+        "message": held.message,
+        "since": held.since.isoformat() if held.since is not None else None,
+        "served": held.served,
     }

@@ -15,7 +15,7 @@ from kiteway.resources import annotations as keys
 from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes.kinds import WatchedKind
 
-WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX)
+WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX, keys.ACCEPTED)
 """Prefixes of annotations that controllers write: no change of theirs is a change of substance."""
 
 GOOGLE_MANAGERS: Final = frozenset({"glbc", "ingress-gce", "managed-certificate-controller"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import LoadBalancer, PoolKey
+from kiteway.quarantine.quarantine import REJECTED, Quarantined
 from kiteway.resources import ManagedCertificate
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.published import Address
@@ -21,6 +23,8 @@ BACKENDS: Final = f"{keys.STATUS_PREFIX}backends"
 
 _CERTIFICATE_FIELDS: Final = ("certificateName", "certificateStatus", "domainStatus", "expireTime")
 _GROUP_NAME_LENGTH: Final = 63
+_MESSAGE_LENGTH: Final = 1000
+"""Characters of Envoy's sentence: all annotations of an object together have room for 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ def wanted(
     addresses: tuple[Address, ...] | None,
     zones: Mapping[tuple[str, str], Iterable[str]],
     managed: Iterable[Mapping[str, Any]],
+    *,
+    held: Iterable[Quarantined] = (),
 ) -> dict[ObjectRef, Wanted]:
     """
     Return what every object shall say.
@@ -53,6 +59,7 @@ def wanted(
         addresses: where clients reach Kiteway; without any no Ingress has an address. None says nothing about it.
         zones: the zones of a Service's endpoints, by namespace and name.
         managed: the reports on ManagedCertificates.
+        held: Ingresses that are held back.
     """
     found: dict[ObjectRef, Wanted] = {}
     pools: dict[ObjectRef, set[PoolKey]] = {}
@@ -67,6 +74,11 @@ def wanted(
             {} if addresses is None else {"loadBalancer": {"ingress": [dict(address) for address in addresses]}},
             {BACKENDS: _json(backends)},
         )
+    for each in held:
+        if each.since is not None:
+            said = found.get(each.ref, Wanted())
+            annotations = {**said.annotations, keys.ACCEPTED: _json(_rejected(each.message, each.since))}
+            found[each.ref] = Wanted(said.status, annotations)
     services: dict[ObjectRef, dict[str, str]] = {}
     for pool in model.pools:
         services.setdefault(pool.source, {})[str(pool.key.port)] = group_name(pool.key)
@@ -81,6 +93,17 @@ def wanted(
         status["domainStatus"] = [{"domain": d["domain"], "status": d["status"]} for d in report["domainStatus"]]
         found[ObjectRef(ManagedCertificate.KIND, namespace, name)] = Wanted(status)
     return found
+
+
+def _rejected(message: str, since: dt.datetime) -> dict[str, str]:
+    """Return a condition as those in the status of other kinds; that of an Ingress has none."""
+    return {
+        "type": "Accepted",
+        "status": "False",
+        "reason": REJECTED,
+        "message": message[:_MESSAGE_LENGTH],
+        "lastTransitionTime": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
 
 
 def group_name(key: PoolKey) -> str:

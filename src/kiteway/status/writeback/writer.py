@@ -18,6 +18,7 @@ from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.kubernetes.lease import Lease
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
+from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import Live
@@ -107,7 +108,8 @@ class Writer:
             await self._events.post()
 
     def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, Wanted]:
-        found = wanted(outcome.model, health, self._source.addresses, self._zones(), self._managed())
+        addresses, zones, held = self._source.addresses, self._zones(), outcome.quarantine.held
+        found = wanted(outcome.model, health, addresses, zones, self._managed(), held=held)
         if self._source.on_gke:
             # NEGs and ManagedCertificates are Google's there, whoever's Ingress names them.
             return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
@@ -191,6 +193,8 @@ def said(live: Live, what: Wanted) -> bool:
     """Return whether an object says already what it shall; fields that are nobody's business of ours do not count."""
     if not what.status and not what.annotations:
         return not live.ours
+    if keys.ACCEPTED in live.annotations and keys.ACCEPTED not in what.annotations:
+        return False
     return all(_filled(live.status.get(key)) == _filled(value) for key, value in what.status.items()) and all(
         live.annotations.get(key) == value for key, value in what.annotations.items()
     )

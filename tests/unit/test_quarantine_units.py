@@ -1,0 +1,263 @@
+"""The quarantine with real units: what is published, said and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.controlplane.pipeline import Outcome, Pipeline
+from kiteway.diagnostics import ObjectRef, Severity
+from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Rejection, Snapshot
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.model import HTTPMode
+from kiteway.quarantine import blame, forms, store
+from kiteway.quarantine.quarantine import Quarantine
+from kiteway.resources import Object, load_object
+from kiteway.sources.files import Resources
+from kiteway.translate import Options, Translator
+from kiteway.translate.unit import Unit
+from tests.support.manifests import Manifest, backend_config, ingress, path, rule, secret, service
+
+NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+BAD = "x-bad:yes"
+PAIR = create_self_signed(["*.example.com"])
+
+
+def objects(*manifests: Manifest) -> list[Object]:
+    """Read manifests as the Kubernetes API gives them."""
+    return [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
+
+
+def app(name: str, header: str = "x-good:1", *, config: str = "", to: str = "/") -> list[Manifest]:
+    """Return an Ingress with all it needs; ``config`` is the BackendConfig of another one that it shares."""
+    return [
+        ingress(rule(f"{name}.example.com", path(to, name)), name=name, tls=[name]),
+        service(name, backend_config=config or name),
+        backend_config(name, customRequestHeaders={"headers": [header]}),
+        secret(name, PAIR),
+    ]
+
+
+class World:
+    """A pipeline, and an Envoy that rejects a route table with a bad header, and says no more than that."""
+
+    def __init__(self, stored: store.Stored | None = None) -> None:
+        self.pipeline = Pipeline(EnvoySettings(), stored)
+        self.pushes = 0
+
+    def run(self, *apps: Iterable[Manifest]) -> Outcome:
+        """Run a round, and let Envoy judge until it is content."""
+        found = tuple(object_ for manifests in apps for object_ in objects(*manifests))
+        outcome = self.pipeline.run(Resources(found, (), ()), {}, dt.datetime.now(dt.UTC), Options())
+        self.pushes = 0
+        while outcome.quarantine.undecided:
+            self.pushes += 1
+            assert self.pushes < 1000
+            bad = rejected(outcome.snapshot)
+            take = functools.partial(Quarantine.reject, rejections=[bad], now=NOW) if bad else Quarantine.accept
+            self.pipeline.judge(take, dt.datetime.now(dt.UTC))
+            assert self.pipeline.outcome is not None
+            outcome = self.pipeline.outcome
+        assert rejected(outcome.snapshot) is None
+        return outcome
+
+
+def rejected(snapshot: Snapshot) -> Rejection | None:
+    """Return the rejection of a bad snapshot."""
+    for name, table in sorted(snapshot[ROUTE].items()):
+        if b"x-bad" in table.body:
+            return Rejection(ROUTE, "1", {name: table.version}, (), certain=True, message="no good")
+    return None
+
+
+def hosts(outcome: Outcome) -> dict[str, str]:
+    """Return the first path of each host, which tells its forms apart."""
+    return {host.domain.partition(".")[0]: host.routes[0].match.path for host in outcome.model.hosts}
+
+
+def held(outcome: Outcome) -> list[str]:
+    """Return the names of the Ingresses in quarantine."""
+    return [each.ref.name for each in outcome.quarantine.held]
+
+
+def unit(*manifests: Manifest) -> Unit:
+    """Return what the one Ingress among manifests means."""
+    [found] = Translator().units(objects(*manifests), Options()).units
+    return found
+
+
+def test_a_culprit_is_held_in_its_last_accepted_form_and_named() -> None:
+    """What is published of it is the very form from before; the others are new."""
+    world = World()
+    world.run(app("a"), app("b"))
+    outcome = world.run(app("a", BAD, to="/new"), app("b", to="/new"))
+
+    assert hosts(outcome) == {"a": "/", "b": "/new"}
+    [found] = [d for d in outcome.diagnostics if d.reason == "RejectedByEnvoy"]
+    assert (found.severity, found.object) == (Severity.ERROR, ObjectRef("Ingress", "default", "a"))
+    assert "no good" in found.message
+    assert found in outcome.translation
+    mended = world.run(app("a", to="/newer"), app("b", to="/new"))
+    assert hosts(mended) == {"a": "/newer", "b": "/new"}
+    assert not [d for d in mended.diagnostics if d.reason == "RejectedByEnvoy"]
+
+
+def test_a_round_without_a_change_publishes_nothing_new() -> None:
+    """While somebody is in quarantine, too, every resource is the very object of the round before."""
+    world = World()
+    world.run(app("a"), app("b"))
+    first = world.run(app("a", BAD), app("b"))
+    second = world.run(app("a", BAD), app("b"))
+    assert second.snapshot.version == first.snapshot.version
+    assert world.pushes == 0
+
+
+def test_who_shares_what_is_bad_is_held_too() -> None:
+    """Two Ingresses name one BackendConfig: both keep what they had, and nobody else does."""
+    world = World()
+    world.run(app("a"), app("b", config="a"), app("c"))
+    outcome = world.run(app("a", BAD, to="/new"), app("b", config="a", to="/new"), app("c", to="/new"))
+    assert hosts(outcome) == {"a": "/", "b": "/", "c": "/new"}
+    assert held(outcome) == ["a", "b"]
+
+
+def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
+    """An Ingress that asks clients for certificates since, and is bad otherwise, serves nobody without one."""
+    world = World()
+    world.run(app("a"), app("b"))
+    closed = app("a", BAD)
+    closed[0]["metadata"]["annotations"]["kiteway.io/client-ca-secret"] = "ca"
+    authority = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca", "namespace": "default"}}
+    bundle = {**authority, "type": "Opaque", "stringData": {"ca.crt": PAIR.certificate.decode()}}
+    outcome = world.run([*closed, bundle], app("b"))
+
+    assert held(outcome) == ["a"]
+    [host] = [host for host in outcome.model.hosts if host.domain == "a.example.com"]
+    assert (host.https, host.http) == (False, HTTPMode.OFF)
+
+
+def test_the_last_accepted_form_survives_a_restart(tmp_path: Path) -> None:
+    """With its key, in a file that nobody else may read; what is known to be bad is not tried again."""
+    world = World()
+    world.run(app("a"), app("b"))
+    before = world.run(app("a", BAD, to="/new"), app("b", to="/new"), app("c", BAD))
+    file = tmp_path / "quarantine.json"
+    store.write(file, world.pipeline.stored())
+    assert file.stat().st_mode & 0o777 == 0o600
+
+    after = World(store.read(file))
+    outcome = after.run(app("a", BAD, to="/new"), app("b", to="/new"), app("c", BAD))
+
+    assert after.pushes == 1
+    assert outcome.snapshot.version == before.snapshot.version
+    assert held(outcome) == held(before) == ["a", "c"]
+    assert [d for d in outcome.diagnostics if d.reason == "RejectedByEnvoy"] == [
+        d for d in before.diagnostics if d.reason == "RejectedByEnvoy"
+    ]
+
+
+def test_another_version_of_kiteway_tries_again(tmp_path: Path) -> None:
+    """It may make something else of the same objects, and begins with the accepted forms."""
+    world = World()
+    world.run(app("a"), app("b"))
+    world.run(app("a", BAD, to="/new"), app("b"))
+    stored = dataclasses.replace(world.pipeline.stored(), version="0.0.1")
+
+    after = World(stored)
+    outcome = after.run(app("a", BAD, to="/new"), app("b"))
+
+    assert after.pushes > 1
+    assert (held(outcome), hosts(outcome)) == (["a"], {"a": "/", "b": "/"})
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"accepted": 3}', b'{"culprits": [{"ref": ["Ingress", "x", "y"]}]}']
+)
+def test_a_file_that_cannot_be_read_is_no_file(tmp_path: Path, content: bytes) -> None:
+    """Everything is tried anew."""
+    file = tmp_path / "quarantine.json"
+    file.write_bytes(content)
+    assert store.read(file) == store.Stored()
+
+
+def test_a_form_is_known_by_its_content() -> None:
+    """Age and diagnostics do not count; what Envoy sees does, and JSON keeps all of it."""
+    one, same, other = unit(*app("a")), unit(*app("a")), unit(*app("a", to="/other"))
+    assert forms.fingerprint(one) == forms.fingerprint(dataclasses.replace(same, retained=True, diagnostics=()))
+    assert forms.fingerprint(one) != forms.fingerprint(other)
+    again = forms.decode(forms.encode(one), one.ingress)
+    assert forms.fingerprint(again) == forms.fingerprint(one)
+    assert (again.hosts, again.pools, again.certificates) == (one.hosts, one.pools, one.certificates)
+
+
+@pytest.mark.parametrize(
+    ("kind", "resources", "message", "expected"),
+    [
+        (CLUSTER, ["pool/default/b/19530/grpc"], "no", "b"),
+        (SECRET, ["certificate/default/c"], "no", "c"),
+        (ROUTE, ["https"], "Duplicate entry of domain b.example.com in route https", "b"),
+        (ROUTE, ["https"], "virtual host ingress/default/c/host/c.example.com is bad", "c"),
+        (ROUTE, ["https"], "Not supported field in StreamInfo: ONLY_IN_A", "a"),
+        (ROUTE, ["https"], "no", ""),
+        (LISTENER, ["https"], "error in bb.example.com", ""),
+    ],
+)
+def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: str, expected: str) -> None:
+    """By a resource of its own, its host, its name, or a word that nobody else holds."""
+    units = [unit(*app("a", "x-word:%ONLY_IN_A%")), unit(*app("b")), unit(*app("c"))]
+    rejection = Rejection(kind, "1", dict.fromkeys(resources, "1"), (), certain=True, message=message)
+    assert [found.ref.name for found in blame.named(rejection, units)] == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "counts"),
+    [
+        (LISTENER, "Error adding/updating listener(s) https: cannot bind '0.0.0.0:443': Address already in use", False),
+        (LISTENER, "Error adding/updating listener(s) https: Failed to load dynamic module: no such file", False),
+        (LISTENER, "Error adding/updating listener(s) https: multiple filter chains with cannot bind 'x'", True),
+        (ROUTE, "Error adding/updating listener(s) https: cannot bind '0.0.0.0:443': Address already in use", True),
+        (CLUSTER, "Error adding/updating cluster(s) a: Failed to load dynamic module: x", False),
+        (ENDPOINT, "malformed IP address", False),
+        (CLUSTER, "Error adding/updating cluster(s) a: bad", True),
+    ],
+)
+def test_whose_rejection_it_is(kind: str, message: str, *, counts: bool) -> None:
+    """A port or a module is nobody's, and no tenant can make a rejection look so."""
+    rejection = Rejection(kind, "1", {"x": "1"}, (), certain=True, message=message)
+    assert bool(blame.of_units([rejection])) is counts
+
+
+Step = Mapping[str, tuple[bool, int]]
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.booleans(), st.integers(0, 2))), min_size=1, max_size=4
+    )
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_innocent_is_served_in_its_newest_form(steps: list[Step]) -> None:
+    """Whoever comes, goes, turns bad and is mended, with a restart between any two steps."""
+    world = World()
+    last: dict[str, str] = {}
+    for step in steps:
+        apps: list[Any] = [app(n, BAD if bad else "x-good:1", to=f"/{to}") for n, (bad, to) in sorted(step.items())]
+        outcome = world.run(*apps)
+        bad = {name for name, (is_bad, _) in step.items() if is_bad}
+        last = {n: p for n, p in last.items() if n in step} | {
+            n: f"/{to}" for n, (_, to) in step.items() if n not in bad
+        }
+        assert held(outcome) == sorted(bad)
+        assert hosts(outcome) == last
+        world = World(world.pipeline.stored())
+        again = world.run(*apps)
+        assert (held(again), hosts(again)) == (sorted(bad), last)
