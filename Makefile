@@ -51,6 +51,7 @@ check-python: $(SYNCED)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-cache --no-logo
 	$(UV) lock --check --quiet
 
 check-rust:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bench.outcome import BenchError, Context, Outcome, Table
 from kiteway.certificates.create import create_self_signed
-from kiteway.controlplane.pipeline import Outcome as Round
-from kiteway.controlplane.pipeline import Pipeline
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.pipeline.pipeline import Outcome as Round
+from kiteway.pipeline.pipeline import Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources

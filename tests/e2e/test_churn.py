@@ -17,10 +17,10 @@ from typing import Self
 
 import pytest
 
-from kiteway.controlplane.pipeline import Pipeline
 from kiteway.envoy.admin import AdminClient
 from kiteway.files import write_atomic
 from kiteway.milvus.embedded import StandaloneMilvus
+from kiteway.pipeline.pipeline import Pipeline
 from kiteway.resources import EndpointSlice, Object, load_documents
 from kiteway.sources.files import Resources
 from kiteway.translate import Options

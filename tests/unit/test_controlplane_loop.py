@@ -48,7 +48,7 @@ class Build:
 def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """Make every build take until the test ends it."""
     slow = Build()
-    monkeypatch.setattr("kiteway.controlplane.pipeline.build_resources", slow)
+    monkeypatch.setattr("kiteway.pipeline.pipeline.build_resources", slow)
     yield slow
     slow.end.set()
 

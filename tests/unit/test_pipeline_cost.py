@@ -13,13 +13,13 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
     http_connection_manager_pb2 as hcm,
 )
 from kiteway.certificates.create import create_self_signed
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from kiteway.envoy.ads.snapshot import Piece
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import RepeatedField, piece
 from kiteway.kept import Kept
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources

@@ -6,10 +6,10 @@ import datetime as dt
 
 from kiteway._proto.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from kiteway._proto.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.envoy.ads import CLUSTER, ENDPOINT
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Endpoint
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.resources import load_documents
 from kiteway.sources.files import Resources
 from kiteway.translate import Options

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kiteway.certificates.create import create_self_signed
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.ads import ENDPOINT, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.model import Certificate, Challenge, HTTPChallenge, TLSChallenge
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Loaded, load_object
 from kiteway.sources.files import Resources

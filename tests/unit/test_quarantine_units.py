@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kiteway.certificates.create import create_self_signed
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Rejection, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import HTTPMode
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine import blame, forms, store
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import Object, load_object

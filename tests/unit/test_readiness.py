@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from kiteway.cli import app
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.envoy.ads import LISTENER, ROUTE, AdsState, RejectedAt, Rejection, StreamState
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import QuarantineState
 from kiteway.resources import load_object
 from kiteway.sources.files import Resources

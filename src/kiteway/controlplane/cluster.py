@@ -12,13 +12,13 @@ from kiteway.acme.replicated.secrets import Secrets
 from kiteway.acme.replicated.shared import Shared
 from kiteway.acme.storage import FileStorage, Storage
 from kiteway.controlplane.config import Config
-from kiteway.controlplane.pipeline import Outcome
 from kiteway.controlplane.source import Reports, TakeSlices, Translate
 from kiteway.envoy.admin import AdminClient
 from kiteway.instance import Instance
 from kiteway.kubernetes.api import Api, read_kubeconfig
 from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.kubernetes.lease import Lease
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.status.writeback.writer import Writer
@@ -67,7 +67,15 @@ class Cluster:
             self.storage = self._shared.storage
         followed = self._shared.reflectors if self._shared is not None else ()
         self._source = KubernetesSource(api, kubernetes, state_dir / _LAST_GOOD, followed)
-        self._writer = Writer(api, self._source, self._lease, admin=admin, config=config, managed=managed)
+        self._writer = Writer(
+            api,
+            self._source,
+            self._lease,
+            admin=admin,
+            ingress_class=config.ingress_class,
+            identity=kubernetes.identity,
+            managed=managed,
+        )
 
     def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
         """Return a presenter that waits for the other replicas."""

@@ -18,7 +18,6 @@ from kiteway.acme.manager import ManagedCertificates
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.controlplane.source import Files, Reports, Source
 from kiteway.controlplane.verdicts import Verdicts
 from kiteway.diagnostics import Diagnostic
@@ -29,6 +28,7 @@ from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.server import application as scraping
 from kiteway.metrics.server import scraped
 from kiteway.model import LoadBalancer
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.store import FILE_NAME, read
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
 from kiteway.acme.context import Presenter
 from kiteway.acme.storage import FileStorage, Storage
-from kiteway.controlplane.pipeline import Outcome
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource, Resources

@@ -13,8 +13,8 @@ from typing import Final
 
 import structlog
 
-from kiteway.controlplane.pipeline import Outcome, Pipeline
 from kiteway.envoy.ads import AdsServer, AdsState
+from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine import blame
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write

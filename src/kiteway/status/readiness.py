@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kiteway.controlplane.pipeline import Outcome
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.envoy.ads import AdsState, Rejection
 from kiteway.model import VirtualHost
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import QuarantineState
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kiteway import __version__
-from kiteway.controlplane.pipeline import Outcome
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.settings import EnvoySettings
@@ -17,6 +16,7 @@ from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import Quarantined
 from kiteway.status.backend_tls import tls_report
 from kiteway.status.diagnostics import diagnostic_report

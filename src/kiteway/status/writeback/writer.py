@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 
 from kiteway.backoff import Backoff
-from kiteway.controlplane.config import Config
-from kiteway.controlplane.pipeline import Outcome
-from kiteway.controlplane.source import Reports
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.kubernetes.lease import Lease
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
@@ -53,16 +51,17 @@ class Writer:
         lease: Lease,
         *,
         admin: AdminClient,
-        config: Config,
-        managed: Reports,
+        ingress_class: str,
+        identity: str,
+        managed: Callable[[], Iterable[Mapping[str, Any]]],
     ) -> None:
         self._api = api
         self._source = source
         self._lease = lease
         self._admin = admin
         self._managed = managed
-        self._options = Options(ingress_class=config.ingress_class)
-        self._events = Events(api, source.store, config.kubernetes.identity if config.kubernetes else "")
+        self._options = Options(ingress_class=ingress_class)
+        self._events = Events(api, source.store, identity)
         self._outcome: Outcome | None = None
         self._announced: tuple[Diagnostic, ...] | None = None
         self._announced_at = 0.0

@@ -8,13 +8,13 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kiteway.controlplane.assignments import Assignments
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
+from kiteway.pipeline.assignments import Assignments
 from kiteway.quarantine.quarantine import Quarantine, QuarantineState
 from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
