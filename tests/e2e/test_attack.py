@@ -1,0 +1,32 @@
+"""The attacks that come first in practice, beside a victim on a real Envoy; make attack does all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.attack import mutations, opened, rejected
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+_CHOSEN = (
+    "1,001 request headers",
+    "a certificate with a wildcard beside its suffix",
+    "a host that requires certificates, in plaintext",
+)
+_MUTATIONS = 300
+_SEED = 13
+
+
+@pytest.mark.parametrize("name", _CHOSEN)
+def test_the_victim_sees_nothing_of_an_attack(name: str, envoy_binary: Path) -> None:
+    """Its changes arrive and its calls are answered, also when Envoy and the control plane are killed meanwhile."""
+    [attack] = [attack for attack in (*rejected.ATTACKS, *opened.ATTACKS) if attack.name == name]
+
+    assert attack.run().broken == []
+
+
+def test_random_mutations_of_a_tenant_hurt_nobody(envoy_binary: Path) -> None:
+    """Whatever becomes of a tenant's objects, Envoy runs the configuration and serves the victim."""
+    assert mutations.attack(_SEED, _MUTATIONS).run().broken == []

@@ -1,0 +1,36 @@
+"""
+Lets a control plane make of an Ingress what Envoy rejects and no rule of Kiteway's refuses.
+
+Python imports a module of this name by itself, so a Kiteway that a test starts as a process needs no hook for it: the
+test puts this folder on ``PYTHONPATH`` (`tests.support.poison`).
+"""
+
+from __future__ import annotations
+
+import sys
+
+if "kiteway.controlplane" in sys.orig_argv:
+    import dataclasses
+    from typing import Any
+
+    from kiteway.model import HeaderValue
+    from kiteway.translate import translator
+    from kiteway.translate.ingresses import translate_ingress
+    from kiteway.translate.unit import Unit
+
+    _BAD = (HeaderValue("x-bad", "%NO_SUCH_COMMAND()%"),)
+
+    def _poisoned(*arguments: Any) -> Unit:
+        """Translate an Ingress; one with the annotation comes to a header that Envoy cannot format."""
+        unit = translate_ingress(*arguments)
+        if "test.example.com/poison" not in unit.ingress.metadata.annotations:
+            return unit
+        hosts = (
+            dataclasses.replace(
+                claim, routes=tuple(dataclasses.replace(route, request_headers=_BAD) for route in claim.routes)
+            )
+            for claim in unit.hosts
+        )
+        return dataclasses.replace(unit, hosts=tuple(hosts))
+
+    setattr(translator, translate_ingress.__name__, _poisoned)
