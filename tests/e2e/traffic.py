@@ -252,6 +252,10 @@ class Proxy:
         except AdminError:
             return False
 
+    def rejected(self) -> set[str]:
+        """Return the types of which Envoy has rejected anything."""
+        return {found.rejection.type_url for found in self._ads.state.rejections}
+
     def publish(self, snapshot: Snapshot) -> None:
         """Publish what Envoy shall run; return before it does."""
         self._wait(self._ads.publish(snapshot))

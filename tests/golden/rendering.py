@@ -20,12 +20,12 @@ from google.protobuf.message import Message
 
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.xds.redact import redacted
-from kiteway.model import Certificate, PoolKey, PrivateKey
+from kiteway.model import Certificate, PoolKey, PrivateKey, TrustBundle
 from tests.golden.inputs import Translated
 
 _CHAINS = ("filter_chains", "default_filter_chain")
 _ABSENT = "(absent)"
-_HIDDEN = frozenset({"chain", "key", "fingerprint"})
+_HIDDEN = frozenset({"chain", "key", "fingerprint", "pem"})
 
 
 def render(case: Translated, common: Mapping[str, Any]) -> str:
@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, PrivateKey):
         return repr(value)
     if dataclasses.is_dataclass(value):
-        hidden = _HIDDEN if isinstance(value, Certificate) else frozenset()
+        hidden = _HIDDEN if isinstance(value, Certificate | TrustBundle) else frozenset()
         return {
             field.name: plain(getattr(value, field.name))
             for field in dataclasses.fields(value)
@@ -112,8 +112,11 @@ def commons(messages: Iterable[Message]) -> dict[str, Any]:
 def _as_dict(message: Message) -> dict[str, Any]:
     value: dict[str, Any] = _in_order(MessageToDict(redacted(message), preserving_proto_field_name=True))
     if message.DESCRIPTOR.name == "Secret":
-        # The model says whose certificate it is.
-        value["tls_certificate"]["certificate_chain"] = "(PEM)"
+        # The model says whose certificate, and which CA, it is.
+        if "tls_certificate" in value:
+            value["tls_certificate"]["certificate_chain"] = "(PEM)"
+        else:
+            value["validation_context"]["trusted_ca"] = "(PEM)"
     return value
 
 

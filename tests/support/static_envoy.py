@@ -64,7 +64,7 @@ def together(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for index, config in enumerate(configs):
         text = json.dumps({kind: config["static_resources"][kind] for kind in resources})
         # The names that one resource knows another by begin so (kiteway.envoy.xds.common).
-        for prefix in ("pool/", "certificate/"):
+        for prefix in ("pool/", "certificate/", "ca/"):
             text = text.replace(f'"{prefix}', f'"{index}/{prefix}')
         own = json.loads(text)
         for listener in own["listeners"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.certificates.names import covers
-from kiteway.certificates.x509 import CertificateError, inspect
+from kiteway.certificates.x509 import CertificateError, inspect, read_bundle
 from tests.support.certificates import Issued, authority, ecdsa, issue, pem, rsa_key
 
 HOST = "milvus.example.com"
@@ -42,6 +43,22 @@ def test_a_good_pair_has_no_weakness() -> None:
     assert facts.key_type == "ECDSA"
     assert facts.weaknesses == ()
     assert facts.chain == SIMPLE.crt
+
+
+@pytest.mark.parametrize("kind", [0x03, 0x08])
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_name_of_a_type_that_names_do_not_have(kind: int, which: int) -> None:
+    """A CA is refused whose issuer or subject OpenSSL reads, and BoringSSL, which is Envoy's, does not."""
+    der = issue(cn="Root", ca=True, key=rsa_key()).certificate.public_bytes(serialization.Encoding.DER)
+    parts = der.split(b"\x55\x04\x03\x0c")
+    assert len(parts) == 3
+    damaged = b"".join(
+        part + (b"\x55\x04\x03" + bytes([kind if number == which else 0x0C]) if number < 3 else b"")
+        for number, part in enumerate(parts, start=1)
+    )
+
+    with pytest.raises(CertificateError):
+        read_bundle(ssl.DER_cert_to_PEM_cert(damaged).encode())
 
 
 @pytest.mark.parametrize("scrambled", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])

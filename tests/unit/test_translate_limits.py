@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
+from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from kiteway.envoy.xds.common import HTTPS_LISTENER
+from kiteway.model import HTTPMode
 from kiteway.translate import limits
 from tests.golden.inputs import Translated, translate_text
 from tests.support.certificates import Issued, issue
@@ -72,6 +75,42 @@ def test_a_certificate_that_is_too_long_is_refused_alone() -> None:
 
     assert "CertificateTooLong" in _reasons(translated)
     assert [certificate.name for certificate in translated.model.certificates] == ["default/good"]
+
+
+def _authority(length: int) -> str:
+    """Return CAs of at least ``length`` bytes, in base64."""
+    pem = b""
+    while len(pem) < length:
+        pem += issue(cn=f"CA {len(pem)}", ca=True).crt
+    return base64.b64encode(pem).decode()
+
+
+def test_a_client_ca_is_in_the_configuration_once() -> None:
+    """The CA of a hundred hosts is a secret of its own; the listener names it."""
+    hosts = [f"h{number}.example.com" for number in range(100)]
+    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(100_000)}}
+    notes = {"kiteway.io/client-ca-secret": "ca"}
+    translated = _translated(
+        ingress("a", hosts, ["server"], annotations=notes), secret("server", issue("*.example.com")), ca
+    )
+
+    assert len(_chains(translated)) == len(hosts)
+    assert sum(m.ByteSize() for m in translated.messages if isinstance(m, Listener)) < 1_000_000
+    assert [m.name for m in translated.messages if isinstance(m, Secret) and m.HasField("validation_context")] == [
+        "ca/default/ca"
+    ]
+
+
+def test_a_client_ca_that_is_too_long() -> None:
+    """Its host is not served at all: whoever asks for certificates does not mean to go without."""
+    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(270_000)}}
+    notes = {"kiteway.io/client-ca-secret": "ca", "kubernetes.io/ingress.allow-http": "true"}
+    translated = _translated(
+        ingress("a", ["a.example.com"], ["server"], annotations=notes), secret("server", issue("a.example.com")), ca
+    )
+
+    assert "CASecretTooLong" in _reasons(translated)
+    assert not any(host.https or host.http is not HTTPMode.OFF for host in translated.model.hosts)
 
 
 def test_more_certificates_than_one_ingress_may_have() -> None:

@@ -21,6 +21,8 @@ MAX_RSA_BITS = 8192
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _UNREADABLE = (
     ValueError,
+    # Of a name with a value of a type that names do not have.
+    TypeError,
     UnsupportedAlgorithm,
     ssl.SSLError,
     x509.DuplicateExtension,
@@ -158,10 +160,12 @@ def _parse_again(certificate: x509.Certificate) -> None:
     Read what is otherwise read only when it is asked for, and by OpenSSL too: Envoy reads all of it.
 
     Raises:
-        ValueError: there is something in it that cannot be read.
+        ValueError, TypeError: there is something in it that cannot be read.
         ssl.SSLError: OpenSSL cannot read it.
     """
     list(certificate.extensions)
+    list(certificate.subject)
+    list(certificate.issuer)
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
         cadata=certificate.public_bytes(serialization.Encoding.DER)
     )

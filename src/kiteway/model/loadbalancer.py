@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kiteway.model.certificates import Certificate, ClientAuth, TLSProfile
+from kiteway.model.certificates import Certificate, ClientAuth, TLSProfile, TrustBundle
 from kiteway.model.challenges import Challenge
 from kiteway.model.hosts import VirtualHost
 from kiteway.model.pools import Pool
@@ -40,6 +40,7 @@ class LoadBalancer:
         pools: sorted by key.
         certificates: sorted by name.
         server_names: sorted by names; at most one default. Empty: there is no TLS, port 443 stays closed.
+        bundles: the CAs that clients and endpoints are verified against, sorted by source.
         challenges: what a CA shall see while it validates a name; they need no host of an Ingress.
     """
 
@@ -47,4 +48,5 @@ class LoadBalancer:
     pools: tuple[Pool, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     server_names: tuple[ServerNames, ...] = ()
+    bundles: tuple[TrustBundle, ...] = ()
     challenges: tuple[Challenge, ...] = ()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect
+from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect, read_bundle
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile
+from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile, TrustBundle
 from kiteway.resources import Ingress, Object, Secret
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
@@ -43,6 +43,7 @@ class Index:
         self.objects: dict[Key, Object] = {o.ref: o for o in objects}
         self.failed: frozenset[Key] = frozenset(failed)
         self._inspected: dict[Key, CertificateFacts | CertificateError] = {}
+        self._bundles: dict[Key, TrustBundle | CertificateError] = {}
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
         """Return what is in a TLS Secret; it is read once, however many Ingresses name it."""
@@ -53,6 +54,17 @@ class Index:
             except CertificateError as error:
                 found = error
             self._inspected[secret.ref] = found
+        return found
+
+    def bundle(self, secret: Secret) -> TrustBundle | CertificateError:
+        """Return the CAs of a Secret with a ``ca.crt``; they are read once, however many objects name it."""
+        found = self._bundles.get(secret.ref)
+        if found is None:
+            try:
+                found = TrustBundle(read_bundle(bytes(secret.values["ca.crt"])), secret.ref)
+            except CertificateError as error:
+                found = error
+            self._bundles[secret.ref] = found
         return found
 
 
@@ -90,6 +102,10 @@ class Context:
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
         """Return what is in a TLS Secret, or why it cannot be served."""
         return self._index.inspected(secret)
+
+    def bundle(self, secret: Secret) -> TrustBundle | CertificateError:
+        """Return the CAs of a Secret, or why they cannot be read."""
+        return self._index.bundle(secret)
 
     def unreadable(self, kind: type[Object], namespace: str, name: str) -> bool:
         """Return whether the object exists but has errors of its own, which are reported already."""

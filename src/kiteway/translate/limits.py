@@ -13,6 +13,9 @@ LONGEST_HEADERS: Final = 8192
 LONGEST_HEADER_FORMAT: Final = 16_384
 """Bytes of one header's value with variables replaced by Envoy's commands; the most that Envoy takes."""
 
+LONGEST_CA_BUNDLE: Final = 262_144
+"""Bytes of the CAs (PEM) in one Secret; those of all public CAs together fit."""
+
 MOST_CERTIFICATES: Final = 100
 """Certificates of one Ingress; GKE allows 10."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from kiteway.diagnostics import Diagnostic
+from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.kept import Kept
-from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, VirtualHost
+from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
 from kiteway.translate.claims import settle
 from kiteway.translate.server_names import server_names
 from kiteway.translate.unit import HostClaim, Unit, age
@@ -34,12 +34,14 @@ def merge(units: Sequence[Unit], now: dt.datetime, kept: Kept) -> tuple[LoadBala
     names = server_names(ordered, owners, diagnostics, now, kept)
     # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
+    pools = _pools(current_first, {route.pool for host in hosts for route in host.routes})
     return (
         LoadBalancer(
             hosts=hosts,
-            pools=_pools(current_first, {route.pool for host in hosts for route in host.routes}),
+            pools=pools,
             certificates=_certificates(current_first, {name for entry in names for name in entry.certificates}),
             server_names=names,
+            bundles=_bundles(current_first, names, pools),
         ),
         tuple(diagnostics),
     )
@@ -77,3 +79,17 @@ def _certificates(units: Sequence[Unit], served: set[str]) -> tuple[Certificate,
             if certificate.name in served:
                 found.setdefault(certificate.name, certificate)
     return tuple(found[name] for name in sorted(found))
+
+
+def _bundles(units: Sequence[Unit], names: Sequence[ServerNames], pools: Sequence[Pool]) -> tuple[TrustBundle, ...]:
+    """Return the CAs that somebody is verified against, each Secret's once."""
+    found: dict[ObjectRef, TrustBundle] = {}
+    for unit in units:
+        if unit.client_auth is not None:
+            found.setdefault(unit.client_auth.ca.source, unit.client_auth.ca)
+        for pool in unit.pools:
+            if pool.tls.ca is not None:
+                found.setdefault(pool.tls.ca.source, pool.tls.ca)
+    used = {entry.client_auth.ca.source for entry in names if entry.client_auth is not None}
+    used |= {pool.tls.ca.source for pool in pools if pool.tls.ca is not None}
+    return tuple(found[source] for source in sorted(used))

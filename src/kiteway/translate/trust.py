@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kiteway.certificates.x509 import CertificateError, read_bundle
+from kiteway.certificates.x509 import CertificateError
 from kiteway.model import TrustBundle
 from kiteway.printable import suggested
 from kiteway.resources import Object, Secret
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_CA_BUNDLE
 
 CA = "ca.crt"
 """Where cert-manager and Kubernetes keep a CA in a Secret."""
@@ -38,8 +39,17 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
             ("data",),
         )
         return None
-    try:
-        return TrustBundle(read_bundle(bytes(secret.values[CA])), secret.ref)
-    except CertificateError as error:
-        context.error(secret, "CASecretInvalid", error.message, error.fix, ("data", CA))
+    if len(secret.values[CA]) > LONGEST_CA_BUNDLE:
+        context.error(
+            secret,
+            "CASecretTooLong",
+            f"{CA} has {len(secret.values[CA])} bytes; at most {LONGEST_CA_BUNDLE} are taken.",
+            "Leave the CAs that sign no certificate here out.",
+            ("data", CA),
+        )
         return None
+    found = context.bundle(secret)
+    if isinstance(found, CertificateError):
+        context.error(secret, "CASecretInvalid", found.message, found.fix, ("data", CA))
+        return None
+    return found

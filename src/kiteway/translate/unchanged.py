@@ -19,6 +19,7 @@ def with_unchanged(before: LoadBalancer, now: LoadBalancer) -> LoadBalancer:
         hosts=_of(before.hosts, now.hosts, lambda host: host.domain),
         pools=_of(before.pools, now.pools, lambda pool: pool.key),
         certificates=_of(before.certificates, now.certificates, lambda certificate: certificate.name),
+        bundles=_of(before.bundles, now.bundles, lambda bundle: bundle.source),
         server_names=_of(before.server_names, now.server_names, lambda names: names.names),
     )
 

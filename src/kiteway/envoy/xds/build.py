@@ -15,7 +15,7 @@ from kiteway.envoy.xds.clusters import clusters
 from kiteway.envoy.xds.endpoints import assignments
 from kiteway.envoy.xds.listeners import listeners
 from kiteway.envoy.xds.routes import route_configurations
-from kiteway.envoy.xds.secrets import secret
+from kiteway.envoy.xds.secrets import bundle_secret, secret
 from kiteway.kept import Kept
 from kiteway.model import EndpointTable, LoadBalancer, Pool, TLSChallenge
 
@@ -52,6 +52,7 @@ def _parts(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> dict[str
         CLUSTER: tuple(itertools.chain.from_iterable(kept.each(CLUSTER, clusters, model.pools, settings))),
         SECRET: (
             *kept.each(SECRET, secret, tuple(certificates.values())),
+            *kept.each(SECRET, bundle_secret, model.bundles),
             *(secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge)),
         ),
         LISTENER: tuple(listeners(model, settings, kept)),

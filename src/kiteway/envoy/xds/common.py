@@ -32,6 +32,11 @@ def secret_name(certificate: str) -> str:
     return f"certificate/{certificate}"
 
 
+def bundle_name(source: ObjectRef) -> str:
+    """Name the SDS secret of the CAs in a Secret."""
+    return f"ca/{source.namespace}/{source.name}"
+
+
 def own_routes_name(domain: str) -> str:
     """Name the routes of a host that is served on connections of its own only."""
     return f"{HTTPS_LISTENER}/{domain}"

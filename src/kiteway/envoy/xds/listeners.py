@@ -28,6 +28,7 @@ from kiteway.envoy.xds.common import (
     HTTP_LISTENER,
     HTTPS_LISTENER,
     ads,
+    bundle_name,
     own_routes_name,
     pack,
     seconds,
@@ -111,7 +112,10 @@ def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter, paths: P
     )
     if names.client_auth is not None:
         context.require_client_certificate.value = names.client_auth.required
-        context.common_tls_context.validation_context.trusted_ca.inline_string = names.client_auth.ca.pem
+        # Until Envoy has the CA, or while it refuses it, the chain refuses every connection.
+        context.common_tls_context.validation_context_sds_secret_config.CopyFrom(
+            SdsSecretConfig(name=bundle_name(names.client_auth.ca.source), sds_config=ads())
+        )
     return FilterChain(
         name=f"sni/{names.names[0]}" if names.names else "sni/default",
         filter_chain_match=FilterChainMatch(server_names=list(names.names)) if names.names else None,

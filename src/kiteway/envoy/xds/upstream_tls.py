@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from kiteway._proto.envoy.config.core.v3.base_pb2 import TransportSocket
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
     SubjectAltNameMatcher,
@@ -11,7 +11,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
-from kiteway.envoy.xds.common import ads, pack, secret_name
+from kiteway.envoy.xds.common import ads, bundle_name, pack, secret_name
 from kiteway.model import Pool
 
 
@@ -28,14 +28,19 @@ def upstream_tls(pool: Pool, alpn: str) -> TransportSocket:
     if pool.tls.server_name:
         context.sni = pool.tls.server_name
     if pool.tls.ca:
-        validation = CertificateValidationContext(trusted_ca=DataSource(inline_string=pool.tls.ca.pem))
+        validation = CertificateValidationContext()
         if pool.tls.server_name:
             validation.match_typed_subject_alt_names.append(
                 SubjectAltNameMatcher(
                     san_type=SubjectAltNameMatcher.DNS, matcher=StringMatcher(exact=pool.tls.server_name)
                 )
             )
-        context.common_tls_context.validation_context.CopyFrom(validation)
+        combined = context.common_tls_context.combined_validation_context
+        combined.default_validation_context.CopyFrom(validation)
+        # Until Envoy has the CA, or while it refuses it, no endpoint is connected to.
+        combined.validation_context_sds_secret_config.CopyFrom(
+            SdsSecretConfig(name=bundle_name(pool.tls.ca.source), sds_config=ads())
+        )
     if pool.tls.client_certificate:
         context.common_tls_context.tls_certificate_sds_secret_configs.append(
             SdsSecretConfig(name=secret_name(pool.tls.client_certificate.name), sds_config=ads())
