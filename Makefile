@@ -13,7 +13,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := $(wildcard filter/Cargo.toml)
-FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/src/*.rs filter/src/*/*.rs hatch_build.py)
+FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
 # Those of `make test-kubernetes`.
@@ -56,12 +56,13 @@ check-python: $(SYNCED)
 
 check-rust:
 ifeq ($(CRATE),)
-	@echo "no crate in filter/: nothing to check in Rust."
+	@echo "no workspace in filter/: nothing to check in Rust."
 else ifeq ($(CARGO),)
 	@echo "cargo is not installed: the filter is not checked."
 else
-	cargo fmt --manifest-path $(CRATE) --check
+	cargo fmt --all --manifest-path $(CRATE) --check
 	cargo clippy --quiet --locked --manifest-path $(CRATE) --all-targets -- -D warnings
+	$(PYTHON) tools/check_filter_layers.py
 endif
 
 check-generated: $(SYNCED)
@@ -85,7 +86,7 @@ golden: $(SYNCED) ## write the outcomes of the golden cases again, to be read be
 
 test-rust:
 ifeq ($(CRATE),)
-	@echo "no crate in filter/: nothing to test in Rust."
+	@echo "no workspace in filter/: nothing to test in Rust."
 else ifeq ($(CARGO),)
 	@echo "cargo is not installed: the filter's own tests are left out."
 else

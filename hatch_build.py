@@ -27,11 +27,11 @@ class FilterUnavailableError(Exception):
     """The filter cannot be built here; the message says why."""
 
 
-def build_filter(crate: Path) -> Path:
+def build_filter(workspace: Path) -> Path:
     """
-    Build the crate and return the shared object.
+    Build the cargo workspace and return the shared object.
 
-    Nothing is fetched: the crate has no dependencies. When nothing changed cargo returns at once.
+    Nothing is fetched: the workspace has no dependencies. When nothing changed cargo returns at once.
 
     Raises:
         FilterUnavailableError: no cargo, not Linux, or cargo failed.
@@ -41,9 +41,9 @@ def build_filter(crate: Path) -> Path:
     cargo = shutil.which("cargo")
     if cargo is None:
         raise FilterUnavailableError("cargo is not on PATH; install Rust 1.82 or later and install the package again")
-    target = crate / "target"
+    target = workspace / "target"
     command = [cargo, "build", "--release", "--offline", "--locked", "--target-dir", str(target)]
-    result = subprocess.run(command, cwd=crate, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise FilterUnavailableError(f"cargo build failed (exit code {result.returncode}):\n{result.stderr}")
     return target / "release" / LIBRARY

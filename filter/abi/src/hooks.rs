@@ -1,0 +1,260 @@
+//! The event hooks Envoy calls. Every hook that is mandatory for an HTTP filter is here; Envoy
+//! refuses a module that lacks one.
+//!
+//! No panic leaves a hook: it is caught, logged, and the stream goes on as if the filter were not
+//! there.
+
+use std::any::Any;
+use std::ffi::{c_char, c_void};
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+
+use kiteway_filter_core::host::Action;
+use kiteway_filter_core::{Config, Factory, Filter, RouteConfig};
+
+use crate::buffers::EnvoyBuffer;
+use crate::callbacks::log_error;
+use crate::registry::EnvoyConfig;
+use crate::stream::EnvoyStream;
+
+/// The ABI the declarations were written from. Envoy logs a difference and loads the module.
+const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
+
+/// `Continue` of every status enum.
+const CONTINUE: u32 = 0;
+/// Of the headers' status enum: the body still comes to the hook.
+const STOP_ITERATION: u32 = 1;
+/// Of the body's status enum.
+const STOP_ITERATION_AND_BUFFER: u32 = 1;
+
+/// Runs a hook's body; a panic is logged and answered with `default`.
+fn guard<T>(default: T, body: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|cause| {
+        log_error(&format!("kiteway filter: panic: {}", panic_message(&*cause)));
+        default
+    })
+}
+
+fn panic_message(cause: &(dyn Any + Send)) -> &str {
+    let text = cause.downcast_ref::<&str>().copied();
+    text.or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Runs `body` with the filter of a stream.
+///
+/// # Safety
+/// `filter` must come from `on_http_filter_new` and not have been destroyed. Envoy runs all hooks
+/// of a stream on one thread, one at a time, so nothing else uses it meanwhile.
+unsafe fn with_filter<T>(
+    default: T,
+    filter: *const c_void,
+    body: impl FnOnce(&mut Filter<'_>) -> T,
+) -> T {
+    guard(default, || {
+        // SAFETY: the caller vouches for the pointer and for being alone.
+        body(unsafe { &mut *filter.cast_mut().cast::<Filter<'_>>() })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
+    ABI_VERSION.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+    config_envoy: *mut c_void,
+    _name: EnvoyBuffer,
+    config: EnvoyBuffer,
+) -> *const c_void {
+    guard(ptr::null(), || {
+        // SAFETY: Envoy keeps the configuration's bytes until this hook returns.
+        let json = unsafe { config.as_slice() };
+        let factory = Config::parse(json)
+            .and_then(|config| Factory::new(config, &mut EnvoyConfig(config_envoy)));
+        match factory {
+            Ok(factory) => Box::into_raw(Box::new(factory)).cast_const().cast(),
+            Err(error) => {
+                log_error(&format!("kiteway filter: filter_config: {error}"));
+                ptr::null()
+            }
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(factory: *const c_void) {
+    guard((), || {
+        // SAFETY: Envoy gives back, once, what `config_new` made.
+        drop(unsafe { Box::from_raw(factory.cast_mut().cast::<Factory>()) });
+    });
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
+    _name: EnvoyBuffer,
+    config: EnvoyBuffer,
+) -> *const c_void {
+    guard(ptr::null(), || {
+        // SAFETY: Envoy keeps the configuration's bytes until this hook returns.
+        match RouteConfig::parse(unsafe { config.as_slice() }) {
+            Ok(config) => Box::into_raw(Box::new(config)).cast_const().cast(),
+            Err(error) => {
+                log_error(&format!("kiteway filter: route configuration: {error}"));
+                ptr::null()
+            }
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(
+    config: *const c_void,
+) {
+    guard((), || {
+        // SAFETY: Envoy gives back, once, what `per_route_config_new` made.
+        drop(unsafe { Box::from_raw(config.cast_mut().cast::<RouteConfig>()) });
+    });
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
+    factory: *const c_void,
+    _filter_envoy: *mut c_void,
+) -> *const c_void {
+    guard(ptr::null(), || {
+        // SAFETY: the pointer comes from `config_new`; Envoy's filter keeps its configuration until it has
+        // destroyed ours, which borrows it, and the configuration is only ever read.
+        let factory = unsafe { &*factory.cast::<Factory>() };
+        Box::into_raw(Box::new(factory.stream_filter())).cast_const().cast()
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const c_void) {
+    guard((), || {
+        // SAFETY: Envoy gives back, once, what `filter_new` made.
+        drop(unsafe { Box::from_raw(filter.cast_mut().cast::<Filter<'_>>()) });
+    });
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    _end_of_stream: bool,
+) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_request_headers(&mut EnvoyStream(filter_envoy))
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION,
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+    _filter_envoy: *mut c_void,
+    _filter: *const c_void,
+    _end_of_stream: bool,
+) -> u32 {
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    _filter_envoy: *mut c_void,
+    _filter: *const c_void,
+) -> u32 {
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    end_of_stream: bool,
+) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_response_headers(&mut EnvoyStream(filter_envoy), end_of_stream)
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION,
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    end_of_stream: bool,
+) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    let action = unsafe {
+        with_filter(Action::Continue, filter, |filter| {
+            filter.on_response_body(&mut EnvoyStream(filter_envoy), end_of_stream)
+        })
+    };
+    match action {
+        Action::Continue => CONTINUE,
+        Action::Hold => STOP_ITERATION_AND_BUFFER,
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    unsafe {
+        with_filter((), filter, |filter| {
+            filter.on_response_trailers(&mut EnvoyStream(filter_envoy));
+        });
+    }
+    CONTINUE
+}
+
+/// Exports hooks that are mandatory though nothing here causes them: the filter makes no callouts,
+/// schedules nothing and is not terminal.
+macro_rules! unused_hooks {
+    ($($name:ident($($argument:ty),*);)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            extern "C" fn $name($(_: $argument),*) {}
+        )*
+    };
+}
+
+unused_hooks! {
+    envoy_dynamic_module_on_http_filter_stream_complete(*mut c_void, *const c_void);
+    envoy_dynamic_module_on_http_filter_http_callout_done(
+        *mut c_void, *const c_void, u64, u32, *mut c_void, usize, *mut EnvoyBuffer, usize
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_headers(
+        *mut c_void, *const c_void, u64, *mut c_void, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_data(
+        *mut c_void, *const c_void, u64, *const EnvoyBuffer, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_trailers(
+        *mut c_void, *const c_void, u64, *mut c_void, usize
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_complete(*mut c_void, *const c_void, u64);
+    envoy_dynamic_module_on_http_filter_http_stream_reset(*mut c_void, *const c_void, u64, u32);
+    envoy_dynamic_module_on_http_filter_scheduled(*mut c_void, *const c_void, u64);
+    envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
+        *mut c_void, *const c_void
+    );
+    envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(
+        *mut c_void, *const c_void
+    );
+}

@@ -1,0 +1,241 @@
+//! Envoy's side of a stream, as the ports of the filter.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::time::Instant;
+
+use kiteway_filter_core::host::body::ResponseBody;
+use kiteway_filter_core::host::clock::Clock;
+use kiteway_filter_core::host::counters::{CounterId, Counters, HistogramId};
+use kiteway_filter_core::host::request::{AccessLog, Request, Routed};
+use kiteway_filter_core::host::response::{Reply, Response};
+use kiteway_filter_core::RouteConfig;
+
+use crate::buffers::{EnvoyBuffer, ModuleBuffer, ModuleHeader};
+use crate::callbacks::*;
+
+const HEADER_REQUEST: u32 = 0;
+const HEADER_RESPONSE: u32 = 2;
+const HEADER_RESPONSE_TRAILER: u32 = 3;
+const BODY_RECEIVED_RESPONSE: u32 = 2;
+const BODY_BUFFERED_RESPONSE: u32 = 3;
+/// One read of a socket nearly always brings fewer pieces than this.
+const FEW_CHUNKS: usize = 4;
+
+/// The dynamic metadata that the access log's filter reads: 0 leaves a request out.
+const LOG_NAMESPACE: &str = "kiteway";
+const LOG_KEY: &str = "logged";
+
+/// Envoy's side of a stream, for the time of one hook.
+///
+/// Bytes that a method returns borrow the stream, and every method that could invalidate them takes it `&mut`.
+pub struct EnvoyStream(pub *mut c_void);
+
+impl EnvoyStream {
+    fn header(&self, header_type: u32, name: &str) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy reads the name before it returns
+        // and writes one buffer; the optional size may be null.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_header(
+                self.0,
+                header_type,
+                name.into(),
+                &mut value,
+                0,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
+        // lives no longer than the hook and is borrowed meanwhile.
+        found.then(|| unsafe { value.as_slice() })
+    }
+
+    /// Hands `read` the pieces of what the running body hook received.
+    fn with_response_body<T>(&self, read: impl FnOnce(&[EnvoyBuffer]) -> T) -> T {
+        // SAFETY: the pointer is that of the running hook.
+        let count = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, BODY_RECEIVED_RESPONSE)
+        };
+        let (mut few, mut many) = ([EnvoyBuffer::EMPTY; FEW_CHUNKS], Vec::new());
+        let chunks = if count <= FEW_CHUNKS {
+            &mut few[..count]
+        } else {
+            many.resize(count, EnvoyBuffer::EMPTY);
+            &mut many[..]
+        };
+        // SAFETY: Envoy writes exactly as many buffers as it has just said, or none and says so.
+        let present = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks(
+                self.0,
+                BODY_RECEIVED_RESPONSE,
+                chunks.as_mut_ptr(),
+            )
+        };
+        read(if present { chunks } else { &[] })
+    }
+
+    /// The bytes of a piece of the body.
+    fn lent(&self, chunk: EnvoyBuffer) -> &[u8] {
+        // SAFETY: the body does not change before the hook returns or a setter is called, and `self` lives no
+        // longer than the hook and is borrowed meanwhile.
+        unsafe { chunk.as_slice() }
+    }
+
+    fn increment(&mut self, counter: CounterId, labels: &mut [ModuleBuffer]) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies the labels. The result can
+        // only say that the id or the number of labels is wrong, and both come from the registry.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_increment_counter(
+                self.0,
+                counter.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                1,
+            );
+        }
+    }
+
+    fn set_header(&mut self, header_type: u32, name: &str, value: ModuleBuffer) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies name and value. It answers
+        // false when there is no such header map in this phase, and then there is nothing to do.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_header(self.0, header_type, name.into(), value);
+        }
+    }
+}
+
+impl Request for EnvoyStream {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_REQUEST, name)
+    }
+}
+
+impl Routed<RouteConfig> for EnvoyStream {
+    fn route_config(&self) -> Option<&RouteConfig> {
+        // SAFETY: the pointer is that of the running hook.
+        let config =
+            unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.0) };
+        // SAFETY: null, or what `per_route_config_new` made of type `RouteConfig`; the stream holds
+        // its route, and the route its configuration, for longer than the hook runs.
+        unsafe { config.cast::<RouteConfig>().as_ref() }
+    }
+}
+
+impl AccessLog for EnvoyStream {
+    fn leave_out_of_log(&mut self) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+                self.0,
+                LOG_NAMESPACE.into(),
+                LOG_KEY.into(),
+                0.0,
+            );
+        }
+    }
+}
+
+impl Reply for EnvoyStream {
+    fn reply(&mut self, message: &[u8]) {
+        let mut headers = [
+            ModuleHeader::from((":status", "200")),
+            ModuleHeader::from(("content-type", "application/grpc")),
+        ];
+        let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
+        // SAFETY: the pointer is that of the running hook; Envoy copies headers, data and trailers,
+        // and does nothing for a stream that is gone.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response_headers(
+                self.0,
+                headers.as_mut_ptr(),
+                headers.len(),
+                false,
+            );
+            envoy_dynamic_module_callback_http_send_response_data(self.0, message.into(), false);
+            envoy_dynamic_module_callback_http_send_response_trailers(
+                self.0,
+                trailers.as_mut_ptr(),
+                trailers.len(),
+            );
+        }
+    }
+}
+
+impl Response for EnvoyStream {
+    fn response_header(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_RESPONSE, name)
+    }
+
+    fn set_response_header(&mut self, name: &str, value: &str) {
+        self.set_header(HEADER_RESPONSE, name, value.into());
+    }
+
+    fn remove_response_header(&mut self, name: &str) {
+        self.set_header(HEADER_RESPONSE, name, ModuleBuffer::NULL);
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        self.header(HEADER_RESPONSE_TRAILER, name)
+    }
+
+    fn set_response_trailer(&mut self, name: &str, value: &str) {
+        self.set_header(HEADER_RESPONSE_TRAILER, name, value.into());
+    }
+}
+
+impl ResponseBody for EnvoyStream {
+    fn response_body_start(&self) -> &[u8] {
+        self.with_response_body(|chunks| chunks.first().map_or(&[][..], |chunk| self.lent(*chunk)))
+    }
+
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
+        self.with_response_body(|chunks| {
+            for chunk in chunks {
+                let bytes = self.lent(*chunk);
+                let room = limit.saturating_sub(head.len());
+                head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+        });
+    }
+
+    fn drop_response_body(&mut self) {
+        for body_type in [BODY_RECEIVED_RESPONSE, BODY_BUFFERED_RESPONSE] {
+            // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and
+            // answers false where there is no such body.
+            unsafe {
+                envoy_dynamic_module_callback_http_drain_body(self.0, body_type, usize::MAX);
+            }
+        }
+    }
+}
+
+impl Counters for EnvoyStream {
+    fn count(&mut self, counter: CounterId) {
+        self.increment(counter, &mut []);
+    }
+
+    fn count_label(&mut self, counter: CounterId, label: &str) {
+        self.increment(counter, &mut [label.into()]);
+    }
+
+    fn record(&mut self, histogram: HistogramId, value: u64) {
+        // SAFETY: the pointer is that of the running hook; Envoy reads no labels. The result can only say that the
+        // id is wrong, and it comes from the registry.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_record_histogram_value(
+                self.0,
+                histogram.0,
+                ptr::null_mut(),
+                0,
+                value,
+            );
+        }
+    }
+}
+
+impl Clock for EnvoyStream {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

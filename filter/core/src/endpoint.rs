@@ -1,0 +1,3 @@
+//! The filter on the way to an endpoint. It sees every attempt at a request.
+
+pub mod attempt;

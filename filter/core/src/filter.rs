@@ -1,0 +1,188 @@
+//! The filter's roles, and which hook of Envoy does what in each.
+
+use crate::config::{Config, Mode};
+use crate::endpoint::attempt::{Api, Attempt};
+use crate::host::body::ResponseBody;
+use crate::host::clock::Clock;
+use crate::host::counters::{Counters, Registry};
+use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::response::{Reply, Response};
+use crate::host::Action;
+use crate::listener::{self, RouteConfig};
+use crate::mark;
+use crate::metrics::attempts::AttemptMetrics;
+use crate::metrics::status_label;
+use crate::milvus::call::Call;
+
+/// One HTTP stream while a hook runs: all ports together.
+pub trait Stream:
+    Request + Routed<RouteConfig> + AccessLog + Reply + Response + ResponseBody + Counters + Clock
+{
+}
+
+impl<T> Stream for T where
+    T: Request
+        + Routed<RouteConfig>
+        + AccessLog
+        + Reply
+        + Response
+        + ResponseBody
+        + Counters
+        + Clock
+{
+}
+
+/// A configured filter: what all its streams share.
+#[derive(Clone, Debug)]
+pub enum Factory {
+    Listener,
+    Endpoint(Api, AttemptMetrics),
+}
+
+impl Factory {
+    /// Prepares the filter for its place. An error makes Envoy reject the configuration.
+    pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
+        let api = match config.mode {
+            Mode::Downstream => return Ok(Self::Listener),
+            Mode::Upstream => Api::Grpc,
+            Mode::RestUpstream => Api::Rest,
+        };
+        let rest = api == Api::Rest;
+        let success = if rest { status_label::HTTP_SUCCESS } else { status_label::GRPC_SUCCESS };
+        let served = |call| (call == Call::Rest) == rest;
+        Ok(Self::Endpoint(api, AttemptMetrics::define(registry, served, success)?))
+    }
+
+    /// Makes the filter of one stream.
+    pub fn stream_filter(&self) -> Filter<'_> {
+        match self {
+            Self::Listener => Filter::Listener,
+            Self::Endpoint(api, metrics) => Filter::Endpoint(Attempt::new(*api, metrics)),
+        }
+    }
+}
+
+/// The filter of one stream. It borrows its factory: a reference count would be written by all of Envoy's threads for
+/// every call.
+#[derive(Debug)]
+pub enum Filter<'factory> {
+    Listener,
+    Endpoint(Attempt<'factory>),
+}
+
+impl Filter<'_> {
+    pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
+        match self {
+            Self::Listener => listener::hooks::on_request_headers(stream),
+            Self::Endpoint(filter) => {
+                filter.on_request_headers(stream);
+                Action::Continue
+            }
+        }
+    }
+
+    pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        match self {
+            Self::Listener => {
+                mark::unmark(stream, end);
+                Action::Continue
+            }
+            Self::Endpoint(filter) => filter.on_response_headers(stream, end),
+        }
+    }
+
+    pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
+        match self {
+            Self::Listener => Action::Continue,
+            Self::Endpoint(filter) => filter.on_response_body(stream, end),
+        }
+    }
+
+    pub fn on_response_trailers(&mut self, stream: &mut impl Stream) {
+        if let Self::Endpoint(filter) = self {
+            filter.on_response_trailers(stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::counters::{CounterId, HistogramId};
+    use crate::host::fake::{grpc_request, headers, FakeStream, Names};
+
+    fn factory(mode: Mode) -> Factory {
+        Factory::new(Config { mode }, &mut Names::default()).unwrap()
+    }
+
+    #[test]
+    fn only_the_filter_of_an_endpoint_counts() {
+        for (mode, counted) in [(Mode::Downstream, 0), (Mode::Upstream, 1), (Mode::RestUpstream, 1)]
+        {
+            let mut stream = grpc_request("Search");
+
+            factory(mode).stream_filter().on_request_headers(&mut stream);
+
+            assert_eq!(counted, stream.counted.len(), "{mode:?}");
+        }
+    }
+
+    /// A response that says "not ready", after the filters of the given modes.
+    fn filtered(method: &str, modes: &[Mode]) -> FakeStream {
+        let mut stream = grpc_request(method);
+        stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+        stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
+        for mode in modes {
+            let factory = factory(*mode);
+            let mut filter = factory.stream_filter();
+            filter.on_request_headers(&mut stream);
+            filter.on_response_headers(&mut stream, false);
+            filter.on_response_body(&mut stream, false);
+            filter.on_response_trailers(&mut stream);
+        }
+        stream
+    }
+
+    #[test]
+    fn the_endpoint_filter_marks_a_write_and_the_listener_filter_unmarks_it() {
+        let original = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+
+        assert_ne!(original, filtered("Insert", &[Mode::Upstream]).response);
+
+        let stream = filtered("Insert", &[Mode::Upstream, Mode::Downstream]);
+
+        assert_eq!((original, 0), (stream.response, stream.dropped));
+        assert!(stream.trailers.is_empty());
+    }
+
+    #[test]
+    fn a_read_that_is_not_ready_ends_with_its_status_and_no_message() {
+        for modes in [&[Mode::Upstream][..], &[Mode::Upstream, Mode::Downstream]] {
+            let stream = filtered("Search", modes);
+
+            assert_eq!(1, stream.dropped);
+            assert_eq!(None, stream.response_header("kiteway-in-band"));
+            assert_eq!(Some(("grpc-status", "14")), stream.trailer(0));
+        }
+    }
+
+    #[test]
+    fn a_metric_that_cannot_be_made_is_an_error() {
+        struct Full;
+        impl Registry for Full {
+            fn define_counter(&mut self, _: &str) -> Result<CounterId, String> {
+                Err("frozen".to_owned())
+            }
+            fn define_labelled_counter(&mut self, _: &str, _: &str) -> Result<CounterId, String> {
+                Err("frozen".to_owned())
+            }
+            fn define_histogram(&mut self, _: &str) -> Result<HistogramId, String> {
+                Err("frozen".to_owned())
+            }
+        }
+
+        let error = Factory::new(Config { mode: Mode::Upstream }, &mut Full).unwrap_err();
+
+        assert_eq!("frozen", error);
+    }
+}

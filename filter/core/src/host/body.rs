@@ -1,0 +1,13 @@
+//! The parts of a body, as they arrive.
+
+/// The body of the response.
+pub trait ResponseBody {
+    /// The first piece of what the running body hook received.
+    fn response_body_start(&self) -> &[u8];
+
+    /// Appends to `head` what the running body hook received, until `head` is `limit` bytes long.
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize);
+
+    /// Drops everything of the response's body that has arrived and is not passed on yet.
+    fn drop_response_body(&mut self);
+}

@@ -1,0 +1,159 @@
+//! A stream without Envoy, for the tests.
+
+use std::any::Any;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::host::body::ResponseBody;
+use crate::host::clock::Clock;
+use crate::host::counters::{CounterId, Counters, HistogramId, Registry};
+use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::response::{Reply, Response};
+
+type Headers = Vec<(String, String)>;
+
+#[derive(Debug, Default)]
+pub struct FakeStream {
+    pub request: Headers,
+    pub response: Headers,
+    /// What the running body hook received.
+    pub received: Vec<u8>,
+    /// The size of its first piece, in bytes; None: all of it is one piece.
+    pub piece: Option<usize>,
+    pub counted: Vec<(CounterId, String)>,
+    pub recorded: Vec<(HistogramId, u64)>,
+    /// The configuration of the request's route, of whatever type.
+    pub route: Option<Box<dyn Any>>,
+    pub replies: Vec<Vec<u8>>,
+    /// Whether the access log leaves the request out.
+    pub unlogged: bool,
+    pub trailers: Headers,
+    /// How often the response's body was dropped.
+    pub dropped: usize,
+    /// The time since the tests began.
+    pub time: Duration,
+}
+
+impl FakeStream {
+    /// The response trailer at `place`.
+    pub fn trailer(&self, place: usize) -> Option<(&str, &str)> {
+        self.trailers.get(place).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// A registry whose ids are places in this list of names; a label stands in brackets.
+#[derive(Default)]
+pub struct Names(pub Vec<String>);
+
+impl Registry for Names {
+    fn define_counter(&mut self, name: &str) -> Result<CounterId, String> {
+        self.0.push(name.to_owned());
+        Ok(CounterId(self.0.len() - 1))
+    }
+
+    fn define_labelled_counter(&mut self, name: &str, label: &str) -> Result<CounterId, String> {
+        self.define_counter(&format!("{name}[{label}]"))
+    }
+
+    fn define_histogram(&mut self, name: &str) -> Result<HistogramId, String> {
+        Ok(HistogramId(self.define_counter(name)?.0))
+    }
+}
+
+pub fn headers(pairs: &[(&str, &str)]) -> Headers {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A gRPC request for a call of Milvus.
+pub fn grpc_request(method: &str) -> FakeStream {
+    let path = format!("/milvus.proto.milvus.MilvusService/{method}");
+    let request = headers(&[(":path", &path), ("content-type", "application/grpc")]);
+    FakeStream { request, ..FakeStream::default() }
+}
+
+fn find<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_bytes())
+}
+
+impl Request for FakeStream {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        find(&self.request, name)
+    }
+}
+
+impl<Config: 'static> Routed<Config> for FakeStream {
+    fn route_config(&self) -> Option<&Config> {
+        self.route.as_ref().map(|config| config.downcast_ref().unwrap())
+    }
+}
+
+impl AccessLog for FakeStream {
+    fn leave_out_of_log(&mut self) {
+        self.unlogged = true;
+    }
+}
+
+impl Reply for FakeStream {
+    fn reply(&mut self, message: &[u8]) {
+        self.replies.push(message.to_vec());
+    }
+}
+
+impl Response for FakeStream {
+    fn response_header(&self, name: &str) -> Option<&[u8]> {
+        find(&self.response, name)
+    }
+
+    fn set_response_header(&mut self, name: &str, value: &str) {
+        self.remove_response_header(name);
+        self.response.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn remove_response_header(&mut self, name: &str) {
+        self.response.retain(|(key, _)| key != name);
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        find(&self.trailers, name)
+    }
+
+    fn set_response_trailer(&mut self, name: &str, value: &str) {
+        self.trailers.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+impl ResponseBody for FakeStream {
+    fn response_body_start(&self) -> &[u8] {
+        &self.received[..self.received.len().min(self.piece.unwrap_or(usize::MAX))]
+    }
+
+    fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
+        let room = limit.saturating_sub(head.len());
+        head.extend(self.received.iter().take(room));
+    }
+
+    fn drop_response_body(&mut self) {
+        self.dropped += 1;
+    }
+}
+
+impl Counters for FakeStream {
+    fn count(&mut self, counter: CounterId) {
+        self.counted.push((counter, String::new()));
+    }
+
+    fn count_label(&mut self, counter: CounterId, label: &str) {
+        self.counted.push((counter, label.to_owned()));
+    }
+
+    fn record(&mut self, histogram: HistogramId, value: u64) {
+        self.recorded.push((histogram, value));
+    }
+}
+
+impl Clock for FakeStream {
+    fn now(&self) -> Instant {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *BEGAN + self.time
+    }
+}

@@ -1,0 +1,19 @@
+//! The request and its route.
+
+/// The request's headers.
+pub trait Request {
+    /// The first value of a request header.
+    fn request_header(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// The request's route, which may have a configuration of the type `Config` for the filter.
+pub trait Routed<Config> {
+    /// The configuration that the request's route has for the filter, if any.
+    fn route_config(&self) -> Option<&Config>;
+}
+
+/// The access log.
+pub trait AccessLog {
+    /// Keeps the request out of the access log.
+    fn leave_out_of_log(&mut self);
+}

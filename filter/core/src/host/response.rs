@@ -1,0 +1,25 @@
+//! The response's headers and trailers, and a response of the filter's own.
+
+/// The headers and trailers of the response.
+pub trait Response {
+    /// The first value of a response header.
+    fn response_header(&self, name: &str) -> Option<&[u8]>;
+
+    /// Sets a response header in place of every value it has; only until the headers are passed on.
+    fn set_response_header(&mut self, name: &str, value: &str);
+
+    /// Removes a response header; only until the headers are passed on.
+    fn remove_response_header(&mut self, name: &str);
+
+    /// The first value of a response trailer; only in the trailers' hook.
+    fn response_trailer(&self, name: &str) -> Option<&[u8]>;
+
+    /// Sets a response trailer in place of every value it has; only in the trailers' hook.
+    fn set_response_trailer(&mut self, name: &str, value: &str);
+}
+
+/// A response of the filter's own.
+pub trait Reply {
+    /// Answers a gRPC call with one framed message and the gRPC status OK. The request is not passed on.
+    fn reply(&mut self, message: &[u8]);
+}

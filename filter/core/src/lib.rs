@@ -1,0 +1,20 @@
+//! What Kiteway's Envoy HTTP filter decides.
+//!
+//! Nothing here knows Envoy: `host` declares what the filter needs of it, the crate `kiteway_filter` implements that.
+//! docs/design/filter.md has the picture; tools/check_filter_layers.py checks which module may use which.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod endpoint;
+mod filter;
+pub mod host;
+mod listener;
+mod mark;
+mod metrics;
+mod milvus;
+mod wire;
+
+pub use config::Config;
+pub use filter::{Factory, Filter, Stream};
+pub use listener::RouteConfig;

@@ -1,0 +1,4 @@
+//! The filter's metrics, which are Envoy's statistics in the scope of a cluster.
+
+pub mod attempts;
+pub mod status_label;

@@ -1,0 +1,189 @@
+//! Milvus's own status inside a response, and what it says about the endpoint that sent the response.
+//!
+//! Milvus answers with the gRPC status OK and puts its errors into the message, as a `common.Status`
+//! {error_code = 1, reason = 2, code = 3}.
+
+use crate::milvus::rpc::StatusAt;
+use crate::wire::grpc::{first_message, First};
+use crate::wire::protobuf::{Item, Message, Value};
+
+/// What the beginning of a response says about its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// This endpoint cannot serve now; another one may.
+    NotReady,
+    /// Everything else: success, an error of the caller or of the whole cluster, or an unreadable response.
+    Ready,
+    /// More bytes are needed.
+    Unknown,
+}
+
+/// merr's `ErrServiceNotReady` and `ErrServiceUnavailable` (pkg/util/merr/errors.go).
+const CODES_NOT_READY: [u64; 2] = [1, 2];
+/// The deprecated `ErrorCode.NotReadyServe`, from servers that know no `code`.
+const LEGACY_NOT_READY: u64 = 56;
+/// Milvus 2.2 and earlier say `ErrorCode.UnexpectedError` with this reason, perhaps continued.
+const LEGACY_UNEXPECTED: u64 = 1;
+const LEGACY_REASON: &[u8] = b"proxy not healthy";
+
+/// Reads the readiness from the bytes `head` of a response that have arrived, gRPC framing included.
+pub fn readiness(head: &[u8], at: StatusAt) -> Readiness {
+    let message = match first_message(head) {
+        First::Unknown => return Readiness::Unknown,
+        First::Compressed => return Readiness::Ready,
+        First::Plain(message) => message,
+    };
+    match at {
+        StatusAt::Message => status_readiness(message),
+        StatusAt::Field(number) => field_readiness(message, number),
+        StatusAt::Nowhere => Readiness::Ready,
+    }
+}
+
+fn field_readiness(mut message: Message, wanted: u32) -> Readiness {
+    loop {
+        match message.next_item() {
+            Item::Field(number, Value::Delimited(status)) if number == wanted => {
+                return status_readiness(status);
+            }
+            // Milvus writes fields in the order of their numbers: past this one there is no status.
+            Item::Field(number, _) if number >= wanted => return Readiness::Ready,
+            Item::Field(..) => {}
+            Item::More => return Readiness::Unknown,
+            Item::End | Item::Malformed => return Readiness::Ready,
+        }
+    }
+}
+
+fn status_readiness(mut status: Message) -> Readiness {
+    let (mut error_code, mut reason, mut code) = (0, &[][..], 0);
+    loop {
+        match status.next_item() {
+            Item::Field(1, Value::Varint(value)) => error_code = value,
+            Item::Field(2, Value::Delimited(value)) => reason = value.bytes(),
+            Item::Field(3, Value::Varint(value)) => code = value,
+            Item::Field(number, _) if number <= 3 => return Readiness::Ready,
+            Item::Field(..) | Item::End => break,
+            Item::More => return Readiness::Unknown,
+            Item::Malformed => return Readiness::Ready,
+        }
+    }
+    let legacy = error_code == LEGACY_NOT_READY
+        || error_code == LEGACY_UNEXPECTED && reason.starts_with(LEGACY_REASON);
+    if CODES_NOT_READY.contains(&code) || code == 0 && legacy {
+        Readiness::NotReady
+    } else {
+        Readiness::Ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::encode::{delimited, framed};
+
+    /// A status as Milvus writes it, zeros left out.
+    fn status(error_code: u8, reason: &str, code: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if error_code != 0 {
+            bytes.extend([0x08, error_code]);
+        }
+        if !reason.is_empty() {
+            bytes.extend(delimited(2, reason.as_bytes()));
+        }
+        if code != 0 {
+            bytes.extend([0x18, code]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_serve_differs_from_every_other_response() {
+        for (expected, status) in [
+            (Readiness::NotReady, status(56, "service not ready[proxy=1]", 1)),
+            (Readiness::NotReady, status(1, "service unavailable", 2)),
+            (Readiness::NotReady, status(0, "", 1)),
+            (Readiness::NotReady, status(56, "", 0)),
+            (Readiness::NotReady, status(1, "proxy not healthy", 0)),
+            (Readiness::NotReady, status(1, "proxy not healthy, StateCode=Abnormal", 0)),
+            (Readiness::Ready, status(0, "", 0)),
+            (Readiness::Ready, status(1, "the proxy not healthy", 0)),
+            (Readiness::Ready, status(4, "proxy not healthy", 0)),
+            (Readiness::Ready, status(49, "rate limit exceeded", 8)),
+            (Readiness::Ready, status(1, "memory limit exceeded", 3)),
+            (Readiness::Ready, status(56, "proxy not healthy", 100)),
+            (Readiness::Ready, status(1, "collection not loaded", 101)),
+        ] {
+            let nested = framed(&delimited(1, &status));
+
+            assert_eq!(expected, readiness(&framed(&status), StatusAt::Message), "{status:?}");
+            assert_eq!(expected, readiness(&nested, StatusAt::Field(1)), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn fields_around_the_status_do_not_matter() {
+        let not_ready = status(56, "not ready", 1);
+        let before =
+            [delimited(1, b"state"), delimited(2, b"sub"), delimited(3, &not_ready)].concat();
+        let after = [delimited(1, &not_ready), delimited(2, b"results")].concat();
+        let later = [not_ready, vec![0x20, 1], delimited(5, b"detail")].concat();
+
+        assert_eq!(Readiness::NotReady, readiness(&framed(&before), StatusAt::Field(3)));
+        assert_eq!(Readiness::NotReady, readiness(&framed(&after), StatusAt::Field(1)));
+        assert_eq!(Readiness::NotReady, readiness(&framed(&later), StatusAt::Message));
+    }
+
+    #[test]
+    fn a_result_is_read_before_it_has_arrived() {
+        // status {} and then 1 GiB of results.
+        let head =
+            [&[0, 0x40, 0, 0, 8][..], &delimited(1, b""), &[0x12, 0x80, 0x80, 0x80, 0x80, 4]]
+                .concat();
+
+        assert_eq!(Readiness::Ready, readiness(&head[..7], StatusAt::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)));
+    }
+
+    #[test]
+    fn a_response_without_status_is_known_by_its_first_field() {
+        let head = [&[0, 0x40, 0, 0, 8][..], &[0x12, 0xff, 0xff, 0xff, 0x7f]].concat();
+
+        assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&framed(b""), StatusAt::Field(1)));
+    }
+
+    #[test]
+    fn the_readiness_waits_for_the_code_wherever_the_response_is_cut() {
+        let nested = framed(&delimited(1, &status(56, "service not ready", 1)));
+
+        for arrived in 0..nested.len() {
+            assert_eq!(
+                Readiness::Unknown,
+                readiness(&nested[..arrived], StatusAt::Field(1)),
+                "{arrived}"
+            );
+        }
+        assert_eq!(Readiness::NotReady, readiness(&nested, StatusAt::Field(1)));
+    }
+
+    #[test]
+    fn what_is_not_a_status_is_never_not_ready() {
+        let not_ready = status(56, "", 1);
+        let mut compressed = framed(&delimited(1, &not_ready));
+        compressed[0] = 1;
+        for head in [
+            compressed,
+            framed(&[0x08, 1]),                      // field 1 is a number
+            framed(&[0x0a, 0x7f, 0x18, 1]),          // a status longer than its message
+            framed(&delimited(1, &[0x1a, 1, 1])),    // code is a string
+            framed(&delimited(1, &[0x0b, 0x18, 1])), // a group
+            framed(&delimited(1, &[0x80; 12])),      // a varint without end
+            framed(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+            framed(&delimited(2, &delimited(1, &not_ready))),
+        ] {
+            assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)), "{head:?}");
+        }
+        assert_eq!(Readiness::Ready, readiness(&framed(&not_ready), StatusAt::Nowhere));
+    }
+}

@@ -1,0 +1,5 @@
+//! The formats on the wire: gRPC's framing and protobuf.
+
+pub mod encode;
+pub mod grpc;
+pub mod protobuf;
