@@ -9,12 +9,14 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
     DynamicModuleFilterPerRoute,
 )
+from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.access_log import _FIELDS, access_logs, add_log_rate
+from kiteway.envoy.xds.access_log import _FIELDS, access_logs, add_log_rate_without_filter, log_rate_for_filter
+from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, LocalReply, local_replies
 from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
 from kiteway.milvus.catalogue import RpcClass, catalogue
@@ -99,26 +101,27 @@ def test_a_write_is_never_sent_again_after_it_was_sent() -> None:
 def test_the_rate_is_a_bound_of_request_ids(rate: float, below: str) -> None:
     """Request ids begin with eight random hexadecimal digits; those below the bound are logged."""
     route = Route()
-    add_log_rate(route, rate, EnvoySettings())
+    add_log_rate_without_filter(route, rate, EnvoySettings())
     assert route.metadata.filter_metadata["kiteway"]["log_below"] == below
     assert (below > "ffffffff-0000") == (rate > 1 - 1e-9)
     assert (below > "00000000-0000") == (rate > 1e-10)
 
 
-@pytest.mark.parametrize(("rate", "said"), [(0.0, "0.000000"), (0.25, "0.250000"), (1.0, None)])
+@pytest.mark.parametrize(("rate", "said"), [(0.0, "0.0"), (0.25, "0.25"), (1.0, None)])
 def test_the_filter_is_told_a_rate_below_one(rate: float, said: str | None) -> None:
     """The filter draws where a route is not always logged; the other routes say nothing, which costs nothing."""
-    route = Route()
-    add_log_rate(route, rate, EnvoySettings(filter_path=Path("/filter.so")))
+    route, settings = Route(), EnvoySettings(filter_path=Path("/filter.so"))
+    add_log_rate_without_filter(route, rate, settings)
+    turn_on(route, settings, RouteConfig(log_rate=log_rate_for_filter(rate)))
     assert not route.HasField("metadata")
     if said is None:
-        assert not route.typed_per_filter_config
+        assert route.typed_per_filter_config["kiteway"].Unpack(FilterConfig())
     else:
         config = DynamicModuleFilterPerRoute()
         route.typed_per_filter_config["kiteway"].Unpack(config)
         value = StringValue()
         config.filter_config.Unpack(value)
-        assert value.value == f'{{"log_rate":"{said}"}}'
+        assert value.value == f'{{"log_rate":{said}}}'
 
 
 def test_no_file_no_log() -> None:

@@ -10,52 +10,68 @@ use crate::listener::sampling::sampled;
 pub fn on_request_headers(
     stream: &mut (impl Request + Routed<RouteConfig> + AccessLog + Reply),
 ) -> Action {
-    match stream.route_config() {
-        Some(RouteConfig::LogRate(rate)) if !sampled(*rate) => {
-            stream.leave_out_of_log();
-        }
-        Some(RouteConfig::LogRate(_)) | None => {}
-        Some(RouteConfig::Answer(answer)) => {
-            if let Some(message) = answer.message(stream) {
-                stream.reply(&message);
-                return Action::Hold;
-            }
-        }
+    let Some(config) = stream.route_config() else { return Action::Continue };
+    let unlogged = config.log_rate.is_some_and(|rate| !sampled(rate));
+    let reply = config.connect_reply.as_ref().and_then(|reply| reply.message(stream));
+    if unlogged {
+        stream.leave_out_of_log();
     }
-    Action::Continue
+    let Some(message) = reply else { return Action::Continue };
+    stream.reply(&message);
+    Action::Hold
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::fake::grpc_request;
+    use crate::host::fake::{grpc_request, FakeStream};
     use crate::listener::connect_reply::ConnectReply;
 
+    fn on_route(method: &str, config: RouteConfig) -> (Action, FakeStream) {
+        let mut stream = grpc_request(method);
+        stream.route = Some(Box::new(config));
+        let action = on_request_headers(&mut stream);
+        (action, stream)
+    }
+
     #[test]
-    fn a_route_that_leads_nowhere_answers_connect_and_nothing_else() {
-        let answer = RouteConfig::Answer(ConnectReply::new("no"));
-        for (method, action, answers) in
+    fn a_route_that_leads_nowhere_replies_to_connect_and_to_nothing_else() {
+        for (method, expected, replies) in
             [("Connect", Action::Hold, 1), ("Search", Action::Continue, 0)]
         {
-            let mut stream = grpc_request(method);
-            stream.route = Some(Box::new(answer.clone()));
+            let connect_reply = Some(ConnectReply::new("no"));
+            let config = RouteConfig { connect_reply, ..RouteConfig::default() };
+            let (action, stream) = on_route(method, config);
 
-            assert_eq!(action, on_request_headers(&mut stream));
-            assert_eq!(answers, stream.replies.len(), "{method}");
+            assert_eq!((expected, replies), (action, stream.replies.len()), "{method}");
+            assert!(!stream.unlogged);
         }
     }
 
     #[test]
-    fn the_route_says_how_often_a_request_is_logged() {
-        for (rate, unlogged) in [(None, false), (Some(1.0), false), (Some(0.0), true)] {
-            let mut stream = grpc_request("Search");
-            if let Some(rate) = rate {
-                stream.route = Some(Box::new(RouteConfig::LogRate(rate)));
-            }
-
-            let action = on_request_headers(&mut stream);
+    fn a_route_logs_all_requests_or_a_share() {
+        for (log_rate, unlogged) in [(None, false), (Some(1.0), false), (Some(0.0), true)] {
+            let config = RouteConfig { log_rate, ..RouteConfig::default() };
+            let (action, stream) = on_route("Search", config);
 
             assert_eq!((Action::Continue, unlogged), (action, stream.unlogged), "{stream:?}");
         }
+    }
+
+    #[test]
+    fn a_route_may_do_both() {
+        let connect_reply = Some(ConnectReply::new("no"));
+        let (action, stream) =
+            on_route("Connect", RouteConfig { connect_reply, log_rate: Some(0.0) });
+
+        assert_eq!((Action::Hold, 1, true), (action, stream.replies.len(), stream.unlogged));
+    }
+
+    #[test]
+    fn without_a_configuration_a_request_is_passed_on_and_logged() {
+        let mut stream = grpc_request("Connect");
+
+        assert_eq!(Action::Continue, on_request_headers(&mut stream));
+        assert!(stream.replies.is_empty() && !stream.unlogged);
     }
 }

@@ -1,60 +1,66 @@
 //! A route's configuration for the filter in the listener.
 
-use crate::config::string_pairs;
+use crate::config::json::{parse_object, Value};
 use crate::listener::connect_reply::ConnectReply;
 
-/// A route's configuration. Most routes have none.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RouteConfig {
-    /// The route leads nowhere: what is answered to `Connect`.
-    Answer(ConnectReply),
-    /// The share of its requests that the access log gets, below 1.
-    LogRate(f64),
+/// A route's configuration: parts that do not depend on each other. Most routes have none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteConfig {
+    /// The route leads nowhere: the reply to `Connect`.
+    pub connect_reply: Option<ConnectReply>,
+    /// The share of the route's requests that the access log gets, 0 to 1; None: all.
+    pub log_rate: Option<f64>,
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}."}` or `{"log_rate": "0.25"}`.
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25}`; each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let json = std::str::from_utf8(json).map_err(|_| "the JSON is not UTF-8".to_owned())?;
-        match string_pairs(json)?.as_slice() {
-            [("answer", text)] => Ok(Self::Answer(ConnectReply::new(text))),
-            [("log_rate", text)] => match text.parse() {
-                Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(Self::LogRate(rate)),
-                _ => Err(format!("log_rate is {text:?}, must be a number from 0 to 1")),
-            },
-            _ => Err("a route's configuration has one key, \"answer\" or \"log_rate\"".to_owned()),
-        }
+        let mut object = parse_object(json)?;
+        let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
+        let log_rate = match object.take("log_rate") {
+            None => None,
+            Some(Value::Number(rate)) if (0.0..=1.0).contains(&rate) => Some(rate),
+            Some(other) => {
+                return Err(format!("log_rate is {other}, must be a number from 0 to 1"))
+            }
+        };
+        object.finish()?;
+        Ok(Self { connect_reply, log_rate })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::cases::{check, refused};
 
     #[test]
-    fn a_route_answers_or_says_how_often_it_is_logged() {
-        for (json, config) in [
-            ("{\"answer\": \"no\"}", RouteConfig::Answer(ConnectReply::new("no"))),
-            ("{\"log_rate\": \"0.25\"}", RouteConfig::LogRate(0.25)),
-            ("{\"log_rate\": \"0\"}", RouteConfig::LogRate(0.0)),
-        ] {
-            assert_eq!(Ok(config), RouteConfig::parse(json.as_bytes()), "{json}");
-        }
+    fn each_case_has_its_meaning() {
+        check("route", RouteConfig::parse, |meaning| RouteConfig {
+            connect_reply: meaning
+                .take_text("answer")
+                .unwrap()
+                .map(|text| ConnectReply::new(&text)),
+            log_rate: match meaning.take("log_rate") {
+                None => None,
+                Some(Value::Number(rate)) => Some(rate),
+                Some(other) => panic!("{other}"),
+            },
+        });
     }
 
     #[test]
-    fn anything_else_is_refused() {
-        for json in [
-            "{}",
-            "{\"mode\": \"downstream\"}",
-            "{\"answer\": 1}",
-            "{\"answer\": \"no\", \"log_rate\": \"1\"}",
-            "{\"log_rate\": \"2\"}",
-            "{\"log_rate\": \"-1\"}",
-            "{\"log_rate\": \"NaN\"}",
-            "{\"log_rate\": \"often\"}",
-        ] {
-            assert!(RouteConfig::parse(json.as_bytes()).is_err(), "{json}");
-        }
+    fn an_error_names_what_is_wrong() {
+        assert_eq!(
+            [
+                "answer is 1, must be a string",
+                "log_rate is 1.5, must be a number from 0 to 1",
+                "log_rate is -1, must be a number from 0 to 1",
+                "log_rate is \"0.25\", must be a number from 0 to 1",
+                "unknown key \"mode\"",
+                "log_rate is null, must be a number from 0 to 1",
+            ],
+            refused("route", RouteConfig::parse)[..6]
+        );
     }
 }

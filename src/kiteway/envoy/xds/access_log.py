@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
+from msgspec import UNSET, UnsetType
 
 from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
@@ -26,7 +27,6 @@ from kiteway._proto.envoy.type.matcher.v3.number_pb2 import DoubleMatcher
 from kiteway._proto.envoy.type.matcher.v3.value_pb2 import ValueMatcher
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import pack
-from kiteway.envoy.xds.filters import FILTER, route_log_rate
 
 _NAMESPACE = "kiteway"
 _LOGGED = "logged"
@@ -82,12 +82,15 @@ def draws_by_request_id(settings: EnvoySettings) -> bool:
     return settings.access_log is not None and settings.filter_path is None
 
 
-def add_log_rate(route: Route, rate: float, settings: EnvoySettings) -> None:
-    """Let requests of ``route`` be logged with the probability ``rate``, 0 to 1."""
+def log_rate_for_filter(rate: float) -> float | UnsetType:
+    """Return what the filter is told of a route whose requests are logged with the probability ``rate``, 0 to 1."""
+    return rate if rate < 1 else UNSET
+
+
+def add_log_rate_without_filter(route: Route, rate: float, settings: EnvoySettings) -> None:
+    """Let requests of ``route`` be logged with the probability ``rate``, 0 to 1, where there is no filter."""
     if settings.filter_path is None:
         route.metadata.filter_metadata[_NAMESPACE].update({_BELOW: _below(rate)})
-    elif rate < 1:
-        route.typed_per_filter_config[FILTER].CopyFrom(route_log_rate(settings, rate))
 
 
 def _below(rate: float) -> str:

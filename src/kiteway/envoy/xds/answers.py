@@ -15,8 +15,9 @@ from google.protobuf.struct_pb2 import Struct
 from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource
 from kiteway._proto.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import DirectResponseAction, Route, RouteMatch
+from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.filters import FILTER, route_answer
+from kiteway.envoy.xds.filters import turn_on
 
 HOST = "{host}"
 """Stands for the host of the request in an `Answer`."""
@@ -39,8 +40,7 @@ def no_route(name: str, match: RouteMatch, answer: Answer, settings: EnvoySettin
     grpc_match.CopyFrom(match)
     grpc_match.grpc.SetInParent()
     grpc = Route(name=f"{name}/grpc", match=grpc_match, direct_response=_grpc(answer.grpc))
-    if settings.filter_path is not None:
-        grpc.typed_per_filter_config[FILTER].CopyFrom(route_answer(settings, f"kiteway: {answer.grpc}"))
+    turn_on(grpc, settings, RouteConfig(answer=f"kiteway: {answer.grpc}"))
     return [
         grpc,
         Route(name=f"{name}/rest", match=match, direct_response=_json(answer.rest_status, answer.rest)),

@@ -6,7 +6,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import AsyncDataSource, DataSource
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig as PerFilterConfig
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route
 from kiteway._proto.envoy.extensions.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleConfig
 from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
     DynamicModuleFilter,
@@ -17,14 +18,17 @@ from kiteway._proto.envoy.extensions.filters.http.upstream_codec.v3.upstream_cod
 from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpFilter,
 )
+from kiteway.envoy.filter_config import FilterConfig, Mode, RouteConfig
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import pack
 
 FILTER = "kiteway"
 """The name of Kiteway's own filter in every chain."""
 
-_ON = FilterConfig(config=Any())
-"""Says nothing to a filter, but turns it on; without a configuration at all Envoy refuses it."""
+_ON = PerFilterConfig(config=Any())
+"""Turns a filter on and says nothing to it; Envoy refuses one without the field `config`."""
+
+_NO_PARTS = RouteConfig()
 
 
 def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
@@ -38,7 +42,7 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     filters = []
     router = Router(suppress_envoy_headers=True)
     if settings.filter_path is not None:
-        config = pack(_module(settings, '{"mode":"downstream"}'))
+        config = pack(_module(settings, Mode.DOWNSTREAM))
         filters.append(HttpFilter(name=FILTER, typed_config=config, disabled=True))
         router.dynamic_stats.value = False
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
@@ -49,58 +53,50 @@ def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """
     Return the filters of a gRPC cluster: Kiteway's own counts attempts and says "not ready"; without it there are none.
 
-    What it says of a call that may not be repeated is taken off by the filter of the listener: `takes_marks_off`.
+    What it says of a call that may not be repeated is taken off by the filter of the listener: `turn_on`.
     """
-    return _upstream_filters(settings, "upstream")
+    return _upstream_filters(settings, Mode.UPSTREAM)
 
 
 def rest_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """Return the filters of a REST cluster: Kiteway's own counts attempts; without it there are none."""
-    return _upstream_filters(settings, "rest-upstream")
+    return _upstream_filters(settings, Mode.REST_UPSTREAM)
 
 
-def _upstream_filters(settings: EnvoySettings, mode: str) -> list[HttpFilter]:
+def _upstream_filters(settings: EnvoySettings, mode: Mode) -> list[HttpFilter]:
     if settings.filter_path is None:
         return []
     return [
-        HttpFilter(name=FILTER, typed_config=pack(_module(settings, f'{{"mode":"{mode}"}}'))),
+        HttpFilter(name=FILTER, typed_config=pack(_module(settings, mode))),
         HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec())),
     ]
 
 
-def takes_marks_off(route: Route, settings: EnvoySettings) -> None:
-    """Turn the filter of the listener on for a route."""
-    if settings.filter_path is not None and FILTER not in route.typed_per_filter_config:
-        route.typed_per_filter_config[FILTER].CopyFrom(pack(_ON))
+def turn_on(route: Route, settings: EnvoySettings, config: RouteConfig = _NO_PARTS) -> None:
+    """
+    Turn the filter of the listener on for a route, with what the route says to it.
+
+    Without parts it takes the marks off that the filter of a cluster makes. Does nothing where there is no filter.
+    """
+    if settings.filter_path is None:
+        return
+    packed = pack(_ON if config == _NO_PARTS else _of_route(settings, config))
+    route.typed_per_filter_config[FILTER].CopyFrom(packed)
 
 
-def route_answer(settings: EnvoySettings, text: str) -> Any:
-    """Return the configuration of a route on which the filter answers `Connect` with ``text``."""
-    if '"' in text or "\\" in text:
-        raise ValueError(f"the filter reads no escapes: {text}")
-    return _of_route(settings, f'{{"answer":"{text}"}}')
-
-
-def route_log_rate(settings: EnvoySettings, rate: float) -> Any:
-    """Return the configuration of a route of whose requests the filter leaves all but a share out of the log."""
-    return _of_route(settings, f'{{"log_rate":"{rate:f}"}}')
-
-
-def _of_route(settings: EnvoySettings, config: str) -> Any:
-    return pack(
-        DynamicModuleFilterPerRoute(
-            dynamic_module_config=_loaded(settings),
-            filter_name=FILTER,
-            filter_config=pack(StringValue(value=config)),
-        )
+def _of_route(settings: EnvoySettings, config: RouteConfig) -> DynamicModuleFilterPerRoute:
+    return DynamicModuleFilterPerRoute(
+        dynamic_module_config=_loaded(settings),
+        filter_name=FILTER,
+        filter_config=pack(StringValue(value=config.json())),
     )
 
 
-def _module(settings: EnvoySettings, config: str) -> DynamicModuleFilter:
+def _module(settings: EnvoySettings, mode: Mode) -> DynamicModuleFilter:
     return DynamicModuleFilter(
         dynamic_module_config=_loaded(settings),
         filter_name=FILTER,
-        filter_config=pack(StringValue(value=config)),
+        filter_config=pack(StringValue(value=FilterConfig(mode).json())),
     )
 
 

@@ -23,8 +23,9 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
 )
 from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
+from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.access_log import add_log_rate
+from kiteway.envoy.xds.access_log import add_log_rate_without_filter, log_rate_for_filter
 from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
@@ -40,7 +41,7 @@ from kiteway.envoy.xds.common import (
     seconds,
     source_name,
 )
-from kiteway.envoy.xds.filters import takes_marks_off
+from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.kept import Kept
@@ -330,9 +331,11 @@ def _forward(
         request_headers_to_add=[_header(h) for h in route.request_headers],
         response_headers_to_add=[_header(h) for h in route.response_headers],
     )
-    add_log_rate(result, route.log_sample_rate, settings)
-    if cluster == grpc_cluster_name(pool.key) and not policy.repeatable:
-        takes_marks_off(result, settings)
+    add_log_rate_without_filter(result, route.log_sample_rate, settings)
+    said = RouteConfig(log_rate=log_rate_for_filter(route.log_sample_rate))
+    marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
+    if marked or said != RouteConfig():
+        turn_on(result, settings, said)
     return result
 
 

@@ -1,0 +1,34 @@
+"""The configuration of the filter in Envoy: what Kiteway writes and what the filter reads are one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kiteway.envoy.filter_config import FilterConfig, Mode, RouteConfig
+
+CASES = msgspec.json.decode((Path(__file__).parents[2] / "filter/testdata/configuration.json").read_bytes())
+KINDS: dict[str, type[FilterConfig | RouteConfig]] = {"filter": FilterConfig, "route": RouteConfig}
+ALL = [(kind, case) for kind in KINDS for case in CASES[kind]]
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL, ids=lambda value: value if isinstance(value, str) else value["json"])
+def test_each_case_has_its_meaning(kind: str, case: dict[str, Any]) -> None:
+    """What the filter accepts and refuses, the typed values accept and refuse; what Kiteway writes keeps the meaning."""
+    if "meaning" not in case:
+        with pytest.raises(msgspec.DecodeError):
+            msgspec.json.decode(case["json"], type=KINDS[kind])
+        return
+    config = msgspec.json.decode(case["json"], type=KINDS[kind])
+    assert config == msgspec.convert(case["meaning"], KINDS[kind])
+    assert msgspec.json.decode(config.json()) == case["meaning"]
+
+
+def test_every_part_has_cases() -> None:
+    """A mode or a part of a route without a case would not be tested in the filter."""
+    assert {case["meaning"]["mode"] for case in CASES["filter"] if "meaning" in case} == set(Mode)
+    parts = {part for case in CASES["route"] for part in case.get("meaning", {})}
+    assert parts == set(RouteConfig.__struct_fields__)
