@@ -1,20 +1,20 @@
 """
-Generate the filter's table of Milvus calls from the catalogue.
+Generate the filter's table of Milvus's rpcs from the catalogue.
 
-``src/kiteway/milvus/rpcs.json`` is the one place where a call is described; the Rust filter gets
+``src/kiteway/milvus/rpcs.json`` is the one place where an rpc is described; the Rust filter gets
 what it needs of it as a sorted static array. Run without arguments to write
 ``filter/core/src/milvus/rpc_table.rs``; ``--check`` writes nothing and exits 1 when the file is out of date.
 """
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from kiteway.milvus.catalogue import Rpc, RpcClass, catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
-CATALOGUE = ROOT / "src/kiteway/milvus/rpcs.json"
 TABLE = ROOT / "filter/core/src/milvus/rpc_table.rs"
 
 # Where a response carries its common.Status. Almost always it is field 1; these are the exceptions
@@ -36,38 +36,32 @@ use crate::milvus::rpc::{Class, Rpc, StatusAt};
 """
 
 
-def status_at(rpc: dict[str, Any]) -> str:
+def status_at(rpc: Rpc) -> str:
     """Say, as a Rust expression, where the response of `rpc` carries its status."""
-    if rpc["stream"] != "unary":
+    if rpc.streaming:
         return "StatusAt::Nowhere"
-    if rpc["resp"] == "common.Status":
+    if rpc.response == "common.Status":
         return "StatusAt::Message"
-    field = _STATUS_FIELD.get(rpc["resp"], 1)
+    field = _STATUS_FIELD.get(rpc.response, 1)
     return "StatusAt::Nowhere" if field is None else f"StatusAt::Field({field})"
 
 
-def repeatable(rpc: dict[str, Any]) -> str:
+def repeatable(rpc: Rpc) -> str:
     """Say, as a Rust expression, whether `rpc` may be sent again when an endpoint has seen it."""
-    return str(rpc["stream"] == "unary" and rpc["retry"].startswith("yes")).lower()
+    return str(not rpc.streaming and rpc.retry_safe).lower()
 
 
-def class_name(cls: str) -> str:
+def class_name(rpc_class: RpcClass) -> str:
     """Turn a class of the catalogue (``META-READ``) into a Rust variant (``MetaRead``)."""
-    return "".join(word.capitalize() for word in cls.split("-"))
+    return "".join(word.capitalize() for word in rpc_class.split("-"))
 
 
-def render(catalogue: list[dict[str, Any]]) -> str:
+def render(rpcs: Iterable[Rpc]) -> str:
     """Render the Rust source of the table; equal catalogues give equal bytes."""
-    rows = sorted(
-        (
-            (f"{rpc['service']}/{rpc['rpc']}", rpc["rpc"], class_name(rpc["cls"]), repeatable(rpc), status_at(rpc))
-            for rpc in catalogue
-        ),
-        key=lambda row: (len(row[0]), row[0]),
-    )
+    rows = sorted(((f"{rpc.service}/{rpc.name}", rpc) for rpc in rpcs), key=lambda row: (len(row[0]), row[0]))
     lines = [
-        f'    Rpc::new("{path}", "{name}", Class::{cls}, {again}, {status}),\n'
-        for path, name, cls, again, status in rows
+        f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, {status_at(rpc)}),\n'
+        for path, rpc in rows
     ]
     return f"{_HEADER}pub static TABLE: [Rpc; {len(rows)}] = [\n{''.join(lines)}];\n"
 
@@ -77,15 +71,14 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print("usage: generate_rpc_table.py [--check]", file=sys.stderr)
         return 2
-    text = render(json.loads(CATALOGUE.read_text()))
+    text = render(catalogue())
     if not arguments:
         TABLE.write_text(text)
         return 0
     if TABLE.exists() and TABLE.read_text() == text:
         return 0
     print(
-        f"{TABLE.relative_to(ROOT)} differs from {CATALOGUE.relative_to(ROOT)}: "
-        "run `python tools/generate_rpc_table.py`",
+        f"{TABLE.relative_to(ROOT)} differs from src/kiteway/milvus/rpcs.json: run `python tools/generate_rpc_table.py`",
         file=sys.stderr,
     )
     return 1
