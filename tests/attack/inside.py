@@ -13,7 +13,6 @@ from unittest import mock
 
 from kiteway.controlplane import run
 from kiteway.controlplane.config import Config
-from kiteway.controlplane.pipeline import Outcome
 from kiteway.controlplane.source import Files, TakeSlices, Translate
 from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import AdsServer, AdsState
@@ -22,6 +21,7 @@ from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path
 from kiteway.instance import Instance
+from kiteway.pipeline.pipeline import Outcome
 from kiteway.resources.load import Loaded, load_object
 from kiteway.sources.files import Resources
 from kiteway.supervisor import envoy_child

@@ -12,7 +12,7 @@ from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
 from kiteway.acme.config import AcmeConfig
 from kiteway.acme.manager import ManagedCertificates
 from kiteway.acme.records import Issued, write
-from kiteway.acme.storage import FileStorage, Lease, LockedError
+from kiteway.acme.storage import FileStorage, HeldLock, LockedError
 from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.certificates.create import create_self_signed
 from kiteway.diagnostics import ObjectRef
@@ -28,7 +28,7 @@ class Follower(FileStorage):
     """A storage that another process leads."""
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[Lease]:  # type: ignore[override]
+    def lock(self, name: str) -> Iterator[HeldLock]:  # type: ignore[override]
         """Refuse."""
         raise LockedError(name)
         yield

@@ -27,12 +27,11 @@ from kiteway.model import (
 from kiteway.quarantine.quarantine import Quarantined
 from kiteway.resources.annotations import ACCEPTED
 from kiteway.sources.kubernetes.gate import Gate
-from kiteway.sources.kubernetes.store import Live, Store
+from kiteway.sources.kubernetes.store import ControllerState, Store
 from kiteway.status.writeback.events import Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
+from kiteway.status.writeback.object_status import ObjectStatus, group_name, object_statuses
 from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
-from kiteway.status.writeback.wanted import Wanted, group_name, wanted
-from kiteway.status.writeback.writer import said
 
 INGRESS = ObjectRef("Ingress", "default", "milvus")
 SERVICE = ObjectRef("Service", "default", "milvus")
@@ -55,7 +54,7 @@ def _model() -> LoadBalancer:
 
 def test_what_the_guide_shows() -> None:
     """The Ingress gets the address and the backends' health, the Service its groups and zones."""
-    found = wanted(
+    found = object_statuses(
         _model(), {CLUSTER: Health.HEALTHY}, ({"ip": "203.0.113.7"},), {("default", "milvus"): ["b", "a", "b"]}, ()
     )
 
@@ -76,7 +75,7 @@ def test_who_is_in_quarantine_carries_a_condition() -> None:
         Quarantined(other, "x" * 5000, since, served=False),
         Quarantined(undecided, "", None, served=False),
     ]
-    found = wanted(_model(), {}, ({"ip": "203.0.113.7"},), {}, (), held=held)
+    found = object_statuses(_model(), {}, ({"ip": "203.0.113.7"},), {}, (), held=held)
 
     assert json.loads(found[INGRESS].annotations[ACCEPTED]) == {
         "type": "Accepted",
@@ -89,15 +88,15 @@ def test_who_is_in_quarantine_carries_a_condition() -> None:
     assert found[INGRESS].status
     assert len(found[other].annotations[ACCEPTED]) < 1200
     assert undecided not in found
-    mended = wanted(_model(), {}, ({"ip": "203.0.113.7"},), {}, ())[INGRESS]
-    live = Live("u", mended.status, {**mended.annotations, ACCEPTED: "{}"}, ours=True)
-    assert not said(live, mended)
-    assert said(Live("u", mended.status, mended.annotations, ours=True), mended)
+    mended = object_statuses(_model(), {}, ({"ip": "203.0.113.7"},), {}, ())[INGRESS]
+    live = ControllerState("u", mended.status, {**mended.annotations, ACCEPTED: "{}"}, ours=True)
+    assert not is_written(live, mended)
+    assert is_written(ControllerState("u", mended.status, mended.annotations, ours=True), mended)
 
 
 def test_an_address_that_is_not_known_is_not_touched() -> None:
     """Where nothing says an address, or not yet, that of an Ingress is nobody's business."""
-    found = wanted(_model(), {}, None, {}, ())
+    found = object_statuses(_model(), {}, None, {}, ())
 
     assert found[INGRESS].status == {}
     assert "Unknown" in found[INGRESS].annotations["ingress.kubernetes.io/backends"]
@@ -105,12 +104,12 @@ def test_an_address_that_is_not_known_is_not_touched() -> None:
 
 def test_an_address_that_is_gone_is_taken_back() -> None:
     """When the published Service has lost its address, so has the Ingress; the API server leaves empty lists out."""
-    what = wanted(_model(), {}, (), {}, ())[INGRESS]
+    what = object_statuses(_model(), {}, (), {}, ())[INGRESS]
 
     assert what.status == {"loadBalancer": {"ingress": []}}
-    assert said(Live("u", {"loadBalancer": {}}, what.annotations, ours=True), what)
+    assert is_written(ControllerState("u", {"loadBalancer": {}}, what.annotations, ours=True), what)
     old = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
-    assert not said(Live("u", old, what.annotations, ours=True), what)
+    assert not is_written(ControllerState("u", old, what.annotations, ours=True), what)
 
 
 def test_a_managed_certificate_says_what_google_says() -> None:
@@ -123,7 +122,7 @@ def test_a_managed_certificate_says_what_google_says() -> None:
         "expireTime": "",
         "fix": "ours",
     }
-    found = wanted(LoadBalancer(), {}, (), {}, [report])
+    found = object_statuses(LoadBalancer(), {}, (), {}, [report])
 
     assert found[ObjectRef("ManagedCertificate", "default", "cert")].status == {
         "certificateName": "mcrt-1",
@@ -172,14 +171,14 @@ def test_group_names_are_short_and_distinct() -> None:
 
 def test_said_already() -> None:
     """What is there is not written; others' fields do not count; what is ours without reason is taken back."""
-    what = Wanted({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}, {"k": "v"})
-    there = Live("u", {**what.status, "others": 1}, {"k": "v", "x": "y"}, ours=True)
+    what = ObjectStatus({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}, {"k": "v"})
+    there = ControllerState("u", {**what.status, "others": 1}, {"k": "v", "x": "y"}, ours=True)
 
-    assert said(there, what)
-    assert not said(Live("u", {}, {"k": "v"}, ours=True), what)
-    assert not said(Live("u", what.status, {}, ours=True), what)
-    assert not said(there, Wanted())
-    assert said(Live("u", {}, {}, ours=False), Wanted())
+    assert is_written(there, what)
+    assert not is_written(ControllerState("u", {}, {"k": "v"}, ours=True), what)
+    assert not is_written(ControllerState("u", what.status, {}, ours=True), what)
+    assert not is_written(there, ObjectStatus())
+    assert is_written(ControllerState("u", {}, {}, ours=False), ObjectStatus())
 
 
 @pytest.mark.parametrize(

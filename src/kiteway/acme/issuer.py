@@ -21,7 +21,7 @@ from kiteway.acme.context import IssuanceContext, StoppedError
 from kiteway.acme.problems import AcmeError, DomainProblem, Kind
 from kiteway.acme.records import Account, Issued, Order, read, write
 from kiteway.acme.resolver import DNSResolver
-from kiteway.acme.storage import Lease
+from kiteway.acme.storage import HeldLock
 
 _POLL_FIRST = 0.5
 _POLL_LAST = 10.0
@@ -57,7 +57,7 @@ def next_step(order: OrderState, authorizations: Sequence[Authorization], *, sho
 
 
 def issue(
-    context: IssuanceContext, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: Lease
+    context: IssuanceContext, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: HeldLock
 ) -> Issued:
     """
     Return a new certificate, stored.
@@ -145,7 +145,7 @@ def forget_account(context: IssuanceContext) -> None:
 
 
 def _begin(
-    context: IssuanceContext, client: Client, folder: str, domains: tuple[str, ...], lease: Lease
+    context: IssuanceContext, client: Client, folder: str, domains: tuple[str, ...], lease: HeldLock
 ) -> tuple[Order, OrderState]:
     """Return the order that was begun, or a new one."""
     path = f"{folder}/order"
@@ -190,7 +190,7 @@ class _Attempt:
         record: Order,
         *,
         kinds: Sequence[str],
-        lease: Lease,
+        lease: HeldLock,
     ) -> None:
         self._context = context
         self._client = client

@@ -33,7 +33,7 @@ class LeaseLostError(Exception):
     """The lease ran out while its holder was stopped, and another may hold it: it must not go on."""
 
 
-class Lease(Protocol):
+class HeldLock(Protocol):
     """A lock that is held."""
 
     def check(self) -> None:
@@ -85,7 +85,7 @@ class Storage(Protocol):
     def list(self, prefix: str) -> list[str]:
         """Return the keys below ``prefix``, sorted."""
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[Lease]:
+    def lock(self, name: str) -> contextlib.AbstractContextManager[HeldLock]:
         """
         Hold a lock while the context lasts; at most one process does at a time.
 
@@ -199,7 +199,7 @@ class _FileLease:
             self._write()
 
     def check(self) -> None:
-        """See `Lease.check`."""
+        """See `HeldLock.check`."""
         with self._guard():
             self._check()
 

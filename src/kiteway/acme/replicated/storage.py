@@ -53,7 +53,7 @@ class _Term:
         self._term = leader.term
 
     def check(self) -> None:
-        """See `kiteway.acme.storage.Lease.check`."""
+        """See `kiteway.acme.storage.HeldLock.check`."""
         if not self._leader.held or self._leader.term != self._term:
             raise LeaseLostError("the Lease ran out; another replica may lead")
 

@@ -37,7 +37,7 @@ Name = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class ControllerState:
     """
     What controllers have written to an object.
 
@@ -67,7 +67,7 @@ class Entry:
 
     raw: bytes
     loaded: Loaded
-    live: Live | None
+    live: ControllerState | None
 
 
 Changed = Callable[[Object | None, Object | None], None]
@@ -92,7 +92,7 @@ class Store:
         """Return the objects of a kind; the caller may change the value."""
         return self._entries.setdefault(kind, {})
 
-    def live(self, ref: ObjectRef) -> Live | None:
+    def live(self, ref: ObjectRef) -> ControllerState | None:
         """Return what controllers have written to an object."""
         entry = self._entries.get(ref.kind, {}).get((ref.namespace, ref.name))
         return entry.live if entry else None
@@ -194,12 +194,14 @@ def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def _live(object_: Mapping[str, Any], manager: str) -> Live:
+def _live(object_: Mapping[str, Any], manager: str) -> ControllerState:
     metadata = object_["metadata"]
     annotations = {
         key: value for key, value in (metadata.get("annotations") or {}).items() if key.startswith(WRITTEN_ANNOTATIONS)
     }
-    return Live(metadata.get("uid", ""), object_.get("status") or {}, annotations, _managed(object_, {manager}))
+    return ControllerState(
+        metadata.get("uid", ""), object_.get("status") or {}, annotations, _managed(object_, {manager})
+    )
 
 
 def _managed(object_: Mapping[str, Any], managers: Iterable[str]) -> bool:

@@ -19,11 +19,11 @@ from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.source import KubernetesSource
-from kiteway.sources.kubernetes.store import Live
+from kiteway.sources.kubernetes.store import ControllerState
 from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
+from kiteway.status.writeback.object_status import ObjectStatus, object_statuses
 from kiteway.status.writeback.readiness import open_gates
-from kiteway.status.writeback.wanted import Wanted, wanted
 from kiteway.translate import Options
 from kiteway.translate.classes import is_ours
 from kiteway.translate.context import Index
@@ -91,7 +91,7 @@ class Writer:
             await open_gates(self._api, self._source.gate, seen.addresses)
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def write(ref: ObjectRef, what: Wanted, live: Live) -> None:
+        async def write(ref: ObjectRef, what: ObjectStatus, live: ControllerState) -> None:
             async with limit:
                 if self._lease.held:
                     await self._write(ref, what, live)
@@ -106,9 +106,9 @@ class Writer:
         if self._lease.held:
             await self._events.post()
 
-    def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, Wanted]:
+    def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, ObjectStatus]:
         addresses, zones, held = self._source.addresses, self._zones(), outcome.quarantine.held
-        found = wanted(outcome.model, health, addresses, zones, self._managed(), held=held)
+        found = object_statuses(outcome.model, health, addresses, zones, self._managed(), held=held)
         if self._source.on_gke:
             # NEGs and ManagedCertificates are Google's there, whoever's Ingress names them.
             return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
@@ -123,21 +123,21 @@ class Writer:
                     zones.setdefault(name, set()).update(e.zone for e in slice_.endpoints if e.zone)
         return zones
 
-    def _due(self, found: Mapping[ObjectRef, Wanted]) -> list[tuple[ObjectRef, Wanted, Live]]:
+    def _due(self, found: Mapping[ObjectRef, ObjectStatus]) -> list[tuple[ObjectRef, ObjectStatus, ControllerState]]:
         """Return what must be written now, with what is there."""
         now = time.monotonic()
         due = []
-        for ref, what in [*found.items(), *((ref, Wanted()) for ref in self._left(found))]:
+        for ref, what in [*found.items(), *((ref, ObjectStatus()) for ref in self._left(found))]:
             live = self._source.store.live(ref)
             if live is None:
                 continue
-            if said(live, what):
+            if is_written(live, what):
                 self._calm(ref, now)
             elif now >= self._pauses.get(ref, (None, 0.0))[1]:
                 due.append((ref, what, live))
         return due
 
-    def _left(self, found: Mapping[ObjectRef, Wanted]) -> list[ObjectRef]:
+    def _left(self, found: Mapping[ObjectRef, ObjectStatus]) -> list[ObjectRef]:
         """Return objects that carry something of ours though they are no concern of ours any more."""
         store = self._source.store
         left = []
@@ -165,7 +165,7 @@ class Writer:
         if pause is not None and now > pause[1] + _LONGEST_PAUSE:
             del self._pauses[ref]
 
-    async def _write(self, ref: ObjectRef, what: Wanted, live: Live) -> None:
+    async def _write(self, ref: ObjectRef, what: ObjectStatus, live: ControllerState) -> None:
         backoff = self._pauses.get(ref, (Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0.0))[0]
         self._pauses[ref] = (backoff, time.monotonic() + backoff.pause())
         kind = _KINDS[ref.kind]
@@ -188,8 +188,8 @@ class Writer:
             self._events.add([Event(ref, "IPChanged", f"IP is now {where}", warning=False)])
 
 
-def said(live: Live, what: Wanted) -> bool:
-    """Return whether an object says already what it shall; fields that are nobody's business of ours do not count."""
+def is_written(live: ControllerState, what: ObjectStatus) -> bool:
+    """Return whether the object has the status already; fields that Kiteway does not write are not compared."""
     if not what.status and not what.annotations:
         return not live.ours
     if keys.ACCEPTED in live.annotations and keys.ACCEPTED not in what.annotations:

@@ -28,7 +28,7 @@ _MESSAGE_LENGTH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ObjectStatus:
     """
     What Kiteway says about one object.
 
@@ -41,7 +41,7 @@ class Wanted:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def wanted(
+def object_statuses(
     model: LoadBalancer,
     health: Mapping[str, Health],
     addresses: tuple[Address, ...] | None,
@@ -49,7 +49,7 @@ def wanted(
     managed: Iterable[Mapping[str, Any]],
     *,
     held: Iterable[Quarantined] = (),
-) -> dict[ObjectRef, Wanted]:
+) -> dict[ObjectRef, ObjectStatus]:
     """
     Return what every object shall say.
 
@@ -61,7 +61,7 @@ def wanted(
         managed: the reports on ManagedCertificates.
         held: Ingresses that are held back.
     """
-    found: dict[ObjectRef, Wanted] = {}
+    found: dict[ObjectRef, ObjectStatus] = {}
     pools: dict[ObjectRef, set[PoolKey]] = {}
     for host in model.hosts:
         pools.setdefault(host.source, set())
@@ -70,28 +70,28 @@ def wanted(
                 pools.setdefault(route.source, set()).add(route.pool)
     for ingress, names in pools.items():
         backends = {group_name(key): str(health.get(grpc_cluster_name(key), Health.UNKNOWN)) for key in sorted(names)}
-        found[ingress] = Wanted(
+        found[ingress] = ObjectStatus(
             {} if addresses is None else {"loadBalancer": {"ingress": [dict(address) for address in addresses]}},
             {BACKENDS: _json(backends)},
         )
     for each in held:
         if each.since is not None:
-            said = found.get(each.ref, Wanted())
+            said = found.get(each.ref, ObjectStatus())
             annotations = {**said.annotations, keys.ACCEPTED: _json(_rejected(each.message, each.since))}
-            found[each.ref] = Wanted(said.status, annotations)
+            found[each.ref] = ObjectStatus(said.status, annotations)
     services: dict[ObjectRef, dict[str, str]] = {}
     for pool in model.pools:
         services.setdefault(pool.source, {})[str(pool.key.port)] = group_name(pool.key)
     for service, groups in services.items():
         where = sorted(set(zones.get((service.namespace, service.name), ())))
-        found[service] = Wanted(
+        found[service] = ObjectStatus(
             annotations={keys.NEG_STATUS: _json({"network_endpoint_groups": groups, "zones": where})}
         )
     for report in managed:
         namespace, _, name = report["name"].partition("/")
         status = {name: report[name] for name in _CERTIFICATE_FIELDS if report.get(name)}
         status["domainStatus"] = [{"domain": d["domain"], "status": d["status"]} for d in report["domainStatus"]]
-        found[ObjectRef(ManagedCertificate.KIND, namespace, name)] = Wanted(status)
+        found[ObjectRef(ManagedCertificate.KIND, namespace, name)] = ObjectStatus(status)
     return found
 
 
