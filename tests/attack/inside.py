@@ -129,7 +129,7 @@ class Inside:
     @property
     def outcome(self) -> Outcome | None:
         """What the last round gave."""
-        return self._plane._pipeline.outcome
+        return self._plane.outcome
 
     def report(self) -> dict[str, Any]:
         """Return the value of ``kiteway status``."""
