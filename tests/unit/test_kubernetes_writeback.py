@@ -32,6 +32,7 @@ from kiteway.status.writeback.events import Event, Events, of, of_certificate
 from kiteway.status.writeback.health import Health, read
 from kiteway.status.writeback.object_status import ObjectStatus, group_name, object_statuses
 from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
+from kiteway.status.writeback.writer import is_written
 
 INGRESS = ObjectRef("Ingress", "default", "milvus")
 SERVICE = ObjectRef("Service", "default", "milvus")
