@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from kiteway.cli import app
 from kiteway.cli.balancer import BalancerOptions, with_balancer_options
+from kiteway.instance import Instance
 
 
 def test_each_command_takes_every_shared_option() -> None:
@@ -46,3 +49,25 @@ def test_a_mistake_is_said_by_both(command: str) -> None:
 
     assert done.exit_code == 2
     assert '"nonsense" is not NAME=PROFILE' in done.output
+
+
+def test_an_instance_does_not_replace_itself(tmp_path: Path) -> None:
+    """It would wait for itself."""
+    with pytest.raises(ValueError, match="own data directory"):
+        BalancerOptions(replace=tmp_path).predecessor(Instance(tmp_path))
+
+
+def test_a_predecessor_that_is_gone_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script may name one that has just ended; that there is none is said."""
+    assert BalancerOptions(replace=tmp_path / "gone").predecessor(Instance(tmp_path / "own")) is None
+    assert "there is nothing to replace" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
+def test_another_users_instance_is_not_replaced(tmp_path: Path) -> None:
+    """The kernel lets no two users share a port, and nobody may end it but its user and root."""
+    old = Instance(tmp_path / "old")
+    with old.acquire():
+        os.chown(old.lock_file, 65534, 65534)
+        with pytest.raises(ValueError, match="is another user's"):
+            BalancerOptions(replace=old.data_dir).predecessor(Instance(tmp_path / "own"))

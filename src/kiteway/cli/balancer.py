@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ class BalancerOptions:
         Return the running instance that ``instance`` takes the place of; says so when there is none any more.
 
         Raises:
-            ValueError: it would be its own.
+            ValueError: it is this one's own, or another user's.
         """
         if self.replace is None:
             return None
@@ -126,7 +127,19 @@ class BalancerOptions:
             raise ValueError(
                 f"--replace {self.replace} is this instance's own data directory; give it one of its own with --data-dir"
             )
-        if found.running_pid() is None:
+        try:
+            running = found.running_pid() is not None
+            ours = not running or found.lock_file.stat().st_uid == os.geteuid()
+        except PermissionError:
+            ours = False
+        except OSError as error:
+            raise ValueError(f"--replace {self.replace} cannot be read: {error.strerror}") from error
+        if not ours:
+            raise ValueError(
+                f"the instance of --replace {self.replace} is another user's: only processes of one user can share a port; "
+                "start this one as that user"
+            )
+        if not running:
             stderr.print(f"note: no instance runs on {found.data_dir}; there is nothing to replace", markup=False)
             return None
         return found

@@ -9,11 +9,12 @@ from typing import Any
 from kiteway.instance import Instance
 from kiteway.status.client import read_status
 
-_LOOK_SECONDS = 2.0
+# As often as the checks that are looked at: a status costs the processor ten milliseconds.
+_LOOK_SECONDS = 5.0
 
 
 async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
-    """Look every two seconds until cancelled."""
+    """Look every five seconds until cancelled."""
     failing: set[str] = set()
     while True:
         failing = _tell(await asyncio.to_thread(read_status, instance), failing, say)
