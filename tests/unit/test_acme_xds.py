@@ -11,10 +11,11 @@ from josepy.jwk import JWKEC
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from kiteway.acme.challenges import TLS_ALPN_01, to_show
 from kiteway.diagnostics import ObjectRef
+from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
-from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains, with_challenges
-from kiteway.model import HTTPChallenge, HTTPMode, LoadBalancer, RedirectCode
+from kiteway.envoy.xds.challenges import tls_challenge_chains, with_challenges
+from kiteway.model import Challenge, HTTPChallenge, HTTPMode, ListenerProtocol, LoadBalancer, RedirectCode
 from kiteway.model import VirtualHost as ModelHost
 
 HOST = "a.milvus.io"
@@ -27,6 +28,12 @@ def host(domain: str) -> VirtualHost:
     return VirtualHost(
         name=f"host/{domain}", domains=[domain], routes=[Route(name=domain, match=RouteMatch(prefix="/"))]
     )
+
+
+def opened(hosts: list[ModelHost], *challenges: Challenge) -> list[ListenerProtocol]:
+    """Return the listeners that are open."""
+    model = LoadBalancer(hosts=tuple(hosts), challenges=challenges)
+    return [listener.protocol for listener in open_listeners(model, EnvoySettings())]
 
 
 def model_host(mode: HTTPMode) -> ModelHost:
@@ -77,9 +84,9 @@ def test_port_80_opens_for_a_challenge_alone() -> None:
     """A closed port 80 opens for an HTTP-01 challenge, not for TLS-ALPN-01."""
     closed = [model_host(HTTPMode.OFF)]
 
-    assert not needs_http(closed, [])
-    assert needs_http(closed, [CHALLENGE])
-    assert needs_http([model_host(HTTPMode.REDIRECT)], [])
+    assert not opened(closed)
+    assert opened(closed, CHALLENGE) == [ListenerProtocol.HTTP]
+    assert opened([model_host(HTTPMode.REDIRECT)]) == [ListenerProtocol.HTTP]
 
 
 def test_the_chain_of_a_tls_challenge() -> None:

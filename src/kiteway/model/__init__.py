@@ -18,6 +18,7 @@ from kiteway.model.hosts import (
     Route,
     VirtualHost,
 )
+from kiteway.model.listeners import Listener, ListenerProtocol
 from kiteway.model.loadbalancer import LoadBalancer, ServerNames
 from kiteway.model.pools import (
     Affinity,
@@ -46,6 +47,8 @@ __all__ = [
     "HeaderValue",
     "HealthCheck",
     "HealthCheckType",
+    "Listener",
+    "ListenerProtocol",
     "LoadBalancer",
     "PathMatch",
     "PathMatchType",

@@ -10,9 +10,9 @@ from typing import Any
 from kiteway import __version__
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
+from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.statistics import HANDSHAKES
-from kiteway.envoy.xds.challenges import needs_http
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
@@ -87,7 +87,10 @@ async def report(
                 "quarantine": [_quarantined(q) for q in outcome.quarantine.held] if outcome else [],
                 "retained": [str(ref) for ref in outcome.retained] if outcome else [],
             },
-            "listeners": _listeners(model, settings),
+            "listeners": [
+                {"name": each.name, "address": each.address, "port": each.port}
+                for each in open_listeners(model, settings)
+            ],
             **model_report(model),
             "managedCertificates": list(managed),
             "pools": pools,
@@ -102,17 +105,6 @@ def _release(version: str) -> str:
     """Return the release in Envoy's ``commit/release/status/build/library``."""
     parts = version.split("/")
     return parts[1] if len(parts) > 1 else version
-
-
-def _listeners(model: LoadBalancer, settings: EnvoySettings) -> list[dict[str, Any]]:
-    found = []
-    if model.server_names:
-        found.append({"name": "https", "address": settings.bind, "port": settings.https_port})
-    if settings.http_port is not None and needs_http(model.hosts, model.challenges):
-        found.append({"name": "http", "address": settings.bind, "port": settings.http_port})
-    if settings.grpc_port is not None and model.hosts:
-        found.append({"name": "grpc", "address": settings.bind, "port": settings.grpc_port})
-    return found
 
 
 def _pool(

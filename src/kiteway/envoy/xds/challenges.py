@@ -21,8 +21,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 from kiteway.envoy.xds.common import ads, pack, seconds, secret_name
-from kiteway.model import Challenge, HTTPChallenge, HTTPMode, TLSChallenge
-from kiteway.model import VirtualHost as ModelHost
+from kiteway.model import Challenge, HTTPChallenge, TLSChallenge
 
 ALPN_PROTOCOL = "acme-tls/1"
 """RFC 8737, section 6.2."""
@@ -75,13 +74,6 @@ def _matching(domain: str) -> list[str]:
     """Return the domains of virtual hosts that answer ``domain``, in Envoy's order: exact, longest suffix, any."""
     labels = domain.split(".")
     return [domain, *(f"*.{'.'.join(labels[i:])}" for i in range(1, len(labels))), "*"]
-
-
-def needs_http(hosts: Iterable[ModelHost], challenges: Iterable[Challenge]) -> bool:
-    """Return whether port 80 has anything to do."""
-    return any(host.http is not HTTPMode.OFF for host in hosts) or any(
-        isinstance(challenge, HTTPChallenge) for challenge in challenges
-    )
 
 
 def tls_challenge_chains(challenges: Iterable[Challenge]) -> list[FilterChain]:

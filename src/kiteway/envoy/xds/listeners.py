@@ -20,12 +20,11 @@ from kiteway._proto.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspe
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
+from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
-from kiteway.envoy.xds.challenges import needs_http, tls_challenge_chains
+from kiteway.envoy.xds.challenges import tls_challenge_chains
 from kiteway.envoy.xds.common import (
-    GRPC_LISTENER,
-    HTTP_LISTENER,
     HTTPS_LISTENER,
     ads,
     bundle_name,
@@ -37,35 +36,39 @@ from kiteway.envoy.xds.common import (
 )
 from kiteway.envoy.xds.connection_manager import Paths, connection_manager
 from kiteway.kept import Kept
-from kiteway.model import LoadBalancer, PathMatchType, ServerNames, TLSProfile
+from kiteway.model import ListenerProtocol, LoadBalancer, PathMatchType, ServerNames, TLSProfile
 
 _CONNECTION_BUFFER = 1 << 20
 _CHAINS = RepeatedField.of(Listener, "filter_chains")
 
 
 def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
-    """Return the listeners the model asks for; a port nobody serves stays closed."""
+    """Return the listeners that are open."""
     result: list[Message | Assembled] = []
     # Of the listener and not of a chain: who connected by one host's name may ask for another one.
     matches = [route.match for host in model.hosts for route in host.routes]
     by_path = any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)
     paths = Paths.CANONICAL if by_path else Paths.AS_SENT
-    if model.server_names:
-        manager = kept(connection_manager, HTTPS_LISTENER, settings, paths)
-        chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager, paths)
-        default = tuple([chain for chain, names in zip(chains, model.server_names, strict=True) if not names.names])
-        by_name = [chain for chain, names in zip(chains, model.server_names, strict=True) if names.names]
-        members = (*tls_challenge_chains(model.challenges), *by_name)
-        pieces = kept.each(HTTPS_LISTENER, piece, members, _CHAINS)
-        result.append(kept(Assembled, kept(_https, default, settings), _CHAINS, members, pieces))
-    if settings.http_port is not None and needs_http(model.hosts, model.challenges):
-        result.append(kept(_plaintext, HTTP_LISTENER, settings, settings.http_port, paths))
-    if settings.grpc_port is not None and model.hosts:
-        result.append(kept(_plaintext, GRPC_LISTENER, settings, settings.grpc_port, paths))
+    for each in open_listeners(model, settings):
+        if each.protocol is ListenerProtocol.HTTPS:
+            result.append(_by_server_name(model, settings, paths, kept))
+        else:
+            result.append(kept(_plaintext, each.protocol, settings, each.port, paths))
     return result
 
 
-def _plaintext(name: str, settings: EnvoySettings, port: int, paths: Paths) -> Listener:
+def _by_server_name(model: LoadBalancer, settings: EnvoySettings, paths: Paths, kept: Kept) -> Assembled:
+    manager = kept(connection_manager, HTTPS_LISTENER, settings, paths)
+    chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager, paths)
+    default = tuple([chain for chain, names in zip(chains, model.server_names, strict=True) if not names.names])
+    by_name = [chain for chain, names in zip(chains, model.server_names, strict=True) if names.names]
+    members = (*tls_challenge_chains(model.challenges), *by_name)
+    pieces = kept.each(HTTPS_LISTENER, piece, members, _CHAINS)
+    return kept(Assembled, kept(_https, default, settings), _CHAINS, members, pieces)
+
+
+def _plaintext(protocol: ListenerProtocol, settings: EnvoySettings, port: int, paths: Paths) -> Listener:
+    name = str(protocol)
     listener = _listener(name, settings, port)
     listener.filter_chains.add(name=name, filters=[connection_manager(name, settings, paths)])
     return listener
