@@ -145,6 +145,20 @@ def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
     assert (host.https, host.http) == (False, HTTPMode.OFF)
 
 
+def test_what_is_not_shared_says_nothing_of_others() -> None:
+    """A cluster that is rejected is a verdict on who is on trial with it, and on nobody else."""
+    quarantine = Quarantine()
+    a, b = unit(*app("a")), unit(*app("b"))
+    quarantine.want([a])
+    own = Rejection(CLUSTER, "1", {"pool/default/a/19530/grpc": "1"}, (), certain=True, message="no")
+    table = Rejection(ROUTE, "2", {"https": "1", "http": "1"}, (), certain=False, message="no")
+    assert quarantine.against([own, table]) == [own, table]
+    quarantine.accept()
+    assert quarantine.against([own, table]) == [table]
+    quarantine.want([a, b])
+    assert quarantine.against([own, table]) == [table]
+
+
 def test_the_last_accepted_form_survives_a_restart(tmp_path: Path) -> None:
     """With its key, in a file that nobody else may read; what is known to be bad is not tried again."""
     world = World()

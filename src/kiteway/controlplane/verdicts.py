@@ -15,7 +15,6 @@ import structlog
 
 from kiteway.envoy.ads import AdsServer, AdsState
 from kiteway.pipeline.pipeline import Outcome, Pipeline
-from kiteway.quarantine import blame
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write
 
@@ -153,7 +152,7 @@ class Verdicts:
         if not state.streams or state.version != outcome.snapshot.version or not state.streams[-1].current:
             return None
         client = state.streams[-1]
-        rejections = blame.of_units(each.rejection for each in client.refusals)
+        rejections = self._pipeline.against(each.rejection for each in client.refusals) if client.refusals else []
         judged = (outcome.generation, tuple(rejection.nonce for rejection in rejections))
         if judged == self._judged:
             return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
-from kiteway.envoy.ads import ENDPOINT, Resource, Snapshot
+from kiteway.envoy.ads import ENDPOINT, Rejection, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
@@ -112,6 +112,10 @@ class Pipeline:
             self.outcome = dataclasses.replace(self.outcome, quarantine=state)
             return None
         return self._build(self._round, now)
+
+    def against(self, rejections: Iterable[Rejection]) -> list[Rejection]:
+        """Return the rejections that are a verdict on what is published, see `Quarantine.against`."""
+        return self._quarantine.against(rejections)
 
     def stored(self) -> Stored:
         """Return what the next process has to know of the quarantine."""

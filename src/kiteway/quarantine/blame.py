@@ -6,8 +6,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, Rejection
-from kiteway.envoy.xds.common import grpc_cluster_name, own_routes_name, rest_cluster_name, secret_name, source_name
+from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, Rejection
+from kiteway.envoy.xds.common import (
+    GRPC_LISTENER,
+    HTTP_LISTENER,
+    HTTPS_LISTENER,
+    grpc_cluster_name,
+    own_routes_name,
+    rest_cluster_name,
+    secret_name,
+    source_name,
+)
 from kiteway.translate.unit import Unit
 
 _SURROUNDINGS: Final = {
@@ -17,6 +26,7 @@ _SURROUNDINGS: Final = {
     ),
     CLUSTER: re.compile(r"^Error adding/updating cluster\(s\) \S+: Failed to load dynamic module: "),
 }
+_SHARED_TABLES: Final = {HTTPS_LISTENER, HTTP_LISTENER, GRPC_LISTENER}
 _WORD: Final = re.compile(r"[\w%*/.-]{4,64}")
 _WORDS_FROM: Final = 1000
 """Characters of a message that are looked at for words: each is searched in every unit."""
@@ -44,11 +54,18 @@ def named(rejection: Rejection, units: Sequence[Unit]) -> list[Unit]:
     It is a hint that saves time: whoever is named is tried after the others, and blamed only if rejected without them.
     """
     about = set(rejection.resources if rejection.certain else rejection.named)
-    found = [unit for unit in units if not about.isdisjoint(_resources(unit)) or _speaks_of(rejection.message, unit)]
+    found = [unit for unit in units if not about.isdisjoint(resources(unit)) or _speaks_of(rejection.message, unit)]
     return found or _with_its_words(rejection.message, units)
 
 
-def _resources(unit: Unit) -> set[str]:
+def shared(rejection: Rejection) -> bool:
+    """Return whether a rejection is about something that all Ingresses share."""
+    if rejection.type_url == ROUTE:
+        return not _SHARED_TABLES.isdisjoint(rejection.resources)
+    return rejection.type_url == LISTENER
+
+
+def resources(unit: Unit) -> set[str]:
     """Return the names of the resources that are a unit's own; they are distinct across types."""
     keys = [pool.key for pool in unit.pools]
     shown = [pool.tls.client_certificate for pool in unit.pools]

@@ -102,6 +102,15 @@ class Quarantine:
                 found.append(self._hold(self._accepted[ref], unit))
         return tuple(found)
 
+    def against(self, rejections: Iterable[Rejection]) -> list[Rejection]:
+        """
+        Return the rejections that are a verdict on what is on trial.
+
+        Of what is not shared, one that is about nobody on trial costs its own Ingress only, and says nothing of others.
+        """
+        own = {name for ref in self._search.on_trial for name in blame.resources(self._units[ref])}
+        return [r for r in blame.of_units(rejections) if blame.shared(r) or not own.isdisjoint(r.resources)]
+
     def accept(self) -> None:
         """Envoy runs what was published."""
         self._search.accept()
