@@ -118,12 +118,12 @@ class Replicas:
     def kill(self, replica: Replica) -> None:
         """Kill one with -9, as the end of a node does."""
         replica.running.process.send_signal(signal.SIGKILL)
-        self._end(replica)
+        self.end(replica)
 
     def stop(self) -> None:
         """End all of them in order."""
         for replica in list(self.all.values()):
-            self._end(replica)
+            self.end(replica)
 
     def until_active(self, name: str, limit: float = 120.0) -> str:
         """Wait until kubectl shows a certificate as Active and every replica serves it; return its fingerprint."""
@@ -139,7 +139,8 @@ class Replicas:
         wait_until(lambda: len(fingerprints()) == 1 and "" not in fingerprints(), "all serve it", 60)
         return fingerprints().pop()
 
-    def _end(self, replica: Replica) -> None:
+    def end(self, replica: Replica) -> None:
+        """End one in order, as a rolling restart does: it gets no new connections, and drains."""
         [number] = [n for n, each in self.all.items() if each is replica]
         del self.all[number]
         self.https_targets.remove(replica.https_port)
@@ -154,42 +155,52 @@ def load_balancer(ports: Sequence[tuple[int, list[int]]]) -> Iterator[None]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
+    writers: set[asyncio.StreamWriter] = set()
+
     async def start() -> list[asyncio.Server]:
-        return [await asyncio.start_server(_in_turn(targets), "127.0.0.1", port) for port, targets in ports]
+        return [await asyncio.start_server(_in_turn(targets, writers), "127.0.0.1", port) for port, targets in ports]
 
     servers = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(_close(servers), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_close(servers, writers), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
 
 
-def _in_turn(targets: list[int]) -> Any:
+def _in_turn(targets: list[int], writers: set[asyncio.StreamWriter]) -> Any:
     turn = itertools.count()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in range(len(targets)):
-            try:
-                there = await asyncio.open_connection("127.0.0.1", targets[next(turn) % len(targets)])
-            except OSError:
-                continue
-            try:
-                await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
-            finally:
-                there[1].transport.abort()
-            break
-        writer.transport.abort()
+        writers.add(writer)
+        try:
+            for _ in range(len(targets)):
+                try:
+                    there = await asyncio.open_connection("127.0.0.1", targets[next(turn) % len(targets)])
+                except OSError:
+                    continue
+                writers.add(there[1])
+                try:
+                    await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+                finally:
+                    writers.discard(there[1])
+                    there[1].transport.abort()
+                break
+        finally:
+            writers.discard(writer)
+            writer.transport.abort()
 
     return handle
 
 
-async def _close(servers: list[asyncio.Server]) -> None:
+async def _close(servers: list[asyncio.Server], writers: set[asyncio.StreamWriter]) -> None:
     for server in servers:
         server.close()
+    for writer in writers:
+        writer.transport.abort()
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    # Transports that were aborted are closed in the next turn of the loop.
+    await asyncio.sleep(0)

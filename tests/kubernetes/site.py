@@ -79,10 +79,10 @@ class Client:
     port: int
     ca: Path
 
-    def reads(self) -> SteadyReads:
-        """Return a client that searches all the time, once there is somebody to ask."""
+    def reads(self, *, retries: bool = False) -> SteadyReads:
+        """Return a client that searches all the time, once there is somebody to ask; `reads.channel` has ``retries``."""
         wait_listening(self.port)
-        return SteadyReads(f"127.0.0.1:{self.port}", self.ca, HOST, COLLECTION)
+        return SteadyReads(f"127.0.0.1:{self.port}", self.ca, HOST, COLLECTION, retries=retries)
 
     def fill(self) -> None:
         """Make the collection, unless it is there."""

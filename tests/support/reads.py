@@ -18,10 +18,14 @@ DIMENSION = 8
 BOUNDED = 2
 
 
-def channel(address: str, ca: Path | None, server_name: str | None) -> grpc.Channel:
-    """Return a channel as PyMilvus makes one, but without retries."""
+def channel(address: str, ca: Path | None, server_name: str | None, *, retries: bool = False) -> grpc.Channel:
+    """
+    Return a channel as PyMilvus makes one, but without retries.
+
+    With ``retries`` it is PyMilvus's own: gRPC sends again what no server has seen, such as a call that meets a GOAWAY.
+    """
     options: list[tuple[str, Any]] = [
-        ("grpc.enable_retries", 0),
+        ("grpc.enable_retries", int(retries)),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.keepalive_time_ms", 10_000),
@@ -86,10 +90,12 @@ class SteadyReads:
     ``ok`` and ``failures`` (by text) count answers; an answer whose in-band status is an error is a failure.
     """
 
-    def __init__(self, address: str, ca: Path | None, server_name: str | None, collection: str) -> None:
+    def __init__(
+        self, address: str, ca: Path | None, server_name: str | None, collection: str, *, retries: bool = False
+    ) -> None:
         self.ok = 0
         self.failures: Counter[str] = Counter()
-        self._make: Callable[[], grpc.Channel] = lambda: channel(address, ca, server_name)
+        self._make: Callable[[], grpc.Channel] = lambda: channel(address, ca, server_name, retries=retries)
         self._collection = collection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
