@@ -121,3 +121,63 @@ def test_more_certificates_than_one_ingress_may_have() -> None:
 
     assert "CertificatesTooMany" in _reasons(translated)
     assert f"default/{names[-1]}" not in {c for entry in translated.model.server_names for c in entry.certificates}
+
+
+def _with_paths(count: int, *, host: str | None = "a.example.com", start: int = 0) -> dict[str, Any]:
+    """Return an Ingress with ``count`` paths of one host."""
+    found = ingress("a", [host], ["server"])
+    (rule,) = found["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    rule["http"]["paths"] = [{**path, "path": f"/p{number}"} for number in range(start, start + count)]
+    return found
+
+
+SERVER = secret("server", issue("a.example.com"))
+
+
+def test_paths_up_to_the_most_are_served() -> None:
+    """An Ingress with as many paths as it may have is told nothing, and all of them have routes."""
+    translated = _translated(_with_paths(limits.MOST_PATHS), SERVER)
+
+    assert "PathsTooMany" not in _reasons(translated)
+    assert len(translated.model.hosts[0].routes) == limits.MOST_PATHS
+
+
+def test_paths_after_the_most_are_left_out() -> None:
+    """The paths of all rules count together; the Ingress is told once, at the first that is left out."""
+    both = _with_paths(limits.MOST_PATHS - 10)
+    both["spec"]["rules"] += _with_paths(20, host="b.example.com", start=7000)["spec"]["rules"]
+    both["spec"]["rules"] += _with_paths(20, host="c.example.com")["spec"]["rules"]
+    translated = _translated(both, SERVER)
+
+    assert [len(host.routes) for host in translated.model.hosts] == [limits.MOST_PATHS - 10, 10, 0]
+    (told,) = [d for d in translated.diagnostics if d.reason == "PathsTooMany"]
+    assert told.path == "spec.rules[1].http.paths[10].path"
+
+
+def test_rules_after_the_most_are_left_out() -> None:
+    """Of more rules than an Ingress may have the first are served."""
+    hosts = [f"h{number}.example.com" for number in range(limits.MOST_RULES + 1)]
+    translated = _translated(ingress("a", hosts, ["server"]), SERVER)
+
+    assert "RulesTooMany" in _reasons(translated)
+    assert {host.domain for host in translated.model.hosts} == set(hosts[:-1])
+
+
+def test_headers_of_many_paths() -> None:
+    """Headers count at each path that has them: those of the paths after a megabyte are left out."""
+    config = {
+        "apiVersion": "cloud.google.com/v1",
+        "kind": "BackendConfig",
+        "metadata": {"name": "config"},
+        "spec": {"customRequestHeaders": {"headers": [f"x:{'v' * 7999}"]}},
+    }
+    backend = service(annotations={"cloud.google.com/backend-config": '{"default": "config"}'}, name="other")
+    many = _with_paths(200)
+    for path in many["spec"]["rules"][0]["http"]["paths"]:
+        path["backend"] = {"service": {"name": "other", "port": {"number": 19530}}}
+    translated = _translated(many, SERVER, backend, config)
+
+    with_headers = [bool(route.request_headers) for route in translated.model.hosts[0].routes]
+    assert with_headers.count(True) == limits.LONGEST_HEADER_COPIES // 8000
+    assert _reasons(translated).count("HeaderCopiesTooMany") == 1

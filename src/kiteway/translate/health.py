@@ -8,6 +8,7 @@ from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.backend_config import HealthCheckConfig
 from kiteway.resources.schema import Violation
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_PATH
 
 HEALTH_PORT = 9091
 HEALTH_PATH = "/healthz"
@@ -36,11 +37,11 @@ def _merged(
 ) -> HealthCheck:
     default = HealthCheck(type=HealthCheckType(protocol.value))
     path = check.request_path or default.request_path
-    if not path.isprintable():
+    if not path.isprintable() or len(path) > LONGEST_PATH:
         context.error(
             config,
             "HealthCheckPathInvalid",
-            "the path of the check has a control character in it.",
+            f"the path of the check has a control character in it, or more than {LONGEST_PATH} characters.",
             f"Write requestPath: {HEALTH_PATH}.",
             (*_CHECK, "requestPath"),
         )

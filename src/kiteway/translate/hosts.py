@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from kiteway.model import PathMatch, Route
 from kiteway.resources.kinds.ingress import IngressBackend, IngressRule
 from kiteway.translate.backends import backend_of
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_HEADER_COPIES, MOST_PATHS, MOST_RULES
 from kiteway.translate.paths import EVERYTHING, in_order, path_match
 from kiteway.translate.unit import HostClaim
 
@@ -25,7 +29,8 @@ def host_claims(context: Context) -> tuple[HostClaim, ...]:
     if spec.default_backend is not None:
         fallback.append(_route(context, EVERYTHING, spec.default_backend, ("spec", "defaultBackend")))
     claims: dict[str, HostClaim] = {}
-    for index, rule in enumerate(spec.rules):
+    budget = _Budget(context)
+    for index, rule in enumerate(_first_rules(context)):
         domain = rule.host or ANY_HOST
         if domain in claims:
             context.warn(
@@ -35,14 +40,64 @@ def host_claims(context: Context) -> tuple[HostClaim, ...]:
                 "Put all paths of a host under one rule.",
                 ("spec", "rules", index, "host"),
             )
-        routes = _routes(context, rule, ("spec", "rules", index))
-        claims[domain] = HostClaim(domain, in_order([*routes, *fallback]), index)
+        routes = _routes(context, rule, budget, ("spec", "rules", index))
+        claims[domain] = HostClaim(domain, in_order([*routes, *map(budget.headers, fallback)]), index)
     if fallback:
         claims.setdefault(ANY_HOST, HostClaim(ANY_HOST, tuple(fallback), None))
     return tuple(claims.values())
 
 
-def _routes(context: Context, rule: IngressRule, at: Path) -> list[Route]:
+def _first_rules(context: Context) -> Sequence[IngressRule]:
+    rules = context.ingress.spec.rules
+    if len(rules) > MOST_RULES:
+        context.error(
+            context.ingress,
+            "RulesTooMany",
+            f"there are {len(rules)} rules; those after the first {MOST_RULES} are left out.",
+            "Use several Ingresses.",
+            ("spec", "rules"),
+        )
+    return rules[:MOST_RULES]
+
+
+class _Budget:
+    """What the paths of an Ingress may still cost."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._paths = MOST_PATHS
+        self._header_bytes = LONGEST_HEADER_COPIES
+
+    def path(self, at: Path) -> bool:
+        """Return whether there may be one more path; report the first that may not."""
+        self._paths -= 1
+        if self._paths == -1:
+            self._context.error(
+                self._context.ingress,
+                "PathsTooMany",
+                f"there are more than {MOST_PATHS} paths; this one and those after it are left out.",
+                "Use prefixes, or several Ingresses.",
+                at,
+            )
+        return self._paths >= 0
+
+    def headers(self, route: Route) -> Route:
+        """Return the route with its custom headers, or without those that are too much."""
+        size = sum(len(h.name) + len(h.value) for h in (*route.request_headers, *route.response_headers))
+        if size <= self._header_bytes:
+            self._header_bytes -= size
+            return route
+        self._context.error(
+            self._context.ingress,
+            "HeaderCopiesTooMany",
+            f"the custom headers of all paths have more than {LONGEST_HEADER_COPIES} bytes; paths after that are without.",
+            "Use shorter headers, fewer paths or several Ingresses.",
+            ("spec", "rules"),
+        )
+        return dataclasses.replace(route, request_headers=(), response_headers=())
+
+
+def _routes(context: Context, rule: IngressRule, budget: _Budget, at: Path) -> list[Route]:
     if rule.http is None:
         context.warn(
             context.ingress,
@@ -55,6 +110,8 @@ def _routes(context: Context, rule: IngressRule, at: Path) -> list[Route]:
     routes: dict[PathMatch, Route] = {}
     for number, path in enumerate(rule.http.paths):
         here: Path = (*at, "http", "paths", number)
+        if not budget.path((*here, "path")):
+            break
         match = path_match(context, path, (*here, "path"))
         if match is None:
             continue
@@ -66,7 +123,8 @@ def _routes(context: Context, rule: IngressRule, at: Path) -> list[Route]:
                 "Remove one of the two.",
                 (*here, "path"),
             )
-        routes.setdefault(match, _route(context, match, path.backend, (*here, "backend")))
+        else:
+            routes[match] = budget.headers(_route(context, match, path.backend, (*here, "backend")))
     return list(routes.values())
 
 

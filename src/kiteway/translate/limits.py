@@ -16,6 +16,18 @@ LONGEST_HEADER_FORMAT: Final = 16_384
 LONGEST_CA_BUNDLE: Final = 262_144
 """Bytes of the CAs (PEM) in one Secret; those of all public CAs together fit."""
 
+MOST_RULES: Final = 1000
+"""Rules of one Ingress."""
+
+MOST_PATHS: Final = 1000
+"""Paths of one Ingress, those of all its rules together; each is some ten routes of Envoy's."""
+
+LONGEST_PATH: Final = 1024
+"""Characters of a path, and of a health check's; as GCP allows in a URL map."""
+
+LONGEST_HEADER_COPIES: Final = 1_048_576
+"""Bytes of custom headers in all paths of one Ingress together: Envoy keeps them path by path."""
+
 MOST_CERTIFICATES: Final = 100
 """Certificates of one Ingress; GKE allows 10."""
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kiteway.model import PathMatch, PathMatchType, Route
 from kiteway.resources.kinds.ingress import HTTPIngressPath, PathType
+from kiteway.resources.places import quoted
 from kiteway.translate.context import Context, Path
+from kiteway.translate.limits import LONGEST_PATH
+
+_NO_PATH = re.compile(r"[\x00-\x20\x7f]")
 
 EVERYTHING = PathMatch(PathMatchType.PREFIX, "/")
 
@@ -19,6 +24,24 @@ def path_match(context: Context, path: HTTPIngressPath, at: Path) -> PathMatch |
     is allowed only at the end, after a slash, and there only.
     """
     text = path.path
+    if len(text) > LONGEST_PATH:
+        context.error(
+            context.ingress,
+            "PathInvalid",
+            f"{quoted(text)} has {len(text)} characters; GCP allows {LONGEST_PATH}.",
+            "Write a shorter prefix of it.",
+            at,
+        )
+        return None
+    if _NO_PATH.search(text):
+        context.error(
+            context.ingress,
+            "PathInvalid",
+            f"{quoted(text)} has a space or a control character, which no path has.",
+            "Write it as it is sent, percent-encoded.",
+            at,
+        )
+        return None
     if "?" in text or "#" in text:
         context.error(
             context.ingress,

@@ -66,6 +66,8 @@ def with_challenges(hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge,
         host = VirtualHost(name=exact.name if exact else f"acme/{domain}", domains=[domain], routes=routes)
         if fallback is not None:
             host.routes.extend(fallback.routes)
+            host.request_headers_to_add.extend(fallback.request_headers_to_add)
+            host.response_headers_to_add.extend(fallback.response_headers_to_add)
         result[host.name] = host
     return tuple(result.values())
 

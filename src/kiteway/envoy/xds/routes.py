@@ -7,12 +7,11 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
 
-from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValue as EnvoyHeaderValue
-from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
     HeaderMatcher,
     RedirectAction,
@@ -42,12 +41,11 @@ from kiteway.envoy.xds.common import (
     source_name,
 )
 from kiteway.envoy.xds.filters import turn_on
+from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
 from kiteway.kept import Kept
 from kiteway.model import (
-    ENCRYPTED,
-    HeaderValue,
     HTTPMode,
     LoadBalancer,
     PathMatch,
@@ -189,11 +187,17 @@ def _table(name: str, hosts: tuple[VirtualHost, ...], kept: Kept) -> Assembled:
 
 def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
-    routes = [
-        out
-        for route, pool in zip(backed.host.routes, backed.backends, strict=True)
-        for out in _routes(_with_encryption(route, encrypted=encrypted), pool, settings)
-    ]
+    shared = SharedHeaders.of(backed.host, backed.backends)
+    forwarded: dict[_Destination, _Forwarded] = {}
+    routes: list[Route] = []
+    for route, pool in zip(backed.host.routes, backed.backends, strict=True):
+        if pool is None:
+            routes += _unknown_pool(route, settings)
+            continue
+        to = _Destination(pool.key, route.request_headers, route.response_headers, route.log_sample_rate)
+        if to not in forwarded:
+            forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
+        routes += _routes(route, pool, forwarded[to], settings)
     routes += no_route(
         "no-path",
         RouteMatch(prefix="/"),
@@ -203,7 +207,10 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
         ),
         settings,
     )
-    return _virtual_host(backed.host, routes)
+    host = _virtual_host(backed.host, routes)
+    host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
+    host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
+    return host
 
 
 def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:
@@ -232,26 +239,76 @@ def _unknown_host(settings: EnvoySettings) -> VirtualHost:
     )
 
 
-def _routes(route: ModelRoute, pool: Pool | None, settings: EnvoySettings) -> list[Route]:
-    name = f"{source_name(route.source)}/{route.match.type}:{route.match.path}"
-    matches = _matches(route.match)
-    if pool is None:
-        text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
-        return [
-            out for match in matches for out in no_route(name, match, Answer(text, text, rest_status=503), settings)
-        ]
+class _Destination(NamedTuple):
+    """What routes of different paths have in common that lead to the same place."""
+
+    pool: PoolKey
+    request_headers: Headers
+    response_headers: Headers
+    log_sample_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarded:
+    """
+    The routes to a destination, without name and path: an Ingress may have a thousand paths to one.
+
+    Attributes:
+        grpc: one for each policy for gRPC.
+        rest: one for each policy for REST; none where REST is not served.
+    """
+
+    grpc: tuple[tuple[CallPolicy, Route], ...]
+    rest: tuple[tuple[CallPolicy, Route], ...]
+
+
+def _forwarded(
+    to: _Destination, pool: Pool, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool
+) -> _Forwarded:
+    request = to.request_headers if shared.request is None else ()
+    response = to.response_headers if shared.response is None else ()
+
+    said = RouteConfig(log_rate=log_rate_for_filter(to.log_sample_rate))
+
+    def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
+        route = _forward(policy, pool, cluster)
+        route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
+        route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
+        add_log_rate_without_filter(route, to.log_sample_rate, settings)
+        marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
+        if marked or said != RouteConfig():
+            turn_on(route, settings, said)
+        return policy, route
+
+    grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)
+    return _Forwarded(
+        tuple(made(policy, grpc) for policy in grpc_policies()),
+        tuple(made(policy, rest) for policy in rest_policies()) if pool.rest else (),
+    )
+
+
+def _name(route: ModelRoute) -> str:
+    return f"{source_name(route.source)}/{route.match.type}:{route.match.path}"
+
+
+def _unknown_pool(route: ModelRoute, settings: EnvoySettings) -> list[Route]:
+    text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
+    return [
+        out
+        for match in _matches(route.match)
+        for out in no_route(_name(route), match, Answer(text, text, rest_status=503), settings)
+    ]
+
+
+def _routes(route: ModelRoute, pool: Pool, forwarded: _Forwarded, settings: EnvoySettings) -> list[Route]:
+    name = _name(route)
     result = []
-    for match in matches:
-        cluster = grpc_cluster_name(pool.key)
-        for policy in grpc_policies():
-            made = _forward(name, policy, route=route, pool=pool, cluster=cluster, settings=settings)
-            result += [_to(made, call) for call in _narrow(match, policy, grpc=True)]
-        if pool.rest:
-            cluster = rest_cluster_name(pool.key)
-            for policy in rest_policies():
-                made = _forward(name, policy, route=route, pool=pool, cluster=cluster, settings=settings)
-                result += [_to(made, call) for call in _narrow(match, policy, grpc=False)]
-        else:
+    for match in _matches(route.match):
+        for policy, made in forwarded.grpc:
+            result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=True)]
+        for policy, made in forwarded.rest:
+            result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=False)]
+        if not pool.rest:
             text = (
                 "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
                 "with the Service annotation kiteway.io/rest-port."
@@ -293,23 +350,15 @@ def _to_class(match: RouteMatch, policy: CallPolicy) -> RouteMatch:
     return result
 
 
-def _to(route: Route, match: RouteMatch) -> Route:
+def _to(route: Route, name: str, policy: CallPolicy, match: RouteMatch) -> Route:
     """Return ``route`` for what ``match`` says."""
-    result = Route()
-    result.CopyFrom(route)
+    result = Route(name=f"{name}/{policy.name}")
+    result.MergeFrom(route)
     result.match.CopyFrom(match)
     return result
 
 
-def _forward(
-    name: str,
-    policy: CallPolicy,
-    *,
-    route: ModelRoute,
-    pool: Pool,
-    cluster: str,
-    settings: EnvoySettings,
-) -> Route:
+def _forward(policy: CallPolicy, pool: Pool, cluster: str) -> Route:
     limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(
@@ -324,36 +373,4 @@ def _forward(
     )
     if policy.hedged and pool.hedging_delay is not None:
         hedge(action, pool.hedging_delay)
-    result = Route(
-        name=f"{name}/{policy.name}",
-        route=action,
-        request_body_buffer_limit=UInt64Value(value=policy.buffer),
-        request_headers_to_add=[_header(h) for h in route.request_headers],
-        response_headers_to_add=[_header(h) for h in route.response_headers],
-    )
-    add_log_rate_without_filter(result, route.log_sample_rate, settings)
-    said = RouteConfig(log_rate=log_rate_for_filter(route.log_sample_rate))
-    marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
-    if marked or said != RouteConfig():
-        turn_on(result, settings, said)
-    return result
-
-
-def _with_encryption(route: ModelRoute, *, encrypted: bool) -> ModelRoute:
-    """Put in what a header says of the connection, which each listener knows."""
-
-    def known(headers: tuple[HeaderValue, ...]) -> tuple[HeaderValue, ...]:
-        return tuple(HeaderValue(h.name, h.value.replace(ENCRYPTED, str(encrypted).lower())) for h in headers)
-
-    return dataclasses.replace(
-        route, request_headers=known(route.request_headers), response_headers=known(route.response_headers)
-    )
-
-
-def _header(header: HeaderValue) -> HeaderValueOption:
-    return HeaderValueOption(
-        header=EnvoyHeaderValue(key=header.name, value=header.value),
-        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-        # As on GKE: a variable that is not known is sent empty.
-        keep_empty_value=True,
-    )
+    return Route(route=action, request_body_buffer_limit=UInt64Value(value=policy.buffer))
