@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
 _Key = tuple[Any, ...]
@@ -51,18 +51,18 @@ class Kept:
         self._previous, self._current = self._current, {}
         self._previous_rows, self._rows = self._rows, {}
 
-    def __call__(self, make: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return ``make(*args)``, made now or before; keyword arguments are not taken."""
+    def __call__(self, make: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Return ``make(*args)``, made now or before."""
         key = (make, *[tuple(map(id, arg)) if isinstance(arg, tuple) else id(arg) for arg in args])
         found = self._current.get(key) or self._previous.get(key)
         if found is None:
             # The arguments are held, so that no other value gets their identity.
-            found = (args, make(*args, **kwargs))
+            found = (args, make(*args))
         self._current[key] = found
         result: R = found[1]
         return result
 
-    def again(self, row: str, make: Callable[Concatenate[R | None, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def again(self, row: str, make: Callable[[R | None, *Ts], R], *args: *Ts) -> R:
         """Return ``make(last, *args)``, where ``last`` is what was made last; that itself, if the arguments are the same."""
         key = (row, make)
         before = self._rows.get(key) or self._previous_rows.get(key)
@@ -70,14 +70,12 @@ class Kept:
         if before is not None and before.identities == identities:
             self._rows[key] = before
         else:
-            made = make(before.results[0] if before is not None else None, *args, **kwargs)
+            made = make(before.results[0] if before is not None else None, *args)
             self._rows[key] = _Row(args, identities, {}, (made,))
         result: R = self._rows[key].results[0]
         return result
 
-    def each(
-        self, row: str, make: Callable[Concatenate[T, P], R], values: Sequence[T], *shared: P.args, **kwargs: P.kwargs
-    ) -> tuple[R, ...]:
+    def each(self, row: str, make: Callable[[T, *Ts], R], values: Sequence[T], *shared: *Ts) -> tuple[R, ...]:
         """
         Return ``make(value, *shared)`` for each of ``values``: the same as a call for each, at a fraction of the cost.
 
@@ -92,7 +90,7 @@ class Kept:
             return before.results
         made = before.made if before is not None else {}
         fresh = {i: value for i, value in zip(identities, values, strict=True) if i not in made}
-        made = made | {i: (value, make(value, *shared, **kwargs)) for i, value in fresh.items()}
+        made = made | {i: (value, make(value, *shared)) for i, value in fresh.items()}
         if len(made) > len(identities):
             made = {i: made[i] for i in identities}
         results = tuple([made[i][1] for i in identities])
