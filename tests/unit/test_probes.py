@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -70,7 +71,10 @@ async def served(
     async with scraped(f"127.0.0.1:{port}", app, *([limits] if limits else [])):
         while True:
             with contextlib.suppress(ConnectionRefusedError):
-                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n")
+                await reader.read()  # the server has forgotten it when it is at its end
+                writer.close()
                 break
         yield port, page
 
@@ -123,6 +127,20 @@ async def test_a_probe_from_the_attackers_own_address_is_answered(free_port: Cal
     async with served(free_port) as (port, _), connected(port, 300):
         async with asyncio.timeout(1):
             assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[], int]) -> None:
+    """However many wait in the kernel behind a probe, also of its own address, it is read before they are taken."""
+    async with served(free_port) as (port, _):
+        # The server shares this thread: it sees them all at once.
+        with contextlib.ExitStack() as stack:
+            probe, *_ = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(500)]
+            probe.sendall(b"GET /live HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n")
+            probe.setblocking(False)
+            async with asyncio.timeout(10):
+                assert (await asyncio.get_running_loop().sock_recv(probe, 100)).startswith(b"HTTP/1.1 200")
+                # It is the last in the queue: all have been taken.
+                assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:

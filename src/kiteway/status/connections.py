@@ -23,7 +23,7 @@ class Limits:
     """
 
     connections: int = 256
-    of_a_peer: int = 16
+    of_a_peer: int = 64
     head_seconds: float = 5.0
     answer_seconds: float = 15.0
     head_bytes: int = 8 * 1024

@@ -24,6 +24,10 @@ Ready = Callable[[], Awaitable[str]]
 """Returns why it is not ready; empty when it is."""
 _OF_OWNER = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
 """A unix socket has one peer; a report of thousands of pools takes its time."""
+_AT_ONCE = 16
+"""Connections that the event loop takes before it does something else, and looks at those that it has."""
+_QUEUE = 1024
+"""Connections that wait in the kernel."""
 Report = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -70,6 +74,7 @@ async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> As
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
+        backlog=_AT_ONCE,
         server_header=False,
         date_header=False,
     )
@@ -103,6 +108,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._ended = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen; asyncio has made the kernel's queue as short as what it takes at once."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_QUEUE)
 
     def end(self) -> None:
         """Finish what is asked, and take no more."""
