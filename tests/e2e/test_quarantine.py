@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from kiteway.quarantine.search import MAX_PUSHES
 from kiteway.quarantine.store import FILE_NAME
 from tests.e2e.poison import Site, of
 from tests.e2e.poison import site as site_in
+from tests.support.manifests import backend_config, endpoint_slice, service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
@@ -132,6 +134,36 @@ async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
             assert "victim" not in message
             assert "victim" not in site.log
             assert await site.ask("victim") == "served"
+
+
+async def test_endpoints_that_hang_delay_nobody_else(site: Site) -> None:
+    """Envoy answers for no cluster while one waits for a first health check; others' changes and clusters do not wait."""
+    site.write("victim", *of("victim"))
+    check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        port = hanging.getsockname()[1]
+        config = backend_config("hanging", healthCheck=check | {"port": port})
+        async with site.control():
+            with site.envoy():
+                await site.serves("victim")
+                site.write(
+                    "hanging",
+                    of("hanging")[0],
+                    service("hanging", backend_config="hanging"),
+                    config,
+                    endpoint_slice(["127.0.0.1"], port, "hanging"),
+                )
+                connection, _ = await asyncio.to_thread(hanging.accept)
+                site.write("victim", *of("victim", to="changed"))
+                await site.serves("victim", "/changed")
+                site.write("other", *of("other"))
+                await site.serves("other")
+                assert (await site.ask("hanging")).startswith("404")
+                # The check has failed: it is known how the endpoint is, so its routes may be there.
+                hanging.close()
+                connection.close()
+                await site.serves("hanging")
+                assert (await site.report())["configuration"]["quarantine"] == []
 
 
 @pytest.mark.timeout(400)

@@ -441,6 +441,51 @@ def test_a_client_that_reconnects_has_what_it_says_it_holds() -> None:
     assert session.active
 
 
+def test_what_comes_after_clusters_that_are_warming_does_not_wait_for_ever() -> None:
+    """Routes go out, further clusters and removals too; the late answer counts."""
+    session = started(snapshot(cluster={"a": "1", "old": "1"}, listener={"l": "1"}, route={"r": "1"}))
+    [route] = session.on_request(ask(ROUTE, "r"))
+    session.on_request(ack(route))
+    [slow] = session.on_snapshot(
+        snapshot(cluster={"a": "1", "old": "1", "slow": "1"}, listener={"l": "1"}, route={"r": "2"})
+    )
+    assert session.waits_for_clusters
+    [route] = session.assume_clusters()
+    assert names(route) == ["r"]
+    session.on_request(ack(route))
+    target = snapshot(cluster={"a": "1", "slow": "1", "b": "1"}, listener={"l": "1"}, route={"r": "2"})
+    [further] = session.on_snapshot(target)
+    assert (names(further), list(further.removed_resources)) == (["b"], [])
+    assert not session.clusters_answered
+
+    removal = session.on_request(ack(further))
+    assert [list(response.removed_resources) for response in removal] == [["old"]]
+    session.on_request(ack(removal[0]))
+    session.on_request(ack(slow))
+
+    assert session.clusters_answered
+    assert session.converged(target)
+    assert session.acknowledged[CLUSTER] == target[CLUSTER].version
+
+
+def test_clusters_that_were_thought_to_be_taken_may_be_rejected_after_all() -> None:
+    """The late rejection stands for what is still wanted, and its good part is sent again."""
+    session = started(snapshot(cluster={"a": "1"}))
+    target = snapshot(cluster={"a": "1", "bad": "1", "good": "1"})
+    [both] = session.on_snapshot(target)
+    session.assume_clusters()
+    [again] = session.on_request(nack(both, "Error adding/updating cluster(s) bad: no"))
+    assert names(again) == ["good"]
+    [bad] = session.on_request(ack(again))
+    session.on_request(nack(bad, "Error adding/updating cluster(s) bad: no"))
+
+    assert session.rejected == {CLUSTER: {"bad": "1"}}
+    assert [list(refusal.resources) for refusal in session.refusals] == [["bad"]]
+    [mended] = session.on_snapshot(snapshot(cluster={"a": "1", "bad": "2", "good": "1"}))
+    session.on_request(ack(mended))
+    assert session.refusals == ()
+
+
 def snapshot_of(session: Session) -> Snapshot:
     """Return the snapshot of a session that has one."""
     assert session.snapshot is not None

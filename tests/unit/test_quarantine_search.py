@@ -245,6 +245,42 @@ def test_what_is_mended_by_somebody_elses_change_is_not_blamed() -> None:
     assert (search.culprits, search.accepted) == ({}, wanted)
 
 
+def test_who_is_parked_holds_up_nobody() -> None:
+    """The others on trial are accepted without it; when the client is ready for it, it is on trial again."""
+    search, client = Search[str](), Client()
+    search.want(forms(3))
+    settle(search, client, forms(3))
+    wanted = forms(3, u0000="slow", u0001="next")
+    search.want(wanted)
+    search.park(["u0000"])
+    assert published(search, wanted) == forms(3, u0001="next")
+    settle(search, client, wanted)
+    search.want(wanted)
+    assert not search.undecided
+    assert search.accepted["u0001"] == "next"
+
+    search.unpark()
+    assert list(search.on_trial) == ["u0000"]
+    settle(search, client, wanted)
+
+    assert search.accepted == wanted
+
+
+def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
+    """Neither does it come back by another round, but by a change of its own."""
+    search, client = Search[str](), Client()
+    search.want(forms(2))
+    settle(search, client, forms(2))
+    search.want(forms(2, u0000="slow"))
+    search.park(["u0000"])
+    assert not search.undecided
+    search.want(forms(2, u0000="fast"))
+    assert list(search.on_trial) == ["u0000"]
+    search.unpark()
+    settle(search, client, forms(2))
+    assert search.accepted == forms(2, u0000="fast")
+
+
 def test_a_client_that_rejects_everything_blames_nobody() -> None:
     """Its port is taken, or it lacks our module: all units are published, and all is well when it takes them."""
     search, client = Search({"u0000": "good0", "u0001": "good1"}), Client(takes_anything=False)
@@ -388,6 +424,16 @@ class Life(RuleBasedStateMachine):
         """The client takes its time."""
         self.search.overdue()
 
+    @rule(keys=st.sets(st.sampled_from(KEYS)))
+    def park(self, keys: set[str]) -> None:
+        """The clusters of some are warming."""
+        self.search.park(keys)
+
+    @rule()
+    def unpark(self) -> None:
+        """They are warm."""
+        self.search.unpark()
+
     @rule()
     def reconnect(self) -> None:
         """The client restarts."""
@@ -410,6 +456,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """In the end, each good form is in force, and each bad one is known."""
+        self.search.unpark()
         settle(self.search, self.client, self.KEYS)
         for _ in range(10):
             self.search.retry()

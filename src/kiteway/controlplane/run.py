@@ -96,7 +96,9 @@ class ControlPlane:
         self.metrics = ControlPlaneMetrics(self._state)
         self._round = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._verdicts = Verdicts(self._pipeline, ads, self._round, self._publish_judged, quarantine)
+        self._verdicts = Verdicts(
+            self._pipeline, ads, admin, self._round, publish=self._publish_judged, file=quarantine
+        )
 
     async def start(self) -> None:
         """Serve ADS; there is a configuration when the first round is done, which `work` begins."""

@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.ads import AdsServer, AdsState
+from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState, StreamState
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write
@@ -28,6 +29,9 @@ RETRY_SECONDS, RETRY_LONGEST_SECONDS = 5.0, 60.0
 """Before what is held back without proof is tried again, at first and at most."""
 _KEEP_SECONDS: Final = 1.0
 """The file is written at most so often, but at once when somebody has been found to be to blame."""
+
+_LOOK_SECONDS: Final = 0.1
+"""Between two questions to an Envoy whose clusters are warming, if it does not answer."""
 
 Take = Callable[[Quarantine], None]
 _Judged = tuple[int, tuple[str, ...]]
@@ -51,7 +55,9 @@ class Verdicts:
         self,
         pipeline: Pipeline,
         ads: AdsServer,
+        admin: AdminClient,
         lock: asyncio.Lock,
+        *,
         publish: Callable[[Outcome | None], Awaitable[None]],
         file: Path,
     ) -> None:
@@ -61,6 +67,7 @@ class Verdicts:
         self._lock = lock
         self._publish = publish
         self._file = file
+        self._admin = admin
         self._client: dt.datetime | None = None
         self._judged: _Judged | None = None
         self._taken = asyncio.Event()
@@ -72,7 +79,7 @@ class Verdicts:
         while True:
             changed = self._ads.next_change
             async with self._lock:
-                take = self._next()
+                take = self._next() or await self._slow()
                 if take is not None:
                     await self._take(take)
             if take is None:
@@ -141,6 +148,21 @@ class Verdicts:
             clock.retry = now + clock.retry_wait
             clock.retry_wait = min(2 * clock.retry_wait, RETRY_LONGEST_SECONDS)
 
+    async def _slow(self) -> Take | None:
+        """Return who is to be parked, when a clusters response has been unanswered for long."""
+        outcome, client = self._pipeline.outcome, self._ads.state.streams[-1:]
+        if outcome is None or not client or not _clusters_late(client[0]):
+            return None
+        try:
+            active = await self._admin.clusters()
+        except AdminError:
+            return None
+        # The routes go out once nothing that is published leads to a cluster that is not there yet.
+        warming = {name for name in outcome.snapshot[CLUSTER] if name not in active}
+        await self._take(functools.partial(Quarantine.park, clusters=warming))
+        self._ads.assume_clusters()
+        return None
+
     def _client_changed(self, state: AdsState) -> bool:
         """Return whether a client is gone, or has taken another's place: the next one may hold nothing."""
         client = state.streams[-1].connected_at if state.streams else None
@@ -153,6 +175,8 @@ class Verdicts:
             return None
         client = state.streams[-1]
         rejections = self._pipeline.against(each.rejection for each in client.refusals) if client.refusals else []
+        if outcome.quarantine.parked and client.clusters_answered and client.converged and not rejections:
+            return Quarantine.unpark
         judged = (outcome.generation, tuple(rejection.nonce for rejection in rejections))
         if judged == self._judged:
             return None
@@ -179,10 +203,21 @@ class Verdicts:
 
     def _deadline(self) -> float | None:
         """Return when something is late next."""
-        clock, outcome = self._clock, self._pipeline.outcome
+        clock, outcome, client = self._clock, self._pipeline.outcome, self._ads.state.streams[-1:]
         if outcome is None:
             return None
-        found = [clock.search + SEARCH_SECONDS] if clock.search is not None else []
+        sent = client[0].clusters_sent if client and client[0].active else None
+        found = (
+            [max(sent + OVERDUE_SECONDS, asyncio.get_running_loop().time() + _LOOK_SECONDS)] if sent is not None else []
+        )
+        found += [clock.search + SEARCH_SECONDS] if clock.search is not None else []
         found += [clock.published + OVERDUE_SECONDS] if outcome.quarantine.waiting else []
         found += [clock.retry] if clock.retry is not None and not outcome.quarantine.undecided else []
         return min(found, default=None)
+
+
+def _clusters_late(client: StreamState) -> bool:
+    """Return whether everything waits for clusters that are warming; one that starts waits for them in any case."""
+    if client.clusters_sent is None or not client.active or not client.current:
+        return False
+    return asyncio.get_running_loop().time() >= client.clusters_sent + OVERDUE_SECONDS

@@ -123,7 +123,13 @@ class Pipeline:
 
     def _build(self, what: _Round, now: dt.datetime) -> Outcome:
         self._chosen = self._quarantine.chosen()
-        result = self._translator.merge(what.translated, self._chosen, now, self._quarantine.diagnostics())
+        result = self._translator.merge(
+            what.translated,
+            self._chosen,
+            now,
+            further=self._quarantine.diagnostics(),
+            warming=self._quarantine.warming(),
+        )
         model = dataclasses.replace(result.model, challenges=what.challenges)
         self._kept.turn()
         members = build_resources(model, self._settings, self._kept)

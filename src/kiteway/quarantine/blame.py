@@ -11,6 +11,7 @@ from kiteway.envoy.xds.common import (
     GRPC_LISTENER,
     HTTP_LISTENER,
     HTTPS_LISTENER,
+    bundle_name,
     grpc_cluster_name,
     own_routes_name,
     rest_cluster_name,
@@ -69,11 +70,13 @@ def resources(unit: Unit) -> set[str]:
     """Return the names of the resources that are a unit's own; they are distinct across types."""
     keys = [pool.key for pool in unit.pools]
     shown = [pool.tls.client_certificate for pool in unit.pools]
+    authorities = [pool.tls.ca for pool in unit.pools] + [unit.client_auth.ca if unit.client_auth else None]
     certificates = [*unit.certificates, *(certificate for certificate in shown if certificate is not None)]
     return {
         *map(grpc_cluster_name, keys),
         *map(rest_cluster_name, keys),
         *(secret_name(certificate.name) for certificate in certificates),
+        *(bundle_name(authority.source) for authority in authorities if authority is not None),
         *(own_routes_name(claim.domain) for claim in unit.hosts),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ import msgspec
 from kiteway import __version__
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.envoy.ads import Rejection
-from kiteway.model import HTTPMode
+from kiteway.model import HTTPMode, Pool
 from kiteway.quarantine import blame, forms
 from kiteway.quarantine.search import Held, Search
 from kiteway.quarantine.store import Stored, StoredCulprit
@@ -50,6 +50,7 @@ class QuarantineState:
         held: what is held back, by namespace and name.
         settled: whether every Ingress was judged once.
         searching: whether Envoy rejected something, and who is to blame is not known yet.
+        parked: whether some wait until their endpoints were looked at for the first time.
         waiting: whether changes wait for a verdict of Envoy before they are published.
         undecided: whether a verdict of Envoy is wanted.
         blocked: Envoy's sentence when it rejects what it accepted before: then nobody is held back.
@@ -59,6 +60,7 @@ class QuarantineState:
     held: tuple[Quarantined, ...] = ()
     settled: bool = True
     searching: bool = False
+    parked: bool = False
     waiting: bool = False
     undecided: bool = False
     blocked: str = ""
@@ -127,6 +129,20 @@ class Quarantine:
         """An Envoy has come or gone."""
         self._search.reconnect()
 
+    def park(self, clusters: Collection[str]) -> None:
+        """Let nobody wait for these clusters, which are warming, but those on trial who use them."""
+        self._search.park(
+            [ref for ref in self._search.on_trial if not blame.resources(self._units[ref]).isdisjoint(clusters)]
+        )
+
+    def unpark(self) -> None:
+        """No cluster is warming any more."""
+        self._search.unpark()
+
+    def warming(self) -> tuple[Pool, ...]:
+        """Return the pools that are to be published though no route may lead to them yet."""
+        return tuple(pool for ref in self._search.parked for pool in self._units[ref].pools)
+
     def overdue(self) -> None:
         """The verdict takes long."""
         self._search.overdue()
@@ -149,6 +165,7 @@ class Quarantine:
             tuple(sorted(held, key=lambda each: each.ref)),
             search.settled,
             search.searching,
+            bool(search.parked),
             search.waiting,
             search.undecided,
             search.blocked,

@@ -85,6 +85,7 @@ class Search(Generic[K]):
         self._kind = _Kind.BASE if self.accepted else _Kind.CHANGES
         self._trial: dict[K, str] = {}
         self._arrivals: dict[K, None] = {}
+        self._parked: dict[K, None] = {}
         self._suspects: list[K] = []
         self._bad = 0
         """So many of the suspects, from the first on, are known to be rejected together; 0: nothing is known."""
@@ -166,13 +167,39 @@ class Search(Generic[K]):
         self.unsettled.pop(key, None)
         self._trial.pop(key, None)
         self._arrivals.pop(key, None)
+        self._parked.pop(key, None)
         if key in self._left:
             self._left = []
+        self._acquit(key)
+
+    def _acquit(self, key: K) -> None:
+        """Take a unit from the suspects, without a verdict."""
         if key in self._suspects:
             if self._suspects.index(key) < self._bad:
                 self._bad, self._stale = self._bad - 1, True
             self._suspects.remove(key)
             self._size = 0
+
+    @property
+    def parked(self) -> Collection[K]:
+        """The units whose newest form waits until the client is ready for it."""
+        return self._parked.keys()
+
+    def park(self, keys: Iterable[K]) -> None:
+        """Take units from the trial of whose newest form the client cannot be judged yet; others need not wait for it."""
+        for key in keys:
+            if self._trial.pop(key, None) is not None:
+                self._acquit(key)
+                self._parked[key] = None
+        if not self.undecided:
+            self._next()
+
+    def unpark(self) -> None:
+        """The client is ready for what was parked."""
+        self._arrivals.update(self._parked)
+        self._parked = {}
+        if not self.undecided:
+            self._next()
 
     def accept(self) -> None:
         """The client runs what was published."""
@@ -219,7 +246,8 @@ class Search(Generic[K]):
         self.blocked = ""
         if self._kind is not _Kind.PREFIX:
             self._arrivals = dict.fromkeys([*self._trial, *self._arrivals])
-        self._trial = {}
+        self._arrivals.update(self._parked)
+        self._trial, self._parked = {}, {}
         self._bad = self._size = 0
         if self.accepted:
             self._kind, self._sure = _Kind.BASE, False
@@ -297,5 +325,6 @@ class Search(Generic[K]):
         """Publish every form that is not known to be bad: it is not the units that the client rejects."""
         held = self.culprits.keys() | self.unsettled.keys()
         self._trial = {k: form for k, form in self._wanted.items() if self.accepted.get(k) != form and k not in held}
-        self._arrivals, self._suspects, self._bad, self._size, self.pushes = {}, [], 0, 0, 0
+        self._arrivals, self._parked, self._suspects = {}, {}, []
+        self._bad, self._size, self.pushes = 0, 0, 0
         self._kind, self.settled = _Kind.CHANGES, True

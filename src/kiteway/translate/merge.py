@@ -13,7 +13,9 @@ from kiteway.translate.server_names import server_names
 from kiteway.translate.unit import HostClaim, Unit, age
 
 
-def merge(units: Sequence[Unit], now: dt.datetime, kept: Kept) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
+def merge(
+    units: Sequence[Unit], now: dt.datetime, kept: Kept, warming: Sequence[Pool] = ()
+) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
     """
     Put all units onto the shared listeners.
 
@@ -24,6 +26,7 @@ def merge(units: Sequence[Unit], now: dt.datetime, kept: Kept) -> tuple[LoadBala
         units: in any order.
         now: the time certificates are judged by.
         kept: what was made of the same units before.
+        warming: pools that are to be there though no route leads to them yet.
     """
     ages = kept.each("age", age, units)
     ordered = tuple([units[number] for number in sorted(range(len(units)), key=ages.__getitem__)])
@@ -34,7 +37,7 @@ def merge(units: Sequence[Unit], now: dt.datetime, kept: Kept) -> tuple[LoadBala
     names = server_names(ordered, owners, diagnostics, now, kept)
     # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
-    pools = _pools(current_first, {route.pool for host in hosts for route in host.routes})
+    pools = _pools(current_first, {route.pool for host in hosts for route in host.routes}, warming)
     return (
         LoadBalancer(
             hosts=hosts,
@@ -63,12 +66,14 @@ def _virtual_host(unit: Unit, claim: HostClaim) -> VirtualHost:
     )
 
 
-def _pools(units: Sequence[Unit], used: set[PoolKey | None]) -> tuple[Pool, ...]:
+def _pools(units: Sequence[Unit], used: set[PoolKey | None], warming: Sequence[Pool]) -> tuple[Pool, ...]:
     found: dict[PoolKey, Pool] = {}
     for unit in units:
         for pool in unit.pools:
             if pool.key in used:
                 found.setdefault(pool.key, pool)
+    for pool in warming:
+        found.setdefault(pool.key, pool)
     return tuple([found[key] for key in sorted(found)])
 
 
@@ -90,6 +95,9 @@ def _bundles(units: Sequence[Unit], names: Sequence[ServerNames], pools: Sequenc
         for pool in unit.pools:
             if pool.tls.ca is not None:
                 found.setdefault(pool.tls.ca.source, pool.tls.ca)
+    for pool in pools:
+        if pool.tls.ca is not None:
+            found.setdefault(pool.tls.ca.source, pool.tls.ca)
     used = {entry.client_auth.ca.source for entry in names if entry.client_auth is not None}
     used |= {pool.tls.ca.source for pool in pools if pool.tls.ca is not None}
     return tuple(found[source] for source in sorted(used))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.kept import Kept
-from kiteway.model import HTTPMode, LoadBalancer
+from kiteway.model import HTTPMode, LoadBalancer, Pool
 from kiteway.resources import Ingress, Object
 from kiteway.translate.classes import is_ours
 from kiteway.translate.context import Index, Options
@@ -136,7 +136,13 @@ class Translator:
         return Translated(tuple(units), tuple(diagnostics), tuple(sorted(retained)), index)
 
     def merge(
-        self, translated: Translated, units: Sequence[Unit], now: dt.datetime, further: Iterable[Diagnostic] = ()
+        self,
+        translated: Translated,
+        units: Sequence[Unit],
+        now: dt.datetime,
+        *,
+        further: Iterable[Diagnostic] = (),
+        warming: Sequence[Pool] = (),
     ) -> Result:
         """
         Return what Ingresses mean together.
@@ -146,9 +152,10 @@ class Translator:
             units: the forms of them that are to be used; not all need be there.
             now: the time certificates are judged by.
             further: diagnostics to be reported with the others.
+            warming: pools that are to be there though no route leads to them yet.
         """
         self._kept.turn()
-        merged, conflicts = merge(units, now, self._kept)
+        merged, conflicts = merge(units, now, self._kept, warming)
         self._model = model = with_unchanged(self._model, merged)
         expired = judge(model.certificates, translated.index, now)
         found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._kept)

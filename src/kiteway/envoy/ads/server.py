@@ -16,7 +16,7 @@ from kiteway._proto.envoy.config.core.v3.base_pb2 import Node
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from .session import REJECTIONS, Session
-from .snapshot import Snapshot
+from .snapshot import CLUSTER, Snapshot
 from .socket import private_directory, restrict_socket
 from .state import AdsState, RejectedAt, StreamState
 
@@ -40,6 +40,8 @@ class _Stream:
         self.connected_at = datetime.now(UTC)
         self.bell = asyncio.Event()
         self.retry = False
+        self.assume_clusters = False
+        self.clusters_sent = 0.0
         self._times: dict[str, datetime] = {}
 
     def rejected(self) -> list[RejectedAt]:
@@ -64,6 +66,8 @@ class _Stream:
             rejected=self.session.rejected,
             converged=snapshot is not None and self.session.converged(snapshot),
             current=snapshot is not None and self.session.snapshot is snapshot,
+            clusters_sent=self.clusters_sent if self.session.waits_for_clusters else None,
+            clusters_answered=self.session.clusters_answered,
             refusals=tuple(
                 RejectedAt(self._times[rejection.nonce], rejection)
                 for rejection in self.session.refusals
@@ -153,6 +157,12 @@ class AdsServer:
         version = self._snapshot.version if self._snapshot is not None else ""
         return AdsState(version, streams, tuple(self._rejections), self._active)
 
+    def assume_clusters(self) -> None:
+        """Let clients' streams go on though clusters are warming, see `Session.assume_clusters`."""
+        for stream in self._streams:
+            stream.assume_clusters = True
+            stream.bell.set()
+
     @property
     def next_change(self) -> asyncio.Event:
         """Set at the next change of the state."""
@@ -202,6 +212,11 @@ class AdsServer:
                     if stream.retry:
                         stream.retry = False
                         responses += stream.session.retry()
+                    if stream.assume_clusters:
+                        stream.assume_clusters = False
+                        responses += stream.session.assume_clusters()
+                if any(response.type_url == CLUSTER for response in responses):
+                    stream.clusters_sent = asyncio.get_running_loop().time()
                 self._after(stream)
                 for response in responses:
                     await context.write(response)

@@ -109,6 +109,27 @@ class Session:
             self._subscriptions[LISTENER].retry()
         return self._advance()
 
+    @property
+    def waits_for_clusters(self) -> bool:
+        """Whether a clusters response is unanswered, and all that names clusters waits for it."""
+        return CLUSTER in self._subscriptions and self._subscriptions[CLUSTER].in_flight is not None
+
+    @property
+    def clusters_answered(self) -> bool:
+        """Whether every clusters response is answered."""
+        return CLUSTER in self._subscriptions and self._subscriptions[CLUSTER].answered
+
+    def assume_clusters(self) -> list[DeltaDiscoveryResponse]:
+        """
+        Go on though clusters are warming. Return what to send.
+
+        Envoy leaves the whole response unanswered while one of them waits for an endpoint's first health check. The caller
+        has seen to it that no route of the snapshot leads to one of those.
+        """
+        if CLUSTER in self._subscriptions:
+            self._subscriptions[CLUSTER].assume()
+        return self._advance()
+
     def converged(self, snapshot: Snapshot) -> bool:
         """
         Return whether the client is done with ``snapshot``.
@@ -123,20 +144,18 @@ class Session:
         )
 
     def _on_answer(self, subscription: Subscription, request: DeltaDiscoveryRequest) -> None:
-        in_flight = subscription.in_flight
-        if in_flight is None or request.response_nonce != in_flight.nonce:
+        batch = subscription.answer(request.response_nonce)
+        if batch is None:
             return
         self._answered = True
         if not request.HasField("error_detail"):
-            subscription.acknowledge()
-            self._refusals.acknowledge(subscription.type_url, in_flight.versions)
+            subscription.acknowledge(batch)
+            self._refusals.acknowledge(subscription.type_url, batch.versions)
             return
         message = presentable(request.error_detail.message, subscription.type_url)
-        named = mentioned(message, in_flight.versions)
-        subscription.reject(named)
-        rejection = Rejection(
-            subscription.type_url, in_flight.nonce, dict(in_flight.versions), named, in_flight.size == 1, message
-        )
+        named = mentioned(message, batch.versions)
+        subscription.reject(batch, named)
+        rejection = Rejection(subscription.type_url, batch.nonce, dict(batch.versions), named, batch.size == 1, message)
         self.rejections.append(rejection)
         self._refusals.add(rejection, subscription.target)
 

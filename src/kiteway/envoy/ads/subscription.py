@@ -40,6 +40,7 @@ class Subscription:
     ``unsettled`` holds the names whose state at the client may differ from the target. Only these are looked at,
     so that a change costs what changed. A name stays there until the client is known to have what it should.
     ``running`` holds the names of which the client has accepted some version, perhaps not the last one sent.
+    ``assumed`` holds responses by nonce that the client is thought to have taken, though its answer is still to come.
     """
 
     type_url: str
@@ -52,6 +53,7 @@ class Subscription:
     told_absent: set[str] = field(default_factory=set)
     rejected: dict[str, str | None] = field(default_factory=dict)
     in_flight: Batch | None = None
+    assumed: dict[str, Batch] = field(default_factory=dict)
     unsettled: dict[str, None] = field(default_factory=dict)
     batch_limit: dict[str, int] = field(default_factory=dict)
 
@@ -114,8 +116,8 @@ class Subscription:
         self.rejected.pop(name, None)
         self.batch_limit.pop(name, None)
         self.unsettled.pop(name, None)
-        if self.in_flight is not None:
-            self.in_flight.versions.pop(name, None)
+        for batch in self._unanswered():
+            batch.versions.pop(name, None)
 
     def retarget(self, target: Resources, changed: Iterable[str]) -> None:
         """Take a new target, of which ``changed`` are the names that differ from the one before."""
@@ -157,39 +159,71 @@ class Subscription:
             return name in self.held or (name in self.explicit and name not in self.told_absent)
         return self.held.get(name) != version
 
-    def acknowledge(self) -> Batch | None:
-        """The client took the response in flight."""
+    @property
+    def answered(self) -> bool:
+        """Whether the client has answered every response."""
+        return self.in_flight is None and not self.assumed
+
+    def _unanswered(self) -> list[Batch]:
+        return [*self.assumed.values(), *([self.in_flight] if self.in_flight is not None else [])]
+
+    def answer(self, nonce: str) -> Batch | None:
+        """Return the response that an answer is to, which is no longer waited for."""
+        if self.in_flight is not None and self.in_flight.nonce == nonce:
+            in_flight, self.in_flight = self.in_flight, None
+            return in_flight
+        if nonce not in self.assumed:
+            return None
+        assumed = self.assumed.pop(nonce)
+        # What was sent again since is answered there.
+        current = {name: version for name, version in assumed.versions.items() if self.held.get(name) == version}
+        return Batch(nonce, assumed.size, current)
+
+    def assume(self) -> None:
+        """Go on as if the client had taken the response in flight; what it says when it answers counts all the same."""
         batch, self.in_flight = self.in_flight, None
-        for name, version in batch.versions.items() if batch else ():
+        if batch is not None:
+            self.assumed[batch.nonce] = batch
+            self._take(batch)
+
+    def acknowledge(self, batch: Batch) -> None:
+        """The client took a response."""
+        self._take(batch)
+        for name, version in batch.versions.items():
+            if version is not None:
+                self.running.add(name)
+            else:
+                self.running.discard(name)
+
+    def _take(self, batch: Batch) -> None:
+        for name, version in batch.versions.items():
             self.rejected.pop(name, None)
             self.batch_limit.pop(name, None)
             if version is not None:
                 self.told_absent.discard(name)
                 self.held[name] = version
-                self.running.add(name)
             else:
                 self.held.pop(name, None)
-                self.running.discard(name)
                 if name in self.explicit:
                     self.told_absent.add(name)
-        return batch
 
-    def reject(self, named: Collection[str]) -> Batch | None:
+    def reject(self, batch: Batch, named: Collection[str]) -> None:
         """
-        The client rejected the response in flight, and named some resources of it when it said why.
+        The client rejected a response, and named some resources of it when it said why.
 
         Only a resource that was alone in its response is certainly the bad one. Of several, Envoy may have taken
         all, some or none of the good ones, so all are sent again in smaller responses: if any were named, the
         others together and then the named ones singly; else in halves.
         """
-        batch, self.in_flight = self.in_flight, None
-        if batch is None:
-            return None
         if batch.size == 1:
             self.rejected.update(batch.versions)
-            for name in batch.versions:
+            for name, version in batch.versions.items():
                 self.batch_limit.pop(name, None)
-            return batch
+                if version is not None and self.held.get(name) == version:
+                    # It was assumed to be taken; what the client holds instead is not known.
+                    self.held[name] = _UNKNOWN
+                    self.unsettled[name] = None
+            return
         left = len(batch.versions)
         together = max(1, left - len(named) if named else left // 2)
         for name in sorted(batch.versions, key=lambda name: name in named):
@@ -197,7 +231,6 @@ class Subscription:
             self.unsettled.pop(name, None)
             self.unsettled[name] = None
             self.batch_limit[name] = 1 if name in named else together
-        return batch
 
     def rejections(self) -> dict[str, str | None]:
         """Return the rejected versions that are still in the target."""
@@ -206,7 +239,7 @@ class Subscription:
     @property
     def settled(self) -> bool:
         """Whether the client holds all of the target that it wants, and nothing else."""
-        return self.in_flight is None and next(self.pending(Phase.BREAK), None) is None and not self.rejections()
+        return self.answered and next(self.pending(Phase.BREAK), None) is None and not self.rejections()
 
     def abandoned(self) -> bool:
         """Return whether the client still asks by name for something it holds and the target has no more."""
