@@ -17,7 +17,7 @@ from kiteway.controlplane.config import Config
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.instance import Instance
 from kiteway.ports import Claims
-from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, run, wait_ready
+from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, read_state, run, wait_ready
 from kiteway.supervisor.children import DRAIN_SECONDS
 
 
@@ -70,7 +70,9 @@ async def _replace(what: Launch, on_event: Callable[[Event], None]) -> None:
         return
     await wait_ready(what.instance, math.inf)
     pid = what.predecessor.running_pid()
-    if pid is not None:
+    state = read_state(what.predecessor.supervisor_file)
+    # A second signal would cut short the drain of one that was told already.
+    if pid is not None and (state is None or state.phase == "running"):
         on_event(Event("predecessor", "draining", f"{what.predecessor.data_dir} (process {pid})"))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)

@@ -200,8 +200,15 @@ def test_sigterm_is_not_ready_then_goaway_then_the_end(pair: Pair) -> None:
         assert pair.running.process.wait(20) == 0
 
 
-def test_who_starts_while_another_drains_gets_its_port(pair: Pair, free_port: Callable[[], int]) -> None:
-    """The port is free as soon as no new connection is taken there, however long the calls in flight take."""
+@pytest.mark.parametrize("replaces", [False, True])
+def test_who_starts_while_another_drains_gets_its_port(
+    pair: Pair, free_port: Callable[[], int], *, replaces: bool
+) -> None:
+    """
+    The port is free as soon as no new connection is taken there, however long the calls in flight take.
+
+    A successor that is told whose place it takes leaves the drain alone: a second signal would cut it short.
+    """
     with pair.channel() as busy:
         call = _start(busy, b"wait")
         pair.holder()
@@ -209,6 +216,8 @@ def test_who_starts_while_another_drains_gets_its_port(pair: Pair, free_port: Ca
 
         folder = pair.manifests.parent
         arguments = ["-f", str(pair.manifests), "--https-port", str(free_port()), "--http-port", str(pair.port)]
+        if replaces:
+            arguments += ["--replace", str(pair.running.instance.data_dir)]
         with up(arguments, folder / "next") as following:
             following.wait_healthy(2)
             with pair.channel() as channel:
