@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from pymilvus import MilvusClient, MilvusException
 
 from kiteway.certificates.create import KeyPair, create_self_signed
 from kiteway.demo.guide import HOST, manifests, secret
@@ -117,6 +118,44 @@ def test_the_filter_counts_searches(system: System) -> None:
 
     assert found["loaded"], found["reason"]
     assert any(name.endswith("Search") and count >= 5 for name, count in found["counters"].items()), found
+
+
+def test_the_access_log_says_what_pymilvus_asked_and_milvus_answered(system: System) -> None:
+    """A session of writes and reads: each line has the names, sizes and rows that the client knows of."""
+    log = system.running.instance.data_dir / "logs/access.log"
+    client = MilvusClient(f"https://{system.address}", server_pem_path=str(system.ca), server_name=HOST)
+    rows = [{"id": number, "vector": [number / 100] * 64} for number in range(50)]
+    client.create_collection("noted", 64, metric_type="L2", consistency_level="Strong")
+    inserted = client.insert("noted", rows)
+    found = client.search("noted", data=[[0.1] * 64] * 3, limit=7, output_fields=["id"])
+    listed = client.query("noted", filter="id < 20", limit=15, output_fields=["id", "vector"])
+    client.delete("noted", ids=[1, 2, 3])
+    client.drop_collection("noted")
+    with pytest.raises(MilvusException):
+        client.query("noted", filter="id < 20", limit=1)
+    client.close()
+
+    def notes() -> dict[str, list[dict[str, object]]]:
+        by_rpc: dict[str, list[dict[str, object]]] = {}
+        for line in log.read_text().splitlines():
+            entry = json.loads(line)
+            if (entry["call"] or {}).get("collection") == "noted":
+                by_rpc.setdefault(entry["path"].rpartition("/")[2], []).append(entry["call"])
+        return by_rpc
+
+    wait_until(lambda: len(notes().get("DropCollection", [])) > 0, "the log has the session")
+    calls = notes()
+    named = {"database": "default", "collection": "noted"}
+    [insert] = calls["Insert"]
+    assert insert == named | {"rows": inserted["insert_count"], "code": 0}
+    [search] = calls["Search"]
+    assert search == search | named | {"nq": 3, "limit": 7, "output_fields": 1, "code": 0}
+    assert search["rows"] == sum(len(hits) for hits in found) == 21
+    query = calls["Query"][0]
+    assert query == query | named | {"limit": 15, "output_fields": 2, "code": 0, "rows": len(listed)}
+    assert calls["Delete"][0] == named | {"rows": 3, "code": 0}
+    assert calls["CreateCollection"][0] == named | {"code": 0}
+    assert "id < 20" not in log.read_text()
 
 
 def test_calls_go_on_while_the_control_plane_is_killed(system: System) -> None:

@@ -10,13 +10,17 @@ from typing import Any
 
 import grpc
 import pytest
+from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
-from kiteway.filter import filter_path
+from kiteway.filter import filter_path, missing_reason
 from kiteway.model import Endpoint, LoadBalancer
 from tests.e2e.h2wire import Breaker
 from tests.e2e.traffic import (
     INSERT,
     KEY,
+    NOT_READY_RESULT,
+    OK_RESULT,
     SEARCH,
     Backend,
     Proxy,
@@ -31,6 +35,7 @@ from tests.e2e.traffic import (
 )
 
 pytestmark = pytest.mark.e2e
+needs_filter = pytest.mark.skipif(filter_path() is None, reason=missing_reason())
 
 # Kiteway's filter draws; a build without it leaves that to Envoy.
 DRAWN: list[Path | None] = list(dict.fromkeys((filter_path(), None)))
@@ -80,6 +85,81 @@ def test_a_line_says_what_happened(tmp_path: Path, free_port: Callable[[], int])
     assert line["protocol"] == "HTTP/2"
     assert line["client"] == "127.0.0.1"
     assert line["flags"] == "-"
+
+
+@needs_filter
+def test_a_line_says_what_the_call_asks_for(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Names and sizes of a search that PyMilvus made, of its answer, and of a write that arrives in many pieces."""
+    log = tmp_path / "access.log"
+    vectors = [[0.5] * 4096] * 20
+    search = Prepare.search_requests_with_expr(
+        "books", "vector", {"metric_type": "L2"}, 7, vectors, expr="secret > 5", partition_names=["p"]
+    )
+    found = schema_pb2.SearchResultData(num_queries=20, top_k=7, topks=[7] * 20)
+    results = milvus_pb2.SearchResults(status=common_pb2.Status(), results=found).SerializeToString()
+    values = schema_pb2.VectorField(dim=4096, float_vector=schema_pb2.FloatArray(data=[0.5] * 4096 * 200))
+    column = schema_pb2.FieldData(field_name="vector", vectors=values)
+    insert = milvus_pb2.InsertRequest(db_name="other", collection_name="books", fields_data=[column], num_rows=200)
+    limited = milvus_pb2.MutationResult(status=common_pb2.Status(error_code=49, code=8)).SerializeToString()
+    with (
+        Backend(lambda request, _: limited if len(request) > 1 << 20 else results) as backend,
+        running(tmp_path, free_port, access_log=log) as proxy,
+    ):
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel() as channel:
+            call(channel, SEARCH, search.SerializeToString(), metadata=(("dbname", "birds"),))
+            call(channel, INSERT, insert.SerializeToString())
+        first, second = logged(proxy, 2)
+        assert "secret" not in log.read_text()
+
+    asked = {"database": "birds", "collection": "books", "partitions": 1, "nq": 20, "limit": 7, "level": "default"}
+    assert first["call"] == asked | {"code": 0, "rows": 140}
+    assert second["call"] == {"database": "other", "collection": "books", "rows": 200, "code": 8}
+
+
+@needs_filter
+def test_a_line_of_a_call_that_was_sent_again_has_the_last_answer(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """The code of an endpoint that was not ready is gone once another one has answered."""
+    log = tmp_path / "access.log"
+    with (
+        Backend(NOT_READY_RESULT) as starting,
+        Backend(OK_RESULT) as ready,
+        running(tmp_path, free_port, access_log=log) as proxy,
+    ):
+        proxy.apply(logging(1.0), [starting.endpoint(), ready.endpoint()])
+        with proxy.channel() as channel:
+            for _ in range(6):
+                call(channel, SEARCH, b"\x1a\x05books")
+        found = logged(proxy, 6)
+
+    assert max(line["attempts"] for line in found) == 2
+    assert [line["call"]["code"] for line in found] == [0] * 6
+
+
+@needs_filter
+def test_a_malformed_message_passes_and_a_hostile_name_is_text(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """The endpoint gets the bytes as they are, and the line stays one JSON object."""
+    log = tmp_path / "access.log"
+    name = b'a"\n\xff' + b"x" * 300
+    requests = [b"\x0b\x0c", b"\x1a" + bytes([len(name) & 0x7F | 0x80, len(name) >> 7]) + name]
+    got: list[bytes] = []
+
+    def echo(request: bytes, _context: grpc.ServicerContext) -> bytes:
+        got.append(request)
+        return OK_RESULT
+
+    with Backend(echo) as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel() as channel:
+            for request in requests:
+                call(channel, SEARCH, request)
+        malformed, hostile = logged(proxy, 2)
+
+    assert got == requests
+    assert malformed["call"]["unread"] == "malformed"
+    collection = hostile["call"]["collection"]
+    assert collection.startswith('a"\n\ufffdxxx')
+    assert len(collection) == 255 + 3
 
 
 def test_a_line_says_what_went_wrong(tmp_path: Path, free_port: Callable[[], int]) -> None:

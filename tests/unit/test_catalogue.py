@@ -110,5 +110,7 @@ _ROLES = {
     "target_collection_name": "new_collection",
     "newDBName": "new_database",
     "target_db_name": "new_database",
+    "partition_name": "partitions",
+    "partition_names": "partitions",
 }
 """How requests spell the names."""

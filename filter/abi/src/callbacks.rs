@@ -69,6 +69,13 @@ unsafe extern "C" {
         value: f64,
     );
 
+    pub fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
+        filter: *mut c_void,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        value: ModuleBuffer,
+    );
+
     pub fn envoy_dynamic_module_callback_http_send_response_headers(
         filter: *mut c_void,
         headers: *mut ModuleHeader,

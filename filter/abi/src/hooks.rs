@@ -157,11 +157,17 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
-    _filter_envoy: *mut c_void,
-    _filter: *const c_void,
-    _end_of_stream: bool,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    end_of_stream: bool,
 ) -> u32 {
+    // SAFETY: Envoy passes a live filter of ours.
+    unsafe {
+        with_filter((), filter, |filter| {
+            filter.on_request_body(&mut EnvoyStream(filter_envoy), end_of_stream);
+        });
+    }
     CONTINUE
 }
 

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::time::Instant;
 
-use kiteway_filter_core::host::body::ResponseBody;
+use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::Clock;
 use kiteway_filter_core::host::counters::{CounterId, Counters, HistogramId};
 use kiteway_filter_core::host::request::{AccessLog, Request, Routed};
@@ -17,6 +17,7 @@ use crate::callbacks::*;
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
 const HEADER_RESPONSE_TRAILER: u32 = 3;
+const BODY_RECEIVED_REQUEST: u32 = 0;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
 /// One read of a socket nearly always brings fewer pieces than this.
@@ -25,6 +26,8 @@ const FEW_CHUNKS: usize = 4;
 /// The dynamic metadata that the access log's filter reads: 0 leaves a request out.
 const LOG_NAMESPACE: &str = "kiteway";
 const LOG_KEY: &str = "logged";
+/// The dynamic metadata that a line of the access log shows.
+const CALL_NAMESPACE: &str = "kiteway.call";
 
 /// Envoy's side of a stream, for the time of one hook.
 ///
@@ -52,11 +55,10 @@ impl EnvoyStream {
     }
 
     /// Hands `read` the pieces of what the running body hook received.
-    fn with_response_body<T>(&self, read: impl FnOnce(&[EnvoyBuffer]) -> T) -> T {
+    fn with_body<T>(&self, body_type: u32, read: impl FnOnce(&[EnvoyBuffer]) -> T) -> T {
         // SAFETY: the pointer is that of the running hook.
-        let count = unsafe {
-            envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, BODY_RECEIVED_RESPONSE)
-        };
+        let count =
+            unsafe { envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, body_type) };
         let (mut few, mut many) = ([EnvoyBuffer::EMPTY; FEW_CHUNKS], Vec::new());
         let chunks = if count <= FEW_CHUNKS {
             &mut few[..count]
@@ -68,11 +70,19 @@ impl EnvoyStream {
         let present = unsafe {
             envoy_dynamic_module_callback_http_get_body_chunks(
                 self.0,
-                BODY_RECEIVED_RESPONSE,
+                body_type,
                 chunks.as_mut_ptr(),
             )
         };
         read(if present { chunks } else { &[] })
+    }
+
+    fn read_body(&self, body_type: u32, mut read: impl FnMut(&[u8])) {
+        self.with_body(body_type, |chunks| {
+            for chunk in chunks {
+                read(self.lent(*chunk));
+            }
+        });
     }
 
     /// The bytes of a piece of the body.
@@ -92,6 +102,18 @@ impl EnvoyStream {
                 labels.as_mut_ptr(),
                 labels.len(),
                 1,
+            );
+        }
+    }
+
+    fn set_number(&mut self, namespace: &str, key: &str, value: f64) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+                self.0,
+                namespace.into(),
+                key.into(),
+                value,
             );
         }
     }
@@ -124,15 +146,23 @@ impl Routed<RouteConfig> for EnvoyStream {
 
 impl AccessLog for EnvoyStream {
     fn leave_out_of_log(&mut self) {
-        // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
+        self.set_number(LOG_NAMESPACE, LOG_KEY, 0.0);
+    }
+
+    fn note_text(&mut self, key: &str, value: &str) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies namespace, key and value.
         unsafe {
-            envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
                 self.0,
-                LOG_NAMESPACE.into(),
-                LOG_KEY.into(),
-                0.0,
+                CALL_NAMESPACE.into(),
+                key.into(),
+                value.into(),
             );
         }
+    }
+
+    fn note_number(&mut self, key: &str, value: u64) {
+        self.set_number(CALL_NAMESPACE, key, value as f64);
     }
 }
 
@@ -184,13 +214,25 @@ impl Response for EnvoyStream {
     }
 }
 
+impl RequestBody for EnvoyStream {
+    fn read_request_body(&self, read: impl FnMut(&[u8])) {
+        self.read_body(BODY_RECEIVED_REQUEST, read);
+    }
+}
+
 impl ResponseBody for EnvoyStream {
+    fn read_response_body(&self, read: impl FnMut(&[u8])) {
+        self.read_body(BODY_RECEIVED_RESPONSE, read);
+    }
+
     fn response_body_start(&self) -> &[u8] {
-        self.with_response_body(|chunks| chunks.first().map_or(&[][..], |chunk| self.lent(*chunk)))
+        self.with_body(BODY_RECEIVED_RESPONSE, |chunks| {
+            chunks.first().map_or(&[][..], |chunk| self.lent(*chunk))
+        })
     }
 
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
-        self.with_response_body(|chunks| {
+        self.with_body(BODY_RECEIVED_RESPONSE, |chunks| {
             for chunk in chunks {
                 let bytes = self.lent(*chunk);
                 let room = limit.saturating_sub(head.len());

@@ -5,9 +5,8 @@
 
 #[cfg(test)]
 pub mod cases;
-pub mod json;
 
-use crate::config::json::parse_object;
+use crate::wire::json::{parse_object, Value};
 
 /// Where in Envoy the filter sits, hence what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     pub mode: Mode,
+    /// Whether the access log gets what the messages of a call say.
+    pub log: bool,
 }
 
 impl Config {
@@ -41,8 +42,13 @@ impl Config {
             }
             None => return Err("the key \"mode\" is missing".to_owned()),
         };
+        let log = match object.take("log") {
+            None => false,
+            Some(Value::Bool(log)) => log,
+            Some(other) => return Err(format!("log is {other}, must be true or false")),
+        };
         object.finish()?;
-        Ok(Self { mode })
+        Ok(Self { mode, log })
     }
 }
 
@@ -50,7 +56,7 @@ impl Config {
 mod tests {
     use super::*;
     use crate::config::cases::{check, refused};
-    use crate::config::json::{Object, Value};
+    use crate::wire::json::Object;
 
     #[test]
     fn each_case_has_its_meaning() {
@@ -63,7 +69,10 @@ mod tests {
             },
             other => panic!("{other:?}"),
         };
-        check("filter", Config::parse, |meaning| Config { mode: mode(meaning) });
+        check("filter", Config::parse, |meaning| Config {
+            mode: mode(meaning),
+            log: meaning.take("log") == Some(Value::Bool(true)),
+        });
     }
 
     #[test]

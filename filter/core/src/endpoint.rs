@@ -1,3 +1,4 @@
 //! The filter on the way to an endpoint. It sees every attempt at a request.
 
 pub mod attempt;
+mod reading;

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Mode};
 use crate::endpoint::attempt::{Api, Attempt};
-use crate::host::body::ResponseBody;
+use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{Counters, Registry};
 use crate::host::request::{AccessLog, Request, Routed};
@@ -16,7 +16,15 @@ use crate::milvus::call::Call;
 
 /// One HTTP stream while a hook runs: all ports together.
 pub trait Stream:
-    Request + Routed<RouteConfig> + AccessLog + Reply + Response + ResponseBody + Counters + Clock
+    Request
+    + Routed<RouteConfig>
+    + AccessLog
+    + RequestBody
+    + Reply
+    + Response
+    + ResponseBody
+    + Counters
+    + Clock
 {
 }
 
@@ -24,6 +32,7 @@ impl<T> Stream for T where
     T: Request
         + Routed<RouteConfig>
         + AccessLog
+        + RequestBody
         + Reply
         + Response
         + ResponseBody
@@ -36,7 +45,8 @@ impl<T> Stream for T where
 #[derive(Clone, Debug)]
 pub enum Factory {
     Listener,
-    Endpoint(Api, AttemptMetrics),
+    /// The API, and whether the access log gets what the messages say.
+    Endpoint(Api, bool, AttemptMetrics),
 }
 
 impl Factory {
@@ -50,14 +60,17 @@ impl Factory {
         let rest = api == Api::Rest;
         let success = if rest { status_label::HTTP_SUCCESS } else { status_label::GRPC_SUCCESS };
         let served = |call| (call == Call::Rest) == rest;
-        Ok(Self::Endpoint(api, AttemptMetrics::define(registry, served, success)?))
+        let metrics = AttemptMetrics::define(registry, served, success)?;
+        Ok(Self::Endpoint(api, config.log, metrics))
     }
 
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter<'_> {
         match self {
             Self::Listener => Filter::Listener,
-            Self::Endpoint(api, metrics) => Filter::Endpoint(Attempt::new(*api, metrics)),
+            Self::Endpoint(api, logs, metrics) => {
+                Filter::Endpoint(Attempt::new(*api, *logs, metrics))
+            }
         }
     }
 }
@@ -78,6 +91,12 @@ impl Filter<'_> {
                 filter.on_request_headers(stream);
                 Action::Continue
             }
+        }
+    }
+
+    pub fn on_request_body(&mut self, stream: &mut impl Stream, end: bool) {
+        if let Self::Endpoint(filter) = self {
+            filter.on_request_body(stream, end);
         }
     }
 
@@ -112,7 +131,7 @@ mod tests {
     use crate::host::fake::{grpc_request, headers, FakeStream, Names};
 
     fn factory(mode: Mode) -> Factory {
-        Factory::new(Config { mode }, &mut Names::default()).unwrap()
+        Factory::new(Config { mode, log: false }, &mut Names::default()).unwrap()
     }
 
     #[test]
@@ -181,7 +200,8 @@ mod tests {
             }
         }
 
-        let error = Factory::new(Config { mode: Mode::Upstream }, &mut Full).unwrap_err();
+        let error =
+            Factory::new(Config { mode: Mode::Upstream, log: false }, &mut Full).unwrap_err();
 
         assert_eq!("frozen", error);
     }

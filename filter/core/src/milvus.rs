@@ -1,6 +1,10 @@
 //! Milvus's API: its rpcs, and what its responses say.
 
+pub mod answer;
 pub mod call;
+#[cfg(test)]
+mod messages;
+pub mod question;
 pub mod rpc;
 #[rustfmt::skip] // One rpc a line, however long.
 mod rpc_table;

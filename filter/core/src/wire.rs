@@ -2,4 +2,6 @@
 
 pub mod encode;
 pub mod grpc;
+pub mod json;
 pub mod protobuf;
+pub mod stream;

@@ -25,10 +25,17 @@ class Mode(enum.StrEnum):
     """In a cluster that serves REST."""
 
 
-class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The configuration of the filter in one chain."""
+class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    The configuration of the filter in one chain.
+
+    Attributes:
+        mode: where the chain is.
+        log: whether the access log gets what the messages of a call say; only upstream, where they are read.
+    """
 
     mode: Mode
+    log: bool = False
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""

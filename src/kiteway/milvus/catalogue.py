@@ -88,6 +88,7 @@ class RequestFields(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         alias: of a collection.
         new_database: the database that the call moves or restores a collection to.
         new_collection: the name that the call gives to a collection.
+        partitions: the name of one or of several.
     """
 
     database: int | None = None
@@ -95,6 +96,7 @@ class RequestFields(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     alias: int | None = None
     new_database: int | None = None
     new_collection: int | None = None
+    partitions: int | None = None
 
 
 class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc", "rpc_class": "class"}):

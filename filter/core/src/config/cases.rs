@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::config::json::{parse_object, Object, Value};
+use crate::wire::json::{parse_object, Object, Value};
 
 const CASES: &str = include_str!("../../../testdata/configuration.json");
 

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use crate::host::body::ResponseBody;
+use crate::endpoint::reading::Reading;
+use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
-use crate::host::request::Request;
+use crate::host::request::{AccessLog, Request};
 use crate::host::response::Response;
 use crate::host::Action;
 use crate::mark;
@@ -33,12 +34,15 @@ pub enum Api {
 #[derive(Debug)]
 pub struct Attempt<'pool> {
     api: Api,
+    /// Whether the access log gets what the messages of the call say.
+    logs: bool,
     metrics: &'pool AttemptMetrics,
     call: Call,
     /// When the request's headers came; None once the response has ended.
     began: Option<Instant>,
     status_label: &'static str,
     state: State,
+    reading: Option<Box<Reading>>,
 }
 
 #[derive(Debug)]
@@ -54,14 +58,16 @@ enum State {
 }
 
 impl<'pool> Attempt<'pool> {
-    pub fn new(api: Api, metrics: &'pool AttemptMetrics) -> Self {
+    pub fn new(api: Api, logs: bool, metrics: &'pool AttemptMetrics) -> Self {
         Self {
             api,
+            logs,
             metrics,
             call: Call::Rest,
             began: None,
             status_label: status_label::NONE,
             state: State::Passing,
+            reading: None,
         }
     }
 
@@ -72,6 +78,9 @@ impl<'pool> Attempt<'pool> {
             self.call = Call::of_grpc(stream.request_header(":path"));
         }
         self.metrics.began(self.call, stream);
+        if let (Call::Milvus(rpc), true) = (self.call, self.logs) {
+            self.reading = Some(Box::new(Reading::new(rpc)));
+        }
         match self.call {
             Call::Milvus(rpc) if rpc.status != StatusAt::Nowhere => {
                 self.state = State::Waiting(rpc.status);
@@ -80,10 +89,21 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
+    /// Reads the request for the access log.
+    pub fn on_request_body(
+        &mut self,
+        stream: &mut (impl RequestBody + Request + AccessLog),
+        end: bool,
+    ) {
+        if let Some(reading) = &mut self.reading {
+            reading.on_request_body(stream, end);
+        }
+    }
+
     /// Holds the headers of a response that has a message, until `on_response_body` knows the endpoint's readiness.
     pub fn on_response_headers(
         &mut self,
-        stream: &mut (impl Response + Counters + Clock),
+        stream: &mut (impl Response + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
         match self.api {
@@ -107,9 +127,12 @@ impl<'pool> Attempt<'pool> {
     /// Reads the endpoint's readiness from the first bytes of a message.
     pub fn on_response_body(
         &mut self,
-        stream: &mut (impl Response + ResponseBody + Counters + Clock),
+        stream: &mut (impl Response + ResponseBody + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
+        if let Some(reading) = &mut self.reading {
+            reading.on_response_body(stream);
+        }
         if end {
             self.ended(stream);
         }
@@ -132,7 +155,10 @@ impl<'pool> Attempt<'pool> {
     }
 
     /// Counts the response by the status it ends with.
-    pub fn on_response_trailers(&mut self, stream: &mut (impl Response + Counters + Clock)) {
+    pub fn on_response_trailers(
+        &mut self,
+        stream: &mut (impl Response + Counters + Clock + AccessLog),
+    ) {
         if self.api == Api::Grpc {
             self.status_label = status_label::of_grpc(stream.response_trailer(GRPC_STATUS));
         }
@@ -158,8 +184,11 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    fn ended(&mut self, stream: &mut (impl Counters + Clock)) {
+    fn ended(&mut self, stream: &mut (impl Counters + Clock + AccessLog)) {
         if let Some(began) = self.began.take() {
+            if let Some(reading) = &self.reading {
+                reading.note_answer(stream);
+            }
             let elapsed = stream.now().saturating_duration_since(began);
             let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             self.metrics.ended(self.status_label, milliseconds, stream);
@@ -188,270 +217,4 @@ fn is_grpc(stream: &impl Response) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::LazyLock;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::host::fake::{grpc_request, headers, FakeStream, Names};
-
-    /// SearchResults{status: {error_code: NotReadyServe, code: 1}}, framed.
-    const NOT_READY: [u8; 11] = [0, 0, 0, 0, 6, 0x0a, 4, 0x08, 56, 0x18, 1];
-
-    fn metrics() -> &'static AttemptMetrics {
-        static METRICS: LazyLock<AttemptMetrics> = LazyLock::new(|| {
-            AttemptMetrics::define(&mut Names::default(), |_| true, "OK").unwrap()
-        });
-        &METRICS
-    }
-
-    struct Exchange {
-        stream: FakeStream,
-        filter: Attempt<'static>,
-    }
-
-    impl Exchange {
-        fn new(method: &str) -> Self {
-            Self::with(Api::Grpc, method)
-        }
-
-        fn with(api: Api, method: &str) -> Self {
-            let mut stream = grpc_request(method);
-            let mut filter = Attempt::new(api, metrics());
-            filter.on_request_headers(&mut stream);
-            Self { stream, filter }
-        }
-
-        fn headers(&mut self, pairs: &[(&str, &str)], end: bool) -> Action {
-            self.stream.response = headers(pairs);
-            self.filter.on_response_headers(&mut self.stream, end)
-        }
-
-        fn grpc_headers(&mut self) -> Action {
-            self.headers(&[(":status", "200"), ("content-type", "application/grpc")], false)
-        }
-
-        fn body(&mut self, bytes: &[u8], end: bool) -> Action {
-            self.stream.received = bytes.to_vec();
-            self.filter.on_response_body(&mut self.stream, end)
-        }
-
-        fn trailers(&mut self) {
-            self.filter.on_response_trailers(&mut self.stream);
-        }
-
-        fn is_refused(&self) -> bool {
-            self.stream.response_header("grpc-status").is_some() && !self.is_marked()
-        }
-
-        fn is_marked(&self) -> bool {
-            self.stream.response_header("kiteway-in-band").is_some()
-        }
-
-        /// The labels of what was counted after the attempt itself; a counter of its own has none.
-        fn counted(&self) -> Vec<&str> {
-            self.stream.counted[1..].iter().map(|(_, label)| label.as_str()).collect()
-        }
-    }
-
-    #[test]
-    fn a_call_that_may_not_be_repeated_is_marked_and_keeps_its_message() {
-        let mut exchange = Exchange::new("Insert");
-
-        assert_eq!(Action::Hold, exchange.grpc_headers());
-        assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
-
-        assert!(exchange.is_marked());
-        assert_eq!(Some(&b"14"[..]), exchange.stream.response_header("grpc-status"));
-        assert_eq!(vec!["Insert"], exchange.counted());
-        exchange.trailers();
-        assert_eq!((0, None), (exchange.stream.dropped, exchange.stream.trailer(0)));
-    }
-
-    #[test]
-    fn a_call_that_may_be_repeated_is_refused_without_its_message() {
-        for method in ["Search", "GetVersion", "Connect"] {
-            let mut exchange = Exchange::new(method);
-            exchange.grpc_headers();
-
-            assert_eq!(Action::Hold, exchange.body(&NOT_READY[..6], false));
-            assert_eq!(Action::Continue, exchange.body(&NOT_READY[6..], false));
-            assert!(exchange.is_refused(), "{method}");
-            assert_eq!(vec![method], exchange.counted());
-            assert_eq!(1, exchange.stream.dropped);
-            assert_eq!(Action::Continue, exchange.body(b"more", false));
-            assert_eq!(2, exchange.stream.dropped);
-            exchange.trailers();
-
-            assert_eq!(Some(("grpc-status", "14")), exchange.stream.trailer(0));
-        }
-    }
-
-    #[test]
-    fn the_message_of_a_ready_endpoint_is_passed_on() {
-        let mut exchange = Exchange::new("Search");
-        exchange.grpc_headers();
-
-        assert_eq!(Action::Continue, exchange.body(&[0, 0, 0, 0, 2, 0x0a, 0], false));
-        exchange.trailers();
-
-        assert_eq!((0, None), (exchange.stream.dropped, exchange.stream.trailer(0)));
-        assert!(!exchange.is_refused());
-    }
-
-    #[test]
-    fn the_response_is_held_byte_by_byte_until_the_readiness_is_known() {
-        let mut exchange = Exchange::new("Search");
-        exchange.grpc_headers();
-
-        let (last, first) = NOT_READY.split_last().unwrap();
-        for byte in first {
-            assert_eq!(Action::Hold, exchange.body(&[*byte], false));
-        }
-        assert!(!exchange.is_refused());
-        assert_eq!(Action::Continue, exchange.body(&[*last], false));
-
-        assert!(exchange.is_refused());
-    }
-
-    #[test]
-    fn a_response_in_pieces_is_read_whole() {
-        let mut exchange = Exchange::new("Search");
-        exchange.grpc_headers();
-        exchange.stream.piece = Some(7);
-
-        assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
-
-        assert!(exchange.is_refused());
-    }
-
-    #[test]
-    fn an_attempt_with_a_response_is_timed_once() {
-        for ends in ["headers", "body", "trailers"] {
-            for api in [Api::Grpc, Api::Rest] {
-                let mut exchange = Exchange::with(api, "Search");
-                exchange.stream.time += Duration::from_micros(7_900);
-                exchange.headers(&[(":status", "200")], ends == "headers");
-                if ends != "headers" {
-                    assert!(exchange.stream.recorded.is_empty());
-                    exchange.body(&NOT_READY, ends == "body");
-                }
-                if ends == "trailers" {
-                    assert!(exchange.stream.recorded.is_empty());
-                    exchange.trailers();
-                }
-                exchange.trailers();
-
-                let times: Vec<u64> = exchange.stream.recorded.iter().map(|(_, ms)| *ms).collect();
-                assert_eq!(vec![7], times, "{ends} {api:?}");
-                assert_eq!(2 + usize::from(exchange.is_refused()), exchange.stream.counted.len());
-            }
-        }
-    }
-
-    #[test]
-    fn a_response_is_counted_by_the_status_it_ends_with() {
-        let status = |value: &str| ("grpc-status".to_owned(), value.to_owned());
-        for (value, label) in [("0", ""), ("8", "RESOURCE_EXHAUSTED"), ("99", "none")] {
-            let mut exchange = Exchange::new("Insert");
-            exchange.grpc_headers();
-            exchange.stream.trailers = vec![status(value)];
-            exchange.trailers();
-
-            assert_eq!(vec![label], exchange.counted());
-
-            let mut exchange = Exchange::new("Insert");
-            exchange.headers(&[("grpc-status", value)], true);
-
-            assert_eq!(vec![label], exchange.counted());
-        }
-    }
-
-    #[test]
-    fn a_rest_response_is_counted_by_the_class_of_its_status() {
-        let mut exchange = Exchange::with(Api::Rest, "");
-        exchange.headers(&[(":status", "503"), ("grpc-status", "0")], false);
-        exchange.body(b"{}", true);
-
-        assert_eq!(vec!["5xx"], exchange.counted());
-    }
-
-    #[test]
-    fn a_rest_response_is_neither_held_nor_read() {
-        let mut exchange = Exchange::with(Api::Rest, "Search");
-
-        assert_eq!(Action::Continue, exchange.grpc_headers());
-        assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
-        assert!(!exchange.is_refused());
-    }
-
-    #[test]
-    fn the_rest_of_a_response_is_passed_on_unread() {
-        let mut exchange = Exchange::new("Search");
-        exchange.grpc_headers();
-
-        assert_eq!(Action::Continue, exchange.body(&[0, 0, 0, 1, 0, 0x0a, 0], false));
-        for _ in 0..3 {
-            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
-        }
-
-        assert!(!exchange.is_refused());
-    }
-
-    #[test]
-    fn no_more_than_the_limit_is_ever_kept() {
-        let mut exchange = Exchange::new("DropCollection");
-        exchange.grpc_headers();
-        // A Status whose reason claims a megabyte: the code behind it is never reached.
-        exchange.body(&[0, 0, 0x20, 0, 0, 0x12, 0x80, 0x80, 0x40], false);
-
-        let mut held = 1;
-        for _ in 0..HEAD_LIMIT {
-            if exchange.body(&[b'x'; 100], false) == Action::Continue {
-                break;
-            }
-            let State::Reading(_, head) = &exchange.filter.state else { panic!() };
-            assert!(head.len() <= HEAD_LIMIT);
-            held += 1;
-        }
-
-        assert_eq!(HEAD_LIMIT / 100 + 1, held);
-        assert!(!exchange.is_refused());
-    }
-
-    #[test]
-    fn a_response_that_ends_early_is_passed_on() {
-        let mut exchange = Exchange::new("Search");
-        exchange.grpc_headers();
-
-        assert_eq!(Action::Continue, exchange.body(&NOT_READY[..8], true));
-        assert!(!exchange.is_refused());
-    }
-
-    #[test]
-    fn a_response_without_message_or_milvus_status_is_not_held() {
-        let grpc = [(":status", "200"), ("content-type", "application/grpc")];
-        for (method, end) in [("Search", true), ("DumpMessages", false), ("NoSuchCall", false)] {
-            let mut exchange = Exchange::new(method);
-
-            assert_eq!(Action::Continue, exchange.headers(&grpc, end), "{method}");
-            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false), "{method}");
-            assert!(!exchange.is_refused());
-        }
-    }
-
-    #[test]
-    fn a_response_that_is_not_grpc_is_never_marked() {
-        for response in [
-            [(":status", "200"), ("content-type", "text/html")],
-            [(":status", "503"), ("content-type", "application/grpc")],
-        ] {
-            let mut exchange = Exchange::new("Search");
-            exchange.headers(&response, false);
-
-            assert_eq!(Action::Continue, exchange.body(&NOT_READY, false));
-            assert!(!exchange.is_refused(), "{response:?}");
-            assert!(exchange.counted().is_empty());
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,16 @@
 //! The parts of a body, as they arrive.
 
+/// The body of the request.
+pub trait RequestBody {
+    /// Hands over what the running body hook received, piece by piece.
+    fn read_request_body(&self, read: impl FnMut(&[u8]));
+}
+
 /// The body of the response.
 pub trait ResponseBody {
+    /// Hands over what the running body hook received, piece by piece.
+    fn read_response_body(&self, read: impl FnMut(&[u8]));
+
     /// The first piece of what the running body hook received.
     fn response_body_start(&self) -> &[u8];
 

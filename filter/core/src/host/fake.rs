@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::host::body::ResponseBody;
+use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{CounterId, Counters, HistogramId, Registry};
 use crate::host::request::{AccessLog, Request, Routed};
@@ -27,6 +27,8 @@ pub struct FakeStream {
     pub replies: Vec<Vec<u8>>,
     /// Whether the access log leaves the request out.
     pub unlogged: bool,
+    /// What the access log says of the call.
+    pub notes: Vec<(String, String)>,
     pub trailers: Headers,
     /// How often the response's body was dropped.
     pub dropped: usize,
@@ -91,6 +93,15 @@ impl AccessLog for FakeStream {
     fn leave_out_of_log(&mut self) {
         self.unlogged = true;
     }
+
+    fn note_text(&mut self, key: &str, value: &str) {
+        self.notes.retain(|(name, _)| name != key);
+        self.notes.push((key.to_owned(), value.to_owned()));
+    }
+
+    fn note_number(&mut self, key: &str, value: u64) {
+        self.note_text(key, &value.to_string());
+    }
 }
 
 impl Reply for FakeStream {
@@ -122,7 +133,17 @@ impl Response for FakeStream {
     }
 }
 
+impl RequestBody for FakeStream {
+    fn read_request_body(&self, read: impl FnMut(&[u8])) {
+        self.received.chunks(self.piece.unwrap_or(usize::MAX)).for_each(read);
+    }
+}
+
 impl ResponseBody for FakeStream {
+    fn read_response_body(&self, read: impl FnMut(&[u8])) {
+        self.received.chunks(self.piece.unwrap_or(usize::MAX)).for_each(read);
+    }
+
     fn response_body_start(&self) -> &[u8] {
         &self.received[..self.received.len().min(self.piece.unwrap_or(usize::MAX))]
     }

@@ -16,4 +16,10 @@ pub trait Routed<Config> {
 pub trait AccessLog {
     /// Keeps the request out of the access log.
     fn leave_out_of_log(&mut self);
+
+    /// Adds a text to what the log says of the call, in place of an earlier one.
+    fn note_text(&mut self, key: &str, value: &str);
+
+    /// Adds a number to what the log says of the call, in place of an earlier one.
+    fn note_number(&mut self, key: &str, value: u64);
 }

@@ -1,7 +1,7 @@
 //! A route's configuration for the filter in the listener.
 
-use crate::config::json::{parse_object, Value};
 use crate::listener::connect_reply::ConnectReply;
+use crate::wire::json::{parse_object, Value};
 
 /// A route's configuration: parts that do not depend on each other. Most routes have none.
 #[derive(Clone, Debug, Default, PartialEq)]

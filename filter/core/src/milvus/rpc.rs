@@ -1,5 +1,9 @@
 //! What the filter knows of an rpc.
 
+use crate::milvus::answer::AnswerKey;
+use crate::milvus::question::QuestionKey;
+use crate::wire::stream::Schema;
+
 /// What an rpc does, as the catalogue classifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -42,6 +46,10 @@ pub struct Rpc {
     /// Whether it may be sent again when an endpoint has seen it; the routes go by the same catalogue.
     pub repeatable: bool,
     pub status: StatusAt,
+    /// What is read of its request.
+    pub question: Schema<QuestionKey>,
+    /// What is read of its response.
+    pub answer: Schema<AnswerKey>,
 }
 
 impl Rpc {
@@ -51,8 +59,10 @@ impl Rpc {
         class: Class,
         repeatable: bool,
         status: StatusAt,
+        question: Schema<QuestionKey>,
+        answer: Schema<AnswerKey>,
     ) -> Self {
-        Self { path, name, class, repeatable, status }
+        Self { path, name, class, repeatable, status, question, answer }
     }
 
     /// What the table is sorted by.

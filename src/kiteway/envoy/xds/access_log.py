@@ -43,6 +43,8 @@ _FIELDS = {
     "method": "%REQ(:METHOD):16%",
     "path": "%PATH(NQ):256%",
     "database": "%REQ(DBNAME):256%",
+    # What Kiteway's filter has read of the messages, an object; null where it has read nothing.
+    "call": "%DYNAMIC_METADATA(kiteway.call)%",
     "user_agent": "%REQ(USER-AGENT):256%",
     "request_id": "%REQ(X-REQUEST-ID):64%",
     "client_request_id": "%REQ(CLIENT-REQUEST-ID):64%",
@@ -59,7 +61,9 @@ _FIELDS = {
     "duration_ms": "%DURATION%",
     "endpoint_ms": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)%",
 }
-"""Never a body, never ``authorization``, never a query (REST clients put what they like there)."""
+"""
+Of a body only names and numbers, never ``authorization``, never a query (REST clients put what they like there).
+"""
 
 
 def access_logs(settings: EnvoySettings) -> list[AccessLog]:

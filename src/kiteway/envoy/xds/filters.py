@@ -42,7 +42,7 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     filters = []
     router = Router(suppress_envoy_headers=True)
     if settings.filter_path is not None:
-        config = pack(_module(settings, Mode.DOWNSTREAM))
+        config = pack(_module(settings, FilterConfig(Mode.DOWNSTREAM)))
         filters.append(HttpFilter(name=FILTER, typed_config=config, disabled=True))
         router.dynamic_stats.value = False
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
@@ -55,19 +55,19 @@ def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
 
     What it says of a call that may not be repeated is taken off by the filter of the listener: `turn_on`.
     """
-    return _upstream_filters(settings, Mode.UPSTREAM)
+    return _upstream_filters(settings, FilterConfig(Mode.UPSTREAM, log=settings.access_log is not None))
 
 
 def rest_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """Return the filters of a REST cluster: Kiteway's own counts attempts; without it there are none."""
-    return _upstream_filters(settings, Mode.REST_UPSTREAM)
+    return _upstream_filters(settings, FilterConfig(Mode.REST_UPSTREAM))
 
 
-def _upstream_filters(settings: EnvoySettings, mode: Mode) -> list[HttpFilter]:
+def _upstream_filters(settings: EnvoySettings, config: FilterConfig) -> list[HttpFilter]:
     if settings.filter_path is None:
         return []
     return [
-        HttpFilter(name=FILTER, typed_config=pack(_module(settings, mode))),
+        HttpFilter(name=FILTER, typed_config=pack(_module(settings, config))),
         HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec())),
     ]
 
@@ -92,11 +92,11 @@ def _of_route(settings: EnvoySettings, config: RouteConfig) -> DynamicModuleFilt
     )
 
 
-def _module(settings: EnvoySettings, mode: Mode) -> DynamicModuleFilter:
+def _module(settings: EnvoySettings, config: FilterConfig) -> DynamicModuleFilter:
     return DynamicModuleFilter(
         dynamic_module_config=_loaded(settings),
         filter_name=FILTER,
-        filter_config=pack(StringValue(value=FilterConfig(mode).json())),
+        filter_config=pack(StringValue(value=config.json())),
     )
 
 

@@ -1,0 +1,357 @@
+//! Reads one gRPC message while its bytes pass, piece by piece.
+//!
+//! A schema names the fields that are wanted; all others are skipped by their length, without a look at their bytes.
+//! The state has a fixed size. Nothing is kept of the message, and no length that the message announces is allocated:
+//! the sink gets each text in the pieces in which it arrives.
+
+/// Messages inside messages, the outermost one included. Deeper ones are skipped.
+const MAX_DEPTH: usize = 6;
+const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
+const PREFIX: usize = 5;
+
+/// The wanted fields of a message type.
+pub type Schema<K> = &'static [Field<K>];
+
+/// A wanted field: its number, and what the sink gets of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Field<K: 'static> {
+    pub number: u32,
+    pub kind: Kind<K>,
+}
+
+impl<K> Field<K> {
+    pub const fn new(number: u32, kind: Kind<K>) -> Self {
+        Self { number, kind }
+    }
+}
+
+/// What the sink gets of a field. A field of another wire type is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<K: 'static> {
+    /// The value of a varint.
+    Number(K),
+    /// Each value of repeated varints, packed or not.
+    Numbers(K),
+    /// How many varints a packed field has, in one or more numbers to be added.
+    PackedVarints(K),
+    /// The length in bytes of each string, bytes or message.
+    Length(K),
+    /// The bytes of a string.
+    Text(K),
+    /// A message whose own fields are wanted; its beginning and its end.
+    Message(K, Schema<K>),
+}
+
+/// Gets the wanted fields of a message.
+pub trait Sink<K> {
+    /// A value of `Kind::Number`, `Numbers`, `PackedVarints` or `Length`.
+    fn number(&mut self, key: K, value: u64);
+    /// A piece of a text; `first` begins a new one. An empty text has one empty piece.
+    fn text(&mut self, key: K, piece: &[u8], first: bool);
+    /// A `Kind::Message` begins.
+    fn begin(&mut self, key: K);
+    /// It ends.
+    fn end(&mut self, key: K);
+}
+
+/// How far a message has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More bytes are to come.
+    Reading,
+    /// The message was read to its end. Later bytes are ignored.
+    Complete,
+    /// The message is compressed, so none of its fields were read.
+    Compressed,
+    /// The bytes are not protobuf; the sink has got the fields before.
+    Malformed,
+}
+
+/// Reads one message.
+#[derive(Debug)]
+pub struct Reader<K: 'static> {
+    state: State<K>,
+    /// The messages that are open, innermost last.
+    open: [Option<Open<K>>; MAX_DEPTH],
+    depth: usize,
+    schema: Schema<K>,
+}
+
+/// A message that is open.
+#[derive(Clone, Copy, Debug)]
+struct Open<K: 'static> {
+    schema: Schema<K>,
+    /// Bytes of it that have not arrived, without those of the field that is being read.
+    left: u64,
+    /// None for the outermost one.
+    key: Option<K>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State<K: 'static> {
+    Prefix([u8; PREFIX], usize),
+    Tag(Varint),
+    /// A varint field, of which the sink gets the value if it is wanted.
+    Value(Option<K>, Varint),
+    /// The length of a field.
+    Length(Option<Kind<K>>, Varint),
+    Skip(u64),
+    Text(K, u64, bool),
+    Numbers(K, u64, Varint),
+    PackedVarints(K, u64),
+    Stopped(Progress),
+}
+
+/// A varint of which some bytes have arrived.
+#[derive(Clone, Copy, Debug, Default)]
+struct Varint {
+    value: u64,
+    bits: u32,
+}
+
+impl Varint {
+    /// Takes the next byte: the value if it is whole, an error if it has more than ten bytes.
+    fn take(&mut self, byte: u8) -> Result<Option<u64>, ()> {
+        if self.bits >= 70 {
+            return Err(());
+        }
+        self.value |= u64::from(byte & 0x7f).checked_shl(self.bits).unwrap_or(0);
+        self.bits += 7;
+        Ok((byte & 0x80 == 0).then_some(self.value))
+    }
+}
+
+impl<K: Copy> Reader<K> {
+    pub fn new(schema: Schema<K>) -> Self {
+        Self { state: State::Prefix([0; PREFIX], 0), open: [None; MAX_DEPTH], depth: 0, schema }
+    }
+
+    pub fn progress(&self) -> Progress {
+        match self.state {
+            State::Stopped(progress) => progress,
+            _ => Progress::Reading,
+        }
+    }
+
+    /// Reads the next piece of the stream.
+    pub fn push(&mut self, piece: &[u8], sink: &mut impl Sink<K>) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            rest = self.step(rest, sink);
+        }
+    }
+
+    /// Reads at least one byte, and returns the rest.
+    fn step<'a>(&mut self, bytes: &'a [u8], sink: &mut impl Sink<K>) -> &'a [u8] {
+        match self.state {
+            State::Stopped(_) => &[],
+            State::Prefix(..) | State::Tag(_) | State::Value(..) | State::Length(..) => {
+                let Some((byte, rest)) = bytes.split_first() else { return bytes };
+                self.byte(*byte, sink);
+                rest
+            }
+            State::Skip(left) => {
+                let (piece, rest) = split(bytes, left);
+                self.advance(left, piece, sink, State::Skip);
+                rest
+            }
+            State::Text(key, left, first) => {
+                let (piece, rest) = split(bytes, left);
+                sink.text(key, piece, first);
+                self.advance(left, piece, sink, |left| State::Text(key, left, false));
+                rest
+            }
+            State::PackedVarints(key, left) => {
+                let (piece, rest) = split(bytes, left);
+                sink.number(key, piece.iter().filter(|byte| **byte < 0x80).count() as u64);
+                self.advance(left, piece, sink, |left| State::PackedVarints(key, left));
+                rest
+            }
+            State::Numbers(key, left, mut varint) => {
+                let (piece, rest) = split(bytes, left);
+                for byte in piece {
+                    match varint.take(*byte) {
+                        Ok(None) => {}
+                        Ok(Some(value)) => {
+                            sink.number(key, value);
+                            varint = Varint::default();
+                        }
+                        Err(()) => {
+                            self.state = State::Stopped(Progress::Malformed);
+                            return rest;
+                        }
+                    }
+                }
+                self.advance(left, piece, sink, |left| State::Numbers(key, left, varint));
+                rest
+            }
+        }
+    }
+
+    /// Goes on after a piece of a field of which `left` bytes were to come.
+    fn advance(
+        &mut self,
+        left: u64,
+        piece: &[u8],
+        sink: &mut impl Sink<K>,
+        state: impl FnOnce(u64) -> State<K>,
+    ) {
+        let left = left.saturating_sub(piece.len() as u64);
+        if left == 0 {
+            self.next_field(sink);
+        } else {
+            self.state = state(left);
+        }
+    }
+
+    /// Reads a byte of a prefix or of a varint.
+    fn byte(&mut self, byte: u8, sink: &mut impl Sink<K>) {
+        if let State::Prefix(mut prefix, have) = self.state {
+            prefix[have] = byte;
+            self.state = State::Prefix(prefix, have + 1);
+            if have + 1 == PREFIX {
+                self.prefix(prefix, sink);
+            }
+            return;
+        }
+        if self.field_byte(byte, sink).is_err() {
+            self.state = State::Stopped(Progress::Malformed);
+        }
+    }
+
+    fn prefix(&mut self, prefix: [u8; PREFIX], sink: &mut impl Sink<K>) {
+        let [flag, length @ ..] = prefix;
+        if flag != 0 {
+            self.state = State::Stopped(Progress::Compressed);
+            return;
+        }
+        self.open[0] = Some(Open {
+            schema: self.schema,
+            left: u64::from(u32::from_be_bytes(length)),
+            key: None,
+        });
+        self.depth = 1;
+        self.next_field(sink);
+    }
+
+    /// Reads a byte of a tag, of a varint field, or of a length.
+    fn field_byte(&mut self, byte: u8, sink: &mut impl Sink<K>) -> Result<(), ()> {
+        let open = self.innermost().ok_or(())?;
+        open.left = open.left.checked_sub(1).ok_or(())?;
+        match self.state {
+            State::Tag(mut varint) => match varint.take(byte)? {
+                None => self.state = State::Tag(varint),
+                Some(tag) => self.tag(tag, sink)?,
+            },
+            State::Value(key, mut varint) => match varint.take(byte)? {
+                None => self.state = State::Value(key, varint),
+                Some(value) => {
+                    if let Some(key) = key {
+                        sink.number(key, value);
+                    }
+                    self.next_field(sink);
+                }
+            },
+            State::Length(kind, mut varint) => match varint.take(byte)? {
+                None => self.state = State::Length(kind, varint),
+                Some(length) => self.delimited(kind, length, sink)?,
+            },
+            _ => return Err(()),
+        }
+        Ok(())
+    }
+
+    /// Begins the field of a tag.
+    fn tag(&mut self, tag: u64, sink: &mut impl Sink<K>) -> Result<(), ()> {
+        let number = tag >> 3;
+        if number == 0 || number > MAX_FIELD_NUMBER {
+            return Err(());
+        }
+        let schema = self.innermost().ok_or(())?.schema;
+        let wanted = schema.iter().find(|field| u64::from(field.number) == number);
+        let kind = wanted.map(|field| field.kind);
+        match tag & 7 {
+            0 => {
+                let key = match kind {
+                    Some(Kind::Number(key) | Kind::Numbers(key)) => Some(key),
+                    _ => None,
+                };
+                self.state = State::Value(key, Varint::default());
+                Ok(())
+            }
+            1 => self.delimited(None, 8, sink),
+            2 => {
+                self.state = State::Length(kind, Varint::default());
+                Ok(())
+            }
+            5 => self.delimited(None, 4, sink),
+            _ => Err(()), // proto3 has no groups
+        }
+    }
+
+    /// Begins the content of a field, `length` bytes long.
+    fn delimited(
+        &mut self,
+        kind: Option<Kind<K>>,
+        length: u64,
+        sink: &mut impl Sink<K>,
+    ) -> Result<(), ()> {
+        let open = self.innermost().ok_or(())?;
+        open.left = open.left.checked_sub(length).ok_or(())?;
+        self.state = match kind {
+            None | Some(Kind::Number(_)) => State::Skip(length),
+            Some(Kind::Length(key)) => {
+                sink.number(key, length);
+                State::Skip(length)
+            }
+            Some(Kind::Numbers(key)) => State::Numbers(key, length, Varint::default()),
+            Some(Kind::PackedVarints(key)) => State::PackedVarints(key, length),
+            Some(Kind::Text(key)) => {
+                if length == 0 {
+                    sink.text(key, &[], true);
+                }
+                State::Text(key, length, true)
+            }
+            Some(Kind::Message(key, schema)) => match self.open.get_mut(self.depth) {
+                Some(place) => {
+                    *place = Some(Open { schema, left: length, key: Some(key) });
+                    self.depth += 1;
+                    sink.begin(key);
+                    self.next_field(sink);
+                    return Ok(());
+                }
+                None => State::Skip(length),
+            },
+        };
+        if length == 0 {
+            self.next_field(sink);
+        }
+        Ok(())
+    }
+
+    /// Goes on after a field: closes the messages that are over, then reads the next tag.
+    fn next_field(&mut self, sink: &mut impl Sink<K>) {
+        self.state = State::Tag(Varint::default());
+        while let Some(open) = self.innermost().copied() {
+            if open.left > 0 {
+                return;
+            }
+            self.depth -= 1;
+            if let Some(key) = open.key {
+                sink.end(key);
+            }
+        }
+        self.state = State::Stopped(Progress::Complete);
+    }
+
+    fn innermost(&mut self) -> Option<&mut Open<K>> {
+        self.open.get_mut(self.depth.checked_sub(1)?)?.as_mut()
+    }
+}
+
+fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    bytes.split_at(usize::try_from(length).map_or(bytes.len(), |length| length.min(bytes.len())))
+}
+
+#[cfg(test)]
+mod tests;
