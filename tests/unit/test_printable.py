@@ -166,6 +166,9 @@ spec:
       - path: {json.dumps("/" + text)}
         pathType: ImplementationSpecific
         backend: {{service: {{name: valid, port: {{number: 1}}}}}}
+      - path: /*
+        pathType: ImplementationSpecific
+        backend: {{service: {{name: valid, port: {{number: 1}}}}}}
   tls: [{{secretName: none}}]
 ---
 apiVersion: v1
