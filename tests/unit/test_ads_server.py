@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from pathlib import Path
 
 import grpc.aio
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
@@ -67,4 +71,27 @@ async def test_a_published_snapshot_reaches_two_streams_and_a_lost_one_is_forgot
             streams[0].cancel()
             await anext(state async for state in server.changes() if len(state.streams) == 1)
             streams[1].cancel()
+    await server.stop()
+
+
+@pytest.mark.anyio
+async def test_pings_without_news_are_no_abuse(tmp_path: Path) -> None:
+    """Envoy's pings are answered for as long as there is nothing to send, without a GOAWAY."""
+    server = AdsServer(tmp_path / "ads.sock")
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "ads.sock")
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    events: list[h2.events.Event] = []
+    async with asyncio.timeout(10):
+        for number in range(10):
+            connection.ping(struct.pack(">Q", number))
+            writer.write(connection.data_to_send())
+            while sum(isinstance(event, h2.events.PingAckReceived) for event in events) <= number:
+                data = await reader.read(65536)
+                assert data, events
+                events += connection.receive_data(data)
+                assert not any(isinstance(event, h2.events.ConnectionTerminated) for event in events)
+                writer.write(connection.data_to_send())
+    writer.close()
     await server.stop()
