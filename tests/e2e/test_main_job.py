@@ -158,6 +158,11 @@ def test_the_access_log_says_what_pymilvus_asked_and_milvus_answered(system: Sys
     assert "id < 20" not in log.read_text()
 
 
+def test_milvus_is_recognized(system: System) -> None:
+    """A real Milvus answers on its health port as no other server does, and is pinged as often as it allows."""
+    wait_until(lambda: system.running.status()["pools"][0]["keepaliveSeconds"] == 6, "Milvus is recognized")
+
+
 def test_calls_go_on_while_the_control_plane_is_killed(system: System) -> None:
     """With the control plane dead not one call fails, and it is back by itself."""
     with system.reads() as reads:

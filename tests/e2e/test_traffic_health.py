@@ -116,7 +116,7 @@ def test_a_stopped_endpoint_loses_its_calls_to_another(
     """
     process, endpoint = stoppable
     with Backend() as well, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
-        proxy.apply(model(pool(health_check=health_check())), [endpoint, well.endpoint()])
+        proxy.apply(model(pool(health_check=health_check(), milvus=True)), [endpoint, well.endpoint()])
         call(channel, SEARCH)
         process.send_signal(signal.SIGSTOP)
         stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SEARCH)

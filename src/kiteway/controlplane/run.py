@@ -18,6 +18,7 @@ from kiteway.acme.manager import ManagedCertificates
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
+from kiteway.controlplane.recognition import Recognition
 from kiteway.controlplane.source import Files, Reports, Source
 from kiteway.controlplane.verdicts import Verdicts
 from kiteway.diagnostics import Diagnostic
@@ -41,6 +42,10 @@ _log = structlog.get_logger(__name__)
 
 _REREAD_SECONDS = 3600.0
 """Certificates grow old without any file changing."""
+_RECOGNITION_SECONDS, _RECOGNITION_LONGEST_SECONDS = 1.0, 60.0
+"""Between two looks at which pools are Milvus, the shortest and the longest."""
+_FIRST_LOOK_SECONDS = 0.3
+"""So long the first configuration waits for it."""
 _RETRY_SECONDS, _RETRY_LONGEST_SECONDS = 2.0, 32.0
 """Between two offers of a listener that Envoy rejects, the first and the longest; Envoy logs a line at each."""
 
@@ -99,6 +104,8 @@ class ControlPlane:
         self._verdicts = Verdicts(
             self._pipeline, ads, admin, self._round, publish=self._publish_judged, file=quarantine
         )
+        self._recognition = Recognition()
+        self._published = asyncio.Event()
 
     async def start(self) -> None:
         """Serve ADS; there is a configuration when the first round is done, which `work` begins."""
@@ -113,6 +120,7 @@ class ControlPlane:
         work = [
             self._follow_time(),
             self._follow_drains(),
+            self._follow_endpoints(),
             self._follow_rejected_listeners(),
             self._verdicts.run(),
             self._verdicts.keep(),
@@ -179,6 +187,11 @@ class ControlPlane:
                 outcome = await asyncio.to_thread(
                     self._pipeline.run, resources, static, _now(), options, self._stage.challenges
                 )
+                if before is None:
+                    # One that is started again gives Envoy what it has, not something else for a moment.
+                    addresses = await asyncio.to_thread(self._pipeline.health_addresses)
+                    if await self._recognition.look(addresses, _FIRST_LOOK_SECONDS):
+                        outcome = await self._recognized() or outcome
                 self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
                 await self._publish(outcome)
             self._source.translated(outcome)
@@ -186,6 +199,26 @@ class ControlPlane:
             _log.info(diagnostic.reason, text=str(diagnostic))
         if before is None or before.snapshot.version != outcome.snapshot.version:
             _log.info("configuration", version=outcome.snapshot.version, hosts=len(outcome.model.hosts))
+
+    async def _recognized(self) -> Outcome | None:
+        return await asyncio.to_thread(self._pipeline.recognize, self._recognition.milvus, _now())
+
+    async def _follow_endpoints(self) -> None:
+        """Find out which pools are Milvus; those whose endpoints do not answer are asked again, less and less often."""
+        wait = _RECOGNITION_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._published.wait(), None if self._recognition.complete else wait)
+                wait = _RECOGNITION_SECONDS
+            # Changes that follow one another are looked at together.
+            await asyncio.sleep(_RECOGNITION_SECONDS)
+            self._published.clear()
+            async with self._round:
+                addresses = await asyncio.to_thread(self._pipeline.health_addresses)
+            if await self._recognition.look(addresses):
+                async with self._round:
+                    await self._publish(await self._recognized())
+            wait = min(2 * wait, _RECOGNITION_LONGEST_SECONDS)
 
     async def _take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> None:
         async with self._round:
@@ -236,6 +269,7 @@ class ControlPlane:
         if outcome is not None:
             await self._ads.publish(outcome.snapshot)
             self._changed.set()
+            self._published.set()
 
     async def _publish_judged(self, outcome: Outcome | None) -> None:
         await self._publish(outcome)

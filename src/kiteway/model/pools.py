@@ -124,6 +124,7 @@ class Pool:
         rest: whether the endpoints serve REST at all.
         rest_port: the port REST is served on when it is not the pool's own; None is the pool's own. Only with ``rest``.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
+        milvus: whether its endpoints have answered as Milvus does, which may be pinged often.
     """
 
     key: PoolKey
@@ -137,6 +138,7 @@ class Pool:
     rest: bool = True
     rest_port: int | None = None
     tls: UpstreamTLS = UpstreamTLS()
+    milvus: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a REST port without REST."""

@@ -101,6 +101,11 @@ class Assignments:
                 self.missing.pop(key, None)
         return news
 
+    def of(self, pool: Pool) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a pool as they were last assigned."""
+        known = self._assigned.get(pool.key)
+        return known.endpoints if known is not None else ()
+
     def ended(self, now: dt.datetime) -> list[Pool]:
         """Return the pools that have an endpoint which has drained."""
         ended = self._draining.ended(now)

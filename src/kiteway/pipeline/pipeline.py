@@ -15,6 +15,7 @@ from kiteway.envoy.xds.build import build_resources
 from kiteway.kept import Kept
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
 from kiteway.pipeline.assignments import Assignments
+from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
 from kiteway.quarantine.quarantine import Quarantine, QuarantineState
 from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
@@ -60,6 +61,15 @@ class _Round:
     challenges: tuple[Challenge, ...]
 
 
+def _recognized(last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], milvus: frozenset[PoolKey]) -> tuple[Pool, ...]:
+    """Return the pools with what is known of their endpoints; what stays equal is the very value of ``last``."""
+    if not milvus:
+        return pools
+    before = {pool.key: pool for pool in last or ()}
+    found = (dataclasses.replace(pool, milvus=True) if pool.key in milvus else pool for pool in pools)
+    return tuple([known if (known := before.get(pool.key)) is not None and known == pool else pool for pool in found])
+
+
 class Pipeline:
     """
     The stages between the sources and the ADS server, with the last value of each.
@@ -78,6 +88,7 @@ class Pipeline:
         self._translated: tuple[Diagnostic, ...] = ()
         self._members: dict[str, tuple[Resource, ...]] = {}
         self._chosen: tuple[Unit, ...] = ()
+        self._milvus: frozenset[PoolKey] = frozenset()
         self._generation = 0
         self.outcome: Outcome | None = None
 
@@ -117,6 +128,21 @@ class Pipeline:
         """Return the rejections that are a verdict on what is published, see `Quarantine.against`."""
         return self._quarantine.against(rejections)
 
+    def recognize(self, milvus: frozenset[PoolKey], now: dt.datetime) -> Outcome | None:
+        """Take which pools are Milvus; nothing is translated. Return None before the first round."""
+        self._milvus = milvus
+        return self._build(self._round, now) if self._round is not None else None
+
+    def health_addresses(self) -> HealthAddresses:
+        """Return where the endpoints answer for Milvus's own health check, of each pool that has it."""
+        if self.outcome is None:
+            return {}
+        return {
+            pool.key: there
+            for pool in self.outcome.model.pools
+            if (there := health_addresses(pool, self._assignments.of(pool)))
+        }
+
     def stored(self) -> Stored:
         """Return what the next process has to know of the quarantine."""
         return self._quarantine.stored()
@@ -130,8 +156,9 @@ class Pipeline:
             further=self._quarantine.diagnostics(),
             warming=self._quarantine.warming(),
         )
-        model = dataclasses.replace(result.model, challenges=what.challenges)
         self._kept.turn()
+        pools = self._kept.again("recognized", _recognized, result.model.pools, self._milvus)
+        model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools)
         members = build_resources(model, self._settings, self._kept)
         members[ENDPOINT] = self._assignments.replace(model.pools, now)
         self._translated = (*what.reading, *result.diagnostics)

@@ -13,6 +13,7 @@ from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.statistics import HANDSHAKES
+from kiteway.envoy.xds.clusters import keepalive
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
@@ -131,6 +132,7 @@ def _pool(
             for endpoint in (cluster.endpoints if cluster else ())
         ],
         "tls": tls_report(pool, handshakes),
+        "keepaliveSeconds": keepalive(pool),
     }
 
 

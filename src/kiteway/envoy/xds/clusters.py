@@ -20,12 +20,21 @@ from kiteway.model import Pool
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect, handshake included: past it the call is tried on another endpoint."""
 
-UPSTREAM_KEEPALIVE = 6.0
+MILVUS_KEEPALIVE = 6.0
 """
-Seconds between keepalive pings to an endpoint; Envoy adds up to 15 %. Milvus refuses pings more often than every 5 s.
+Seconds between keepalive pings to Milvus; Envoy adds up to 15 %. Milvus refuses pings more often than every 5 s.
 
 A ping tells an endpoint that hangs from one that works long, which no timeout for an attempt can: it finds the former
 in 12 s, where GKE's default health check needs up to a minute.
+"""
+
+GRPC_KEEPALIVE = 330.0
+"""
+Seconds between keepalive pings to any other server.
+
+gRPC allows two pings within 300 s of the one before, unless it has sent something in between, and at the third closes
+the connection with all of its calls: the default of its servers in C++, Python, Java and Go. (With no call in work it
+expects two hours, but then the connection is closed after `UPSTREAM_IDLE`.) A tenth more than 300: one may come late.
 """
 
 KEEPALIVE_TIMEOUT = 5.0
@@ -34,6 +43,14 @@ KEEPALIVE_TIMEOUT = 5.0
 MAX_CALLS = 20_000
 """Calls at a time to one pool; Envoy's default (1,024) is less than one Milvus proxy serves."""
 
+UPSTREAM_IDLE = 240.0
+"""
+Seconds that a connection to an endpoint is kept without a call.
+
+Milvus from 3.0 on closes one after 300 (``proxy.http.idleTimeout``). Ours is closed a minute before, so that no call meets
+that: one that is sent into a closing connection may have been done or not, and a write is not sent again then.
+"""
+
 _STREAMS = 128
 _STREAM_WINDOW = 1 << 20
 _BUFFER = 1 << 20
@@ -41,13 +58,18 @@ _BUFFER = 1 << 20
 
 def clusters(pool: Pool, settings: EnvoySettings) -> list[Cluster]:
     """Return the clusters of a pool: gRPC always, REST where it is served."""
-    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(settings), "h2", settings)
+    grpc = _cluster(pool, grpc_cluster_name(pool.key), _grpc_protocol(pool, settings), "h2", settings)
     grpc.outlier_detection.CopyFrom(outlier_detection(in_band=settings.filter_path is not None))
     if not pool.rest:
         return [grpc]
     rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(settings), "http/1.1", settings)
     rest.outlier_detection.CopyFrom(outlier_detection(in_band=False))
     return [grpc, rest]
+
+
+def keepalive(pool: Pool) -> float:
+    """Return the seconds between keepalive pings to the endpoints of a pool."""
+    return MILVUS_KEEPALIVE if pool.milvus else GRPC_KEEPALIVE
 
 
 def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str, settings: EnvoySettings) -> Cluster:
@@ -73,7 +95,7 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str, set
     return cluster
 
 
-def _grpc_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
+def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
     options = _protocol()
     options.http_filters.extend(grpc_filters(settings))
     options.explicit_http_config.http2_protocol_options.CopyFrom(
@@ -83,7 +105,8 @@ def _grpc_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
             # All streams' windows together: clients that do not read their answers stop nobody else's.
             initial_connection_window_size=UInt32Value(value=_STREAMS * _STREAM_WINDOW),
             connection_keepalive=protocol.KeepaliveSettings(
-                interval=seconds(UPSTREAM_KEEPALIVE), timeout=seconds(KEEPALIVE_TIMEOUT)
+                interval=seconds(keepalive(pool)),
+                timeout=seconds(KEEPALIVE_TIMEOUT),
             ),
             # The path, the one long header that HPACK does not remember, is ten bytes shorter with it and takes a
             # hundredth of a call's time.
@@ -102,7 +125,7 @@ def _rest_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
 
 def _protocol() -> HttpProtocolOptions:
     options = HttpProtocolOptions()
-    options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(600))
+    options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(UPSTREAM_IDLE))
     return options
 
 
