@@ -16,6 +16,9 @@ CRATE := $(wildcard filter/Cargo.toml)
 FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
+# Those of `make check-consistency`.
+MINUTES ?= 3
+PROXIES ?= 3
 # Those of `make test-kubernetes`.
 KUBERNETES_TESTS ?= tests/kubernetes tests/gke
 
@@ -25,7 +28,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-consistency reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -114,6 +117,9 @@ chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/re
 
 attack: $(SYNCED) ## six minutes: one tenant attacks, another is measured (table in tests/attack/results/)
 	$(RUN) tools/in_netns.py $(RUN) -m tests.attack $(ARGS)
+
+check-consistency: $(SYNCED) ## what reads see of a real Milvus under faults, each judged: make check-consistency MINUTES=3 PROXIES=3
+	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES)
 
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
 	$(RUN) -m tools.generate_reference

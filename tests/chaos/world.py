@@ -77,13 +77,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world(proxies: int = PROXIES) -> AsyncIterator[World]:
     """Start the cluster and the relay."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     try:
         tls = tls_files(folder, "backend", "localhost")
         front = tls_files(folder, "front", HOST)
-        async with MilvusCluster(folder / "milvus", proxies=PROXIES, tls=tls) as cluster:
+        async with MilvusCluster(folder / "milvus", proxies=proxies, tls=tls) as cluster:
             with Relay(cluster.endpoints[RELAYED].port) as relay:
                 places = [Place(at.port, at.health_port) for at in cluster.endpoints]
                 places[RELAYED] = Place(relay.port, places[RELAYED].health_port)
