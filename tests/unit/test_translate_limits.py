@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from kiteway.cli.options import parse_namespace_limits
+from kiteway.controlplane.config import Config
+from kiteway.diagnostics import ObjectRef, Severity
+from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import HTTPS_LISTENER
 from kiteway.model import HTTPMode
-from kiteway.translate import limits
-from tests.golden.inputs import Translated, translate_text
+from kiteway.resources import load_documents
+from kiteway.translate import Options, Result, limits, translate
+from tests.golden.inputs import NOW, Translated, translate_text
 from tests.support.certificates import Issued, issue
 from tests.support.ingresses import ingress, secret, service, text
 
@@ -27,6 +36,13 @@ def many_names() -> Issued:
 
 def _translated(*documents: dict[str, Any]) -> Translated:
     return translate_text(text(service(), *documents), "test.yaml")
+
+
+def _within(most: limits.NamespaceLimits, *documents: dict[str, Any]) -> Result:
+    """Translate with other limits for namespaces than the default."""
+    loaded = load_documents(text(service(), service("other"), *documents), "test.yaml")
+    assert not [d for d in loaded.diagnostics if d.severity is Severity.ERROR]
+    return translate(loaded.objects, Options(namespace_limits=most), NOW)
 
 
 def _reasons(translated: Translated) -> list[str]:
@@ -181,3 +197,84 @@ def test_headers_of_many_paths() -> None:
     with_headers = [bool(route.request_headers) for route in translated.model.hosts[0].routes]
     assert with_headers.count(True) == limits.LONGEST_HEADER_COPIES // 8000
     assert _reasons(translated).count("HeaderCopiesTooMany") == 1
+
+
+def _ingresses(*years: int, namespace: str = "default") -> list[dict[str, Any]]:
+    """Return an Ingress with two hosts, a path each and a certificate, made in each of ``years``."""
+    return [
+        ingress(
+            f"y{year}",
+            [f"{letter}{year}.{namespace}.example.com" for letter in "ab"],
+            ["server"],
+            namespace,
+            created=f"{year}-01-01T00:00:00Z",
+        )
+        for year in years
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "what"),
+    [
+        (limits.NamespaceLimits(hosts=5), "hosts"),
+        (limits.NamespaceLimits(paths=5), "paths"),
+        (limits.NamespaceLimits(certificates=2), "certificates"),
+        (limits.NamespaceLimits(bytes=5 * len(SERVER["stringData"]["tls.crt"])), "bytes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_namespace_that_claims_too_much(most: limits.NamespaceLimits, what: str) -> None:
+    """The oldest Ingresses keep what they have, the newest is refused and told why, and other namespaces lose nothing."""
+    other = secret("server", issue("a.example.com"), "other")
+    result = _within(most, *_ingresses(2024, 2022, 2023), *_ingresses(2025, namespace="other"), SERVER, other)
+
+    served = {host.source.name for host in result.model.hosts}
+    assert served == {"y2022", "y2023", "y2025"}
+    (told,) = [d for d in result.diagnostics if d.reason == "NamespaceLimit"]
+    assert told.object == ObjectRef("Ingress", "default", "y2024")
+    assert f"--namespace-limit {what}=" in told.fix
+
+
+def test_a_namespace_with_room_again() -> None:
+    """One that was refused is served when an older one is gone; one that is too large leaves room for one that is not."""
+    small = ingress("small", ["small.example.com"], ["server"], created="2025-01-01T00:00:00Z")
+    most = limits.NamespaceLimits(hosts=5)
+
+    assert {h.source.name for h in _within(most, *_ingresses(2022, 2023, 2024), small, SERVER).model.hosts} == {
+        "y2022",
+        "y2023",
+        "small",
+    }
+    assert {h.source.name for h in _within(most, *_ingresses(2023, 2024), small, SERVER).model.hosts} == {
+        "y2023",
+        "y2024",
+        "small",
+    }
+
+
+@pytest.mark.parametrize(
+    "given", ["hosts", "hosts=", "hosts=0", "hosts=-1", "host=1", "hosts=1e3", "hosts=" + "9" * 40]
+)
+def test_a_limit_that_cannot_be_read(given: str) -> None:
+    """The command says what is wrong with a limit, and gives an example."""
+    with pytest.raises(ValueError, match="--namespace-limit is not WHAT=NUMBER"):
+        parse_namespace_limits([given])
+
+
+def test_limits_that_are_given() -> None:
+    """What is given is taken, the last one of each; the others are as by default."""
+    assert parse_namespace_limits(["hosts=1", "hosts=7", "bytes=9"]) == limits.NamespaceLimits(hosts=7, bytes=9)
+
+
+def test_the_chart_has_the_same_limits() -> None:
+    """The chart's values are the defaults of the command."""
+    values = yaml.safe_load((Path(__file__).parents[2] / "deploy/chart/values.yaml").read_text())
+
+    assert values["controller"]["namespaceLimits"] == dataclasses.asdict(limits.NamespaceLimits())
+
+
+def test_the_control_plane_is_told_the_limits() -> None:
+    """They survive the file that the control plane is started with."""
+    config = Config("/data", (), EnvoySettings(), namespace_limits=limits.NamespaceLimits(hosts=7))
+
+    assert msgspec.convert(config.plain(), Config, dec_hook=lambda kind, value: kind(value)) == config

@@ -26,8 +26,10 @@ from kiteway.cli.acme import (
 from kiteway.cli.options import (
     DataDirOption,
     MetricsBindOption,
+    NamespaceLimitOption,
     SSLPolicyOption,
     parse_metrics_bind,
+    parse_namespace_limits,
     parse_ssl_policies,
 )
 from kiteway.cli.output import stderr
@@ -38,6 +40,7 @@ from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance
 from kiteway.model import TLSProfile
 from kiteway.supervisor import Event
+from kiteway.translate.limits import NamespaceLimits
 
 _PARAMETER: Final = "options"
 
@@ -64,6 +67,7 @@ class BalancerOptions:
         typer.Option("--proxy-protocol", help="Every connection begins with a PROXY protocol header (v1 or v2)."),
     ] = False
     ssl_policy: SSLPolicyOption = None
+    namespace_limit: NamespaceLimitOption = None
     acme_accept_terms: AcceptTermsOption = False
     acme_contact: ContactOption = ""
     acme_directory: DirectoryOption = LETS_ENCRYPT
@@ -109,6 +113,7 @@ class BalancerOptions:
         return Checked(
             acme_config(acme),
             parse_ssl_policies(self.ssl_policy or []),
+            parse_namespace_limits(self.namespace_limit or []),
             parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
             find_envoy(self.envoy),
         )
@@ -175,6 +180,7 @@ class Checked:
 
     acme: AcmeConfig
     ssl_policies: dict[str, TLSProfile]
+    namespace_limits: NamespaceLimits
     metrics_bind: str | None
     envoy: Path
 

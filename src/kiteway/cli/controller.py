@@ -147,6 +147,7 @@ def controller(
         ingress_class=ingress_class,
         acme=checked.acme,
         ssl_policies=checked.ssl_policies,
+        namespace_limits=checked.namespace_limits,
         metrics_bind=checked.metrics_bind,
         kubernetes=kubernetes,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,7 @@ from kiteway.model import TLSProfile
 from kiteway.probe import parse_endpoint
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.static import StaticEndpoint
+from kiteway.translate.limits import NamespaceLimits
 
 CLUSTER_PANEL = "Cluster"
 KubeconfigOption = Annotated[
@@ -96,6 +99,37 @@ def parse_ssl_policies(texts: Iterable[str]) -> dict[str, TLSProfile]:
             raise ValueError(f'"{text}" is not NAME=PROFILE with a profile of {", ".join(TLSProfile)}')
         found[name] = TLSProfile(profile)
     return found
+
+
+_NAMESPACE_LIMITS = tuple(one.name for one in dataclasses.fields(NamespaceLimits))
+
+NamespaceLimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--namespace-limit",
+        metavar="WHAT=NUMBER",
+        help="What all Ingresses of a namespace may claim together: hosts, paths, certificates or bytes "
+        "(docs/reference/limits.md). May be repeated.",
+        show_default=", ".join(f"{name}={getattr(NamespaceLimits(), name)}" for name in _NAMESPACE_LIMITS),
+    ),
+]
+
+
+def parse_namespace_limits(texts: Iterable[str]) -> NamespaceLimits:
+    """
+    Read ``WHAT=NUMBER`` again and again; what is not there is as by default.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    found: dict[str, int] = {}
+    for text in texts:
+        what, _, number = text.partition("=")
+        if what not in _NAMESPACE_LIMITS or re.fullmatch(r"[1-9][0-9]{0,14}", number) is None:
+            known = ", ".join(_NAMESPACE_LIMITS)
+            raise ValueError(f'"{text}" of --namespace-limit is not WHAT=NUMBER with one of {known}, e.g. hosts=5000')
+        found[what] = int(number)
+    return NamespaceLimits(**found)
 
 
 def parse_certificate_files(text: str, default: str | None) -> CertificateFiles:

@@ -10,7 +10,13 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 
-from kiteway.cli.options import FilesOption, SSLPolicyOption, parse_ssl_policies
+from kiteway.cli.options import (
+    FilesOption,
+    NamespaceLimitOption,
+    SSLPolicyOption,
+    parse_namespace_limits,
+    parse_ssl_policies,
+)
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
@@ -36,6 +42,7 @@ class PlanOutput(enum.StrEnum):
 def plan(
     filename: FilesOption = None,
     ssl_policy: SSLPolicyOption = None,
+    namespace_limit: NamespaceLimitOption = None,
     output: Annotated[
         PlanOutput, typer.Option("--output", "-o", help="How to print; envoy is the configuration Envoy would get.")
     ] = PlanOutput.TABLE,
@@ -56,7 +63,10 @@ def plan(
     if not filename:
         raise fail("give manifests with -f PATH (- for standard input)", 2)
     try:
-        options = Options(ssl_policies=parse_ssl_policies(ssl_policy or []))
+        options = Options(
+            ssl_policies=parse_ssl_policies(ssl_policy or []),
+            namespace_limits=parse_namespace_limits(namespace_limit or []),
+        )
     except ValueError as error:
         raise fail(str(error), 2) from error
     resources = FileSource(tuple(filename)).read()

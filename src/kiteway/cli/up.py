@@ -149,6 +149,7 @@ def up(
                 acme=checked.acme,
                 certificates=certificates,
                 ssl_policies=checked.ssl_policies,
+                namespace_limits=checked.namespace_limits,
                 metrics_bind=checked.metrics_bind,
             )
             what = Launch(

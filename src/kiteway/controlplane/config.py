@@ -12,6 +12,7 @@ from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.model import TLSProfile
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.static import StaticEndpoint
+from kiteway.translate.limits import NamespaceLimits
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -27,6 +28,7 @@ class Config(msgspec.Struct, frozen=True):
         settings: the data plane's.
         ingress_class: see `kiteway.translate.Options`.
         acme: who issues for ManagedCertificates.
+        namespace_limits: see `kiteway.translate.Options`.
         metrics_bind: ``HOST:PORT`` of metrics and probes; None: there are none.
         kubernetes: the cluster to follow; None: ``paths`` are followed.
     """
@@ -39,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
     acme: AcmeConfig = AcmeConfig()
     certificates: tuple[CertificateFiles, ...] = ()
     ssl_policies: dict[str, TLSProfile] = {}
+    namespace_limits: NamespaceLimits = NamespaceLimits()
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
 

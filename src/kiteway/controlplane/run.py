@@ -180,7 +180,11 @@ class ControlPlane:
             before = self._pipeline.outcome
             with self.metrics.translation():
                 resources = await self._source.read()
-                options = Options(ingress_class=self._config.ingress_class, ssl_policies=self._config.ssl_policies)
+                options = Options(
+                    ingress_class=self._config.ingress_class,
+                    ssl_policies=self._config.ssl_policies,
+                    namespace_limits=self._config.namespace_limits,
+                )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
                 # A thread of its own: probes and status are answered however long it takes.

@@ -12,6 +12,7 @@ from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile, T
 from kiteway.resources import Ingress, Object, Secret
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
+from kiteway.translate.limits import NamespaceLimits
 from kiteway.translate.unit import Key
 
 T = TypeVar("T", bound=Object)
@@ -29,11 +30,13 @@ class Options:
         ingress_class: Ingresses of this class, or of none, are ours.
         ssl_policies: FrontendConfig ``sslPolicy`` names and the profiles they stand for.
         issued: certificates that were issued for a ManagedCertificate, by ``namespace/name``.
+        namespace_limits: what all Ingresses of a namespace may claim together.
     """
 
     ingress_class: str = "kiteway"
     ssl_policies: Mapping[str, TLSProfile] = field(default_factory=dict)
     issued: Mapping[str, Certificate] = field(default_factory=dict)
+    namespace_limits: NamespaceLimits = field(default_factory=NamespaceLimits)
 
 
 class Index:

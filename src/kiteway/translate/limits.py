@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 MOST_HEADERS: Final = 16
@@ -36,3 +37,21 @@ MOST_CERTIFICATE_NAMES: Final = 1000
 
 LONGEST_CERTIFICATE_CHAIN: Final = 65_536
 """Bytes of a certificate chain (PEM); Go's TLS takes no longer handshake message (``maxHandshake``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceLimits:
+    """
+    What all Ingresses of one namespace may claim together; the oldest keep what they have.
+
+    Attributes:
+        hosts: hosts of rules, and one for a default backend.
+        paths: paths of all hosts.
+        certificates: certificates, counted at each Ingress that lists them.
+        bytes: custom headers at each path, and the longest certificate chain with the client CA at each host.
+    """
+
+    hosts: int = 2000
+    paths: int = 5000
+    certificates: int = 2000
+    bytes: int = 33_554_432

@@ -9,12 +9,18 @@ from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.kept import Kept
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
 from kiteway.translate.claims import settle
+from kiteway.translate.limits import NamespaceLimits
+from kiteway.translate.namespaces import within
 from kiteway.translate.server_names import server_names
 from kiteway.translate.unit import HostClaim, Unit, age
 
 
 def merge(
-    units: Sequence[Unit], now: dt.datetime, kept: Kept, warming: Sequence[Pool] = ()
+    units: Sequence[Unit],
+    now: dt.datetime,
+    kept: Kept,
+    limits: NamespaceLimits,
+    warming: Sequence[Pool] = (),
 ) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
     """
     Put all units onto the shared listeners.
@@ -26,11 +32,13 @@ def merge(
         units: in any order.
         now: the time certificates are judged by.
         kept: what was made of the same units before.
+        limits: what the units of a namespace may claim together.
         warming: pools that are to be there though no route leads to them yet.
     """
     ages = kept.each("age", age, units)
-    ordered = tuple([units[number] for number in sorted(range(len(units)), key=ages.__getitem__)])
     diagnostics: list[Diagnostic] = []
+    oldest_first = [units[number] for number in sorted(range(len(units)), key=ages.__getitem__)]
+    ordered = within(oldest_first, limits, diagnostics, kept)
     owners = settle(ordered, diagnostics)
     wanted = {id(unit): hosts for unit, hosts in zip(ordered, kept.each("hosts", _hosts, ordered), strict=True)}
     hosts = tuple([wanted[id(owners[domain].unit)][domain] for domain in sorted(owners)])

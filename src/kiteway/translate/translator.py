@@ -155,7 +155,8 @@ class Translator:
             warming: pools that are to be there though no route leads to them yet.
         """
         self._kept.turn()
-        merged, conflicts = merge(units, now, self._kept, warming)
+        limits = (self._options or Options()).namespace_limits
+        merged, conflicts = merge(units, now, self._kept, limits, warming)
         self._model = model = with_unchanged(self._model, merged)
         expired = judge(model.certificates, translated.index, now)
         found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._kept)
