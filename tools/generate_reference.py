@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.reference import annotation_keys, cli, diagnostics, doctor, resources
+from tools.reference import annotation_keys, cli, diagnostics, doctor, limits, resources
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/reference"
@@ -19,6 +19,7 @@ PAGES = {
     "cli.md": cli.render,
     "diagnostics.md": diagnostics.render,
     "doctor.md": doctor.render,
+    "limits.md": limits.render,
     "resources.md": resources.render,
 }
 
