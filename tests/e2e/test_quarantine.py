@@ -166,6 +166,35 @@ async def test_endpoints_that_hang_delay_nobody_else(site: Site) -> None:
                 assert (await site.report())["configuration"]["quarantine"] == []
 
 
+async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> None:
+    """It asks for listeners when its first clusters are warm; without those that hang it serves everybody else."""
+    site.write("victim", *of("victim"))
+    check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        port = hanging.getsockname()[1]
+        site.write(
+            "hanging",
+            of("hanging")[0],
+            service("hanging", backend_config="hanging"),
+            backend_config("hanging", healthCheck=check | {"port": port}),
+            endpoint_slice(["127.0.0.1"], port, "hanging"),
+        )
+        async with site.control():
+            for _ in range(2):
+                with site.envoy():
+                    await site.serves("victim")
+                    await site.ready()
+                    assert (await site.ask("hanging")).startswith("404")
+                    site.write("victim", *of("victim", to="changed"))
+                    await site.serves("victim", "/changed")
+                    site.write("victim", *of("victim"))
+                    await site.serves("victim")
+            with site.envoy():
+                await site.serves("victim")
+                hanging.close()
+                await site.serves("hanging")
+
+
 @pytest.mark.timeout(400)
 async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
     """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""

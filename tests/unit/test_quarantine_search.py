@@ -281,6 +281,21 @@ def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
     assert search.accepted == forms(2, u0000="fast")
 
 
+def test_who_keeps_a_client_from_starting_is_left_out_until_it_is_ready() -> None:
+    """Not even its accepted form is published, and no verdict is needed when it comes back."""
+    search, client = Search[str](forms(3)), Client()
+    search.want(forms(3))
+    search.leave_out(["u0001"])
+    assert "u0001" not in published(search, forms(3))
+    settle(search, client, forms(3))
+    assert search.accepted == forms(3)
+
+    search.unpark()
+
+    assert published(search, forms(3)) == forms(3)
+    assert not search.undecided
+
+
 def test_a_client_that_rejects_everything_blames_nobody() -> None:
     """Its port is taken, or it lacks our module: all units are published, and all is well when it takes them."""
     search, client = Search({"u0000": "good0", "u0001": "good1"}), Client(takes_anything=False)
@@ -428,6 +443,11 @@ class Life(RuleBasedStateMachine):
     def park(self, keys: set[str]) -> None:
         """The clusters of some are warming."""
         self.search.park(keys)
+
+    @rule(keys=st.sets(st.sampled_from(KEYS)))
+    def leave_out(self, keys: set[str]) -> None:
+        """Some keep a client from starting."""
+        self.search.leave_out(keys)
 
     @rule()
     def unpark(self) -> None:

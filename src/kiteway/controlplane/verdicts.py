@@ -23,6 +23,8 @@ _log = structlog.get_logger(__name__)
 
 OVERDUE_SECONDS: Final = 0.5
 """So long do changes wait for a verdict on others before they are published all the same."""
+START_SECONDS: Final = 3.0
+"""So long may an Envoy that starts wait for the first health checks of everybody's endpoints."""
 SEARCH_SECONDS: Final = 5.0
 """So long does a search go on; what is not settled then is held back."""
 RETRY_SECONDS, RETRY_LONGEST_SECONDS = 5.0, 60.0
@@ -157,9 +159,13 @@ class Verdicts:
             active = await self._admin.clusters()
         except AdminError:
             return None
-        # The routes go out once nothing that is published leads to a cluster that is not there yet.
         warming = {name for name in outcome.snapshot[CLUSTER] if name not in active}
-        await self._take(functools.partial(Quarantine.park, clusters=warming))
+        if client[0].starting:
+            if warming:
+                await self._take(functools.partial(Quarantine.leave_out, clusters=warming))
+        else:
+            await self._take(functools.partial(Quarantine.park, clusters=warming))
+        # The routes go out, once nothing that is published leads to a cluster that is not there yet.
         self._ads.assume_clusters()
         return None
 
@@ -175,6 +181,8 @@ class Verdicts:
             return None
         client = state.streams[-1]
         rejections = self._pipeline.against(each.rejection for each in client.refusals) if client.refusals else []
+        if outcome.quarantine.withheld and client.active:
+            return Quarantine.warm
         if outcome.quarantine.parked and client.clusters_answered and client.converged and not rejections:
             return Quarantine.unpark
         judged = (outcome.generation, tuple(rejection.nonce for rejection in rejections))
@@ -206,10 +214,8 @@ class Verdicts:
         clock, outcome, client = self._clock, self._pipeline.outcome, self._ads.state.streams[-1:]
         if outcome is None:
             return None
-        sent = client[0].clusters_sent if client and client[0].active else None
-        found = (
-            [max(sent + OVERDUE_SECONDS, asyncio.get_running_loop().time() + _LOOK_SECONDS)] if sent is not None else []
-        )
+        late = _late_at(client[0]) if client else None
+        found = [max(late, asyncio.get_running_loop().time() + _LOOK_SECONDS)] if late is not None else []
         found += [clock.search + SEARCH_SECONDS] if clock.search is not None else []
         found += [clock.published + OVERDUE_SECONDS] if outcome.quarantine.waiting else []
         found += [clock.retry] if clock.retry is not None and not outcome.quarantine.undecided else []
@@ -217,7 +223,13 @@ class Verdicts:
 
 
 def _clusters_late(client: StreamState) -> bool:
-    """Return whether everything waits for clusters that are warming; one that starts waits for them in any case."""
-    if client.clusters_sent is None or not client.active or not client.current:
-        return False
-    return asyncio.get_running_loop().time() >= client.clusters_sent + OVERDUE_SECONDS
+    """Return whether everything has waited for long for clusters that are warming."""
+    late = _late_at(client)
+    return late is not None and client.current and asyncio.get_running_loop().time() >= late
+
+
+def _late_at(client: StreamState) -> float | None:
+    """Return when clusters have been warming for long; None when nothing waits for any."""
+    if client.clusters_sent is None:
+        return None
+    return client.clusters_sent + (START_SECONDS if client.starting else OVERDUE_SECONDS)

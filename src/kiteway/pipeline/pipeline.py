@@ -119,7 +119,8 @@ class Pipeline:
         take(self._quarantine)
         state, chosen = self._quarantine.state, self._quarantine.chosen()
         same = len(chosen) == len(self._chosen) and all(map(operator.is_, chosen, self._chosen))
-        if same and state.held == self.outcome.quarantine.held:
+        before = self.outcome.quarantine
+        if same and state.held == before.held and state.withheld == before.withheld:
             self.outcome = dataclasses.replace(self.outcome, quarantine=state)
             return None
         return self._build(self._round, now)

@@ -51,6 +51,7 @@ class QuarantineState:
         settled: whether every Ingress was judged once.
         searching: whether Envoy rejected something, and who is to blame is not known yet.
         parked: whether some wait until their endpoints were looked at for the first time.
+        withheld: whether their clusters wait too, until Envoy has started.
         waiting: whether changes wait for a verdict of Envoy before they are published.
         undecided: whether a verdict of Envoy is wanted.
         blocked: Envoy's sentence when it rejects what it accepted before: then nobody is held back.
@@ -61,6 +62,7 @@ class QuarantineState:
     settled: bool = True
     searching: bool = False
     parked: bool = False
+    withheld: bool = False
     waiting: bool = False
     undecided: bool = False
     blocked: str = ""
@@ -78,6 +80,7 @@ class Quarantine:
         self._forms: dict[ObjectRef, tuple[Unit, str]] = {}
         self._accepted: dict[ObjectRef, Unit] = {}
         self._held: dict[ObjectRef, tuple[Unit, Unit, Unit]] = {}
+        self._withheld = False
         self._since: dict[ObjectRef, dt.datetime] = {}
 
     def want(self, units: Iterable[Unit]) -> None:
@@ -128,6 +131,7 @@ class Quarantine:
     def reconnect(self) -> None:
         """An Envoy has come or gone."""
         self._search.reconnect()
+        self._withheld = False
 
     def park(self, clusters: Collection[str]) -> None:
         """Let nobody wait for these clusters, which are warming, but those on trial who use them."""
@@ -135,13 +139,27 @@ class Quarantine:
             [ref for ref in self._search.on_trial if not blame.resources(self._units[ref]).isdisjoint(clusters)]
         )
 
+    def leave_out(self, clusters: Collection[str]) -> None:
+        """Let an Envoy start without those who use these clusters, and without the clusters."""
+        concerned = [ref for ref, unit in self._units.items() if not blame.resources(unit).isdisjoint(clusters)]
+        self._search.leave_out(concerned)
+        self._withheld = True
+
+    def warm(self) -> None:
+        """Envoy has started: let it have the clusters that it was started without."""
+        self._withheld = False
+
     def unpark(self) -> None:
         """No cluster is warming any more."""
         self._search.unpark()
 
     def warming(self) -> tuple[Pool, ...]:
         """Return the pools that are to be published though no route may lead to them yet."""
-        return tuple(pool for ref in self._search.parked for pool in self._units[ref].pools)
+        if self._withheld:
+            return ()
+        units = [self._units[ref] for ref in self._search.parked]
+        units += [self._accepted[ref] for ref in self._search.away]
+        return tuple(pool for unit in units for pool in unit.pools)
 
     def overdue(self) -> None:
         """The verdict takes long."""
@@ -165,7 +183,8 @@ class Quarantine:
             tuple(sorted(held, key=lambda each: each.ref)),
             search.settled,
             search.searching,
-            bool(search.parked),
+            bool(search.parked or search.away),
+            self._withheld,
             search.waiting,
             search.undecided,
             search.blocked,

@@ -86,6 +86,7 @@ class Search(Generic[K]):
         self._trial: dict[K, str] = {}
         self._arrivals: dict[K, None] = {}
         self._parked: dict[K, None] = {}
+        self._away: dict[K, None] = {}
         self._suspects: list[K] = []
         self._bad = 0
         """So many of the suspects, from the first on, are known to be rejected together; 0: nothing is known."""
@@ -116,6 +117,8 @@ class Search(Generic[K]):
 
     def published(self, key: K) -> str | None:
         """Return the form of a unit that is to be published; None when it is to be left out."""
+        if key in self._away:
+            return None
         return self._trial.get(key, self.accepted.get(key)) if key in self._wanted else None
 
     @property
@@ -168,6 +171,7 @@ class Search(Generic[K]):
         self._trial.pop(key, None)
         self._arrivals.pop(key, None)
         self._parked.pop(key, None)
+        self._away.pop(key, None)
         if key in self._left:
             self._left = []
         self._acquit(key)
@@ -185,6 +189,17 @@ class Search(Generic[K]):
         """The units whose newest form waits until the client is ready for it."""
         return self._parked.keys()
 
+    @property
+    def away(self) -> Collection[K]:
+        """The units of which not even the accepted form is published until the client is ready for it."""
+        return self._away.keys()
+
+    def leave_out(self, keys: Iterable[K]) -> None:
+        """Publish nothing of these units for now: the client does not start because of them."""
+        keys = [key for key in keys if key in self._wanted]
+        self.park(keys)
+        self._away.update((key, None) for key in keys if key in self.accepted)
+
     def park(self, keys: Iterable[K]) -> None:
         """Take units from the trial of whose newest form the client cannot be judged yet; others need not wait for it."""
         for key in keys:
@@ -197,7 +212,7 @@ class Search(Generic[K]):
     def unpark(self) -> None:
         """The client is ready for what was parked."""
         self._arrivals.update(self._parked)
-        self._parked = {}
+        self._parked, self._away = {}, {}
         if not self.undecided:
             self._next()
 
@@ -247,7 +262,7 @@ class Search(Generic[K]):
         if self._kind is not _Kind.PREFIX:
             self._arrivals = dict.fromkeys([*self._trial, *self._arrivals])
         self._arrivals.update(self._parked)
-        self._trial, self._parked = {}, {}
+        self._trial, self._parked, self._away = {}, {}, {}
         self._bad = self._size = 0
         if self.accepted:
             self._kind, self._sure = _Kind.BASE, False
@@ -325,6 +340,6 @@ class Search(Generic[K]):
         """Publish every form that is not known to be bad: it is not the units that the client rejects."""
         held = self.culprits.keys() | self.unsettled.keys()
         self._trial = {k: form for k, form in self._wanted.items() if self.accepted.get(k) != form and k not in held}
-        self._arrivals, self._parked, self._suspects = {}, {}, []
+        self._arrivals, self._parked, self._away, self._suspects = {}, {}, {}, []
         self._bad, self._size, self.pushes = 0, 0, 0
         self._kind, self.settled = _Kind.CHANGES, True

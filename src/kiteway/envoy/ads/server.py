@@ -41,7 +41,7 @@ class _Stream:
         self.bell = asyncio.Event()
         self.retry = False
         self.assume_clusters = False
-        self.clusters_sent = 0.0
+        self.clusters_sent: float | None = None
         self._times: dict[str, datetime] = {}
 
     def rejected(self) -> list[RejectedAt]:
@@ -67,6 +67,7 @@ class _Stream:
             converged=snapshot is not None and self.session.converged(snapshot),
             current=snapshot is not None and self.session.snapshot is snapshot,
             clusters_sent=self.clusters_sent if self.session.waits_for_clusters else None,
+            starting=self.session.starting,
             clusters_answered=self.session.clusters_answered,
             refusals=tuple(
                 RejectedAt(self._times[rejection.nonce], rejection)

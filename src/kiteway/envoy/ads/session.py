@@ -111,8 +111,14 @@ class Session:
 
     @property
     def waits_for_clusters(self) -> bool:
-        """Whether a clusters response is unanswered, and all that names clusters waits for it."""
-        return CLUSTER in self._subscriptions and self._subscriptions[CLUSTER].in_flight is not None
+        """Whether all that names clusters waits for them: their response is unanswered, or the client is just starting."""
+        clusters = self._subscriptions.get(CLUSTER)
+        return clusters is not None and (clusters.in_flight is not None or self.starting)
+
+    @property
+    def starting(self) -> bool:
+        """Whether listeners are not asked for yet: an Envoy that starts does so when its first clusters are warm."""
+        return LISTENER not in self._subscriptions
 
     @property
     def clusters_answered(self) -> bool:

@@ -30,8 +30,9 @@ class StreamState:
         rejected: by type URL, the versions by name that it rejects now (None: a removal).
         converged: whether it runs the newest snapshot, but for what it rejects.
         current: whether it has been offered the newest snapshot; if not, all that is said here is about one before.
-        clusters_sent: when the clusters response was sent that everything waits for, in seconds of the event loop's clock; None
-            when none is waited for.
+        clusters_sent: when the clusters were sent that everything waits for, in seconds of the event loop's clock; None when
+            none are waited for.
+        starting: whether it has not asked for listeners yet, because its first clusters are warming.
         clusters_answered: whether every clusters response is answered: none of them is warming.
         refusals: the rejections that hold against the snapshot it was offered last, oldest first.
         missing: by type URL, the listeners and route tables in use of which it has accepted no version.
@@ -46,6 +47,7 @@ class StreamState:
     converged: bool
     current: bool = True
     clusters_sent: float | None = None
+    starting: bool = False
     clusters_answered: bool = True
     refusals: tuple[RejectedAt, ...] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
