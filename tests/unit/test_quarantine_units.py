@@ -240,6 +240,11 @@ def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: st
         (LISTENER, "Error adding/updating listener(s) https: multiple filter chains with cannot bind 'x'", True),
         (ROUTE, "Error adding/updating listener(s) https: cannot bind '0.0.0.0:443': Address already in use", True),
         (CLUSTER, "Error adding/updating cluster(s) a: Failed to load dynamic module: x", False),
+        (
+            CLUSTER,
+            "Error adding/updating cluster(s) a: Failed to create filter config: Failed to initialize dynamic module",
+            False,
+        ),
         (ENDPOINT, "malformed IP address", False),
         (CLUSTER, "Error adding/updating cluster(s) a: bad", True),
     ],

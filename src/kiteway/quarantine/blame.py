@@ -20,12 +20,11 @@ from kiteway.envoy.xds.common import (
 )
 from kiteway.translate.unit import Unit
 
+_MODULE: Final = r"(?:Failed to create filter config: )?Failed to (?:load|initialize) dynamic module"
 _SURROUNDINGS: Final = {
     # What a tenant writes is quoted by Envoy, but never so in these two types: no unit can make its rejection look so.
-    LISTENER: re.compile(
-        r"^Error adding/updating listener\(s\) \S+: (?:cannot bind '|Failed to load dynamic module: )"
-    ),
-    CLUSTER: re.compile(r"^Error adding/updating cluster\(s\) \S+: Failed to load dynamic module: "),
+    LISTENER: re.compile(rf"^Error adding/updating listener\(s\) \S+: (?:cannot bind '|{_MODULE})"),
+    CLUSTER: re.compile(rf"^Error adding/updating cluster\(s\) \S+: {_MODULE}"),
 }
 _SHARED_TABLES: Final = {HTTPS_LISTENER, HTTP_LISTENER, GRPC_LISTENER}
 _WORD: Final = re.compile(r"[\w%*/.-]{4,64}")
