@@ -1,4 +1,4 @@
-"""What was made of the same values before."""
+"""A memo: results of functions of values, found again by the identity of the values."""
 
 from __future__ import annotations
 

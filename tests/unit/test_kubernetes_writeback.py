@@ -96,7 +96,7 @@ def test_who_is_in_quarantine_carries_a_condition() -> None:
 
 
 def test_an_address_that_is_not_known_is_not_touched() -> None:
-    """Where nothing says an address, or not yet, that of an Ingress is nobody's business."""
+    """Where no address is configured or known yet, an Ingress's address stays unchanged."""
     found = object_statuses(_model(), {}, None, {}, ())
 
     assert found[INGRESS].status == {}

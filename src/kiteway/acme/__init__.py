@@ -1,1 +1,1 @@
-"""ManagedCertificates answered by ACME (RFC 8555): issued, renewed and reported in GKE's words."""
+"""ManagedCertificates by ACME (RFC 8555): their certificates are issued, renewed and reported in GKE's status words."""

@@ -1,4 +1,4 @@
-"""Challenges on this machine's own listeners: published to Envoy, then looked at as the CA will."""
+"""Challenges on this machine's own listeners: published to Envoy, then fetched as the CA will fetch them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOW_SECONDS = 30.0
 
 
 class ChallengeServer:
-    """What the CA shall see on this machine, by the folder of the certificate it is for."""
+    """The challenges that this machine shows, by the folder of the certificate they are for."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class ChallengeServer:
         converged: Callable[[], Awaitable[None]],
     ) -> None:
         """
-        Prepare; nothing is shown yet.
+        Prepare; no challenge is shown yet.
 
         Args:
             settings: where the listeners are.
@@ -42,22 +42,22 @@ class ChallengeServer:
 
     @property
     def challenges(self) -> tuple[Challenge, ...]:
-        """Everything that is shown, in a fixed order."""
+        """All challenges that are shown, in a fixed order."""
         return tuple(sorted({c for each in self._shown.values() for c in each}, key=repr))
 
     async def show(self, folder: str, challenges: Sequence[Challenge]) -> None:
-        """Return when Envoy has taken them. Raises ``TimeoutError``."""
+        """Return when Envoy has accepted them. Raises ``TimeoutError``."""
         self._shown[folder] = tuple(challenges)
         await self._publish()
         await self._converged()
 
     async def hide(self, folder: str) -> None:
-        """Take away what is shown for a certificate."""
+        """Remove the challenges of a certificate."""
         if self._shown.pop(folder, None) is not None:
             await self._publish()
 
     async def replace(self, shown: Mapping[str, Sequence[Challenge]]) -> None:
-        """Show exactly these. Return when Envoy has taken them. Raises ``TimeoutError``."""
+        """Show exactly these. Return when Envoy has accepted them. Raises ``TimeoutError``."""
         wanted = {folder: tuple(challenges) for folder, challenges in shown.items()}
         if wanted != self._shown:
             self._shown = wanted
@@ -66,7 +66,7 @@ class ChallengeServer:
             await self._converged()
 
     def is_live(self, challenge: Challenge) -> bool:
-        """Return whether the listener answers a challenge: an acknowledgement does not say that. Blocks for seconds."""
+        """Return whether the listener answers a challenge, which Envoy's ACK does not prove. Blocks for seconds."""
         return is_live(challenge, self._settings)
 
 
@@ -78,7 +78,7 @@ class LocalPresenter:
         self._loop = asyncio.get_running_loop()
 
     def present(self, context: IssuanceContext, folder: str, challenges: Sequence[Challenge]) -> None:
-        """See `kiteway.acme.context.Presenter`: over ADS first, then seen on the listener itself."""
+        """See `kiteway.acme.context.Presenter`: publishes by ADS, then tests the listener itself."""
         self._in_loop(context, self._challenge_server.show(folder, challenges))
         deadline = context.now() + dt.timedelta(seconds=_SHOW_SECONDS)
         for challenge in challenges:

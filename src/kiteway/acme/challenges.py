@@ -1,4 +1,4 @@
-"""The two challenges Kiteway can answer: what the CA wants to see, from its token and the account's key."""
+"""The two challenges that Kiteway can answer, computed from the CA's token and the account's key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def key_authorization(token: str, account_key: JWK) -> str:
 
 
 def to_show(kind: str, domain: str, token: str, account_key: JWK, now: dt.datetime) -> Challenge:
-    """Return what Envoy shall show for a challenge of ``kind``."""
+    """Return what Envoy answers to a challenge of ``kind``."""
     proof = key_authorization(token, account_key)
     if kind == HTTP_01:
         return HTTPChallenge(domain, token, proof)

@@ -1,4 +1,4 @@
-"""The protocol: one method a request, the CA's words for errors turned into ours. Every method blocks."""
+"""The ACME protocol: one method for each request; the CA's errors become `AcmeError`. Every method blocks."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 class Identifier(msgspec.Struct, frozen=True):
-    """The name an authorization is about."""
+    """The name that an authorization is for."""
 
     type: str
     value: str
 
 
 class Authorization(msgspec.Struct, frozen=True):
-    """Whether the CA believes that a name is ours."""
+    """The CA's view of whether this account controls a name."""
 
     identifier: Identifier
     status: str
@@ -73,11 +73,11 @@ class OrderState(msgspec.Struct, frozen=True):
     Attributes:
         status: pending, ready, processing, valid or invalid.
         authorizations: their URLs.
-        finalize: where the CSR goes.
-        certificate: where the certificate is, once it is there.
-        error: why it is invalid.
+        finalize: the URL that takes the CSR.
+        certificate: the URL of the certificate, once it is issued.
+        error: why the order is invalid.
         url: its own URL.
-        retry_after: seconds the CA asks to wait before the next look; None when it does not say.
+        retry_after: seconds that the CA asks to wait before the next poll; None when it does not say.
     """
 
     status: str
@@ -90,11 +90,11 @@ class OrderState(msgspec.Struct, frozen=True):
 
 
 class _Network(ClientNetwork):
-    """Verifies the CA by a file of roots, tries again at once after a refused nonce, and keeps the last response."""
+    """Verifies the CA by a file of roots, retries at once after a refused nonce, and stores the last response."""
 
     def __init__(self, key: JWK, ca_file: str | None) -> None:
         super().__init__(key, alg=ES256, user_agent=f"kiteway/{__version__} (+acme-python)", timeout=_TIMEOUT_SECONDS)
-        # requests takes a file of roots in the place of the flag.
+        # requests accepts a file of roots instead of a bool.
         self.verify_ssl = ca_file or True  # type: ignore[assignment]
         self.last_response: requests.Response | None = None
 
@@ -114,7 +114,7 @@ class _Network(ClientNetwork):
 
 
 class Client:
-    """A CA, spoken to with one account's key."""
+    """A CA; its requests are signed with one account's key."""
 
     def __init__(self, directory: str, account_key: PrivateKey, ca_file: str | None) -> None:
         """
@@ -131,12 +131,12 @@ class Client:
 
     @property
     def caa_identities(self) -> tuple[str, ...]:
-        """The names by which CAA records permit this CA; empty when it does not say."""
+        """The names of this CA in CAA records; empty when the CA does not publish them."""
         meta = getattr(self._directory, "meta", None)
         return tuple(getattr(meta, "caa_identities", None) or ())
 
     def register(self, contact: str, eab_kid: str, eab_key: str) -> str:
-        """Make the account, or find the one this key already has, and return its URL."""
+        """Create the account, or find the existing one of this key, and return its URL."""
         binding = None
         if eab_kid:
             binding = messages.ExternalAccountBinding.from_data(
@@ -159,7 +159,7 @@ class Client:
         return uri
 
     def use(self, account_uri: str) -> None:
-        """Go on as the account with this URL."""
+        """Use the account with this URL."""
         self._net.account = messages.RegistrationResource(uri=account_uri, body=messages.Registration())
 
     def new_order(self, domains: Sequence[str]) -> OrderState:
@@ -169,19 +169,19 @@ class Client:
         return self._order(response, response.headers.get("Location", ""))
 
     def order(self, url: str) -> OrderState:
-        """Return how far an order has come."""
+        """Return the present state of an order."""
         return self._order(self._post(url, None), url)
 
     def authorization(self, url: str) -> Authorization:
-        """Return how far a name has come."""
+        """Return the present state of an authorization."""
         return msgspec.structs.replace(self._decode(self._post(url, None), Authorization), url=url)
 
     def answer(self, challenge: Challenge) -> None:
-        """Tell the CA that it may look."""
+        """Tell the CA that the challenge is ready for validation."""
         self._post(challenge.url, challenges.HTTP01Response(key_authorization=""))
 
     def finalize(self, order: OrderState, domains: Sequence[str], key: PrivateKey) -> OrderState:
-        """Ask for the certificate."""
+        """Finalize the order: send the CSR."""
         csr = messages.CertificateRequest(csr=_csr(domains, key))
         return self._order(self._post(order.finalize, csr), order.url)
 
@@ -190,12 +190,12 @@ class Client:
         return self._post(order.certificate, None).text
 
     def renewal_time(self, chain: str) -> tuple[dt.datetime | None, dt.datetime]:
-        """Return when the CA wants it to be renewed (None: it does not say) and when to ask again (ARI, RFC 9773)."""
+        """Return when the CA suggests to renew (None: it does not say) and when to ask again (ARI, RFC 9773)."""
         try:
             at, again = self._call(lambda: self._client.renewal_time(chain.encode()))
         except errors.ARIError as error:
             at, again = None, error.retry_after
-        # The library's own times are local without a zone.
+        # The library returns local times without a time zone.
         return at.astimezone(dt.UTC) if at else None, again.astimezone(dt.UTC)
 
     def _post(self, url: str, body: JSONDeSerializable | None) -> requests.Response:
@@ -268,11 +268,11 @@ _KINDS = {
     "badNonce": Kind.UNAVAILABLE,
     "orderNotReady": Kind.UNAVAILABLE,
 }
-"""RFC 8555, section 6.7; everything else is a refusal that time does not change."""
+"""RFC 8555, section 6.7; every other type is a refusal that waiting does not change."""
 
 
 def kind_of(problem: Problem) -> Kind:
-    """Return what a problem document means."""
+    """Return the error that a problem document stands for."""
     code = problem.type.rpartition(":")[2]
     if code in {"dns", "dnssec"} and "CAA" in problem.detail:
         return Kind.CAA_CHECKING
@@ -293,14 +293,14 @@ def retry_after(response: requests.Response | None) -> dt.datetime | None:
 
 
 def good_token(token: str) -> bool:
-    """Return whether a token may become part of a path."""
+    """Return whether a token is safe as a segment of a path."""
     return _TOKEN.fullmatch(token) is not None
 
 
 def _csr(domains: Sequence[str], key: PrivateKey) -> x509.CertificateSigningRequest:
     private = serialization.load_pem_private_key(key.reveal(), password=None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)  # noqa: S101 - made by new_key
-    # The common name is left out where it would be too long for one.
+    # Without a common name where the host is longer than a common name may be.
     names = [x509.NameAttribute(NameOID.COMMON_NAME, domains[0])] if len(domains[0]) <= 64 else []
     return (
         x509.CertificateSigningRequestBuilder()
@@ -324,7 +324,7 @@ def _sentence(text: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason of what requests wraps three times."""
+    """Return the innermost reason of an error that requests wraps three times."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What the user chose about the CA."""
+"""The user's settings for the CA."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class AcmeConfig(msgspec.Struct, frozen=True):
         directory: the URL of the CA's directory.
         accept_terms: whether the user accepts the CA's terms of service.
         contact: the e-mail address of the account.
-        ca_file: a PEM file with the roots the CA's own server is verified by; None for the public ones.
+        ca_file: a PEM file with the roots that verify the CA's own server; None for the public roots.
         eab_kid: the key identifier of an external account binding; empty for none.
-        eab_key_file: the file that holds its MAC key, base64url. The key itself is in no configuration.
+        eab_key_file: the file that holds its MAC key, base64url. The configuration never holds the key itself.
         resolver: the DNS server (``HOST`` or ``HOST:PORT``) names are looked up at before the CA is asked; empty for the
             system's.
     """
@@ -35,7 +35,7 @@ class AcmeConfig(msgspec.Struct, frozen=True):
 
     @property
     def blocked(self) -> tuple[str, str] | None:
-        """Return why the CA may not be asked for anything yet, and what to do; None when it may."""
+        """Return why Kiteway may not contact the CA yet, and what to do; None when it may."""
         if importlib.util.find_spec("acme") is None or importlib.util.find_spec("dns") is None:
             return "Kiteway is installed without what speaks ACME.", "Install it: `pip install 'kiteway[acme]'`."
         given = {"--acme-accept-terms": self.accept_terms, "--acme-contact EMAIL": bool(self.contact)}
@@ -49,5 +49,5 @@ class AcmeConfig(msgspec.Struct, frozen=True):
 
     @property
     def issuer_key(self) -> str:
-        """Return the CA's folder in the storage: accounts and orders of one CA are nothing to another."""
+        """Return the CA's folder in the storage: each CA has its own accounts and orders."""
         return re.sub(r"[^A-Za-z0-9.]+", "-", self.directory.partition("://")[2]).strip("-.") or "acme"

@@ -1,4 +1,4 @@
-"""What an issuance needs from around it."""
+"""The dependencies of an issuance: configuration, storage, presenter, clock."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class Presenter(Protocol):
         Return when every live replica serves the challenges of the certificate in ``folder``.
 
         Raises:
-            AcmeError: they do not become visible.
+            AcmeError: the challenges do not become visible.
             StoppedError: the process ends.
             LeaseLostError, OSError: the storage's.
         """
 
     def clean_up(self, context: IssuanceContext, folder: str) -> None:
-        """Take away what is shown for ``folder``, by this attempt or one before it. Never raises."""
+        """Remove the challenges of ``folder``, of this attempt or an earlier one. Never raises."""
 
 
 class StoppedError(Exception):
-    """The process ends; whatever was begun is finished by the next."""
+    """The process ends; the next process finishes what this one began."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssuanceContext:
     """
-    What an issuance needs from around it.
+    The dependencies of an issuance.
 
     Attributes:
         config: the CA and the account.
@@ -46,8 +46,8 @@ class IssuanceContext:
         bind: the address of the listeners.
         stop: set when the process ends.
         now: the clock (UTC).
-        addresses: where clients reach Kiteway, as far as somebody said so.
-        waiting: told what the certificate in a folder waits for, for people.
+        addresses: where clients reach Kiteway, as far as it is configured or known.
+        waiting: called with a folder and what its certificate waits for, as text for people.
     """
 
     config: AcmeConfig

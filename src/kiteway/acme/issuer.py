@@ -1,8 +1,8 @@
 """
 One certificate from the CA, step by step.
 
-Before every step the storage says how far the last attempt came, so that one that was killed is finished by the next:
-keys are stored before anything is asked for them, an order's URL as soon as it is known, and the certificate in one value.
+The storage records each step before it is done, so that the next attempt finishes one that was killed: a key is stored
+before the request that uses it, an order's URL as soon as it is known, and chain and key of the certificate in one value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kiteway.acme.storage import HeldLock
 _POLL_FIRST = 0.5
 _POLL_LAST = 10.0
 _PATIENCE = dt.timedelta(minutes=10)
-"""So long a CA may think about one attempt; the order is kept, and gone on with by the next."""
+"""Seconds that an attempt waits for the CA; the order stays stored, and the next attempt continues it."""
 
 
 class Step(enum.Enum):
@@ -40,7 +40,7 @@ class Step(enum.Enum):
 
 
 def next_step(order: OrderState, authorizations: Sequence[Authorization], *, shown: bool) -> Step:
-    """Return the step that follows from the CA's view (RFC 8555, section 7.1.6) and whether challenges are shown."""
+    """Return the next step, by the order's state at the CA (RFC 8555, section 7.1.6) and whether challenges are shown."""
     match order.status:
         case "valid":
             return Step.DOWNLOAD
@@ -60,7 +60,7 @@ def issue(
     context: IssuanceContext, folder: str, domains: tuple[str, ...], kinds: Sequence[str], lease: HeldLock
 ) -> Issued:
     """
-    Return a new certificate, stored.
+    Get a new certificate, store it, and return it.
 
     Args:
         context: see `IssuanceContext`.
@@ -81,7 +81,7 @@ def issue(
     try:
         chain = _Attempt(context, client, folder, record, kinds=kinds, lease=lease).run(order)
     except StoppedError:
-        raise  # the CA may be looking just now; whoever goes on with the order takes the challenge away
+        raise  # the CA may be validating just now; the process that continues the order removes the challenge
     except BaseException as error:
         context.presenter.clean_up(context, folder)
         if isinstance(error, AcmeError) and error.asked:
@@ -97,11 +97,11 @@ def issue(
 
 def connect(context: IssuanceContext) -> Client:
     """
-    Return the CA, with the account that is stored or a new one.
+    Return a client of the CA, with the stored account or a new one.
 
     Raises:
-        AcmeError: the CA does not take us.
-        LockedError: another certificate, or process, makes the account just now.
+        AcmeError: the CA refuses the account.
+        LockedError: another task or process creates the account just now.
     """
     config, storage = context.config, context.storage
     path = f"acme/{config.issuer_key}/account"
@@ -137,7 +137,7 @@ def _eab_key(config: AcmeConfig) -> str:
 
 
 def forget_account(context: IssuanceContext) -> None:
-    """Make the account again, with the same key, at the next attempt: the CA does not know it any more."""
+    """Make the next attempt register the account again, with the same key: the CA does not know it any more."""
     path = f"acme/{context.config.issuer_key}/account"
     known = read(context.storage, path, Account)
     if known is not None:
@@ -152,7 +152,7 @@ def _begin(
     record = read(context.storage, path, Order)
     issued = read(context.storage, f"{folder}/certificate", Issued)
     if record is not None and issued is not None and record.key == issued.key:
-        record = None  # it came to its end; only its removal was interrupted
+        record = None  # the order is complete; only its removal was interrupted
     if record is not None and record.domains == domains and record.uri:
         found = _find(client, record.uri)
         if found is not None:
@@ -169,18 +169,18 @@ def _begin(
 
 
 def _find(client: Client, url: str) -> OrderState | None:
-    """Return an order that can still be gone on with."""
+    """Return the stored order if it can still be continued."""
     try:
         found = client.order(url)
     except AcmeError as error:
         if error.kind in {Kind.UNAVAILABLE, Kind.RATE_LIMITED, Kind.ACCOUNT_GONE}:
             raise
-        return None  # the CA keeps no order for ever
+        return None  # the CA deletes old orders
     return None if found.status == "invalid" else found
 
 
 class _Attempt:
-    """One go at an order, from wherever it stands."""
+    """One attempt at an order, from its present state."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Attempt:
         raise AcmeError(Kind.UNAVAILABLE, "the CA has not come to a decision within 10 minutes.")
 
     def _show(self, authorizations: Sequence[Authorization]) -> None:
-        """Show the challenges of all names at once, then let the CA look."""
+        """Show the challenges of all names at once, then ask the CA to validate."""
         chosen = [(a, self._choose(a)) for a in authorizations if a.status == "pending"]
         self._context.presenter.present(
             self._context,
@@ -243,7 +243,7 @@ class _Attempt:
                 self._client.answer(challenge)
 
     def _choose(self, authorization: Authorization) -> ChallengeState:
-        """Return the challenge to answer: one that was begun, else the preferred kind."""
+        """Return the challenge to answer: one that is in progress, else the preferred kind."""
         offered = {c.type: c for c in authorization.challenges if c.type in self._kinds and good_token(c.token)}
         begun = [c for c in offered.values() if c.status == "processing"]
         if begun:
@@ -259,7 +259,7 @@ class _Attempt:
 
 
 def _refusal(order: OrderState, authorizations: Sequence[Authorization]) -> AcmeError:
-    """Return what an order that came to nothing says about why."""
+    """Return the error that explains why an order failed."""
     problems = {
         a.identifier.value: DomainProblem(kind_of(c.error), f"the CA says: {c.error.detail or c.error.type}")
         for a in authorizations

@@ -1,4 +1,4 @@
-"""What the storage knows of a certificate."""
+"""Reads the stored records of one certificate."""
 
 from __future__ import annotations
 

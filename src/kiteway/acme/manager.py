@@ -1,4 +1,4 @@
-"""Keeps every ManagedCertificate issued and fresh, one task each; what blocks runs in threads."""
+"""Issues and renews every ManagedCertificate, one task for each; blocking calls run in threads."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from kiteway.probe.threads import in_daemon_thread
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
-"""Certificates that are issued at the same time."""
+"""How many certificates are issued at the same time."""
 _LOOK_SECONDS = 10.0
-"""Another process may have renewed meanwhile, or a person asked for it."""
+"""Seconds between two reads of the storage: another process may have renewed, or a user may have asked for a renewal."""
 _LOCKED_SECONDS = 1.0
 _STOP_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class _Item:
-    """One certificate: what is wanted, what is known, what is served."""
+    """One certificate: the wanted one, its records, and the served one."""
 
     wanted: WantedCertificate
     known: Known
@@ -60,7 +60,7 @@ class ManagedCertificates:
         addresses: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         """
-        Prepare; nothing is asked of anybody yet.
+        Prepare; no request is sent yet.
 
         Args:
             config: the CA and the account.
@@ -68,7 +68,7 @@ class ManagedCertificates:
             presenter: makes challenges visible to the CA.
             settings: which challenges can be answered, and where.
             publish: called when `served` changed; returns when it is published.
-            addresses: where clients reach Kiteway, as far as somebody said so.
+            addresses: where clients reach Kiteway, as far as it is configured or known.
         """
         self._config = config
         self._settings = settings
@@ -91,7 +91,7 @@ class ManagedCertificates:
 
     @property
     def served(self) -> Mapping[str, Certificate]:
-        """What answers for each ManagedCertificate, by ``namespace/name``."""
+        """The served certificate of each ManagedCertificate, by ``namespace/name``."""
         return {key: item.served for key, item in self._items.items()}
 
     def report(self) -> list[dict[str, Any]]:
@@ -103,13 +103,13 @@ class ManagedCertificates:
         ]
 
     def look_again(self, folder: str) -> None:
-        """Take note that somebody else has written to a folder of the storage."""
+        """Note that another process has written to a folder of the storage."""
         item = self._items.get("/".join(folder.split("/")[-2:]))
         if item is not None and self._folder(item.wanted) == folder:
             item.changed.set()
 
     async def update(self, wanted: Iterable[WantedCertificate]) -> None:
-        """Take what the resources say; a new certificate is served as it is stored, or as a temporary one."""
+        """Take the ManagedCertificates of the resources; a new one is served from the storage or temporarily."""
         found = {each.key: each for each in wanted}
         for key in self._items.keys() - found.keys():
             self._end(self._items.pop(key))
@@ -127,11 +127,11 @@ class ManagedCertificates:
                 item.changed.set()
 
     def hold(self, holders: Mapping[str, str]) -> None:
-        """Take which namespace holds each host that is served."""
+        """Take the namespace that holds each served host."""
         self._holders = holders
 
     async def run(self) -> None:
-        """Keep all certificates until cancelled."""
+        """Issue and renew all certificates until cancelled."""
         self._running = True
         try:
             for item in self._items.values():
@@ -171,7 +171,7 @@ class ManagedCertificates:
             await self._pause(item, seconds)
 
     async def _turn(self, item: _Item) -> float:
-        """Do what is to be done now; return the seconds until the next look."""
+        """Do what is due; return the seconds until the next check."""
         wanted, context = item.wanted, self._context
         now = context.now()
         decision = decide(await _blocking(lambda: look(context, wanted)), now)
@@ -189,13 +189,13 @@ class ManagedCertificates:
                     case AskRenewal():
                         await _blocking(lambda: ask_renewal(context, wanted))
         except (LockedError, LeaseLostError):
-            return _LOCKED_SECONDS  # another process is at it; what it stores is adopted
+            return _LOCKED_SECONDS  # another process works on it; the certificate that it stores is adopted
         finally:
             self._waiting.pop(self._folder(wanted), None)
         return 0.0
 
     async def _adopt(self, item: _Item) -> None:
-        """Serve what the storage holds now."""
+        """Serve the certificate that the storage holds now."""
         wanted = item.wanted
         known = await _blocking(lambda: look(self._context, wanted))
         if item.wanted != wanted:
@@ -222,7 +222,7 @@ class ManagedCertificates:
         if known.issued is not None:
             return known.issued
         if before is not None and not before.temporary and set(before.names) == set(wanted.domains):
-            return before  # somebody deleted what was stored; it serves until there is another
+            return before  # the stored certificate was deleted; the served one stays until there is another
         now = self._context.now()
         if before is not None and before.temporary and before.names == wanted.domains and not grown_old(before, now):
             return before

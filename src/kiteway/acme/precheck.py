@@ -1,8 +1,8 @@
 """
-Is it worth asking the CA? What DNS says of a name, before a failed validation is counted against us.
+Checks names in DNS before an order, because the CA counts a failed validation against its limits.
 
-Only what is certain stops an attempt: a resolver that does not answer, or an address that may be translated on its way to
-us, is the CA's to judge.
+Only a certain failure stops an attempt. Where the resolver does not answer, or an address may be translated (NAT) on its
+way to this machine, the CA decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Lookup:
 
     Attributes:
         values: the records' texts; empty when there are none.
-        known: whether the resolver answered; without an answer nothing is certain.
+        known: whether the resolver answered.
     """
 
     values: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Lookup:
 
 
 class Resolver(Protocol):
-    """Answers questions about names."""
+    """Looks names up in DNS."""
 
     def lookup(self, name: str, kind: str) -> Lookup:
         """Return the records of ``kind`` (A, AAAA or CAA) of a name. Never raises."""
@@ -61,14 +61,14 @@ def check(
     addresses: Sequence[str] = (),
 ) -> None:
     """
-    Return if nothing speaks against asking the CA.
+    Return if the names pass the check.
 
     Args:
         resolver: asked for A, AAAA and CAA.
         domains: the names.
         bind: the address the listeners are bound to.
         caa_identities: the CA's names in CAA records.
-        addresses: where clients reach the listeners, as far as it is known.
+        addresses: where clients reach the listeners, as far as known.
 
     Raises:
         AcmeError: a name certainly does not lead here, or its CAA records forbid the CA.
@@ -88,7 +88,7 @@ def check(
 
 def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str]) -> None:
     """
-    Return if no name is another namespace's host.
+    Return if no name is a host of another namespace.
 
     Args:
         domains: the names.
@@ -96,7 +96,7 @@ def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str
         holders: the hosts that are served, and the namespace of the Ingress that holds each.
 
     Raises:
-        AcmeError: Ingresses share one address here, so the CA would certify anybody's host for anybody.
+        AcmeError: a name is another namespace's host. All share one address, so the CA would issue the certificate.
     """
     found = {domain: holders.get(domain) or holders.get(f"*.{domain.partition('.')[2]}") for domain in domains}
     foreign = {domain: holder for domain, holder in found.items() if holder not in {None, namespace}}
@@ -111,7 +111,7 @@ def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str
 
 
 def raise_first(problems: Mapping[str, DomainProblem]) -> None:
-    """Raise what is wrong with the names, if anything is."""
+    """Raise the problems of the names, if there are any."""
     for domain, problem in problems.items():
         raise AcmeError(problem.kind, problem.message, _FIXES[problem.kind].format(domain=domain), dict(problems))
 
@@ -123,7 +123,7 @@ _FIXES = {
 
 
 def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str, addresses: Sequence[str] = ()) -> str:
-    """Return why the name certainly does not lead to ``bind``; empty when it does, or may do."""
+    """Return why the name certainly does not lead to ``bind``; empty when it does or might."""
     if a.known and aaaa.known and not a.values and not aaaa.values:
         return f"{domain} has neither an A nor an AAAA record; it should resolve to {' or '.join(addresses) or _where(bind)}."
     ours = ipaddress.ip_address(bind) if is_address(bind) else None
@@ -146,7 +146,7 @@ def visibility(domain: str, a: Lookup, aaaa: Lookup, bind: str, addresses: Seque
 def _certainly_other(
     found: ipaddress.IPv4Address | ipaddress.IPv6Address, ours: ipaddress.IPv4Address | ipaddress.IPv6Address
 ) -> bool:
-    """Tell whether it is another machine for sure: a public name of a private address may be translated."""
+    """Return whether the address is certainly another machine's: a public address may be translated to a private one."""
     return found != ours and found.is_global == ours.is_global
 
 
@@ -157,7 +157,7 @@ def _where(bind: str) -> str:
 
 
 def _caa(resolver: Resolver, domain: str) -> Lookup:
-    """Return the CAA records that count: the name's, or those of its nearest parent that has any (RFC 8659)."""
+    """Return the CAA records that apply: the name's, or those of its nearest parent that has any (RFC 8659)."""
     labels = domain.split(".")
     for index in range(len(labels)):
         found = resolver.lookup(".".join(labels[index:]), "CAA")
@@ -167,7 +167,7 @@ def _caa(resolver: Resolver, domain: str) -> Lookup:
 
 
 def forbidden(domain: str, caa: Lookup, identities: Iterable[str]) -> str:
-    """Return why CAA certainly forbids the CA; empty when it permits it, or the CA does not say who it is."""
+    """Return why CAA certainly forbids the CA; empty when it permits it, or the CA does not publish its CAA names."""
     # `0 issue "letsencrypt.org; validationmethods=http-01"`
     issue = [value.split(maxsplit=2)[2].strip('"') for value in caa.values if value.split()[1].lower() == "issue"]
     allowed = {entry.partition(";")[0].strip().lower() for entry in issue} - {""}

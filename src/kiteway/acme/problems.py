@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a certificate, in GKE's words."""
+"""Why an issuance failed, in GKE's words."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 
 class Kind(enum.StrEnum):
-    """Why there is no certificate yet. The first four are GKE's words for a domain."""
+    """Why there is no certificate yet. The first four are GKE's status words for a domain."""
 
     NOT_VISIBLE = "FailedNotVisible"
     CAA_CHECKING = "FailedCaaChecking"
     CAA_FORBIDDEN = "FailedCaaForbidden"
     RATE_LIMITED = "FailedRateLimited"
     REFUSED = "Refused"
-    """The CA will never certify the name, or does not take the account."""
+    """The CA refuses the name or the account; waiting does not change that."""
     UNAVAILABLE = "CaUnavailable"
     """The CA cannot be reached, or has an error of its own."""
     ACCOUNT_GONE = "AccountGone"
@@ -28,7 +28,7 @@ DOMAIN_KINDS = frozenset({Kind.NOT_VISIBLE, Kind.CAA_CHECKING, Kind.CAA_FORBIDDE
 @dataclass(frozen=True, slots=True)
 class DomainProblem:
     """
-    What is wrong with one name.
+    The problem of one name.
 
     Attributes:
         kind: what it is.
@@ -47,9 +47,9 @@ class AcmeError(Exception):
     Attributes:
         kind: what it is.
         message: what is wrong, for people.
-        fix: what to do; empty when it passes by itself.
-        domains: what is wrong with each name, where it is about names.
-        retry_at: not before this time, says the CA.
+        fix: what to do; empty when the problem passes by itself.
+        domains: the problem of each name, where the failure is about names.
+        retry_at: the CA asks for no attempt before this time.
         asked: whether the CA was asked to validate something; such failures count against its limits.
     """
 

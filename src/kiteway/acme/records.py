@@ -1,15 +1,15 @@
 """
-What is kept in the storage, by the CA's issuer key.
+The records in the storage, below a folder for each CA.
 
 ::
 
     acme/ISSUER/account                                    the account's private key, and its URL at the CA
     acme/ISSUER/certificates/NAMESPACE/NAME/order          the order in progress, with the certificate's key
-    acme/ISSUER/certificates/NAMESPACE/NAME/certificate    chain and key in one value: they never disagree
-    acme/ISSUER/certificates/NAMESPACE/NAME/renewal        when the CA wants it to be renewed
+    acme/ISSUER/certificates/NAMESPACE/NAME/certificate    chain and key in one value, so that they always match
+    acme/ISSUER/certificates/NAMESPACE/NAME/renewal        when the CA suggests to renew it
     acme/ISSUER/certificates/NAMESPACE/NAME/failure        what went wrong last, and when to try again
-    acme/ISSUER/certificates/NAMESPACE/NAME/demand         a person wants a new one
-    acme/ISSUER/certificates/NAMESPACE/NAME/challenges     what every replica shall show; only where there are several
+    acme/ISSUER/certificates/NAMESPACE/NAME/demand         a user asked for a new one
+    acme/ISSUER/certificates/NAMESPACE/NAME/challenges     the challenges every replica shows; only with several
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Account(msgspec.Struct, frozen=True):
     An account.
 
     Attributes:
-        key: its private key; stored before the CA hears of it.
+        key: its private key; stored before the CA gets it.
         uri: its URL at the CA; empty until there is one.
     """
 
@@ -47,7 +47,7 @@ class Order(msgspec.Struct, frozen=True):
 
     Attributes:
         domains: the names it is for.
-        key: the private key the certificate will be for; made before the order, so that no order is without it.
+        key: the certificate's private key; stored before the order, so that every order has its key.
         uri: its URL at the CA; empty until there is one.
     """
 
@@ -61,10 +61,10 @@ class Issued(msgspec.Struct, frozen=True):
     A certificate.
 
     Attributes:
-        domains: the names that were asked for.
+        domains: the names that were ordered.
         chain: the PEM chain.
         key: its key.
-        at: when it was issued, by our clock; CAs date certificates back.
+        at: when it was issued, by this machine's clock; CAs backdate certificates.
     """
 
     domains: tuple[str, ...]
@@ -73,7 +73,7 @@ class Issued(msgspec.Struct, frozen=True):
     at: dt.datetime
 
     def certificate(self, name: str, source: ObjectRef) -> Certificate:
-        """Return it as it is served. Raises ``CertificateError`` if the CA sent something else than a certificate."""
+        """Return the certificate to serve. Raises ``CertificateError`` if the CA sent something else than a certificate."""
         facts = inspect(self.chain.encode(), self.key.reveal())
         return Certificate(
             name=name,
@@ -91,11 +91,11 @@ class Issued(msgspec.Struct, frozen=True):
 
 class Renewal(msgspec.Struct, frozen=True):
     """
-    The CA's wish (ARI, RFC 9773).
+    The CA's suggestion when to renew (ARI, RFC 9773).
 
     Attributes:
         fingerprint: of the certificate it is about.
-        at: when to renew; None where the CA has no wish.
+        at: when to renew; None where the CA suggests nothing.
         ask_again: when to ask for it next.
     """
 
@@ -109,8 +109,8 @@ class Failure(msgspec.Struct, frozen=True):
     The last failed attempt.
 
     Attributes:
-        domains: the names it was for; another set of names is another matter and is tried at once.
-        attempts: how many failed in a row.
+        domains: the names it was for; another set of names is tried at once.
+        attempts: how many attempts failed in a row.
         kind: see `Kind`.
         message: for people.
         fix: for people.
@@ -131,7 +131,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 class Demand(msgspec.Struct, frozen=True):
     """
-    A renewal that a person asked for.
+    A renewal that a user asked for.
 
     Attributes:
         at: when.
@@ -142,10 +142,10 @@ class Demand(msgspec.Struct, frozen=True):
 
 class Challenges(msgspec.Struct, frozen=True):
     """
-    What every replica shall show.
+    The challenges that every replica shows.
 
     Attributes:
-        until: not after this time: whoever would take them away may have been killed, and its certificate deleted.
+        until: when they expire, as the process that should remove them may have been killed and its certificate deleted.
         http: for HTTP-01.
         tls: for TLS-ALPN-01.
     """
@@ -161,7 +161,7 @@ class Challenges(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """What tells them from others, in a word."""
+        """A short digest that identifies these challenges."""
         proofs = [f"{c.domain} {c.key_authorization}" for c in self.http]
         proofs += [f"{c.domain} {c.certificate.fingerprint}" for c in self.tls]
         return hashlib.sha256("\n".join(proofs).encode()).hexdigest()[:16]
@@ -182,7 +182,7 @@ R = TypeVar("R", Account, Order, Issued, Renewal, Failure, Demand, Challenges)
 
 
 def read(storage: Storage, key: str, kind: type[R]) -> R | None:
-    """Return a record; None when there is none, or none that can be read (it is then made again)."""
+    """Return a record; None when there is none or it cannot be read (it is then created again)."""
     try:
         return decoded(storage.load(key), kind)
     except NotStoredError:
@@ -203,7 +203,7 @@ def write(storage: Storage, key: str, record: Record) -> None:
 
 
 def encoded(record: Record) -> bytes:
-    """Return a record as it is stored."""
+    """Return a record in its stored form."""
     return msgspec.json.encode(record, enc_hook=_encode)
 
 

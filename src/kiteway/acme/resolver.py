@@ -1,4 +1,4 @@
-"""DNS as a server answers it, past the machine's own hosts file."""
+"""DNS look-ups at a server, without the machine's hosts file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DNSResolver:
     """The system's resolver, or the one at an address (``HOST`` or ``HOST:PORT``)."""
 
     def __init__(self, address: str = "") -> None:
-        """Raise ``ValueError`` for what is no IP address."""
+        """Raise ``ValueError`` if the server is no IP address."""
         self._resolver: dns.resolver.Resolver | None = None
         if address:
             host, port = split_address(address)
@@ -26,7 +26,7 @@ class DNSResolver:
             try:
                 self._resolver = dns.resolver.Resolver()
             except dns.exception.DNSException:
-                return  # no /etc/resolv.conf: nothing will be known
+                return  # no /etc/resolv.conf: no look-up will get an answer
         self._resolver.lifetime = _LOOKUP_SECONDS
 
     def lookup(self, name: str, kind: str) -> Lookup:

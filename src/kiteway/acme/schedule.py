@@ -1,4 +1,4 @@
-"""When to do what: pure functions of records and the clock."""
+"""When to issue, renew or ask the CA: pure functions of records and the clock."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from kiteway.acme.records import Failure, Renewal
 from kiteway.model import Certificate
 
 _JITTER = 0.05
-"""Of the lifetime; certificates made together are not renewed together."""
+"""Share of the lifetime; certificates issued together are not renewed together."""
 _SHARE_AT_LEAST = 1 / 200
-"""Of the lifetime; 11 hours of 90 days."""
+"""Share of the lifetime: 11 hours of 90 days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """
-    What is known of one certificate.
+    The records of one certificate.
 
     Attributes:
         domains: the names that are wanted.
         issued: the newest certificate.
-        issued_domains: the names it was asked for.
+        issued_domains: the names that it was ordered for.
         issued_at: when it was issued.
-        renewal: the CA's wish for it.
-        failure: the last failed attempt since.
-        demanded_at: when a person asked for a new one.
+        renewal: the CA's suggestion when to renew it.
+        failure: the last failed attempt since then.
+        demanded_at: when a user asked for a new one.
     """
 
     domains: tuple[str, ...]
@@ -54,7 +54,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class AskRenewal:
-    """The CA is to be asked when it wants the certificate renewed."""
+    """The CA is to be asked when it suggests to renew."""
 
 
 Decision = Wait | Issue | AskRenewal
@@ -77,12 +77,12 @@ def decide(known: Known, now: dt.datetime) -> Decision:
 
 
 def _holds(failure: Failure, known: Known) -> bool:
-    """Tell whether a failure is to be waited out: a person who asks after it does not wait, but the CA's limits hold."""
+    """Return whether to wait after a failure: a later request of a user skips the wait, but not the CA's limits."""
     return known.demanded_at is None or known.demanded_at <= failure.at or failure.kind is Kind.RATE_LIMITED
 
 
 def due(known: Known) -> dt.datetime:
-    """Return when a new certificate is needed: now, when there is none, one for other names, or a person wants it."""
+    """Return when a new certificate is needed: now if there is none for these names, or a user asked for it."""
     if known.issued is None or not fits(known) or known.demanded_at is not None:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
     renewal = current_renewal(known)
@@ -91,31 +91,31 @@ def due(known: Known) -> dt.datetime:
 
 
 def fits(known: Known) -> bool:
-    """Return whether the certificate there is, was asked for the names that are wanted; their order is no matter."""
+    """Return whether the present certificate was ordered for the wanted names, in any order."""
     return set(known.issued_domains) == set(known.domains)
 
 
 def _not_at_once(known: Known, when: dt.datetime) -> dt.datetime:
-    """A CA that always wants a renewal at once is not asked for one certificate after the other."""
+    """Return ``when``, but no sooner than a minimum share of the lifetime: a CA may always suggest to renew at once."""
     if known.issued is None or known.issued_at is None:
         return when
     return max(when, known.issued_at + (known.issued.not_after - known.issued.not_before) * _SHARE_AT_LEAST)
 
 
 def at_two_thirds(certificate: Certificate) -> dt.datetime:
-    """Return two thirds of the lifetime, plus a jitter that is the certificate's own: every replica has the same."""
+    """Return two thirds of the lifetime, plus a jitter computed from the certificate, so that every replica has the same."""
     digest = hashlib.sha256(certificate.fingerprint.encode()).digest()
     jitter = _JITTER * int.from_bytes(digest[:4], "big") / 2**32
     return certificate.not_before + (certificate.not_after - certificate.not_before) * (2 / 3 + jitter)
 
 
 def current_failure(known: Known) -> Failure | None:
-    """Return the last failure if it was for the names that are wanted now."""
+    """Return the last failure if it was for the names wanted now."""
     return known.failure if known.failure is not None and known.failure.domains == known.domains else None
 
 
 def current_renewal(known: Known) -> Renewal | None:
-    """Return the CA's wish if it is about the certificate there is now."""
+    """Return the CA's suggestion if it is about the present certificate."""
     if known.renewal is None or known.issued is None or known.renewal.fingerprint != known.issued.fingerprint:
         return None
     return known.renewal
@@ -134,7 +134,7 @@ def failed(known: Known, error: AcmeError, now: dt.datetime) -> Failure:
     """
     Return the record of a failed attempt, with the time of the next: doubling, and never before the CA allows it.
 
-    A name that is not visible yet is looked up again every minute, because nobody else is asked for that.
+    A name that is not visible yet is looked up again every minute, because that costs only DNS queries.
     """
     before = current_failure(known)
     attempts = (before.attempts if before else 0) + 1
@@ -143,7 +143,7 @@ def failed(known: Known, error: AcmeError, now: dt.datetime) -> Failure:
     delay = min(first * 2 ** min(attempts - 1, _ATTEMPTS_COUNTED), last)
     retry_at = now + dt.timedelta(seconds=delay)
     if error.retry_at is not None:
-        # The CA's own word counts alone where it limits us: it may also be sooner than our guess.
+        # Where the CA states a time in its rate limit, only that time counts; it may also be sooner than the computed one.
         retry_at = error.retry_at if error.kind is Kind.RATE_LIMITED else max(retry_at, error.retry_at)
     return Failure(
         domains=known.domains,

@@ -1,4 +1,4 @@
-"""Whether a challenge is really there: seen as the CA will see it, from this machine."""
+"""Tests from this machine that a challenge is answered, as the CA will test it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _reachable(bind: str) -> str:
 def _connect(host: str, port: int, settings: EnvoySettings) -> socket.socket:
     connection = socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
     if settings.proxy_protocol:
-        # Version 1, for a connection that nobody forwards.
+        # PROXY protocol version 1, for a connection that no proxy forwards.
         connection.sendall(b"PROXY UNKNOWN\r\n")
     return connection
 
@@ -53,7 +53,7 @@ def _answers(challenge: HTTPChallenge, plain: socket.socket) -> bool:
 
 def _handshakes(challenge: TLSChallenge, plain: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The certificate is compared byte by byte; no CA vouches for it.
+    # The certificate is compared byte by byte; no CA has signed it.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols([ALPN_PROTOCOL])

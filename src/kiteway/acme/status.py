@@ -1,4 +1,4 @@
-"""How far a ManagedCertificate has come, in GKE's words and with the reason a person needs."""
+"""The status of a ManagedCertificate, in GKE's words and with a reason for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def managed_report(
     """
     Return a ManagedCertificate's status.
 
-    Beside GKE's fields it has ``message``, ``fix`` and ``nextAttempt``, which are about the last attempt, and
+    In addition to GKE's fields it has ``message``, ``fix`` and ``nextAttempt``, which are about the last attempt, and
     ``waitingFor``, which is about the one under way.
     """
     failure = current_failure(known)

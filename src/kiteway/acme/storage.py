@@ -1,4 +1,4 @@
-"""Where what must survive a restart is kept: accounts, orders in progress, certificates."""
+"""Storage for what must survive a restart: accounts, orders in progress, certificates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kiteway.files import write_atomic
 from kiteway.ownership import open_own
 
 LEASE_SECONDS = 15.0
-"""So long a killed holder keeps the others waiting."""
+"""Seconds that others wait for a lock whose holder was killed."""
 
 
 class NotStoredError(KeyError):
@@ -26,11 +26,11 @@ class NotStoredError(KeyError):
 
 
 class LockedError(Exception):
-    """Somebody else holds the lock now."""
+    """Another process or task holds the lock now."""
 
 
 class LeaseLostError(Exception):
-    """The lease ran out while its holder was stopped, and another may hold it: it must not go on."""
+    """The lease expired, for example while its holder was stopped, and another may hold it: the holder must not go on."""
 
 
 class HeldLock(Protocol):
@@ -50,13 +50,13 @@ class Storage(Protocol):
     Values under keys, shared by the processes that serve the same certificates.
 
     A key is a path of two segments or more joined by ``/``; a segment has letters, digits and ``-._`` and does not begin with a
-    dot. A value is small and may hold a private key: an implementation lets nobody but the owner read it. Every method
+    dot. A value is small and may hold a private key: an implementation lets only the owner read it. Every method
     may block and is called in a thread. Two processes may call at once.
     """
 
     def load(self, key: str) -> bytes:
         """
-        Return a value, whole: the one before or after a store that happens at the same time.
+        Return a whole value: during a concurrent store, either the old one or the new one.
 
         Raises:
             NotStoredError: there is none.
@@ -65,7 +65,7 @@ class Storage(Protocol):
 
     def store(self, key: str, value: bytes) -> None:
         """
-        Set a value. When it returns the value survives a crash; when it fails the value before is still there.
+        Set a value. When it returns the value survives a crash; when it fails the old value is unchanged.
 
         Raises:
             OSError: the storage cannot be written.
@@ -87,20 +87,20 @@ class Storage(Protocol):
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[HeldLock]:
         """
-        Hold a lock while the context lasts; at most one process does at a time.
+        Hold a lock while the context lasts; at most one process holds it at a time.
 
-        It is a lease that the holder renews: when the holder dies, another gets it after `LEASE_SECONDS`. Whoever got it
-        first looks whether the work still needs to be done: the value under ``name`` and those below it are read as they
-        are now, and nobody else changes them meanwhile.
+        It is a lease that the holder renews: when the holder dies, another gets it after `LEASE_SECONDS`. A new holder
+        first checks whether the work still needs to be done: it reads the present value under ``name`` and those below it,
+        which no other process changes meanwhile.
 
         Raises:
-            LockedError: it is held by somebody else. It does not wait.
+            LockedError: another process or task holds it. The call does not wait.
             OSError: the storage cannot be written.
         """
 
 
 def segments_of(key: str) -> list[str]:
-    """Return the segments of a key. Raises ``ValueError`` for what is none."""
+    """Return the segments of a key. Raises ``ValueError`` for an invalid key."""
     segments = key.split("/")
     if not all(segment and not segment.startswith(".") for segment in segments) or "\0" in key:
         raise ValueError(f"{key!r} is no storage key")
@@ -108,14 +108,14 @@ def segments_of(key: str) -> list[str]:
 
 
 class _Holder(msgspec.Struct, frozen=True):
-    """The content of a lock's file: who holds it, and until when (seconds since the epoch)."""
+    """The content of a lock's file: the holder, and the end of its lease (seconds since the epoch)."""
 
     holder: str
     until: float
 
 
 class FileStorage:
-    """A storage in a folder: a file a key, 0600 in folders of 0700, replaced in one step."""
+    """A storage in a folder: one file for each key, 0600 in folders of 0700, replaced atomically."""
 
     def __init__(
         self, root: Path, *, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.time
@@ -168,7 +168,7 @@ class FileStorage:
             lease.give_up()
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it; ``mkdir`` gives its mode to the last one only."""
+        """Make a folder and its parents; ``mkdir`` would set the mode of the last one only."""
         if folder != self._root:
             self._make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True, parents=folder == self._root)

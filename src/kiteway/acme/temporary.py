@@ -1,4 +1,4 @@
-"""What is served while the real certificate is not there yet, so that nothing waits for it."""
+"""The temporary certificate that is served until the real one is issued, so that the Ingress serves at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.diagnostics import ObjectRef
 from kiteway.model import Certificate
 
 ORGANIZATION = "Kiteway temporary"
-"""The subject's O: whoever looks at the certificate sees what it is."""
+"""The subject's O, which tells people what the certificate is."""
 _DAYS = 90
 
 

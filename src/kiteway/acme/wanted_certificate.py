@@ -1,4 +1,4 @@
-"""Which certificates are to be kept, and where their records are."""
+"""The certificates to issue and renew, and where their records are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WantedCertificate:
     Attributes:
         ref: the object.
         domains: the names it asks for.
-        attached: whether an Ingress of ours names it; GKE, too, issues nothing before.
+        attached: whether an Ingress that Kiteway serves names it; like GKE, Kiteway issues nothing before.
     """
 
     ref: ObjectRef
@@ -30,7 +30,7 @@ class WantedCertificate:
 
     @property
     def certificate(self) -> str:
-        """The name it is served under, while temporary and when issued: one SDS secret, whose content changes."""
+        """The SDS secret's name, the same for the temporary and the issued certificate: only its content changes."""
         return f"managedcertificate/{self.key}"
 
     def folder(self, issuer_key: str) -> str:
@@ -38,5 +38,5 @@ class WantedCertificate:
         return f"acme/{issuer_key}/certificates/{self.key}"
 
     def google_name(self) -> str:
-        """Return ``status.certificateName`` as GKE writes it: ``mcrt-`` and a UUID that stays the object's."""
+        """Return ``status.certificateName`` as GKE writes it: ``mcrt-`` and a UUID that is constant for the object."""
         return f"mcrt-{uuid.uuid5(uuid.NAMESPACE_URL, f'kiteway:{self.certificate}')}"

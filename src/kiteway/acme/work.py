@@ -1,4 +1,4 @@
-"""What is asked of the CA for one certificate; it blocks, so it runs in a thread."""
+"""The requests to the CA for one certificate; they block, so they run in a thread."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from kiteway.model import Certificate
 _log = structlog.get_logger(__name__)
 
 _ASK_AGAIN = dt.timedelta(hours=6)
-"""RFC 9773, section 4.3.3: when the CA does not say."""
+"""RFC 9773, section 4.3.3: the interval when the CA names none."""
 
 
 def attempt(
     context: IssuanceContext, wanted: WantedCertificate, settings: EnvoySettings, holders: Mapping[str, str]
 ) -> None:
     """
-    Try once to get a certificate; what comes of it is in the storage.
+    Try once to get a certificate; the result goes into the storage.
 
     Args:
         context: see `IssuanceContext`.
@@ -41,8 +41,8 @@ def attempt(
         holders: see `precheck.check_held`.
 
     Raises:
-        LockedError: another process is at it.
-        LeaseLostError: another process may be at it.
+        LockedError: another process works on it.
+        LeaseLostError: another process may work on it.
         StoppedError: the process ends.
         OSError: the storage cannot be written.
     """
@@ -80,7 +80,7 @@ def _check(certificate: Certificate, now: dt.datetime) -> None:
 
 
 def _kinds(known: Known, settings: EnvoySettings) -> tuple[str, ...]:
-    """Return HTTP-01, then TLS-ALPN-01, and the other way round after each failure: one port may be blocked."""
+    """Return HTTP-01, then TLS-ALPN-01; the order alternates with each failure, because one port may be blocked."""
     if settings.http_port is None:
         return (TLS_ALPN_01,)
     failure = current_failure(known)
@@ -90,7 +90,7 @@ def _kinds(known: Known, settings: EnvoySettings) -> tuple[str, ...]:
 
 def ask_renewal(context: IssuanceContext, wanted: WantedCertificate) -> None:
     """
-    Ask the CA when it wants the certificate renewed; what it says is in the storage.
+    Ask the CA when it suggests to renew; the answer goes into the storage.
 
     Raises:
         LockedError, OSError: the storage's.

@@ -72,7 +72,7 @@ class Recognition:
     left, another one is asked; until it answers, what was known holds.
 
     Attributes:
-        milvus: the pools that are Milvus; the very value of before while it is equal.
+        milvus: the pools that are Milvus; the same object as before while it is equal.
         complete: whether an endpoint of each pool has answered.
     """
 

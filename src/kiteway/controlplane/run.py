@@ -282,7 +282,7 @@ class ControlPlane:
 
 
 def _news(before: tuple[Diagnostic, ...], now: tuple[Diagnostic, ...]) -> list[Diagnostic]:
-    """Return what was not said before; of thousands of diagnostics nearly all are the very values of then."""
+    """Return the diagnostics that were not reported before; nearly all of thousands are unchanged objects."""
     seen = set(map(id, before))
     others = [diagnostic for diagnostic in now if id(diagnostic) not in seen]
     said = set(before) if others else set()

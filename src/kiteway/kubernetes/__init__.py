@@ -1,1 +1,1 @@
-"""One connection to a Kubernetes API server: requests, a followed collection, a Lease, and pauses between attempts."""
+"""A client of the Kubernetes API server: requests, watched collections, a Lease, and back-off."""

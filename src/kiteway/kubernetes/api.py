@@ -1,7 +1,7 @@
 """
-The connection to the API server: lightkube's reading of kubeconfigs and credentials, JSON as it comes.
+The client of the API server: kubeconfigs and credentials by lightkube, objects as plain JSON.
 
-Objects are read by `kiteway.resources`, so they are not decoded into a client's models first.
+`kiteway.resources` reads the objects, so they are not decoded into lightkube's models first.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from lightkube.core.exceptions import ConfigError
 from kiteway import __version__
 
 FIELD_MANAGER: Final = "kiteway"
-"""Whose fields in server-side apply are ours."""
+"""Kiteway's field manager in server-side apply."""
 
 _TIMEOUT_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = (300, 600)
-"""How long one watch lasts, as client-go chooses it: not all of them end at once."""
+"""Seconds that one watch lasts, random as in client-go, so that not all watches end at once."""
 _PAGE: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
-# A server that vanished without a word is noticed after about 30 s: a watch may be silent for long.
+# A watch may be silent for long, so TCP keepalive finds a server that vanished, after about 30 s.
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -41,12 +41,12 @@ _KEEPALIVE: Final = [
 
 
 class ApiUnavailableError(Exception):
-    """The API server cannot be reached, or broke off; the message says how."""
+    """The API server cannot be reached, or broke the connection; the message says how."""
 
 
 class ApiError(Exception):
     """
-    The API server refused.
+    The API server refused a request.
 
     Attributes:
         status: the HTTP status.
@@ -60,15 +60,15 @@ class ApiError(Exception):
 
 
 class NoClusterError(Exception):
-    """There is nothing that says which cluster; the message says what to do."""
+    """No kubeconfig or service account names a cluster; the message says what to do."""
 
 
 def read_kubeconfig(file: str, context: str = "") -> SingleConfig:
     """
-    Return the cluster and the credentials: those of ``file``, or found as kubectl does it.
+    Return the cluster and the credentials of ``file``, or those that kubectl would find.
 
     Args:
-        file: a kubeconfig; empty for what the environment says.
+        file: a kubeconfig; empty for the environment's.
         context: one of its contexts; empty for the current one.
 
     Raises:
@@ -91,7 +91,7 @@ class Api:
     A client of one API server; an async context manager. Every method raises `ApiError`, `ApiUnavailableError`.
 
     Attributes:
-        field_manager: by whose name fields are written; what is written by another name is another's.
+        field_manager: the name by which fields are written and owned.
     """
 
     def __init__(self, config: SingleConfig, field_manager: str = FIELD_MANAGER) -> None:
@@ -117,7 +117,7 @@ class Api:
         await self._http.aclose()
 
     async def get(self, path: str) -> dict[str, Any]:
-        """Return an object, or what else is at ``path``."""
+        """Return the object, or other JSON, at ``path``."""
         return await self._request("GET", path)
 
     async def list(self, path: str, selector: str = "", labels: str = "") -> tuple[list[dict[str, Any]], str]:
@@ -170,11 +170,11 @@ class Api:
         return await self._request("PUT", path, {"fieldManager": self.field_manager}, body)
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Apply ``body`` server-side: its fields become ours, those we gave before and leave out now go."""
+        """Apply ``body`` server-side: Kiteway owns its fields; those it owned before that ``body`` omits are removed."""
         return await self._request("PATCH", path, {"fieldManager": self.field_manager, "force": "true"}, body, _APPLY)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Set the fields in ``body``, remove those that are None there, and leave all others as they are (RFC 7386)."""
+        """Set the fields in ``body``, remove those that are None there, and leave all others unchanged (RFC 7386)."""
         return await self._request("PATCH", path, {"fieldManager": self.field_manager}, body, _MERGE)
 
     async def _request(

@@ -1,4 +1,4 @@
-"""What a user says about the cluster."""
+"""The user's settings for the cluster."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import msgspec
 
 class KubernetesConfig(msgspec.Struct, frozen=True):
     """
-    The cluster, and Kiteway's part in it.
+    The cluster, and what Kiteway does in it.
 
     Attributes:
         kubeconfig: a kubeconfig file; empty takes the Pod's service account, else ``$KUBECONFIG``, else the user's.
-        namespaces: the namespaces to look at; empty is all.
-        classless: whether Ingresses without a class are ours; None: unless the cluster is GKE.
+        namespaces: the namespaces to watch; empty is all.
+        classless: whether Kiteway serves Ingresses without a class; None: yes, unless the cluster is GKE.
         publish_service: ``namespace/name`` of the Service whose addresses Ingresses get; empty for none.
         publish_addresses: the addresses (or names) Ingresses get instead.
-        lease_namespace: Kiteway's own: where its Leases are, and what it stores.
+        lease_namespace: Kiteway's own namespace, for its Leases and what it stores.
         identity: this replica's name in the Leases.
-        readiness_gate: whether Pods' ``kiteway.io/load-balancer-ready`` is kept.
+        readiness_gate: whether Kiteway sets the Pods' condition ``kiteway.io/load-balancer-ready``.
     """
 
     kubeconfig: str = ""

@@ -1,4 +1,4 @@
-"""A Lease (coordination.k8s.io/v1): which one of the replicas writes."""
+"""A Lease (coordination.k8s.io/v1): its holder is the one replica that writes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kiteway.kubernetes.paths import collection
 _log = structlog.get_logger(__name__)
 
 DURATION_SECONDS: Final = 15
-"""A Lease that was not renewed for so long may be taken by another."""
+"""Seconds without a renewal after which another replica may take the Lease."""
 _RENEW_SECONDS: Final = 5.0
 _DEADLINE_SECONDS: Final = 10.0
-"""A holder that could not renew for so long writes no more: well before anybody else begins to."""
+"""Seconds without a renewal after which the holder stops writing, well before another replica may begin."""
 _API_VERSION: Final = "coordination.k8s.io/v1"
 
 
@@ -27,7 +27,7 @@ class Lease:
     """
     One candidate.
 
-    Only what this process has seen happen counts, never another machine's clock, as in client-go's leader election.
+    Only this process's clock counts, never another machine's, as in client-go's leader election.
     """
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str) -> None:
@@ -47,11 +47,11 @@ class Lease:
 
     @property
     def term(self) -> int:
-        """Which time of holding it this is, or the last one was: what was begun in another may be another's by now."""
+        """The number of the present or last term; work begun in an earlier term may belong to another replica by now."""
         return self._term
 
     async def run(self) -> None:
-        """Try to get it and keep it, until cancelled; then give it back, so that the next need not wait."""
+        """Acquire and renew the Lease until cancelled; then release it, so that the next holder need not wait."""
         told = False
         try:
             while True:
@@ -92,7 +92,7 @@ class Lease:
         try:
             await write
         except ApiError as error:
-            if error.status != 409:  # another one was quicker
+            if error.status != 409:  # another replica was faster
                 raise
             return False
         return True

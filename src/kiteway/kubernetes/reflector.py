@@ -1,4 +1,4 @@
-"""One collection, followed: list, watch, resume, and list again only when the server has forgotten."""
+"""A watched collection: list, watch, resume, and list again only when the server has dropped the version (410)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FIRST_PAUSE: Final = 0.5
 """Seconds before the second attempt."""
 LONGEST_PAUSE: Final = 15.0
 ABSENT_PAUSE: Final = 60.0
-"""Seconds between two looks, at most, for a kind the cluster does not have; and how long one that it had must be gone
-to count as absent: an API server that starts does not know its CRDs yet."""
+"""The most seconds between two requests for a kind that the cluster does not have. A kind that it had must be missing for
+as long before it counts as absent: an API server that starts does not know its CRDs yet."""
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -27,7 +27,7 @@ _GONE: Final = 410
 
 
 class Sink(Protocol):
-    """Takes what a reflector sees."""
+    """Receives the objects of a reflector."""
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
         """Take the whole collection."""
@@ -41,16 +41,16 @@ class Sink(Protocol):
 
 class Reflector:
     """
-    Keeps a sink equal to a collection of the API server.
+    Copies a collection of the API server into a sink and keeps it up to date.
 
-    A broken watch is resumed where it was. The collection is listed again only when the server says that it has
-    forgotten that version (410), so that an outage costs no list at all.
+    A broken watch is resumed at its last version. The collection is listed again only when the server no longer has that
+    version (410), so an outage costs no list.
 
     Attributes:
-        synced: whether the collection was seen whole, once.
-        problem: why it cannot be seen just now; empty while it can.
-        forbidden: whether that is for want of permission.
-        known: whether the kind is known to exist; set where the sink was filled before.
+        synced: whether the whole collection was read once.
+        problem: why it cannot be read now; empty while it can.
+        forbidden: whether the problem is a missing permission.
+        known: whether the kind is known to exist; set if the sink was filled from a file.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Reflector:
         forbidden_is_empty: bool = False,
     ) -> None:
         """
-        Prepare to follow ``path``.
+        Prepare to watch ``path``.
 
         Args:
             api: the connection.
@@ -73,8 +73,8 @@ class Reflector:
             sink: takes the objects.
             notify: called when ``synced`` or ``problem`` changes.
             selector: a field selector.
-            optional: whether a cluster without the kind counts as one without such objects.
-            forbidden_is_empty: whether a collection that may not be seen counts as empty.
+            optional: whether a missing kind (404) counts as an empty collection.
+            forbidden_is_empty: whether a forbidden collection counts as empty.
         """
         self.path = path
         self.synced = False
@@ -95,7 +95,7 @@ class Reflector:
         self._listed_at = -LONGEST_PAUSE
 
     async def run(self) -> None:
-        """Follow the collection until cancelled."""
+        """Watch the collection until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
@@ -103,7 +103,7 @@ class Reflector:
                 if not self._version:
                     await self._list()
                 await self._watch()
-                # The server ended it in order; a watch that ends at once, again and again, is opened ever less often.
+                # The server ended the watch normally; after watches that end at once the pauses grow.
                 if clock() - began > LONGEST_PAUSE:
                     self._backoff.reset()
                 pause = self._backoff.pause()
@@ -135,7 +135,7 @@ class Reflector:
         if error.status == _GONE:
             _log.info("expired", path=self.path)
             self._version = ""
-            # The server answers, so the pauses of an outage are over; a list that expires at once is no reason for that.
+            # The server answers, so the back-off begins anew; but not after a list whose version expires at once.
             if asyncio.get_running_loop().time() > self._listed_at + LONGEST_PAUSE:
                 self._backoff.reset()
             else:

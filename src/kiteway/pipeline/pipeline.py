@@ -62,7 +62,7 @@ class _Round:
 
 
 def _recognized(last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], milvus: frozenset[PoolKey]) -> tuple[Pool, ...]:
-    """Return the pools with what is known of their endpoints; what stays equal is the very value of ``last``."""
+    """Return the pools with what is known of their endpoints; the objects in ``last`` for those that are equal."""
     if not milvus:
         return pools
     before = {pool.key: pool for pool in last or ()}

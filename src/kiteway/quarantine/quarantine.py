@@ -244,7 +244,7 @@ class Quarantine:
         self._since = {ref: self._since.get(ref) or now or dt.datetime.now(dt.UTC) for ref in self._search.culprits}
 
     def _hold(self, accepted: Unit, newest: Unit) -> Unit:
-        """Return the form in which a unit is held: the very value of last time, if nothing about it changed."""
+        """Return the form in which a unit is held: the object of the last round, if nothing about it changed."""
         known = self._held.get(newest.ref)
         if known is None or known[0] is not accepted or known[1] is not newest:
             self._held[newest.ref] = known = (accepted, newest, _held_form(accepted, newest))

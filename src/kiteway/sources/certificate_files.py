@@ -1,4 +1,4 @@
-"""Certificates in files (``--tls``), as Secrets, read again when they change."""
+"""Certificates in files (``--tls``), presented as Secrets and read again when they change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kiteway.resources import Ingress, Object, load_object
 from kiteway.sources.files import Resources
 
 _MOST_BYTES = 1 << 20
-"""As much as a Secret holds."""
+"""The most bytes of a file: what a Secret may hold."""
 _MOST_LINKS = 40
-"""As many symbolic links as Linux follows."""
+"""The most symbolic links on a path, as on Linux."""
 
 
 class CertificateFiles(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 
     @property
     def ref(self) -> ObjectRef:
-        """The Secret they stand for."""
+        """The Secret that the files stand for."""
         return ObjectRef("Secret", self.namespace, self.secret)
 
     def __str__(self) -> str:
@@ -51,17 +51,17 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 @dataclass(slots=True)
 class CertificateFileSource:
     """
-    Reads pairs of files.
+    Reads pairs of certificate and key files.
 
-    Two files cannot be replaced at once, and one may be read half-written: while they do not fit, the last pair that
-    did is served on.
+    Two files cannot be replaced at the same instant, and one may be read half-written: while certificate and key do not
+    match, the last matching pair is served.
     """
 
     files: tuple[CertificateFiles, ...]
     _good: dict[CertificateFiles, Object] = field(default_factory=dict)
 
     def add_to(self, resources: Resources) -> Resources:
-        """Return ``resources`` with the Secrets of the files, which take the place of Secrets of the same name."""
+        """Return ``resources`` with the Secrets of the files; they replace Secrets of the same name."""
         if not self.files:
             return resources
         objects = {object_.ref: object_ for object_ in resources.objects}
@@ -108,7 +108,7 @@ class CertificateFileSource:
                 yield
                 if self._folders() != folders:
                     break
-            # What happened between the two watches is in what is read next.
+            # A change between the two watches is seen by the next read.
             yield
 
     def _folders(self) -> frozenset[Path]:

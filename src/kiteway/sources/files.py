@@ -16,7 +16,7 @@ from kiteway.resources import DEFAULT, Loaded, Object, load_documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _SETTLED_SECONDS = 2.0
-"""A file that has not changed for so long is not read again while nothing about it changes."""
+"""Seconds after a file's last change from which on its size and times are trusted to show the next one."""
 _Stamp = tuple[int, int, int, int, int]
 STANDARD_INPUT = Path("-")
 """``-f -``, as in kubectl; it can be read only once."""
@@ -25,12 +25,12 @@ STANDARD_INPUT = Path("-")
 @dataclass(frozen=True, slots=True)
 class Resources:
     """
-    All that the sources hold at one moment.
+    The content of the sources at one moment.
 
     Attributes:
         objects: readable objects; of two with one identity the later.
         diagnostics: what is wrong with what was read.
-        failed: objects that are there but have errors.
+        failed: objects that exist but have errors.
     """
 
     objects: tuple[Object, ...]
@@ -41,9 +41,9 @@ class Resources:
 @dataclass(slots=True)
 class FileSource:
     """
-    Reads paths as ``kubectl apply -f`` does: files as they are, folders without their subfolders.
+    Reads paths as ``kubectl apply -f`` does: files, and folders without their subfolders.
 
-    A file that cannot be read as YAML any more keeps the objects it last held.
+    A file that is no longer readable as YAML counts with the objects that it last held.
     """
 
     paths: tuple[Path, ...]
@@ -105,7 +105,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What a file held, and by what it is known that it still does."""
+    """What a file held when it was read, and the state of the file that shows whether it has changed since."""
 
     text: bytes
     stamp: _Stamp | None
@@ -113,7 +113,7 @@ class _File:
 
 
 def _stamp(path: Path) -> _Stamp | None:
-    """Return what changes when the file does; None where a change may not show yet, as clocks of file systems are coarse."""
+    """Return the state that changes when the file does; None while coarse clocks of file systems may hide a change."""
     if path == STANDARD_INPUT:
         return None
     found = path.stat()
@@ -122,7 +122,7 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _read(path: Path) -> bytes:
-    """Read at most what may be parsed, so that a huge file is refused without being held."""
+    """Read at most as much as may be parsed, so that a huge file is refused without being read into memory."""
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read(DEFAULT.size + 1)
     with path.open("rb") as file:
@@ -130,7 +130,7 @@ def _read(path: Path) -> bytes:
 
 
 def _keep(now: Loaded, before: Loaded | None) -> Loaded:
-    """Where a document is unreadable nobody knows what it held: what the file held before stays."""
+    """Return ``now`` and, if a document is unreadable, also the objects that the file held before."""
     lost = any(d.severity is Severity.ERROR and d.object is None for d in now.diagnostics)
     if before is None or not lost:
         return now

@@ -1,4 +1,4 @@
-"""Endpoints given by hand: names are looked up again and again, because Envoy takes addresses only."""
+"""Endpoints given by hand: names are looked up periodically, because EDS carries addresses only."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class StaticEndpoint(msgspec.Struct, frozen=True):
     Attributes:
         namespace: the Service's.
         service: the Service's name.
-        host: an address, or a name that is looked up again and again.
+        host: an address, or a name that is looked up periodically.
         port: the serving port.
-        health_port: where its health check goes, when not where the BackendConfig says.
+        health_port: the port of its health check, if other than the BackendConfig's.
     """
 
     namespace: str
@@ -34,7 +34,7 @@ class StaticEndpoint(msgspec.Struct, frozen=True):
 
 
 class StaticEndpoints:
-    """Resolves them; a name that cannot be looked up just now keeps its last addresses."""
+    """Resolves names; one that cannot be looked up now keeps its last addresses."""
 
     def __init__(self, endpoints: Iterable[StaticEndpoint]) -> None:
         self._endpoints = tuple(endpoints)

@@ -67,7 +67,7 @@ class Translator:
     """
     Translates again and again, and remembers each Ingress's last good form.
 
-    An Ingress none of whose objects changed is not translated again, and what it came to is the very value of last time.
+    An Ingress none of whose objects changed is not translated again; its result is the object of the last round.
     """
 
     def __init__(self) -> None:

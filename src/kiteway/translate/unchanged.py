@@ -1,4 +1,4 @@
-"""What did not change is the very value of last time, so that later stages need not look into it."""
+"""Replaces equal values by the previous objects, so that later stages see by identity what is unchanged."""
 
 from __future__ import annotations
 

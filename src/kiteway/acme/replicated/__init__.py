@@ -1,1 +1,1 @@
-"""What the replicas of a cluster share: certificates in Secrets, and challenges that all of them show."""
+"""State that the replicas of a cluster share: certificates in Secrets, and challenges that every replica shows."""

@@ -1,8 +1,8 @@
 """
-Who the replicas are, and what each of them shows: a Lease with an annotation a replica.
+The live replicas and the challenges that each shows: a Lease with one annotation for each replica.
 
-Each writes its own annotation, every few seconds and when it shows something new. Who is silent for as long as a Lease
-lasts does not live, by what this process has seen happen, never by another machine's clock.
+Each replica writes its own annotation every few seconds and when it shows a new challenge. A replica whose annotation has
+not changed for as long as a Lease lasts is not live. Only this process's clock counts, never another machine's.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from kiteway.acme.storage import LEASE_SECONDS
 
 PREFIX: Final = "replica.kiteway.io/"
 FORGET_SECONDS: Final = 600.0
-"""An annotation that has been silent for so long is nobody's any more."""
+"""Seconds without a change after which an annotation belongs to no live replica and is removed."""
 
 
 class Beat(msgspec.Struct, frozen=True):
     """
-    What a replica says of itself.
+    A replica's own annotation.
 
     Attributes:
         name: its name, for people.
-        number: another one each time.
+        number: changes with each write.
         shown: the challenges that its own listeners answer, each by its digest.
     """
 
@@ -44,7 +44,7 @@ class _Seen:
 
 
 class Members:
-    """What has been seen of the replicas."""
+    """The replicas as this process has seen them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -63,18 +63,18 @@ class Members:
         self._seen = found
 
     def waited_for(self, digest: str) -> list[str]:
-        """Return the names of the replicas that live and do not show a challenge yet."""
+        """Return the names of the live replicas that do not show a challenge yet."""
         oldest = self._clock() - LEASE_SECONDS
         return sorted(s.beat.name for s in self._seen.values() if s.at > oldest and digest not in s.beat.shown)
 
     @property
     def living(self) -> int:
-        """How many live."""
+        """The number of live replicas."""
         oldest = self._clock() - LEASE_SECONDS
         return sum(seen.at > oldest for seen in self._seen.values())
 
     def forgotten(self) -> list[str]:
-        """Return the annotations that may go."""
+        """Return the annotations to remove."""
         oldest = self._clock() - FORGET_SECONDS
         return [key for key, seen in self._seen.items() if seen.at <= oldest]
 
@@ -86,7 +86,7 @@ class MembersSink:
         self._members = members
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
-        """Take the collection that holds the Lease alone."""
+        """Take the collection, which holds only the Lease."""
         self._members.take({})
         for object_ in objects:
             self.put(object_)

@@ -1,4 +1,4 @@
-"""This replica among the others: it says that it lives and what it shows, and hears the same of them."""
+"""This replica's membership: it announces its life and its challenges, and reads the others' annotations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Membership:
     One replica.
 
     Attributes:
-        members: what is seen of all of them, this one too.
+        members: all replicas as seen in the Lease, this one included.
         reflector: follows the Lease.
     """
 
@@ -45,16 +45,16 @@ class Membership:
             api: the connection.
             namespace: where the Lease is.
             name: its name.
-            identity: this replica's name, its own for as long as it runs.
-            leader: who removes what replicas that are gone have left.
-            notify: called when the Lease can be followed, or cannot any more.
+            identity: this replica's name, unique while it runs.
+            leader: removes the annotations of replicas that are gone.
+            notify: called when the Lease can be watched, or no longer can.
         """
         self.members = Members()
         self._api = api
         self._collection = collection(_API_VERSION, "leases", namespace)
         self._metadata = {"name": name, "namespace": namespace}
         self._identity = identity
-        # A name may be longer than an annotation's.
+        # A name may be longer than an annotation's key may be.
         self._key = PREFIX + hashlib.sha256(identity.encode()).hexdigest()[:16]
         self._leader = leader
         self._number = 0
@@ -64,7 +64,7 @@ class Membership:
         self.reflector = Reflector(api, self._collection, sink, notify, selector=f"metadata.name={name}")
 
     async def join(self) -> None:
-        """Return when the Lease says that this replica lives, or may not: what is to be shown is looked at only then."""
+        """Return when the Lease says that this replica is live, or cannot say so: only then are challenges read."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             if await self._beat():
@@ -72,7 +72,7 @@ class Membership:
             await asyncio.sleep(backoff.pause())
 
     async def run(self) -> None:
-        """Say it again and again until cancelled; then take it back, so that nobody waits for who is gone."""
+        """Renew the annotation until cancelled; then remove it, so that the leader does not wait for this replica."""
         follow = asyncio.create_task(self.reflector.run())
         try:
             while True:
@@ -88,7 +88,7 @@ class Membership:
             await asyncio.shield(self._leave())
 
     def show(self, digests: Iterable[str]) -> None:
-        """Say that the listeners answer exactly these challenges now; at once, where one of them is new."""
+        """Announce that the listeners answer exactly these challenges now; at once if one of them is new."""
         before, self._shown = self._shown, tuple(sorted(digests))
         if set(self._shown) - set(before):
             self._news.set()
@@ -102,7 +102,7 @@ class Membership:
         return f"{self._collection}/{self._metadata['name']}"
 
     async def _beat(self) -> bool:
-        """Return whether it is said, or there is no use in trying again at once."""
+        """Return whether the annotation is written, or an immediate retry would be useless."""
         self._number += 1
         beat = Beat(self._identity, self._number, self._shown)
         gone: list[str] = self.members.forgotten() if self._leader.held else []
@@ -127,7 +127,7 @@ class Membership:
             try:
                 await self._api.create(self._collection, lease)
             except ApiError as created:
-                if created.status != _CONFLICT:  # another one was quicker
+                if created.status != _CONFLICT:  # another replica was faster
                     raise
             await self._api.merge(self._path, body)
 

@@ -1,4 +1,4 @@
-"""The Secrets of the storage, as this process sees them: read from memory, told of changes, kept for a restart."""
+"""The Secrets of the storage, cached in memory, updated by a watch, and saved to a file for a restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Mirror:
     """
 
     def __init__(self, owner: str, changed: Callable[[str], None]) -> None:
-        """Prepare; ``changed`` is told each folder whose values change."""
+        """Prepare; ``changed`` is called with each folder whose values change."""
         self._owner = owner
         self._changed = changed
         self._folders: dict[str, Folder] = {}
@@ -38,14 +38,14 @@ class Mirror:
         return [f"{folder}/{entry}" for folder, state in dict(self._folders).items() for entry in state.values]
 
     def all(self, entry: str) -> dict[str, bytes]:
-        """Return by folder the values of an entry, where there are any."""
+        """Return the values of an entry by folder, for the folders that have it."""
         return {folder: state.values[entry] for folder, state in self._folders.items() if entry in state.values}
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
-        """Take all Secrets; what the list does not have is gone."""
+        """Take all Secrets; a cached Secret that is not in the list is deleted."""
         before = self._folders
         listed = {folder: folder_of(object_) for object_ in objects if (folder := folder_name(object_, self._owner))}
-        # In one step: a reader in a thread sees the folders before, or those after.
+        # In one step, so that a reader in a thread sees either the old folders or the new ones.
         self._folders = {folder: _newer(before.get(folder, Folder()), state) for folder, state in listed.items()}
         for folder in before.keys() | self._folders.keys():
             if self.get(folder).values != before.get(folder, Folder()).values:
@@ -63,7 +63,7 @@ class Mirror:
             self._changed(folder)
 
     def take(self, folder: str, state: Folder) -> None:
-        """Take what this process has written or read itself, before the watch says so."""
+        """Take a folder that this process has written or read itself, before the watch reports it."""
         known = self.get(folder)
         self._folders[folder] = _newer(known, state)
         if self._folders[folder].values != known.values:
@@ -75,7 +75,7 @@ class Mirror:
         write_atomic(file, msgspec.json.encode(content), mode=0o600)
 
     def restore(self, file: Path) -> bool:
-        """Take what the file holds, and return whether it holds anything that can be read."""
+        """Load the file, and return whether it holds anything readable."""
         try:
             found = msgspec.json.decode(file.read_bytes(), type=_File)
         except (OSError, msgspec.DecodeError):
@@ -85,7 +85,7 @@ class Mirror:
 
 
 def _newer(known: Folder, state: Folder) -> Folder:
-    """Return ``state``, unless it is older: the watch is behind what this process has written itself."""
+    """Return ``state``, unless it is older: the watch may lag behind what this process has written itself."""
     # A version is a number that grows (KEP-5504).
     older = state.version.isdecimal() and known.version.isdecimal() and int(state.version) < int(known.version)
     return known if older else state

@@ -1,4 +1,4 @@
-"""Challenges that all replicas show: written where each of them looks, and acknowledged by each."""
+"""Challenges on all replicas: written to the shared storage, and acknowledged by each replica."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 _ENTRY: Final = "challenges"
 _WAIT: Final = dt.timedelta(seconds=60)
-"""So long all replicas are waited for; one that dies meanwhile is not waited for after `LEASE_SECONDS`."""
+"""Seconds to wait for all replicas; the wait for one that dies meanwhile ends after `LEASE_SECONDS`."""
 _SHOWN: Final = dt.timedelta(minutes=20)
 """Twice as long as an attempt may take."""
 _AGAIN_SECONDS: Final = 0.5
@@ -35,7 +35,7 @@ class Together:
     """
     The presenter of one of several replicas.
 
-    All of them, the leader too, show what the storage says, see it on their own listeners, and say so.
+    Every replica, the leader too, shows the stored challenges, tests its own listeners, and acknowledges.
     """
 
     def __init__(self, storage: SecretStorage, membership: Membership, server: ChallengeServer) -> None:
@@ -47,11 +47,11 @@ class Together:
         storage.listeners.append(lambda _: self._news.set())
 
     async def run(self) -> None:
-        """Show what shall be shown until cancelled."""
+        """Show the stored challenges until cancelled."""
         while True:
             self._news.clear()
             wanted = self._wanted()
-            with contextlib.suppress(TimeoutError):  # the look below decides
+            with contextlib.suppress(TimeoutError):  # the test below decides
                 await self._challenge_server.replace({folder: each.all for folder, each in wanted.items()})
             records = {each.digest: each.all for each in wanted.values()}
             self._live &= records.keys()
@@ -68,7 +68,7 @@ class Together:
         """See `kiteway.acme.context.Presenter`."""
         record = challenges_of(challenges, context.now() + _SHOWN)
         write(self._storage, f"{folder}/{_ENTRY}", record)
-        # Who has joined before the challenge was written is in the Lease by now; who joins later reads it first.
+        # A replica that joined before the challenge was written is in the Lease by now; a later one reads it first.
         self._storage.wait(self._membership.refresh)
         members = self._membership.members
         deadline = context.now() + _WAIT
@@ -95,7 +95,7 @@ class Together:
         return await in_daemon_thread(lambda: all(map(self._challenge_server.is_live, challenges)), name="challenge")
 
     def _wanted(self) -> dict[str, Challenges]:
-        """Return what shall be shown now, by folder."""
+        """Return the challenges to show now, by folder."""
         now = dt.datetime.now(dt.UTC)
         found = {folder: decoded(value, Challenges) for folder, value in self._storage.seen(_ENTRY).items()}
         return {folder: each for folder, each in found.items() if each is not None and each.until > now}

@@ -1,4 +1,4 @@
-"""A folder of the storage as a Secret: how it is read, and how it is written so that nothing is overwritten unseen."""
+"""A folder of the storage as a Secret: reading, and writing without overwriting another writer's change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kiteway.kubernetes.api import Api, ApiError
 from kiteway.kubernetes.paths import collection
 
 SECRET_TYPE: Final = "kiteway.io/acme"  # noqa: S105 - the kind of a Secret is none
-"""By this type the Secrets are asked for, so that no other one of the namespace is ever in our memory."""
+"""Kiteway lists and watches Secrets of this type only, so that no other Secret of the namespace is ever in its memory."""
 _FOLDER: Final = "kiteway.io/storage-folder"
 _OWNER: Final = "kiteway.io/storage-owner"
 _NAME_LENGTH: Final = 200
 _ATTEMPTS: Final = 10
-"""So often a write that met another one is tried again."""
+"""How often a write that conflicts with another one is retried."""
 _MISSING, _CONFLICT = 404, 409
 
 
@@ -39,7 +39,7 @@ class Folder:
 
 
 def split(key: str) -> tuple[str, str]:
-    """Return the folder of a key, and the entry in it. Raises ``ValueError`` for what is no key."""
+    """Return the folder of a key, and the entry in it. Raises ``ValueError`` for an invalid key."""
     *folder, entry = segments_of(key)
     if not folder:
         raise ValueError(f"{key!r} is no storage key: it is in no folder")
@@ -47,13 +47,13 @@ def split(key: str) -> tuple[str, str]:
 
 
 def secret_name(owner: str, folder: str) -> str:
-    """Return the name of a folder's Secret: readable as far as it goes, and unique."""
+    """Return the name of a folder's Secret: readable, cut if too long, and unique."""
     readable = re.sub(r"[^a-z0-9]+", "-", "-".join([owner, *folder.split("/")[-2:]]).lower())
     return f"{readable[:_NAME_LENGTH].strip('-')}-{hashlib.sha256(f'{owner} {folder}'.encode()).hexdigest()[:12]}"
 
 
 def secret_of(owner: str, namespace: str, folder: str, state: Folder) -> dict[str, Any]:
-    """Return a folder as a Secret; its ``resourceVersion`` is the precondition of replacing the one before."""
+    """Return a folder as a Secret; its ``resourceVersion`` is the precondition for replacing the previous one."""
     metadata = {
         "name": secret_name(owner, folder),
         "namespace": namespace,
@@ -66,13 +66,13 @@ def secret_of(owner: str, namespace: str, folder: str, state: Folder) -> dict[st
 
 
 def folder_name(secret: Mapping[str, Any], owner: str) -> str:
-    """Return which folder a Secret is; empty when it is another Kiteway's."""
+    """Return the folder that a Secret holds; empty when it belongs to another Kiteway."""
     annotations = secret["metadata"].get("annotations") or {}
     return str(annotations.get(_FOLDER, "")) if annotations.get(_OWNER) == owner else ""
 
 
 def folder_of(secret: Mapping[str, Any]) -> Folder:
-    """Return what a Secret holds; a value that is no base64 counts as none."""
+    """Return the values of a Secret; one that is not base64 counts as missing."""
     values: dict[str, bytes] = {}
     for entry, text in (secret.get("data") or {}).items():
         try:
@@ -96,7 +96,7 @@ class Secrets:
         owner: str,
         seen: Callable[[str, Folder], None] = lambda _folder, _state: None,
     ) -> None:
-        """Prepare; ``seen`` is told what a folder is now, whenever it was read or written."""
+        """Prepare; ``seen`` is called with a folder's present values whenever it was read or written."""
         self.collection = collection("v1", "secrets", namespace)
         self._api = api
         self._namespace = namespace
@@ -104,7 +104,7 @@ class Secrets:
         self._seen = seen
 
     async def fetch(self, folder: str) -> Folder:
-        """Return a folder as it is now."""
+        """Return the present state of a folder."""
         try:
             found = await self._api.get(f"{self.collection}/{secret_name(self._owner, folder)}")
         except ApiError as error:
@@ -114,7 +114,7 @@ class Secrets:
         return self._take(folder, found)
 
     async def put(self, key: str, value: bytes | None) -> None:
-        """Set or remove a value, whatever it was before."""
+        """Set or remove a value, whatever its previous value."""
         folder, entry = split(key)
         for attempt in range(_ATTEMPTS):
             before = await self.fetch(folder)
@@ -128,13 +128,13 @@ class Secrets:
 
     async def put_unless_changed(self, key: str, value: bytes | None, before: Folder) -> Folder:
         """
-        Set or remove a value if it still is as it was in ``before``; others of its folder may have changed.
+        Set or remove a value if it is unchanged since ``before``; other values of its folder may have changed.
 
         Returns:
-            the folder as it is now.
+            the present state of the folder.
 
         Raises:
-            LeaseLostError: somebody else has changed it, who therefore leads.
+            LeaseLostError: another process has changed it, so another process leads.
         """
         folder, entry = split(key)
         state = before
@@ -147,7 +147,7 @@ class Secrets:
             state = await self.fetch(folder)
             found = state.values.get(entry)
             if found == value:
-                return state  # our own write, whose answer was lost
+                return state  # this process's own write, whose answer was lost
             if found != before.values.get(entry):
                 raise LeaseLostError(f"{key} was written by another replica")
         raise ApiError(_CONFLICT, "Conflict", f"{key}: the Secret is written by others all the time")

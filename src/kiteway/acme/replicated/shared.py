@@ -1,4 +1,4 @@
-"""What a replica shares with the others, put together."""
+"""Assembles what a replica shares with the others: storage, membership and challenges."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Shared:
 
         Args:
             api: the connection.
-            config: which namespace is Kiteway's own, and who this replica is.
-            owner: whose storage it is: the name of the Lease.
-            leader: who may write to it.
+            config: Kiteway's own namespace, and this replica's identity.
+            owner: the owner of the storage: the name of the Lease.
+            leader: may write to the storage.
             file: see `SecretStorage`.
         """
         namespace = config.lease_namespace
@@ -44,20 +44,20 @@ class Shared:
 
     @property
     def reflectors(self) -> tuple[Reflector, ...]:
-        """What is followed."""
+        """The reflectors of this part."""
         return self.storage.reflector, self._membership.reflector
 
     def present_on(self, server: ChallengeServer, stored: Callable[[str], None]) -> Together:
-        """Return the presenter, whose part on this machine is ``server``; ``stored`` is told what others write."""
+        """Return the presenter; ``server`` shows challenges on this machine, ``stored`` is called with what others write."""
         self.storage.listeners.append(stored)
         self._presenter = Together(self.storage, self._membership, server)
         return self._presenter
 
     async def run(self, changed: Callable[[], None]) -> None:
-        """Follow, and show what is to be shown, until cancelled; ``changed`` is told when a collection has come."""
+        """Watch, and show the stored challenges, until cancelled; ``changed`` is called when a collection was read."""
         self._changed = changed
         async with asyncio.TaskGroup() as tasks:
-            # In this order: whoever writes a challenge after we have looked finds us among the replicas.
+            # In this order: a leader that writes a challenge after this replica's first read finds it among the replicas.
             await self._membership.join()
             tasks.create_task(self._membership.run())
             tasks.create_task(self.storage.run())

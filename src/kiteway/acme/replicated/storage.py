@@ -1,7 +1,7 @@
 """
-A storage in Secrets: one a folder, followed by every replica, written by the one that leads.
+A storage in Secrets: one Secret for each folder, watched by every replica, written by the leader.
 
-There is no lock of its own. Who holds the Lease by which status is written may lock what it likes; nobody else may.
+There is no lock of its own: the holder of the Lease by which status is written gets every lock, no other replica gets any.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS: Final = 0.5
 _KEEP_SECONDS: Final = 5.0
-"""What a restart needs is written to the file at most so often."""
+"""Seconds between two writes of the file that a restart reads."""
 
 T = TypeVar("T")
 
 
 class Leader(Protocol):
-    """Whether this process is the one that acts for all; `kiteway.kubernetes.lease.Lease` is one."""
+    """Whether this process is the leader; `kiteway.kubernetes.lease.Lease` is an implementation."""
 
     @property
     def held(self) -> bool:
-        """Whether it is now."""
+        """Whether this process leads now."""
 
     @property
     def term(self) -> int:
-        """Which time of being it this is."""
+        """The number of the present term."""
 
 
 class _Term:
-    """A lock that lasts as long as the term it was taken in."""
+    """A lock that lasts as long as the leader's term in which it was taken."""
 
     def __init__(self, leader: Leader) -> None:
         self._leader = leader
@@ -59,7 +59,7 @@ class _Term:
 
 
 class _Locked:
-    """A lock that is held, and the folders as they were since it was taken."""
+    """A lock that is held, and the folders as last read or written under it."""
 
     def __init__(self, term: _Term) -> None:
         self.term = term
@@ -70,9 +70,9 @@ class SecretStorage:
     """
     See `kiteway.acme.storage.Storage`: its methods are called in threads, everything else on the event loop.
 
-    Without a lock values are read from memory, where a watch puts them: a look costs the API server nothing. Under a lock
-    the Secret itself is read once, and replaced only as it was read or written last: what somebody else wrote meanwhile is
-    never overwritten unseen.
+    Without a lock values are read from memory, which a watch updates, so a read costs the API server nothing. Under a lock
+    the Secret itself is read once, and replaced only if it is unchanged since its last read or write: another process's
+    change is never overwritten unseen.
 
     A write whose answer is lost may have happened all the same.
     """
@@ -93,9 +93,9 @@ class SecretStorage:
         Args:
             api: the connection.
             namespace: where the Secrets are.
-            owner: whose they are, of several Kiteways in one namespace.
-            leader: who may lock.
-            file: where what is stored is kept for a start while the API server is away; None: nowhere.
+            owner: tells apart the Secrets of several Kiteways in one namespace.
+            leader: whether this process may lock.
+            file: a copy of the storage for a start while the API server is unreachable; None: no copy.
             notify: called when `complete` may have changed.
         """
         self._leader = leader
@@ -113,11 +113,11 @@ class SecretStorage:
 
     @property
     def complete(self) -> bool:
-        """Whether what is stored is known, or cannot be for want of permission."""
+        """Whether the storage was read, or cannot be read for lack of permission."""
         return self._restored or self.reflector.synced or self.reflector.forbidden
 
     async def run(self) -> None:
-        """Follow the Secrets until cancelled."""
+        """Watch the Secrets until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.reflector.run())
@@ -134,7 +134,7 @@ class SecretStorage:
         return found
 
     def store(self, key: str, value: bytes) -> None:
-        """See `Storage.store`. Raises also ``LeaseLostError``: another replica has written it since it was locked."""
+        """See `Storage.store`. Raises also ``LeaseLostError``: another replica has written the value since it was locked."""
         self._change(key, value)
 
     def delete(self, key: str) -> None:
@@ -152,7 +152,7 @@ class SecretStorage:
         return sorted(key for key in self._mirror.listed() if key.startswith(f"{prefix}/"))
 
     def seen(self, entry: str) -> dict[str, bytes]:
-        """Return by folder the values of an entry as memory has them, under a lock too; for the event loop."""
+        """Return the cached values of an entry by folder, also under a lock; for the event loop."""
         return self._mirror.all(entry)
 
     @contextlib.contextmanager
@@ -173,7 +173,7 @@ class SecretStorage:
                 del self._locked[name]
 
     def wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do on the event loop what was asked for in a thread. Raises ``OSError`` for what the API server refuses."""
+        """Run a thread's request on the event loop. Raises ``OSError`` for a refusal of the API server."""
         if self._closed:
             raise OSError("the control plane ends")
         try:
@@ -208,7 +208,7 @@ class SecretStorage:
         held.folders[folder] = self._patiently(held.term, lambda: self._secrets.put_unless_changed(key, value, before))
 
     def _patiently(self, term: _Term, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Try again while the API server is away: what the CA has done already must not be forgotten for a blink of it."""
+        """Retry while the API server is unreachable: a short outage must not lose what the CA has done already."""
         while True:
             term.check()
             try:

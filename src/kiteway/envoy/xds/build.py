@@ -36,7 +36,7 @@ def build_resources(model: LoadBalancer, settings: EnvoySettings, kept: Kept) ->
     """
     Return the same serialised, by type URL.
 
-    With ``kept`` of the last round, what did not change is the very value of then.
+    With ``kept`` of the last round, unchanged values are the objects of that round.
     """
     return {kind: kept.each(kind, _serialised, parts) for kind, parts in _parts(model, settings, kept).items()}
 

@@ -94,7 +94,7 @@ def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
 
 
 _SESSION = ("Connect", "GetVersion", "CheckHealth")
-"""Calls that a client begins with, and that whoever watches an installation makes again and again."""
+"""Calls with which a client begins a session, and which monitoring repeats."""
 
 
 def _one_by_one(policy: CallPolicy, rpcs: Iterable[Rpc]) -> CallPolicy:

@@ -94,7 +94,7 @@ class Backed:
 
 
 def _backed(last: tuple[Backed, ...] | None, hosts: Iterable[ModelHost], pools: Iterable[Pool]) -> tuple[Backed, ...]:
-    """Return the hosts with their pools; where neither is another one than ``last``, the very value of then."""
+    """Return the hosts with their pools; the object in ``last`` where host and pools are unchanged."""
     known = {id(each.host): each for each in last or ()}
     by_key: dict[PoolKey | None, Pool] = {pool.key: pool for pool in pools}
     found = []

@@ -1,8 +1,8 @@
 """
 Pods that wait for the load balancer: the readiness gate ``kiteway.io/load-balancer-ready``.
 
-Such a Pod is not Ready, and so no endpoint of its Service, until the gate's condition is True; it must be an endpoint
-of ours before, or nobody could see it healthy. GKE's NEGs do the same with cloud.google.com/load-balancer-neg-ready.
+Such a Pod is not Ready, and so no endpoint of its Service, until the gate's condition is True. Kiteway treats it as
+an endpoint before that, or its health could not be checked. GKE's NEGs do the same with cloud.google.com/load-balancer-neg-ready.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class GatedPod:
 
 
 class Gate:
-    """The Pods with the gate; what a reflector of Pods fills."""
+    """The Pods with the gate; the sink of a reflector of Pods."""
 
     def __init__(self, notify: Callable[[Name], None]) -> None:
-        """Call ``notify`` with a Pod whose containers became ready, or are no longer."""
+        """Call ``notify`` with a Pod whose containers became ready or stopped being ready."""
         self.pods: dict[Name, GatedPod] = {}
         self._notify = notify
 
@@ -60,7 +60,7 @@ class Gate:
             self._forget(name)
 
     def put(self, object_: dict[str, Any]) -> None:
-        """Take a new or changed Pod; one without the gate is not kept."""
+        """Take a new or changed Pod; one without the gate is dropped."""
         name = _name(object_)
         gates = object_["spec"].get("readinessGates") or ()
         if not any(gate.get("conditionType") == CONDITION for gate in gates):
@@ -86,7 +86,7 @@ class Gate:
         self._forget(_name(object_))
 
     def admit(self, slice_: EndpointSlice) -> EndpointSlice:
-        """Return the slice with the endpoints ready that only wait for us."""
+        """Return the slice; endpoints that wait only for Kiteway's gate count as ready."""
         endpoints = tuple(self._admit(slice_.metadata.namespace, endpoint) for endpoint in slice_.endpoints)
         return dataclasses.replace(slice_, endpoints=endpoints) if endpoints != slice_.endpoints else slice_
 

@@ -12,7 +12,7 @@ _GKE_VERSION: Final = "-gke."
 """In the version of every GKE control plane: ``v1.33.5-gke.1162000``."""
 _NEG_GROUP: Final = "/apis/networking.gke.io/v1beta1"
 _NEG_RESOURCE: Final = "servicenetworkendpointgroups"
-"""The CRD in which ingress-gce keeps its NEGs; nobody else installs it."""
+"""The CRD in which ingress-gce stores its NEGs; no other software installs it."""
 _GOOGLE_CLASS: Final = "gce"
 
 
@@ -32,9 +32,9 @@ async def is_gke(api: Api) -> bool:
 
 def belongs_elsewhere(object_: Object, *, gke: bool, classless: bool) -> bool:
     """
-    Return whether an object is an Ingress that is none of our business, before its class is looked at closely.
+    Return whether an object is an Ingress that belongs to Google's controller.
 
-    On GKE Google's classes are Google's; ``classless`` is whether Ingresses without a class are ours.
+    On GKE these are the Ingresses of Google's classes and, unless ``classless``, those without a class.
     """
     if not isinstance(object_, Ingress):
         return False

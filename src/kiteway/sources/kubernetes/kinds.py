@@ -1,4 +1,4 @@
-"""The kinds that are watched, and where the API server has them."""
+"""The watched kinds, and their paths at the API server."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class WatchedKind:
     A kind as the API server serves it.
 
     Attributes:
-        cls: how it is read.
+        cls: the class that reads it.
         plural: the collection's name.
         custom: whether a cluster may be without it (a CRD).
-        selector: a field selector: what does not match is not even sent.
-        bucket: where the store keeps it, when not under the kind's name.
+        selector: a field selector; the API server does not send objects that do not match.
+        bucket: the name in the store, if other than the kind.
     """
 
     cls: type[Object]
@@ -41,7 +41,7 @@ class WatchedKind:
 
     @property
     def api_version(self) -> str:
-        """The version that is asked for."""
+        """The API version that is requested."""
         return self.cls.API_VERSIONS[0]
 
     def collection(self, namespace: str) -> str:
@@ -54,7 +54,7 @@ WATCHED: Final = (
     WatchedKind(IngressClass, "ingressclasses"),
     WatchedKind(Service, "services"),
     WatchedKind(EndpointSlice, "endpointslices"),
-    # Certificates only: no other Secret of the cluster is ever in our memory.
+    # TLS Secrets only: no other Secret of the cluster is ever in Kiteway's memory.
     WatchedKind(Secret, "secrets", selector=f"type={TLS_SECRET}"),
     WatchedKind(BackendConfig, "backendconfigs", custom=True),
     WatchedKind(FrontendConfig, "frontendconfigs", custom=True),

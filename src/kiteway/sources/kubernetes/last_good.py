@@ -1,5 +1,5 @@
 """
-The last good configuration, for a container that starts while the API server is away.
+The last good configuration, for a container that starts while the API server is unreachable.
 
 It holds private keys: the file is 0600, and its folder should be memory (an ``emptyDir`` with ``medium: Memory``).
 """
@@ -18,12 +18,12 @@ from kiteway.files import write_atomic
 @dataclass(frozen=True, slots=True)
 class LastGood:
     """
-    What is kept.
+    The content of the file.
 
     Attributes:
         gke: whether the cluster is GKE.
         objects: every object, as JSON.
-        before: the objects that Ingresses with errors had when they were last good, as JSON.
+        before: for Ingresses with errors, the objects from before the error, as JSON.
     """
 
     gke: bool

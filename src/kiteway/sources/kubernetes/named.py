@@ -1,7 +1,7 @@
 """
-Secrets of other types than ``kubernetes.io/tls``: only those that an Ingress or a Service names, each by itself.
+Secrets of other types than ``kubernetes.io/tls``: only those that an Ingress or a Service names, one by one.
 
-A CA is in an Opaque Secret, and so may be a certificate; all other Opaque Secrets of a cluster are nobody's business here.
+An Opaque Secret may hold a CA or a certificate. Kiteway never reads the other Opaque Secrets of a cluster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def secrets_named(objects: Iterable[Object]) -> set[Name]:
 
 
 class NamedSecrets:
-    """Follows the Secrets that are named."""
+    """Watches the named Secrets."""
 
     def __init__(self, api: Api, view: Callable[[Name], View], notify: Callable[[], None]) -> None:
         self._api = api
@@ -47,11 +47,11 @@ class NamedSecrets:
 
     @property
     def settled(self) -> bool:
-        """Whether each was looked for, with or without success."""
+        """Whether each was requested, with or without success."""
         return all(each.synced or each.problem for each, _ in self._following.values())
 
     def follow(self, names: set[Name]) -> None:
-        """Follow exactly these from now on."""
+        """Watch exactly these from now on."""
         for name in self._following.keys() - names:
             self._following.pop(name)[1].cancel()
             self._view(name).replace(())
@@ -63,7 +63,7 @@ class NamedSecrets:
             self._following[name] = (reflector, asyncio.create_task(reflector.run()))
 
     async def run(self) -> None:
-        """Wait until cancelled, and then end what follows."""
+        """Wait until cancelled, and then end all watches."""
         try:
             await asyncio.Event().wait()
         finally:

@@ -1,4 +1,4 @@
-"""The addresses that clients reach Kiteway at: what Ingresses get as theirs."""
+"""The addresses at which clients reach Kiteway; they become the Ingresses' addresses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PublishedService:
         self._notify = notify
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
-        """Take the collection that holds the Service alone."""
+        """Take the collection, which holds only the Service."""
         self._set(())
         for object_ in objects:
             self.put(object_)

@@ -32,18 +32,18 @@ from kiteway.sources.kubernetes.store import Entry, Store, View
 _log = structlog.get_logger(__name__)
 
 _QUIET_SECONDS: Final = 0.1
-"""A translation waits until nothing has changed for so long,"""
+"""A translation waits until nothing has changed for this many seconds,"""
 _LATEST_SECONDS: Final = 1.0
 """but not longer than this: ``kubectl apply`` of a folder is one translation, a steady stream starves none."""
 _SLICES_SECONDS: Final = 0.02
-"""Changes of endpoints that come so close together are taken as one."""
+"""Changes of endpoints within this many seconds are taken as one."""
 _KEEP_SECONDS: Final = 5.0
-"""The last good configuration is written at most so often."""
+"""The least seconds between two writes of the last good configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceChanges:
-    """EndpointSlices that changed: those that are gone, or were of another Service, and those that are there."""
+    """Changed EndpointSlices: those deleted or moved to another Service, and those present."""
 
     removed: tuple[EndpointSlice, ...]
     updated: tuple[EndpointSlice, ...]
@@ -51,12 +51,12 @@ class SliceChanges:
 
 class KubernetesSource:
     """
-    Follows a cluster.
+    Watches a cluster.
 
     Attributes:
-        store: everything it holds.
+        store: its objects.
         gke: whether it is GKE; None until the API server has said so.
-        gate: the Pods with the readiness gate; None when it is not kept.
+        gate: the Pods with the readiness gate; None when it is off.
     """
 
     def __init__(self, api: Api, config: KubernetesConfig, file: Path, others: Iterable[Reflector] = ()) -> None:
@@ -65,10 +65,10 @@ class KubernetesSource:
 
         Args:
             api: the connection.
-            config: what to look at.
-            file: where the last good configuration is kept (see `last_good`); what it holds already counts until the API
-                server answers.
-            others: collections that others follow; what keeps them from it is reported here.
+            config: what to watch.
+            file: the last good configuration (see `last_good`); its present content is used until the API server
+                answers.
+            others: reflectors that run elsewhere; their problems are reported here.
         """
         self.store = Store(api.field_manager)
         self.gke: bool | None = None
@@ -98,12 +98,12 @@ class KubernetesSource:
 
     @property
     def complete(self) -> bool:
-        """Whether there is something to serve: everything was seen once, or kept from before."""
+        """Whether there is something to serve: every collection was read once, or loaded from the file."""
         return self._restored or self.followed
 
     @property
     def followed(self) -> bool:
-        """Whether the API server itself has shown everything, so that nothing is judged by what was kept."""
+        """Whether every collection was read from the API server, so that nothing is judged by the file's content."""
         return self.gke is not None and all(each.synced for each in self._reflectors)
 
     @property
@@ -113,7 +113,7 @@ class KubernetesSource:
 
     @property
     def addresses(self) -> tuple[Address, ...] | None:
-        """The addresses Ingresses get; None where nothing says so, or not yet: then they keep what they have."""
+        """The addresses Ingresses get; None where none is configured or known yet: then theirs stay unchanged."""
         if self._config.publish_addresses:
             return tuple(map(address, self._config.publish_addresses))
         if not self._config.publish_service or not all(each.synced for each in self._publishing):
@@ -121,18 +121,18 @@ class KubernetesSource:
         return self._published.addresses
 
     def look_again(self) -> None:
-        """Translate once more: what the others follow has come, or cannot."""
+        """Translate once more: the other reflectors have read their collections, or cannot."""
         self._changed.set()
 
     def why_incomplete(self) -> str:
-        """Return what is waited for."""
+        """Return which collections have not been read yet, and why."""
         waiting = [each for each in self._reflectors if not each.synced]
         problem = next((each.problem for each in waiting if each.problem), "")
         names = ", ".join(each.path.rpartition("/")[2] for each in waiting)
         return f"Waiting for the API server to list {names}" + (f": {problem}" if problem else "")
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what follows the cluster; each runs until cancelled."""
+        """Return the coroutines that watch the cluster; each runs until cancelled."""
         return [
             self._look_for_gke(),
             self._keep(),
@@ -141,7 +141,7 @@ class KubernetesSource:
         ]
 
     def read(self) -> Resources:
-        """Return everything there is now, but what is Google's."""
+        """Return all present objects except Google's Ingresses."""
         taken = self._config.classless if self._config.classless is not None else not self.on_gke
 
         def left_out(object_: Object) -> bool:
@@ -152,14 +152,14 @@ class KubernetesSource:
             admitted = (self._admitted(o) if isinstance(o, EndpointSlice) else o for o in resources.objects)
             resources = dataclasses.replace(resources, objects=tuple(admitted))
         if self._relive:
-            # Ingresses that had errors when the container ended are first seen as they last were good.
+            # Ingresses that had errors when the container ended are first translated in their last good form.
             self._reliving, self._relive = True, False
             self._changed.set()
             return self._as_it_was(resources)
         return resources
 
     def translated(self, retained: Iterable[ObjectRef]) -> None:
-        """Take note of what is good now: the namespaces none of whose Ingresses is ``retained``."""
+        """Record the namespaces that are good now: those without a ``retained`` Ingress."""
         if self._reliving:
             self._reliving = False
             return
@@ -175,7 +175,7 @@ class KubernetesSource:
         self._unkept.set()
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield when the whole shall be translated; once the source is complete, and then after changes."""
+        """Yield when everything is to be translated: once the source is complete, and then after changes."""
         clock = asyncio.get_running_loop().time
         while True:
             await self._changed.wait()
@@ -190,7 +190,7 @@ class KubernetesSource:
                 yield
 
     async def slice_changes(self) -> AsyncIterator[SliceChanges]:
-        """Yield EndpointSlices that changed, those that came close together as one."""
+        """Yield changed EndpointSlices; changes close together come as one."""
         while True:
             await self._slices_changed.wait()
             await asyncio.sleep(_SLICES_SECONDS)
@@ -201,12 +201,12 @@ class KubernetesSource:
             yield SliceChanges(removed, tuple(map(self._admitted, updated)))
 
     async def touched(self) -> None:
-        """Return when something that controllers write has changed since the last call."""
+        """Return when a field that controllers write has changed since the last call."""
         await self._touched.wait()
         self._touched.clear()
 
     def _as_it_was(self, now: Resources) -> Resources:
-        """Return the resources with the namespaces that were not good as they were when they were."""
+        """Return the resources; namespaces with errors have their last good objects."""
         before = [load_object(msgspec.json.decode(raw)) for raws in self._good.values() for raw in raws]
         others = [o for o in now.objects if isinstance(o, EndpointSlice) or o.metadata.namespace not in self._good]
         return Resources((*others, *(o for each in before for o in each.objects)), (), ())
@@ -224,7 +224,7 @@ class KubernetesSource:
             self._changed.set,
             selector=kind.selector,
             optional=optional,
-            # Whoever may look at some namespaces only cannot see what is in none.
+            # With rights in some namespaces only, cluster-scoped objects cannot be read.
             forbidden_is_empty=optional and not kind.cls.NAMESPACED and bool(self._config.namespaces),
         )
 
@@ -232,7 +232,7 @@ class KubernetesSource:
         return self.store.view(NAMED, name[0], self._on_change, self._touched.set, name[1])
 
     def _missing_secrets(self) -> set[Name]:
-        """Return the Secrets that are named and are not of the type that is followed anyway."""
+        """Return the named Secrets that are not of the type that is watched anyway."""
         objects = (
             o for k in (Ingress.KIND, Service.KIND) for e in self.store.entries(k).values() for o in e.loaded.objects
         )
@@ -252,7 +252,7 @@ class KubernetesSource:
         return [Reflector(self._api, path, self.gate, self._changed.set) for path in paths]
 
     def _on_gated(self, pod: Name) -> None:
-        """Hand on the slices of a Pod whose containers became ready, or are no longer."""
+        """Publish the slices of a Pod whose containers became ready or stopped being ready."""
         self._touched.set()
         for (namespace, _), entry in self.store.entries(EndpointSlice.KIND).items():
             for slice_ in entry.loaded.objects:

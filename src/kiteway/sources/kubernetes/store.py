@@ -1,4 +1,4 @@
-"""What the cluster holds, as far as it means something: read once per change of substance."""
+"""The cluster's objects, as far as Kiteway uses them; an object is read again only after a relevant change."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes.kinds import WatchedKind
 
 WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX, keys.ACCEPTED)
-"""Prefixes of annotations that controllers write: no change of theirs is a change of substance."""
+"""Prefixes of annotations that controllers write: a change of these is not relevant."""
 
 GOOGLE_MANAGERS: Final = frozenset({"glbc", "ingress-gce", "managed-certificate-controller"})
-"""The field managers by which GKE's own controllers write (ingress-gce and gke-managed-certs)."""
+"""The field managers of GKE's own controllers (ingress-gce and gke-managed-certs)."""
 
 _KEPT_METADATA: Final = (
     "name",
@@ -39,13 +39,13 @@ Name = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class ControllerState:
     """
-    What controllers have written to an object.
+    The fields of an object that controllers write.
 
     Attributes:
         uid: the object's.
         status: its status as JSON values.
         annotations: those of `WRITTEN_ANNOTATIONS`.
-        ours: whether some field of it is Kiteway's.
+        ours: whether Kiteway owns a field of it.
     """
 
     uid: str
@@ -60,9 +60,9 @@ class Entry:
     One object.
 
     Attributes:
-        raw: what matters of it, as JSON.
+        raw: its relevant fields, as JSON.
         loaded: the same, read.
-        live: what controllers have written; None for kinds whose status is nobody's concern here.
+        live: the fields that controllers write; None for kinds whose status Kiteway does not use.
     """
 
     raw: bytes
@@ -71,11 +71,11 @@ class Entry:
 
 
 Changed = Callable[[Object | None, Object | None], None]
-"""Told the object before and after; None where there was or is none, or it has errors."""
+"""Called with the object before and after; None where it is missing or has errors."""
 
 
 class Store:
-    """The objects of every kind by name; ``manager`` is by whose name we write."""
+    """The objects of every kind by name; ``manager`` is Kiteway's field manager."""
 
     def __init__(self, manager: str = FIELD_MANAGER) -> None:
         self.manager = manager
@@ -85,7 +85,7 @@ class Store:
     def view(
         self, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None], name: str = ""
     ) -> View:
-        """Return what a reflector of one kind (in one namespace, or all; of one name, or all) writes to."""
+        """Return the sink for a reflector of one kind (in one namespace, or all; of one name, or all)."""
         return View(self, kind, (namespace, name), changed, touched)
 
     def entries(self, kind: str) -> dict[Name, Entry]:
@@ -112,7 +112,7 @@ class Store:
                 yield entry.raw
 
     def resources(self, problems: Iterable[Diagnostic], left_out: Callable[[Object], bool]) -> Resources:
-        """Return everything there is but what is ``left_out``."""
+        """Return all objects except those that ``left_out`` selects."""
         objects: list[Object] = []
         diagnostics = list(problems)
         failed: list[ObjectRef] = []
@@ -141,7 +141,7 @@ class View:
         self._entries = store.entries(kind.bucket or kind.cls.KIND)
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
-        """Take the whole collection; what is equal to before is no change."""
+        """Take the whole collection; an equal object is no change."""
         namespace, only = self._scope
         gone = {n for n in self._entries if namespace in {"", n[0]} and only in {"", n[1]}}
         for object_ in objects:
@@ -176,7 +176,7 @@ class View:
 
 
 def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
-    """Return what of an object matters for balancing: neither status nor bookkeeping."""
+    """Return the fields of an object that matter for balancing: neither status nor bookkeeping."""
     metadata = object_["metadata"]
     kept = {name: metadata[name] for name in _KEPT_METADATA if metadata.get(name)}
     written = {
@@ -190,7 +190,7 @@ def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
     return {"apiVersion": kind.api_version, "kind": kind.cls.KIND, "metadata": kept, **rest}
 
 
-# kubectl's copy of the whole object: twice the memory, and a Secret's would hold the key once more.
+# kubectl's copy of the whole object doubles the memory, and a Secret's copy also holds the key.
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
