@@ -113,6 +113,14 @@ def test_paths_are_made_canonical_from_the_first_rule_by_path_on(world: World) -
     assert LISTENER not in steps[2].snapshot.diff(steps[1].snapshot)
 
 
+def test_a_path_that_comes_and_goes_changes_the_listeners_once(world: World) -> None:
+    """Every change of them drains the connections of all tenants."""
+    world.run()
+    steps = [world.run(*by_path(one, "milvus-1")) for one in ("/v1", "/", "/v1", "/")]
+    assert [normalizes(step) for step in steps] == [{True}] * 4
+    assert all(step.snapshot[LISTENER] is steps[0].snapshot[LISTENER] for step in steps)
+
+
 def test_a_rule_for_exactly_the_root_is_one_by_path(world: World) -> None:
     """All other paths are another rule's."""
     name = "milvus-1"

@@ -36,7 +36,7 @@ from kiteway.envoy.xds.common import (
 )
 from kiteway.envoy.xds.connection_manager import Paths, connection_manager
 from kiteway.kept import Kept
-from kiteway.model import ListenerProtocol, LoadBalancer, PathMatchType, ServerNames, TLSProfile
+from kiteway.model import ListenerProtocol, LoadBalancer, PathMatchType, ServerNames, TLSProfile, VirtualHost
 
 _CONNECTION_BUFFER = 1 << 20
 _CHAINS = RepeatedField.of(Listener, "filter_chains")
@@ -45,16 +45,27 @@ _CHAINS = RepeatedField.of(Listener, "filter_chains")
 def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
     """Return the listeners that are open."""
     result: list[Message | Assembled] = []
-    # Of the listener and not of a chain: who connected by one host's name may ask for another one.
-    matches = [route.match for host in model.hosts for route in host.routes]
-    by_path = any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)
-    paths = Paths.CANONICAL if by_path else Paths.AS_SENT
+    paths = kept.again("paths", _paths, model.hosts)
     for each in open_listeners(model, settings):
         if each.protocol is ListenerProtocol.HTTPS:
             result.append(_by_server_name(model, settings, paths, kept))
         else:
             result.append(kept(_plaintext, each.protocol, settings, each.port, paths))
     return result
+
+
+def _paths(last: Paths | None, hosts: tuple[VirtualHost, ...]) -> Paths:
+    """
+    Return what is done to paths: of the listener and not of a chain, as who connected by one host's name may ask for another.
+
+    What was once made canonical stays so: each change drains the connections of all tenants, and one of them could have
+    a path come and go.
+    """
+    if last is Paths.CANONICAL:
+        return last
+    matches = [route.match for host in hosts for route in host.routes]
+    by_path = any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)
+    return Paths.CANONICAL if by_path else Paths.AS_SENT
 
 
 def _by_server_name(model: LoadBalancer, settings: EnvoySettings, paths: Paths, kept: Kept) -> Assembled:
