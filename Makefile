@@ -16,6 +16,8 @@ CRATE := $(wildcard filter/Cargo.toml)
 FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
+# Those of `make check-cache-model`.
+HISTORIES ?= 100000
 # Those of `make check-consistency`.
 MINUTES ?= 3
 PROXIES ?= 3
@@ -28,7 +30,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-consistency reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-cache-model check-consistency reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -117,6 +119,9 @@ chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/re
 
 attack: $(SYNCED) ## six minutes: one tenant attacks, another is measured (table in tests/attack/results/)
 	$(RUN) tools/in_netns.py $(RUN) -m tests.attack $(ARGS)
+
+check-cache-model: $(SYNCED) ## the cache's conditions, each dropped in turn, on the model: make check-cache-model HISTORIES=100000
+	$(RUN) -m tests.cache --histories $(HISTORIES) $(ARGS)
 
 check-consistency: $(SYNCED) ## what reads see of a real Milvus under faults, each judged: make check-consistency MINUTES=3 PROXIES=3
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES)

@@ -1,0 +1,150 @@
+"""The conditions of the cache (docs/design/cache.md), on the model. The long search is ``make check-cache-model``."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.cache.conditions import NONE, Condition
+from tests.cache.generate import AHEAD, ANNOUNCED_AHEAD, PARAMETERS
+from tests.cache.history import (
+    PROXIES,
+    Change,
+    Failover,
+    History,
+    Level,
+    Operation,
+    Read,
+    Replacement,
+    Sample,
+    Suspension,
+    Write,
+)
+from tests.cache.milvus import KINDS
+from tests.cache.search import search, shorten, without
+from tests.cache.simulate import run
+from tests.cache.witnesses import WITNESSES
+
+_TIME = st.integers(0, 12_000)
+_DELAY = st.one_of(st.integers(1, 20), st.integers(1, 7000))
+_ZERO_ONE = st.integers(0, 1)
+_NAME = st.sampled_from("cae")
+_OPERATION: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(
+        Read,
+        _TIME,
+        replica=_ZERO_ONE,
+        pool=st.just(0) | _ZERO_ONE,
+        user=_ZERO_ONE,
+        database=_ZERO_ONE,
+        by_header=st.booleans(),
+        name=_NAME,
+        level=st.none() | st.sampled_from(Level),
+        write=st.none() | _ZERO_ONE,
+        parameters=st.sampled_from(PARAMETERS),
+        upload=st.just(0) | _DELAY,
+        proxy=_ZERO_ONE,
+        up=_DELAY,
+        down=_DELAY,
+        fails=st.booleans(),
+    ),
+    # As alike as can be, so that there are hits.
+    st.builds(Read, _TIME, write=st.none() | _ZERO_ONE, level=st.none() | st.sampled_from(Level), down=_DELAY),
+    st.builds(Sample, _TIME, replica=_ZERO_ONE, pool=_ZERO_ONE, up=_DELAY, down=_DELAY),
+    st.builds(Write, _TIME, database=_ZERO_ONE, name=_NAME, ack=_DELAY),
+    st.builds(
+        Change,
+        _TIME,
+        replica=st.none() | _ZERO_ONE,
+        kind=st.sampled_from(KINDS),
+        database=_ZERO_ONE,
+        name=_NAME,
+        target=st.integers(0, 3),
+        outcome=st.sampled_from(("success", "refused", "uncertain", "silent")),
+        commit=_DELAY,
+        answer=_DELAY,
+        heard=st.tuples(*[st.integers(0, 1000)] * PROXIES),
+    ),
+    st.builds(Failover, _TIME, lead=st.integers(0, 3000)),
+    st.builds(Replacement, _TIME, ahead=st.sampled_from(AHEAD)),
+    st.builds(Replacement, _TIME, ahead=st.sampled_from(ANNOUNCED_AHEAD), announced=st.just(True)),
+    st.builds(Suspension, _TIME, replica=_ZERO_ONE, duration=st.integers(1, 6000)),
+)
+
+
+def _history(operations: list[Operation], levels: tuple[Level, ...]) -> History:
+    begin: list[Operation] = [Sample(0)]
+    return History((*begin, *sorted(operations, key=lambda operation: operation.at)), levels)
+
+
+_LEVELS = st.tuples(*[st.sampled_from(tuple(Level)[:4])] * 3)
+_HISTORIES = st.builds(_history, st.lists(_OPERATION, min_size=1, max_size=20), _LEVELS)
+
+
+@pytest.mark.parametrize("condition", Condition, ids=lambda condition: condition.name)
+def test_each_condition_is_needed(condition: Condition) -> None:
+    """Without the condition a read sees what it may not see, with it none does: the shortest history known."""
+    history = WITNESSES[condition]
+    assert run(history, without(condition)).violations
+    assert not run(history).violations
+
+
+def test_no_read_sees_what_it_may_not_see() -> None:
+    """With all conditions no history of the search has a violation, though there are hits, joins and fills in them."""
+    found = search(NONE, 0, 1500)
+    assert found.shortest is None, found.shortest
+    outcomes = found.outcomes or Counter()
+    assert min(outcomes["hit"], outcomes["joined"], outcomes["fill"]) > 100
+
+
+@given(_HISTORIES)
+@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_history_of_hypothesis_has_a_violation(history: History) -> None:
+    """With all conditions none of the histories has a violation, at any time and with any delay."""
+    assert not run(history).violations
+
+
+def test_what_breaks_is_made_short() -> None:
+    """A breaking history loses what does not belong to the break, and still breaks."""
+    dropped = without(Condition.HIT_AGE)
+    noise: tuple[Operation, ...] = (Write(1), Read(1500, name="e"), Suspension(2000, 1), Failover(3000))
+    history = WITNESSES[Condition.HIT_AGE]
+    noisy = History(tuple(sorted((*history.operations, *noise), key=lambda operation: operation.at)), history.levels)
+    assert len(shorten(noisy, dropped).operations) == len(history.operations)
+
+
+def test_open_at_the_store_is_not_enough() -> None:
+    """A fill that starts while the generation is closed and returns when it is open again is stored: docs/design/cache.md."""
+    history = History(
+        (
+            Change(8005, heard=(200, 1000)),
+            Read(8510, level=Level.EVENTUALLY, proxy=1, down=600),
+            Read(9435, level=Level.EVENTUALLY),
+        )
+    )
+    assert run(history, without(Condition.FILL_OPEN)).violations
+    assert not run(history).violations
+
+
+def test_bound_of_eventually_holds_for_privileges_too() -> None:
+    """A privilege taken away elsewhere still gives an Eventually hit after B, within the bound of Eventually."""
+    history = History(
+        (
+            Read(0, level=Level.EVENTUALLY),
+            Change(10, None, kind="revoke"),
+            Read(6000, level=Level.EVENTUALLY),
+            Read(8001, level=Level.EVENTUALLY),
+        )
+    )
+    result = run(history)
+    assert result.outcomes == {"forward": 2, "hit": 1}
+    assert not result.violations
+
+
+def test_another_cluster_ahead_behind_the_same_addresses_is_a_precondition() -> None:
+    """Another Milvus that comes unannounced, its timestamps ahead, makes a Bounded read too old, as documented."""
+    result = run(History((Sample(0), Replacement(900, ahead=20_000), Read(1002))))
+    assert any("Bounded read missed" in text for text in result.violations)
