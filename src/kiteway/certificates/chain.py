@@ -1,4 +1,4 @@
-"""Chains of certificates: in order, and whether a client can follow them."""
+"""Chains of certificates: their order, and whether a client can build a path to a trusted root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ordered_chain(leaf: x509.Certificate, given: Iterable[x509.Certificate]) -> 
     """
     Return the chain from the leaf upwards; certificates that do not belong to it are left out.
 
-    An issuer is known by its signature, not only by its name: a CA keeps its name when it changes its key.
+    An issuer is recognised by its signature, not by its name alone: a CA with a new key has the old name.
     """
     result, rest = [leaf], [c for c in given if c != leaf]
     while rest and not self_issued(result[-1]):
@@ -43,10 +43,10 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def lacks_intermediate(chain: Sequence[x509.Certificate]) -> bool:
     """
-    Return whether a client that trusts the root cannot get there.
+    Return whether an intermediate certificate is missing, so that a client that trusts only the root refuses the chain.
 
-    A public CA never signs a server's certificate with its root, and says where its own certificate can be had; a
-    private CA, which says nothing, often does, and the client is given that very certificate.
+    A public CA never signs a server's certificate with its root, and publishes where its own certificate can be fetched.
+    A private CA publishes no such place and often signs with its root, which is the certificate that clients have.
     """
     last = chain[-1]
     if len(chain) > 1 or self_issued(last):

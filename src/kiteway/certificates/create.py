@@ -1,4 +1,4 @@
-"""`kiteway cert`: the guide's self-managed certificate with the names it forgets, and a CA of one's own."""
+"""`kiteway cert`: the guide's self-managed certificate, with the subjectAltName that the guide omits, and private CAs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kiteway.model import PrivateKey
 MAX_DAYS = 825
 """Apple's and others' limit for a server certificate that a user has trusted."""
 MAX_CA_DAYS = 7300
-"""Twenty years: a CA that outlives its machines is a CA nobody dares to replace."""
+"""Twenty years: a CA that outlives its machines is one that users hesitate to replace."""
 
 _BACKDATE = dt.timedelta(minutes=5)
 
@@ -57,8 +57,8 @@ def create_self_signed(
     """
     Make a self-signed server certificate whose names are in the subjectAltName.
 
-    A certificate with only a common name is refused by Go's TLS. It is its own CA, so that a client can
-    be given the very file (``server_pem_path="tls.crt"``), as the guide does.
+    A certificate with only a common name is refused by Go's TLS. It is its own CA, so that a client
+    can trust the same file (``server_pem_path="tls.crt"``), as in the guide.
 
     Args:
         hosts: DNS names; ``*.`` wildcards are allowed.
@@ -94,10 +94,10 @@ def create_issued(
     now: dt.datetime | None = None,
 ) -> KeyPair:
     """
-    Make a server certificate signed by ``authority``; its certificate holds the leaf alone, as the CA is the client's.
+    Make a server certificate signed by ``authority``; ``tls.crt`` holds the leaf only, because clients have the CA.
 
     Raises:
-        ValueError: as `create_self_signed`, and for what is no CA with its key, or one that ends before.
+        ValueError: as `create_self_signed`, and for an ``authority`` that is no CA with its key, or expires earlier.
     """
     return _signed(_server(hosts, ips, ""), _new_key(key_type), _authority(authority), _days(days), now)
 
@@ -106,7 +106,7 @@ def create_client(
     authority: KeyPair, name: str, *, days: int = MAX_DAYS, key_type: str = "ECDSA", now: dt.datetime | None = None
 ) -> KeyPair:
     """
-    Make a certificate that a client shows, signed by ``authority``; ``name`` is its common name.
+    Make a client certificate signed by ``authority``; ``name`` is its common name.
 
     Raises:
         ValueError: as `create_issued`.
@@ -146,7 +146,7 @@ def _server(hosts: Sequence[str], ips: Sequence[str], organization: str) -> _Req
 def _signed(
     request: _Request, key: Key, authority: _Authority | None, validity: dt.timedelta, now: dt.datetime | None
 ) -> KeyPair:
-    """Return the finished pair; without ``authority`` it is signed by itself, and a CA."""
+    """Return certificate and key; without ``authority`` the certificate is self-signed, and a CA."""
     start = (now or dt.datetime.now(dt.UTC)) - _BACKDATE
     end = start + validity
     if authority is not None and end > authority.certificate.not_valid_after_utc:

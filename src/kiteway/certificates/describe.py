@@ -1,4 +1,4 @@
-"""A certificate in words, as plain values; nothing of a key is in them."""
+"""A certificate as plain values for people and JSON; they never hold key material."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kiteway.certificates.weaknesses import validity, weaknesses
 
 def describe(given: Sequence[x509.Certificate], now: dt.datetime) -> dict[str, Any]:
     """
-    Return what a chain says, and what is wrong with it at ``now``.
+    Return the fields of a chain, and its problems at ``now``.
 
     Args:
         given: the certificates as they were written or sent, the server's first.

@@ -1,4 +1,4 @@
-"""What a single certificate names."""
+"""The names in a single certificate."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _LONGEST_NAME = 253
 
 def is_server_name(name: str) -> bool:
     """
-    Return whether a client may ask for the name of a certificate by SNI: a DNS name, or ``*.`` and one (RFC 6125).
+    Return whether SNI can match a certificate's name: a DNS name, or ``*.`` and a DNS name (RFC 6125).
 
-    An address is none (RFC 6066, section 3), nor is a name with a wildcard elsewhere, for which Envoy has no place.
+    It cannot match an address (RFC 6066, section 3), or a wildcard in another position, which Envoy does not support.
     """
     bare = name.removeprefix("*.")
     return len(bare) <= _LONGEST_NAME and _SERVER_NAME.match(name) is not None and not is_address(name)

@@ -16,13 +16,13 @@ from kiteway.certificates.names import extension
 LONGEST_VALIDITY = dt.timedelta(days=825)
 """Clients from Apple refuse a server certificate that is valid for longer."""
 EXPIRES_SOON = dt.timedelta(days=21)
-"""So long before its end a certificate is warned about."""
+"""How long before a certificate's expiry the warning begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
     """
-    One thing that is wrong.
+    One problem of a certificate.
 
     Attributes:
         reason: a stable code for diagnostics.
@@ -39,7 +39,7 @@ def weaknesses(
     chain: Sequence[x509.Certificate], names: Sequence[str], *, has_san: bool, given: Sequence[x509.Certificate]
 ) -> tuple[Weakness, ...]:
     """
-    Return what is wrong with a chain.
+    Return the problems of a chain.
 
     Args:
         chain: in order, the leaf first.
@@ -79,7 +79,7 @@ def weaknesses(
 
 
 def validity(not_before: dt.datetime, not_after: dt.datetime, now: dt.datetime) -> Weakness | None:
-    """Return what is wrong with a certificate's validity at ``now``."""
+    """Return the problems of a certificate's validity at ``now``."""
     if not_after <= now:
         return Weakness("CertificateExpired", f"the certificate expired on {not_after:%Y-%m-%d}.", "Replace it.")
     if not_before > now:

@@ -1,4 +1,4 @@
-"""What a certificate and its key say."""
+"""Reads and checks a certificate chain and its key."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kiteway.certificates.weaknesses import Weakness, weaknesses
 from kiteway.model import PrivateKey
 
 MAX_RSA_BITS = 8192
-"""BoringSSL takes no more than 16,384; past this a handshake takes longer than a client waits."""
+"""BoringSSL accepts up to 16,384 bits; above this limit a handshake takes longer than clients wait."""
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _UNREADABLE = (
     ValueError,
-    # Of a name with a value of a type that names do not have.
+    # cryptography raises this for a name with a value of an unexpected type.
     TypeError,
     UnsupportedAlgorithm,
     ssl.SSLError,
@@ -54,11 +54,11 @@ class CertificateError(Exception):
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
     """
-    What a chain says of itself.
+    The fields of a chain.
 
     Attributes:
         chain: the PEM chain, leaf first, each certificate followed by its issuer; nothing else is in it.
-        key: the key, written anew as PKCS #8: only what was understood is handed on, however it was wrapped.
+        key: the key, re-encoded as PKCS #8, so that Envoy gets only what was parsed.
         names: DNS names and IP addresses, lower case; the common name when there is no SAN.
         has_san: whether the names come from a subjectAltName.
         not_before: start of validity.
@@ -67,7 +67,7 @@ class CertificateFacts:
         fingerprint: SHA-256 of the leaf, hex.
         issuer: the issuer's name, RFC 4514.
         self_signed: whether the leaf is its own issuer.
-        weaknesses: why some clients refuse it though it can be served; validity apart, which depends on the time.
+        weaknesses: why some clients refuse it though it can be served; without its validity, which depends on the time.
     """
 
     chain: bytes
@@ -85,9 +85,9 @@ class CertificateFacts:
 
 def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
     """
-    Read a chain and its key and check that they belong together and that Envoy takes them.
+    Read a chain and its key and check that they belong together and that Envoy accepts them.
 
-    Whatever passes is accepted by Envoy, whose refusal would quote what it was given.
+    Envoy must accept everything that passes, because its rejection would quote the input.
 
     Raises:
         CertificateError: with reason, message and fix, when Envoy could not serve them.
@@ -127,7 +127,7 @@ def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:
 
 def read_bundle(pem: bytes) -> str:
     """
-    Return the CA certificates of a PEM text, and nothing else of it.
+    Return only the CA certificates of a PEM text.
 
     Raises:
         CertificateError: there is none, or one cannot be read.
@@ -157,10 +157,10 @@ def _certificates(
 
 def _parse_again(certificate: x509.Certificate) -> None:
     """
-    Read what is otherwise read only when it is asked for, and by OpenSSL too: Envoy reads all of it.
+    Parse every field, which cryptography would do lazily, and parse with OpenSSL too: Envoy parses all of it.
 
     Raises:
-        ValueError, TypeError: there is something in it that cannot be read.
+        ValueError, TypeError: a field cannot be parsed.
         ssl.SSLError: OpenSSL cannot read it.
     """
     list(certificate.extensions)
@@ -211,7 +211,7 @@ def _check_rsa(key: rsa.RSAPrivateKey) -> None:
             _NEW_KEY,
             "tls.key",
         )
-    # BoringSSL takes no public exponent of more than 33 bits.
+    # BoringSSL accepts public exponents of at most 33 bits.
     if key.key_size > MAX_RSA_BITS or key.public_key().public_numbers().e.bit_length() > 33:
         raise CertificateError(
             "CertificateKeyTooLarge",
@@ -225,8 +225,8 @@ def _leaf(chain: list[x509.Certificate], key: rsa.RSAPrivateKey | ec.EllipticCur
     """
     Return the certificate of the key.
 
-    The key's plain encoding is looked for in the certificate's bytes: what says the same in another way (RSA-PSS,
-    a curve with explicit parameters) is no match, because Envoy takes the plain one only.
+    The function searches the certificate's bytes for the plain encoding of the key. Another encoding of the same key
+    (RSA-PSS, a curve with explicit parameters) is no match, because Envoy accepts only the plain one.
     """
     wanted = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     for certificate in chain:

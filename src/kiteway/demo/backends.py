@@ -1,4 +1,4 @@
-"""The Milvus of the demo: which kind, where it may listen, and where its endpoints are."""
+"""The Milvus of the demo: its kind, its network namespace and its endpoints."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Back
                 title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on"
                 yield Backend(tuple(map(_static, cluster.endpoints)), tls=True, namespace=namespace, title=title)
             return
-        # In a namespace of its own nothing stands in the way of the guide's own ports.
+        # In a namespace of its own the guide's own ports are free.
         ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
         server = StandaloneMilvus(
             data_dir / "milvus", port=ports[0], health_port=ports[1], tls=files, netns=namespace, on_progress=say
@@ -83,7 +83,7 @@ def _static(endpoint: MilvusEndpoint) -> StaticEndpoint:
 
 
 def _backend_certificate(data_dir: Path) -> TLSFiles:
-    """Make the certificate between the balancer and Milvus; GKE accepts any, and so do we without a CA."""
+    """Make the certificate between the balancer and Milvus; GKE accepts any, and so does Kiteway without a CA."""
     pair = create_self_signed([SERVICE], ["127.0.0.1"], key_type="RSA")
     folder = data_dir / "backend-tls"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -38,10 +38,10 @@ _PORT = 8443
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    What the demo is told.
+    The settings of the demo.
 
     Attributes:
-        data_dir: everything is written here.
+        data_dir: the folder for everything that the demo writes.
         envoy: the Envoy binary.
         milvus: ``embedded`` or ``lite``.
         proxies: how many proxies the embedded Milvus has.
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(slots=True)
 class Report:
-    """What happened: the value of ``--output json``."""
+    """The result of the demo: the value of ``--output json``."""
 
     verified: bool = False
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Report:
 
 
 class Narrator:
-    """Tells the steps as they happen and keeps their times."""
+    """Reports the steps as they happen and records their times."""
 
     def __init__(self, report: Report, say: Callable[[str], None]) -> None:
         self._report = report
@@ -87,7 +87,7 @@ class Narrator:
 
     @contextlib.contextmanager
     def step(self, name: str, title: str) -> Any:
-        """Time what is done inside; a step that raises is reported as not done."""
+        """Time the body; a step that raises is reported as failed."""
         self.say(f"• {title}")
         began = time.monotonic()
         done = False
@@ -100,7 +100,7 @@ class Narrator:
 
 async def run(options: Options, say: Callable[[str], None], connected: Callable[[Options, Path, int], None]) -> Report:
     """
-    Do what the guide does, then stay until a signal (unless ``once``).
+    Do the guide's steps, then serve until a signal (unless ``once``).
 
     ``connected`` is called with the certificate's file and the public port when a client can connect.
     """
@@ -126,7 +126,7 @@ async def run(options: Options, say: Callable[[str], None], connected: Callable[
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What is asked for, and where the balancer is: its files, and its port with the claim on it."""
+    """The settings, and the balancer's files, port and claim on the port."""
 
     options: Options
     instance: Instance
@@ -208,7 +208,7 @@ async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncItera
         https_port=place.port,
         http_port=None,
         public_https_port=place.port,
-        # Envoy lives with Milvus in its namespace; only the public listener is here.
+        # Envoy runs in Milvus's namespace; only the public listener is bound in this one.
         listener_network_namespace=own_network if backend.namespace else None,
         filter_path=filter_path(),
     )

@@ -1,4 +1,4 @@
-"""What a Milvus address is, found out from outside."""
+"""Probes a Milvus address: TLS, version and health port."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ HEALTH_PORT = 9091
 """Milvus's management port (``METRICS_PORT``)."""
 HEALTH_PATH = "/healthz"
 BELONGS_SECONDS = 3.0
-"""How long it may take to see whose a health port is."""
+"""Seconds to find out whether a health port belongs to the Milvus."""
 
 _UNAUTHENTICATED = 16
 _NO_TCP = frozenset(
@@ -30,7 +30,7 @@ _NO_TCP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BackendFacts:
-    """How to reach a Milvus, as far as it can be seen without credentials."""
+    """How to reach a Milvus, as far as probes without credentials show it."""
 
     reachable: bool
     """Its serving port accepted a TCP connection."""
@@ -44,10 +44,10 @@ class BackendFacts:
     health_port: int | None
     health_path: str
     milvus_version: str | None
-    """As ``GetVersion`` says it; None if it did not answer or wants credentials first."""
+    """The answer to ``GetVersion``; None if there was none or it requires credentials."""
     needs_auth: bool
     reason: str | None
-    """The first thing that is not as a ready Milvus has it, as a sentence; None if all is well."""
+    """The first difference from a ready Milvus, as a sentence; None if there is none."""
 
 
 async def detect(
@@ -60,13 +60,13 @@ async def detect(
 ) -> BackendFacts:
     """Find out whether the Milvus at ``host:port`` speaks TLS and where its health answers.
 
-    Certificates are looked at, not judged.
+    Certificates are read, not verified.
 
     Args:
         host: a name, or an IPv4 or IPv6 address without brackets.
         port: its gRPC port.
-        health_port: where its health answers; it is asked, and believed to be the Milvus's.
-        find_health: whether 9091 is its health port if it answers there, and belongs to the Milvus.
+        health_port: its health port; it is probed, without a test whether it belongs to the Milvus.
+        find_health: whether to use 9091 if it answers and is seen to belong to the Milvus.
         timeout: seconds for each of a few probes.
     """
     endpoint = Endpoint(host, port)

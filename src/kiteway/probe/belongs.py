@@ -1,4 +1,4 @@
-"""Whether two ports are one process's, seen from outside."""
+"""Tests from outside whether two ports belong to one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kiteway.probe.result import Endpoint, ProbeError
 from kiteway.probe.tcp import open_socket
 
 _CONNECTIONS = 16
-# Connections of others that come or go meanwhile.
+# Tolerance for connections that others open or close meanwhile.
 _SLACK = 2
 _POLL_SECONDS = 0.05
 _GAUGE = re.compile(rb"(?:^|\n)process_open_fds ([0-9.e+]+)\r?\n")
@@ -23,12 +23,12 @@ _OVERLAP = 128
 
 async def same_process(serving: Endpoint, metrics: Endpoint, *, timeout: float) -> bool:
     """
-    Tell whether who answers ``/metrics`` at ``metrics`` is who accepts connections at ``serving``.
+    Return whether the process that answers ``/metrics`` at ``metrics`` accepts the connections at ``serving``.
 
-    Opens 16 connections to ``serving`` and closes them again, and looks whether the process's open files
-    (``process_open_fds``, which every Milvus's registry has) go up and down with them. It works through whatever
+    Opens 16 connections to ``serving``, closes them again, and checks that the process's number of open files
+    (``process_open_fds``, which every Milvus exports) rises and falls with them. It works through every proxy that
     passes connections on one by one (a container's published port, a tunnel), needs no credentials, and tells two
-    Milvus of one version apart. False when it cannot be seen.
+    instances of the same version apart. False when it cannot be seen.
 
     Args:
         serving: a TCP port.
@@ -68,7 +68,7 @@ async def _until(files: Callable[[], Awaitable[float]], enough: Callable[[float]
 async def _open_files(client: httpx2.AsyncClient, metrics: Endpoint) -> float:
     """Return the gauge; raises ValueError without one in the first 64 MiB."""
     found: bytes | None = None
-    # Neither asked for nor taken compressed: a few bytes of that may be very many.
+    # Compression is neither requested nor accepted: a few compressed bytes may expand to very many.
     plain = {"accept-encoding": "identity"}
     async with client.stream("GET", f"http://{metrics}/metrics", headers=plain) as response:
         kept, size = b"", 0

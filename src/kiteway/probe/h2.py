@@ -1,4 +1,4 @@
-"""Is there HTTP/2: the preface answered by SETTINGS."""
+"""Tests for HTTP/2: the server answers the preface with SETTINGS."""
 
 import asyncio
 import ssl
@@ -83,13 +83,13 @@ class H2Exchange:
         await self.flush()
 
     async def flush(self) -> None:
-        """Send what the state machine has to say."""
+        """Send the bytes that the state machine has queued."""
         pending = self.connection.data_to_send()
         try:
             if pending:
                 await self._wire.send(pending)
         except OSError:
-            # What the server said before it closed is still to be read.
+            # Bytes that the server sent before it closed are still to be read.
             return
 
     async def events(self) -> list[h2.events.Event]:
@@ -108,7 +108,7 @@ class H2Exchange:
             raise ProbeError(Reason.CLOSED, f"{self._place} closed the connection without an answer")
         self._beginning = (self._beginning + data)[:80]
         if self._beginning.startswith(b"HTTP/1"):
-            # To the frame parser this is the beginning of a very long frame: it would wait for more.
+            # The frame parser takes this for the beginning of a very long frame and would wait for more.
             line = self._beginning.split(b"\r\n", 1)[0].decode("latin-1")
             raise ProbeError(Reason.NOT_HTTP2, f"the server answers HTTP/2 with {line!r}")
         try:

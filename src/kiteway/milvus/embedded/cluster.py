@@ -45,9 +45,9 @@ _BACKEND_PORTS = len(BackendPorts.__dataclass_fields__)
 
 
 class MilvusCluster:
-    """N serving proxies before one backend process and a message broker; an async context manager.
+    """N serving proxies, one backend process and a message broker; an async context manager.
 
-    The backend (coordinators, nodes, etcd) has a proxy of its own that serves nobody, so
+    The backend (coordinators, nodes, etcd) has a proxy of its own that no client uses, so
     every proxy in `endpoints` can be killed alone. Proxies are named by their index.
     Everything starts from empty data: the broker keeps its messages in memory only.
     """
@@ -88,7 +88,7 @@ class MilvusCluster:
 
     @property
     def broker(self) -> ChildProcess:
-        """The message broker, for faults; it forgets everything when it ends.
+        """The message broker, for fault injection; its data is lost when it ends.
 
         Raises:
             RuntimeError: the cluster is not started.

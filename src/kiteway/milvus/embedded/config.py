@@ -1,7 +1,7 @@
 """The configuration directory (`MILVUSCONF`) of one Milvus process.
 
-Everything starts from the template in the package `milvus`, so limits and quotas are
-Milvus's own; what an embedded server must have otherwise is set on top. Key names:
+The base is the template in the package `milvus`, so limits and quotas are Milvus's own; the
+settings in which an embedded server differs are set on top. Key names:
 https://milvus.io/docs/v2.3.x/system_configuration.md
 """
 
@@ -26,7 +26,7 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class ClientFiles:
-    """The CA of clients' certificates, and one of them (with its key) for the probe that waits for the server; PEM."""
+    """The CA of client certificates, and a client certificate with its key for the readiness probe; PEM."""
 
     ca: Path
     cert: Path
@@ -66,16 +66,16 @@ class BackendPorts:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a demo sets differently from production."""
+    """Settings in which the demo differs from production."""
 
     session_ttl: int = 5
-    """Seconds until the cluster gives up a dead process: Strong reads wait that long."""
+    """Seconds until the cluster removes a dead process: Strong reads wait that long."""
     graceful_stop_timeout: int = 5
-    """Seconds Milvus gives its own shutdown."""
+    """Seconds of Milvus's own graceful shutdown."""
 
 
 def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
-    """Return what every process has: logs under its `home`, the `storage` shared by a cluster, no message queue yet."""
+    """Return the settings of every process: logs under its `home`, a cluster's shared `storage`, no message queue yet."""
     return {
         "localStorage.path": str(storage),
         "log.file.rootPath": str(home / "logs"),
@@ -109,7 +109,7 @@ def proxy_settings(ports: ProxyPorts, tls: TLSFiles | None, rest_port: int | Non
 
 
 def backend_settings(ports: BackendPorts, home: Path) -> Settings:
-    """Return the places of the coordinators, the nodes and embedded etcd, whose own file `write_etcd_config` writes."""
+    """Return the addresses of the coordinators, the nodes and embedded etcd; `write_etcd_config` writes etcd's own file."""
     return {
         "etcd.use.embed": True,
         "etcd.endpoints": f"127.0.0.1:{ports.etcd_client}",
@@ -125,29 +125,29 @@ def backend_settings(ports: BackendPorts, home: Path) -> Settings:
 
 
 def member_settings(etcd_client_port: int) -> Settings:
-    """Return how a further process finds the cluster it belongs to."""
+    """Return the settings by which another process finds its cluster."""
     return {"etcd.use.embed": False, "etcd.endpoints": f"127.0.0.1:{etcd_client_port}"}
 
 
 def rocksmq_settings(home: Path) -> Settings:
-    """Return the message queue that lives inside one standalone process."""
+    """Return the settings of the message queue inside a standalone process."""
     return {"mq.type": "rocksmq", "rocksmq.path": str(home / "rocksmq")}
 
 
 def kafka_settings(broker_port: int) -> Settings:
-    """Return the message queue that several processes share."""
+    """Return the settings of the message queue that several processes share."""
     return {"mq.type": "kafka", "kafka.brokerList": f"127.0.0.1:{broker_port}", "kafka.readTimeout": 10}
 
 
 def config_dir(home: Path) -> Path:
-    """Return the configuration directory of the process that lives in `home`."""
+    """Return the configuration directory of the process with this `home`."""
     return home / "configs"
 
 
 def write_config(home: Path, binary: MilvusBinary, settings: Settings) -> None:
-    """Write `milvus.yaml` and `glog.conf` for the process that lives in `home`."""
+    """Write `milvus.yaml` and `glog.conf` for the process with this `home`."""
     config = _template(binary.config_template)
-    # Milvus takes any of these sections as a wish for that message queue.
+    # Milvus uses a message queue if its section is present at all.
     for section in ("pulsar", "natsmq", "rocksmq"):
         config.pop(section, None)
     for key, value in settings.items():
@@ -163,7 +163,7 @@ def write_config(home: Path, binary: MilvusBinary, settings: Settings) -> None:
 
 
 def write_etcd_config(home: Path, ports: BackendPorts) -> None:
-    """Write `etcd.yaml` for the process that lives in `home`: embedded etcd takes its ports from nowhere else."""
+    """Write `etcd.yaml` for the process with this `home`: embedded etcd reads its ports only from this file."""
     client = f"http://127.0.0.1:{ports.etcd_client}"
     peer = f"http://127.0.0.1:{ports.etcd_peer}"
     config = {

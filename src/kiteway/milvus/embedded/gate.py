@@ -2,7 +2,7 @@
 
 A program (`python -m kiteway.milvus.embedded.gate CERT_OR_EMPTY PORT...`), because PyMilvus
 opens its own sockets and can be in a network namespace only as a whole process. `/healthz`
-and the gRPC health check answer well while the message broker cannot be reached; this does not.
+and the gRPC health check succeed even while the message broker is unreachable; this check fails then.
 """
 
 from __future__ import annotations

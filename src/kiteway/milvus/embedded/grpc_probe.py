@@ -21,7 +21,7 @@ _READ_BYTES = 65536
 
 
 class ProbeError(Exception):
-    """The server answered, but not with success; the message says with what."""
+    """The server answered with an error, which the message quotes."""
 
 
 def pinned_tls(sock: socket.socket, certificate: Path, client: tuple[Path, Path] | None = None) -> ssl.SSLSocket:

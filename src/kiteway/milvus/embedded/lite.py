@@ -1,7 +1,7 @@
-"""Milvus Lite as a server, where the full Milvus does not exist (and on Linux when asked for).
+"""Milvus Lite as a server, for platforms without the full Milvus (and on Linux on request).
 
 A pure-Python Milvus behind one plaintext gRPC port on loopback: no TLS, no REST, no
-`/healthz`, one process. What it accepts of Milvus's calls is Milvus Lite's business.
+`/healthz`, one process. Milvus Lite supports only a part of Milvus's calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAUSE_SECONDS = 0.1
 
 
 class LiteMilvus:
-    """Milvus Lite on a loopback port; an async context manager with `StandaloneMilvus`'s face."""
+    """Milvus Lite on a loopback port; an async context manager with `StandaloneMilvus`'s interface."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None, on_progress: Progress = lambda _line: None) -> None:
         """Describe the server; nothing happens before `start`. `port` None takes a free one."""

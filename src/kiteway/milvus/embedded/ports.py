@@ -32,7 +32,7 @@ def free_ports(count: int, taken: Iterable[int] = ()) -> tuple[int, ...]:
 def is_free(port: int) -> bool:
     """Say whether a server could listen on `port` on every address, as Milvus does."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As Go's servers do: connections of a server that is gone (TIME_WAIT) are in nobody's way.
+        # As Go's servers do: closed connections of an earlier server (TIME_WAIT) do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))

@@ -20,7 +20,7 @@ class ChildProcess:
     """A running program: leader of its own process group, tied to this process's life.
 
     Linux ties it to the thread that called `start`; keep that thread (the event loop's)
-    alive as long as the child shall live.
+    alive as long as the child should run.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -95,7 +95,7 @@ class ChildProcess:
         await self.wait()
 
     def _kill_group(self) -> None:
-        # Also after a clean end: whatever it forked is in the group.
+        # Also after a clean end: processes that it forked are in the group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 

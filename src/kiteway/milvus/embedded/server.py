@@ -1,4 +1,4 @@
-"""One Milvus process: started, watched until it serves, stopped without a trace."""
+"""One Milvus process: start, wait until it serves, stop and remove its files."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from kiteway.netns import NetworkNamespace
 
 _PORTS = len(BackendPorts.__dataclass_fields__) + 1
 _START_SECONDS = 120.0
-# Milvus 2.3.5 standalone stops its coordinators first and then waits for them for ever: no need to wait with it.
+# Milvus 2.3.5 standalone stops its coordinators and then waits for them for ever, so a longer grace time is useless.
 _STOP_SECONDS = 1.0
 
 
@@ -51,7 +51,7 @@ class StandaloneMilvus:
         """Describe the server; nothing happens before `start`.
 
         Args:
-            data_dir: everything it writes goes here; made if missing, kept by `stop`.
+            data_dir: the directory for everything it writes; created if missing, not removed by `stop`.
             port: serving port; None for a free one.
             health_port: port of `/healthz` and metrics; None for a free one.
             rest_port: port of REST; None for the serving port, where Milvus has it without TLS only.
@@ -142,7 +142,7 @@ class StandaloneMilvus:
         given = [port for port in (self._port, self._health_port, self._rest_port) if port is not None]
 
         def choose() -> tuple[int, ...]:
-            # Milvus starts without a port that is taken, and then serves nobody.
+            # With a port that is taken Milvus starts all the same, and serves no client.
             for port in given:
                 if not is_free(port):
                     raise MilvusStartError(f"port {port} is taken: choose another, or stop what listens on it")

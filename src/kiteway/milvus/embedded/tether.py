@@ -1,7 +1,7 @@
 """Run a command that the kernel kills when its parent dies, even by SIGKILL (Linux).
 
 Usage: `python tether.py PARENT_PID PROGRAM ARGUMENT...`. The program takes over this
-process, so its pid is the one that was started. A program of its own rather than a
+process, so its pid is the one that was started. It is a program of its own, not a
 `preexec_fn`, because running Python between fork and exec can deadlock a process that has
 threads. The kernel ties the signal to the parent's *thread*: the one that runs the event
 loop.

@@ -1,4 +1,4 @@
-"""After a failure: ask each layer in turn until one says what is wrong."""
+"""After a failure: probe each layer, lowest first, until one shows the cause."""
 
 import os
 
@@ -21,14 +21,14 @@ from kiteway.probe.tls import probe_tls
 
 _PROBE_LIMIT = 5.0
 _LAYERS = 4
-# gRPC reads these, in lower case only (its doc/environment_variables.md); the probes read none.
+# gRPC reads these proxy variables, in lower case only (its doc/environment_variables.md); the probes use no proxy.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _PERMISSION_CODES = frozenset({1401})
 """Milvus's ``merr`` code for a missing privilege."""
 
 
 async def diagnose(target: Target, step: str, error: Exception, *, timeout: float) -> Failure:
-    """Say in one sentence why ``step`` failed.
+    """Return one sentence that says why ``step`` failed.
 
     Args:
         target: where.
@@ -55,7 +55,7 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
 
 
 async def probe_layers(target: Target, *, limit: float) -> Failure | None:
-    """What the lowest layer that fails says; None if Milvus's ``Connect`` succeeds.
+    """The finding of the lowest layer that fails; None if Milvus's ``Connect`` succeeds.
 
     Args:
         target: where.
@@ -79,7 +79,7 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
 
 
 def _refused(step: str, error: Exception) -> Failure:
-    """Milvus said no to a step after the connection stood."""
+    """Milvus refused a step after the connection was established."""
     if getattr(error, "code", None) in _PERMISSION_CODES:
         return _no_permission(step, text(error))
     return explain_milvus(text(error), step)
@@ -94,7 +94,7 @@ def _no_permission(step: str, said: str) -> Failure:
 
 
 def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
-    """The probes come through to Milvus, yet PyMilvus does not."""
+    """The probes reach Milvus, but PyMilvus does not."""
     status = grpc_status(error)
     proxy = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
     if proxy is not None and step.startswith("connect"):

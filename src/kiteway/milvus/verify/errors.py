@@ -1,4 +1,4 @@
-"""What is inside the exceptions that PyMilvus raises."""
+"""Reads the causes out of the exceptions that PyMilvus raises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOTHING_DONE = frozenset(
 
 def grpc_status(error: BaseException) -> tuple[str, str] | None:
     """The gRPC status' name and text that the error was made from, if it was."""
-    import grpc  # here, because it must not start before `load_pymilvus` has silenced its log
+    import grpc  # imported here, because gRPC must not start before `load_pymilvus` has silenced its log
 
     for link in _chain(error):
         if isinstance(link, grpc.RpcError) and isinstance(link, grpc.Call):
@@ -28,7 +28,7 @@ def text(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it was made from. PyMilvus raises errors from themselves, so a link may be a loop."""
+    """The error and its causes. PyMilvus raises some errors from themselves, so the chain may have a loop."""
     chain: list[BaseException] = []
     ahead: list[BaseException | None] = [error]
     while ahead:

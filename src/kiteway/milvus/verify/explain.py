@@ -1,4 +1,4 @@
-"""From what a probe saw to one sentence and what to do. Pure."""
+"""Turns a probe's result into one sentence and a fix. Pure."""
 
 from collections.abc import Callable
 
@@ -146,7 +146,7 @@ def _no_alpn(target: Target, seen: TlsResult) -> Failure:
 
 
 def explain_tls_expected(target: Target) -> Failure:
-    """Plaintext was asked for, the server speaks TLS."""
+    """The user asked for plaintext, but the server speaks TLS."""
     return Failure(
         FailureReason.TLS_EXPECTED,
         f"{target.endpoint} speaks TLS, but the client was told to go without.",
@@ -155,7 +155,7 @@ def explain_tls_expected(target: Target) -> Failure:
 
 
 def explain_call(target: Target, answer: MilvusResult) -> Failure | None:
-    """``Connect`` was not answered as Milvus does; None if it was."""
+    """The answer to ``Connect`` is not Milvus's; None if it is."""
     call = answer.call
     if call.failure is not None:
         return _not_grpc(target, call, call.failure)
@@ -251,7 +251,7 @@ _STATUS = {
 
 
 def explain_milvus(reason: str, step: str | None = None) -> Failure:
-    """Milvus itself says no."""
+    """Milvus itself refused the call."""
     during = f" at {step}" if step else ""
     return Failure(
         FailureReason.MILVUS,

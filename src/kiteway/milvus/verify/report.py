@@ -1,11 +1,11 @@
-"""What a verification found."""
+"""The result of a verification."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class FailureReason(StrEnum):
-    """What is wrong, by the layer it is wrong in. The words are stable."""
+    """What is wrong, by the layer in which it is wrong. The values are stable."""
 
     DNS = "Dns"
     TCP = "Tcp"
@@ -31,7 +31,7 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why it is not verified."""
+    """Why the verification failed."""
 
     reason: FailureReason
     sentence: str
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Who spoke with whom."""
+    """The versions and addresses of client and server."""
 
     pymilvus: str
     milvus: str | None

@@ -1,4 +1,4 @@
-"""The verification: steps in order, cleaned up whatever happens, explained when it fails."""
+"""The verification: runs the steps in order, always cleans up, and explains a failure."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds for the whole run."""
 
 _RESERVE = 0.2
-"""Share of the time that is kept for cleaning up and for finding out what is wrong."""
+"""Share of the time that is reserved for cleaning up and for finding the cause of a failure."""
 _OVERSHOOT = 3.2
 """Seconds by which PyMilvus may miss a call's timeout: it sleeps up to 3 s between retries."""
 _DETAIL = 300
@@ -30,7 +30,7 @@ OnStep = Callable[[Step], None]
 
 
 async def verify(target: Target, *, on_step: OnStep | None = None, timeout: float = DEFAULT_TIMEOUT) -> VerifyReport:
-    """Do what the guide does to verify a Milvus behind a balancer.
+    """Verify a Milvus behind a balancer with the guide's steps.
 
     The run's collection is dropped however the run ends, cancellation included.
 
@@ -101,7 +101,7 @@ class _Run:
             raise TimeoutError(msg)
         given = max(left - _OVERSHOOT, left / 2)
         self._under_way = asyncio.ensure_future(in_daemon_thread(lambda: call(given), name=f"verify-{name}"))
-        # Its error is of no interest to anyone once nobody waits for it.
+        # The error of an abandoned call is ignored.
         self._under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
         async with asyncio.timeout(left):
             # Shielded: a call that was sent cannot be unsent; clean_up waits for it.

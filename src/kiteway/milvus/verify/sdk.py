@@ -1,4 +1,4 @@
-"""PyMilvus: optional, noisy, and typed as it comes."""
+"""PyMilvus: an optional import, with its log output silenced."""
 
 import contextlib
 import importlib

@@ -21,11 +21,11 @@ _CONNECT_LIMIT = 10.0
 
 
 class WrongAnswerError(Exception):
-    """Milvus answered, but not what it must; the text is one sentence without a final stop."""
+    """Milvus gave a wrong answer; the text is one sentence without a full stop."""
 
 
 class Session:
-    """One run: a connection of each of PyMilvus's two faces, and a collection of its own."""
+    """One run: a connection by each of PyMilvus's two APIs (ORM and MilvusClient), and a collection of its own."""
 
     def __init__(self, pymilvus: Any, target: Target) -> None:
         self._pymilvus = pymilvus
@@ -82,7 +82,7 @@ class Session:
             uri=uri,
             token=self._target.token or "",
             timeout=timeout,
-            # A shared connection would be found by address and token, whatever its TLS settings.
+            # PyMilvus would share a connection of the same address and token, whatever its TLS settings.
             dedicated=True,
             **self._tls_arguments(),
         )
@@ -103,7 +103,7 @@ class Session:
         return arguments
 
     def create(self, timeout: float) -> str:
-        """A collection nobody else has."""
+        """Create a collection of this run's own."""
         data_type = self._pymilvus.DataType
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", data_type.INT64, is_primary=True)
@@ -118,7 +118,7 @@ class Session:
         return self.collection
 
     def insert(self, timeout: float) -> str:
-        """Rows with known vectors."""
+        """Insert rows with known vectors."""
         rows = [{"id": number, "vector": vector} for number, vector in enumerate(self._vectors)]
         answer = self._client.insert(self.collection, rows, timeout=timeout)
         if answer["insert_count"] != ROWS:
@@ -127,19 +127,19 @@ class Session:
         return f"{ROWS} rows of dimension {DIMENSION}"
 
     def flush(self, timeout: float) -> str:
-        """To storage."""
+        """Flush to storage."""
         self._client.flush(self.collection, timeout=timeout)
         return "sealed"
 
     def index(self, timeout: float) -> str:
-        """Exact, so that the nearest neighbour is certain."""
+        """Create an exact index, so that the nearest neighbour is certain."""
         parameters = self._client.prepare_index_params()
         parameters.add_index("vector", index_type="FLAT", metric_type="L2")
         self._client.create_index(self.collection, parameters, timeout=timeout)
         return "FLAT, L2"
 
     def load(self, timeout: float) -> str:
-        """Into memory."""
+        """Load the collection into memory."""
         self._client.load_collection(self.collection, timeout=timeout)
         return "loaded"
 
@@ -160,7 +160,7 @@ class Session:
         return f"nearest of {ROWS} found: id {_ASKED}, distance {hits[0]['distance']:g}"
 
     def query(self, timeout: float) -> str:
-        """By primary key."""
+        """Query by primary key."""
         found = self._ids([*_DELETED, _ASKED], timeout)
         if found != sorted([*_DELETED, _ASKED]):
             msg = f"query returned rows {found} for {sorted([*_DELETED, _ASKED])}"
@@ -177,7 +177,7 @@ class Session:
         return f"{len(_DELETED)} rows gone"
 
     def drop(self, timeout: float) -> str:
-        """Nothing stays behind."""
+        """Drop the collection."""
         self._client.drop_collection(self.collection, timeout=timeout)
         self.may_exist = False
         return "dropped"

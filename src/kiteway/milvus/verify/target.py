@@ -1,4 +1,4 @@
-"""Where to verify, and with what."""
+"""The address and credentials of a verification."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
