@@ -186,6 +186,17 @@ def test_a_wildcard_takes_one_label(tmp_path: Path, free_port: Callable[[], int]
             assert bool(backend.calls) is good, name
 
 
+def test_a_deeper_name_is_nobodys(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Below a wildcard a name of two labels is not found, beside a rule for all hosts too; other names are that rule's."""
+    with Backend() as backend, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(rest=False), host("*"), host("*.example.org")), [backend.endpoint()])
+        assert {name: _get(proxy, name)[0] for name in ("a.example.org", "a.b.example.org", "a.b.example.net")} == {
+            "a.example.org": 501,
+            "a.b.example.org": 404,
+            "a.b.example.net": 501,
+        }
+
+
 def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """PyMilvus pings every 10 s with no call in work; a hundred pings in a row are all answered, without a GOAWAY."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:

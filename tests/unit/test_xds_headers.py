@@ -85,7 +85,7 @@ def test_what_kiteway_answers_has_no_headers_of_a_backend(paths: dict[str, str],
 
 
 def test_a_host_that_stands_for_others() -> None:
-    """A wildcard's virtual host has routes of others', for deeper names: its headers stay with its own."""
+    """A wildcard's virtual host answers for deeper names, too, which are nobody's: its headers stay with its own."""
     host = _host({"/": "one"}, _service("one"), _config("one", *SAME), host="*.example.com")
 
     assert _at_host(host) == ([], [])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValue as EnvoyHeaderValue
 from kiteway._proto.envoy.config.core.v3.base_pb2 import HeaderValueOption
-from kiteway.envoy.xds.refusals import ANY_HOST
 from kiteway.model import ENCRYPTED, HeaderValue, PathMatchType, Pool
 from kiteway.model import VirtualHost as ModelHost
 
@@ -35,10 +34,9 @@ class SharedHeaders:
         """
         Find them.
 
-        A host that answers for other names as well (a wildcard, or any) shares nothing: its routes are copied to other
-        virtual hosts, and others' routes to it.
+        A wildcard shares nothing: Kiteway itself answers for the names below it that are deeper.
         """
-        if host.domain == ANY_HOST or host.domain.startswith("*."):
+        if host.domain.startswith("*."):
             return cls()
         backed = list(zip(host.routes, pools, strict=True))
         request = {route.request_headers for route, pool in backed if pool is not None}

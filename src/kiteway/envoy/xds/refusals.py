@@ -15,17 +15,25 @@ ANY_HOST = "*"
 _NO_TLS = f"host {HOST} is not served over TLS: its Ingress has no certificate yet. See `kiteway status`."
 _NO_PLAINTEXT = f"host {HOST} is not served in plaintext: its Ingress does not allow it. Connect with TLS."
 
-
+_NO_HOST = (
+    f"no Ingress routes the host {HOST}. Connect by a host name that an Ingress has a rule for "
+    "(with an IP address, give that name as server_name), or add a rule for it."
+)
 _MISDIRECTED = (
     f"host {HOST} is not served on this connection. If its clients show a certificate, connect over TLS with the host as "
     "server name (SNI), and with that certificate."
 )
 
 
-def misdirected(settings: EnvoySettings) -> list[Route]:
+def unknown(settings: EnvoySettings) -> tuple[Route, ...]:
+    """Return the routes of a host that no Ingress has."""
+    return tuple(no_route("no-host", RouteMatch(prefix="/"), Answer(_NO_HOST, _NO_HOST), settings))
+
+
+def misdirected(settings: EnvoySettings) -> tuple[Route, ...]:
     """Return the routes of a host on a connection that was not made for it."""
     answer = Answer(_MISDIRECTED, _MISDIRECTED, rest_status=421)
-    return no_route("misdirected", RouteMatch(prefix="/"), answer, settings)
+    return tuple(no_route("misdirected", RouteMatch(prefix="/"), answer, settings))
 
 
 def not_over_tls(settings: EnvoySettings) -> list[Route]:
@@ -38,17 +46,18 @@ def not_in_plaintext(settings: EnvoySettings) -> list[Route]:
     return no_route("no-plaintext", RouteMatch(prefix="/"), Answer(_NO_PLAINTEXT, _NO_PLAINTEXT), settings)
 
 
-def one_label(host: VirtualHost, anywhere: VirtualHost) -> VirtualHost:
+def one_label(host: VirtualHost, others: tuple[Route, ...]) -> VirtualHost:
     """
     Return a wildcard host that matches one label, as an Ingress means it; Envoy's own matches whatever ends so.
 
-    Deeper names, and what is no host name (RFC 1123; with the underscore, which DNS has), are answered as those that no
-    wildcard matches. The port is off the host when it is matched.
+    Deeper names, and what is no host name (RFC 1123; with the underscore, which DNS has), are answered by ``others``. The
+    port is off the host when it is matched. These are refusals: the routes of a rule for all hosts, copied to each
+    wildcard, would multiply what one tenant has by what all have.
     """
     domain = host.domains[0]
     if not domain.startswith("*."):
         return host
-    others = HeaderMatcher(
+    is_other = HeaderMatcher(
         name=":authority",
         string_match=StringMatcher(
             safe_regex=RegexMatcher(regex=rf"(?i)[a-z0-9_-]+{re.escape(domain.removeprefix('*'))}")
@@ -56,10 +65,10 @@ def one_label(host: VirtualHost, anywhere: VirtualHost) -> VirtualHost:
         invert_match=True,
     )
     routes = []
-    for route in anywhere.routes:
+    for route in others:
         copy = Route()
         copy.CopyFrom(route)
-        copy.match.headers.append(others)
+        copy.match.headers.append(is_other)
         routes.append(copy)
     result = VirtualHost()
     result.CopyFrom(host)

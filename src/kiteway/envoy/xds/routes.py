@@ -43,7 +43,7 @@ from kiteway.envoy.xds.common import (
 from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
-from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label
+from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label, unknown
 from kiteway.kept import Kept
 from kiteway.model import (
     HTTPMode,
@@ -115,11 +115,9 @@ def _members(
 ) -> tuple[VirtualHost, ...]:
     """Return the hosts of a listener; those that did not change are the very messages of last time."""
     members = kept.each(listener, make, hosts, settings)
-    anywhere = next((member for each, member in zip(hosts, members, strict=True) if each.host.domain == ANY_HOST), None)
-    if anywhere is None:
-        anywhere = kept(_unknown_host, settings)
-        members = (*members, anywhere)
-    return kept.each(listener, one_label, members, anywhere)
+    if all(each.host.domain != ANY_HOST for each in hosts):
+        members = (*members, kept(_unknown_host, settings))
+    return kept.each(listener, one_label, members, kept(unknown, settings))
 
 
 def _by_any_name(hosts: tuple[Backed, ...], kept: Kept) -> tuple[Backed, ...]:
@@ -145,11 +143,11 @@ def over_tls(backed: Backed, settings: EnvoySettings) -> VirtualHost:
 
 def _own_routes(backed: Backed, settings: EnvoySettings) -> RouteConfiguration:
     """Return what is served on the connections of a host that is served on no others."""
-    elsewhere = VirtualHost(name="elsewhere", domains=[ANY_HOST], routes=misdirected(settings))
-    hosts = [served(backed, settings, encrypted=True)]
+    elsewhere = misdirected(settings)
+    hosts = [one_label(served(backed, settings, encrypted=True), elsewhere)]
     if backed.host.domain != ANY_HOST:
-        hosts.append(elsewhere)
-    return _configuration(own_routes_name(backed.host.domain), [one_label(each, elsewhere) for each in hosts])
+        hosts.append(VirtualHost(name="elsewhere", domains=[ANY_HOST], routes=elsewhere))
+    return _configuration(own_routes_name(backed.host.domain), hosts)
 
 
 def for_grpc(backed: Backed, settings: EnvoySettings) -> VirtualHost:
@@ -228,15 +226,7 @@ def _redirect(host: ModelHost, public_https_port: int | None) -> Route:
 
 
 def _unknown_host(settings: EnvoySettings) -> VirtualHost:
-    text = (
-        f"no Ingress routes the host {HOST}. Connect by a host name that an Ingress has a rule for "
-        "(with an IP address, give that name as server_name), or add a rule for it."
-    )
-    return VirtualHost(
-        name="unknown-host",
-        domains=["*"],
-        routes=no_route("no-host", RouteMatch(prefix="/"), Answer(text, text), settings),
-    )
+    return VirtualHost(name="unknown-host", domains=[ANY_HOST], routes=unknown(settings))
 
 
 class _Destination(NamedTuple):
