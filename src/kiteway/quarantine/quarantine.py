@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import operator
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,6 +78,7 @@ class Quarantine:
         self._stored: Stored | None = stored or Stored()
         self._search: Search[ObjectRef] = Search()
         self._units: dict[ObjectRef, Unit] = {}
+        self._wanted: tuple[Unit, ...] = ()
         self._forms: dict[ObjectRef, tuple[Unit, str]] = {}
         self._accepted: dict[ObjectRef, Unit] = {}
         self._held: dict[ObjectRef, tuple[Unit, Unit, Unit]] = {}
@@ -85,11 +87,15 @@ class Quarantine:
 
     def want(self, units: Iterable[Unit]) -> None:
         """Take what each Ingress means now."""
-        self._units = {unit.ref: unit for unit in sorted(units, key=age)}
-        known, self._forms = self._forms, {}
-        for ref, unit in self._units.items():
-            before = known.get(ref)
-            self._forms[ref] = before if before is not None and before[0] is unit else (unit, forms.fingerprint(unit))
+        units = tuple(units)
+        if len(units) != len(self._wanted) or not all(map(operator.is_, units, self._wanted)):
+            self._wanted = units
+            self._units = {unit.ref: unit for unit in sorted(units, key=age)}
+            known, self._forms = self._forms, {}
+            for ref, unit in self._units.items():
+                before = known.get(ref)
+                same = before is not None and before[0] is unit
+                self._forms[ref] = before if before is not None and same else (unit, forms.fingerprint(unit))
         if self._stored is not None:
             self._restore(self._stored)
             self._stored = None

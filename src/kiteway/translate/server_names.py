@@ -50,12 +50,11 @@ def server_names(
     all_valid = kept.each("server names", _Named.of, holders)
     for unit, valid, named in zip(holders, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
-        large = {certificate.name for certificate in unit.certificates if len(certificate.chain) > LARGE_CHAIN}
         for claim, (entry, diagnostic) in here.hosts:
             # Nobody holds a host that is refused to its Ingress for an older one's wildcard.
             owner = owners.get(claim.domain)
             if owner is not None and owner.unit is unit and owner.claim is claim:
-                if not entry.host and not large.isdisjoint(entry.certificates):
+                if not entry.host and not named.large.isdisjoint(entry.certificates):
                     shared.setdefault(_Shared(unit.ref, entry.certificates, ""), []).append(claim.domain)
                 found[claim.domain] = entry
                 if diagnostic is not None:
@@ -105,11 +104,13 @@ class _Named:
         hosts: how each host it claims is answered, and what is wrong with that; none without HTTPS.
         names: those of its certificates that clients can ask for, each with the wildcard that covers it.
         index: its certificates by name.
+        large: the names of its certificates whose chain is above `LARGE_CHAIN`.
     """
 
     hosts: tuple[tuple[HostClaim, tuple[ServerNames, Diagnostic | None]], ...]
     names: tuple[tuple[str, str], ...]
     index: _ByName
+    large: frozenset[str]
 
     @classmethod
     def of(cls, unit: Unit, valid: Certificates | None = None) -> _Named:
@@ -122,6 +123,7 @@ class _Named:
             tuple((claim, _of_host(unit, claim, valid, index)) for claim in claims),
             tuple((name, parent_wildcard(name)) for name in itertools.islice(names, MOST_CERTIFICATE_NAMES)),
             index,
+            frozenset(c.name for c in unit.certificates if len(c.chain) > LARGE_CHAIN),
         )
 
 
