@@ -53,7 +53,7 @@ def main() -> int:
     results = _all(chosen, lambda text: console.print(text, markup=False, highlight=False))
     console.print(report.table(results))
     console.print(f"written to {report.write(results)}")
-    return 1 if any(seen.broken for _, seen in results) else 0
+    return 1 if any(seen.faults for _, seen in results) else 0
 
 
 def _meant(text: str, attack: Attack) -> bool:
@@ -68,7 +68,7 @@ def _all(chosen: Sequence[Attack], say: Callable[[str], None]) -> list[tuple[Att
         for number, attack in enumerate(sorted(chosen, key=lambda attack: attack.background), 1):
             say(f"{number}/{len(chosen)} {attack.name}")
             seen = begun[attack.name].result() if attack.background else _run(attack)
-            for text in seen.broken:
+            for text in seen.faults:
                 say(f"    {text}")
             results.append((attack, seen))
     order = {attack.name: number for number, attack in enumerate(chosen)}

@@ -32,4 +32,14 @@ def _hung_health_check() -> Seen:
         return trial(found, _hanging(silent.getsockname()[1]), must_refuse=False)
 
 
-ATTACKS = (Attack("B", "a health check that hangs for 300 s", _hung_health_check),)
+def _hung_from_the_start() -> Seen:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        objects = _hanging(silent.getsockname()[1])
+        with world(first=lambda _: objects) as found:
+            return trial(found, objects, must_refuse=False)
+
+
+ATTACKS = (
+    Attack("B", f"a health check that hangs for {_SECONDS} s", _hung_health_check),
+    Attack("B", "the same, before the first start", _hung_from_the_start),
+)

@@ -72,7 +72,10 @@ def _stopped() -> Seen:
             took = time.monotonic() - begin
             seen.refused = reason[:60]
             seen.check(holds=took < LIMIT_SECONDS, otherwise=f"the status took {took:.0f} s")
-            seen.check(holds="does not answer" in reason, otherwise=f"the status does not say it: {reason}")
+            seen.check(
+                holds="hangs" in reason or "does not answer" in reason,
+                otherwise=f"the status does not say it: {reason}",
+            )
             seen.check(holds=found.serves(), otherwise="the victim is not served")
             try:
                 wait_until(lambda: found.running.child("controlplane")[1] > restarts, "it is started again", 60)

@@ -37,7 +37,7 @@ def table(results: Results) -> Table:
     for number, name in enumerate(_COLUMNS):
         made.add_column(name, justify="left" if number in _WORDS else "right")
     for attack, seen in results:
-        made.add_row(*map(Text, _cells(attack, seen)), style="red" if seen.broken else None)
+        made.add_row(*map(Text, _cells(attack, seen)), style="red" if seen.faults else None)
     return made
 
 
@@ -46,7 +46,7 @@ def markdown(results: Results) -> str:
     marks = ("---" if number in _WORDS else "---:" for number in range(len(_COLUMNS)))
     lines = [f"| {' | '.join(_COLUMNS)} |", f"|{'|'.join(marks)}|"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _cells(*result))} |" for result in results]
-    broken = [f"- **{attack.name}**: {'; '.join(seen.broken)}" for attack, seen in results if seen.broken]
+    broken = [f"- **{attack.name}**: {'; '.join(seen.faults)}" for attack, seen in results if seen.faults]
     return "\n".join([*lines, "", *broken]).rstrip() + "\n"
 
 
@@ -61,7 +61,7 @@ def _cells(attack: Attack, seen: Seen) -> list[str]:
         _seconds(seen.both),
         _seconds(seen.live),
         "" if seen.memory is None else str(max(0, seen.memory) >> 20),
-        "broken" if seen.broken else "held",
+        "broken" if seen.broken else "slow" if seen.slow else "held",
     ]
 
 

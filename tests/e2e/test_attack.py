@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack import mutations, opened, rejected
+from tests.attack import hanging, mutations, opened, rejected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 _CHOSEN = (
     "1,001 request headers",
     "a certificate with a wildcard beside its suffix",
+    "a health check that hangs for 300 s",
+    "the same, before the first start",
     "a host that requires certificates, in plaintext",
 )
 _MUTATIONS = 300
@@ -22,7 +24,7 @@ _SEED = 13
 @pytest.mark.parametrize("name", _CHOSEN)
 def test_the_victim_sees_nothing_of_an_attack(name: str, envoy_binary: Path) -> None:
     """Its changes arrive and its calls are answered, also when Envoy and the control plane are killed meanwhile."""
-    [attack] = [attack for attack in (*rejected.ATTACKS, *opened.ATTACKS) if attack.name == name]
+    [attack] = [attack for attack in (*rejected.ATTACKS, *hanging.ATTACKS, *opened.ATTACKS) if attack.name == name]
 
     assert attack.run().broken == []
 

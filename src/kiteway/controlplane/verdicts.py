@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState, StreamState
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
@@ -34,6 +34,8 @@ _KEEP_SECONDS: Final = 1.0
 
 _LOOK_SECONDS: Final = 0.1
 """Between two questions to an Envoy whose clusters are warming, if it does not answer."""
+
+_PENDING: Final = "pending_active_hc"
 
 Take = Callable[[Quarantine], None]
 _Judged = tuple[int, tuple[str, ...]]
@@ -161,6 +163,8 @@ class Verdicts:
             return None
         warming = {name for name in outcome.snapshot[CLUSTER] if name not in active}
         if client[0].starting:
+            # While Envoy starts, all clusters are active; it waits for those with an endpoint that was not checked once.
+            warming |= {name for name in outcome.snapshot[CLUSTER] if name in active and _unchecked(active[name])}
             if warming:
                 await self._take(functools.partial(Quarantine.leave_out, clusters=warming))
         else:
@@ -226,6 +230,11 @@ def _clusters_late(client: StreamState) -> bool:
     """Return whether everything has waited for long for clusters that are warming."""
     late = _late_at(client)
     return late is not None and client.current and asyncio.get_running_loop().time() >= late
+
+
+def _unchecked(cluster: ClusterStatus) -> bool:
+    """Return whether the first health check of an endpoint is not done."""
+    return any(_PENDING in endpoint.failures for endpoint in cluster.endpoints)
 
 
 def _late_at(client: StreamState) -> float | None:
