@@ -181,7 +181,7 @@ def test_secrets_may_be_forbidden(start: Site, reader: Path) -> None:
     assert {line.partition(":")[0] for line in _wrong(found, "error")} <= visible
     said = [check["message"] for check in found["Secret", "CLUSTER_READ"] + found["HelmRelease", "CLUSTER_READ"]]
     assert any(f'secrets "{SERVICE}-tls" is forbidden' in message for message in said), said
-    assert any("Helm release my-release may not be looked at" in message for message in said), said
+    assert any("Helm release my-release may not be read" in message for message in said), said
     for rule in ("CERT_NAME", "HELM_VALUES_DRIFT"):
         assert [check["result"] for check in found["Cluster", rule]] == ["SKIPPED"]
 

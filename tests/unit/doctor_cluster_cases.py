@@ -165,7 +165,7 @@ CASES = [
     Case(
         "CLUSTER_READ",
         lambda c: c.unread.append(Unread("Secret", "tls", 'secrets "tls" is forbidden')),
-        'Secret tls may not be looked at: secrets "tls" is forbidden',
+        'Secret tls may not be read: secrets "tls" is forbidden',
         lambda c: c.backs.append(pod_seen()),
     ),
     Case(
@@ -209,7 +209,7 @@ CASES = [
     Case(
         "INGRESS_CLASS_SERVED",
         _class("nginx"),
-        'no controller is known for its class "nginx", so nobody serves it',
+        'no controller is known for its class "nginx", so no controller serves it',
         _class("nginx", nginx="k8s.io/ingress-nginx"),
     ),
     Case(
@@ -242,7 +242,7 @@ CASES = [
             _manage("Provisioning", (HOST, "FailedNotVisible"), created=ago(minutes=20)),
             lambda c: c.dns.update({HOST: dns("198.51.100.9")}),
         ),
-        f"{HOST} is not seen at the load balancer (FailedNotVisible); {HOST} leads to 198.51.100.9 instead of {ADDRESS}",
+        f"{HOST} does not lead to the load balancer (FailedNotVisible); {HOST} leads to 198.51.100.9 instead of {ADDRESS}",
         lambda c: c.manage("Provisioning", (HOST, "Provisioning"), created=ago(minutes=59)),
     ),
     Case(
@@ -262,7 +262,7 @@ CASES = [
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
     ("CLUSTER_READ", lambda c: c.backs.append(pod_seen(tcp=LOST_TCP)), "no Pod can be reached from here"),
-    ("CLUSTER_READ", lambda c: c.unread.append(Unread("Event", "", "forbidden")), "Event may not be looked at"),
+    ("CLUSTER_READ", lambda c: c.unread.append(Unread("Event", "", "forbidden")), "Event may not be read"),
     (
         "HELM_RELEASE",
         lambda c: c.service.update(
@@ -271,11 +271,11 @@ MORE: list[tuple[str, Edit, str]] = [
         "no Service in namespace default belongs to it; the releases there are other",
     ),
     ("HELM_RELEASE", lambda c: setattr(c, "helm", False), "Helm knows no such release"),
-    ("HELM_VALUES_DRIFT", lambda c: c.service_annotations.pop(NEG), "say something else, and the next upgrade puts it"),
+    ("HELM_VALUES_DRIFT", lambda c: c.service_annotations.pop(NEG), "differ, and the next upgrade restores them"),
     (
         "HELM_VALUES_DRIFT",
         _values(lambda values: values.update({APP_PROTOCOLS: "{}"})),
-        "cloud.google.com/app-protocols: the values of release my-release say something else",
+        "cloud.google.com/app-protocols: the values of release my-release differ",
     ),
     ("READINESS_GATE", _without_gate(ago(hours=1)), "though NEG is on"),
     (

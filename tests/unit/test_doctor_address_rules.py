@@ -116,7 +116,7 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "does not speak TLS",
         _failing(Reason.EXPIRED, TLS.chain),
     ),
-    ("TLS_OLD_VERSIONS", {"old_tls": ("TLSv1.1",)}, "it takes TLSv1.1", _tls(version="TLSv1.2")),
+    ("TLS_OLD_VERSIONS", {"old_tls": ("TLSv1.1",)}, "it accepts TLSv1.1", _tls(version="TLSv1.2")),
     (
         "CERT_CHAIN",
         _failing(Reason.UNKNOWN_CA, (LEAF,)),

@@ -1,8 +1,8 @@
 """
-What is wrong, why, and what to do: files, a live address, a live cluster, or this machine.
+Finds what is wrong with files, a live address, a live cluster or this machine, and says why and what to do.
 
-A rule is one file below `rules`, in the folder of what it looks at. The facts are gathered first (`read_manifests`,
-`look_at_address`, `cluster.look`, `look_at_machine`); a rule is a pure function of them, so none of them raises and none waits.
+A rule is one file below `rules`, in the folder of its scope. The facts are gathered first (`read_manifests`,
+`look_at_address`, `cluster.look`, `look_at_machine`); a rule is a pure function of the facts, so no rule raises or waits.
 """
 
 from kiteway.doctor.address import AddressFacts, AddressTarget, look_at_address

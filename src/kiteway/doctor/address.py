@@ -1,4 +1,4 @@
-"""A live address: what it shows from outside, one probe after the other."""
+"""Probes a live address from outside, layer by layer."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ INTERNAL_PORT = 19529
 """Milvus's proxy.internalPort."""
 METRICS_PATH = "/metrics"
 REST_PATH = "/v1/vector/collections"
-"""Milvus answers it on the REST port, in whatever way, as JSON."""
+"""Milvus's REST port answers this path with JSON, whatever the status."""
 WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - nobody's
-"""What no Milvus with authorization must take."""
+"""A token that a Milvus with authorization must refuse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressTarget:
     """
-    What to look at.
+    What to probe.
 
     Attributes:
         endpoint: where.
-        secure: whether it is spoken to over TLS.
+        secure: whether to use TLS.
         tls: name and trust for TLS.
-        token: ``user:password`` or an API key; sent only where the certificate is in order.
+        token: ``user:password`` or an API key; sent only where the certificate is valid.
         timeout: seconds for each probe.
-        about: what it is in a report, if not an address that clients have, such as a Pod.
+        about: its identity in a report, if it is not a client-facing address but, say, a Pod.
     """
 
     endpoint: Endpoint
@@ -66,17 +66,17 @@ class AddressTarget:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressFacts:
     """
-    What an address shows. None is what was not asked, because a layer below does not work.
+    The results of the probes; None for a probe that did not run because a lower layer failed.
 
     Attributes:
-        target: what was looked at.
+        target: what was probed.
         now: when.
         dns: the addresses of the host.
-        unreachable: those that took no connection, and why.
+        unreachable: those that accepted no connection, and why.
         caa: CAA records of the name.
         tcp: the serving port.
         tls: the handshake.
-        old_tls: withdrawn TLS versions that it takes.
+        old_tls: withdrawn TLS versions that it accepts.
         h2: the HTTP/2 preface.
         connect: PyMilvus's first call.
         version: GetVersion, with the token if it may be sent.
@@ -84,7 +84,7 @@ class AddressFacts:
         anonymous: GetVersion without a token.
         wrong_token: GetVersion with `WRONG_TOKEN`.
         rest: REST on the serving port.
-        metrics: Milvus's metrics, asked through the serving port.
+        metrics: Milvus's metrics, requested at the serving port.
         http: plain HTTP on port 80.
         healthz: port 9091 of the same host.
         internal: port 19529 of the same host.
@@ -117,13 +117,13 @@ class AddressFacts:
 
     @property
     def loopback(self) -> bool:
-        """Whether the address is this machine's own, so that it shows nothing of what others reach."""
+        """Whether the address is this machine's own, so that it does not show what other machines can reach."""
         addresses = (*self.dns.ipv4, *self.dns.ipv6)
         return bool(addresses) and all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for a in addresses)
 
     @property
     def trusted(self) -> bool:
-        """Whether a token may be sent: the certificate is in order, or the user asked for plaintext."""
+        """Whether a token may be sent: the certificate is valid, or the user asked for plaintext."""
         return not self.target.secure or (self.tls is not None and self.tls.failure is None)
 
 
@@ -173,7 +173,7 @@ async def look_at_endpoint(target: AddressTarget, now: dt.datetime) -> AddressFa
     Probe an endpoint behind the balancer: its ports and whether Milvus answers there, no more.
 
     Args:
-        target: an address, without a token; its certificate is looked at, not judged.
+        target: an address, without a token; its certificate is read, not verified.
         now: see `look_at_address`.
     """
     endpoint, timeout = target.endpoint, target.timeout
@@ -207,12 +207,12 @@ async def _unreachable(target: AddressTarget, dns: DnsResult) -> tuple[tuple[str
 
 
 async def _calls(facts: AddressFacts) -> AddressFacts:
-    """Make the calls; a certificate that is not in order is another rule's business, so it stops none of them."""
+    """Make the calls; an invalid certificate stops none of them, because another rule reports it."""
     target, timeout = facts.target, facts.target.timeout
     endpoint = target.endpoint
     tls = replace(target.tls, verify=False) if target.secure else None
     token = target.token if facts.trusted else None
-    # With a token the certificate is verified again in the very connection that carries it.
+    # With a token the certificate is verified again, on the connection that carries the token.
     strict = target.tls if target.secure and token else tls
     async with asyncio.TaskGroup() as group:
         h2 = group.create_task(probe_h2(endpoint, tls, timeout=timeout))

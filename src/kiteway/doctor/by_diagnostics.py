@@ -1,4 +1,4 @@
-"""Rules that the translation judges already: its diagnostics, put into checks."""
+"""Rules made from diagnostics of the translation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rule_of_reasons(
         title: see `Rule`.
         why: see `Rule`.
         reasons: see `Rule`.
-        kinds: what is judged: an object of these without such a diagnostic has passed.
+        kinds: the judged kinds: an object of these without such a diagnostic passes.
         when_passed: the sentence for those.
         severity: for the reference; a finding has the severity of its diagnostic.
         needs: see `Rule`.
@@ -51,7 +51,7 @@ def rule_of_reasons(
 
 
 def from_diagnostic(diagnostic: Diagnostic) -> Finding:
-    """Return a failed check that says what a diagnostic says."""
+    """Return a failed check with the text of a diagnostic."""
     file = diagnostic.position.file if diagnostic.position else ""
     resource = diagnostic.object or ObjectRef("File", "", file)
     field = f"{diagnostic.path}: " if diagnostic.path else ""

@@ -12,12 +12,12 @@ from kiteway.probe.threads import in_daemon_thread
 @dataclass(frozen=True, slots=True)
 class CaaResult:
     """
-    The CAA records that hold for a name.
+    The CAA records that apply to a name.
 
     Attributes:
-        name: the name or the nearest parent that has some; empty if none has: everyone may issue.
-        issuers: the authorities named by ``issue``; an empty one is nobody.
-        problem: why it is not known; empty if it is.
+        name: the name or its nearest parent with CAA records; empty if none has any: every CA may issue.
+        issuers: the authorities named by ``issue``; an empty one permits none.
+        problem: why the records are unknown; empty if they are known.
     """
 
     name: str = ""

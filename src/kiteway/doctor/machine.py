@@ -1,4 +1,4 @@
-"""This machine: what `kiteway up`, `demo` and `verify` need of it."""
+"""Checks this machine for what `kiteway up`, `demo` and `verify` need."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MACHINE: Final = ObjectRef("Machine", "", "this machine")
 """Its identity in a report."""
 
 PORTS: Final = (8443, 8080)
-"""The ports of `kiteway up`, unless it is told others."""
+"""The default ports of `kiteway up`."""
 
 EXTRAS: Final = {"verify": "pymilvus", "acme": "acme", "kubernetes": "lightkube"}
-"""The module by which an extra of the package is known."""
+"""The module that shows whether an extra of the package is installed."""
 
 _ENVOY_SECONDS = 10.0
 _VERSION = re.compile(r"/(\d+)\.(\d+)\.(\d+)")
@@ -36,16 +36,16 @@ _MIGRATE_REQ = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
     """
-    What this machine has.
+    The facts about this machine.
 
     Attributes:
         envoy: the path of the Envoy binary; empty if there is none.
         envoy_problem: why there is none, or why it does not run.
         envoy_version: as ``envoy --version`` says it; None if it says none.
-        filter_problem: why the filter is not there and what to do; empty if it is.
+        filter_problem: why the filter is missing and what to do; empty if it is there.
         cargo: whether Rust's cargo is on PATH.
         missing_extras: extras of the package that are not installed.
-        ports_taken: ports of `PORTS` that something else holds, and what the kernel says.
+        ports_taken: ports of `PORTS` that another process uses, and the kernel's error.
         migrate_req: ``net.ipv4.tcp_migrate_req``; None where the kernel does not have it.
         descriptors: the hard limit of open files of a process; None if there is no limit.
         netns_problem: why no network namespace can be made; empty if one can.
@@ -65,7 +65,7 @@ class MachineFacts:
 
 def look_at_machine(envoy: Path | None = None) -> MachineFacts:
     """
-    Look at this machine; nothing on it is changed.
+    Check this machine; nothing on it is changed.
 
     Args:
         envoy: an Envoy binary instead of the packaged one.
@@ -108,7 +108,7 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
 
 def _taken(port: int) -> str:
     with socket.socket() as probe:
-        # As Envoy binds: what is only waiting for its last packets does not count.
+        # As Envoy binds: sockets in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Files: Kubernetes manifests, and the Milvus configuration beside them."""
+"""Reads files: Kubernetes manifests and the Milvus configuration beside them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=Object)
 @dataclass(frozen=True, slots=True)
 class Manifests:
     """
-    What the files hold and what the translation says about it.
+    The content of the files, and the translation's diagnostics.
 
     Attributes:
         objects: the readable objects.
@@ -42,7 +42,7 @@ class Manifests:
         return (object_ for object_ in self.objects if isinstance(object_, kind))
 
     def judged(self, kind: type[T]) -> Iterator[T]:
-        """Yield the objects of a kind that the translation looks into: those that are used, and meant for Kiteway."""
+        """Yield the objects of a kind that the translation processes: those that are used, and meant for Kiteway."""
         used = {Ingress: self._ingresses, Service: self._services, Secret: self._secrets, BackendConfig: self._configs}
         refs = used[kind]() if kind in used else None
         return (object_ for object_ in self.of(kind) if refs is None or object_.ref in refs)
@@ -91,7 +91,7 @@ class Manifests:
 
 
 def app_protocol(service: Service, port: ServicePort) -> AppProtocol:
-    """Return how GKE speaks to a port; HTTP where the annotation is missing or cannot be read."""
+    """Return the protocol that GKE uses for a port; HTTP where the annotation is missing or unreadable."""
     annotations = service.metadata.annotations
     text = annotations.get(keys.APP_PROTOCOLS_ALPHA, annotations.get(keys.APP_PROTOCOLS))
     protocols = keys.parse_app_protocols(text) if text is not None else {}
@@ -100,10 +100,10 @@ def app_protocol(service: Service, port: ServicePort) -> AppProtocol:
 
 def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
     """
-    Read files and folders; a folder's subfolders are left alone.
+    Read files and folders, without the folders' subfolders.
 
     Args:
-        paths: what cannot be read is a diagnostic.
+        paths: files and folders; an unreadable one is a diagnostic.
         now: the time that certificates are judged by.
     """
     manifests: list[Path] = []
@@ -124,12 +124,12 @@ def _listed(path: Path) -> list[Path]:
     try:
         return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
     except OSError:
-        # The source says why it cannot be read.
+        # The source reports why it cannot be read.
         return [path]
 
 
 def _milvus_config(file: Path) -> MilvusConfig | None:
-    # What is no regular file (standard input, say) can be read only once.
+    # A file that is not regular, such as standard input, can be read only once.
     if not file.is_file():
         return None
     try:

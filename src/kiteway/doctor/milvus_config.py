@@ -1,7 +1,7 @@
 """
 Milvus's own configuration: milvus.yaml, or values of the milvus-helm chart.
 
-The chart keeps milvus.yaml's overrides as text in ``extraConfigFiles.user.yaml``.
+The chart has milvus.yaml's overrides as text in ``extraConfigFiles.user.yaml``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kiteway.resources.places import Source
 from kiteway.resources.yaml import parse
 
 PROXY_PORT = 19530
-"""Milvus's gRPC port when proxy.port does not say otherwise."""
+"""Milvus's gRPC port when proxy.port is not set."""
 METRICS_PORT = 9091
 """Where Milvus answers /healthz."""
 HELM_USER_YAML = ("extraConfigFiles", "user.yaml")
@@ -32,8 +32,8 @@ class MilvusConfig:
 
     Attributes:
         ref: its identity in a report.
-        source: where it was written; None if it came from a cluster.
-        settings: milvus.yaml as far as it is said.
+        source: its file and position; None if it came from a cluster.
+        settings: the settings of milvus.yaml that are given.
         values: the Helm values; None if the file is milvus.yaml itself.
         problem: why the settings cannot be read; empty if they can.
     """
@@ -53,16 +53,16 @@ class MilvusConfig:
         return self.source.at(*path) if self.source else None
 
     def setting(self, *path: str) -> Any:
-        """Return a setting, None if the file does not say it."""
+        """Return a setting, None if the file does not set it."""
         return _lookup(self.settings, path)
 
     def value(self, *path: str) -> Any:
-        """Return a Helm value, None if the file does not say it or is no Helm values."""
+        """Return a Helm value, None if the file does not set it or holds no Helm values."""
         return _lookup(self.values, path)
 
     @property
     def tls_mode(self) -> int | None:
-        """``common.security.tlsMode``; None if the file does not say it, or says no number."""
+        """``common.security.tlsMode``; None if the file does not set it to a number."""
         return _integer(self.setting("common", "security", "tlsMode"))
 
     @property
@@ -82,7 +82,7 @@ class MilvusConfig:
 
 
 def read_milvus_config(text: bytes, file: str) -> MilvusConfig | None:
-    """Return what a file says about Milvus; None if it is something else, or cannot be read at all."""
+    """Return the Milvus configuration in a file; None if it holds something else, or cannot be read."""
     first = next(iter(parse(text)), None)
     if not isinstance(first, Document) or not isinstance(first.value, dict):
         return None
@@ -98,7 +98,7 @@ def read_milvus_config(text: bytes, file: str) -> MilvusConfig | None:
 
 
 def helm_values(values: Mapping[str, Any], ref: ObjectRef, source: Source | None = None) -> MilvusConfig:
-    """Return what Helm values say about Milvus."""
+    """Return the Milvus configuration in Helm values."""
     settings, problem = _user_yaml(_lookup(values, HELM_USER_YAML))
     return MilvusConfig(ref, source, settings, values, problem)
 

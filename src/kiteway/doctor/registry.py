@@ -1,4 +1,4 @@
-"""Every rule. Adding one is adding a file."""
+"""The registry of all rules; a file below `rules` is added to it by itself."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from kiteway.doctor.rule import Finding, Result, Rule, Scope, skipped
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule and what it found about one resource."""
+    """A rule and its finding about one resource."""
 
     rule: Rule[Any]
     finding: Finding
 
     @property
     def severity(self) -> Severity | None:
-        """How bad it is; None unless it failed."""
+        """The severity; None unless the check failed."""
         if self.finding.result is not Result.FAILED:
             return None
         return self.finding.severity or self.rule.severity
@@ -42,7 +42,7 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    Everything that was found.
+    All findings.
 
     Attributes:
         checks: by resource, in the order of kind, namespace and name; within one by rule.
@@ -52,11 +52,11 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether something failed; a warning has not."""
+        """Whether a check failed; a warning does not count."""
         return self.count(Severity.ERROR) > 0
 
     def count(self, what: Severity | Result) -> int:
-        """Return how many checks have a result, or failed with a severity."""
+        """Return the number of checks with a result, or that failed with a severity."""
         found = [check for _, checks in self.checks for check in checks]
         if isinstance(what, Severity):
             return sum(check.severity is what for check in found)
@@ -87,15 +87,15 @@ def examine(
     about: ObjectRef | None = None,
 ) -> Report:
     """
-    Ask every rule of a scope.
+    Apply every rule of a scope.
 
     Args:
-        scope: which rules.
-        facts: what they look at: `Manifests`, `AddressFacts`, `ClusterFacts` or `MachineFacts`.
-        only: ask these of them alone, by id.
+        scope: the scope of the rules.
+        facts: their input: `Manifests`, `AddressFacts`, `ClusterFacts` or `MachineFacts`.
+        only: apply only these, by id.
         without: leave these out, by id.
-        unread: kinds that may not be looked at: rules that need them are skipped.
-        about: what such a skipped check is about.
+        unread: kinds that may not be read: rules that need them are skipped.
+        about: the resource of such a skipped check.
     """
     found: dict[ObjectRef, dict[Check, None]] = {}
     for rule in RULES:
@@ -103,7 +103,7 @@ def examine(
             continue
         missing = sorted(rule.needs & unread)
         if missing and about is not None:
-            findings: Iterable[Finding] = [skipped(about, f"{_and(missing)} may not be looked at.")]
+            findings: Iterable[Finding] = [skipped(about, f"{_and(missing)} may not be read.")]
         else:
             findings = rule.check(facts)
         for finding in findings:

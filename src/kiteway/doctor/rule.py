@@ -1,4 +1,4 @@
-"""What a rule is, and what it finds."""
+"""Rules and their findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S = TypeVar("S")
 
 
 class Scope(enum.StrEnum):
-    """What a rule looks at."""
+    """The input of a rule: files, an address, a cluster or this machine."""
 
     FILES = "files"
     ADDRESS = "address"
@@ -35,11 +35,11 @@ class Finding:
     What a rule found about one resource.
 
     Attributes:
-        result: see `Result`; SKIPPED means that it could not be judged, and the message says why.
+        result: see `Result`; SKIPPED means that the rule could not judge, and the message says why.
         resource: what it is about.
-        message: what is so, one sentence.
-        fix: what to do about it; only if it failed.
-        severity: how bad it is if it failed; None is the rule's own.
+        message: the finding, one sentence.
+        fix: what to do; only if the rule failed.
+        severity: the severity of a failure; None for the rule's own.
         position: where in a file, if it came from one.
     """
 
@@ -58,13 +58,13 @@ class Rule(Generic[S]):
 
     Attributes:
         id: stable; in capitals, or the name of the check in check-gke-ingress that it is.
-        title: what is looked at, a few words.
-        why: what goes wrong when it fails, and in which trap of the guide or reported failure that was seen.
-        scope: what it looks at.
+        title: what the rule checks, in a few words.
+        why: the consequence of a failure, with the guide's trap or the reported failure that shows it.
+        scope: its input.
         check: yields the findings; never raises, whatever the facts are.
-        severity: of what it finds, unless the finding says otherwise; only an error makes `kiteway doctor` fail.
-        reasons: the diagnostics that it stands for, if it judges by diagnostics.
-        needs: kinds that it would judge wrongly without: whoever may not see them is told so instead.
+        severity: of its findings, unless a finding has its own; only an error makes `kiteway doctor` fail.
+        reasons: the reasons of the diagnostics that it reports, if it judges by diagnostics.
+        needs: kinds that it must be able to read; without the right to read them it is skipped.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Rule(Generic[S]):
         return f"docs/reference/doctor.md#{self.id.lower()}"
 
     def plain(self) -> dict[str, str]:
-        """Return what it is as plain values."""
+        """Return the rule as plain values."""
         return {
             "id": self.id,
             "scope": str(self.scope),
@@ -94,12 +94,12 @@ class Rule(Generic[S]):
 
 
 def passed(resource: ObjectRef, message: str) -> Finding:
-    """Return that a resource is in order."""
+    """Return the finding that a resource passes."""
     return Finding(Result.PASSED, resource, message)
 
 
 def skipped(resource: ObjectRef, message: str) -> Finding:
-    """Return that a resource could not be judged, and why."""
+    """Return the finding that a resource could not be judged, and why."""
     return Finding(Result.SKIPPED, resource, message)
 
 
@@ -111,5 +111,5 @@ def failed(
     severity: Severity | None = None,
     position: Position | None = None,
 ) -> Finding:
-    """Return what is wrong with a resource and what to do."""
+    """Return the finding that a resource fails, with what to do."""
     return Finding(Result.FAILED, resource, message, fix, severity, position)

@@ -1,8 +1,8 @@
 """
-Whether a server takes old TLS versions.
+Tests whether a server accepts old TLS versions.
 
-OpenSSL no longer speaks TLS 1.0 and 1.1 as it is built today, so the first message of the handshake is written here
-and the server's first answer read: a ServerHello of that version, or an alert.
+Today's builds of OpenSSL do not speak TLS 1.0 and 1.1, so this module writes the first message of the handshake itself
+and reads the server's first answer: a ServerHello of that version, or an alert.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HANDSHAKE, _CLIENT_HELLO, _SERVER_HELLO = 22, 1, 2
 
 async def accepted_old_versions(endpoint: Endpoint, name: str, *, timeout: float) -> tuple[str, ...]:
     """
-    Return the withdrawn versions that the server takes.
+    Return the withdrawn versions that the server accepts.
 
     Args:
         endpoint: where.
@@ -72,7 +72,7 @@ def _server_name(name: str) -> bytes:
     try:
         encoded = name.encode("idna")
     except UnicodeError:
-        # No name that could be asked for; what it means is said by the rules about the certificate.
+        # Not a valid server name; the rules about the certificate report that.
         return b""
     entry = b"\x00" + struct.pack(">H", len(encoded)) + encoded
     return _extension(0, struct.pack(">H", len(entry)) + entry)

@@ -36,7 +36,7 @@ _ENDED = frozenset({"Succeeded", "Failed"})
 
 def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts:
     """
-    Return what a reading means for a release; the addresses are not looked at yet.
+    Return the facts of a release; the addresses are not probed yet.
 
     Args:
         snapshot: the reading.
@@ -78,7 +78,7 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
 
 
 def _typed(kind: str, raw: Raw) -> dict[str, Any]:
-    """Return an object with the apiVersion and kind that a list's items lack; of status only what is read."""
+    """Return an object with the apiVersion and kind that a list's items lack; of its status only the fields that rules read."""
     watched = next(each for each in WATCHED if kind == each.cls.KIND)
     found = substance(raw, watched)
     if kind == ManagedCertificate.KIND and isinstance(raw.get("status"), Mapping):

@@ -1,4 +1,4 @@
-"""Google's Events that mean something particular."""
+"""Google's Events that rules recognise."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _STATIC_IP = "doesn't translate to an existing static IP"
 
 
 def is_firewall(event: Event) -> bool:
-    """Tell whether a firewall rule is missing in a Shared VPC; older controllers say it as a normal ``Sync``."""
+    """Return whether an Event reports a missing firewall rule in a Shared VPC; older controllers report it as ``Sync``."""
     return event.reason == "XPN" or _FIREWALL in event.message
 
 
 def is_static_ip(event: Event) -> bool:
-    """Tell whether the reserved address that an Ingress names is not there."""
+    """Return whether an Event reports that an Ingress's reserved address does not exist."""
     return event.warning and _STATIC_IP in event.message

@@ -18,9 +18,9 @@ from kiteway.resources.annotations import Neg
 from kiteway.translate.classes import GOOGLE_CLASSES
 
 NEG_GATE = "cloud.google.com/load-balancer-neg-ready"
-"""The condition that Google's controller keeps in a Pod (ingress-gce pkg/neg/types/shared)."""
+"""The condition that Google's controller sets in a Pod (ingress-gce pkg/neg/types/shared)."""
 HELM_RELEASE = "Helm release"
-"""What a forbidden list of Secrets is said to hide: the release's values."""
+"""The name in a report for what a forbidden list of Secrets hides: the release's values."""
 
 _ELSEWHERE = frozenset({Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.CONNECTION_FAILED})
 
@@ -28,7 +28,7 @@ _ELSEWHERE = frozenset({Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.CONNE
 @dataclass(frozen=True, slots=True)
 class Unread:
     """
-    What could not be looked at.
+    An object or kind that could not be read.
 
     Attributes:
         kind: what it is, such as ``Secret``.
@@ -43,7 +43,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Who last wrote a field, and when, as far as managedFields say it."""
+    """The last writer of a field and the time, as far as managedFields record them."""
 
     by: str
     at: dt.datetime
@@ -67,7 +67,7 @@ class Pod:
         ref: its identity.
         labels: its labels.
         created: when.
-        ready: whether Kubernetes takes it for ready.
+        ready: its Ready condition.
         gate: Google's readiness gate; None if the Pod has none.
         pre_stop: whether a container does something before it is stopped.
         grace: ``terminationGracePeriodSeconds``.
@@ -126,28 +126,28 @@ class ClusterFacts:
     What a cluster shows of one Milvus release.
 
     Attributes:
-        now: when it was looked at.
+        now: when it was read.
         server: the API server.
         namespace: where.
         name: of the release.
         problem: why the API server could not be asked at all; empty if it could.
-        unread: what may not be looked at.
+        unread: what may not be read.
         gke: whether it is a GKE cluster.
-        manifests: the live objects that belong to the release, and what the translation says about them.
+        manifests: the live objects that belong to the release, and the translation's diagnostics.
         instances: the releases that Services of the namespace belong to.
         release: the Helm release; None if there is none, or it may not be read.
-        addresses: of Ingresses that have one.
-        backends: what controllers say about the backends of an Ingress, as they wrote it.
-        issued: the names at Google of the certificates that ManagedCertificates of the namespace have.
-        neg_written: who last wrote a Service's NEG annotation.
+        addresses: the Ingresses' addresses.
+        backends: the health of an Ingress's backends, as its controller wrote it.
+        issued: the names at Google of the certificates of the namespace's ManagedCertificates.
+        neg_written: the last writer of a Service's NEG annotation.
         pods: all of the namespace that run or are to run.
         budgets: all of the namespace.
         events: about what belongs to the release, the newest first.
         classes: the controllers of the IngressClasses.
         no_endpoints: Services without an endpoint that is ready.
         dns: what the hosts of Ingresses and the domains of ManagedCertificates resolve to.
-        fronts: what the addresses of Ingresses show.
-        backs: what the endpoints behind them show.
+        fronts: the probes of the Ingresses' addresses.
+        backs: the probes of the endpoints behind them.
     """
 
     now: dt.datetime
@@ -185,7 +185,7 @@ class ClusterFacts:
 
     @property
     def unread_kinds(self) -> frozenset[str]:
-        """The kinds of which something may not be looked at."""
+        """The kinds of which some object may not be read."""
         return frozenset(each.kind for each in self.unread)
 
     def is_googles(self, ingress: Ingress) -> bool:
@@ -226,7 +226,7 @@ class ClusterFacts:
 
 
 def is_seen(back: AddressFacts) -> bool:
-    """Tell whether an endpoint can be reached from here at all; one that refuses a connection can."""
+    """Return whether an endpoint can be reached from here; one that refuses a connection can."""
     return back.tcp is not None and (back.tcp.failure is None or back.tcp.failure.reason not in _ELSEWHERE)
 
 

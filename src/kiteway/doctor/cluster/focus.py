@@ -1,4 +1,4 @@
-"""What of a namespace belongs to a Milvus release."""
+"""Selects the objects of a namespace that belong to a Milvus release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kiteway.resources.schema import Violation
 from kiteway.sources.kubernetes.named import secrets_named
 
 INSTANCE_LABEL = "app.kubernetes.io/instance"
-"""Charts and operators put the release's name here."""
+"""The label in which charts and operators put the release's name."""
 
 
 def instances(objects: Iterable[Object]) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class Focus:
 
     Attributes:
         objects: those that can be read.
-        refs: the same, and those that are there or named and cannot be read.
+        refs: the same, and those that exist or are named but cannot be read.
     """
 
     objects: tuple[Object, ...]
@@ -47,13 +47,13 @@ def focus(objects: Iterable[Object], release: str, failed: Iterable[ObjectRef] =
     """
     Return what belongs to a release: its Services, the Ingresses that lead to them, and what those name.
 
-    An Ingress that names a Service which is not there, and a ManagedCertificate that no Ingress names, may be the
-    mistake that is looked for, so they belong to it.
+    An Ingress that names a missing Service, and a ManagedCertificate that no Ingress names, count as the release's,
+    because they may be the mistake to find.
 
     Args:
         objects: those of a namespace.
         release: its name.
-        failed: objects that are there and cannot be read.
+        failed: objects that exist and cannot be read.
     """
     all_, unreadable = tuple(objects), set(failed)
     every = {o.ref for o in all_} | unreadable
@@ -65,7 +65,7 @@ def focus(objects: Iterable[Object], release: str, failed: Iterable[ObjectRef] =
     wanted = refs | _named(o for o in all_ if o.ref in refs)
     attached = {ref for ingress in ingresses for ref in _certificates(ingress)}
     kept = tuple(o for o in all_ if _belongs(o, wanted, services, attached))
-    # Whose an Ingress or a Service is that cannot be read, nobody knows.
+    # The release of an unreadable Ingress or Service is unknown.
     unknown = {ref for ref in unreadable if ref.kind in {Ingress.KIND, Service.KIND} or ref in wanted}
     return Focus(kept, frozenset({o.ref for o in kept} | unknown))
 
@@ -95,7 +95,7 @@ def _certificates(ingress: Ingress) -> set[ObjectRef]:
 
 
 def _named(objects: Iterable[Object]) -> set[ObjectRef]:
-    """Return what Ingresses and Services name, but for Services."""
+    """Return the objects that Ingresses and Services name, except Services."""
     found: set[ObjectRef] = set()
     for object_ in objects:
         marks, namespace = object_.metadata.annotations, object_.metadata.namespace

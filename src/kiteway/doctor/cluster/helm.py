@@ -1,4 +1,4 @@
-"""A Helm release as Helm keeps it: JSON, compressed, twice in base64, in a Secret."""
+"""Reads a Helm release from Helm's Secret: JSON, compressed, in base64 twice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kiteway.gke.live import Release, dig
 from kiteway.gke.values import merged
 
 _MOST_BYTES = 32 << 20
-"""So much a release may unpack to; a Secret holds 1 MiB of it."""
+"""The most bytes that a release may unpack to; its Secret holds up to 1 MiB."""
 
 
 def read_release(secret: Raw) -> Release | None:
     """
     Return the release in one of Helm's Secrets; None if it cannot be read.
 
-    Its ``effective`` values are those of its user over the chart's own; what subcharts bring is not among them.
+    Its ``effective`` values are the user's merged over the chart's own; subcharts' defaults are not included.
     """
     text = dig(secret, "data", "release")
     try:

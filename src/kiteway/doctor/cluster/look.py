@@ -1,4 +1,4 @@
-"""A live cluster looked at: the API server first, then the addresses it names."""
+"""Reads a live cluster, and then probes the addresses in it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from kiteway.resources.annotations import AppProtocol
 from kiteway.resources.kinds.endpoint_slice import AddressType
 
 MOST_HOSTS = 10
-"""So many hosts are looked at, in their order; more would show the same."""
+"""The most hosts that are probed, in their order; more would show the same."""
 MOST_ENDPOINTS = 20
 
 ENDPOINT_RULES = frozenset({"TCP_CONNECT", "TLS_HANDSHAKE", "ALPN_H2", "GRPC_DIRECT", "HEALTHZ_RACE"})
-"""The rules about addresses that endpoints are judged by; a certificate may be any, as GKE's balancer accepts it."""
+"""The rules about addresses that apply to endpoints; any certificate passes, as GKE's balancer accepts it."""
 
 SEEN_LIVE = frozenset({"HELM_SERVICE_ANNOTATIONS", "HELM_L4_SERVICE", "SINGLE_PROXY", "MANAGED_CERT_ORDER"})
-"""Rules about what will come of files, where a cluster shows it: HELM_VALUES_DRIFT, SERVICE_L4, PDB, MANAGED_CERT_STUCK."""
+"""Rules that predict an effect; a cluster shows it: HELM_VALUES_DRIFT, SERVICE_L4, PDB, MANAGED_CERT_STUCK."""
 
 _HTTPS = 443
 
@@ -42,15 +42,15 @@ _HTTPS = 443
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterTarget:
     """
-    Which release, in which cluster, as whom.
+    The release, the cluster and the credentials.
 
     Attributes:
         release: the Helm release.
         namespace: where it is.
-        kubeconfig: a file; empty for what the environment says.
+        kubeconfig: a file; empty for the environment's.
         context: of the kubeconfig; empty for the current one.
         ca: what certificates of the addresses are verified with.
-        token: for Milvus behind the addresses; only sent where the certificate is in order.
+        token: for Milvus behind the addresses; only sent where the certificate is valid.
         timeout: seconds for each probe of an address.
     """
 
@@ -65,10 +65,10 @@ class ClusterTarget:
 
 async def look_at_cluster(target: ClusterTarget, now: dt.datetime) -> ClusterFacts:
     """
-    Read the cluster and look at its addresses; nothing is changed.
+    Read the cluster and probe its addresses; nothing is changed.
 
     Raises:
-        NoClusterError: nothing says which cluster.
+        NoClusterError: no kubeconfig or service account names a cluster.
         TrustFileError: the CA file cannot be used.
     """
     config = read_kubeconfig(target.kubeconfig, target.context)
@@ -87,7 +87,7 @@ async def look_at_cluster(target: ClusterTarget, now: dt.datetime) -> ClusterFac
 
 
 def examine_cluster(facts: ClusterFacts) -> Report:
-    """Ask the rules about clusters, and those about files and addresses where the cluster has such."""
+    """Apply the rules about clusters, and those about files and addresses to the objects and addresses in it."""
     if facts.problem:
         return examine(Scope.CLUSTER, facts, only={"CLUSTER_READ"})
     unread = facts.unread_kinds
@@ -126,7 +126,7 @@ def _domains(facts: ClusterFacts) -> list[str]:
 
 
 def _endpoints(facts: ClusterFacts, timeout: float) -> list[AddressTarget]:
-    """Return the endpoints that are ready, as the balancer speaks to them."""
+    """Return the ready endpoints, with the protocol that the balancer uses."""
     found: dict[str, AddressTarget] = {}
     for _, service, port in facts.manifests.backends():
         for slice_ in facts.manifests.of(EndpointSlice):

@@ -9,11 +9,11 @@ from kiteway.probe.result import Reason
 
 def leads_elsewhere(found: DnsResult | None, address: str) -> str:
     """
-    Return what is wrong with the records of a name, without it as the subject; empty if nothing is, or nobody knows.
+    Return what is wrong with a name's records, as a predicate; empty if nothing is, or it is unknown.
 
     Args:
         found: what the name resolves to.
-        address: the balancer's, an address or a name; where a name leads is its owner's business.
+        address: the balancer's, an address or a name; for a name, its own records are not checked.
     """
     if found is None or not is_address(address):
         return ""

@@ -1,4 +1,4 @@
-"""Asking the API server. Only GET is ever sent, and what is refused is a fact like any other."""
+"""Reads from the API server. Only GET is ever sent, and a refusal is a fact like any other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reader:
 
     async def read(self, release: str) -> Snapshot:
         """
-        Read everything that a diagnosis looks at; what may not be read is in the answer.
+        Read everything that a diagnosis needs; the result also lists what may not be read.
 
         Args:
             release: the Helm release whose values are wanted.
@@ -89,7 +89,7 @@ class Reader:
 
     def _refused(self, kind: str, name: str, error: ApiError) -> None:
         if error.status == _UNAUTHORIZED:
-            # Who is not known may read nothing: there is one thing to say, not one for each kind.
+            # Without authentication nothing can be read: one problem is reported, not one for each kind.
             raise error
         self._unread.append(Unread(kind, name, str(error)))
 

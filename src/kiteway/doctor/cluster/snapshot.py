@@ -1,4 +1,4 @@
-"""What the API server answered, as it came."""
+"""The API server's answers, unprocessed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The rules, one a file, in the folder of what they look at."""
+"""The rules, one in each file, in the folder of their scope."""

@@ -17,15 +17,15 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     else:
         yield failed(
             facts.ref,
-            f"ALPN chooses {tls.alpn or 'nothing'} though h2 is offered: gRPC clients hang up.",
-            "Turn on HTTP/2 with ALPN in what ends TLS there.",
+            f"ALPN chooses {tls.alpn or 'nothing'} though h2 is offered: gRPC clients close the connection.",
+            "Turn on HTTP/2 with ALPN in the server that terminates TLS there.",
         )
 
 
 RULE = Rule(
     "ALPN_H2",
     "HTTP/2 by ALPN",
-    'gRPC clients insist on it: grpc-go since 1.67 fails with "missing selected ALPN property" (failure F19), and as a '
+    'gRPC clients require it: grpc-go since 1.67 fails with "missing selected ALPN property" (failure F19), and as a '
     "backend of GKE a server without it gives 502 (failure F6).",
     Scope.ADDRESS,
     _check,

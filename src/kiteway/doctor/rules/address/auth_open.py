@@ -18,14 +18,14 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif facts.anonymous.ok:
         yield failed(
             facts.ref,
-            "Milvus answers calls without credentials: whoever reaches the address reads and drops collections.",
+            "Milvus answers calls without credentials: anyone who reaches the address can read and drop collections.",
             "Set common.security.authorizationEnabled to true in Milvus.",
         )
     elif facts.wrong_token.ok:
         yield failed(
             facts.ref,
             "a call with a wrong password is answered.",
-            "Look at what adds credentials on the way: the client's must reach Milvus as they are.",
+            "Find the proxy that adds credentials: the client's own must reach Milvus unchanged.",
             severity=Severity.ERROR,
         )
     elif facts.anonymous.call.status == _UNAUTHENTICATED:
@@ -37,8 +37,8 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "AUTH_OPEN",
     "Calls without credentials",
-    "Milvus asks for none unless authorizationEnabled is true, and the guide puts it on a public address without a "
-    "word about it.",
+    "Milvus asks for none unless authorizationEnabled is true, and the guide exposes it on a public address without a "
+    "warning.",
     Scope.ADDRESS,
     _check,
     Severity.WARNING,

@@ -17,7 +17,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif facts.version is None:
         yield skipped(facts.ref, "no connection.")
     elif not facts.trusted:
-        yield skipped(facts.ref, "the token was not sent, as the certificate is not in order.")
+        yield skipped(facts.ref, "the token was not sent, because the certificate is not valid for this name.")
     elif facts.version.call.status == _UNAUTHENTICATED:
         yield failed(
             facts.ref,

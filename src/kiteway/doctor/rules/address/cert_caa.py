@@ -17,7 +17,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     if caa.problem:
         yield skipped(facts.ref, caa.problem)
     elif not caa.name:
-        yield passed(facts.ref, "no CAA record restricts who may issue a certificate.")
+        yield passed(facts.ref, "no CAA record restricts which CAs may issue a certificate.")
     elif _ISSUERS & set(caa.issuers):
         allowed = ", ".join(sorted(_ISSUERS & set(caa.issuers)))
         yield passed(facts.ref, f"the CAA records of {caa.name} allow {allowed}.")

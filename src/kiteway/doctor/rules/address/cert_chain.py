@@ -20,7 +20,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     if not _in_order(chain):
         yield failed(
             facts.ref,
-            "the certificates are not sent in order: one is followed by another than its issuer.",
+            "the certificates are not sent in order: one is not followed by its issuer.",
             "Put the server's certificate first, each followed by its issuer.",
         )
     elif reason is Reason.SELF_SIGNED or (reason is Reason.UNKNOWN_CA and chain[0].self_signed):

@@ -23,11 +23,11 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif healthz.status != 200 and tcp.failure is None:
         yield failed(
             facts.ref,
-            f"the serving port takes connections, but port {HEALTH_PORT} answers {HEALTH_PATH} with {healthz.status}.",
+            f"the serving port accepts connections, but port {HEALTH_PORT} answers {HEALTH_PATH} with {healthz.status}.",
             "Look at Milvus's logs for the component that is not healthy.",
         )
     else:
-        yield passed(facts.ref, "the health port and the serving port say the same.")
+        yield passed(facts.ref, "the health port and the serving port agree.")
 
 
 RULE = Rule(

@@ -16,7 +16,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         yield skipped(facts.ref, "no connection that HTTP/2 could be spoken on.")
     elif h2.settings is None:
         why = h2.failure.detail if h2.failure else "no SETTINGS came"
-        fix = "Check what ends TLS there: it must speak HTTP/2 (an nginx server needs http2 on)."
+        fix = "Check the server that terminates TLS there: it must speak HTTP/2 (an nginx server needs http2 on)."
         yield failed(facts.ref, f"{why}.", fix)
     else:
         streams = h2.settings.get(_MAX_CONCURRENT_STREAMS)

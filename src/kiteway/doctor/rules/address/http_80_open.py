@@ -12,7 +12,7 @@ from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     http = facts.http
     if http is None:
-        yield skipped(facts.ref, "port 80 was not looked at.")
+        yield skipped(facts.ref, "port 80 was not checked.")
     elif http.status is None:
         yield passed(facts.ref, "port 80 does not answer.")
     elif 300 <= http.status < 400:

@@ -24,7 +24,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "TCP_CONNECT",
     "The port takes connections",
-    "Everything else rests on it. GKE needs about six minutes until a new load balancer answers.",
+    "All other checks depend on it. On GKE a new load balancer answers after about six minutes.",
     Scope.ADDRESS,
     _check,
 )

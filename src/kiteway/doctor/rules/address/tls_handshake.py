@@ -11,7 +11,7 @@ from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     tls = facts.tls
     if not facts.target.secure:
-        yield skipped(facts.ref, "it is looked at in plaintext.")
+        yield skipped(facts.ref, "it is checked in plaintext.")
     elif tls is None:
         yield skipped(facts.ref, "no connection.")
     elif tls.version is None:
@@ -25,7 +25,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "TLS_HANDSHAKE",
     "The TLS handshake",
-    "gRPC on GCP works over TLS only; a port that does not shake hands is another service, or Milvus in plaintext.",
+    "gRPC on GCP works over TLS only; a port without a TLS handshake is another service, or Milvus in plaintext.",
     Scope.ADDRESS,
     _check,
 )

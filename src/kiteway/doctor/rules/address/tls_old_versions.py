@@ -14,7 +14,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif facts.old_tls:
         yield failed(
             facts.ref,
-            f"it takes {' and '.join(facts.old_tls)}, withdrawn by RFC 8996.",
+            f"it accepts {' and '.join(facts.old_tls)}, withdrawn by RFC 8996.",
             "Offer TLS 1.2 and 1.3 only; on GKE, by an SSL policy in a FrontendConfig.",
         )
     else:
@@ -24,7 +24,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "TLS_OLD_VERSIONS",
     "TLS 1.0 and 1.1 are off",
-    "GKE's default SSL policy (COMPATIBLE) still takes TLS 1.0; auditors and some clients do not. Kiteway offers 1.2 "
+    "GKE's default SSL policy (COMPATIBLE) still accepts TLS 1.0; auditors and some clients do not. Kiteway offers 1.2 "
     "and 1.3.",
     Scope.ADDRESS,
     _check,

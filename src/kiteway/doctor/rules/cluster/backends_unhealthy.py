@@ -92,8 +92,8 @@ def _probed(facts: ClusterFacts, services: Mapping[ObjectRef, Service]) -> Itera
 RULE = Rule(
     "BACKENDS_UNHEALTHY",
     "The health of the balancer's backends",
-    "Google's balancer answers 502 for a backend that is UNHEALTHY, and says no more than the word "
-    "(ingress.kubernetes.io/backends); why, most often stands elsewhere in the cluster (failures F6 and F25).",
+    "Google's balancer answers 502 for a backend that is UNHEALTHY, and reports only that word "
+    "(ingress.kubernetes.io/backends); other objects in the cluster mostly show the cause (failures F6 and F25).",
     Scope.CLUSTER,
     _check,
 )

@@ -14,25 +14,26 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         yield failed(
             facts.ref,
             f"the API server cannot be asked: {facts.problem.rstrip('.')}.",
-            "Check the context (`kubectl config get-contexts`), the credentials and the way there.",
+            "Check the context (`kubectl config get-contexts`), the credentials and the network path.",
         )
         return
     for each in facts.unread:
         name = f" {each.name}" if each.name else ""
         where = facts.release_ref if each.kind == HELM_RELEASE else ObjectRef(each.kind, facts.namespace, each.name)
-        yield skipped(where if each.name else facts.ref, f"{each.kind}{name} may not be looked at: {each.why}")
+        yield skipped(where if each.name else facts.ref, f"{each.kind}{name} may not be read: {each.why}")
     if facts.backs and not any(is_seen(back) for back in facts.backs):
         yield skipped(
-            facts.ref, "no Pod can be reached from here: for their ports, TLS and calls run it where they can."
+            facts.ref,
+            "no Pod can be reached from here: to check their ports, TLS and calls, run it where they can be reached.",
         )
     if not facts.unread:
-        yield passed(facts.ref, "everything that a diagnosis looks at may be read.")
+        yield passed(facts.ref, "everything that the diagnosis needs may be read.")
 
 
 RULE = Rule(
     "CLUSTER_READ",
     "What may be read of the cluster",
-    "A rule that cannot see a Secret must not say that it is missing: what the reader may not look at is listed, and the "
+    "A rule that cannot see a Secret must not say that it is missing: what may not be read is listed, and the "
     "rules that need it are skipped. deploy/doctor.yaml has the rights for everything.",
     Scope.CLUSTER,
     _check,

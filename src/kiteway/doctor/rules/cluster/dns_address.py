@@ -34,7 +34,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 RULE = Rule(
     "DNS_ADDRESS",
     "DNS records of an Ingress's hosts",
-    "Clients that follow another record meet another server, often the old one, or nobody; and a CA that does so issues "
+    "Clients that follow another record reach another server, often the old one, or none; a CA that does so issues "
     "nothing (trap G5, failure F10).",
     Scope.CLUSTER,
     _check,

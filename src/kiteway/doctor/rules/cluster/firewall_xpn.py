@@ -23,9 +23,9 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             ingress.ref,
             "the network is a Shared VPC, and Google's controller may not write its firewall rule: health checks and "
             "calls do not reach the Pods.",
-            f"Let whoever administers the network run: {command[1]}."
+            f"Ask the administrator of the network to run: {command[1]}."
             if command
-            else "Let whoever administers the network allow 130.211.0.0/22 and 35.191.0.0/16 to ports 19530 and 9091.",
+            else "Ask the administrator of the network to allow 130.211.0.0/22 and 35.191.0.0/16 to ports 19530 and 9091.",
         )
 
 

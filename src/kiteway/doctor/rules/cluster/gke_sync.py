@@ -26,19 +26,19 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             yield failed(
                 event.about,
                 f"{event.reason}, {minutes(facts.age(event.at))} ago: {event.message.rstrip('.')}.",
-                "Correct what it says; until then Google's balancer stays as it was.",
+                "Correct what it names; until then Google's balancer keeps its old configuration.",
             )
     about = {ref for ref, _ in seen}
     for ingress in facts.ingresses():
         if ingress.ref not in about:
-            yield passed(ingress.ref, "no Event says that Google's controller could not do it.")
+            yield passed(ingress.ref, "no Event of Google's controller reports a failure.")
 
 
 RULE = Rule(
     "GKE_SYNC",
     "Errors of Google's controllers",
-    "GKE refuses an Ingress as a whole and says why in an Event alone; the load balancer stays as it was, so a wrong "
-    "manifest looks as if it worked.",
+    "GKE refuses an Ingress as a whole and gives the reason only in an Event; the load balancer is unchanged, so a wrong "
+    "manifest seems to work.",
     Scope.CLUSTER,
     _check,
     needs=frozenset({"Event"}),

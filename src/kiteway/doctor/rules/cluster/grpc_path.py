@@ -25,13 +25,13 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 front.ref,
                 f"Milvus answers at {len(answering)} of {len(asked)} Pods, but not through the balancer: the fault lies "
                 "between the two.",
-                "Look at the checks of the Ingress and of the Service; Milvus itself is in order.",
+                "Look at the checks of the Ingress and of the Service; Milvus itself works.",
             )
         else:
             yield failed(
                 front.ref,
-                f"Milvus answers neither through the balancer nor at any of {len(asked)} Pods: the fault is Milvus's, or "
-                "how it is spoken to.",
+                f"Milvus answers neither through the balancer nor at any of {len(asked)} Pods: the fault is in Milvus or in "
+                "the protocol that it is called by.",
                 "Look at the checks of the Pods, and at Milvus's logs.",
             )
 

@@ -22,15 +22,15 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         if HELM_RELEASE not in facts.unread_kinds:
             yield failed(
                 facts.release_ref,
-                "Helm knows no such release, so nothing is known of Milvus's settings.",
-                "Give --release if it has another name; what an operator manages has none.",
+                "Helm knows no such release, so Milvus's settings are unknown.",
+                "Give --release if it has another name. A Milvus that an operator manages has no Helm release.",
                 severity=Severity.WARNING,
             )
     elif facts.release.status != "deployed":
         yield failed(
             facts.release_ref,
-            f"revision {facts.release.revision} is {facts.release.status}: the next upgrade stops there, and what runs "
-            "may be half of two revisions.",
+            f"revision {facts.release.revision} is {facts.release.status}: the next upgrade fails, and the running objects "
+            "may be a mixture of two revisions.",
             f"Bring it to an end: {suggested('helm', 'rollback', facts.name, '-n', facts.namespace)}, or upgrade again.",
         )
     else:
@@ -40,7 +40,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 RULE = Rule(
     "HELM_RELEASE",
     "The Helm release",
-    "An upgrade that was cut off leaves the release pending-upgrade, and values that nothing was made from.",
+    "An interrupted upgrade leaves the release in pending-upgrade, with values that were not applied.",
     Scope.CLUSTER,
     _check,
 )

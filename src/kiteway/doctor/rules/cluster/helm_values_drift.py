@@ -1,4 +1,4 @@
-"""What is on the live Service and not in the release's values."""
+"""Annotations of the live Service that are not in the release's values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.gke.live import dig
 from kiteway.resources import annotations as keys
 
 _KEYS = (keys.APP_PROTOCOLS, keys.BACKEND_CONFIG, keys.NEG, keys.REST_PORT)
-"""Those that Milvus is balanced by; what controllers write is nobody's value."""
+"""The annotations that configure the balancer; those that controllers write are in no values."""
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
@@ -32,8 +32,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         if differ:
             yield failed(
                 service.ref,
-                f"{', '.join(differ)}: the values of release {facts.name} say something else, and the next upgrade "
-                "puts it back.",
+                f"{', '.join(differ)}: the values of release {facts.name} differ, and the next upgrade restores them.",
                 "Decide which of the two is right, and write it into service.annotations.",
             )
         if not by_hand and not differ:
@@ -43,8 +42,8 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 RULE = Rule(
     "HELM_VALUES_DRIFT",
     "The live Service against the release's values",
-    "The guide annotates the Service with kubectl (trap G10): the next reinstallation, and every GitOps controller, takes "
-    "the annotations away, and without them Google's balancer neither reaches Milvus nor speaks to it.",
+    "The guide annotates the Service with kubectl (trap G10): the next reinstallation, and every GitOps controller, removes "
+    "the annotations, and without them Google's balancer neither reaches Milvus nor speaks its protocol.",
     Scope.CLUSTER,
     _check,
     Severity.WARNING,

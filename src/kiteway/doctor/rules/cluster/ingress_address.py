@@ -28,14 +28,14 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 f"it has no address after {minutes(age)}{why}.",
                 "Correct what the Event says."
                 if last
-                else "Check that a controller serves its class: `kubectl describe ingress` shows no Event of any.",
+                else "Check that a controller serves its class: `kubectl describe ingress` shows no Event of one.",
             )
 
 
 RULE = Rule(
     "INGRESS_ADDRESS",
     "The address of an Ingress",
-    "Without one nothing is served. GKE writes what is in its way into Events, which are gone after an hour.",
+    "Without an address nothing is served. GKE reports the obstacle in Events, which expire after an hour.",
     Scope.CLUSTER,
     _check,
 )

@@ -1,4 +1,4 @@
-"""Ingresses of a class that nobody serves."""
+"""Ingresses of a class that no controller serves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from kiteway.translate.classes import CONTROLLER
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
     for ingress in facts.ingresses():
         if facts.addresses.get(ingress.ref):
-            yield passed(ingress.ref, "somebody serves it: it has an address.")
+            yield passed(ingress.ref, "it has an address, so a controller serves it.")
             continue
         nobody = _nobody(facts, ingress)
         if nobody is None:
             yield passed(ingress.ref, "a controller of its class is there.")
         else:
             fix = (
-                f"Classes there are: {', '.join(sorted(facts.classes))}." if facts.classes else "Install a controller."
+                f"The cluster's classes are: {', '.join(sorted(facts.classes))}."
+                if facts.classes
+                else "Install a controller."
             )
-            yield failed(ingress.ref, f"{nobody}, so nobody serves it.", fix)
+            yield failed(ingress.ref, f"{nobody}, so no controller serves it.", fix)
 
 
 def _nobody(facts: ClusterFacts, ingress: Ingress) -> str | None:
@@ -42,7 +44,7 @@ def _nobody(facts: ClusterFacts, ingress: Ingress) -> str | None:
 RULE = Rule(
     "INGRESS_CLASS_SERVED",
     "Who serves an Ingress",
-    "An Ingress whose class no controller serves stays as it is for ever, without an Event that would say so; "
+    "An Ingress whose class no controller serves never gets an address, and no Event says why; "
     "ManagedCertificates attached to it end in FailedNotVisible (failure F10).",
     Scope.CLUSTER,
     _check,

@@ -14,10 +14,10 @@ from kiteway.resources import annotations as keys
 _PATIENCE = dt.timedelta(hours=1)
 """Google: up to an hour until a certificate is Active."""
 _DOMAIN = {
-    "FailedNotVisible": "is not seen at the load balancer",
+    "FailedNotVisible": "does not lead to the load balancer",
     "FailedCaaChecking": "has CAA records that cannot be read",
     "FailedCaaForbidden": "has CAA records that forbid Google's CAs",
-    "FailedRateLimited": "was asked for too often: the CA limits certificates of a domain",
+    "FailedRateLimited": "was ordered too often: the CA limits certificates of a domain",
 }
 _EVENTS = frozenset({"BackendError", "TooManyCertificates"})
 
@@ -36,7 +36,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             yield failed(
                 managed.ref,
                 f"it is {status or 'not looked at'} after {minutes(age)}: {'; '.join([*said, *causes]) or 'no reason is given'}.",
-                "Correct that; the CA looks again within the hour."
+                "Correct that; the CA tries again within an hour."
                 if said or causes
                 else "Look at its Events, and whether port 80 of the load balancer can be reached from everywhere.",
             )

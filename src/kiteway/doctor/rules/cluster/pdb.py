@@ -19,7 +19,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         if len(pods) == 1:
             yield failed(
                 service.ref,
-                f"{pods[0].ref.name} is its only Pod: whenever it is evicted or restarted, nobody answers.",
+                f"{pods[0].ref.name} is its only Pod: whenever it is evicted or restarted, no call is answered.",
                 "Run two proxies or more, and a PodDisruptionBudget with maxUnavailable: 1.",
             )
         elif not budgets:
@@ -33,10 +33,12 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 stuck[0].ref,
                 f"it allows no eviction though all {len(pods)} Pods are ready: nodes with a proxy cannot be drained, and "
                 "GKE's upgrades wait an hour and then evict all the same.",
-                "Use maxUnavailable: 1 instead of a minAvailable that is all of them.",
+                "Use maxUnavailable: 1 instead of a minAvailable that equals the number of Pods.",
             )
         else:
-            yield passed(service.ref, f"{budgets[0].ref.name} lets its {len(pods)} Pods go one after the other.")
+            yield passed(
+                service.ref, f"{budgets[0].ref.name} lets its {len(pods)} Pods be evicted one after the other."
+            )
 
 
 RULE = Rule(

@@ -1,4 +1,4 @@
-"""Certificates that the annotation names and nobody has any more."""
+"""Certificates that the annotation names and that no longer exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.printable import suggested
 from kiteway.resources import annotations as keys
 
 _MADE = "mcrt-"
-"""How gke-managed-certs names what it makes at Google."""
+"""The pattern of the names that gke-managed-certs gives to certificates at Google."""
 
 
 def _remove(ingress: ObjectRef) -> str:
@@ -32,10 +32,10 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 ingress.ref,
                 f"{keys.PRE_SHARED_CERT} names {', '.join(stale)}, which no ManagedCertificate of the namespace has: "
                 "Google refuses all certificates of the Ingress when one is gone.",
-                f"Remove it from the annotation: {_remove(ingress.ref)}; the controller writes those that are left.",
+                f"Remove it from the annotation: {_remove(ingress.ref)}; the controller writes the remaining ones.",
             )
         else:
-            yield passed(ingress.ref, "the certificates that the controller has attached are those that there are.")
+            yield passed(ingress.ref, "every certificate that the controller has attached exists.")
 
 
 RULE = Rule(

@@ -1,4 +1,4 @@
-"""How proxies leave."""
+"""How proxies are stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 service.ref,
                 f"{len(abrupt)} of {len(pods)} Pods have no preStop ({', '.join(abrupt)}): they stop listening while "
                 "Google's balancer still sends them calls.",
-                "Let preStop sleep longer than drainingTimeoutSec; `kiteway gke apply` patches the Deployment so.",
+                "Let preStop sleep longer than drainingTimeoutSec; `kiteway gke apply` patches the Deployment that way.",
             )
         if short:
             yield failed(
@@ -52,7 +52,7 @@ def _draining(facts: ClusterFacts, service: Service) -> int:
 RULE = Rule(
     "PRESTOP",
     "How proxies leave",
-    "The group learns of a Pod's end only after its SIGTERM: without preStop, or killed before the draining is over, a "
+    "Google's endpoint group removes a Pod only after its SIGTERM: without preStop, or killed before the draining is over, a "
     "proxy answers its last calls with 502 (trap G12, failure F7).",
     Scope.CLUSTER,
     _check,

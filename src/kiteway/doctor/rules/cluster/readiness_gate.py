@@ -36,7 +36,7 @@ def _without(facts: ClusterFacts, service: Service, pods: list[Pod], total: int)
     )
     return failed(
         service.ref,
-        f"{len(pods)} of {total} Pods lack Google's readiness gate ({names}), {why}: a restart takes the old proxy away "
+        f"{len(pods)} of {total} Pods lack Google's readiness gate ({names}), {why}: a restart stops the old proxy "
         "before the new one is in the group, and calls end in 502.",
         "Restart the proxies once the Ingress has its address: `kubectl rollout restart deployment`, then look again.",
     )
@@ -53,7 +53,7 @@ def _unready(facts: ClusterFacts, pod: Pod) -> Iterator[Finding]:
     if pod.gate.reason == "LoadBalancerNegTimeout":
         yield failed(
             pod.ref,
-            "Google gave up waiting for it to become healthy in the group (LoadBalancerNegTimeout), and let it pass.",
+            "Google gave up waiting for it to become healthy in the group (LoadBalancerNegTimeout), and set the condition.",
             "Look at the health check: the BackendConfig's port and path, and the firewall.",
         )
     elif pod.gate.status != "True" and age > _PATIENCE:

@@ -27,7 +27,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             ingress.ref,
             f"Google knows no {'regional' if regional else 'global'} address {name}"
             f"{'' if regional else '; a regional one of this name does not count'}.",
-            "`gcloud compute addresses list` shows what there is; make it: "
+            "`gcloud compute addresses list` shows the existing ones; create it: "
             f"{suggested('gcloud', 'compute', 'addresses', 'create', name, *scope)}.",
         )
 

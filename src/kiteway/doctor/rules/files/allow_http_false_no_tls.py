@@ -1,4 +1,4 @@
-"""Something left to serve."""
+"""A port to serve on."""
 
 from __future__ import annotations
 

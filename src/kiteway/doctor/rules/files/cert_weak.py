@@ -9,9 +9,9 @@ from kiteway.resources import Secret
 RULE = rule_of_reasons(
     "CERT_WEAK",
     title="Certificates that some clients refuse",
-    why="What OpenSSL takes, others do not: SHA-1 signatures, a missing serverAuth, and the guide's -days 99999 (trap G6).",
+    why="OpenSSL accepts what other TLS libraries refuse: SHA-1 signatures, a missing serverAuth, and the guide's -days 99999 (trap G6).",
     reasons=frozenset({"CertificateSignatureWeak", "CertificateUsage", "CertificateValidTooLong"}),
     kinds=(Secret,),
-    when_passed="its certificate is one that every client takes.",
+    when_passed="every client accepts its certificate.",
     severity=Severity.WARNING,
 )

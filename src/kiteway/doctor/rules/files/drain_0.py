@@ -9,9 +9,9 @@ from kiteway.resources import BackendConfig
 RULE = rule_of_reasons(
     "DRAIN_0",
     title="connectionDraining of a BackendConfig",
-    why="The guide leaves it out (trap G8), so GKE's 0 s hold: every rolling restart of the proxies fails calls (failure F7).",
+    why="The guide leaves it out (trap G8), so GKE's default of 0 s applies: every rolling restart of the proxies fails calls (failure F7).",
     reasons=frozenset({"ConnectionDrainingZero"}),
     kinds=(BackendConfig,),
-    when_passed="calls in flight may finish when an endpoint goes, on GKE, too.",
+    when_passed="calls in flight may finish when an endpoint is removed, on GKE, too.",
     severity=Severity.WARNING,
 )

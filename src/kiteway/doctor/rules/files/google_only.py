@@ -9,7 +9,7 @@ from kiteway.resources import BackendConfig, FrontendConfig, Ingress, Service
 RULE = rule_of_reasons(
     "GOOGLE_ONLY",
     title="Settings that only Google's infrastructure has",
-    why="Identity-Aware Proxy, Cloud Armor, Cloud CDN and pre-shared certificates have no effect elsewhere; whoever relies on their protection must know.",
+    why="Identity-Aware Proxy, Cloud Armor, Cloud CDN and pre-shared certificates have no effect elsewhere; a user who relies on their protection must know that.",
     reasons=frozenset(
         {
             "GoogleOnly",
@@ -27,6 +27,6 @@ RULE = rule_of_reasons(
         Ingress,
         Service,
     ),
-    when_passed="nothing of it needs Google's infrastructure.",
+    when_passed="it uses no setting that needs Google's infrastructure.",
     severity=Severity.WARNING,
 )

@@ -30,7 +30,7 @@ RULE = Rule(
     "HELM_L4_SERVICE",
     "service.type of the Helm values",
     "A Layer-4 balancer spreads connections, not calls: gRPC keeps one connection, so all calls of a client meet one "
-    "proxy (failure F1), and whatever the Layer-7 balancer enforces can be passed by.",
+    "proxy (failure F1), and clients can bypass everything that the Layer-7 balancer enforces.",
     Scope.FILES,
     _check,
     Severity.WARNING,

@@ -32,7 +32,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "HELM_SERVICE_ANNOTATIONS",
     "service.annotations of the Helm values",
-    "The guide sets the three annotations with kubectl annotate (trap G10): they are in nobody's values and are gone "
+    "The guide sets the three annotations with kubectl annotate (trap G10): they are in no Helm values and are gone "
     "after a reinstall, or reverted by GitOps.",
     Scope.FILES,
     _check,

@@ -12,6 +12,6 @@ RULE = rule_of_reasons(
     why="The guide says to wait for Active before the Ingress is made (trap G4): a deadlock, as a certificate is issued only once it is attached to a load balancer that DNS points at.",
     reasons=frozenset({"ManagedCertificateProvisioning"}),
     kinds=(ManagedCertificate,),
-    when_passed="nothing of it waits for an Ingress.",
+    when_passed="its certificate does not wait for an Ingress.",
     severity=Severity.WARNING,
 )

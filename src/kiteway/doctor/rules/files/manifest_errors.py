@@ -23,7 +23,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "MANIFEST_ERRORS",
     "Everything else that `kiteway plan` reports",
-    "What has no rule of its own: fields that do not exist, values that are refused, files that cannot be read. The "
+    "Problems without a rule of their own: fields that do not exist, values that are refused, files that cannot be read. The "
     "reference of diagnostics explains each reason.",
     Scope.FILES,
     _check,

@@ -25,7 +25,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "MILVUS_CONFIG_UNREADABLE",
     "Milvus configuration that Milvus cannot read",
-    "extraConfigFiles.user.yaml is one text inside the Helm values: a slip in it is seen only when the pods crash.",
+    "extraConfigFiles.user.yaml is one text inside the Helm values: a mistake in it shows only when the Pods crash.",
     Scope.FILES,
     _check,
 )

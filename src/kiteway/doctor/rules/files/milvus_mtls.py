@@ -25,7 +25,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
         else:
             yield failed(
                 config.ref,
-                "tlsMode is 2: Milvus demands a client certificate, and nothing says which one the balancer shows it.",
+                "tlsMode is 2: Milvus demands a client certificate, and no annotation names the one that the balancer shows.",
                 f"Annotate the Service with {keys.BACKEND_CLIENT_CERTIFICATE}; on GKE, set tlsMode to 1.",
                 position=config.at("common", "security", "tlsMode"),
             )
@@ -34,7 +34,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "MILVUS_MTLS",
     "tlsMode: 2",
-    "A Layer-7 balancer ends the client's TLS and opens its own: with tlsMode: 2 Milvus refuses every connection that "
+    "A Layer-7 balancer terminates the client's TLS and opens a connection of its own: with tlsMode: 2 Milvus refuses every connection that "
     "shows no certificate. GKE's Ingress cannot show one at all; Kiteway shows that of the Service's annotation.",
     Scope.FILES,
     _check,

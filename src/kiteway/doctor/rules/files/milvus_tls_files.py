@@ -41,7 +41,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 
 
 def _is_mounted(config: MilvusConfig, path: str) -> bool:
-    """Say whether a path lies below a volumeMount; of milvus.yaml alone nobody knows, and the image has its own."""
+    """Return whether a path lies below a volumeMount or in the image; always true for milvus.yaml alone, which shows no mounts."""
     if config.values is None or path.startswith("configs/cert/"):
         return True
     mounts: list[Any] = []
@@ -55,8 +55,8 @@ def _is_mounted(config: MilvusConfig, path: str) -> bool:
 RULE = Rule(
     "MILVUS_TLS_FILES",
     "The certificate and key of a Milvus with TLS",
-    "The guide says nothing of them (trap G3): Milvus then serves the self-signed certificate for localhost from its "
-    "image, and paths that nothing is mounted at keep the proxies from starting.",
+    "The guide does not mention them (trap G3): Milvus then serves the self-signed certificate for localhost from its "
+    "image, and with paths at which nothing is mounted the proxies do not start.",
     Scope.FILES,
     _check,
     Severity.WARNING,

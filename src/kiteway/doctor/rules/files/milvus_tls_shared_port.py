@@ -21,7 +21,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
             yield failed(
                 config.ref,
                 f"tlsMode is {mode} while REST shares port {config.proxy_port} with gRPC: Milvus 2.5 and later do not "
-                "start (tls mode must be 0), older ones drop REST without a word.",
+                "start (tls mode must be 0), older ones drop REST without a message.",
                 "Set proxy.http.port to another port, such as 8080, or proxy.http.enabled to false.",
                 position=config.at("common", "security", "tlsMode"),
             )
@@ -31,7 +31,7 @@ RULE = Rule(
     "MILVUS_TLS_SHARED_PORT",
     "proxy.http.port of a Milvus with TLS",
     "The guide sets tlsMode: 1 and nothing else (trap G1): since Milvus 2.5 the proxy then panics at its start "
-    "(failure F2), before that REST is gone (failure F3).",
+    "(failure F2), and older versions serve no REST (failure F3).",
     Scope.FILES,
     _check,
 )

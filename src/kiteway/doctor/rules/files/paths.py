@@ -12,6 +12,6 @@ RULE = rule_of_reasons(
     why="gRPC calls are /milvus.proto.milvus.MilvusService/NAME: a path that covers none of them, or a * where it is not allowed, leaves every call unrouted (failure F12).",
     reasons=frozenset({"PathInvalid", "PathMatchesNoCall", "RulePathOverwrite"}),
     kinds=(Ingress,),
-    when_passed="its paths are in order.",
+    when_passed="its paths match every call.",
     severity=Severity.WARNING,
 )

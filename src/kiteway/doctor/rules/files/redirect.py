@@ -12,6 +12,6 @@ RULE = rule_of_reasons(
     why="A redirect needs both ports: without a certificate, or with allow-http false, nothing is redirected (trap G7).",
     reasons=frozenset({"RedirectWithoutTLS", "RedirectWithoutHttp"}),
     kinds=(FrontendConfig,),
-    when_passed="what it redirects is there.",
+    when_passed="both ports of its redirect are open.",
     severity=Severity.WARNING,
 )

@@ -9,7 +9,7 @@ from kiteway.resources import Ingress
 RULE = rule_of_reasons(
     "RuleHostOverwriteCheck",
     title="Hosts that one Ingress has two rules for",
-    why="The later rule silently takes the place of the earlier one; its paths are gone.",
+    why="The later rule silently replaces the earlier one, whose paths are lost.",
     reasons=frozenset({"RuleHostOverwrite"}),
     kinds=(Ingress,),
     when_passed="no host has two rules.",

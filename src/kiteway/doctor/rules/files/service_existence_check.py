@@ -8,7 +8,7 @@ from kiteway.resources import Ingress
 RULE = rule_of_reasons(
     "ServiceExistenceCheck",
     title="The Services that an Ingress names",
-    why="An Ingress that names a Service or a port that is not there is refused by GKE as a whole: the load balancer stays as it was.",
+    why="GKE refuses the whole Ingress if a Service or port that it names does not exist: the load balancer is unchanged.",
     reasons=frozenset({"ServiceNotFound", "ServicePortNotFound"}),
     kinds=(Ingress,),
     when_passed="every Service and port that it names exists.",

@@ -1,4 +1,4 @@
-"""TLS in Milvus, and a Service that does not say so."""
+"""TLS in Milvus, and a Service that does not declare it."""
 
 from __future__ import annotations
 

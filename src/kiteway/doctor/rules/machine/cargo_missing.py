@@ -22,7 +22,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "CARGO_MISSING",
     "Rust's cargo",
-    "The filter is built when Kiteway is installed from source; where cargo is missing it is left out.",
+    "The filter is built when Kiteway is installed from source; without cargo it is left out.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

@@ -31,7 +31,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
         yield failed(
             MACHINE,
             f"Envoy {shown} lacks the security fixes of {major}.{minor}.{fixed}.",
-            "Before strangers can reach it, install that release from Envoy's site, and name it with --envoy PATH.",
+            "Before exposing it to untrusted clients, install that release from Envoy's site, and name it with --envoy PATH.",
         )
     else:
         yield passed(MACHINE, f"Envoy {shown} has every security fix that this version of Kiteway knows of.")

@@ -28,7 +28,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "EXTRAS_MISSING",
     "Optional packages",
-    "Commands that need one say so only when they are used.",
+    "A command that needs one reports that only when it is used.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

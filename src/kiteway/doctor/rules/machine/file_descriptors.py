@@ -26,7 +26,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "FILE_DESCRIPTORS",
     "The limit of open files",
-    "Every connection of a client, and every one to an endpoint, is an open file. Kiteway raises the soft limit to the "
+    "Every connection, of a client or to an endpoint, is an open file. Kiteway raises the soft limit to the "
     "hard one by itself.",
     Scope.MACHINE,
     _check,

@@ -20,7 +20,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "FILTER_PRESENT",
     "The Envoy filter",
-    "Without it Kiteway still balances every call, but knows nothing of Milvus: no metrics by rpc, no retry when "
+    "Without it Kiteway still balances every call, but does not understand Milvus's calls: no metrics by rpc, no retry when "
     "Milvus refuses inside an OK answer.",
     Scope.MACHINE,
     _check,

@@ -24,7 +24,7 @@ RULE = Rule(
     "NETNS_PERMITTED",
     "Network namespaces",
     "The embedded Milvus of `kiteway demo` listens on every address of the machine; in a network namespace of its own "
-    "nobody else can reach it.",
+    "no other machine can reach it.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

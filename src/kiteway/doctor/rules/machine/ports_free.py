@@ -13,7 +13,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
     for port, why in facts.ports_taken.items():
         option = "--https-port" if port == PORTS[0] else "--http-port"
         message = f"port {port} of 127.0.0.1 cannot be used: {why}."
-        yield failed(MACHINE, message, f"End what holds it, or give `kiteway up` {option}.")
+        yield failed(MACHINE, message, f"End the process that uses it, or give `kiteway up` {option}.")
     if not facts.ports_taken:
         yield passed(MACHINE, f"ports {' and '.join(str(port) for port in PORTS)} are free.")
 
@@ -21,7 +21,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "PORTS_FREE",
     "The default ports",
-    "`kiteway up` listens on 8443 and 8080 unless it is told others. A running Kiteway holds them, too.",
+    "`kiteway up` listens on 8443 and 8080 by default. A running Kiteway uses them, too.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

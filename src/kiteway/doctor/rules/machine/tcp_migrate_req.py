@@ -16,8 +16,8 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
         yield failed(
             MACHINE,
             "net.ipv4.tcp_migrate_req is 0: connections that wait while a listener closes are reset, and clients are "
-            "refused while an Envoy that died is started again.",
-            "sysctl -w net.ipv4.tcp_migrate_req=1, if clients must see nothing of a restart.",
+            "refused while a dead Envoy is restarted.",
+            "sysctl -w net.ipv4.tcp_migrate_req=1, if clients must not notice a restart.",
         )
     else:
         yield passed(MACHINE, "waiting connections move to the next listener when one closes.")
@@ -27,7 +27,7 @@ RULE = Rule(
     "TCP_MIGRATE_REQ",
     "net.ipv4.tcp_migrate_req",
     "When one Kiteway takes over from another on the same port, the connections that the kernel has accepted for the "
-    "old one are lost unless it may migrate them. With it, clients also wait for an Envoy that died instead of being "
+    "old one are lost unless it may migrate them. With it, clients also wait for a restarted Envoy instead of being "
     "refused.",
     Scope.MACHINE,
     _check,
