@@ -1,7 +1,7 @@
 """
-Doing a plan: the first thing that is not done, then a new reading, until nothing is left.
+Applies a plan: does the first step that is not done, reads the cluster again, and repeats until all steps are done.
 
-The cluster alone knows how far it got, so a killed run goes on where it was.
+All state is in the cluster, so the next run continues an interrupted one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from kiteway.gke.step import Plan, State, Step
 _POLL_SECONDS = 2.0
 _PENDING_SECONDS = 300.0
 _HELD = re.compile(r'another operation .* is in progress|"sh\.helm\.release\.[^"]*" already exists')
-"""What Helm says when another is at work on the same release."""
+"""Helm's error while another operation on the same release is running."""
 
 
 class ApplyError(Exception):
     """
-    A step did not come to its end; what was done stays, and ``apply`` may be run again.
+    A step did not finish; completed steps remain, and ``apply`` may be run again.
 
     Attributes:
-        problems: what the plan says is wrong; empty when the step only took too long.
+        problems: the plan's problems; empty when the step only took too long.
     """
 
     def __init__(self, message: str, problems: tuple[Diagnostic, ...] = ()) -> None:
@@ -38,33 +38,33 @@ class ApplyError(Exception):
 
 
 class Progress(Protocol):
-    """Who is told what happens."""
+    """Receives reports of progress."""
 
     def problems(self, problems: tuple[Diagnostic, ...]) -> None:
-        """Tell what the user should know before anything is done."""
+        """Report what the user should know before the first step."""
 
     def pending(self, release: Release, seconds: float) -> None:
-        """Tell that a Helm is at work on a release already, and how long that is waited for at most."""
+        """Report that a Helm operation on a release is running already, and how long to wait for it at most."""
 
     def step(self, step: Step) -> None:
-        """Tell of a step as it was found."""
+        """Report a step's state."""
 
     def command(self, text: str) -> None:
-        """Tell of a command before it is run."""
+        """Report a command before it is run."""
 
     def waiting(self, step: Step, seconds: float) -> None:
-        """Tell what is waited for and what is seen; called when that changes, and every half minute."""
+        """Report the awaited condition and the present state; called when that changes, and every half minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
     """
-    How plans are done.
+    The parts that applying a plan needs.
 
     Attributes:
         read: makes a reading.
         plan: makes the plan of a reading.
-        progress: who is told.
+        progress: receives the reports.
         before: called before the step of this id is begun; a verification before the old balancer goes.
     """
 
@@ -76,7 +76,7 @@ class Doing:
 
 async def apply(doing: Doing) -> bool:
     """
-    Do every step that is not done; return whether anything was.
+    Do every step that is not done; return whether there was any.
 
     Raises:
         ApplyError: an error in the plan, or a step that took too long.
@@ -97,7 +97,7 @@ async def apply(doing: Doing) -> bool:
 
 
 async def _do(doing: Doing, step: Step) -> Plan:
-    """Do a step, and return the plan of the reading that says that it is done."""
+    """Do a step, and return the plan of the reading that shows it done."""
     if doing.before is not None and doing.before[0] == step.id:
         await doing.before[1]()
     if step.state is State.TODO:
@@ -113,7 +113,7 @@ async def _do(doing: Doing, step: Step) -> Plan:
 
 
 async def _after_another(doing: Doing, step: Step) -> Plan:
-    """Do a step that a Helm stood in the way of, which has begun since the reading: a killed run's, or somebody's."""
+    """Retry a step that a Helm operation blocked, begun since the reading by a killed run or another user."""
     plan = _checked(doing.plan(await _settled(doing)))
     again = plan.step(step.id)
     if again is None or again.state in {State.DONE, State.MANUAL}:
@@ -134,7 +134,7 @@ async def _wait(doing: Doing, step: Step) -> Plan:
             doing.progress.step(now)
             return plan
         if waited > step.seconds:
-            raise ApplyError(f"{step.id}: no end after {step.seconds:g} s: {now.sees}.")
+            raise ApplyError(f"{step.id}: not done after {step.seconds:g} s: {now.sees}.")
         if now.sees != said or time.monotonic() - said_at > 30:
             doing.progress.waiting(now, waited)
             said, said_at = now.sees, time.monotonic()
@@ -144,15 +144,15 @@ async def _wait(doing: Doing, step: Step) -> Plan:
 def _checked(made: Plan) -> Plan:
     if made.refused:
         errors = tuple(p for p in made.problems if p.severity is Severity.ERROR)
-        raise ApplyError("there is something in the way", errors)
+        raise ApplyError("the plan has an error", errors)
     return made
 
 
 async def _settled(doing: Doing) -> Live:
     """
-    Return a reading in which no Helm is at work.
+    Return a reading in which no Helm operation is running.
 
-    A killed run leaves one behind: it ends by itself, and only then can be seen what it did.
+    A killed run leaves its Helm process running: that ends by itself, and only then is its effect visible.
     """
     started, said = time.monotonic(), False
     while True:

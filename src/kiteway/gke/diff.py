@@ -1,4 +1,4 @@
-"""A change as people read it: a unified diff of YAML, without secrets."""
+"""A change as a unified diff of YAML, without secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dump(value: Any) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """Return the value with what a key calls a secret hidden, in texts of YAML, too."""
+    """Return the value with secrets hidden, recognised by their keys, also inside texts of YAML."""
     if isinstance(value, Mapping):
         return {
             key: HIDDEN if _SECRET.search(str(key)) and not isinstance(item, Mapping | list) else redacted(item)

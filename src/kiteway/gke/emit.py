@@ -1,4 +1,4 @@
-"""The same as files, for those whose cluster is changed by a repository."""
+"""Writes the plan as files, for clusters that are managed from a repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kiteway.gke.wanted import CertificateKind, Http, Wanted
 
 def emitted(live: Live, release: Release, wanted: Wanted) -> dict[str, str]:
     """
-    Return the files' texts by name; no key is among them.
+    Return the files' texts by name; no private key is among them.
 
     Raises:
         UserYamlError: the user's part of milvus.yaml cannot be read.
@@ -58,7 +58,7 @@ def emit(folder: Path, files: dict[str, str]) -> None:
 
 
 def _readme(release: Release, wanted: Wanted, called: Names, files: set[str]) -> str:
-    """Say what to do with the files, in an order that works."""
+    """Return the README: what to do with the files, in order."""
     where = f"-n {wanted.namespace}"
     repo = f" --repo {wanted.repo}" if wanted.repo else ""
     steps = []

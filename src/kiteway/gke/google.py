@@ -1,4 +1,4 @@
-"""The steps that only Google's balancer needs: Milvus with TLS, its health check, its endpoints, its leaving."""
+"""The steps that only Google's balancer needs: Milvus with TLS, its health check, its endpoints, its shutdown."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def endpoint_groups(s: Setting) -> Step:
 
 def readiness(s: Setting) -> Step:
     """
-    Restart the proxies once the endpoint groups are there, and let them leave slowly.
+    Restart the proxies once the endpoint groups are there, with a graceful shutdown.
 
     Google's readiness gate comes only into pods that are created after that; without it, and without draining, each
     restart answers 502 for a while. The chart has no values for these fields.
@@ -74,7 +74,7 @@ def readiness(s: Setting) -> Step:
     complete, seen = rolled_out(s.live.workload)
     return Step(
         id="readiness",
-        title="Restart the proxies behind the new balancer, so that they come and leave without losing a call",
+        title="Restart the proxies behind the new balancer, so that they start and stop without losing a call",
         state=State.TODO if not same else State.DONE if complete else State.WAITING,
         sees=f"{seen}; {graceful.gates(s.live)}",
         effect=_restart(s),
@@ -92,7 +92,7 @@ def _interruption(s: Setting) -> Effect:
     return Effect(
         Impact.PLAINTEXT_INTERRUPTED,
         f"Every plaintext client{where} is cut off when its proxy restarts, until it connects with TLS; "
-        "`--data-plane google+kiteway` and `--data-plane kiteway` interrupt nobody.",
+        "`--data-plane google+kiteway` and `--data-plane kiteway` interrupt no client.",
     )
 
 

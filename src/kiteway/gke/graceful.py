@@ -1,4 +1,4 @@
-"""How pods come behind Google's balancer and leave it without losing a call; milvus-helm has no values for it."""
+"""Fields that let Pods join and leave Google's balancer without losing a call; milvus-helm has no values for them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import NEG_STATUS
 
 RESTARTED_FOR = "kiteway.io/endpoint-groups"
-"""On the Pods: the endpoint groups they were started again for, so that it is done once."""
+"""The annotation on the Pods that names the endpoint groups for which they were restarted, so that it is done once."""
 _MARGIN = 5
-"""Seconds a proxy sleeps longer than the balancer drains."""
+"""Seconds that a proxy's preStop sleep exceeds the balancer's draining."""
 _MILVUS_STOP = 30
 """Milvus's own proxy.gracefulStopTimeout."""
 
@@ -29,7 +29,7 @@ def endpoint_groups(service: Object | None) -> str:
 
 
 def gates(live: Live) -> str:
-    """Say how many of the pods have Google's readiness gate."""
+    """Return how many of the pods have Google's readiness gate, as text."""
     return f"{gated(live.pods)} of {len(live.pods)} pods have Google's readiness gate"
 
 
@@ -38,7 +38,7 @@ def restart(live: Live) -> dict[str, Any]:
     Return the patch that starts pods again; empty when all have the gate.
 
     Google's webhook puts the gate into pods that are created once their Service has an endpoint group, and into no
-    others. Where it puts it into none, one restart for these groups is all that is tried.
+    others. If the pods get none, the restart is not repeated for these groups.
     """
     if live.pods and gated(live.pods) == len(live.pods):
         return {}
@@ -71,7 +71,7 @@ def patch(wanted: Wanted, container: str) -> dict[str, Any]:
 
 
 def fields(workload: Object | None, container: str) -> dict[str, Any]:
-    """Return the same fields as they are, as a patch that brings them back; None deletes."""
+    """Return a patch that restores the present values of these fields; None deletes a field."""
     spec = dig(workload, "spec") or {}
     pod = dig(spec, "template", "spec") or {}
     found: Mapping[str, Any] = next((c for c in pod.get("containers") or [] if c.get("name") == container), {})

@@ -1,9 +1,9 @@
 """
 The steps that only Kiteway needs: its installation, and what it serves behind Google's balancer.
 
-For a whole cluster it is installed once, and whoever has done so already, with values of their own, is left alone.
-Behind Google's balancer each release of Milvus has a Kiteway of its own beside it, as an Ingress of Google's leads to
-Services of its own namespace only.
+For a whole cluster Kiteway is installed once; an existing installation with other values is not changed. Behind Google's
+balancer each release of Milvus has a Kiteway of its own beside it, because Google's Ingress leads only to Services of
+its own namespace.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _CHECKOUT = Path(__file__).resolve().parents[3] / "deploy" / "chart"
 
 
 def chart(wanted: Wanted) -> str:
-    """Return Kiteway's chart: the one that is asked for, else that of the package, or of the checkout it is from."""
+    """Return Kiteway's chart: the requested one, else that of the package or its checkout."""
     return wanted.kiteway_chart or str(_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
 
 
 def values(wanted: Wanted, names: Names) -> dict[str, Any]:
-    """Return the values of Kiteway's release; the user's own, and behind Google's balancer what that needs over them."""
+    """Return the values of Kiteway's release; the user's own, and over them what Google's balancer needs."""
     if not wanted.google:
         return dict(wanted.kiteway_values)
     ours = {
@@ -86,7 +86,7 @@ def install(s: Setting) -> Step:
 
 
 def route(s: Setting) -> Step:
-    """Tell Kiteway where the host leads: to Milvus as it is, without TLS."""
+    """Route the host to Milvus through Kiteway; Milvus stays unchanged, without TLS."""
     return written(
         s,
         [objects.route(s.live, s.wanted, s.names)],
@@ -97,17 +97,17 @@ def route(s: Setting) -> Step:
 
 
 def readiness(s: Setting) -> Step:
-    """Start Kiteway's Pods again where they came before Google's readiness gate; the chart lets them leave slowly."""
+    """Restart Kiteway's Pods that were created before Google's readiness gate; the chart makes their end graceful."""
     workload = s.live.get("Deployment", s.names.kiteway_namespace, s.names.kiteway)
     patch = graceful.restart(s.live)
     same = has(workload, patch)
     complete, seen = rolled_out(workload)
     return Step(
         id="readiness",
-        title="Start Kiteway's Pods again, so that Google's readiness gate is in them",
+        title="Restart Kiteway's Pods, so that they get Google's readiness gate",
         state=State.TODO if not same else State.DONE if complete else State.WAITING,
         sees=f"{seen}; {graceful.gates(s.live)}",
-        effect=Effect(Impact.NONE, "Nobody notices: they go one by one, after their calls."),
+        effect=Effect(Impact.NONE, "No client notices: the Pods end one by one, after their calls."),
         undo="Nothing to undo.",
         diff="" if same else diff(f"Deployment {s.names.kiteway}", None, patch),
         commands=() if same else (s.shell.patch(s.names.kiteway_namespace, s.names.kiteway, patch),),

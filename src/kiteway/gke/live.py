@@ -1,4 +1,4 @@
-"""What is there: one reading of the cluster, as values."""
+"""The present state: one reading of the cluster, as values."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Release:
         revision: the newest one.
         status: ``deployed``, ``pending-upgrade``, ...
         apply_method: ``ssa`` (server-side apply), ``csa``, or empty when Helm is too old to say.
-        values: what its user has set.
-        effective: the same over the chart's defaults.
+        values: the user's values.
+        effective: the user's values merged over the chart's defaults.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Live:
         front: the Service that Google's balancer leads to: Milvus's, or Kiteway's.
         workload: the Deployment whose pods serve: the proxies, or standalone.
         pods: those behind Google's balancer: Milvus's, or Kiteway's.
-        objects: what else was looked for and is there, by ``(kind, namespace, name)``.
-        record: what was there before the first change; None before it. See `kiteway.gke.record`.
+        objects: the other objects that were found, by ``(kind, namespace, name)``.
+        record: the state before the first change; None before it. See `kiteway.gke.record`.
         kiteway: whether Kiteway is in the cluster: its IngressClass is.
-        kiteway_release: Kiteway's own release, where it is looked at.
-        static_address: of the name that is wanted.
+        kiteway_release: Kiteway's own release, if it is read.
+        static_address: the reserved address of the wanted name.
         addresses: what the host resolves to.
         helm: Helm's version.
         at: when it was read.
@@ -86,7 +86,7 @@ class Live:
     at: dt.datetime = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return an object that was looked for; None if it is not there."""
+        """Return an object of the reading; None if it does not exist."""
         return self.objects.get((kind, namespace, name))
 
     @property

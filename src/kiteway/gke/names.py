@@ -1,4 +1,4 @@
-"""What things are called: the chart's own names, and those of the guide."""
+"""Names of objects: the chart's own, and those of the guide."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def release_fullname(release: Release) -> str:
 
 
 def clustered(release: Release) -> bool:
-    """Tell whether the release runs as a cluster, with proxies of their own; the chart's default."""
+    """Return whether the release runs as a cluster with separate proxies, the chart's default."""
     return bool(dig(release.effective, "cluster", "enabled") is not False)
 
 
@@ -52,7 +52,7 @@ class Names:
         kiteway_namespace: where that is.
         kiteway_class: the class of the Ingress that Kiteway serves.
         route: the Ingress that Kiteway serves, behind Google's.
-        record: the Secret that remembers what was there.
+        record: the Secret with the state before the first change.
     """
 
     service: str
@@ -96,13 +96,13 @@ def _kiteway(wanted: Wanted) -> dict[str, str]:
     """
     Return Kiteway's names: of one for the whole cluster, or of one for this release alone.
 
-    Helm takes 53 characters, and Kiteway's chart calls everything after its release if "kiteway" is in its name.
+    Helm allows 53 characters, and Kiteway's chart names its objects after the release if that contains "kiteway".
     """
     if not wanted.google:
         found = {"kiteway": wanted.kiteway_release or KITEWAY, "kiteway_class": KITEWAY}
         return {**found, "kiteway_namespace": wanted.kiteway_namespace}
     own = wanted.kiteway_release or f"{wanted.release[:42].removesuffix('-')}-kiteway"
-    # A class is in no namespace, and releases of one name may be in several.
+    # An IngressClass is cluster-wide, and releases of one name may be in several namespaces.
     return {"kiteway": own, "kiteway_class": f"{wanted.namespace}-{own}", "kiteway_namespace": wanted.namespace}
 
 

@@ -1,4 +1,4 @@
-"""The guide's objects, with what it leaves out."""
+"""The guide's objects, with the fields that the guide omits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KITEWAY_HEALTH = (9102, "/ready")
 
 def backend_config(wanted: Wanted, names: Names, namespace: str) -> dict[str, Any]:
     """
-    Return the health check of the guide, and the timeout and draining it forgets (30 s and 0 s otherwise).
+    Return the guide's health check, and the timeout and draining that the guide omits (GKE's defaults: 30 s, 0 s).
 
     The intervals are explicit: checkIntervalSec must not be below timeoutSec, whose default is 15 s.
     """
@@ -67,7 +67,7 @@ def frontend_config(names: Names, namespace: str) -> dict[str, Any]:
 
 
 def managed_certificate(wanted: Wanted, names: Names, namespace: str) -> dict[str, Any]:
-    """Return the certificate that Google makes, or, on Kiteway's own data plane, ACME."""
+    """Return the ManagedCertificate, issued by Google or, on Kiteway's own data plane, by ACME."""
     return {**_head("ManagedCertificate", namespace, names.certificate), "spec": {"domains": [wanted.host]}}
 
 
@@ -85,7 +85,7 @@ def tls_secret(name: str, namespace: str, host: str) -> dict[str, Any]:
 
 
 def ingress(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
-    """Return the Ingress; rules of other hosts that one of this name has already stay in it."""
+    """Return the Ingress; rules for other hosts in an existing Ingress of this name remain."""
     before = live.get("Ingress", wanted.namespace, names.ingress)
     rule = _rule(wanted, names.kiteway, 443) if wanted.google and wanted.kiteway else _to_milvus(live, wanted, names)
     spec: dict[str, Any] = {"rules": [*_others(before, wanted), rule]}

@@ -1,4 +1,4 @@
-"""From what is there and what is wanted to the steps in between."""
+"""Makes the plan from the present state and the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kiteway.gke.wanted import CertificateKind, Wanted
 
 
 def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
-    """Return every step in order, those that are done included; none where an error makes them meaningless."""
+    """Return every step in order, completed ones included; no step where an error makes the steps meaningless."""
     if live.release is None:
         return Plan((), problems(live, None, wanted, None))
     called = names(live, live.release, wanted)

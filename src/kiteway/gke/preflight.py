@@ -1,4 +1,4 @@
-"""What must be there before anything is planned: the programs, the context, the permissions."""
+"""Checks before planning: programs, context, permissions."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
     may = await _may(shell, wanted.namespace, asked)
     refused = [f"{verb} {resource}" for (verb, resource), allowed in zip(asked, may, strict=True) if not allowed]
     if refused:
-        message = f"you may not, in namespace {wanted.namespace}: {', '.join(refused)}."
+        message = f"you lack permissions in namespace {wanted.namespace}: {', '.join(refused)}."
         fix = "Ask for a Role with these; docs/reference/gke.md lists them."
         problems.append(Diagnostic(Severity.ERROR, "PermissionDenied", message, fix))
     if wanted.google and not found("gcloud"):
-        message = "gcloud is not installed, so the static address is neither looked at nor reserved."
+        message = "gcloud is not installed, so the static address is neither checked nor reserved."
         problems.append(
             Diagnostic(Severity.NOTE, "GcloudMissing", message, "Reserve it in the console, or install it.")
         )
@@ -57,10 +57,10 @@ def _missing(program: str, fix: str) -> Diagnostic:
 
 async def _may(shell: Shell, namespace: str, asked: Sequence[tuple[str, str]]) -> list[bool]:
     """
-    Ask for all rights with one command, as ``kubectl auth can-i`` asks for one.
+    Check all rights with one command, as ``kubectl auth can-i`` checks one.
 
-    Nothing is made by it. A list of all rights would be incomplete on GKE, where some come from IAM. To validate what
-    it sends, kubectl would ask for the CRDs, which not everybody may list.
+    The API server stores nothing. A list of all rights would be incomplete on GKE, where some come from IAM. Validation is
+    off, because kubectl would request the CRDs, which not every user may list.
     """
     reviews = "---\n".join(dump(_review(namespace, verb, resource)) for verb, resource in asked)
     create = ("create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.allowed},")

@@ -1,4 +1,4 @@
-"""What keeps a plan from being applied, or what a user should know before it is."""
+"""Problems that prevent a plan from being applied, or that a user should know before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kiteway.gke.wanted import CertificateKind, Wanted
 from kiteway.resources.annotations import APP_PROTOCOLS
 
 MIN_HELM = (3, 14, 0)
-"""The first with ``--reset-then-reuse-values``, without which an upgrade loses values."""
+"""The first Helm with ``--reset-then-reuse-values``, without which an upgrade loses values."""
 _MAY_CHANGE = frozenset(
     {"remove-l4", "timeout-sec", "draining-timeout-sec", "chart", "repo", "kiteway-chart", "kiteway-values"}
 )
@@ -56,9 +56,9 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
         fix = "Check that the chart is milvus-helm's and its proxy is enabled."
         found.append(_error("WorkloadNotFound", f"the Deployment {names.workload} does not exist.", fix))
     elif int(dig(live.workload, "spec", "replicas") or 1) < 2 and not wanted.kiteway:
-        message = "Milvus runs with one proxy: while it restarts or fails, nobody is served."
+        message = "Milvus runs with one proxy: while it restarts or fails, no client is served."
         if not clustered(release):
-            message = "Milvus runs standalone: each restart of it interrupts everybody."
+            message = "Milvus runs standalone: each restart of it interrupts all clients."
         found.append(_warning("SingleProxy", message, "Run it as a cluster with `proxy.replicas: 2` or more."))
     before = live.get("Ingress", wanted.namespace, names.ingress)
     if wanted.google and dig(before, "spec", "ingressClassName"):
@@ -78,7 +78,7 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
 def _pending(release: Release) -> Diagnostic:
     return _error(
         "ReleasePending",
-        f"another operation on the release {release.name} is under way or was cut off: {release.status}.",
+        f"another operation on the release {release.name} is running or was interrupted: {release.status}.",
         "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
     )
 
@@ -93,15 +93,15 @@ def _milvus(release: Release, wanted: Wanted) -> list[Diagnostic]:
     try:
         found = user_yaml.read(user_text(release))
     except user_yaml.UserYamlError as error:
-        return [_error("UserYamlUnreadable", str(error), "Mend it in the release's values first.")]
+        return [_error("UserYamlUnreadable", str(error), "Correct it in the release's values first.")]
     if user_yaml.lookup(found, user_yaml.TLS_MODE) == 2:
-        message = "tlsMode is 2: Milvus asks for a client certificate, which Google's balancer has none of."
+        message = "tlsMode is 2: Milvus demands a client certificate, and Google's balancer has none."
         return [_error("MilvusMutualTLS", message, "Use --data-plane kiteway, or set tlsMode to 1.")]
     return []
 
 
 def _speaks_tls(release: Release) -> list[Diagnostic]:
-    """Say where Kiteway would speak plaintext to a Milvus with TLS."""
+    """Report a Milvus with TLS to which Kiteway would speak plaintext."""
     try:
         mode = user_yaml.lookup(user_yaml.read(user_text(release)), user_yaml.TLS_MODE)
     except user_yaml.UserYamlError:
@@ -115,7 +115,7 @@ def _speaks_tls(release: Release) -> list[Diagnostic]:
 
 
 def _certificate(secret: Object | None, wanted: Wanted, names: Names, now: dt.datetime) -> list[Diagnostic]:
-    """Look at a certificate that is there already: it is the user's, and never replaced."""
+    """Check an existing certificate: it is the user's, and never replaced."""
     if secret is None:
         return []
     reference = ObjectRef("Secret", wanted.namespace, names.certificate)

@@ -1,4 +1,4 @@
-"""One reading of a cluster: the edge where kubectl, helm and gcloud are asked."""
+"""Reads a cluster by kubectl, helm and gcloud."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Key = tuple[str, str, str]
 
 
 class Reader:
-    """Reads the same release again and again; what cannot change is asked once."""
+    """Reads the same release repeatedly; constant facts are read once."""
 
     def __init__(self, wanted: Wanted, shell: Shell) -> None:
         self._wanted = wanted
@@ -38,7 +38,7 @@ class Reader:
 
     async def read(self) -> Live:
         """
-        Read everything a plan looks at; nothing is written.
+        Read everything that a plan needs; nothing is written.
 
         Raises:
             CommandError: kubectl or helm is not there or may not read.
@@ -123,7 +123,7 @@ class Reader:
         command = self._shell.kubectl("get", "ingressclass", called.kiteway_class, "--ignore-not-found", "-o", "name")
         there = bool((await output(command)).strip())
         if there and not self._wanted.google:
-            return True, None  # somebody else's release may be none of ours to read
+            return True, None  # another user's release may be unreadable for this one
         return there, await self._release(called.kiteway, called.kiteway_namespace)
 
     async def _static_address(self, name: str) -> StaticAddress:
@@ -151,7 +151,7 @@ async def read_recorded(release: str, namespace: str, shell: Shell) -> Wanted | 
 
 async def get_objects(shell: Shell, namespace: str, looked_for: Iterable[tuple[str, str]]) -> dict[_Key, Object]:
     """
-    Return those objects that are there, by kind, namespace and name; one command asks for all.
+    Return the existing objects by kind, namespace and name; one command reads all.
 
     Raises:
         CommandError: kubectl is not there or may not read.
@@ -166,7 +166,7 @@ async def get_objects(shell: Shell, namespace: str, looked_for: Iterable[tuple[s
 
 
 def _looked_for(wanted: Wanted, called: Names) -> list[tuple[str, str]]:
-    """Return what to ask for: of GKE's kinds only those that are wanted, as a cluster may not serve the others."""
+    """Return the objects to read: of GKE's kinds only the wanted ones, as a cluster may not serve the others."""
     asked = [
         ("service", called.service),
         ("deployment", called.workload),

@@ -1,8 +1,8 @@
 """
-What was there before the first change, kept in the cluster.
+The state before the first change, recorded in the cluster.
 
-A Secret and not a ConfigMap: the user's part of milvus.yaml may hold passwords. It is written once, before anything
-else; a later ``apply`` keeps what was there and only writes what is wanted now.
+A Secret and not a ConfigMap: the user's part of milvus.yaml may hold passwords. It is written once, before any
+other change; a later ``apply`` leaves the recorded state unchanged and updates only the options.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SERVER_FIELDS = ("resourceVersion", "uid", "generation", "creationTimestamp", "
 
 
 def make_record(live: Live, release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
-    """Return the record: of what is there now, or, when there is one already, with nothing but the wish renewed."""
+    """Return the record: of the present state or, if there is one already, that one with the new options."""
     if live.record is not None:
         return {**live.record, "wanted": wanted.plain()}
     return {
@@ -74,7 +74,7 @@ def read_record(item: Object | None) -> dict[str, Any] | None:
 
 
 def recorded_wanted(record: Mapping[str, Any]) -> Wanted:
-    """Return what was last asked for."""
+    """Return the last options."""
     return msgspec.convert(record["wanted"], Wanted)
 
 
@@ -84,7 +84,7 @@ def recorded_names(record: Mapping[str, Any]) -> Names:
 
 
 def recorded_release(record: Mapping[str, Any], live: Release) -> Release:
-    """Return the release as it was, as far as values go."""
+    """Return the release with its recorded values."""
     before = record["release"]
     return Release(
         live.name, live.namespace, before["chart"], before["version"], 0, "", "", before["values"], before["effective"]
@@ -92,7 +92,7 @@ def recorded_release(record: Mapping[str, Any], live: Release) -> Release:
 
 
 def without_server_fields(item: Object) -> dict[str, Any]:
-    """Return an object as one could write it again: without status and what the API server keeps for itself."""
+    """Return an object in a form that can be written again: without status and the API server's own fields."""
     found = copy.deepcopy(dict(item))
     found.pop("status", None)
     for key in _SERVER_FIELDS:

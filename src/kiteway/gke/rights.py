@@ -1,4 +1,4 @@
-"""What one must be allowed for ``kiteway gke``: no more than its commands use."""
+"""The rights that ``kiteway gke`` needs: exactly those that its commands use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WRITE = ("get", "create", "patch", "delete")
 _OWN = ("get", "create", "patch", "update", "delete")
 
 _CHART: Final[dict[str, tuple[str, ...]]] = {
-    # What Helm makes of Kiteway's chart.
+    # The objects of Kiteway's chart.
     **dict.fromkeys(
         (
             "deployments.apps",
@@ -31,7 +31,7 @@ _CHART: Final[dict[str, tuple[str, ...]]] = {
         ),
         _WRITE,
     ),
-    # What Kiteway is allowed: nobody gives a right that they have not.
+    # Kiteway's own rights: a user can grant only rights that the user has.
     "ingressclasses.networking.k8s.io": (*_WRITE, "list", "watch"),
     "backendconfigs.cloud.google.com": ("list", "watch"),
     "frontendconfigs.networking.gke.io": ("list", "watch"),
@@ -50,10 +50,10 @@ _CHART: Final[dict[str, tuple[str, ...]]] = {
 
 def permissions(wanted: Wanted) -> tuple[Right, ...]:
     """
-    Return what ``apply`` and ``rollback`` use, beside what Helm needs for Milvus's chart.
+    Return the rights for ``apply`` and ``rollback``, without those that Helm needs for Milvus's chart.
 
-    Kiteway's own chart is among it where each release of Milvus has a Kiteway of its own (google+kiteway); for a whole
-    cluster it is an administrator's.
+    They include Kiteway's own chart if each release of Milvus has a Kiteway of its own (google+kiteway); for a whole
+    cluster an administrator installs it.
     """
     found: dict[str, dict[str, None]] = {}
 

@@ -1,4 +1,4 @@
-"""The way back: what was recorded before the first change is put back, in the opposite order."""
+"""Rolls back: restores the state recorded before the first change, in reverse order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Back:
 
 def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
     """
-    Return the steps back to what was recorded; with ``destroy``, the address at Google goes, too.
+    Return the steps back to the recorded state; with ``destroy``, the address at Google is released, too.
 
     Without a record there is nothing to roll back, and no step.
     """
@@ -45,27 +45,25 @@ def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
         message = "nothing of kiteway gke's is recorded for this release."
         return Plan((), (Diagnostic(Severity.NOTE, "NothingRecorded", message),))
     if live.release.status.startswith("pending-"):
-        message = f"another operation on the release is under way or was cut off: {live.release.status}."
+        message = f"another operation on the release is running or was interrupted: {live.release.status}."
         fix = "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision."
         return Plan((), (Diagnostic(Severity.ERROR, "ReleasePending", message, fix),))
     wanted, names = recorded_wanted(live.record), recorded_names(live.record)
     b = _Back(live, live.release, live.record, wanted, names, shell)
-    steps = [
-        _objects(b, "ingress", "Take the Layer-7 balancer away", ("Ingress", "ManagedCertificate", "FrontendConfig"))
-    ]
+    steps = [_objects(b, "ingress", "Remove the Layer-7 balancer", ("Ingress", "ManagedCertificate", "FrontendConfig"))]
     if not wanted.kiteway:
         steps.append(_workload(b))
     try:
         steps.append(_values(b))
     except UserYamlError as error:
-        fix = "Mend it in the release's values first."
+        fix = "Correct it in the release's values first."
         return Plan((), (Diagnostic(Severity.ERROR, "UserYamlUnreadable", str(error), fix),))
     if wanted.kiteway:
         steps.append(_kiteway(b))
     else:
         steps.append(_annotations(b))
     if wanted.google:
-        steps.append(_objects(b, "backend-config", "Take the health check away", ("BackendConfig",)))
+        steps.append(_objects(b, "backend-config", "Remove the health check", ("BackendConfig",)))
     steps.append(_certificates(b))
     if destroy:
         steps.append(_address(b))
@@ -143,7 +141,7 @@ def _values(b: _Back) -> Step:
 
 
 def _annotations(b: _Back) -> Step:
-    """Put back what somebody had annotated by hand: Helm has taken it off with ours."""
+    """Restore annotations that a user had made by hand: Helm has removed them with Kiteway's."""
     now = annotations_of(b.live.service)
     before: Mapping[str, str | None] = b.record["annotations"]
     missing = {key: value for key, value in before.items() if now.get(key) != value}
@@ -184,7 +182,7 @@ def _kiteway(b: _Back) -> Step:
     command = b.shell.helm("uninstall", b.names.kiteway, "-n", b.names.kiteway_namespace, "--ignore-not-found")
     return Step(
         id="kiteway",
-        title="Take Kiteway out of the cluster",
+        title="Uninstall Kiteway from the cluster",
         state=State.TODO if ours else State.DONE,
         sees="it was installed here" if ours else "it was not installed here, or is gone",
         effect=NO_EFFECT,
@@ -226,7 +224,7 @@ def _recorded(record: Mapping[str, Any], kind: str, name: str) -> Object | None:
 
 
 def _same(now: Object | None, before: Object) -> bool:
-    """Compare an object with what it was, apart from what GKE writes into it."""
+    """Compare an object with its recorded state, without the fields that GKE writes."""
     return now is not None and _comparable(without_server_fields(now)) == _comparable(before)
 
 
@@ -236,7 +234,7 @@ def _comparable(item: Object) -> dict[str, Any]:
 
 
 def _present(value: Any) -> Any:
-    """Drop what is None or 0 from maps: the API server shows an absent minReadySeconds as nothing."""
+    """Drop None and 0 from maps: the API server omits a minReadySeconds of 0."""
     if isinstance(value, Mapping):
         return {key: _present(item) for key, item in value.items() if item not in (None, 0)}
     if isinstance(value, list):

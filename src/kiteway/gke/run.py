@@ -14,7 +14,7 @@ from kiteway.gke.step import Command
 _READ_SECONDS = 60.0
 _WRITE_SECONDS = 900.0
 _QUOTED = 2000
-"""Characters of a program's complaint that are kept."""
+"""The most characters of a program's error output that are reported."""
 
 
 class CommandError(Exception):
@@ -23,7 +23,7 @@ class CommandError(Exception):
 
     Attributes:
         command: which.
-        output: what it said on standard error.
+        output: its standard error.
     """
 
     def __init__(self, command: Command, output: str) -> None:
@@ -49,7 +49,7 @@ async def output(command: Command) -> str:
 
 async def run(command: Command) -> str:
     """
-    Run a command that may write; it is not killed with us, so that Helm never stops half way.
+    Run a command that may write; it survives the end of this process, so that Helm is never interrupted.
 
     Raises:
         CommandError: it failed, is not installed, or took longer than a quarter of an hour.
@@ -74,7 +74,7 @@ async def _run(command: Command, seconds: float) -> str:
             out, err = await process.communicate()
     except TimeoutError:
         _end(process)
-        raise CommandError(command, f"no end after {seconds:g} s") from None
+        raise CommandError(command, f"not finished after {seconds:g} s") from None
     if process.returncode != 0:
         raise CommandError(command, err.decode(errors="replace").strip()[-_QUOTED:])
     return out.decode(errors="replace")
@@ -82,10 +82,10 @@ async def _run(command: Command, seconds: float) -> str:
 
 def _stdin(feed: bytes) -> IO[bytes]:
     """
-    Return a file that holds everything before the command starts, and that has no name.
+    Return an unnamed file with the whole input, written before the command starts.
 
-    Through a pipe, a command whose parent is killed just then would read the end of file instead: to Helm, that is a
-    release without values.
+    Through a pipe, a command whose parent is killed meanwhile would read an early end of file, which Helm would take for
+    a release without values.
     """
     file: IO[bytes]
     if hasattr(os, "memfd_create"):

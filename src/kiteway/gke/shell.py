@@ -44,12 +44,12 @@ class Shell:
         return Command(("gcloud", *project, *arguments, "--quiet"))
 
     def apply(self, objects: Sequence[Mapping[str, Any]]) -> Command:
-        """Return the command that writes objects: only the fields they have, whoever wrote them before."""
+        """Return the command that writes the objects' fields, also those that another manager owns."""
         feed = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in objects)
         return self.apply_made(lambda: list(objects), feed)
 
     def apply_made(self, make: Callable[[], Sequence[Mapping[str, Any]]], feed: str) -> Command:
-        """Do `apply` for objects that are made when it runs, such as keys."""
+        """Do `apply` for objects that are created only when it runs, such as keys."""
         return self.kubectl(
             "apply",
             "--server-side",
@@ -95,16 +95,16 @@ class Shell:
 
     def upgrade(self, release: Release, wanted: Wanted, values: Mapping[str, Any], *, reset: bool = False) -> Command:
         """
-        Return the one way a release is changed: same chart version, and no value of the user's lost.
+        Return the command for every change of a release: it preserves the chart's version and the user's values.
 
         Args:
             release: the live release.
             wanted: names the chart.
             values: laid over the release's own; with ``reset``, all of its own.
-            reset: whether ``values`` are all.
+            reset: whether ``values`` are complete, and the release's own are dropped.
         """
         repo = ("--repo", wanted.repo) if wanted.repo else ()
-        # Somebody's kubectl annotate owns those annotations; server-side apply would stop at the conflict.
+        # A user's kubectl annotate owns those annotations; server-side apply would stop at the conflict.
         force = ("--force-conflicts",) if release.apply_method == "ssa" else ()
         return self.helm(
             "upgrade",

@@ -11,7 +11,7 @@ from kiteway.diagnostics import Diagnostic, Severity
 
 
 class State(enum.StrEnum):
-    """Where a step stands, by the last reading."""
+    """The state of a step in the last reading."""
 
     TODO = "todo"
     WAITING = "waiting"
@@ -20,7 +20,7 @@ class State(enum.StrEnum):
 
 
 class Impact(enum.StrEnum):
-    """What clients that are connected now notice."""
+    """What connected clients notice."""
 
     NONE = "none"
     RECONNECT = "reconnect"
@@ -35,7 +35,7 @@ class Effect:
 
     Attributes:
         impact: the kind.
-        text: who exactly, and for how long; one sentence.
+        text: which clients, and for how long; one sentence.
     """
 
     impact: Impact
@@ -52,8 +52,8 @@ class Command:
 
     Attributes:
         argv: the program and its arguments; no secret is ever in them.
-        stdin: makes what is fed to it; called only when the command runs, so that a plan makes no keys.
-        feed: what ``stdin`` is, for the reader.
+        stdin: makes its input; called only when the command runs, so that a plan creates no keys.
+        feed: a description of ``stdin`` for people.
     """
 
     argv: tuple[str, ...]
@@ -71,10 +71,10 @@ class Step:
     One step.
 
     Attributes:
-        id: stable; what is recorded and tested.
+        id: a stable name, used in records and tests.
         title: an imperative sentence.
-        state: where it stands.
-        sees: what was read that says so.
+        state: see `State`.
+        sees: the observation that shows the state.
         diff: what changes, see `kiteway.gke.diff`; empty when nothing does.
         commands: what would be run.
         effect: on clients that are connected now.
@@ -96,7 +96,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What would be done.
+    The steps to do.
 
     Attributes:
         steps: in order.

@@ -1,7 +1,7 @@
 """
 The steps that more than one data plane has.
 
-A step says from one reading where it stands; nothing here runs anything.
+A step computes its state from one reading; nothing here runs a command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BACKENDS = f"{STATUS_PREFIX}backends"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Everything a step is made from."""
+    """The input of every step."""
 
     live: Live
     release: Release
@@ -37,13 +37,13 @@ class Setting:
 
 
 def remember(s: Setting) -> Step:
-    """Write down what is there, before anything is changed."""
+    """Record the present state before the first change."""
     after = record.make_record(s.live, s.release, s.wanted, s.names)
     done = s.live.record == after
     item = record.secret(after, s.names.record, s.wanted.namespace)
     return Step(
         id="record",
-        title=f"Remember what is there now, in the Secret {s.names.record}",
+        title=f"Record the present state in the Secret {s.names.record}",
         state=State.DONE if done else State.TODO,
         sees="it is remembered"
         if done
@@ -79,7 +79,7 @@ def static_address(s: Setting) -> Step:
 
 
 def front_certificate(s: Setting) -> Step:
-    """Make the certificate clients see, unless the user has one in the Secret already."""
+    """Create the certificate for clients, unless the user has one in the Secret already."""
     return _secret(
         s,
         "certificate",
@@ -89,7 +89,7 @@ def front_certificate(s: Setting) -> Step:
 
 
 def backend_certificate(s: Setting) -> Step:
-    """Make the certificate Google's balancer sees; it does not verify it."""
+    """Create the certificate for Google's balancer, which does not verify it."""
     whose = "Kiteway" if s.wanted.kiteway else "Milvus"
     return _secret(
         s, "backend-certificate", s.names.backend_certificate, f"Make a certificate of {whose}'s own for its TLS"
@@ -116,7 +116,7 @@ def _secret(s: Setting, step: str, name: str, title: str) -> Step:
 
 
 def written(s: Setting, items: Sequence[Mapping[str, Any]], *, step: str, title: str, effect: Effect) -> Step:
-    """Return a step that writes objects; done when they have every field we would write."""
+    """Return a step that writes objects; it is done when they have every field that it would write."""
     changed = [item for item in items if not has(_live(s.live, item), item)]
     texts = [_object_diff(_live(s.live, item), item) for item in changed]
     kinds = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in changed)
@@ -150,7 +150,7 @@ def front(s: Setting) -> Step:
         items,
         step="ingress",
         title=f"Make the Layer-7 balancer: Ingress {s.names.ingress}",
-        effect=Effect(Impact.NONE, "Nobody notices: the old address is not touched."),
+        effect=Effect(Impact.NONE, "No client notices: the old address is not touched."),
     )
 
 
@@ -176,7 +176,7 @@ def ready(s: Setting) -> Step:
 
 
 def dns(s: Setting) -> Step:
-    """Tell which record to make; nobody but the owner of the zone can."""
+    """Tell the user which record to make; only the owner of the zone can make it."""
     address = balancer_address(s.live.get("Ingress", s.wanted.namespace, s.names.ingress))
     address = address or s.live.static_address.address
     done = address is not None and address in s.live.addresses
@@ -192,7 +192,7 @@ def dns(s: Setting) -> Step:
 
 
 def remove_l4(s: Setting) -> Step:
-    """Take the old Layer-4 balancer away: last, and only when it is asked for."""
+    """Remove the old Layer-4 balancer: as the last step, and only on request."""
     live = dig(s.live.service, "spec", "type") != "LoadBalancer"
     valued = dig(s.release.effective, "service", "type") != "LoadBalancer"
     done = live and valued
@@ -202,7 +202,7 @@ def remove_l4(s: Setting) -> Step:
         title="Remove the old Layer-4 balancer",
         state=State.DONE if done else State.TODO,
         sees="it is gone" if done else f"it is at {s.live.l4_address}",
-        effect=Effect(Impact.INTERRUPTED, f"Whoever still uses {s.live.l4_address} is cut off, for good."),
+        effect=Effect(Impact.INTERRUPTED, f"Clients that still use {s.live.l4_address} are cut off, for good."),
         undo="The Service becomes a LoadBalancer again, but Google gives it another address.",
         diff="" if done else diff("Helm values", dict(s.release.values), merged(s.release.values, values)),
         commands=() if done else (s.shell.upgrade(s.release, s.wanted, values),),
@@ -239,7 +239,7 @@ def _live(live: Live, item: Mapping[str, Any]) -> Object | None:
 
 
 def has(there: Any, ours: Any) -> bool:
-    """Tell whether every field of ours is there; lists must be equal, as a server-side apply replaces them."""
+    """Return whether every wanted field is set; lists must be equal, as a server-side apply replaces them."""
     if isinstance(ours, Mapping):
         return isinstance(there, Mapping) and all(has(there.get(key), value) for key, value in ours.items())
     return bool(there == ours)

@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
         "go on undisturbed",
     ),
     ("Restarts of Milvus", "two rolling ones", "none", "none"),
-    ("Knows Milvus (retries by call, in-band errors)", "no", "yes", "yes"),
+    ("Understands Milvus (retries by call, in-band errors)", "no", "yes", "yes"),
     ("Cache of searches", "no", "not yet", "not yet"),
     ("REST and gRPC on one port", "no: REST is on its own port in the cluster", "yes", "yes"),
     ("Runs where", "at Google", "in the cluster, on your nodes", "both"),

@@ -1,7 +1,7 @@
 """
 milvus.yaml as the chart holds it: one text in ``extraConfigFiles.user.yaml``.
 
-Settings go into the user's text, comments and order stay. A text that already says them is returned as it is.
+Settings are edited into the user's text; comments and order remain. A text that already has them is returned unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class UserYamlError(ValueError):
 
 def read(text: str) -> dict[str, Any]:
     """
-    Return what the text says; empty when it is only comments.
+    Return the text's settings; empty when it holds only comments.
 
     Raises:
         UserYamlError: it is no YAML mapping.
@@ -48,7 +48,7 @@ def read(text: str) -> dict[str, Any]:
 
 
 def lookup(found: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return a setting; None if it is not said. Milvus reads keys without regard to case, and so does this."""
+    """Return a setting; None if it is not set. Milvus reads keys without regard to case, and so does this."""
     value: Any = found
     for step in path:
         if not isinstance(value, Mapping):
@@ -59,7 +59,7 @@ def lookup(found: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 def merge(text: str, settings: Settings) -> str:
     """
-    Return the text with the settings in it, and everything else as it was.
+    Return the text with the settings in it and everything else unchanged.
 
     Raises:
         UserYamlError: it is no YAML mapping, or a setting's parent is no mapping.
@@ -71,7 +71,7 @@ def merge(text: str, settings: Settings) -> str:
     editor = _editor()
     document = editor.load(text) if found else None
     if document is None:
-        # Nothing but comments: they stay, and what we say goes below them.
+        # Only comments: they remain, and the settings go below them.
         document = {}
         head = "".join(f"{line}\n" for line in text.splitlines() if line.lstrip().startswith("#") or not line.strip())
     else:
@@ -92,7 +92,7 @@ def merge(text: str, settings: Settings) -> str:
 
 def revert(text: str, settings: Settings, original: str) -> str:
     """
-    Take the settings back to what the original text says, leaving what was added since.
+    Restore the settings of the original text; later additions remain.
 
     Raises:
         UserYamlError: the text is no YAML mapping any more.
@@ -106,7 +106,7 @@ def revert(text: str, settings: Settings, original: str) -> str:
     document = editor.load(text)
     for path, value in settings.items():
         if lookup(found, path) != value:
-            continue  # somebody has changed it since: it is theirs
+            continue  # a user has changed it since, so it remains
         old = lookup(before, path)
         chain = [document]
         for step in path[:-1]:

@@ -1,4 +1,4 @@
-"""Helm values: what is laid over the release's own, and how it is taken off again."""
+"""Helm values: the overlay on the release's own values, and its removal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def milvus_settings(text: str, wanted: Wanted) -> dict[tuple[str, ...], Any]:
 
 
 def service_annotations(there: Mapping[str, str], port: str, names: Names) -> dict[str, str]:
-    """Return the guide's three annotations of a Service, with what it says in them already."""
+    """Return the guide's three annotations of a Service, merged with their present content."""
     return {
         APP_PROTOCOLS: _json({**_json_map(there.get(APP_PROTOCOLS)), port: "HTTP2"}),
         BACKEND_CONFIG: _json({**_json_map(there.get(BACKEND_CONFIG)), "default": names.backend_config}),
@@ -73,7 +73,7 @@ def service_annotations(there: Mapping[str, str], port: str, names: Names) -> di
 
 def overlay(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
     """
-    Return the values to lay over the release's own; empty of what it has already.
+    Return the overlay on the release's own values, without those that it has already.
 
     Raises:
         UserYamlError: the user's part of milvus.yaml cannot be read.
@@ -114,18 +114,18 @@ def merge_into(values: dict[str, Any], over: Values) -> None:
 
 
 def touched(values: Values) -> dict[str, Any]:
-    """Return the part of effective values that `overlay` looks at."""
+    """Return the part of effective values that `overlay` reads."""
     return {key: copy.deepcopy(values[key]) for key in _TOUCHED if key in values}
 
 
 def reverted(current: Values, original: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
     """
-    Take the overlay off the current values; what somebody has changed since stays theirs.
+    Remove the overlay from the current values; later changes of a user remain.
 
     Args:
         current: the release's own values now.
         original: the release as it was before the first change.
-        wanted: what was laid over it.
+        wanted: the options of the overlay.
         names: the names that were used.
 
     Raises:

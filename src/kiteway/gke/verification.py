@@ -19,7 +19,7 @@ class NotReadyError(Exception):
 
 def target(live: Live, wanted: Wanted, folder: Path, *, address: str | None = None, ca: Path | None = None) -> Target:
     """
-    Return where and with what to verify: the Ingress's address, and the name that clients use.
+    Return the target of the verification: the Ingress's address, and the name that clients use.
 
     Args:
         live: a reading.
@@ -30,7 +30,7 @@ def target(live: Live, wanted: Wanted, folder: Path, *, address: str | None = No
 
     Raises:
         NotReadyError: the Ingress has no address, or there is no certificate to trust.
-        ValueError: ``address`` is none.
+        ValueError: ``address`` is invalid.
     """
     if live.release is None:
         raise NotReadyError("the Helm release does not exist.")

@@ -1,4 +1,4 @@
-"""What the user asks for: the options of ``kiteway gke``, or a file with the same names."""
+"""The user's options of ``kiteway gke``, from the command line or a file with the same names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class WantedError(ValueError):
-    """The options or their file ask for something that cannot be; the message says what and what to do."""
+    """The options or their file are invalid; the message says why and what to do."""
 
 
 class CertificateKind(enum.StrEnum):
@@ -45,13 +45,13 @@ class Http(enum.StrEnum):
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """
-    The wish, complete: equal wishes on equal clusters make equal plans.
+    The complete options: equal options on equal clusters make equal plans.
 
     Attributes:
         host: the DNS name clients connect to.
         release: the Helm release of Milvus.
         namespace: where it is.
-        chart: the chart's reference, path or URL; its version stays what the release has.
+        chart: the chart's reference, path or URL; the release's version is preserved.
         repo: the chart repository's URL, when ``chart`` is only a name.
         certificate: see `CertificateKind`.
         data_plane: see `DataPlane`.
@@ -87,7 +87,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     remove_l4: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what GKE would refuse later, or silently do something else with."""
+        """Refuse options that GKE would refuse later or silently misinterpret."""
         # ManagedCertificate takes up to 63 characters, lower case, no wildcard (gke-managed-certs' CRD).
         if not _HOST.fullmatch(self.host) or len(self.host) > 253:
             raise WantedError(f'"{self.host}" is no DNS name in lower case with a domain. Give --host NAME.')
@@ -106,11 +106,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def kiteway(self) -> bool:
-        """Whether Kiteway is in the path; TLS ends there, and Milvus stays as it is."""
+        """Whether Kiteway is in the path; TLS ends there, and Milvus stays unchanged."""
         return self.data_plane is not DataPlane.GOOGLE
 
     def plain(self) -> dict[str, Any]:
-        """Return the wish as the file has it."""
+        """Return the options in the file's form."""
         found: dict[str, Any] = msgspec.to_builtins(self)
         return found
 
