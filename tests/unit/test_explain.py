@@ -29,7 +29,8 @@ def test_a_code_is_explained(code: str, words: str) -> None:
     """The section is printed, under the code's name."""
     result = CLI.invoke(app, ["explain", code])
     assert result.exit_code == 0
-    assert code in result.stdout
+    assert result.stdout.startswith(f"{code} (")
+    assert "\\n" not in result.stdout
     assert words in result.stdout.replace("\n", " ")
 
 

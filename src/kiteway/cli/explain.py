@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.terminal import line
 from kiteway.explanations import alike, explanations
 
 
@@ -37,7 +38,7 @@ def explain(
             emit([msgspec.to_builtins(each) for each in known.values()], output)
             return
         for each in known.values():
-            stdout.print(each.code, markup=False)
+            stdout.print(each.code)
         return
     found = known.get(code)
     if found is None:
@@ -47,5 +48,7 @@ def explain(
     if output is not Output.TABLE:
         emit(msgspec.to_builtins(found), output)
         return
-    stdout.print(f"[bold]{found.code}[/bold] ({found.kind})\n")
-    stdout.print(found.text, markup=False)
+    stdout.print(line((found.code, "bold"), f" ({found.kind})"))
+    stdout.print()
+    for text in found.text.split("\n"):
+        stdout.print(text)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from kiteway.cli.output import print_diagnostics, stdout
-from kiteway.cli.terminal import line
+from kiteway.cli.terminal import line, table
 from kiteway.diagnostics import Diagnostic
 from kiteway.gke.live import Release
 from kiteway.gke.step import Impact, Plan, State, Step
@@ -74,7 +72,7 @@ def _diff_style(line: str) -> str:
 
 def print_tradeoffs() -> None:
     """Print the data planes side by side."""
-    table = Table(*COLUMNS, box=None, pad_edge=False)
+    rows = table(*COLUMNS)
     for row in ROWS:
-        table.add_row(*row)
-    stdout.print(table)
+        rows.add_row(*row)
+    stdout.print(rows)

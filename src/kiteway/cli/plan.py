@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
-from rich.table import Table
 
 from kiteway.cli.options import (
     FilesOption,
@@ -18,6 +17,7 @@ from kiteway.cli.options import (
     parse_ssl_policies,
 )
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
+from kiteway.cli.terminal import table
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
@@ -77,8 +77,8 @@ def plan(
     )
     if output is PlanOutput.ENVOY:
         settings = EnvoySettings(filter_path=filter_path())
-        table = endpoints.table(result.model.pools)
-        messages = [*build(result.model, settings), *build_endpoints(result.model.pools, table)]
+        addresses = endpoints.table(result.model.pools)
+        messages = [*build(result.model, settings), *build_endpoints(result.model.pools, addresses)]
         emit({"resources": [_described(message) for message in messages]}, Output.JSON)
         print_diagnostics(diagnostics)
     elif output is PlanOutput.TABLE:
@@ -99,10 +99,10 @@ def _described(message: Any) -> dict[str, Any]:
 
 
 def _print_model(model: LoadBalancer) -> None:
-    table = Table("HOST", "PATH", "POOL", "HTTPS", "HTTP", "INGRESS", box=None, pad_edge=False)
+    rows = table("HOST", "PATH", "POOL", "HTTPS", "HTTP", "INGRESS")
     for host in model.hosts:
         for route in host.routes:
-            table.add_row(
+            rows.add_row(
                 host.domain,
                 route.match.path,
                 str(route.pool or "-"),
@@ -111,9 +111,10 @@ def _print_model(model: LoadBalancer) -> None:
                 f"{host.source.namespace}/{host.source.name}",
             )
     if model.hosts:
-        stdout.print(table)
+        stdout.print(rows)
 
 
 def _print_summary(diagnostics: tuple[Diagnostic, ...]) -> None:
     counts = {severity: sum(d.severity is severity for d in diagnostics) for severity in Severity}
-    stderr.print(f"{counts[Severity.ERROR]} errors, {counts[Severity.WARNING]} warnings")
+    errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
+    stderr.print(f"{errors} error{'s'[: errors != 1]}, {warnings} warning{'s'[: warnings != 1]}")

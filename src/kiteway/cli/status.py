@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
-from kiteway.cli.terminal import line
+from kiteway.cli.terminal import line, table
 from kiteway.instance import Instance, default_data_dir
 from kiteway.status.client import read_status
 from kiteway.status.state import State
@@ -124,7 +123,7 @@ def _print_managed(value: dict[str, Any]) -> None:
 
 
 def _print_endpoints(value: dict[str, Any]) -> None:
-    table = Table("POOL", "ENDPOINT", "HEALTH", "CALLS", "ERRORS", "ACTIVE", box=None, pad_edge=False)
+    rows = table("POOL", "ENDPOINT", "HEALTH", "CALLS", "ERRORS", "ACTIVE")
     for pool in value.get("pools", ()):
         for endpoint in pool["endpoints"]:
             failures = [why for why in endpoint["failures"] if not (endpoint["checkFails"] and why == _CHECK)]
@@ -132,8 +131,8 @@ def _print_endpoints(value: dict[str, Any]) -> None:
                 failures.insert(0, f"fails its check: {endpoint['check']}")
             health = ", ".join(failures) or "healthy"
             calls = (str(endpoint[key]) for key in ("calls", "errors", "active"))
-            table.add_row(pool["name"], endpoint["address"], health, *calls)
+            rows.add_row(pool["name"], endpoint["address"], health, *calls)
         if not pool["endpoints"]:
-            table.add_row(pool["name"], "none")
-    if table.row_count:
-        stdout.print(table)
+            rows.add_row(pool["name"], "none")
+    if rows.row_count:
+        stdout.print(rows)

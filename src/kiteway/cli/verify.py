@@ -11,10 +11,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
-from kiteway.cli.terminal import line
+from kiteway.cli.terminal import line, table
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
 from kiteway.milvus.verify import verify as run_verification
@@ -126,10 +125,10 @@ def _print(report: VerifyReport, output: Output) -> None:
     if output is not Output.TABLE:
         emit(msgspec.to_builtins(report), output)
         return
-    table = Table("STEP", "RESULT", "SECONDS", "DETAIL", box=None, pad_edge=False)
+    rows = table("STEP", "RESULT", "SECONDS", "DETAIL")
     for step in report.steps:
-        table.add_row(step.name, "ok" if step.ok else "failed", f"{step.seconds:.3f}", step.detail)
-    stdout.print(table)
+        rows.add_row(step.name, "ok" if step.ok else "failed", f"{step.seconds:.3f}", step.detail)
+    stdout.print(rows)
     if report.leftover:
         stdout.print(f"The collection {report.leftover} could not be dropped: drop it by hand.")
     if report.failure is None:

@@ -1,0 +1,47 @@
+"""What commands print for people is whole, wherever it goes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from kiteway.cli import app
+from kiteway.cli.terminal import Terminal, table
+
+CLI = CliRunner()
+EXAMPLE = Path(__file__).parents[2] / "examples" / "guide-self-managed"
+LONG = "default/a-service-of-quite-some-length/19530"
+
+
+def test_a_narrow_terminal_folds_a_cell() -> None:
+    """No character of a cell is lost where the terminal is narrower than the table."""
+    terminal = Terminal(file=io.StringIO(), soft_wrap=True, force_terminal=True, width=30, color_system=None)
+    rows = table("POOL", "HOST")
+    rows.add_row(LONG, "milvus.example.com")
+    terminal.print(rows)
+    printed = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in printed
+    first = [row.split()[0] for row in printed.splitlines()[1:]]
+    assert "".join(first).startswith(LONG)
+
+
+def test_each_row_is_one_line_in_a_pipe() -> None:
+    """What is piped into grep has each row on one line."""
+    result = CLI.invoke(app, ["plan", "-f", str(EXAMPLE)])
+    row = next(line for line in result.stdout.splitlines() if "my-release.milvus.io" in line)
+    assert row.split() == [
+        "my-release.milvus.io",
+        "/",
+        "default/my-release-milvus/19530",
+        "no",
+        "serve",
+        "default/my-release-milvus",
+    ]
+
+
+def test_the_summary_counts_one_error_as_one() -> None:
+    """It is one error, not "1 errors"."""
+    result = CLI.invoke(app, ["plan", "-f", "no-such-file.yaml"])
+    assert "1 error, 0 warnings" in result.stderr
