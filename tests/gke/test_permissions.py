@@ -97,7 +97,7 @@ def test_the_documented_rights_are_enough(start: Site) -> None:
         audit = Audit(start, "trainee")
         found = json.loads(start.kiteway("plan", *start.options("-o", "json"), code=1))
         assert [(p["reason"], p["message"]) for p in found["problems"]] == [
-            ("PermissionDenied", "you may not, in namespace default: patch services.")
+            ("PermissionDenied", "you lack permissions in namespace default: patch services.")
         ]
         start.kiteway("apply", *start.options(), code=1)
     assert audit.reads()
