@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from kiteway.cli import app
+from kiteway.cli.status import _print
 from kiteway.cli.terminal import Terminal, table
+from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
+from kiteway.status.diagnostics import diagnostic_report
 
 CLI = CliRunner()
 EXAMPLE = Path(__file__).parents[2] / "examples" / "guide-self-managed"
@@ -45,3 +49,22 @@ def test_the_summary_counts_one_error_as_one() -> None:
     """It is one error, not "1 errors"."""
     result = CLI.invoke(app, ["plan", "-f", "no-such-file.yaml"])
     assert "1 error, 0 warnings" in result.stderr
+
+
+def test_status_says_where_a_diagnostic_is_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """A diagnostic of a running instance reads as that of `plan`."""
+    diagnostic = Diagnostic(
+        Severity.ERROR,
+        "SecretNotFound",
+        "it does not exist.",
+        "Create it.",
+        ObjectRef("Ingress", "default", "a"),
+        position=Position("/m/ingress.yaml", 11, 17),
+        path="spec.tls[0].secretName",
+    )
+    _print({"state": "degraded", "reasons": [], "diagnostics": [diagnostic_report(diagnostic)]})
+    printed = capsys.readouterr().out
+    assert (
+        "/m/ingress.yaml:11:17: error SecretNotFound: Ingress default/a: spec.tls[0].secretName: it does not" in printed
+    )
+    assert "-> Create it." in printed

@@ -247,7 +247,17 @@ def test_status_shows_and_does_not_obey() -> None:
             }
         ],
         "configuration": {"rejections": [{"resources": [text], "message": text}]},
-        "diagnostics": [{"severity": text, "reason": text, "message": text}],
+        "diagnostics": [
+            {
+                "severity": "error",
+                "reason": text,
+                "object": {"kind": text, "namespace": text, "name": text},
+                "position": {"file": text, "line": 1, "column": 1},
+                "path": text,
+                "message": text,
+                "fix": text,
+            }
+        ],
     }
     status = importlib.import_module("kiteway.cli.status")
     with captured() as shown:

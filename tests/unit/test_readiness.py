@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kiteway.cli import app
-from kiteway.diagnostics import ObjectRef, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
 from kiteway.envoy.ads import LISTENER, ROUTE, AdsState, RejectedAt, Rejection, StreamState
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.pipeline.pipeline import Outcome, Pipeline
@@ -136,3 +136,14 @@ def test_status_exits_by_the_state(word: str, code: int, monkeypatch: pytest.Mon
     assert result.exit_code == code
     assert word in result.output
     assert all(reason in result.output for reason in reasons)
+
+
+def test_each_unreadable_file_is_named() -> None:
+    """Two files that are not YAML are two reasons, each with its place."""
+    good = outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a"))
+    bad = tuple(
+        Diagnostic(Severity.ERROR, "YamlSyntax", "it is not YAML.", position=Position(file, 3, 1))
+        for file in ("a", "b")
+    )
+    found = shortcomings(dataclasses.replace(good, diagnostics=bad), state(stream()))
+    assert found == ["a:3:1: YamlSyntax: it is not YAML.", "b:3:1: YamlSyntax: it is not YAML."]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from kiteway.cli.terminal import Part, Terminal, line
-from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
 from kiteway.printable import escaped_in_json, printable
+from kiteway.status.diagnostics import diagnostic_report
 
 
 class Output(enum.StrEnum):
@@ -62,12 +63,18 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics for people, on standard error."""
+    print_reported(map(diagnostic_report, diagnostics), stderr)
+
+
+def print_reported(diagnostics: Iterable[Mapping[str, Any]], terminal: Terminal) -> None:
+    """Print diagnostics that are plain values already (`diagnostic_report`): what is wrong, where, and what to do."""
     for diagnostic in diagnostics:
-        where = f"{diagnostic.position}: " if diagnostic.position else ""
-        about = f"{diagnostic.object}: " if diagnostic.object else ""
-        field = f"{diagnostic.path}: " if diagnostic.path else ""
-        severity: Part = (str(diagnostic.severity), _COLOURS[diagnostic.severity])
-        reason: Part = (diagnostic.reason, "bold")
-        stderr.print(line(where, severity, " ", reason, f": {about}{field}{diagnostic.message}"))
-        if diagnostic.fix:
-            stderr.print(line("    ", ("->", "dim"), f" {diagnostic.fix}"))
+        position, about, path = diagnostic["position"], diagnostic["object"], diagnostic["path"]
+        where = f"{Position(**position)}: " if position else ""
+        subject = f"{ObjectRef(**about)}: " if about else ""
+        field = f"{path}: " if path else ""
+        severity: Part = (diagnostic["severity"], _COLOURS[Severity(diagnostic["severity"])])
+        reason: Part = (diagnostic["reason"], "bold")
+        terminal.print(line(where, severity, " ", reason, f": {subject}{field}{diagnostic['message']}"))
+        if diagnostic["fix"]:
+            terminal.print(line("    ", ("->", "dim"), f" {diagnostic['fix']}"))

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from kiteway.cli.options import DataDirOption
-from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.output import Output, OutputOption, emit, fail, print_reported, stdout
 from kiteway.cli.terminal import line, table
 from kiteway.instance import Instance, default_data_dir
 from kiteway.status.client import read_status
@@ -95,8 +95,7 @@ def _print(value: dict[str, Any]) -> None:
     for rejection in value.get("configuration", {}).get("rejections", ()):
         rejected = f" {', '.join(rejection['resources'])}: {rejection['message']}"
         stdout.print(line(("Envoy rejects", "red"), rejected))
-    for diagnostic in value.get("diagnostics", ()):
-        stdout.print(f"{diagnostic['severity']} {diagnostic['reason']}: {diagnostic['message']}")
+    print_reported(value.get("diagnostics", ()), stdout)
 
 
 def _print_state(value: dict[str, Any]) -> None:

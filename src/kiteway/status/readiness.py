@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
 from kiteway.envoy.ads import AdsState, Rejection
 from kiteway.model import VirtualHost
 from kiteway.pipeline.pipeline import Outcome
@@ -52,13 +52,15 @@ def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
 
 
 def _with_errors(diagnostics: Iterable[Diagnostic]) -> list[str]:
-    errors: dict[ObjectRef | None, Diagnostic] = {}
+    errors: dict[ObjectRef | Position | None, Diagnostic] = {}
     for diagnostic in diagnostics:
         if diagnostic.severity is Severity.ERROR:
-            errors.setdefault(diagnostic.object, diagnostic)
+            errors.setdefault(diagnostic.object or diagnostic.position, diagnostic)
     return [
-        f"{about} is rejected ({diagnostic.reason})" if about else f"{diagnostic.reason}: {diagnostic.message}"
-        for about, diagnostic in errors.items()
+        f"{each.object} is rejected ({each.reason})"
+        if each.object
+        else f"{f'{each.position}: ' if each.position else ''}{each.reason}: {each.message}"
+        for each in errors.values()
     ]
 
 
