@@ -2,7 +2,7 @@
 What users write: Kubernetes objects, read strictly and with positions.
 
 `load_documents` reads files, `load_object` what the Kubernetes API sends. Both return typed objects and diagnostics;
-neither ever raises because of what it was given.
+neither ever raises because of its input.
 """
 
 # No `from __future__ import annotations` here: it would hide the module of that name.

@@ -1,5 +1,5 @@
 """
-The annotations that mean something, and readers of their values.
+The annotations that Kiteway reads, and parsers of their values.
 
 A reader returns the value, or a `Violation` that says what is wrong with it. The keys and their meaning are those of
 ingress-gce's pkg/annotations and gke-managed-certs' pkg/config.
@@ -45,9 +45,9 @@ HEDGING_DELAY: Final = "kiteway.io/hedging-delay"
 BACKEND_CA: Final = "kiteway.io/backend-ca-secret"
 """The Secret in the Service's namespace whose ca.crt verifies the endpoints' certificates; unset accepts any."""
 BACKEND_SERVER_NAME: Final = "kiteway.io/backend-server-name"
-"""The name that is asked of the endpoints (SNI), and that their certificate must carry when there is a CA."""
+"""The server name (SNI) for the endpoints; with a CA their certificate must have it."""
 BACKEND_CLIENT_CERTIFICATE: Final = "kiteway.io/backend-client-certificate-secret"
-"""The TLS Secret in the Service's namespace that is shown to the endpoints: Milvus's tlsMode 2 asks for one."""
+"""The TLS Secret in the Service's namespace with the client certificate for the endpoints, for Milvus's tlsMode 2."""
 
 # On an Ingress.
 
@@ -66,7 +66,7 @@ MANAGED_CERTIFICATES: Final = "networking.gke.io/managed-certificates"
 FRONTEND_CONFIG: Final = "networking.gke.io/v1beta1.FrontendConfig"
 """The FrontendConfig in the Ingress's namespace."""
 SUPPRESS_FIREWALL_XPN_ERROR: Final = "networking.gke.io/suppress-firewall-xpn-error"
-"""Whether GKE keeps quiet about firewall rules in a Shared VPC."""
+"""Whether GKE omits its Events about firewall rules in a Shared VPC."""
 CLIENT_CA: Final = "kiteway.io/client-ca-secret"
 """The Secret in the Ingress's namespace whose ca.crt the certificates of clients are verified against."""
 CLIENT_CERTIFICATE: Final = "kiteway.io/client-certificate"
@@ -96,7 +96,7 @@ _SHORTEST_DELAY, _LONGEST_DELAY = 0.001, 600.0
 
 
 class AppProtocol(enum.StrEnum):
-    """How the load balancer speaks to a port. HTTP2 is TLS with ALPN h2."""
+    """The protocol of the load balancer for a port. HTTP2 is TLS with ALPN h2."""
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"

@@ -1,4 +1,4 @@
-"""From YAML events to values and their places, without recursion and within limits."""
+"""Builds values and their places from YAML events, without recursion and within limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Fault:
         reason: see `kiteway.resources.reasons`.
         message: what is wrong.
         fix: what to do about it.
-        path: the value that is spoilt, from the root of the document.
+        path: the invalid value, from the root of the document.
     """
 
     at: Spot
@@ -49,9 +49,9 @@ class Document:
     One YAML document.
 
     Attributes:
-        value: what it says, in JSON's types.
-        place: where each part of it stands.
-        faults: mistakes that spoil the value around them; the rest of the document is good.
+        value: its content, in JSON's types.
+        place: the position of each part of it.
+        faults: mistakes that make the value around them invalid; the rest of the document is valid.
     """
 
     value: Value
@@ -73,7 +73,7 @@ class FileTooLargeError(UnreadableError):
 
 @dataclass(slots=True)
 class Budget:
-    """What is left of a file's limits."""
+    """The unused part of a file's limits."""
 
     documents: int
     nodes: int
@@ -252,7 +252,7 @@ class Composer:
         if frame.merged:
             self._merge(frame)
         if frame.anchor:
-            # Only if the anchor was not given away to an entry in between.
+            # Only if no entry in between has taken the same anchor.
             anchored = self._anchors[frame.anchor]
             if anchored.value is frame.value:
                 anchored.size = self._nodes - frame.opened_at

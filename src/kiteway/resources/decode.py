@@ -1,5 +1,5 @@
 """
-From plain JSON values to the frozen dataclasses of the kinds.
+Decodes plain JSON values into the frozen dataclasses of the kinds.
 
 One decoder is compiled per dataclass from its annotations and its `FieldSchema`s; it works the same on YAML's values
 and on the Kubernetes API's. All mistakes of an object are collected; one with an error is not built.
@@ -52,8 +52,8 @@ class Report:
     Collects the mistakes of one object.
 
     Attributes:
-        unknown: how bad a field is that the kind does not have, where its dataclass does not say.
-        room: how many mistakes are kept; the rest is counted only.
+        unknown: the severity of an unknown field, if its dataclass does not say.
+        room: the most mistakes that are stored; further ones are only counted.
         mistakes: the first that were found.
         found: how many there are.
         errors: how many of them are errors.
@@ -312,7 +312,7 @@ class Structure:
     check: Callable[[Any], Iterable[Violation]] | None
 
     def __call__(self, value: Any, path: Path, report: Report, **given: Any) -> Any:
-        """Decode a mapping; attributes in `given` are not its to say."""
+        """Decode a mapping; it cannot set the attributes in `given`."""
         if not isinstance(value, dict):
             return report.wrong_type("a mapping", value, path)
         before = report.errors

@@ -48,7 +48,7 @@ class Unrelated:
 
 @functools.lru_cache(maxsize=1024)
 def identify(api_version: str, kind: str) -> type[Object] | Unrelated | Violation:
-    """Return the class of an object, or that it is not ours to read, or what is wrong with its apiVersion and kind."""
+    """Return the class of an object, or that Kiteway does not read it, or what is wrong with its apiVersion and kind."""
     group = api_version.rpartition("/")[0]
     cls = KINDS.get(kind)
     if cls is None:
@@ -73,7 +73,7 @@ def _unknown(api_version: str, group: str, kind: str) -> Unrelated | Violation:
 
 
 def _is_ours(group: str, cls: type[Object]) -> bool:
-    """Say whether a group, wrong for a kind of ours, is a slip rather than somebody else's kind of the same name."""
+    """Return whether a wrong group of a known kind is a typing error, and not another project's kind of the same name."""
     if "." not in group or group in _OUR_GROUPS:
         return True
     right = cls.API_VERSIONS[0].rpartition("/")[0]

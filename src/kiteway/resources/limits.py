@@ -1,4 +1,4 @@
-"""How much one file may ask of us."""
+"""Limits on the size of one file."""
 
 from __future__ import annotations
 

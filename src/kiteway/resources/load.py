@@ -25,7 +25,7 @@ DEFAULT_NAMESPACE = "default"
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """
-    What a file, or an object of the API, turned out to hold.
+    The content of a file, or of an object of the API.
 
     Attributes:
         objects: those without an error, in the order of the file.
@@ -208,7 +208,7 @@ def _ref(value: dict[str, Any], namespace: str) -> ObjectRef | None:
 
 
 def _printable(name: str) -> str:
-    """Return a name as it is, unless it may do harm where it is shown."""
+    """Return a name unchanged, unless it may be unsafe where it is shown."""
     return name if len(name) <= 253 and name.isascii() and name.isprintable() else quoted(name)
 
 

@@ -59,7 +59,7 @@ class Object:
     """
     A Kubernetes object, decoded.
 
-    Two objects are equal if they say the same, wherever they were written.
+    Two objects are equal if their content is, wherever they were written.
 
     Attributes:
         api_version: as written: ``networking.k8s.io/v1``.
@@ -81,7 +81,7 @@ class Object:
     ref: ObjectRef = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Say once who this is."""
+        """Compute the identity once."""
         object.__setattr__(self, "ref", ObjectRef(self.KIND, self.metadata.namespace, self.metadata.name))
 
     @property

@@ -1,4 +1,4 @@
-"""Where each value of a document stands, kept beside the values."""
+"""The position of each value of a document, stored beside the values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Source:
         return position(self.file, found)
 
 
-# No field of Kubernetes has a longer name; a longer key is somebody's text.
+# No field of Kubernetes has a longer name; a longer key is a user's text.
 _LONGEST_NAME = 64
 
 

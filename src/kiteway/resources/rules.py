@@ -1,4 +1,4 @@
-"""The rules that values of fields keep. Each is a function from a value to a `Violation` or None."""
+"""The rules for values of fields. Each is a function from a value to a `Violation` or None."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str:
 
 
 def fix_of(violation: Violation) -> str:
-    """Return what to do about a violation; a word that is nearly right is put right."""
+    """Return what to do about a violation; for a misspelt word, the right one."""
     meant = closest(violation.word, violation.known) if violation.word else ""
     return f"Did you mean {meant}?" if meant else violation.fix
 

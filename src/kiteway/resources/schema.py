@@ -1,4 +1,4 @@
-"""What a field of a kind is: its meaning, its default, its rules. The reference documentation is made from this."""
+"""The schema of a field: its meaning, its default, its rules. The reference documentation is made from this."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Violation:
         message: what is wrong, as a predicate of the field: ``must be between 1 and 65535, not 0``.
         fix: what to do about it; empty when the message says it.
         reason: see `kiteway.resources.reasons`.
-        path: the field, from where the rule was asked.
+        path: the field, relative to the value that the rule checked.
         severity: an error refuses the object.
-        word: a word of the user's that is none of `known`, though it may be meant as one.
-        known: the words that are right there.
+        word: the user's word that is not in `known`, but may be a misspelling of one.
+        known: the allowed words.
     """
 
     message: str

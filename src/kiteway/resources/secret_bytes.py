@@ -1,10 +1,10 @@
-"""Bytes that do not show themselves."""
+"""Bytes whose ``repr`` hides their content."""
 
 from __future__ import annotations
 
 
 class SecretBytes(bytes):
-    """Bytes of a Secret. They are what they are, but printing them shows their number only."""
+    """Bytes of a Secret. They behave as bytes, but printing them shows only their number."""
 
     __slots__ = ()
 
