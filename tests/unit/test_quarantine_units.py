@@ -194,13 +194,38 @@ def test_another_version_of_kiteway_tries_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"accepted": 3}', b'{"culprits": [{"ref": ["Ingress", "x", "y"]}]}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"accepted": 3}',
+        b'{"culprits": [{"ref": ["Ingress", "x", "y"]}]}',
+        b'{"version": "\xff"}',
+        pytest.param(b'{"a":' * 500_000, id="deep"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_no_file(tmp_path: Path, content: bytes) -> None:
     """Everything is tried anew."""
     file = tmp_path / "quarantine.json"
     file.write_bytes(content)
     assert store.read(file) == store.Stored()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"{}", b"\xff", b'{"hosts": 1}', b'{"hosts": "\xff"}', b'{"a":' * 500_000]
+)
+def test_a_last_accepted_form_that_is_damaged_is_none(damage: bytes) -> None:
+    """Its Ingress is tried anew, and the others are served."""
+    world = World()
+    world.run(app("a"), app("b"))
+    world.run(app("a", BAD), app("b"))
+    stored = world.pipeline.stored()
+    culprits = tuple(dataclasses.replace(each, accepted=damage) for each in stored.culprits)
+
+    outcome = World(dataclasses.replace(stored, culprits=culprits)).run(app("a", BAD), app("b"))
+
+    assert (held(outcome), hosts(outcome)) == (["a"], {"b": "/"})
 
 
 def test_a_form_is_known_by_its_content() -> None:

@@ -57,19 +57,19 @@ def decode(content: bytes, ingress: Object) -> Unit:
     Return the unit of an Ingress in a form of which ``content`` is the JSON.
 
     Raises:
-        msgspec.ValidationError: it is of another version of Kiteway.
+        ValueError: it is of another version of Kiteway, or damaged.
     """
     kinds = typing.get_type_hints(Unit)
-    stored = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    values = {
-        name: msgspec.json.decode(stored[name], type=kinds[name], dec_hook=_decode)
-        for name in _FIELDS
-        if name in stored
-    }
     try:
+        stored = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        values = {
+            name: msgspec.json.decode(stored[name], type=kinds[name], dec_hook=_decode)
+            for name in _FIELDS
+            if name in stored
+        }
         return Unit(ingress=ingress, diagnostics=(), dependencies=(), retained=True, **values)
-    except TypeError as error:
-        raise msgspec.ValidationError(str(error)) from error
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _encode(value: Any) -> Any:

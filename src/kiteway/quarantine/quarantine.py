@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from kiteway import __version__
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.envoy.ads import Rejection
@@ -229,7 +227,7 @@ class Quarantine:
             if each.accepted is not None:
                 try:
                     last = forms.decode(each.accepted, unit.ingress)
-                except msgspec.ValidationError:
+                except ValueError:
                     continue
                 self._accepted[each.ref] = last
                 accepted.setdefault(each.ref, forms.fingerprint(last))

@@ -59,7 +59,7 @@ def read(file: Path) -> Stored:
     """Return what the file holds; nothing when there is none, or it cannot be read: then all is tried anew."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=Stored)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return Stored()
 
 
