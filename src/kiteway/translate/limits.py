@@ -17,10 +17,10 @@ LONGEST_HEADER_FORMAT: Final = 16_384
 LONGEST_CA_BUNDLE: Final = 262_144
 """Bytes of the CAs (PEM) in one Secret; those of all public CAs together fit."""
 
-MOST_RULES: Final = 1000
+MOST_RULES: Final = 500
 """Rules of one Ingress."""
 
-MOST_PATHS: Final = 1000
+MOST_PATHS: Final = 500
 """Paths of one Ingress, those of all its rules together; each is some ten routes of Envoy's."""
 
 LONGEST_PATH: Final = 1024
@@ -51,7 +51,7 @@ class NamespaceLimits:
         bytes: custom headers at each path, and the longest certificate chain with the client CA at each host.
     """
 
-    hosts: int = 2000
-    paths: int = 5000
+    hosts: int = 1000
+    paths: int = 2500
     certificates: int = 2000
     bytes: int = 33_554_432

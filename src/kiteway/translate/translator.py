@@ -17,6 +17,7 @@ from kiteway.translate.classes import is_ours
 from kiteway.translate.context import Index, Options
 from kiteway.translate.ingresses import translate_ingress
 from kiteway.translate.merge import merge
+from kiteway.translate.namespaces import admitted
 from kiteway.translate.unchanged import with_unchanged
 from kiteway.translate.unit import Key, Unit
 from kiteway.translate.validity import judge
@@ -78,6 +79,7 @@ class Translator:
         self._good: dict[ObjectRef, Unit] = {}
         self._model = LoadBalancer()
         self._kept = Kept()
+        self._counted = Kept()
 
     def translate(
         self, objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
@@ -102,7 +104,9 @@ class Translator:
         # What cannot be read is told from what is not there.
         changed = _changed(self._objects, index.objects) | (index.failed ^ self._failed)
         diagnostics: list[Diagnostic] = []
-        ingresses = _ours(index, options, diagnostics)
+        self._counted.turn()
+        ours = _ours(index, options, diagnostics)
+        ingresses = admitted(ours, options.namespace_limits, diagnostics, self._counted)
         units: list[Unit] = []
         retained: list[ObjectRef] = []
         fresh: dict[ObjectRef, Unit] = {}

@@ -82,6 +82,14 @@ class Unit:
 _NO_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def age(unit: Unit) -> tuple[dt.datetime, str, str]:
+Age = tuple[dt.datetime, str, str]
+
+
+def age_of(ingress: Object) -> Age:
     """Sort key: the oldest first; objects from files have no age and go by name."""
-    return (unit.ingress.metadata.creation_timestamp or _NO_TIME, unit.ref.namespace, unit.ref.name)
+    return (ingress.metadata.creation_timestamp or _NO_TIME, ingress.ref.namespace, ingress.ref.name)
+
+
+def age(unit: Unit) -> Age:
+    """Sort key of a unit: the age of its Ingress."""
+    return age_of(unit.ingress)
