@@ -88,7 +88,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
         ca.write_bytes(pair.certificate)
         write_atomic(kept / "secret.yaml", secret(pair), 0o600)
         port, at = free_port(), milvus.endpoint
-        arguments = ["-f", kept, "--https-port", str(port), "--http-port", "0"]
+        arguments = ["-f", kept, "--https-port", str(port), "--http-port", "0", "--log-calls"]
         arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}", "--drain", "5"]
         with up([str(a) for a in arguments], folder / "data") as running:
             running.wait_healthy(1)

@@ -103,7 +103,7 @@ def test_a_line_says_what_the_call_asks_for(tmp_path: Path, free_port: Callable[
     limited = milvus_pb2.MutationResult(status=common_pb2.Status(error_code=49, code=8)).SerializeToString()
     with (
         Backend(lambda request, _: limited if len(request) > 1 << 20 else results) as backend,
-        running(tmp_path, free_port, access_log=log) as proxy,
+        running(tmp_path, free_port, access_log=log, log_calls=True) as proxy,
     ):
         proxy.apply(logging(1.0), [backend.endpoint()])
         with proxy.channel() as channel:
@@ -118,13 +118,26 @@ def test_a_line_says_what_the_call_asks_for(tmp_path: Path, free_port: Callable[
 
 
 @needs_filter
+def test_calls_are_read_only_where_that_is_chosen(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """By default a line has no field for what the messages say."""
+    log = tmp_path / "access.log"
+    with Backend(OK_RESULT) as backend, running(tmp_path, free_port, access_log=log) as proxy:
+        proxy.apply(logging(1.0), [backend.endpoint()])
+        with proxy.channel() as channel:
+            call(channel, SEARCH, b"\x1a\x05books")
+        [line] = logged(proxy, 1)
+        assert "call" not in line
+        assert "books" not in log.read_text()
+
+
+@needs_filter
 def test_a_line_of_a_call_that_was_sent_again_has_the_last_answer(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """The code of an endpoint that was not ready is gone once another one has answered."""
     log = tmp_path / "access.log"
     with (
         Backend(NOT_READY_RESULT) as starting,
         Backend(OK_RESULT) as ready,
-        running(tmp_path, free_port, access_log=log) as proxy,
+        running(tmp_path, free_port, access_log=log, log_calls=True) as proxy,
     ):
         proxy.apply(logging(1.0), [starting.endpoint(), ready.endpoint()])
         with proxy.channel() as channel:
@@ -148,7 +161,7 @@ def test_a_malformed_message_passes_and_a_hostile_name_is_text(tmp_path: Path, f
         got.append(request)
         return OK_RESULT
 
-    with Backend(echo) as backend, running(tmp_path, free_port, access_log=log) as proxy:
+    with Backend(echo) as backend, running(tmp_path, free_port, access_log=log, log_calls=True) as proxy:
         proxy.apply(logging(1.0), [backend.endpoint()])
         with proxy.channel() as channel:
             for request in requests:

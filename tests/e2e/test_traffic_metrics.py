@@ -196,6 +196,16 @@ def test_the_page_outlives_envoy(scraped: Scraped) -> None:
     eventually(lambda: "envoy_server_live" in scraped.get(), "Envoy's are back")
 
 
+@pytest.mark.skipif(filter_path() is None, reason=missing_reason())
+def test_the_access_log_says_nothing_of_messages_unless_asked(scraped: Scraped) -> None:
+    """`kiteway up` without --log-calls writes lines without `call`."""
+    log = scraped.running.instance.log_dir / "access.log"
+    eventually(log.read_text, "Envoy writes the lines of the first calls", 30)
+    first, *_ = log.read_text().splitlines()
+    assert "path" in json.loads(first)
+    assert "call" not in json.loads(first)
+
+
 def test_the_access_log_is_rotated(scraped: Scraped) -> None:
     """A full log is moved away and Envoy goes on in a new one; both are for the owner alone."""
     log = scraped.running.instance.log_dir / "access.log"

@@ -10,13 +10,21 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
+from kiteway._proto.envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
+    DynamicModuleFilter,
     DynamicModuleFilterPerRoute,
 )
 from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.access_log import _FIELDS, access_logs, add_log_rate_without_filter, log_rate_for_filter
-from kiteway.envoy.xds.filters import turn_on
+from kiteway.envoy.xds.access_log import (
+    _CALL_FIELD,
+    _FIELDS,
+    access_logs,
+    add_log_rate_without_filter,
+    log_rate_for_filter,
+)
+from kiteway.envoy.xds.filters import grpc_filters, turn_on
 from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, LocalReply, local_replies
 from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
 from kiteway.milvus.catalogue import RpcClass, catalogue
@@ -56,7 +64,7 @@ def test_the_reference_lists_every_field_of_the_access_log() -> None:
     """``docs/reference/access-log.md`` has each field in the order of the log's definition."""
     page, _, _ = (REFERENCE / "access-log.md").read_text().partition("## What a call asks for")
     fields = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    assert fields == list(_FIELDS)
+    assert fields == [*_FIELDS, *_CALL_FIELD]
 
 
 def test_rest_gets_no_grpc_status() -> None:
@@ -129,3 +137,24 @@ def test_no_file_no_log() -> None:
     """Without a file there is no access log at all."""
     assert access_logs(EnvoySettings()) == []
     assert len(access_logs(EnvoySettings(access_log=Path("/log")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("log", "log_calls", "said"),
+    [
+        (Path("/log"), True, '{"mode":"upstream","log":true}'),
+        (Path("/log"), False, '{"mode":"upstream"}'),
+        (None, True, '{"mode":"upstream"}'),
+    ],
+)
+def test_calls_are_read_only_for_a_log_that_is_to_have_them(log: Path | None, *, log_calls: bool, said: str) -> None:
+    """Reading is off without a log, and without the choice; then the lines have no field for it either."""
+    settings = EnvoySettings(filter_path=Path("/filter.so"), access_log=log, log_calls=log_calls)
+    config, value = DynamicModuleFilter(), StringValue()
+    grpc_filters(settings)[0].typed_config.Unpack(config)
+    config.filter_config.Unpack(value)
+    assert value.value == said
+    file = FileAccessLog()
+    for each in access_logs(settings):
+        each.typed_config.Unpack(file)
+    assert ("call" in file.log_format.json_format) == (log is not None and log_calls)

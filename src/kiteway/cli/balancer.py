@@ -156,6 +156,7 @@ class BalancerOptions:
         public_https_port: int | None,
         grpc_port: int | None = None,
         access_log: Path | None = None,
+        log_calls: bool = False,
     ) -> EnvoySettings:
         """Return the data plane's settings; says so when they are without the filter."""
         filter_ = filter_path()
@@ -171,6 +172,7 @@ class BalancerOptions:
             proxy_protocol=self.proxy_protocol,
             filter_path=filter_,
             access_log=access_log,
+            log_calls=log_calls,
         )
 
 

@@ -80,6 +80,14 @@ def up(
             help="Write logs/access.log in the data directory, as often as the BackendConfigs' logging says.",
         ),
     ] = True,
+    log_calls: Annotated[
+        bool,
+        typer.Option(
+            "--log-calls",
+            help="Also log what gRPC calls ask for and what Milvus answers: names of databases and collections, nq, "
+            "limit, consistency, rows, Milvus's code. Envoy then takes a quarter more instructions for a Search.",
+        ),
+    ] = False,
     options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs", help="Print the logs here instead of into files.")] = False,
 ) -> None:
@@ -96,6 +104,7 @@ def up(
       kiteway up --to localhost:19530
       kiteway up --to 10.0.0.5:19530 --to 10.0.0.6:19530,health=9092 --to 10.0.0.7:19530
       kiteway up --to localhost:19530,health=none
+      kiteway up --to localhost:19530 --log-calls
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
@@ -107,6 +116,8 @@ def up(
         raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
     if host and not to:
         raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
+    if log_calls and not access_log:
+        raise fail("--log-calls adds to the access log; remove --no-access-log", 2)
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         targets = parse_targets(to or [])
@@ -118,6 +129,7 @@ def up(
             public_https_port=options.https_port,
             grpc_port=grpc_port,
             access_log=instance.log_dir / "access.log" if access_log else None,
+            log_calls=log_calls,
         )
         if targets:
             # The manifests made for it close the port. A health port may be gone while calls are still answered.

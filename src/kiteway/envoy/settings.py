@@ -24,6 +24,7 @@ class EnvoySettings:
         filter_path: the Rust filter; None balances without it.
         fail_open: whether all endpoints of a pool get calls when none passes its check; GKE gives them to none.
         access_log: the file the access log goes to; None writes none.
+        log_calls: whether the filter reads the messages of calls for the access log; without effect where there is none.
     """
 
     bind: str = "127.0.0.1"
@@ -37,3 +38,4 @@ class EnvoySettings:
     filter_path: Path | None = None
     fail_open: bool = False
     access_log: Path | None = None
+    log_calls: bool = False

@@ -43,8 +43,6 @@ _FIELDS = {
     "method": "%REQ(:METHOD):16%",
     "path": "%PATH(NQ):256%",
     "database": "%REQ(DBNAME):256%",
-    # What Kiteway's filter has read of the messages, an object; null where it has read nothing.
-    "call": "%DYNAMIC_METADATA(kiteway.call)%",
     "user_agent": "%REQ(USER-AGENT):256%",
     "request_id": "%REQ(X-REQUEST-ID):64%",
     "client_request_id": "%REQ(CLIENT-REQUEST-ID):64%",
@@ -62,7 +60,12 @@ _FIELDS = {
     "endpoint_ms": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)%",
 }
 """
-Of a body only names and numbers, never ``authorization``, never a query (REST clients put what they like there).
+Nothing of a body, never ``authorization``, never a query (REST clients put what they like there).
+"""
+
+_CALL_FIELD = {"call": "%DYNAMIC_METADATA(kiteway.call)%"}
+"""
+What Kiteway's filter has read of the messages, an object of names and numbers; null where it has read nothing.
 """
 
 
@@ -72,6 +75,8 @@ def access_logs(settings: EnvoySettings) -> list[AccessLog]:
         return []
     fields = Struct()
     fields.update(_FIELDS)
+    if settings.log_calls:
+        fields.update(_CALL_FIELD)
     file = FileAccessLog(
         path=str(settings.access_log),
         # With omit_empty_values a line would cost half as much again.

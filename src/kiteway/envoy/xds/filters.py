@@ -55,7 +55,8 @@ def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
 
     What it says of a call that may not be repeated is taken off by the filter of the listener: `turn_on`.
     """
-    return _upstream_filters(settings, FilterConfig(Mode.UPSTREAM, log=settings.access_log is not None))
+    reads = settings.access_log is not None and settings.log_calls
+    return _upstream_filters(settings, FilterConfig(Mode.UPSTREAM, log=reads))
 
 
 def rest_filters(settings: EnvoySettings) -> list[HttpFilter]:
