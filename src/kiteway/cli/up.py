@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
 from kiteway.cli.health import tell_health
+from kiteway.cli.mistakes import tell_errors
 from kiteway.cli.options import (
     CertificateFilesOption,
     FilesOption,
@@ -18,13 +20,15 @@ from kiteway.cli.options import (
 )
 from kiteway.cli.output import fail, stderr
 from kiteway.cli.targets import parse_targets
-from kiteway.cli.terminal import line
+from kiteway.cli.terminal import Part, line
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.ports import PortError, own_ports, ports_of
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
+from kiteway.status.client import read_status
+from kiteway.status.state import State
 from kiteway.supervisor import NotReadyError, wait_ready
 
 _READY_SECONDS = 60.0
@@ -180,7 +184,6 @@ def up(
 
 
 async def _run(what: Launch) -> int:
-    settings = what.config.settings
     running = asyncio.create_task(launch(what, print_event))
     ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -193,12 +196,20 @@ async def _run(what: Launch) -> int:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             return 1
-        where = f": https://{settings.bind}:{settings.https_port}; `kiteway status` tells more, Ctrl-C ends it"
-        stderr.print(line(("ready", "green"), where))
+        _print_ready(await asyncio.to_thread(read_status, what.instance))
     ready.cancel()
-    telling = asyncio.create_task(tell_health(what.instance, stderr.print)) if settings.fail_open else None
+    # With --to the manifests are Kiteway's own, and nothing in them is the user's mistake.
+    tell = tell_health(what.instance, stderr.print) if what.config.settings.fail_open else tell_errors(what.instance)
+    telling = asyncio.create_task(tell)
     try:
         return await running
     finally:
-        if telling is not None:
-            telling.cancel()
+        telling.cancel()
+
+
+def _print_ready(status: Mapping[str, Any]) -> None:
+    """Say what is listened on: without a certificate that is not HTTPS, and without an Ingress it is nothing."""
+    addresses = [f"{each['name']}://{each['address']}:{each['port']}" for each in status.get("listeners", ())]
+    where = f": {', '.join(addresses) or 'no listener is in use'}; `kiteway status` tells more, Ctrl-C ends it"
+    degraded: Part = (", but degraded", "yellow") if status["state"] == State.DEGRADED else ""
+    stderr.print(line(("ready", "green"), degraded, where))
