@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 
 
 class Severity(enum.StrEnum):
@@ -80,10 +80,10 @@ class Diagnostic:
         return f"docs/reference/diagnostics.md#{self.reason.lower()}"
 
 
-def ordered(diagnostics: Iterable[Diagnostic], kept: Kept | None = None) -> tuple[Diagnostic, ...]:
+def ordered(diagnostics: Iterable[Diagnostic], memo: Memo | None = None) -> tuple[Diagnostic, ...]:
     """Return the diagnostics without repetitions, in an order that depends on nothing but their content."""
     found = tuple(diagnostics)
-    keys = (kept or Kept()).each("order", _content, found)
+    keys = (memo or Memo()).each("order", _content, found)
     by_content = dict(zip(keys, found, strict=True))
     return tuple([by_content[key] for key in sorted(by_content)])
 

@@ -18,7 +18,7 @@ from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from kiteway.envoy.ads.snapshot import Piece
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import RepeatedField, piece
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
@@ -223,15 +223,15 @@ def test_kept_values_are_told_apart_by_identity_and_forgotten() -> None:
         made.append(value)
         return [value, *members]
 
-    kept, one, other = Kept(), object(), object()
-    first = kept(make, one, (other,))
+    memo, one, other = Memo(), object(), object()
+    first = memo(make, one, (other,))
     for _ in range(3):
-        kept.turn()
-        assert kept(make, one, (other,)) is first
-    assert kept(make, one, (one,)) is not first
-    kept.turn()
-    kept.turn()
-    assert kept(make, one, (other,)) is not first
+        memo.turn()
+        assert memo(make, one, (other,)) is first
+    assert memo(make, one, (one,)) is not first
+    memo.turn()
+    memo.turn()
+    assert memo(make, one, (other,)) is not first
     assert made == [one, one, one]
 
 
@@ -245,30 +245,30 @@ def test_rows_of_values_cost_what_is_new_in_them() -> None:
         made.append(names[id(value)])
         return names[id(value)] + suffix
 
-    kept, suffix = Kept(), "!"
-    first = kept.each("row", make, values[:3], suffix)
+    memo, suffix = Memo(), "!"
+    first = memo.each("row", make, values[:3], suffix)
     assert first == ("a!", "b!", "c!")
     for _ in range(3):
-        kept.turn()
-        assert kept.each("row", make, list(values[:3]), suffix) is first
-    assert kept.each("row", make, [values[3], values[0], values[0]], suffix) == ("d!", "a!", "a!")
+        memo.turn()
+        assert memo.each("row", make, list(values[:3]), suffix) is first
+    assert memo.each("row", make, [values[3], values[0], values[0]], suffix) == ("d!", "a!", "a!")
     assert made == ["a", "b", "c", "d"]
-    assert kept.each("row", make, [values[1]], suffix) == ("b!",)
-    assert kept.each("another row", make, [values[1]], suffix) == ("b!",)
+    assert memo.each("row", make, [values[1]], suffix) == ("b!",)
+    assert memo.each("another row", make, [values[1]], suffix) == ("b!",)
     assert made == ["a", "b", "c", "d", "b", "b"]
 
 
 def test_again_begins_with_what_was_made_last() -> None:
     """With the same arguments it is the very same; with others it is made from it; forgotten, from nothing."""
-    kept, one, other = Kept(), object(), object()
+    memo, one, other = Memo(), object(), object()
 
     def make(last: list[object] | None, value: object) -> list[object]:
         return [*(last or ()), value]
 
-    first = kept.again("row", make, one)
-    kept.turn()
-    assert kept.again("row", make, one) is first
-    assert kept.again("row", make, other) == [one, other]
-    kept.turn()
-    kept.turn()
-    assert kept.again("row", make, other) == [other]
+    first = memo.again("row", make, one)
+    memo.turn()
+    assert memo.again("row", make, one) is first
+    assert memo.again("row", make, other) == [one, other]
+    memo.turn()
+    memo.turn()
+    assert memo.again("row", make, other) == [other]

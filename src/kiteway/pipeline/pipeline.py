@@ -12,7 +12,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, Rejection, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
 from kiteway.pipeline.assignments import Assignments
 from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
@@ -82,7 +82,7 @@ class Pipeline:
         self._settings = settings
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
-        self._kept = Kept()
+        self._memo = Memo()
         self._assignments = Assignments()
         self._round: _Round | None = None
         self._translated: tuple[Diagnostic, ...] = ()
@@ -157,10 +157,10 @@ class Pipeline:
             further=self._quarantine.diagnostics(),
             warming=self._quarantine.warming(),
         )
-        self._kept.turn()
-        pools = self._kept.again("recognized", _recognized, result.model.pools, self._milvus)
+        self._memo.turn()
+        pools = self._memo.again("recognized", _recognized, result.model.pools, self._milvus)
         model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools)
-        members = build_resources(model, self._settings, self._kept)
+        members = build_resources(model, self._settings, self._memo)
         members[ENDPOINT] = self._assignments.replace(model.pools, now)
         self._translated = (*what.reading, *result.diagnostics)
         self._generation += 1
@@ -225,4 +225,4 @@ class Pipeline:
         return self.outcome
 
     def _diagnostics(self) -> tuple[Diagnostic, ...]:
-        return ordered((*self._translated, *self._assignments.missing.values()), self._kept)
+        return ordered((*self._translated, *self._assignments.missing.values()), self._memo)

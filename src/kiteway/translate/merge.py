@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from kiteway.diagnostics import Diagnostic, ObjectRef
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
 from kiteway.translate.claims import settle
 from kiteway.translate.limits import NamespaceLimits
@@ -18,7 +18,7 @@ from kiteway.translate.unit import HostClaim, Unit, age
 def merge(
     units: Sequence[Unit],
     now: dt.datetime,
-    kept: Kept,
+    memo: Memo,
     limits: NamespaceLimits,
     warming: Sequence[Pool] = (),
 ) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
@@ -31,18 +31,18 @@ def merge(
     Args:
         units: in any order.
         now: the time certificates are judged by.
-        kept: what was made of the same units before.
+        memo: what was made of the same units before.
         limits: what the units of a namespace may claim together.
         warming: pools that are to be there though no route leads to them yet.
     """
-    ages = kept.each("age", age, units)
+    ages = memo.each("age", age, units)
     diagnostics: list[Diagnostic] = []
     oldest_first = [units[number] for number in sorted(range(len(units)), key=ages.__getitem__)]
-    ordered = within(oldest_first, limits, diagnostics, kept)
+    ordered = within(oldest_first, limits, diagnostics, memo)
     owners = settle(ordered, diagnostics)
-    wanted = {id(unit): hosts for unit, hosts in zip(ordered, kept.each("hosts", _hosts, ordered), strict=True)}
+    wanted = {id(unit): hosts for unit, hosts in zip(ordered, memo.each("hosts", _hosts, ordered), strict=True)}
     hosts = tuple([wanted[id(owners[domain].unit)][domain] for domain in sorted(owners)])
-    names = server_names(ordered, owners, diagnostics, now, kept)
+    names = server_names(ordered, owners, diagnostics, now, memo)
     # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
     pools = _pools(current_first, {route.pool for host in hosts for route in host.routes}, warming)

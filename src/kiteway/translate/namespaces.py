@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, Severity
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.resources import Ingress, Object
 from kiteway.translate.limits import MOST_PATHS, MOST_RULES, NamespaceLimits
 from kiteway.translate.server_names import LARGE_CHAIN
@@ -53,7 +53,7 @@ class Claim(NamedTuple):
 
 
 def admitted(
-    ingresses: Sequence[Ingress], limits: NamespaceLimits, diagnostics: list[Diagnostic], kept: Kept
+    ingresses: Sequence[Ingress], limits: NamespaceLimits, diagnostics: list[Diagnostic], memo: Memo
 ) -> tuple[Ingress, ...]:
     """
     Return the Ingresses whose hosts and paths fit into what their namespaces may claim.
@@ -65,10 +65,10 @@ def admitted(
         ingresses: in any order; the oldest keep what they have.
         limits: for each namespace.
         diagnostics: where the others are told.
-        kept: what was counted of the same Ingresses before.
+        memo: what was counted of the same Ingresses before.
     """
-    asked = kept.each("asked", Asked.of, ingresses)
-    if _all_fit(kept.each("namespace", _namespace, ingresses), asked, (limits.hosts, limits.paths)):
+    asked = memo.each("asked", Asked.of, ingresses)
+    if _all_fit(memo.each("namespace", _namespace, ingresses), asked, (limits.hosts, limits.paths)):
         return tuple(ingresses)
     oldest_first = sorted(range(len(ingresses)), key=lambda number: age_of(ingresses[number]))
     fitting = _fitting([(ingresses[number], asked[number]) for number in oldest_first], limits, diagnostics)
@@ -76,7 +76,7 @@ def admitted(
 
 
 def within(
-    units: Sequence[Unit], limits: NamespaceLimits, diagnostics: list[Diagnostic], kept: Kept
+    units: Sequence[Unit], limits: NamespaceLimits, diagnostics: list[Diagnostic], memo: Memo
 ) -> tuple[Unit, ...]:
     """
     Return the units whose certificates and headers fit into what their namespaces may claim.
@@ -85,11 +85,11 @@ def within(
         units: the oldest first, which keep what they have.
         limits: for each namespace.
         diagnostics: where the others are told.
-        kept: what was counted of the same units before.
+        memo: what was counted of the same units before.
     """
-    claims = kept.each("claim", Claim.of, units)
-    ingresses = kept.each("ingress", _ingress, units)
-    if _all_fit(kept.each("namespace", _namespace, ingresses), claims, (limits.certificates, limits.bytes)):
+    claims = memo.each("claim", Claim.of, units)
+    ingresses = memo.each("ingress", _ingress, units)
+    if _all_fit(memo.each("namespace", _namespace, ingresses), claims, (limits.certificates, limits.bytes)):
         return tuple(units)
     fitting = _fitting(list(zip(ingresses, claims, strict=True)), limits, diagnostics)
     return tuple([unit for unit in units if id(unit.ingress) in fitting])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kiteway.certificates.names import is_server_name
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import Certificate, ServerNames
 from kiteway.translate.claims import Owners, parent_wildcard
 from kiteway.translate.hosts import ANY_HOST
@@ -30,7 +30,7 @@ its own: what is changed about one host touches no connection of another.
 
 
 def server_names(
-    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime, kept: Kept
+    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime, memo: Memo
 ) -> tuple[ServerNames, ...]:
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
@@ -47,7 +47,7 @@ def server_names(
     holding = {id(owner.unit) for owner in owners.values()}
     holders = tuple([unit for unit in units if id(unit) in holding])
     judged = [_valid_at(unit, now) for unit in holders]
-    all_valid = kept.each("server names", _Named.of, holders)
+    all_valid = memo.each("server names", _Named.of, holders)
     for unit, valid, named in zip(holders, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
         for claim, (entry, diagnostic) in here.hosts:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import HTTPMode, LoadBalancer, Pool
 from kiteway.resources import Ingress, Object
 from kiteway.translate.classes import is_ours
@@ -78,8 +78,8 @@ class Translator:
         self._fresh: dict[ObjectRef, Unit] = {}
         self._good: dict[ObjectRef, Unit] = {}
         self._model = LoadBalancer()
-        self._kept = Kept()
-        self._counted = Kept()
+        self._memo = Memo()
+        self._counted = Memo()
 
     def translate(
         self, objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
@@ -158,12 +158,12 @@ class Translator:
             further: diagnostics to be reported with the others.
             warming: pools that are to be there though no route leads to them yet.
         """
-        self._kept.turn()
+        self._memo.turn()
         limits = (self._options or Options()).namespace_limits
-        merged, conflicts = merge(units, now, self._kept, limits, warming)
+        merged, conflicts = merge(units, now, self._memo, limits, warming)
         self._model = model = with_unchanged(self._model, merged)
         expired = judge(model.certificates, translated.index, now)
-        found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._kept)
+        found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._memo)
         return Result(model, found, translated.retained)
 
 

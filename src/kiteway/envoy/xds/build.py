@@ -16,7 +16,7 @@ from kiteway.envoy.xds.endpoints import assignments
 from kiteway.envoy.xds.listeners import listeners
 from kiteway.envoy.xds.routes import route_configurations
 from kiteway.envoy.xds.secrets import bundle_secret, secret
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import EndpointTable, LoadBalancer, Pool, TLSChallenge
 
 Part = Message | Assembled
@@ -27,36 +27,36 @@ def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
     """Return every resource of a model but the endpoints, which flow apart."""
     return [
         part.message() if isinstance(part, Assembled) else part
-        for parts in _parts(model, settings, Kept()).values()
+        for parts in _parts(model, settings, Memo()).values()
         for part in parts
     ]
 
 
-def build_resources(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> dict[str, tuple[Resource, ...]]:
+def build_resources(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> dict[str, tuple[Resource, ...]]:
     """
     Return the same serialised, by type URL.
 
-    With ``kept`` of the last round, unchanged values are the objects of that round.
+    With ``memo`` of the last round, unchanged values are the objects of that round.
     """
-    return {kind: kept.each(kind, _serialised, parts) for kind, parts in _parts(model, settings, kept).items()}
+    return {kind: memo.each(kind, _serialised, parts) for kind, parts in _parts(model, settings, memo).items()}
 
 
 def _serialised(part: Part) -> Resource:
     return part.resource() if isinstance(part, Assembled) else Resource.of(part)
 
 
-def _parts(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> dict[str, tuple[Part, ...]]:
+def _parts(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> dict[str, tuple[Part, ...]]:
     shown = (pool.tls.client_certificate for pool in model.pools)
     certificates = {c.name: c for c in (*model.certificates, *shown) if c is not None}
     return {
-        CLUSTER: tuple(itertools.chain.from_iterable(kept.each(CLUSTER, clusters, model.pools, settings))),
+        CLUSTER: tuple(itertools.chain.from_iterable(memo.each(CLUSTER, clusters, model.pools, settings))),
         SECRET: (
-            *kept.each(SECRET, secret, tuple(certificates.values())),
-            *kept.each(SECRET, bundle_secret, model.bundles),
+            *memo.each(SECRET, secret, tuple(certificates.values())),
+            *memo.each(SECRET, bundle_secret, model.bundles),
             *(secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge)),
         ),
-        LISTENER: tuple(listeners(model, settings, kept)),
-        ROUTE: tuple(route_configurations(model, settings, kept)),
+        LISTENER: tuple(listeners(model, settings, memo)),
+        ROUTE: tuple(route_configurations(model, settings, memo)),
     }
 
 

@@ -35,22 +35,22 @@ from kiteway.envoy.xds.common import (
     socket_address,
 )
 from kiteway.envoy.xds.connection_manager import Paths, connection_manager
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import ListenerProtocol, LoadBalancer, PathMatchType, ServerNames, TLSProfile, VirtualHost
 
 _CONNECTION_BUFFER = 1 << 20
 _CHAINS = RepeatedField.of(Listener, "filter_chains")
 
 
-def listeners(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
+def listeners(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the listeners that are open."""
     result: list[Message | Assembled] = []
-    paths = kept.again("paths", _paths, model.hosts)
+    paths = memo.again("paths", _paths, model.hosts)
     for each in open_listeners(model, settings):
         if each.protocol is ListenerProtocol.HTTPS:
-            result.append(_by_server_name(model, settings, paths, kept))
+            result.append(_by_server_name(model, settings, paths, memo))
         else:
-            result.append(kept(_plaintext, each.protocol, settings, each.port, paths))
+            result.append(memo(_plaintext, each.protocol, settings, each.port, paths))
     return result
 
 
@@ -68,14 +68,14 @@ def _paths(last: Paths | None, hosts: tuple[VirtualHost, ...]) -> Paths:
     return Paths.CANONICAL if by_path else Paths.AS_SENT
 
 
-def _by_server_name(model: LoadBalancer, settings: EnvoySettings, paths: Paths, kept: Kept) -> Assembled:
-    manager = kept(connection_manager, HTTPS_LISTENER, settings, paths)
-    chains = kept.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager, paths)
+def _by_server_name(model: LoadBalancer, settings: EnvoySettings, paths: Paths, memo: Memo) -> Assembled:
+    manager = memo(connection_manager, HTTPS_LISTENER, settings, paths)
+    chains = memo.each(HTTPS_LISTENER, _chain, model.server_names, settings, manager, paths)
     default = tuple([chain for chain, names in zip(chains, model.server_names, strict=True) if not names.names])
     by_name = [chain for chain, names in zip(chains, model.server_names, strict=True) if names.names]
     members = (*tls_challenge_chains(model.challenges), *by_name)
-    pieces = kept.each(HTTPS_LISTENER, piece, members, _CHAINS)
-    return kept(Assembled, kept(_https, default, settings), _CHAINS, members, pieces)
+    pieces = memo.each(HTTPS_LISTENER, piece, members, _CHAINS)
+    return memo(Assembled, memo(_https, default, settings), _CHAINS, members, pieces)
 
 
 def _plaintext(protocol: ListenerProtocol, settings: EnvoySettings, port: int, paths: Paths) -> Listener:

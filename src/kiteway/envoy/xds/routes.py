@@ -44,7 +44,7 @@ from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label, unknown
-from kiteway.kept import Kept
+from kiteway.memo import Memo
 from kiteway.model import (
     HTTPMode,
     LoadBalancer,
@@ -65,19 +65,19 @@ _REDIRECTS = {
 }
 
 
-def route_configurations(model: LoadBalancer, settings: EnvoySettings, kept: Kept) -> list[Message | Assembled]:
+def route_configurations(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the route configuration of each listener."""
-    hosts = kept.again("backed", _backed, model.hosts, model.pools)
+    hosts = memo.again("backed", _backed, model.hosts, model.pools)
     result: list[Message | Assembled] = [
-        _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, kept), kept),
-        *(kept(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
+        _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, memo), memo),
+        *(memo(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
     ]
     if settings.http_port is not None:
-        in_clear = _members(HTTP_LISTENER, in_plaintext, hosts, settings, kept)
-        result.append(_table(HTTP_LISTENER, kept(with_challenges, in_clear, model.challenges), kept))
+        in_clear = _members(HTTP_LISTENER, in_plaintext, hosts, settings, memo)
+        result.append(_table(HTTP_LISTENER, memo(with_challenges, in_clear, model.challenges), memo))
     if settings.grpc_port is not None:
-        named = _by_any_name(hosts, kept)
-        result.append(_table(GRPC_LISTENER, _members(GRPC_LISTENER, for_grpc, named, settings, kept), kept))
+        named = _by_any_name(hosts, memo)
+        result.append(_table(GRPC_LISTENER, _members(GRPC_LISTENER, for_grpc, named, settings, memo), memo))
     return result
 
 
@@ -111,21 +111,21 @@ def _members(
     make: Callable[[Backed, EnvoySettings], VirtualHost],
     hosts: tuple[Backed, ...],
     settings: EnvoySettings,
-    kept: Kept,
+    memo: Memo,
 ) -> tuple[VirtualHost, ...]:
     """Return the hosts of a listener; those that did not change are the very messages of last time."""
-    members = kept.each(listener, make, hosts, settings)
+    members = memo.each(listener, make, hosts, settings)
     if all(each.host.domain != ANY_HOST for each in hosts):
-        members = (*members, kept(_unknown_host, settings))
-    return kept.each(listener, one_label, members, kept(unknown, settings))
+        members = (*members, memo(_unknown_host, settings))
+    return memo.each(listener, one_label, members, memo(unknown, settings))
 
 
-def _by_any_name(hosts: tuple[Backed, ...], kept: Kept) -> tuple[Backed, ...]:
+def _by_any_name(hosts: tuple[Backed, ...], memo: Memo) -> tuple[Backed, ...]:
     """Return the hosts of the plaintext gRPC listener; where all lead to one pool, every other name does too."""
     if any(each.host.domain == ANY_HOST for each in hosts):
         return hosts
     pools = {route.pool for each in hosts for route in each.host.routes}
-    return (*hosts, kept(_any_name, hosts[0])) if len(pools) == 1 else hosts
+    return (*hosts, memo(_any_name, hosts[0])) if len(pools) == 1 else hosts
 
 
 def _any_name(known: Backed) -> Backed:
@@ -179,8 +179,8 @@ def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguratio
 _HOSTS = RepeatedField.of(RouteConfiguration, "virtual_hosts")
 
 
-def _table(name: str, hosts: tuple[VirtualHost, ...], kept: Kept) -> Assembled:
-    return kept(Assembled, kept(_configuration, name, ()), _HOSTS, hosts, kept.each(name, piece, hosts, _HOSTS))
+def _table(name: str, hosts: tuple[VirtualHost, ...], memo: Memo) -> Assembled:
+    return memo(Assembled, memo(_configuration, name, ()), _HOSTS, hosts, memo.each(name, piece, hosts, _HOSTS))
 
 
 def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:

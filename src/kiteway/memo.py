@@ -16,13 +16,13 @@ _Key = tuple[Any, ...]
 @dataclass(slots=True)
 class _Row:
     """
-    What was made of a row of values.
+    The cached results of a sequence of values.
 
     Attributes:
-        shared: the arguments beside; held, as the values are, so that no other value gets their identity.
-        identities: of the values.
-        made: by a value's identity, the value and what was made of it.
-        results: in the values' order.
+        shared: the other arguments; referenced, as the values are, so that no other object gets their identity.
+        identities: those of the values, in order.
+        made: by a value's identity, the value and its result.
+        results: in the order of the values.
     """
 
     shared: tuple[Any, ...]
@@ -31,13 +31,12 @@ class _Row:
     results: tuple[Any, ...]
 
 
-class Kept:
+class Memo:
     """
-    Calls functions of values that never change, and keeps what they returned for as long as it is asked for.
+    Calls pure functions of immutable values, and caches each result until a round does not ask for it.
 
-    Values are told apart by identity, tuples by that of their members: comparing costs nothing, and the stages before
-    hand out the very objects of the last round for what did not change. What is returned is the very object of the
-    last round, too; nobody changes it.
+    Arguments are compared by identity, tuples by the identity of their members: that is cheap, and a stage hands on the
+    same objects for what did not change. A cached result is the same object, too.
     """
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class Kept:
         self._previous_rows: dict[_Key, _Row] = {}
 
     def turn(self) -> None:
-        """Begin a round: what is not asked for in it is forgotten at the next."""
+        """Begin a round; a result that this round does not ask for is evicted at the next."""
         self._previous, self._current = self._current, {}
         self._previous_rows, self._rows = self._rows, {}
 
@@ -56,14 +55,14 @@ class Kept:
         key = (make, *[tuple(map(id, arg)) if isinstance(arg, tuple) else id(arg) for arg in args])
         found = self._current.get(key) or self._previous.get(key)
         if found is None:
-            # The arguments are held, so that no other value gets their identity.
+            # The arguments are referenced, so that no other object gets their identity.
             found = (args, make(*args))
         self._current[key] = found
         result: R = found[1]
         return result
 
     def again(self, row: str, make: Callable[[R | None, *Ts], R], *args: *Ts) -> R:
-        """Return ``make(last, *args)``, where ``last`` is what was made last; that itself, if the arguments are the same."""
+        """Return ``make(last, *args)`` with the last result, or that result itself if the arguments are the same."""
         key = (row, make)
         before = self._rows.get(key) or self._previous_rows.get(key)
         identities = tuple(map(id, args))
