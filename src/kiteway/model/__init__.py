@@ -17,6 +17,7 @@ from kiteway.model.hosts import (
     RedirectCode,
     Route,
     VirtualHost,
+    differ_by_path,
 )
 from kiteway.model.listeners import Listener, ListenerProtocol
 from kiteway.model.loadbalancer import LoadBalancer, ServerNames
@@ -64,4 +65,5 @@ __all__ = [
     "TrustBundle",
     "UpstreamTLS",
     "VirtualHost",
+    "differ_by_path",
 ]

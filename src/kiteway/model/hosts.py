@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kiteway.diagnostics import ObjectRef
@@ -106,3 +107,9 @@ class VirtualHost:
         """Raise ``ValueError`` for a redirect without a code, or a code without a redirect."""
         if (self.http is HTTPMode.REDIRECT) is (self.redirect_code is None):
             raise ValueError(f"{self.domain}: {self.http} with the redirect code {self.redirect_code}")
+
+
+def differ_by_path(hosts: Iterable[VirtualHost]) -> bool:
+    """Return whether some rule is for a part of the paths only, so that how a path is written decides something."""
+    matches = (route.match for host in hosts for route in host.routes)
+    return any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)

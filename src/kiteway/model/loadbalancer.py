@@ -42,6 +42,8 @@ class LoadBalancer:
         server_names: sorted by names; at most one default. Empty: there is no TLS, port 443 stays closed.
         bundles: the CAs that clients and endpoints are verified against, sorted by source.
         challenges: what a CA shall see while it validates a name; they need no host of an Ingress.
+        canonical_paths: whether paths were made canonical before, and so still are: the setting is one of all filter chains,
+            and each change of it drains the connections of all tenants, one of whom could have a path come and go.
     """
 
     hosts: tuple[VirtualHost, ...] = ()
@@ -50,3 +52,4 @@ class LoadBalancer:
     server_names: tuple[ServerNames, ...] = ()
     bundles: tuple[TrustBundle, ...] = ()
     challenges: tuple[Challenge, ...] = ()
+    canonical_paths: bool = False

@@ -7,15 +7,16 @@ import operator
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from kiteway.model import LoadBalancer
+from kiteway.model import LoadBalancer, differ_by_path
 
 T = TypeVar("T")
 
 
 def with_unchanged(before: LoadBalancer, now: LoadBalancer) -> LoadBalancer:
-    """Return ``now`` with the values of ``before`` where they are equal."""
+    """Return ``now`` with the values of ``before`` where they are equal, and its paths canonical if they were."""
     return dataclasses.replace(
         now,
+        canonical_paths=before.canonical_paths or differ_by_path(before.hosts),
         hosts=_of(before.hosts, now.hosts, lambda host: host.domain),
         pools=_of(before.pools, now.pools, lambda pool: pool.key),
         certificates=_of(before.certificates, now.certificates, lambda certificate: certificate.name),

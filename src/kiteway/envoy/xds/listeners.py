@@ -36,7 +36,7 @@ from kiteway.envoy.xds.common import (
 )
 from kiteway.envoy.xds.connection_manager import Paths, connection_manager
 from kiteway.memo import Memo
-from kiteway.model import ListenerProtocol, LoadBalancer, PathMatchType, ServerNames, TLSProfile, VirtualHost
+from kiteway.model import ListenerProtocol, LoadBalancer, ServerNames, TLSProfile, differ_by_path
 
 _CONNECTION_BUFFER = 1 << 20
 _CHAINS = RepeatedField.of(Listener, "filter_chains")
@@ -45,27 +45,15 @@ _CHAINS = RepeatedField.of(Listener, "filter_chains")
 def listeners(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the listeners that are open."""
     result: list[Message | Assembled] = []
-    paths = memo.again("paths", _paths, model.hosts)
+    # Of the listener and not of a chain: a client that connected by one host's name may ask for another host.
+    by_path = model.canonical_paths or differ_by_path(model.hosts)
+    paths = Paths.CANONICAL if by_path else Paths.AS_SENT
     for each in open_listeners(model, settings):
         if each.protocol is ListenerProtocol.HTTPS:
             result.append(_by_server_name(model, settings, paths, memo))
         else:
             result.append(memo(_plaintext, each.protocol, settings, each.port, paths))
     return result
-
-
-def _paths(last: Paths | None, hosts: tuple[VirtualHost, ...]) -> Paths:
-    """
-    Return what is done to paths: of the listener and not of a chain, as who connected by one host's name may ask for another.
-
-    What was once made canonical stays so: each change drains the connections of all tenants, and one of them could have
-    a path come and go.
-    """
-    if last is Paths.CANONICAL:
-        return last
-    matches = [route.match for host in hosts for route in host.routes]
-    by_path = any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)
-    return Paths.CANONICAL if by_path else Paths.AS_SENT
 
 
 def _by_server_name(model: LoadBalancer, settings: EnvoySettings, paths: Paths, memo: Memo) -> Assembled:
