@@ -166,12 +166,13 @@ def test_wildcards(envoy: World) -> None:
 
 
 def test_below_a_wildcard_unknown_names_are_unknown(envoy: World) -> None:
-    """Names that a wildcard does not match go where every unknown host goes."""
+    """Names below a wildcard that it does not match are answered as unknown, also beside a rule for all hosts."""
     envoy.apply(
         ingress(rule("*.example.com", path("/", "wild")), rule(None, path("/", "any"))), *services(envoy, "wild", "any")
     )
     assert envoy.rest("x.example.com").name == "default/wild"
-    assert envoy.rest("x.y.example.com").name == "default/any"
+    assert envoy.rest("x.y.example.com").status == 404
+    assert envoy.rest("elsewhere.example.org").name == "default/any"
 
 
 def test_the_oldest_ingress_keeps_its_host(envoy: World) -> None:
