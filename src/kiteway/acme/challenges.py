@@ -55,15 +55,4 @@ def _challenge_certificate(domain: str, proof: str, now: dt.datetime) -> Certifi
     )
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     facts = inspect(built.public_bytes(serialization.Encoding.PEM), pem)
-    return Certificate(
-        name=f"acme/{domain}",
-        chain=facts.chain,
-        key=PrivateKey(pem),
-        names=facts.names,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-        key_type=facts.key_type,
-        fingerprint=facts.fingerprint,
-        temporary=True,
-        source=None,
-    )
+    return facts.certificate(f"acme/{domain}", None, key=PrivateKey(pem), temporary=True)

@@ -75,18 +75,7 @@ class Issued(msgspec.Struct, frozen=True):
     def certificate(self, name: str, source: ObjectRef) -> Certificate:
         """Return the certificate to serve. Raises ``CertificateError`` if the CA sent something else than a certificate."""
         facts = inspect(self.chain.encode(), self.key.reveal())
-        return Certificate(
-            name=name,
-            chain=facts.chain,
-            key=self.key,
-            names=facts.names,
-            not_before=facts.not_before,
-            not_after=facts.not_after,
-            key_type=facts.key_type,
-            fingerprint=facts.fingerprint,
-            temporary=False,
-            source=source,
-        )
+        return facts.certificate(name, source, key=self.key)
 
 
 class Renewal(msgspec.Struct, frozen=True):

@@ -19,18 +19,7 @@ def temporary_certificate(name: str, domains: Sequence[str], source: ObjectRef, 
     """Return a fresh self-signed certificate for ``domains``; ``name`` is the one the real certificate will have."""
     pair = create_self_signed(domains, days=_DAYS, organization=ORGANIZATION, now=now)
     facts = inspect(pair.certificate, pair.key.reveal())
-    return Certificate(
-        name=name,
-        chain=facts.chain,
-        key=pair.key,
-        names=facts.names,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-        key_type=facts.key_type,
-        fingerprint=facts.fingerprint,
-        temporary=True,
-        source=source,
-    )
+    return facts.certificate(name, source, key=pair.key, temporary=True)
 
 
 def grown_old(certificate: Certificate, now: dt.datetime) -> bool:

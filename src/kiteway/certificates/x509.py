@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from kiteway.certificates.chain import ordered_chain
 from kiteway.certificates.names import alternative_names, common_names, extension
 from kiteway.certificates.weaknesses import Weakness, weaknesses
-from kiteway.model import PrivateKey
+from kiteway.diagnostics import ObjectRef
+from kiteway.model import Certificate, PrivateKey
 
 MAX_RSA_BITS = 8192
 """BoringSSL accepts up to 16,384 bits; above this limit a handshake takes longer than clients wait."""
@@ -81,6 +82,31 @@ class CertificateFacts:
     issuer: str
     self_signed: bool
     weaknesses: tuple[Weakness, ...]
+
+    def certificate(
+        self, name: str, source: ObjectRef | None, *, key: PrivateKey | None = None, temporary: bool = False
+    ) -> Certificate:
+        """
+        Return the certificate to serve.
+
+        Args:
+            name: the name of its SDS secret.
+            source: the object it comes from.
+            key: the key to serve; None is `key`.
+            temporary: whether it serves until the real one is there.
+        """
+        return Certificate(
+            name=name,
+            chain=self.chain,
+            key=key or self.key,
+            names=self.names,
+            not_before=self.not_before,
+            not_after=self.not_after,
+            key_type=self.key_type,
+            fingerprint=self.fingerprint,
+            temporary=temporary,
+            source=source,
+        )
 
 
 def inspect(chain_pem: bytes, key_pem: bytes) -> CertificateFacts:

@@ -78,15 +78,4 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             'Use DNS names; a wildcard is the whole first label and only that: "*.example.com".',
             ("data", "tls.crt"),
         )
-    return Certificate(
-        name=f"{secret.ref.namespace}/{secret.ref.name}",
-        chain=facts.chain,
-        key=facts.key,
-        names=facts.names,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-        key_type=facts.key_type,
-        fingerprint=facts.fingerprint,
-        temporary=False,
-        source=secret.ref,
-    )
+    return facts.certificate(f"{secret.ref.namespace}/{secret.ref.name}", secret.ref)
