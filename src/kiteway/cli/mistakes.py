@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kiteway.cli.output import print_reported, stderr
 from kiteway.cli.terminal import line
 from kiteway.instance import Instance
-from kiteway.status.client import read_status
+from kiteway.status.client import read_errors
 
-# A status costs the processor ten milliseconds.
 _LOOK_SECONDS = 2.0
 
 
 async def tell_errors(instance: Instance) -> None:
     """Look every two seconds until cancelled."""
-    told: list[Mapping[str, Any]] = []
+    told: Sequence[Mapping[str, Any]] = ()
     while True:
-        told = _tell(await asyncio.to_thread(read_status, instance), told)
+        told = _tell(await asyncio.to_thread(read_errors, instance), told)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _tell(status: Mapping[str, Any], told: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    if "diagnostics" not in status:
+def _tell(errors: Sequence[Mapping[str, Any]] | None, told: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    if errors is None:
         return told  # no answer just now
-    errors = [each for each in status["diagnostics"] if each["severity"] == "error"]
     print_reported((each for each in errors if each not in told), stderr)
     if told and not errors:
         stderr.print(line(("the manifests have no errors any more", "green")))

@@ -21,7 +21,7 @@ from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.recognition import Recognition
 from kiteway.controlplane.source import Files, Reports, Source
 from kiteway.controlplane.verdicts import Verdicts
-from kiteway.diagnostics import Diagnostic
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import LISTENER, AdsServer
 from kiteway.instance import Instance
@@ -33,6 +33,7 @@ from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.store import FILE_NAME, read
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
+from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.readiness import why_not_serving
 from kiteway.status.report import report
 from kiteway.status.server import application, serve
@@ -62,7 +63,10 @@ async def run(config: Config) -> int:
         await controlplane.start()
         try:
             async with (
-                serve(instance.status_socket, application(controlplane.why_not_ready, controlplane.report)),
+                serve(
+                    instance.status_socket,
+                    application(controlplane.why_not_ready, controlplane.report, controlplane.errors),
+                ),
                 scraped(config.metrics_bind, scraping(controlplane.metrics, admin, controlplane.why_not_ready)),
             ):
                 tasks = [asyncio.create_task(work) for work in controlplane.work()]
@@ -156,6 +160,11 @@ class ControlPlane:
             reason=reason,
             managed=self._managed.report(),
         )
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Return the diagnostics that are errors; nothing else is asked or read for it."""
+        outcome = self._pipeline.outcome
+        return [diagnostic_report(d) for d in outcome.diagnostics if d.severity is Severity.ERROR] if outcome else []
 
     @property
     def outcome(self) -> Outcome | None:

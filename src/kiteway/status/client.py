@@ -34,21 +34,34 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def read_status(instance: Instance) -> dict[str, Any]:
     """Return what the control plane says; when it does not answer, the state is not ready and ``reason`` says so."""
+    try:
+        found: dict[str, Any] = _get(instance, "/status")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = _reason(_child(instance), str(error))
+        return {"state": "not ready", "reasons": [reason], "ready": False, "reason": reason}
+    return found
+
+
+def read_errors(instance: Instance) -> list[dict[str, Any]] | None:
+    """Return the diagnostics that are errors, at a fraction of the cost of a status; None without an answer."""
+    try:
+        found: list[dict[str, Any]] = _get(instance, "/errors")
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return found
+
+
+def _get(instance: Instance, path: str) -> Any:
+    """Ask the control plane. Raises ``OSError``, ``HTTPException``, ``ValueError`` when it does not answer with JSON."""
     child = _child(instance)
     hangs = child is not None and child.silent_since is not None
     connection = _UnixConnection(instance.status_socket, _HANGS_SECONDS if hangs else _TIMEOUT_SECONDS)
-    try:
-        with contextlib.closing(connection):
-            connection.request("GET", "/status")
-            response = connection.getresponse()
-            if response.status == http.client.OK:
-                found: dict[str, Any] = json.load(response)
-                return found
-            why = f"HTTP status {response.status}"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        why = str(error)
-    reason = _reason(_child(instance), why)
-    return {"state": "not ready", "reasons": [reason], "ready": False, "reason": reason}
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise http.client.HTTPException(f"HTTP status {response.status}")
+        return json.load(response)
 
 
 def _child(instance: Instance) -> ChildState | None:

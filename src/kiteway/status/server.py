@@ -29,10 +29,12 @@ _AT_ONCE = 16
 _QUEUE = 1024
 """Connections that wait in the kernel."""
 Report = Callable[[], Awaitable[dict[str, Any]]]
+Errors = Callable[[], list[dict[str, Any]]]
+"""Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
 
 
-def application(ready: Ready, report: Report) -> Starlette:
-    """Return the API: ``/live`` (200), ``/ready`` (200 or 503 with the reason) and ``/status`` (JSON)."""
+def application(ready: Ready, report: Report, errors: Errors) -> Starlette:
+    """Return the API: ``/live`` (200), ``/ready`` (200 or 503 with the reason), ``/status`` and ``/errors`` (JSON)."""
 
     async def get_live(_: Request) -> Response:
         return PlainTextResponse("live")
@@ -44,7 +46,11 @@ def application(ready: Ready, report: Report) -> Starlette:
     async def get_status(_: Request) -> Response:
         return JSONResponse(await report())
 
-    return Starlette(routes=[Route("/live", get_live), Route("/ready", get_ready), Route("/status", get_status)])
+    async def get_errors(_: Request) -> Response:
+        return JSONResponse(errors())
+
+    routes = {"/live": get_live, "/ready": get_ready, "/status": get_status, "/errors": get_errors}
+    return Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
 
 
 @contextlib.asynccontextmanager
