@@ -1,4 +1,4 @@
-"""What Envoy says of each configuration, handed to the quarantine, and what follows from it, published."""
+"""Hands each of Envoy's acknowledgements and rejections to the quarantine, and publishes what the quarantine decides."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from kiteway.quarantine.store import write
 _log = structlog.get_logger(__name__)
 
 OVERDUE_SECONDS: Final = 0.5
-"""So long do changes wait for a verdict on others before they are published all the same."""
+"""Seconds that a change waits for Envoy's verdict on an earlier change; then it is published all the same."""
 START_SECONDS: Final = 3.0
-"""So long may an Envoy that starts wait for the first health checks of everybody's endpoints."""
+"""Seconds that a starting Envoy may wait for the first health checks of all endpoints."""
 SEARCH_SECONDS: Final = 5.0
-"""So long does a search go on; what is not settled then is held back."""
+"""Seconds that a search lasts; Ingresses that are not settled then are held back."""
 RETRY_SECONDS, RETRY_LONGEST_SECONDS = 5.0, 60.0
-"""Before what is held back without proof is tried again, at first and at most."""
+"""Seconds before an Ingress that is held back without proof is tried again: the first pause and the longest."""
 _KEEP_SECONDS: Final = 1.0
-"""The file is written at most so often, but at once when somebody has been found to be to blame."""
+"""Seconds between two writes of the file; a culprit that was found is written at once."""
 
 _LOOK_SECONDS: Final = 0.1
-"""Between two questions to an Envoy whose clusters are warming, if it does not answer."""
+"""Seconds between two requests to an Envoy whose clusters are warming, if it does not answer."""
 
 _PENDING: Final = "pending_active_hc"
 
@@ -43,7 +43,7 @@ _Judged = tuple[int, tuple[str, ...]]
 
 @dataclass(slots=True)
 class _Clock:
-    """When what began, in seconds of the event loop's clock."""
+    """When each wait began, in seconds of the event loop's clock."""
 
     generation: int = -1
     published: float = 0.0
