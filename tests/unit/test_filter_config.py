@@ -8,10 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from kiteway.envoy.filter_config import FilterConfig, Mode, RouteConfig
+from kiteway.envoy.filter_config import AdmissionConfig, FilterConfig, LimitConfig, Mode, PolicyConfig, RouteConfig
 
 CASES = msgspec.json.decode((Path(__file__).parents[2] / "filter/testdata/configuration.json").read_bytes())
-KINDS: dict[str, type[FilterConfig | RouteConfig]] = {"filter": FilterConfig, "route": RouteConfig}
+KINDS: dict[str, type[FilterConfig | RouteConfig | PolicyConfig]] = {
+    "filter": FilterConfig,
+    "route": RouteConfig,
+    "policy": PolicyConfig,
+}
 ALL = [(kind, case) for kind in KINDS for case in CASES[kind]]
 
 
@@ -32,3 +36,9 @@ def test_every_part_has_cases() -> None:
     assert {case["meaning"]["mode"] for case in CASES["filter"] if "meaning" in case} == set(Mode)
     parts = {part for case in CASES["route"] for part in case.get("meaning", {})}
     assert parts == set(RouteConfig.__struct_fields__)
+    policies = [case["meaning"] for case in CASES["policy"] if "meaning" in case]
+    assert {part for policy in policies for part in policy} == set(PolicyConfig.__struct_encode_fields__)
+    limits = {part for policy in policies for limit in policy.get("limits", ()) for part in limit}
+    assert limits == set(LimitConfig.__struct_encode_fields__)
+    admissions = {part for policy in policies for part in policy.get("admission", ())}
+    assert admissions == set(AdmissionConfig.__struct_encode_fields__)

@@ -13,6 +13,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from kiteway.model.policy import LimitKey
+
 
 class Mode(enum.StrEnum):
     """Where in Envoy the filter sits, hence what it does."""
@@ -36,6 +38,103 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     mode: Mode
     log: bool = False
+
+    def json(self) -> str:
+        """Return the text that the filter reads; equal values give equal texts."""
+        return msgspec.json.encode(self).decode()
+
+
+_Rate = Annotated[float, Meta(gt=0)]
+_Count = Annotated[int, Meta(ge=1, le=(1 << 53) - 1)]
+_Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
+_Names = Annotated[tuple[str, ...], Meta(min_length=1)]
+_Scope = Annotated[str, Meta(min_length=1)]
+
+
+class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """
+    One limit of a policy: this replica's share of it. Each value of ``by`` has the whole of it for itself.
+
+    Attributes:
+        by: what the calls that share the limit have in common: one, two or all three of the keys, each once.
+        requests_per_second: calls a second.
+        rows_per_second: rows a second.
+        bytes_per_second: bytes of requests a second.
+        in_flight: calls at the same time. At least one of these four is set.
+        burst_ms: how many milliseconds' worth of a rate may be used at once; one call always may.
+        names: the only names that the limit holds for; all of them if it is not set. Only with one key in ``by``.
+        except_: names that it does not hold for; not together with ``names``. Only with one key in ``by``.
+    """
+
+    by: Annotated[tuple[LimitKey, ...], Meta(min_length=1)]
+    requests_per_second: _Rate | UnsetType = UNSET
+    rows_per_second: _Rate | UnsetType = UNSET
+    bytes_per_second: _Rate | UnsetType = UNSET
+    in_flight: _Count | UnsetType = UNSET
+    burst_ms: _Milliseconds = 1000
+    names: _Names | UnsetType = UNSET
+    except_: _Names | UnsetType = msgspec.field(default=UNSET, name="except")
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a combination of parts that means nothing."""
+        if len(set(self.by)) != len(self.by):
+            raise ValueError("by has a key twice")
+        limited = (self.requests_per_second, self.rows_per_second, self.bytes_per_second, self.in_flight)
+        if all(each is UNSET for each in limited):
+            raise ValueError("the limit limits nothing")
+        if self.names is not UNSET and self.except_ is not UNSET:
+            raise ValueError("names and except are set")
+        if len(self.by) > 1 and (self.names is not UNSET or self.except_ is not UNSET):
+            raise ValueError("names or except with more than one key in by")
+
+
+class AdmissionConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """
+    How many calls are worked on at the same time: this replica's share.
+
+    Attributes:
+        scope: routes with the same scope share one state, which outlives an update of the route.
+        reads: the limit of reads; not set: no limit, or an adaptive one.
+        adaptive: whether the limit of reads follows their latency; not together with ``reads``.
+        writes: the limit of writes; not set: no limit.
+        wait_ms: milliseconds that a call waits at most.
+        queued_bytes: bytes of calls that wait at most, all of them together.
+    """
+
+    scope: _Scope
+    wait_ms: _Milliseconds
+    queued_bytes: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+    reads: _Count | UnsetType = UNSET
+    adaptive: bool = False
+    writes: _Count | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a combination of parts that means nothing."""
+        if self.adaptive and self.reads is not UNSET:
+            raise ValueError("reads and adaptive are set")
+        if not self.adaptive and self.reads is UNSET and self.writes is UNSET:
+            raise ValueError("the admission limits nothing")
+
+
+class PolicyConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """
+    What a MilvusPolicy says of the calls of a route.
+
+    Attributes:
+        scope: routes with the same scope count together, and an update of the route keeps the counts; with ``limits``,
+            and only with them.
+        limits: a call has to fit into each of them.
+        admission: not set: every call is admitted at once.
+    """
+
+    scope: _Scope | UnsetType = UNSET
+    limits: tuple[LimitConfig, ...] = ()
+    admission: AdmissionConfig | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for limits without a scope, or a scope without limits."""
+        if bool(self.limits) is (self.scope is UNSET):
+            raise ValueError("scope and limits are not set together")
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""
