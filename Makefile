@@ -113,7 +113,7 @@ bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; 
 	$(RUN) -m bench $(ARGS)
 
 chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/results/), a slow proxy, churn
-	$(RUN) tools/debian.py nginx-light
+	$(RUN) tools/debian.py nginx-light pebble
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
