@@ -64,7 +64,7 @@ def test_everything_in_one_file(start: Site) -> None:
 def test_a_file_that_is_wrong_is_refused(start: Site) -> None:
     """A name that the schema does not have, or a value it does not allow, is named, and nothing is asked."""
     file = start.folder / "wrong.yaml"
-    properties = json.loads(start.kiteway("schema"))["$defs"]["Wanted"]["properties"]
+    properties = json.loads(start.kiteway("schema"))["$defs"]["GkeOptions"]["properties"]
     assert {"host", "data-plane", "certificate", "remove-l4"} <= properties.keys()
     for text in ("host: a.example.com\nstatic-ip: x\n", "host: a.example.com\nrest-port: 0\n", "- host\n"):
         file.write_text(text)

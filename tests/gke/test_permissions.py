@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kiteway.gke.options import DataPlane, GkeOptions
 from kiteway.gke.rights import permissions
-from kiteway.gke.wanted import DataPlane, Wanted
 from tests.gke.people import NAMESPACE, acting, person
 from tests.gke.site import HOST, RELEASE, SERVICE, Site
 from tests.kubernetes.neg import NEG_CRD
@@ -80,7 +80,7 @@ def _resource(kind: str) -> str:
 def test_the_rights_are_enough_with_kiteway_behind_google(start: Site) -> None:
     """Kiteway's own release, too, is installed and removed again with exactly the documented rights."""
     start.cluster.apply(NEG_CRD)
-    needed = permissions(Wanted(host=HOST, data_plane=DataPlane.GOOGLE_KITEWAY))
+    needed = permissions(GkeOptions(host=HOST, data_plane=DataPlane.GOOGLE_KITEWAY))
     before = start.state()
     with acting(start, person(start, "neighbour", needed)):
         start.apply("--data-plane", "google+kiteway", "--draining-timeout-sec", "5")
@@ -90,7 +90,7 @@ def test_the_rights_are_enough_with_kiteway_behind_google(start: Site) -> None:
 
 def test_the_documented_rights_are_enough(start: Site) -> None:
     """There and back with exactly those rights; with one less, the plan names it and nothing is written."""
-    needed = permissions(Wanted(host=HOST))
+    needed = permissions(GkeOptions(host=HOST))
     before = start.state()
     few = person(start, "trainee", (n for n in needed if n != ("patch", "services")))
     with acting(start, few):
@@ -114,7 +114,7 @@ def test_only_apply_writes_and_only_what_the_plan_names(start: Site) -> None:
     ``apply`` writes every object that the plan's commands name, and none beside them.
     """
     folder: Path = start.folder / "emitted"
-    with acting(start, person(start, "auditor", permissions(Wanted(host=HOST)))):
+    with acting(start, person(start, "auditor", permissions(GkeOptions(host=HOST)))):
         silent = Audit(start, "auditor")
         plan = json.loads(start.kiteway("plan", *start.options("--output", "json")))
         start.apply("--emit", str(folder))

@@ -23,9 +23,9 @@ from kiteway.demo.guide import HOST, SERVICE, manifests, secret
 from kiteway.files import write_atomic
 from kiteway.gke import objects
 from kiteway.gke.names import names
+from kiteway.gke.options import DataPlane
 from kiteway.gke.tradeoffs import COLUMNS, ROWS
 from kiteway.gke.values import milvus_settings
-from kiteway.gke.wanted import DataPlane
 from kiteway.milvus.embedded import MilvusEndpoint, StandaloneMilvus, TLSFiles
 from kiteway.milvus.verify import FailureReason, Target, verify
 from kiteway.probe import Endpoint, TlsOptions

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kiteway.gke.live import Live, Release, StaticAddress
+from kiteway.gke.live import ClusterReading, Release, StaticAddress
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.values import merged
-from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import NEG_STATUS
 
 HOST = "my-release.milvus.io"
@@ -40,9 +40,9 @@ VALUES: dict[str, Any] = {
 }
 
 
-def wanted(**options: Any) -> Wanted:
+def wanted(**options: Any) -> GkeOptions:
     """Return a wish for the guide's host."""
-    return Wanted(**{"host": HOST, **options})
+    return GkeOptions(**{"host": HOST, **options})
 
 
 def release(values: Mapping[str, Any] = VALUES, **fields: Any) -> Release:
@@ -109,7 +109,7 @@ def service() -> dict[str, Any]:
     }
 
 
-def live(**fields: Any) -> Live:
+def live(**fields: Any) -> ClusterReading:
     """Return a reading of the guide's starting point: a cluster behind a Layer-4 balancer."""
     given = {
         "release": release(),
@@ -120,4 +120,4 @@ def live(**fields: Any) -> Live:
         "helm": (3, 17, 0),
         "at": NOW,
     }
-    return Live(**{**given, **fields})
+    return ClusterReading(**{**given, **fields})

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from kiteway._proto.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from kiteway._proto.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from kiteway.envoy.ads import snapshot as module
-from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, SECRET, Resource, Resources, Snapshot
+from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, SECRET, Resource, ResourceSet, Snapshot
 
 contents = st.dictionaries(st.text(max_size=3), st.sampled_from(["1", "2"]), max_size=8)
 
 
-def resources(versions: dict[str, str]) -> Resources:
+def resources(versions: dict[str, str]) -> ResourceSet:
     """Return resources of these versions."""
-    return Resources(Resource(name, version, (b"",)) for name, version in versions.items())
+    return ResourceSet(Resource(name, version, (b"",)) for name, version in versions.items())
 
 
 def test_equal_content_has_an_equal_version() -> None:

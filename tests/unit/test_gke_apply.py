@@ -10,7 +10,7 @@ import pytest
 
 from kiteway.diagnostics import Diagnostic
 from kiteway.gke.apply import Doing, apply
-from kiteway.gke.live import Live, Release
+from kiteway.gke.live import ClusterReading, Release
 from kiteway.gke.run import CommandError
 from kiteway.gke.step import NO_EFFECT, Command, Plan, State, Step
 from tests.support.gke import live, release
@@ -53,17 +53,17 @@ def _helm(folder: Path, text: str) -> Command:
     return Command((str(script),))
 
 
-def _doing(folder: Path, command: Command, readings: list[Live]) -> tuple[Doing, Told]:
+def _doing(folder: Path, command: Command, readings: list[ClusterReading]) -> tuple[Doing, Told]:
     told = Told()
     left = iter(readings)
 
-    async def read() -> Live:
+    async def read() -> ClusterReading:
         reading = next(left)
         if reading.release is not None and reading.release.status == "deployed" and readings[0] is not reading:
             (folder / "free").touch()
         return reading
 
-    def plan(reading: Live) -> Plan:
+    def plan(reading: ClusterReading) -> Plan:
         done = reading.release is not None and reading.release.revision > 3
         state = State.DONE if done else State.TODO
         return Plan((Step("upgrade", "Upgrade", state, "", NO_EFFECT, "", commands=() if done else (command,)),))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from kiteway.cli.gke_options import Where, Wish
 from kiteway.cli.groups import grouped
-from kiteway.gke.wanted import Wanted, WantedError, make_wanted, schema
+from kiteway.gke.options import GkeOptions, OptionsError, make_options, schema
 
 IN_THE_FILE_ONLY = {"kiteway-namespace", "kiteway-release", "kiteway-chart", "kiteway-values"}
 
@@ -43,16 +43,16 @@ def test_a_group_becomes_options_and_a_value() -> None:
 
 def test_every_field_of_the_file_is_an_option() -> None:
     """What may stand in the file may be given on the command line, by the same name."""
-    fields = {field.encode_name for field in msgspec.structs.fields(Wanted)}
+    fields = {field.encode_name for field in msgspec.structs.fields(GkeOptions)}
     assert {*Wish().named(), *Where().named()} == fields - IN_THE_FILE_ONLY
-    assert set(schema()["$defs"]["Wanted"]["properties"]) == fields
+    assert set(schema()["$defs"]["GkeOptions"]["properties"]) == fields
 
 
 def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
     """The file says what is not given; what it does not know is named, with the file."""
     file = tmp_path / "gke.yaml"
     file.write_text("host: a.example.com\nrest-port: 8081\n")
-    assert make_wanted(file, {"rest-port": 8082, "chart": None}) == Wanted(host="a.example.com", rest_port=8082)
+    assert make_options(file, {"rest-port": 8082, "chart": None}) == GkeOptions(host="a.example.com", rest_port=8082)
     file.write_text("host: a.example.com\nrest_port: 8081\n")
-    with pytest.raises(WantedError, match=r"gke\.yaml: .*rest_port"):
-        make_wanted(file, {})
+    with pytest.raises(OptionsError, match=r"gke\.yaml: .*rest_port"):
+        make_options(file, {})

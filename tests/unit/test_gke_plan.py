@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from kiteway.gke import graceful, kiteway
-from kiteway.gke.live import Live, StaticAddress
+from kiteway.gke.live import ClusterReading, StaticAddress
 from kiteway.gke.names import names
 from kiteway.gke.objects import backend_config, ingress, route, tls_secret
+from kiteway.gke.options import CertificateKind, DataPlane, GkeOptions
 from kiteway.gke.plan import make_plan
 from kiteway.gke.record import make_record
 from kiteway.gke.report import plan_report
@@ -20,14 +21,13 @@ from kiteway.gke.rollout import rolled_out
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import Impact, Plan, State, Step
 from kiteway.gke.values import merged, upgraded
-from kiteway.gke.wanted import CertificateKind, DataPlane, Wanted
 from kiteway.resources.load import load_documents
 from tests.support.gke import DEFAULTS, HOST, VALUES, deployment, live, proxy_pod, release, service, wanted, with_groups
 
 SHELL = Shell("gke_project_zone_cluster", "my-project")
 
 
-def states(reading: Live, wish: Wanted) -> dict[str, State]:
+def states(reading: ClusterReading, wish: GkeOptions) -> dict[str, State]:
     """Return where each step stands."""
     return {step.id: step.state for step in make_plan(reading, wish, SHELL).steps}
 
@@ -39,7 +39,7 @@ def step_of(plan: Plan, wanted_id: str) -> Step:
     return step
 
 
-def after_everything(wish: Wanted) -> Live:
+def after_everything(wish: GkeOptions) -> ClusterReading:
     """Return what is there when every step of Google's data plane is done."""
     before = live()
     called = names(before, before.release, wish)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import dataclasses
 
 import yaml
 
-from kiteway.gke.live import Live, StaticAddress
+from kiteway.gke.live import ClusterReading, StaticAddress
 from kiteway.gke.names import names
 from kiteway.gke.objects import ingress, tls_secret
 from kiteway.gke.record import make_record
@@ -19,7 +19,7 @@ from tests.support.gke import HOST, VALUES, live, release, wanted
 SHELL = Shell()
 
 
-def _applied(before: Live | None = None) -> Live:
+def _applied(before: ClusterReading | None = None) -> ClusterReading:
     """Return what is there after an apply."""
     start = before or live()
     called = names(start, release(), wanted())

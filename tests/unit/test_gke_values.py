@@ -7,9 +7,9 @@ import json
 import pytest
 
 from kiteway.gke.names import Names, fullname, names
+from kiteway.gke.options import DataPlane
 from kiteway.gke.user_yaml import HTTP_PORT, SERVER_KEY, SERVER_PEM, TLS_MODE, lookup, merge, read
 from kiteway.gke.values import merged, milvus_settings, overlay, reverted, upgraded
-from kiteway.gke.wanted import DataPlane
 from kiteway.resources.annotations import APP_PROTOCOLS, BACKEND_CONFIG, NEG
 from tests.support.gke import DEFAULTS, USER_YAML, VALUES, live, release, wanted
 

@@ -21,7 +21,8 @@ from kiteway.gke.apply import ApplyError, Doing
 from kiteway.gke.apply import apply as do_apply
 from kiteway.gke.emit import emit as write_files
 from kiteway.gke.emit import emitted
-from kiteway.gke.live import Live
+from kiteway.gke.live import ClusterReading
+from kiteway.gke.options import GkeOptions, OptionsError, make_options, read_file, schema
 from kiteway.gke.plan import make_plan
 from kiteway.gke.preflight import preflight
 from kiteway.gke.reading import Reader, read_recorded
@@ -32,7 +33,6 @@ from kiteway.gke.shell import Shell
 from kiteway.gke.step import Plan
 from kiteway.gke.user_yaml import UserYamlError
 from kiteway.gke.verification import NotReadyError, as_command, run_verification, target
-from kiteway.gke.wanted import Wanted, WantedError, make_wanted, read_file, schema
 from kiteway.milvus.verify import SdkMissingError
 
 T = TypeVar("T")
@@ -197,7 +197,7 @@ def print_schema() -> None:
     sys.stdout.write("\n")
 
 
-async def _planned(wanted: Wanted, shell: Shell) -> Plan:
+async def _planned(wanted: GkeOptions, shell: Shell) -> Plan:
     found = await preflight(wanted, shell)
     if any(problem.severity is Severity.ERROR for problem in found):
         return Plan((), found)
@@ -205,7 +205,7 @@ async def _planned(wanted: Wanted, shell: Shell) -> Plan:
     return Plan(made.steps, (*found, *made.problems))
 
 
-async def _applied(wanted: Wanted, shell: Shell, verifying: Verifying) -> None:
+async def _applied(wanted: GkeOptions, shell: Shell, verifying: Verifying) -> None:
     found = await preflight(wanted, shell)
     print_diagnostics(found)
     if Plan((), found).refused:
@@ -227,7 +227,7 @@ async def _applied(wanted: Wanted, shell: Shell, verifying: Verifying) -> None:
     stdout.print("Done." if changed else "Nothing had to be changed.")
 
 
-async def _verified(live: Live, wanted: Wanted, verifying: Verifying) -> None:
+async def _verified(live: ClusterReading, wanted: GkeOptions, verifying: Verifying) -> None:
     with tempfile.TemporaryDirectory(prefix="kiteway-") as folder:
         at = target(live, wanted, Path(folder), address=verifying.verify_address, ca=verifying.ca)
         stdout.print(f"   $ {as_command(at)}")
@@ -237,7 +237,7 @@ async def _verified(live: Live, wanted: Wanted, verifying: Verifying) -> None:
     stdout.print(f"Verified: Milvus {report.versions.milvus} at {report.address} as {wanted.host}.")
 
 
-async def _recorded(where: Where) -> tuple[Reader, Wanted]:
+async def _recorded(where: Where) -> tuple[Reader, GkeOptions]:
     release, namespace = _named(where)
     wanted = await read_recorded(release, namespace, where.shell)
     if wanted is None:
@@ -264,7 +264,7 @@ def _back(where: Where, *, destroy: bool, plan_only: bool) -> None:
     _run(work())
 
 
-def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
+def _emit(wanted: GkeOptions, shell: Shell, folder: Path) -> None:
     live = _run(Reader(wanted, shell).read())
     made = make_plan(live, wanted, shell)
     print_diagnostics(made.problems)
@@ -277,10 +277,10 @@ def _emit(wanted: Wanted, shell: Shell, folder: Path) -> None:
     stdout.print(f"wrote {folder}; nothing else has been changed.")
 
 
-def _wanted(wish: Wish, where: Where) -> Wanted:
+def _wanted(wish: Wish, where: Where) -> GkeOptions:
     try:
-        return make_wanted(where.file, {**where.named(), **wish.named()})
-    except WantedError as error:
+        return make_options(where.file, {**where.named(), **wish.named()})
+    except OptionsError as error:
         raise fail(str(error), 2) from None
 
 
@@ -288,7 +288,7 @@ def _named(where: Where) -> tuple[str, str]:
     """Return the release and its namespace, from the options or their file."""
     try:
         values = {**(read_file(where.file) if where.file else {}), **{k: v for k, v in where.named().items() if v}}
-    except WantedError as error:
+    except OptionsError as error:
         raise fail(str(error), 2) from None
     return str(values.get("release", "my-release")), str(values.get("namespace", "default"))
 

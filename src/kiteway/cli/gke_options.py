@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from kiteway.cli.options import CLUSTER_PANEL
+from kiteway.gke.options import CertificateKind, DataPlane, Http
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import CertificateKind, DataPlane, Http
 
 _WHAT = "What is wanted"
 _WHERE = CLUSTER_PANEL

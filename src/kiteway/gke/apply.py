@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kiteway.diagnostics import Diagnostic, Severity
-from kiteway.gke.live import Live, Release
+from kiteway.gke.live import ClusterReading, Release
 from kiteway.gke.run import CommandError, run
 from kiteway.gke.step import Plan, State, Step
 
@@ -68,8 +68,8 @@ class Doing:
         before: called before the step of this id is begun; a verification before the old balancer goes.
     """
 
-    read: Callable[[], Awaitable[Live]]
-    plan: Callable[[Live], Plan]
+    read: Callable[[], Awaitable[ClusterReading]]
+    plan: Callable[[ClusterReading], Plan]
     progress: Progress
     before: tuple[str, Callable[[], Awaitable[None]]] | None = None
 
@@ -148,7 +148,7 @@ def _checked(made: Plan) -> Plan:
     return made
 
 
-async def _settled(doing: Doing) -> Live:
+async def _settled(doing: Doing) -> ClusterReading:
     """
     Return a reading in which no Helm operation is running.
 

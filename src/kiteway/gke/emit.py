@@ -7,13 +7,13 @@ from pathlib import Path
 from kiteway.files import write_atomic
 from kiteway.gke import graceful, kiteway, objects
 from kiteway.gke.diff import dump
-from kiteway.gke.live import Live, Release
+from kiteway.gke.live import ClusterReading, Release
 from kiteway.gke.names import Names, names
+from kiteway.gke.options import CertificateKind, GkeOptions, Http
 from kiteway.gke.values import overlay
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
 
 
-def emitted(live: Live, release: Release, wanted: Wanted) -> dict[str, str]:
+def emitted(live: ClusterReading, release: Release, wanted: GkeOptions) -> dict[str, str]:
     """
     Return the files' texts by name; no private key is among them.
 
@@ -57,7 +57,7 @@ def emit(folder: Path, files: dict[str, str]) -> None:
         write_atomic(folder / name, text.encode())
 
 
-def _readme(release: Release, wanted: Wanted, called: Names, files: set[str]) -> str:
+def _readme(release: Release, wanted: GkeOptions, called: Names, files: set[str]) -> str:
     """Return the README: what to do with the files, in order."""
     where = f"-n {wanted.namespace}"
     repo = f" --repo {wanted.repo}" if wanted.repo else ""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kiteway.gke.live import Live, Object, annotations_of, dig
+from kiteway.gke.live import ClusterReading, Object, annotations_of, dig
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.rollout import gated
-from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import NEG_STATUS
 
 RESTARTED_FOR = "kiteway.io/endpoint-groups"
@@ -28,12 +28,12 @@ def endpoint_groups(service: Object | None) -> str:
     return ",".join(sorted(str(name) for name in (dig(status, "network_endpoint_groups") or {}).values()))
 
 
-def gates(live: Live) -> str:
+def gates(live: ClusterReading) -> str:
     """Return how many of the pods have Google's readiness gate, as text."""
     return f"{gated(live.pods)} of {len(live.pods)} pods have Google's readiness gate"
 
 
-def restart(live: Live) -> dict[str, Any]:
+def restart(live: ClusterReading) -> dict[str, Any]:
     """
     Return the patch that starts pods again; empty when all have the gate.
 
@@ -45,7 +45,7 @@ def restart(live: Live) -> dict[str, Any]:
     return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: endpoint_groups(live.front)}}}}}
 
 
-def patch(wanted: Wanted, container: str) -> dict[str, Any]:
+def patch(wanted: GkeOptions, container: str) -> dict[str, Any]:
     """
     Return the patch: the pod outlives the balancer's draining, and its successor is there for a while first.
 

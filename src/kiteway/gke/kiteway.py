@@ -14,11 +14,11 @@ from typing import Any
 from kiteway.gke import graceful, objects
 from kiteway.gke.diff import diff
 from kiteway.gke.names import Names
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.rollout import rolled_out
 from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
 from kiteway.gke.steps import Setting, has, written
 from kiteway.gke.values import merged, service_annotations
-from kiteway.gke.wanted import Wanted
 from kiteway.printable import suggested
 
 _GOOGLES_PROBES = ("35.191.0.0/16", "130.211.0.0/22")
@@ -27,12 +27,12 @@ _PACKAGED = Path(__file__).resolve().parent.parent / "_chart"
 _CHECKOUT = Path(__file__).resolve().parents[3] / "deploy" / "chart"
 
 
-def chart(wanted: Wanted) -> str:
+def chart(wanted: GkeOptions) -> str:
     """Return Kiteway's chart: the requested one, else that of the package or its checkout."""
     return wanted.kiteway_chart or str(_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
 
 
-def values(wanted: Wanted, names: Names) -> dict[str, Any]:
+def values(wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """Return the values of Kiteway's release; the user's own, and over them what Google's balancer needs."""
     if not wanted.google:
         return dict(wanted.kiteway_values)

@@ -51,7 +51,7 @@ class StaticAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class ClusterReading:
     """
     One reading.
 

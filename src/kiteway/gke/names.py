@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from kiteway.gke.live import Live, Release, annotations_of, dig
-from kiteway.gke.wanted import Wanted
+from kiteway.gke.live import ClusterReading, Release, annotations_of, dig
+from kiteway.gke.options import GkeOptions
 from kiteway.resources.annotations import BACKEND_CONFIG
 
 
@@ -71,7 +71,7 @@ class Names:
     record: str
 
 
-def names(live: Live, release: Release, wanted: Wanted) -> Names:
+def names(live: ClusterReading, release: Release, wanted: GkeOptions) -> Names:
     """Return the names for a live release."""
     full = release_fullname(release)
     component = "proxy" if clustered(release) else "standalone"
@@ -92,7 +92,7 @@ def names(live: Live, release: Release, wanted: Wanted) -> Names:
     )
 
 
-def _kiteway(wanted: Wanted) -> dict[str, str]:
+def _kiteway(wanted: GkeOptions) -> dict[str, str]:
     """
     Return Kiteway's names: of one for the whole cluster, or of one for this release alone.
 
@@ -111,7 +111,7 @@ def record_name(release: str) -> str:
     return f"kiteway-gke.{release}"
 
 
-def _named_backend_config(live: Live) -> str | None:
+def _named_backend_config(live: ClusterReading) -> str | None:
     text = annotations_of(live.service).get(BACKEND_CONFIG)
     try:
         value = json.loads(text) if text else None

@@ -7,9 +7,9 @@ import copy
 from typing import Any
 
 from kiteway.certificates.create import create_self_signed
-from kiteway.gke.live import Live, Object, dig
+from kiteway.gke.live import ClusterReading, Object, dig
 from kiteway.gke.names import Names
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
+from kiteway.gke.options import CertificateKind, GkeOptions, Http
 from kiteway.resources.annotations import (
     ALLOW_HTTP,
     FRONTEND_CONFIG,
@@ -33,7 +33,7 @@ KITEWAY_HEALTH = (9102, "/ready")
 """Port and path; Kiteway's chart serves its metrics there."""
 
 
-def backend_config(wanted: Wanted, names: Names, namespace: str) -> dict[str, Any]:
+def backend_config(wanted: GkeOptions, names: Names, namespace: str) -> dict[str, Any]:
     """
     Return the guide's health check, and the timeout and draining that the guide omits (GKE's defaults: 30 s, 0 s).
 
@@ -66,7 +66,7 @@ def frontend_config(names: Names, namespace: str) -> dict[str, Any]:
     }
 
 
-def managed_certificate(wanted: Wanted, names: Names, namespace: str) -> dict[str, Any]:
+def managed_certificate(wanted: GkeOptions, names: Names, namespace: str) -> dict[str, Any]:
     """Return the ManagedCertificate, issued by Google or, on Kiteway's own data plane, by ACME."""
     return {**_head("ManagedCertificate", namespace, names.certificate), "spec": {"domains": [wanted.host]}}
 
@@ -84,7 +84,7 @@ def tls_secret(name: str, namespace: str, host: str) -> dict[str, Any]:
     }
 
 
-def ingress(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
+def ingress(live: ClusterReading, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """Return the Ingress; rules for other hosts in an existing Ingress of this name remain."""
     before = live.get("Ingress", wanted.namespace, names.ingress)
     rule = _rule(wanted, names.kiteway, 443) if wanted.google and wanted.kiteway else _to_milvus(live, wanted, names)
@@ -99,7 +99,7 @@ def ingress(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
     return {**head, "spec": spec}
 
 
-def route(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
+def route(live: ClusterReading, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """Return the Ingress of Kiteway's own class, behind Google's."""
     head = _head("Ingress", wanted.namespace, names.route)
     head["metadata"]["annotations"] = {INGRESS_CLASS: names.kiteway_class, ALLOW_HTTP: "false"}
@@ -114,7 +114,7 @@ def without_data(secret: Object) -> dict[str, Any]:
     return shown
 
 
-def _ingress_annotations(wanted: Wanted, names: Names) -> dict[str, str]:
+def _ingress_annotations(wanted: GkeOptions, names: Names) -> dict[str, str]:
     found = {}
     if wanted.google:
         # "gce" and not spec.ingressClassName: GKE has no IngressClass objects and ignores an Ingress that names one.
@@ -131,17 +131,17 @@ def _ingress_annotations(wanted: Wanted, names: Names) -> dict[str, str]:
     return found
 
 
-def _to_milvus(live: Live, wanted: Wanted, names: Names) -> dict[str, Any]:
+def _to_milvus(live: ClusterReading, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     port = dig(live.release.effective if live.release else {}, "service", "port") or 19530
     return _rule(wanted, names.service, int(port))
 
 
-def _rule(wanted: Wanted, service: str, port: int) -> dict[str, Any]:
+def _rule(wanted: GkeOptions, service: str, port: int) -> dict[str, Any]:
     backend = {"service": {"name": service, "port": {"number": port}}}
     return {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
 
 
-def _others(before: Object | None, wanted: Wanted) -> list[Any]:
+def _others(before: Object | None, wanted: GkeOptions) -> list[Any]:
     return [rule for rule in dig(before, "spec", "rules") or [] if rule.get("host") != wanted.host]
 
 

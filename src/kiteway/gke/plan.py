@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kiteway.gke import google, kiteway, steps
-from kiteway.gke.live import Live
+from kiteway.gke.live import ClusterReading
 from kiteway.gke.names import names
+from kiteway.gke.options import CertificateKind, GkeOptions
 from kiteway.gke.problems import problems
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import Plan, Step
 from kiteway.gke.steps import Setting
-from kiteway.gke.wanted import CertificateKind, Wanted
 
 
-def make_plan(live: Live, wanted: Wanted, shell: Shell) -> Plan:
+def make_plan(live: ClusterReading, wanted: GkeOptions, shell: Shell) -> Plan:
     """Return every step in order, completed ones included; no step where an error makes the steps meaningless."""
     if live.release is None:
         return Plan((), problems(live, None, wanted, None))

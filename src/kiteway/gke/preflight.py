@@ -7,13 +7,13 @@ from typing import Any
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.gke.diff import dump
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.rights import CLUSTER_WIDE, permissions, split
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import Wanted
 
 
-async def preflight(wanted: Wanted, shell: Shell) -> tuple[Diagnostic, ...]:
+async def preflight(wanted: GkeOptions, shell: Shell) -> tuple[Diagnostic, ...]:
     """Return what is missing; nothing is written."""
     problems = [_missing(program, fix) for program, fix in _PROGRAMS if not found(program)]
     if problems:

@@ -9,11 +9,11 @@ import datetime as dt
 from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.gke import user_yaml
-from kiteway.gke.live import Live, Object, Release, dig
+from kiteway.gke.live import ClusterReading, Object, Release, dig
 from kiteway.gke.names import Names, clustered
-from kiteway.gke.record import recorded_wanted
+from kiteway.gke.options import CertificateKind, GkeOptions
+from kiteway.gke.record import recorded_options
 from kiteway.gke.values import user_text
-from kiteway.gke.wanted import CertificateKind, Wanted
 from kiteway.resources.annotations import APP_PROTOCOLS
 
 MIN_HELM = (3, 14, 0)
@@ -23,7 +23,9 @@ _MAY_CHANGE = frozenset(
 )
 
 
-def problems(live: Live, release: Release | None, wanted: Wanted, names: Names | None) -> tuple[Diagnostic, ...]:
+def problems(
+    live: ClusterReading, release: Release | None, wanted: GkeOptions, names: Names | None
+) -> tuple[Diagnostic, ...]:
     """Return everything that is wrong."""
     found: list[Diagnostic] = []
     if live.helm < MIN_HELM:
@@ -42,7 +44,7 @@ def problems(live: Live, release: Release | None, wanted: Wanted, names: Names |
     return tuple(found)
 
 
-def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list[Diagnostic]:
+def _release(live: ClusterReading, release: Release, wanted: GkeOptions, names: Names) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     found += [
         _pending(each)
@@ -66,7 +68,7 @@ def _release(live: Live, release: Release, wanted: Wanted, names: Names) -> list
         reference = ObjectRef("Ingress", wanted.namespace, names.ingress)
         found.append(_error("IngressClassNameSet", message, "Delete it or take the field out first.", reference))
     if live.record is not None:
-        was, now = recorded_wanted(live.record).plain(), wanted.plain()
+        was, now = recorded_options(live.record).plain(), wanted.plain()
         changed = sorted(key for key in now if key not in _MAY_CHANGE and was.get(key) != now[key])
         if changed:
             message = f"this release was set up with other options: {', '.join(changed)}."
@@ -83,7 +85,7 @@ def _pending(release: Release) -> Diagnostic:
     )
 
 
-def _milvus(release: Release, wanted: Wanted) -> list[Diagnostic]:
+def _milvus(release: Release, wanted: GkeOptions) -> list[Diagnostic]:
     if wanted.kiteway:
         return _speaks_tls(release)
     if release.effective.get("customConfigMap"):
@@ -114,7 +116,7 @@ def _speaks_tls(release: Release) -> list[Diagnostic]:
     return [_error("ProtocolNotSaid", message, fix)]
 
 
-def _certificate(secret: Object | None, wanted: Wanted, names: Names, now: dt.datetime) -> list[Diagnostic]:
+def _certificate(secret: Object | None, wanted: GkeOptions, names: Names, now: dt.datetime) -> list[Diagnostic]:
     """Check an existing certificate: it is the user's, and never replaced."""
     if secret is None:
         return []

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from kiteway.gke.live import Live, Object, Release, StaticAddress, dig
+from kiteway.gke.live import ClusterReading, Object, Release, StaticAddress, dig
 from kiteway.gke.names import Names, names, record_name
-from kiteway.gke.record import read_record, recorded_wanted
+from kiteway.gke.options import CertificateKind, GkeOptions, Http
+from kiteway.gke.record import read_record, recorded_options
 from kiteway.gke.run import CommandError, found, output
 from kiteway.gke.shell import Shell
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
 from kiteway.probe.dns import probe_dns
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
@@ -30,13 +30,13 @@ _Key = tuple[str, str, str]
 class Reader:
     """Reads the same release repeatedly; constant facts are read once."""
 
-    def __init__(self, wanted: Wanted, shell: Shell) -> None:
+    def __init__(self, wanted: GkeOptions, shell: Shell) -> None:
         self._wanted = wanted
         self._shell = shell
         self._helm: tuple[int, int, int] | None = None
         self._values: dict[tuple[str, str], tuple[int, dict[str, Any], dict[str, Any]]] = {}
 
-    async def read(self) -> Live:
+    async def read(self) -> ClusterReading:
         """
         Read everything that a plan needs; nothing is written.
 
@@ -48,7 +48,7 @@ class Reader:
             self._helm = (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
         wanted = self._wanted
         release = await self._release(wanted.release, wanted.namespace)
-        live = Live(release=release, helm=self._helm, at=dt.datetime.now(dt.UTC))
+        live = ClusterReading(release=release, helm=self._helm, at=dt.datetime.now(dt.UTC))
         if release is None:
             return live
         called = names(live, release, wanted)
@@ -136,7 +136,7 @@ class Reader:
             return StaticAddress(known=bool(_ABSENT.search(error.output)))
 
 
-async def read_recorded(release: str, namespace: str, shell: Shell) -> Wanted | None:
+async def read_recorded(release: str, namespace: str, shell: Shell) -> GkeOptions | None:
     """
     Read what was last applied to a release; None when nothing is recorded.
 
@@ -146,7 +146,7 @@ async def read_recorded(release: str, namespace: str, shell: Shell) -> Wanted | 
     name = record_name(release)
     items = await get_objects(shell, namespace, [("secret", name)])
     record = read_record(items.get(("Secret", namespace, name)))
-    return None if record is None else recorded_wanted(record)
+    return None if record is None else recorded_options(record)
 
 
 async def get_objects(shell: Shell, namespace: str, looked_for: Iterable[tuple[str, str]]) -> dict[_Key, Object]:
@@ -165,7 +165,7 @@ async def get_objects(shell: Shell, namespace: str, looked_for: Iterable[tuple[s
     return {(i["kind"], i["metadata"]["namespace"], i["metadata"]["name"]): i for i in items}
 
 
-def _looked_for(wanted: Wanted, called: Names) -> list[tuple[str, str]]:
+def _looked_for(wanted: GkeOptions, called: Names) -> list[tuple[str, str]]:
     """Return the objects to read: of GKE's kinds only the wanted ones, as a cluster may not serve the others."""
     asked = [
         ("service", called.service),

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from kiteway.gke import graceful
-from kiteway.gke.live import Live, Object, Release, annotations_of, dig
+from kiteway.gke.live import ClusterReading, Object, Release, annotations_of, dig
 from kiteway.gke.names import Names
 from kiteway.gke.objects import MANAGED_BY
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.values import touched
-from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import APP_PROTOCOLS, BACKEND_CONFIG, NEG
 
 SERVICE_ANNOTATIONS = (APP_PROTOCOLS, BACKEND_CONFIG, NEG)
@@ -28,7 +28,7 @@ _KEY = "record.json"
 _SERVER_FIELDS = ("resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink")
 
 
-def make_record(live: Live, release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
+def make_record(live: ClusterReading, release: Release, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """Return the record: of the present state or, if there is one already, that one with the new options."""
     if live.record is not None:
         return {**live.record, "wanted": wanted.plain()}
@@ -73,9 +73,9 @@ def read_record(item: Object | None) -> dict[str, Any] | None:
     return found
 
 
-def recorded_wanted(record: Mapping[str, Any]) -> Wanted:
+def recorded_options(record: Mapping[str, Any]) -> GkeOptions:
     """Return the last options."""
-    return msgspec.convert(record["wanted"], Wanted)
+    return msgspec.convert(record["wanted"], GkeOptions)
 
 
 def recorded_names(record: Mapping[str, Any]) -> Names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
+from kiteway.gke.options import CertificateKind, GkeOptions, Http
 
 Right = tuple[str, str]
 """A verb and a resource as kubectl writes it, ``RESOURCE[/SUBRESOURCE][.GROUP]``."""
@@ -48,7 +48,7 @@ _CHART: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def permissions(wanted: Wanted) -> tuple[Right, ...]:
+def permissions(wanted: GkeOptions) -> tuple[Right, ...]:
     """
     Return the rights for ``apply`` and ``rollback``, without those that Helm needs for Milvus's chart.
 

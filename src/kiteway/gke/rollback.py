@@ -9,16 +9,16 @@ from typing import Any
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.gke import graceful
 from kiteway.gke.diff import diff
-from kiteway.gke.live import Live, Object, Release, annotations_of, dig
+from kiteway.gke.live import ClusterReading, Object, Release, annotations_of, dig
 from kiteway.gke.names import Names
 from kiteway.gke.objects import MANAGED_BY
-from kiteway.gke.record import recorded_names, recorded_release, recorded_wanted, without_server_fields
+from kiteway.gke.options import GkeOptions
+from kiteway.gke.record import recorded_names, recorded_options, recorded_release, without_server_fields
 from kiteway.gke.rollout import rolled_out
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import NO_EFFECT, Command, Effect, Impact, Plan, State, Step
 from kiteway.gke.user_yaml import UserYamlError
 from kiteway.gke.values import reverted
-from kiteway.gke.wanted import Wanted
 from kiteway.resources.annotations import STATUS_PREFIX
 
 _ROLLOUT_SECONDS = 1800.0
@@ -27,15 +27,15 @@ _NO_UNDO = "`kiteway gke apply` does it again."
 
 @dataclass(frozen=True, slots=True)
 class _Back:
-    live: Live
+    live: ClusterReading
     release: Release
     record: Mapping[str, Any]
-    wanted: Wanted
+    wanted: GkeOptions
     names: Names
     shell: Shell
 
 
-def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
+def make_rollback(live: ClusterReading, shell: Shell, *, destroy: bool = False) -> Plan:
     """
     Return the steps back to the recorded state; with ``destroy``, the address at Google is released, too.
 
@@ -48,7 +48,7 @@ def make_rollback(live: Live, shell: Shell, *, destroy: bool = False) -> Plan:
         message = f"another operation on the release is running or was interrupted: {live.release.status}."
         fix = "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision."
         return Plan((), (Diagnostic(Severity.ERROR, "ReleasePending", message, fix),))
-    wanted, names = recorded_wanted(live.record), recorded_names(live.record)
+    wanted, names = recorded_options(live.record), recorded_names(live.record)
     b = _Back(live, live.release, live.record, wanted, names, shell)
     steps = [_objects(b, "ingress", "Remove the Layer-7 balancer", ("Ingress", "ManagedCertificate", "FrontendConfig"))]
     if not wanted.kiteway:

@@ -9,8 +9,8 @@ from typing import Any
 
 from kiteway.gke.diff import dump
 from kiteway.gke.live import Release
+from kiteway.gke.options import GkeOptions
 from kiteway.gke.step import Command
-from kiteway.gke.wanted import Wanted
 
 FIELD_MANAGER = "kiteway-gke"
 
@@ -93,7 +93,9 @@ class Shell:
             "upgrade", "--install", name, chart, "-n", namespace, *made, *kept, stdin=stdin, feed="Kiteway's values"
         )
 
-    def upgrade(self, release: Release, wanted: Wanted, values: Mapping[str, Any], *, reset: bool = False) -> Command:
+    def upgrade(
+        self, release: Release, wanted: GkeOptions, values: Mapping[str, Any], *, reset: bool = False
+    ) -> Command:
         """
         Return the command for every change of a release: it preserves the chart's version and the user's values.
 

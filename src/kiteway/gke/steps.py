@@ -13,12 +13,12 @@ from typing import Any
 
 from kiteway.gke import objects, record
 from kiteway.gke.diff import diff
-from kiteway.gke.live import Live, Object, Release, annotations_of, balancer_address, dig
+from kiteway.gke.live import ClusterReading, Object, Release, annotations_of, balancer_address, dig
 from kiteway.gke.names import Names
+from kiteway.gke.options import CertificateKind, GkeOptions, Http
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import NO_EFFECT, Effect, Impact, State, Step
 from kiteway.gke.values import merged
-from kiteway.gke.wanted import CertificateKind, Http, Wanted
 from kiteway.printable import suggested
 from kiteway.resources.annotations import STATUS_PREFIX
 
@@ -29,9 +29,9 @@ BACKENDS = f"{STATUS_PREFIX}backends"
 class Setting:
     """The input of every step."""
 
-    live: Live
+    live: ClusterReading
     release: Release
-    wanted: Wanted
+    wanted: GkeOptions
     names: Names
     shell: Shell
 
@@ -234,7 +234,7 @@ def _provisioning(s: Setting, address: str | None) -> list[str]:
     return said
 
 
-def _live(live: Live, item: Mapping[str, Any]) -> Object | None:
+def _live(live: ClusterReading, item: Mapping[str, Any]) -> Object | None:
     return live.get(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
 
 

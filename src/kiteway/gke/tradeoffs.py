@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kiteway.gke.wanted import DataPlane
+from kiteway.gke.options import DataPlane
 
 COLUMNS = ("", *DataPlane)
 

@@ -10,7 +10,7 @@ from typing import Any
 from kiteway.gke import user_yaml
 from kiteway.gke.live import Release, dig
 from kiteway.gke.names import Names, clustered
-from kiteway.gke.wanted import Wanted
+from kiteway.gke.options import GkeOptions
 from kiteway.resources.annotations import APP_PROTOCOLS, BACKEND_CONFIG, NEG
 
 CERTIFICATE_FOLDER = "/etc/milvus/certs"
@@ -37,7 +37,7 @@ def user_text(release: Release) -> str:
     return str(dig(release.effective, "extraConfigFiles", "user.yaml") or "")
 
 
-def milvus_settings(text: str, wanted: Wanted) -> dict[tuple[str, ...], Any]:
+def milvus_settings(text: str, wanted: GkeOptions) -> dict[tuple[str, ...], Any]:
     """
     Return the settings that Milvus lacks behind Google's balancer, which speaks HTTP/2 over TLS only.
 
@@ -71,7 +71,7 @@ def service_annotations(there: Mapping[str, str], port: str, names: Names) -> di
     }
 
 
-def overlay(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
+def overlay(release: Release, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """
     Return the overlay on the release's own values, without those that it has already.
 
@@ -92,7 +92,7 @@ def overlay(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
     return found
 
 
-def upgraded(release: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
+def upgraded(release: Release, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """Return the release's own values with the overlay on them."""
     return merged(release.values, overlay(release, wanted, names))
 
@@ -118,7 +118,7 @@ def touched(values: Values) -> dict[str, Any]:
     return {key: copy.deepcopy(values[key]) for key in _TOUCHED if key in values}
 
 
-def reverted(current: Values, original: Release, wanted: Wanted, names: Names) -> dict[str, Any]:
+def reverted(current: Values, original: Release, wanted: GkeOptions, names: Names) -> dict[str, Any]:
     """
     Remove the overlay from the current values; later changes of a user remain.
 

@@ -6,9 +6,9 @@ import base64
 import shlex
 from pathlib import Path
 
-from kiteway.gke.live import Live, balancer_address, dig
+from kiteway.gke.live import ClusterReading, balancer_address, dig
 from kiteway.gke.names import names
-from kiteway.gke.wanted import CertificateKind, Wanted
+from kiteway.gke.options import CertificateKind, GkeOptions
 from kiteway.milvus.verify import OnStep, Target, VerifyReport, verify
 from kiteway.probe import parse_endpoint
 
@@ -17,7 +17,9 @@ class NotReadyError(Exception):
     """There is nothing to verify yet; the message says what is missing."""
 
 
-def target(live: Live, wanted: Wanted, folder: Path, *, address: str | None = None, ca: Path | None = None) -> Target:
+def target(
+    live: ClusterReading, wanted: GkeOptions, folder: Path, *, address: str | None = None, ca: Path | None = None
+) -> Target:
     """
     Return the target of the verification: the Ingress's address, and the name that clients use.
 

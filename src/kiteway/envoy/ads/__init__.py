@@ -2,7 +2,7 @@
 
 from .rejection import Rejection
 from .server import AdsServer
-from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, Resources, Snapshot
+from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, ResourceSet, Snapshot
 from .state import AdsState, RejectedAt, StreamState
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "RejectedAt",
     "Rejection",
     "Resource",
-    "Resources",
+    "ResourceSet",
     "Snapshot",
     "StreamState",
 ]

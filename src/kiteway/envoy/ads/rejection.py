@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .snapshot import SECRET, Resources, Snapshot
+from .snapshot import SECRET, ResourceSet, Snapshot
 
 MESSAGE_CHARACTERS: Final = 8192
 """So much of the client's words is kept: Envoy's are shortened to 4 KiB by itself."""
@@ -51,7 +51,7 @@ class Refusals:
         """Those that hold, oldest first."""
         return tuple(rejection for rejection, _ in self._left.values())
 
-    def add(self, rejection: Rejection, target: Resources) -> None:
+    def add(self, rejection: Rejection, target: ResourceSet) -> None:
         """Take a rejection; ``target`` is what is wanted of its type. It stands for older ones of the same resources."""
         names = set(rejection.resources)
         if names and _wanted(rejection, target):
@@ -75,7 +75,7 @@ class Refusals:
                 del self._left[nonce]
 
 
-def _wanted(rejection: Rejection, target: Resources) -> bool:
+def _wanted(rejection: Rejection, target: ResourceSet) -> bool:
     return all(
         version == (target[name].version if name in target else None) for name, version in rejection.resources.items()
     )

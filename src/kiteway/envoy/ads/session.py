@@ -17,7 +17,7 @@ from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscove
 
 from .phases import Phase
 from .rejection import Refusals, Rejection, mentioned, presentable
-from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPES, Resource, Resources, Snapshot
+from .snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPES, Resource, ResourceSet, Snapshot
 from .subscription import WILDCARD, Batch, Subscription
 
 RESPONSE_BYTES: Final = 4 * 2**20
@@ -53,7 +53,7 @@ class Session:
             return []
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
-            target = self.snapshot[request.type_url] if self.snapshot is not None else Resources()
+            target = self.snapshot[request.type_url] if self.snapshot is not None else ResourceSet()
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
             held = dict(request.initial_resource_versions)
             if request.type_url == ENDPOINT and CLUSTER not in self._subscriptions:

@@ -89,7 +89,7 @@ def type_url(message: Message) -> str:
     return f"type.googleapis.com/{message.DESCRIPTOR.full_name}"
 
 
-class Resources(Mapping[str, Resource]):
+class ResourceSet(Mapping[str, Resource]):
     """
     The resources of one type by name, immutable.
 
@@ -126,14 +126,14 @@ class Resources(Mapping[str, Resource]):
         return self._size
 
     def __repr__(self) -> str:
-        return f"Resources({sorted(self)})"
+        return f"ResourceSet({sorted(self)})"
 
     @property
     def version(self) -> str:
         """A hash of all names and versions, whatever their order; kept up to date by addition."""
         return f"{self._sum % 2**_HASH_BITS:016x}"
 
-    def replace(self, changed: Iterable[Resource] = (), removed: Iterable[str] = ()) -> Resources:
+    def replace(self, changed: Iterable[Resource] = (), removed: Iterable[str] = ()) -> ResourceSet:
         """Return these resources with some added or changed and some gone."""
         fresh: dict[int, dict[str, Resource]] = {}
         size, total = self._size, self._sum
@@ -153,12 +153,12 @@ class Resources(Mapping[str, Resource]):
             before = into.get(resource.name)
             size, total = size + (before is None), total + _weight(resource) - (_weight(before) if before else 0)
             into[resource.name] = resource
-        result = Resources()
+        result = ResourceSet()
         result._size, result._sum = size, total
         result._buckets = tuple(fresh.get(index, old) for index, old in enumerate(self._buckets))
         return result
 
-    def become(self, members: Collection[Resource]) -> Resources:
+    def become(self, members: Collection[Resource]) -> ResourceSet:
         """
         Return ``members`` as a value that shares what it has in common with this one.
 
@@ -166,12 +166,12 @@ class Resources(Mapping[str, Resource]):
         """
         names = {resource.name for resource in members}
         if len(names) != len(members):
-            return Resources(members)
+            return ResourceSet(members)
         changed = [each for each in members if self._buckets[hash(each.name) % _BUCKETS].get(each.name) is not each]
         removed = [name for name in self if name not in names] if len(self) + len(changed) > len(names) else []
         return self.replace(changed, removed) if changed or removed else self
 
-    def names_changed_since(self, old: Resources) -> Iterator[str]:
+    def names_changed_since(self, old: ResourceSet) -> Iterator[str]:
         """Yield the names that are new, gone or of another version than in ``old``."""
         if self is old:
             return
@@ -191,12 +191,12 @@ def _weight(resource: Resource) -> int:
     return int.from_bytes(_digest(resource.name.encode(), resource.version.encode()), "big")
 
 
-class Snapshot(Mapping[str, Resources]):
+class Snapshot(Mapping[str, ResourceSet]):
     """All resources Envoy shall run, by type URL; immutable. Every served type is present."""
 
     __slots__ = ("_types",)
 
-    def __init__(self, resources: Mapping[str, Iterable[Resource] | Resources] | None = None) -> None:
+    def __init__(self, resources: Mapping[str, Iterable[Resource] | ResourceSet] | None = None) -> None:
         """
         Take the resources of each type; a type that is left out is empty.
 
@@ -204,10 +204,10 @@ class Snapshot(Mapping[str, Resources]):
             ValueError: for a type that is not served, or two resources of one name.
         """
         given = dict(resources or {})
-        types: dict[str, Resources] = {}
+        types: dict[str, ResourceSet] = {}
         for kind in TYPES:
             these = given.pop(kind, ())
-            types[kind] = these if isinstance(these, Resources) else Resources(these)
+            types[kind] = these if isinstance(these, ResourceSet) else ResourceSet(these)
         if given:
             raise ValueError(f"types that are not served: {sorted(given)}")
         self._types = types
@@ -220,7 +220,7 @@ class Snapshot(Mapping[str, Resources]):
             types.setdefault(type_url(message), []).append(Resource.of(message))
         return cls(types)
 
-    def __getitem__(self, kind: str) -> Resources:
+    def __getitem__(self, kind: str) -> ResourceSet:
         return self._types[kind]
 
     def __iter__(self) -> Iterator[str]:

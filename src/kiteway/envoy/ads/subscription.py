@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .phases import Phase, phase_of
-from .snapshot import Resource, Resources
+from .snapshot import Resource, ResourceSet
 
 WILDCARD: Final = "*"
 
@@ -44,7 +44,7 @@ class Subscription:
     """
 
     type_url: str
-    target: Resources
+    target: ResourceSet
     wildcard: bool = False
     unanswered: bool = False
     explicit: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class Subscription:
         for batch in self._unanswered():
             batch.versions.pop(name, None)
 
-    def retarget(self, target: Resources, changed: Iterable[str]) -> None:
+    def retarget(self, target: ResourceSet, changed: Iterable[str]) -> None:
         """Take a new target, of which ``changed`` are the names that differ from the one before."""
         self.target = target
         self.unsettled.update((name, None) for name in changed if self.wants(name))

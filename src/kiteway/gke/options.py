@@ -17,7 +17,7 @@ Name = Annotated[str, msgspec.Meta(pattern=rf"^{_LABEL}$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
-class WantedError(ValueError):
+class OptionsError(ValueError):
     """The options or their file are invalid; the message says why and what to do."""
 
 
@@ -43,7 +43,7 @@ class Http(enum.StrEnum):
     REDIRECT = "redirect"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class GkeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """
     The complete options: equal options on equal clusters make equal plans.
 
@@ -90,12 +90,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Refuse options that GKE would refuse later or silently misinterpret."""
         # ManagedCertificate takes up to 63 characters, lower case, no wildcard (gke-managed-certs' CRD).
         if not _HOST.fullmatch(self.host) or len(self.host) > 253:
-            raise WantedError(f'"{self.host}" is no DNS name in lower case with a domain. Give --host NAME.')
+            raise OptionsError(f'"{self.host}" is no DNS name in lower case with a domain. Give --host NAME.')
         if self.certificate is CertificateKind.GOOGLE_MANAGED and len(self.host) > 63:
-            raise WantedError("A Google-managed certificate takes names of up to 63 characters.")
+            raise OptionsError("A Google-managed certificate takes names of up to 63 characters.")
         for name in ("chart", "kiteway_chart", "repo"):
             if getattr(self, name).startswith("-"):
-                raise WantedError(
+                raise OptionsError(
                     f"{name.replace('_', '-')} must not begin with a dash: it would be read as an option."
                 )
 
@@ -120,37 +120,37 @@ def read_file(file: Path) -> dict[str, Any]:
     Return the options of a file, unchecked.
 
     Raises:
-        WantedError: with a sentence.
+        OptionsError: with a sentence.
     """
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WantedError(f"{file} cannot be read: {error.strerror}.") from None
+        raise OptionsError(f"{file} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise WantedError(f"{file} is no YAML.") from None
+        raise OptionsError(f"{file} is no YAML.") from None
     if not isinstance(found, dict):
-        raise WantedError(f"{file} must be a mapping of options, e.g. host: my-release.milvus.io.")
+        raise OptionsError(f"{file} must be a mapping of options, e.g. host: my-release.milvus.io.")
     return found
 
 
-def make_wanted(file: Path | None, options: dict[str, Any]) -> Wanted:
+def make_options(file: Path | None, options: dict[str, Any]) -> GkeOptions:
     """
     Merge a file and options (by the file's names); an option wins.
 
     Raises:
-        WantedError: with a sentence.
+        OptionsError: with a sentence.
     """
     values = read_file(file) if file is not None else {}
     values.update({name: value for name, value in options.items() if value is not None})
     if "host" not in values:
-        raise WantedError("The host name is missing. Give --host NAME, the name clients connect to.")
+        raise OptionsError("The host name is missing. Give --host NAME, the name clients connect to.")
     try:
-        return msgspec.convert(values, Wanted)
+        return msgspec.convert(values, GkeOptions)
     except msgspec.ValidationError as error:
         where = f"{file}: " if file else ""
-        raise WantedError(f"{where}{error}.") from None
+        raise OptionsError(f"{where}{error}.") from None
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the file."""
-    return msgspec.json.schema(Wanted)
+    return msgspec.json.schema(GkeOptions)
