@@ -279,6 +279,18 @@ CASES = [
         "Cloud CDN",
         lambda f: f.config["spec"].update(cdn={"enabled": False}),
     ),
+    Case(
+        "FOREIGN_ANNOTATIONS",
+        _annotate("nginx.ingress.kubernetes.io/whitelist-source-range", "10.0.0.0/8"),
+        "source addresses are not restricted",
+        _annotate("nginx.ingress.kubernetes.io/backend-protocol", "GRPCS"),
+    ),
+    Case(
+        "ANNOTATION_KEYS",
+        _annotate_service("cloud.google.com/app-protocol", '{"milvus":"HTTP2"}'),
+        "no annotation that Kiteway or GKE reads",
+        _annotate_service("cloud.google.com/load-balancer-type", "Internal"),
+    ),
     # Certificates.
     Case(
         "CERT_NAME",
@@ -375,6 +387,9 @@ CASES = [
 
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
+    ("FOREIGN_ANNOTATIONS", _annotate_service("haproxy.org/server-ca", "ca"), "certificates are not verified by it"),
+    ("ANNOTATION_KEYS", _annotate(NEG, "{}"), "has no effect on an Ingress"),
+    ("ANNOTATION_KEYS", _annotate("kiteway.io/timeout", "5s"), "is no annotation of Kiteway"),
     ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts=[{"mountPath": "/milvus/t"}]), "no volume"),
     ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts="/milvus/tls"), "no volume"),
     ("MILVUS_TLS_SHARED_PORT", _tls(1, port=19530), "REST shares port 19530 with gRPC"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kiteway.model import HTTPMode
 from kiteway.resources import Ingress
 from kiteway.translate.certificates import certificates_of
 from kiteway.translate.client_auth import client_auth_of
 from kiteway.translate.context import Context, Index, Options
+from kiteway.translate.foreign import check_annotations
 from kiteway.translate.frontend import check_addresses, check_pre_shared, frontend_config, http_mode, tls_profile
 from kiteway.translate.hosts import host_claims
 from kiteway.translate.unit import Unit
@@ -22,9 +24,12 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     http, code = http_mode(context, frontend, wants_tls=wants_tls, certificate_required=required)
     if required and client_auth is None:
         certificates = ()
+    hosts = host_claims(context)
+    plaintext = any(not pool.protocol.tls for pool in context.pools.values())
+    check_annotations(context, ingress, plaintext_backend=plaintext, http_open=http is HTTPMode.SERVE)
     return Unit(
         ingress=ingress,
-        hosts=host_claims(context),
+        hosts=hosts,
         pools=tuple(context.pools[key] for key in sorted(context.pools)),
         certificates=certificates,
         http=http,

@@ -10,6 +10,7 @@ from kiteway.resources.kinds.service import ServicePort, ServiceType
 from kiteway.resources.schema import Violation
 from kiteway.translate.backend_tls import upstream_tls_of
 from kiteway.translate.context import Backend, Context, Path
+from kiteway.translate.foreign import check_annotations
 from kiteway.translate.google import check_backend_config, check_service
 from kiteway.translate.headers import custom_headers
 from kiteway.translate.health import health_check_of
@@ -39,6 +40,7 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
         return None
     _check_reachable(context, service)
     check_service(context, service)
+    check_annotations(context, service, plaintext_backend=not protocol.tls)
     if config is not None:
         check_backend_config(context, config)
     spec = config.spec if config else BackendConfigSpec()
