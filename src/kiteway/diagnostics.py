@@ -1,4 +1,4 @@
-"""What is wrong with what a user wrote, said as a value."""
+"""Problems in a user's manifests, as values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.memo import Memo
 
 
 class Severity(enum.StrEnum):
-    """How bad it is: GKE refuses an error, merely suffers a warning; a note is for information."""
+    """Error: GKE refuses the object. Warning: GKE accepts it, but it has a problem. Note: information only."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -47,14 +47,14 @@ class ObjectRef(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """
-    One mistake, explained.
+    One problem, with its place and what to do.
 
     Attributes:
         severity: see `Severity`.
         reason: a stable CamelCase code; GKE's own word where it has one.
         message: what is wrong, one sentence, no trailing newline.
         fix: what to do about it, one sentence; empty when there is nothing to do.
-        object: the object it is about, if it got that far.
+        object: the object, if the file could be parsed so far.
         position: where in a file, if it came from one.
         path: the field, e.g. ``spec.rules[0].host``.
     """

@@ -1,4 +1,4 @@
-"""What each diagnostic and each rule of `kiteway doctor` means: the sections of docs/reference, looked up by code."""
+"""The meaning of each diagnostic and of each rule of `kiteway doctor`: the sections of docs/reference, by code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """
-    What one code means.
+    The explanation of one code.
 
     Attributes:
         code: the reason of a diagnostic, such as ``AllowHttpOpen``, or the id of a rule, such as ``DRAIN_0``.

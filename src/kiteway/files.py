@@ -15,7 +15,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     The temporary file has ``mode`` from its first moment (a 0600 key is never wider) and is removed on failure.
 
     Raises:
-        OSError: when the folder cannot be written; ``path`` is then as it was.
+        OSError: the folder cannot be written; ``path`` is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

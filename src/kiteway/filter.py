@@ -1,4 +1,4 @@
-"""Where the Rust filter is: the shared object Envoy loads into itself."""
+"""Finds the Rust filter, the shared object that Envoy loads."""
 
 from __future__ import annotations
 

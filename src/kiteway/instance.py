@@ -1,4 +1,4 @@
-"""Where one running instance of Kiteway keeps its files."""
+"""The paths of one running instance of Kiteway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kiteway.ownership import NotOursError, check_own, check_plain, check_privat
 # The shortest limit among the platforms: sun_path holds 104 bytes on macOS and 108 on Linux, one of them a NUL.
 SOCKET_PATH_MAX_BYTES = 103
 _LONGEST_SOCKET_NAME = "status.sock"
-# `running_pid` holds the lock for an instant; a starting instance outwaits it.
+# `running_pid` has the lock for an instant; a starting instance waits longer than that.
 _LOCK_ATTEMPTS = 5
 _LOCK_RETRY_SECONDS = 0.02
 
@@ -67,7 +67,7 @@ class Instance:
 
     @property
     def state_dir(self) -> Path:
-        """What must survive a restart: issued certificates, accounts."""
+        """Files that must survive a restart: issued certificates, accounts."""
         return self.data_dir / "state"
 
     @property
@@ -111,7 +111,7 @@ class Instance:
 
     @property
     def drain_file(self) -> Path:
-        """``0``, or ``1`` while Envoy shall let go of idle connections; replaced, never written in place."""
+        """``0``, or ``1`` while Envoy must close idle connections; the file is replaced, never written in place."""
         return self.run_dir / "drain"
 
     @property
@@ -121,7 +121,7 @@ class Instance:
 
     @property
     def supervisor_file(self) -> Path:
-        """What the supervisor knows of its children."""
+        """The supervisor's state of its children."""
         return self.run_dir / "supervisor.json"
 
     @property
@@ -146,7 +146,7 @@ class Instance:
             InstanceError: this user may not look.
         """
         try:
-            # Another user may ask, so it need not be ours.
+            # Another user may call this, so the directory need not belong to this user.
             descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ELOOP}:
@@ -167,11 +167,11 @@ class Instance:
     @contextlib.contextmanager
     def acquire(self) -> Iterator[None]:
         """
-        Own the data directory: lock it, remove what a killed instance left, and clean up at the end.
+        Own the data directory: lock it, remove the files of a killed instance, and clean up at the end.
 
         Raises:
             InstanceRunningError: another instance owns it.
-            InstanceError: a directory cannot be made, or is not ours alone to write.
+            InstanceError: a directory cannot be made, or another user can write to it.
         """
         try:
             make_own(self.data_dir)
@@ -211,7 +211,7 @@ class Instance:
                 pid = _read_pid(descriptor)
                 os.close(descriptor)
                 continue
-            # The owner before us removes the file at its end: a lock on a removed file excludes nobody.
+            # The previous owner removes the file when it ends; a lock on a removed file would not exclude others.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
                     os.ftruncate(descriptor, 0)

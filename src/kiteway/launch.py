@@ -31,9 +31,9 @@ class Launch:
         config: the control plane's.
         envoy: the Envoy binary.
         envoy_prefix: put before Envoy's command line (the demo runs it in Milvus's network namespace).
-        claims: those of its ports; given up when it drains, so that another instance may start.
-        predecessor: told to stop when this one is ready.
-        drain_seconds: how long calls in flight may take when it is told to stop.
+        claims: the claims on its ports; released when it drains, so that another instance may start.
+        predecessor: the instance that gets SIGTERM when this one is ready.
+        drain_seconds: how long to wait for calls in flight after SIGTERM.
         to_stderr: whether the children's logs go to standard error instead of files.
     """
 
@@ -71,7 +71,7 @@ async def _replace(what: Launch, on_event: Callable[[Event], None]) -> None:
     await wait_ready(what.instance, math.inf)
     pid = what.predecessor.running_pid()
     state = read_state(what.predecessor.supervisor_file)
-    # A second signal would cut short the drain of one that was told already.
+    # A second signal would cut short the predecessor's drain.
     if pid is not None and (state is None or state.phase == "running"):
         on_event(Event("predecessor", "draining", f"{what.predecessor.data_dir} (process {pid})"))
         with contextlib.suppress(ProcessLookupError):

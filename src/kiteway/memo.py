@@ -35,8 +35,8 @@ class Memo:
     """
     Calls pure functions of immutable values, and caches each result until a round does not ask for it.
 
-    Arguments are compared by identity, tuples by the identity of their members: that is cheap, and a stage hands on the
-    same objects for what did not change. A cached result is the same object, too.
+    Arguments are compared by identity, tuples by the identity of their members. That is cheap, and it works because a
+    stage returns the same object for an unchanged value. A cached result is the same object, too.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Memo:
         self._previous_rows, self._rows = self._rows, {}
 
     def __call__(self, make: Callable[[*Ts], R], *args: *Ts) -> R:
-        """Return ``make(*args)``, made now or before."""
+        """Return ``make(*args)``, newly computed or cached."""
         key = (make, *[tuple(map(id, arg)) if isinstance(arg, tuple) else id(arg) for arg in args])
         found = self._current.get(key) or self._previous.get(key)
         if found is None:
@@ -78,8 +78,8 @@ class Memo:
         """
         Return ``make(value, *shared)`` for each of ``values``: the same as a call for each, at a fraction of the cost.
 
-        The values are told apart by identity, tuples too. ``row`` names them: what was made of those that the row of
-        this name has no more is forgotten at once.
+        The values are compared by identity, tuples too. ``row`` names the sequence of values: a result whose value is no
+        longer in the sequence of this name is evicted at once.
         """
         key = (row, make, *map(id, shared))
         identities = tuple(map(id, values))

@@ -1,8 +1,8 @@
-"""A network namespace that vanishes with the process that made it (Linux).
+"""A network namespace that ends with the process that made it (Linux).
 
-Nothing is mounted and nothing is named: a small holder process keeps the namespace alive
-and ends when its standard input closes, which the kernel does for us however the parent
-dies. The same file is that holder and the command that starts a program inside
+It needs no mount and no named namespace: a small holder process keeps the namespace alive
+and ends when its standard input closes, which the kernel does in every case when the parent
+ends. The same file is that holder and the command that starts a program inside
 (`python netns.py hold`, `python netns.py enter PATH PROGRAM ...`), so it imports only the
 standard library.
 """
@@ -110,7 +110,7 @@ class NetworkNamespace:
         return self.call(lambda: socket.create_connection((host, port), timeout=timeout))
 
     def close(self) -> None:
-        """Let go of the namespace; it ends when the last process inside does. Idempotent."""
+        """Release the namespace; it ends with the last process inside. Idempotent."""
         if self._fd < 0:
             return
         os.close(self._fd)
@@ -125,9 +125,9 @@ class NetworkNamespace:
 
 
 def supported() -> str | None:
-    """Say why a network namespace cannot be made here, or None when it can.
+    """Return why a network namespace cannot be made here; None if it can.
 
-    It tries: capabilities, seccomp and containers all have a say, and only the kernel knows.
+    The function tries to make one, because the result depends on capabilities, seccomp and containers.
     """
     try:
         NetworkNamespace.create().close()

@@ -1,4 +1,4 @@
-"""Folders and files that nobody else could have prepared, or can change."""
+"""Checks that no other user has made, or can change, a folder or file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER = "Choose a folder that only you and root can change."
 
 
 class NotOursError(Exception):
-    """Somebody else could have prepared a folder or can change it; the message says which, who and what to do."""
+    """Another user has made a folder or can change it; the message names both and says what to do."""
 
 
 def make_own(folder: Path, *, link: bool = True) -> None:
@@ -28,12 +28,12 @@ def make_own(folder: Path, *, link: bool = True) -> None:
     symbolic link must be root's or this user's, and no other user may rename what is in it: it is not writable by them,
     or sticky as /tmp is. This user's own primary group counts as this user, as most systems have one a user.
 
-    The root of a mount that root owns may be writable by anybody: it is a volume (Kubernetes makes an emptyDir 0777), and
-    who may come near it is for whoever has mounted it to say. Without ``link`` the folder itself must not be a symbolic link, whoever made it.
+    The root of a mount that root owns may be writable by all: it is a volume (Kubernetes makes an emptyDir 0777), and the
+    system that mounted it controls the access to it. Without ``link`` the folder itself must not be a symbolic link, whoever made it.
 
     Raises:
-        NotOursError: it is not so.
-        OSError: the folder cannot be made or looked at.
+        NotOursError: one of these conditions does not hold.
+        OSError: the folder cannot be made or read.
     """
     _check_way(folder.absolute())
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def check_own(folder: Path, *, link: bool = True) -> None:
     """
     real = _check_way(folder.absolute())
     if not link and folder.is_symlink():
-        raise NotOursError(f"{folder} is a link. Remove it, and mount what it shall be, if it is to be elsewhere.")
+        raise NotOursError(f"{folder} is a link. Remove it. If its content must be elsewhere, mount it there.")
     found = real.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotOursError(f"{folder} is not a folder. Remove it.")
@@ -66,7 +66,7 @@ def check_own(folder: Path, *, link: bool = True) -> None:
 
 def check_plain(folder: Path) -> None:
     """
-    Check that everything in ``folder`` is a file or a folder: others open by name, and follow links, what is there.
+    Check that everything in ``folder`` is a file or a folder, because other code opens it by name and follows links.
 
     Raises:
         NotOursError: something is a link, a FIFO or a device.
@@ -114,7 +114,7 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
 
 
 def _check_way(path: Path) -> Path:
-    """Check everything that ``path`` leads through, links too; return where it leads, which need not exist."""
+    """Check every folder and link on the path ``path``; return its target, which need not exist."""
     at, ahead, links = Path("/"), list(path.parts[1:]), 0
     _check_on_the_way(at, at.lstat(), path)
     while ahead:
@@ -146,7 +146,7 @@ def _check_way(path: Path) -> Path:
 
 def _check_on_the_way(here: Path, found: os.stat_result, path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
-        return  # whoever makes or opens what is below says so
+        return  # the code that makes or opens the file below it reports the error
     if found.st_uid not in {_ROOT, os.geteuid()}:
         raise NotOursError(f"{path} is in {here}, which belongs to {_user(found.st_uid)}, who can replace it. {_OTHER}")
     group = found.st_mode & stat.S_IWGRP and found.st_gid not in {_ROOT, os.getegid()}

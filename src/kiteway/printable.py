@@ -1,4 +1,4 @@
-"""Makes text that others wrote fit for a terminal, a log and a shell."""
+"""Makes text from tenants and servers safe for a terminal, a log and a shell."""
 
 from __future__ import annotations
 

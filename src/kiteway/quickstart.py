@@ -1,4 +1,4 @@
-"""`kiteway up --to`: the manifests of somebody who has none yet."""
+"""`kiteway up --to`: makes the manifests for a Milvus that runs already."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEY = "tls.key"
 
 
 class QuickstartError(Exception):
-    """There is no Milvus to stand in front of, or no name for it; the message says what to do."""
+    """No Milvus was found, or a name is invalid; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class MilvusTarget:
         host: an address, or a name.
         port: its gRPC port.
         health_port: where its health answers.
-        find_health: whether to look for that; with neither, only the serving port is checked.
+        find_health: whether to look for a health port; with neither, only the serving port is checked.
     """
 
     host: str
@@ -57,7 +57,7 @@ class MilvusTarget:
 @dataclass(frozen=True, slots=True)
 class Quickstart:
     """
-    What was found and made.
+    The result: the Milvus that was found, and the manifests for it.
 
     Attributes:
         manifests: a folder (0700) with the manifests, the Secret among them.
@@ -79,13 +79,14 @@ def quickstart(
     predecessor: Instance | None = None,
 ) -> Quickstart:
     """
-    Look at the Milvus at ``targets`` and write manifests for it.
+    Probe the Milvus at ``targets`` and write manifests for it.
 
-    A certificate is made for ``names``, or localhost, unless there is one already (not ``own_certificate``). It is
-    kept, and a predecessor's is taken over: clients that trust it go on. Of several targets some may be away.
+    Unless ``own_certificate``, a certificate for ``names`` (or localhost) is made or used again if there is one, also a
+    predecessor's, so that clients that trust it can go on. Of several targets some may be unreachable.
 
     Raises:
-        QuickstartError: none can be reached, one cannot be used or speaks otherwise than the others, or a name is none.
+        QuickstartError: no target can be reached, one cannot be used, some use TLS and others do not, or a name is
+            invalid.
         OSError: the data directory cannot be written.
     """
     facts = asyncio.run(_look(targets))
@@ -97,7 +98,7 @@ def quickstart(
         if found.mutual_tls:
             raise QuickstartError(f"the Milvus at {target} cannot be used: {found.reason}")
     tls = _alike(there)
-    # A pool has one kind of check: it asks the health ports if each endpoint is known to have one.
+    # A pool has one kind of check: the health ports are checked only if every endpoint has one.
     by_health = all(found.health_port is not None for found in facts)
     folder = _folder(instance)
     before = _folder(predecessor) if predecessor is not None else None
@@ -126,16 +127,16 @@ def _folder(instance: Instance) -> Path:
 
 
 async def _look(targets: Sequence[MilvusTarget]) -> list[BackendFacts]:
-    # One after the other: what is done at one target must not be seen at another's health port.
+    # One after the other: the connections of one probe must not change the count at another target's health port.
     return [await detect(t.host, t.port, health_port=t.health_port, find_health=t.find_health) for t in targets]
 
 
 def _alike(there: Sequence[tuple[MilvusTarget, BackendFacts]]) -> bool:
-    """Return whether all speak TLS; raise QuickstartError when some do."""
+    """Return whether all use TLS; raise QuickstartError if only some do."""
     kinds = {found.tls: target for target, found in there}
     if len(kinds) > 1:
         raise QuickstartError(
-            f"{kinds[True]} speaks TLS and {kinds[False]} does not: the endpoints of one Milvus speak alike"
+            f"{kinds[True]} uses TLS and {kinds[False]} does not: all endpoints of one Milvus must use the same"
         )
     return there[0][1].tls
 
@@ -146,7 +147,7 @@ def _check(facts: BackendFacts) -> dict[str, Any]:
 
 
 def _certificate(folder: Path, before: Path | None, names: Sequence[str]) -> KeyPair:
-    """Return the pair that is kept in ``folder``, or else in ``before``, if it is for ``names``; or make one."""
+    """Return the stored certificate and key in ``folder``, else in ``before``, if they are for ``names``; or make new ones."""
     for place in filter(None, (folder, before)):
         pair = _kept(place, names)
         if pair is not None:
@@ -208,7 +209,7 @@ def _documents(
             "metadata": metadata | {"annotations": {"kubernetes.io/ingress.allow-http": "false"}},
             "spec": {
                 "tls": [{"secretName": SECRET}],
-                # Whoever stands in front of one Milvus means all that comes in, by whatever name.
+                # With one Milvus behind it the balancer serves every host name.
                 "defaultBackend": backend,
                 "rules": [
                     {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
@@ -236,19 +237,21 @@ def _notes(
     notes: list[str] = []
     for target, found in zip(targets, facts, strict=True):
         if not found.reachable:
-            notes.append(f"note: {target} is away now, and gets calls when it is there: {found.reason}")
+            notes.append(f"note: {target} cannot be reached now, and gets calls as soon as it can: {found.reason}")
             continue
         version = f"Milvus {found.milvus_version}" if found.milvus_version else "a Milvus"
         if by_health:
-            health = f"health is asked at {found.health_port}{found.health_path}"
+            health = f"health is checked at {found.health_port}{found.health_path}"
         else:
-            health = "its health is that it takes connections on this port"
+            health = "it is healthy when this port accepts connections"
         notes.append(f"found {version} at {target} {'with' if found.tls else 'without'} TLS; {health}")
         if found.reason:
             notes.append(f"note: {found.reason}")
     known = [found for found in facts if found.health_port is not None]
     if known and not by_health:
-        notes.append("note: not every endpoint has a known health port, so none is asked there; give each health=PORT")
+        notes.append(
+            "note: not every endpoint has a known health port, so only serving ports are checked; give each health=PORT"
+        )
     if certificate is not None:
         notes.append(f"clients trust {certificate} (server_pem_path)")
     return tuple(notes)

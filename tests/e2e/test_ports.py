@@ -220,7 +220,7 @@ def test_an_address_that_the_machine_does_not_have_is_said(site: Site) -> None:
     """The address is of the documentation's network (RFC 5737), which is nobody's."""
     said = site.refused([*site.arguments(), "--bind", "192.0.2.1"])
 
-    assert "this machine has no address 192.0.2.1. Give one of its own with --bind" in said
+    assert "this machine has no address 192.0.2.1. Give one of its addresses with --bind" in said
 
 
 def test_a_privileged_port_without_the_right_is_said(site: Site) -> None:

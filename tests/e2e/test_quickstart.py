@@ -70,8 +70,8 @@ async def _beside_a_stranger(folder: Path, port: int) -> None:
             running = await asyncio.to_thread(_enter, stack := contextlib.ExitStack(), ["--to", at], folder, port)
         with stack:
             said = " ".join(running.log.read_text().split())
-            assert f"what answers /healthz at 127.0.0.1:9091 could not be seen to be the Milvus at {at}" in said
-            assert "say so with health=9091" in said
+            assert f"the test could not show that /healthz at 127.0.0.1:9091 belongs to the Milvus at {at}" in said
+            assert "give health=9091" in said
             await asyncio.to_thread(running.wait_healthy, 1)
             (endpoint,) = running.status()["pools"][0]["endpoints"]
             assert endpoint["check"] == f"a connection to port {target.endpoint.port}"
@@ -124,7 +124,7 @@ async def _dying_health(folder: Path, port: int, health_port: int) -> None:
                 await asyncio.to_thread(running.wait_healthy, 1)
                 assert running.status()["state"] == "ready"
 
-            fails = f"{at} fails its health check ({check}); no other passes, so it gets calls all the same"
+            fails = f"{at} fails its health check ({check}); no endpoint passes, so all get calls"
             await asyncio.to_thread(wait_until, lambda: fails in _said(running), "up says so")
             assert (await verify(_through(folder, port))).verified
             value = running.status()

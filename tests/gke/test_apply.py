@@ -33,6 +33,6 @@ def test_there_and_back(start: Site) -> None:
     assert "$ helm" not in again
     assert start.state() == after
 
-    assert start.kiteway("rollback").endswith("It is as it was.\n")
+    assert start.kiteway("rollback").endswith("The state from before the first apply is restored.\n")
     assert start.state() == before
     assert start.values()["extraConfigFiles"]["user.yaml"] == USER_YAML

@@ -197,4 +197,4 @@ def test_a_stranger_and_a_server_that_is_gone_are_said(start: Site, reader: Path
     for kubeconfig in (stranger, gone):
         found = _doctor(start, kubeconfig, code=1)
         assert list(found) == [("Cluster", "CLUSTER_READ")]
-        assert "the API server cannot be asked" in found["Cluster", "CLUSTER_READ"][0]["message"]
+        assert "the API server cannot be reached" in found["Cluster", "CLUSTER_READ"][0]["message"]

@@ -354,10 +354,10 @@ CASES = [
     Case(
         "TLS_WITHOUT_HTTP2",
         lambda f: f.service_annotations.pop(APP_PROTOCOLS),
-        "port 19530 is spoken to without HTTP/2",
+        "the balancer does not use HTTP/2 over TLS to port 19530",
         _renamed_port,
     ),
-    Case("HTTP2_WITHOUT_TLS", _tls(0), "Milvus runs without it (tlsMode 0)", _tls("2")),
+    Case("HTTP2_WITHOUT_TLS", _tls(0), "Milvus runs without TLS (tlsMode 0)", _tls("2")),
     Case(
         "HELM_SERVICE_ANNOTATIONS",
         lambda f: f.values["service"]["annotations"].pop(NEG),

@@ -334,12 +334,12 @@ MORE: list[tuple[str, Edit, str]] = [
     (
         "BACKENDS_UNHEALTHY",
         _unhealthy(lambda c: c.values.update({"extraConfigFiles": {"user.yaml": ""}})),
-        "Milvus has no TLS and is spoken to over TLS",
+        "Milvus has no TLS, and the balancer uses TLS",
     ),
     (
         "BACKENDS_UNHEALTHY",
         _unhealthy(lambda c: c.service_annotations.pop(APP_PROTOCOLS)),
-        "Milvus has TLS and is spoken to in plaintext",
+        "Milvus has TLS, and the balancer uses plaintext",
     ),
     (
         "BACKENDS_UNHEALTHY",

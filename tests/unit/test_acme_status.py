@@ -76,11 +76,11 @@ def test_a_name_more_is_provisioning() -> None:
 
 
 def test_the_terms_come_first() -> None:
-    """Without the terms and a contact the message says that nothing is asked, and the fix names the options."""
+    """Without the terms and a contact the message says that the CA is not contacted, and the fix names the options."""
     report = managed_report(WANTED, Known((HOST,)), AcmeConfig(accept_terms=True), NOW)
 
     assert report["message"].startswith(
-        "nothing is asked of the CA https://acme-v02.api.letsencrypt.org/directory before"
+        "Kiteway contacts the CA https://acme-v02.api.letsencrypt.org/directory only after"
     )
     assert report["fix"] == "Read the CA's terms of service, then give --acme-contact EMAIL."
     assert report["nextAttempt"] == ""
@@ -106,7 +106,7 @@ def test_what_no_ingress_names_is_not_issued() -> None:
     report = managed_report(dataclasses.replace(WANTED, attached=False), Known((HOST,)), READY, NOW)
 
     assert report["certificateStatus"] == "Provisioning"
-    assert report["message"] == "no Ingress names it, so nothing is asked of the CA."
+    assert report["message"] == "no Ingress names it, so Kiteway does not order it."
     assert report["fix"].endswith("networking.gke.io/managed-certificates: guide")
 
 

@@ -106,7 +106,7 @@ def test_what_is_no_ca_signs_nothing() -> None:
     old = create_authority("Old", days=10)
     noise = KeyPair(ca.certificate, PrivateKey(b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"))
     for pair, sentence in (
-        (leaf, "not of a CA"),
+        (leaf, "not one of a CA"),
         (KeyPair(ca.certificate, other.key), "does not belong"),
         (old, "valid until"),
         (noise, "cannot be used"),

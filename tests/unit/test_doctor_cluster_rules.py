@@ -119,7 +119,7 @@ def test_an_api_server_that_does_not_answer_is_the_only_thing_said() -> None:
     report = examine_cluster(facts)
     assert report.failed
     assert [check.finding.message for _, found in report.checks for check in found] == [
-        "the API server cannot be asked: no route."
+        "the API server cannot be reached: no route."
     ]
 
 

@@ -241,7 +241,7 @@ def test_a_process_that_cannot_be_seen_is_said_to_be_there(free_port: Callable[[
         with another_user(without) as said:
             pass
 
-    assert "a program of the user root has it; which one cannot be seen from here" in said
+    assert "a program of the user root has it; only root can see which one" in said
     assert "`ss -ltnp`" in said
     assert said.endswith("End it, or choose another port with --http-port, or 0 for none.")
 

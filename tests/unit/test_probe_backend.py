@@ -113,7 +113,7 @@ async def test_a_health_port_of_somebody_else_is_not_believed(monkeypatch: pytes
     assert facts.milvus_version == "v2.3.5"
     assert facts.health_port is None
     assert facts.reason is not None
-    assert f"at 127.0.0.1:{stranger} could not be seen to be the Milvus at 127.0.0.1:{port}" in facts.reason
+    assert f"at 127.0.0.1:{stranger} belongs to the Milvus at 127.0.0.1:{port}" in facts.reason
     assert f"health={stranger}" in facts.reason
 
 

@@ -100,7 +100,7 @@ def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
         )
 
     assert [(e.port, e.health_port) for e in found.endpoints] == [(away, 9191), (there, 9192)]
-    assert any(note.startswith(f"note: {TARGET}:{away} is away now") for note in found.notes)
+    assert any(note.startswith(f"note: {TARGET}:{away} cannot be reached now") for note in found.notes)
 
 
 def test_nobody_there_is_an_error(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_those_that_speak_otherwise_are_an_error(tmp_path: Path) -> None:
     with (
         grpc_server({GET_VERSION: VERSION_ANSWER}) as plain,
         grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as tls,
-        pytest.raises(QuickstartError, match=f"{TARGET}:{tls} speaks TLS and {TARGET}:{plain} does not"),
+        pytest.raises(QuickstartError, match=f"{TARGET}:{tls} uses TLS and {TARGET}:{plain} does not"),
     ):
         start(tmp_path / "data", *(MilvusTarget(TARGET, port, find_health=False) for port in (plain, tls)))
 

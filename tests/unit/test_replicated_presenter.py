@@ -169,7 +169,7 @@ def test_a_replica_that_cannot_show_it(loop: asyncio.AbstractEventLoop, tmp_path
     assert isinstance(error, AcmeError)
     assert error.kind is Kind.UNAVAILABLE
     assert not error.asked
-    assert "Not by: broken." in error.message
+    assert "These replicas do not show it: broken." in error.message
 
 
 def test_the_end_of_the_process_is_not_waited_out(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:

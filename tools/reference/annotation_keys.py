@@ -14,8 +14,8 @@ from tools.reference.source import Module
 _INTRODUCTION = """
 # Annotations
 
-The annotations that mean something to Kiteway. Their values are text: quote JSON, `true` and numbers in YAML. Those of
-GKE have GKE's meaning; `kiteway.io` is Kiteway's own.
+The annotations that Kiteway reads or writes. Their values are text: quote JSON, `true` and numbers in YAML. GKE's annotations
+have GKE's meaning; those of `kiteway.io` are Kiteway's own.
 """
 
 _SECTION = re.compile(r"^# On an? (\w+)\.$")

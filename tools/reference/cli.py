@@ -16,8 +16,8 @@ from tools.reference.markdown import GENERATED, code, plain, table
 _INTRODUCTION = """
 # The command line
 
-`kiteway COMMAND --help` says the same. Every command that reports takes `--output table|json|yaml`; what goes wrong is
-on standard error. Exit status 2 is a mistake on the command line.
+`kiteway COMMAND --help` shows the same. Every command that prints a report has `--output table|json|yaml`. Errors are printed
+on standard error. Exit status 2 is a usage error.
 """
 
 

@@ -11,9 +11,10 @@ from tools.reference.reasons import Reason, reasons
 _INTRODUCTION = """
 # Diagnostics
 
-What `kiteway plan`, `up`, `status`, `doctor` and `gke` say is wrong. A reason never changes its meaning; where GKE has a
-word for it, it is GKE's. An **error** is what GKE refuses: the object keeps its last good form. A **warning** is what it
-merely suffers, or what is otherwise here; a **note** is for information. Words in *italics* stand for yours.
+The diagnostics that `kiteway plan`, `up`, `status`, `doctor` and `gke` report. The reason is a stable code; it is GKE's own
+word if GKE has one. An **error** is a problem for which GKE refuses the object; Kiteway goes on with the last good form of
+the object. A **warning** is a problem of an object that GKE accepts, or a difference between GKE and Kiteway. A **note** is
+for information. Words in *italics* stand for values from your objects.
 
 """
 

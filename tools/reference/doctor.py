@@ -8,13 +8,13 @@ from tools.reference.markdown import GENERATED, plain
 _INTRODUCTION = """
 # The rules of kiteway doctor
 
-`kiteway doctor -f PATH` looks at files, `kiteway doctor HOST[:PORT]` at a live address, `kiteway doctor --cluster` at a
-[live cluster](../how-to/diagnose-a-cluster.md) and what it holds of both, and `kiteway doctor` alone at this machine.
-Each rule below is a check in its report: PASSED, FAILED or SKIPPED, the last when it could not be judged. A failure is
-an error or a warning; only errors make the command end with exit status 1. The report has the shape of GKE's
-check-gke-ingress, whose ten checks are among the rules under their own names.
+`kiteway doctor -f PATH` checks files, `kiteway doctor HOST[:PORT]` a live address, and `kiteway doctor` alone this machine.
+`kiteway doctor --cluster` checks a [live cluster](../how-to/diagnose-a-cluster.md), with the rules for files and addresses,
+too. Each rule below is a check in the report, with the result PASSED, FAILED or SKIPPED; SKIPPED means that the rule could
+not judge. A failure is an error or a warning, and only errors lead to exit status 1. The report has the format of GKE's
+check-gke-ingress. Its ten checks are among the rules, under their own names.
 
-*Trap* and *failure* are numbered as in the list at the [end](#traps-and-failures).
+The numbers of *traps* and *failures* are explained [below](#traps-and-failures).
 """
 
 _TITLES = {
@@ -33,7 +33,7 @@ Traps of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP":
 | --- | --- |
 | G1 | `tlsMode: 1` alone: REST and gRPC share a port, and Milvus 2.5 and later do not start |
 | G2 | `helm upgrade` with some values: the values of the installation are lost |
-| G3 | nothing about key files: Milvus serves the certificate of its image |
+| G3 | no word about key files: Milvus serves the certificate of its image |
 | G4 | waiting for a Google-managed certificate to be Active before the Ingress is made: a deadlock |
 | G5 | no reserved address |
 | G6 | a certificate without a subjectAltName, for 99999 days |
@@ -43,7 +43,7 @@ Traps of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP":
 | G10 | annotations by hand instead of in the Helm values |
 | G11 | `kubectl -f ./config/samples/ingress.yaml get -w`, a command for a file that no reader has |
 | G12 | no readiness gate in the proxies' Pods, no `preStop` |
-| G13 | an address with `server_name`, which only some SDKs have |
+| G13 | an IP address with `server_name`, which only some SDKs have |
 | G14 | "Enable TLS on the load balancer" turns TLS on in Milvus |
 | G15 | "caching": no HTTP cache stores a gRPC answer |
 
@@ -54,21 +54,21 @@ Failures that users of Milvus and of gRPC behind balancers have reported:
 | F1 | only one of several proxies works: connections are balanced, not calls |
 | F2 | Milvus panics after TLS is turned on |
 | F3 | REST is answered with "application/grpc expected" |
-| F4 | connection refused: healthy on 9091 before gRPC listens |
+| F4 | connection refused: Milvus is healthy on 9091 before it listens for gRPC |
 | F5 | "proxy not healthy" inside an OK answer |
-| F6 | 502 where the backend does not speak TLS with ALPN h2, or the health check asks the wrong port |
+| F6 | 502 where the backend does not speak TLS with ALPN h2, or the health check uses the wrong port |
 | F7 | 502 on every rolling restart |
 | F8 | calls cut after 30 s |
 | F10 | a managed certificate stays in FailedNotVisible |
 | F11 | TLS in Milvus and plaintext in the balancer, or the other way round |
-| F12 | "sdk is incompatible with server": something else answers with 404 |
-| F13 | HTTP/1.1 where gRPC belongs |
+| F12 | "sdk is incompatible with server": another server answers with 404 |
+| F13 | HTTP/1.1 on a port for gRPC |
 | F14 | an HTTP/1.1 probe on the gRPC port |
 | F19 | "missing selected ALPN property" |
 | F20 | a certificate that the client does not trust |
 | F22 | "upstream connect error or disconnect/reset before headers" |
 | F23 | interruptions during upgrades |
-| F25 | HEALTHY, or not, without a reason: a firewall rule that is missing in a Shared VPC |
+| F25 | UNHEALTHY without a reason: a firewall rule is missing in a Shared VPC |
 """
 
 

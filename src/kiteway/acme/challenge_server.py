@@ -87,7 +87,7 @@ class LocalPresenter:
                     raise AcmeError(
                         Kind.UNAVAILABLE,
                         f"the challenge for {challenge.domain} is not answered on this machine's own listener.",
-                        "See whether Envoy runs and rejects nothing: `kiteway status`.",
+                        "Check with `kiteway status` that Envoy runs and rejects nothing.",
                     )
                 context.sleep(0.1)
 
@@ -109,5 +109,5 @@ class LocalPresenter:
                 if context.now() > deadline:
                     future.cancel()
                     raise AcmeError(
-                        Kind.UNAVAILABLE, "Envoy did not take the challenge in time.", "See `kiteway status`."
+                        Kind.UNAVAILABLE, "Envoy did not accept the challenge in time.", "See `kiteway status`."
                     ) from None

@@ -145,7 +145,7 @@ class Client:
         elif self._call(self._client.external_account_required):
             raise AcmeError(
                 Kind.REFUSED,
-                f"the CA {self._where} takes only accounts that are bound to one it knows already.",
+                f"the CA {self._where} requires an external account binding.",
                 "Get a key identifier and a key from the CA: --acme-eab-kid ID --acme-eab-key-file FILE.",
             )
         body = messages.NewRegistration.from_data(
@@ -210,7 +210,9 @@ class Client:
         try:
             return msgspec.json.decode(response.content, type=kind)
         except msgspec.MsgspecError as error:
-            raise AcmeError(Kind.UNAVAILABLE, f"the CA {self._where} sent what is no ACME answer: {error}.") from error
+            raise AcmeError(
+                Kind.UNAVAILABLE, f"the CA {self._where} sent an answer that is not valid ACME: {error}."
+            ) from error
 
     def _call(self, call: Callable[[], T]) -> T:
         try:
@@ -243,7 +245,7 @@ class Client:
                 Kind.RATE_LIMITED, f"the CA {self._where} answers 429: too many requests.", retry_at=when
             ) from error
         if response is not None:
-            message = f"the CA {self._where} answers {response.status_code} with what is no ACME answer."
+            message = f"the CA {self._where} answers {response.status_code} and the answer is not valid ACME."
         elif isinstance(error, requests.exceptions.SSLError):
             message = f"the server of the CA {self._where} cannot be verified."
             fix = "For a CA of your own give its roots: --acme-ca FILE."

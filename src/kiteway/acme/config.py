@@ -21,8 +21,7 @@ class AcmeConfig(msgspec.Struct, frozen=True):
         ca_file: a PEM file with the roots that verify the CA's own server; None for the public roots.
         eab_kid: the key identifier of an external account binding; empty for none.
         eab_key_file: the file that holds its MAC key, base64url. The configuration never holds the key itself.
-        resolver: the DNS server (``HOST`` or ``HOST:PORT``) names are looked up at before the CA is asked; empty for the
-            system's.
+        resolver: the DNS server (``HOST`` or ``HOST:PORT``) for the look-ups before an order; empty for the system's.
     """
 
     directory: str = LETS_ENCRYPT
@@ -37,13 +36,13 @@ class AcmeConfig(msgspec.Struct, frozen=True):
     def blocked(self) -> tuple[str, str] | None:
         """Return why Kiteway may not contact the CA yet, and what to do; None when it may."""
         if importlib.util.find_spec("acme") is None or importlib.util.find_spec("dns") is None:
-            return "Kiteway is installed without what speaks ACME.", "Install it: `pip install 'kiteway[acme]'`."
+            return "Kiteway is installed without its extra for ACME.", "Install it: `pip install 'kiteway[acme]'`."
         given = {"--acme-accept-terms": self.accept_terms, "--acme-contact EMAIL": bool(self.contact)}
         missing = [option for option, there in given.items() if not there]
         if not missing:
             return None
         return (
-            f"nothing is asked of the CA {self.directory} before its terms are accepted and a contact is given.",
+            f"Kiteway contacts the CA {self.directory} only after its terms are accepted and a contact is given.",
             f"Read the CA's terms of service, then give {' and '.join(missing)}.",
         )
 

@@ -270,11 +270,11 @@ def _refusal(order: OrderState, authorizations: Sequence[Authorization]) -> Acme
         return AcmeError(problem.kind, f"{name}: {problem.message}", _FIX.get(problem.kind, ""), problems, asked=True)
     if order.error is not None:
         return AcmeError(kind_of(order.error), f"the CA says: {order.error.detail or order.error.type}", asked=True)
-    return AcmeError(Kind.UNAVAILABLE, "the CA gave the order up without saying why.", asked=True)
+    return AcmeError(Kind.UNAVAILABLE, "the CA ended the order without a reason.", asked=True)
 
 
 _FIX = {
-    Kind.NOT_VISIBLE: "Its A and AAAA records must lead to Kiteway's ports 80 and 443; nothing may answer before it.",
+    Kind.NOT_VISIBLE: "Its A and AAAA records must lead to Kiteway's ports 80 and 443, with no other server in front of them.",
     Kind.CAA_FORBIDDEN: "Allow the CA in the CAA records, or use another CA: --acme-directory URL.",
     Kind.CAA_CHECKING: "The name's DNS servers must answer CAA queries.",
 }

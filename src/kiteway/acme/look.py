@@ -22,7 +22,7 @@ def look(context: IssuanceContext, wanted: WantedCertificate) -> Known:
         try:
             certificate = issued.certificate(wanted.certificate, wanted.ref)
         except CertificateError as error:
-            _log.error("certificate", name=wanted.key, message=f"what is stored cannot be served: {error}")
+            _log.error("certificate", name=wanted.key, message=f"the stored certificate cannot be served: {error}")
     return Known(
         domains=wanted.domains,
         issued=certificate,

@@ -70,7 +70,7 @@ def _explanation(wanted: WantedCertificate, known: Known, config: AcmeConfig, no
     failure = current_failure(known)
     if not wanted.attached:
         return (
-            "no Ingress names it, so nothing is asked of the CA.",
+            "no Ingress names it, so Kiteway does not order it.",
             f"Annotate the Ingress: networking.gke.io/managed-certificates: {wanted.ref.name}",
         )
     if config.blocked is not None and now >= due(known):

@@ -1,1 +1,1 @@
-"""Certificates: made, read, issued, stored and renewed."""
+"""X.509 certificates: reading, names, chains, weaknesses, and making self-signed ones."""

@@ -18,7 +18,7 @@ from kiteway.model import PrivateKey
 MAX_DAYS = 825
 """Apple's and others' limit for a server certificate that a user has trusted."""
 MAX_CA_DAYS = 7300
-"""Twenty years: a CA that outlives its machines is one that users hesitate to replace."""
+"""Twenty years: users hesitate to replace a CA that lasts longer than its machines."""
 
 _BACKDATE = dt.timedelta(minutes=5)
 
@@ -129,7 +129,7 @@ def _authority(pair: KeyPair) -> _Authority:
     ):
         raise ValueError("the CA's key does not belong to its certificate")
     if not constraints.ca:
-        raise ValueError("that is a certificate, but not of a CA; make one with `kiteway cert create-ca`")
+        raise ValueError("the certificate is not one of a CA; make one with `kiteway cert create-ca`")
     return _Authority(certificate, key)
 
 

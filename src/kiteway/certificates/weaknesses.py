@@ -61,7 +61,7 @@ def weaknesses(
         found.append(
             Weakness(
                 "CertificateChainOrder",
-                "the certificates in tls.crt are not in order, or hold some that do not belong to the chain; they are "
+                "the certificates in tls.crt are not in order, or contain some that do not belong to the chain; they are "
                 "served in order.",
                 "Put the server's certificate first, each followed by its issuer.",
             )
@@ -116,7 +116,7 @@ def _usage(leaf: x509.Certificate) -> list[Weakness]:
         return [
             Weakness(
                 "CertificateUsage",
-                "the certificate's keyUsage lacks digitalSignature, which TLS 1.3 and gRPC clients ask for.",
+                "the certificate's keyUsage lacks digitalSignature, which TLS 1.3 and gRPC clients require.",
                 "Issue it with keyUsage digitalSignature: `kiteway cert create`.",
             )
         ]

@@ -39,7 +39,7 @@ class CertificateError(Exception):
 
     Attributes:
         reason: a stable code for diagnostics.
-        message: what is wrong; never holds key material.
+        message: what is wrong; it never contains key material.
         fix: what to do.
         part: ``tls.crt`` or ``tls.key``.
     """
@@ -91,7 +91,7 @@ class CertificateFacts:
 
         Args:
             name: the name of its SDS secret.
-            source: the object it comes from.
+            source: the object from which it comes.
             key: the key to serve; None is `key`.
             temporary: whether it serves until the real one is there.
         """
@@ -176,8 +176,8 @@ def _certificates(
             _parse_again(certificate)
     except _UNREADABLE as error:
         if b"PRIVATE KEY" in pem:
-            raise unreadable("it holds a private key; tls.crt and tls.key may be swapped") from error
-        raise unreadable("it holds no valid PEM certificates") from error
+            raise unreadable("it contains a private key; tls.crt and tls.key may be swapped") from error
+        raise unreadable("it contains no valid PEM certificates") from error
     return found
 
 
@@ -212,7 +212,7 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
         raise CertificateError(
             "CertificateKeyUnreadable",
             f"tls.key cannot be read: it is {'no PEM key' if pem.strip() else 'empty'}.",
-            "Put the PEM private key there, which is neither encrypted nor of an unusual kind.",
+            "Put an unencrypted PEM private key there, RSA or ECDSA on P-256.",
             "tls.key",
         ) from None
     if isinstance(key, rsa.RSAPrivateKey):
@@ -263,7 +263,7 @@ def _leaf(chain: list[x509.Certificate], key: rsa.RSAPrivateKey | ec.EllipticCur
             raise CertificateError(
                 "CertificateKeyType",
                 "the certificate names its key in an unusual way (RSA-PSS, or a curve by its parameters), which Envoy "
-                "does not take.",
+                "does not accept.",
                 "Create a plain RSA or P-256 key and a certificate for it: `kiteway cert create`.",
                 "tls.crt",
             )

@@ -1,4 +1,4 @@
-"""The options about the CA that answers ManagedCertificates."""
+"""The options for the CA that issues ManagedCertificates."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ AcceptTermsOption = Annotated[
 ContactOption = Annotated[
     str,
     typer.Option(
-        "--acme-contact", metavar="EMAIL", help="Where the CA may write to.", rich_help_panel=_PANEL, show_default=False
+        "--acme-contact",
+        metavar="EMAIL",
+        help="The address for the CA's e-mails.",
+        rich_help_panel=_PANEL,
+        show_default=False,
     ),
 ]
 DirectoryOption = Annotated[
-    str, typer.Option("--acme-directory", metavar="URL", help="The CA's directory.", rich_help_panel=_PANEL)
+    str,
+    typer.Option("--acme-directory", metavar="URL", help="The URL of the CA's ACME directory.", rich_help_panel=_PANEL),
 ]
 CaFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--acme-ca", metavar="FILE", help="The roots of a CA of your own, to verify its server.", rich_help_panel=_PANEL
+        "--acme-ca",
+        metavar="FILE",
+        help="Root certificates (PEM) that verify the server of a CA of your own.",
+        rich_help_panel=_PANEL,
     ),
 ]
 EabKidOption = Annotated[
@@ -44,7 +52,10 @@ EabKidOption = Annotated[
 EabKeyFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--acme-eab-key-file", metavar="FILE", help="The file with its MAC key, base64url.", rich_help_panel=_PANEL
+        "--acme-eab-key-file",
+        metavar="FILE",
+        help="The file with the MAC key (base64url) of the external account binding.",
+        rich_help_panel=_PANEL,
     ),
 ]
 ResolverOption = Annotated[
@@ -52,7 +63,7 @@ ResolverOption = Annotated[
     typer.Option(
         "--acme-resolver",
         metavar="ADDRESS",
-        help="The DNS server names are looked up at before the CA is asked, ADDRESS or ADDRESS:PORT.",
+        help="The DNS server for the look-ups before an order, ADDRESS or ADDRESS:PORT.",
         rich_help_panel=_PANEL,
         show_default="the system's",
     ),
@@ -61,7 +72,7 @@ ResolverOption = Annotated[
 
 def acme_config(config: AcmeConfig) -> AcmeConfig:
     """
-    Check what was given.
+    Check the options and return them as the configuration of ACME.
 
     Raises:
         ValueError: with a sentence.

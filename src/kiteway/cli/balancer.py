@@ -1,4 +1,4 @@
-"""The options that every command which runs a balancer takes: declared, checked and used in one place."""
+"""The options common to all commands that run a balancer: declared, checked and used in one place."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ _PARAMETER: Final = "options"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalancerOptions:
-    """The options as they stand on the command line."""
+    """The options as given on the command line."""
 
     https_port: Annotated[int, typer.Option("--https-port", min=1, max=65535, help="The HTTPS port.")] = 8443
     http_port: Annotated[
-        int, typer.Option("--http-port", min=0, max=65535, help="The HTTP port, used as the Ingress says; 0 for none.")
+        int,
+        typer.Option("--http-port", min=0, max=65535, help="The HTTP port, open if an Ingress uses it; 0 for none."),
     ] = 8080
     trusted_hops: Annotated[
         int,
@@ -59,7 +60,7 @@ class BalancerOptions:
             "--trusted-hops",
             metavar="N",
             min=0,
-            help="How many proxies before this one x-forwarded-for is believed of.",
+            help="The number of trusted proxies in front of Kiteway: so many entries of x-forwarded-for are trusted.",
         ),
     ] = 0
     proxy_protocol: Annotated[
@@ -85,18 +86,19 @@ class BalancerOptions:
         typer.Option(
             "--replace",
             metavar="DIR",
-            help="The data directory of a running instance whose ports this one takes over: when this one is ready, "
-            "that one drains and ends.",
+            help="The data directory of a running instance whose ports this instance takes over; when this one is ready, "
+            "the running one drains and ends.",
             show_default="none",
         ),
     ] = None
     drain: Annotated[
-        float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long calls in flight may take at the end.")
+        float,
+        typer.Option("--drain", metavar="SECONDS", min=0, help="How long to wait for calls in flight at the end."),
     ] = 30.0
 
     def check(self) -> Checked:
         """
-        Read what can be wrong.
+        Check the options whose values can be invalid.
 
         Raises:
             ValueError, EnvoyNotFoundError: with a sentence.
@@ -120,17 +122,17 @@ class BalancerOptions:
 
     def predecessor(self, instance: Instance) -> Instance | None:
         """
-        Return the running instance that ``instance`` takes the place of; says so when there is none any more.
+        Return the running instance that ``instance`` replaces; None, with a note to the user, if none runs any more.
 
         Raises:
-            ValueError: it is this one's own, or another user's.
+            ValueError: --replace names this instance's own data directory, or another user's.
         """
         if self.replace is None:
             return None
         found = Instance(self.replace)
         if found.data_dir.resolve() == instance.data_dir.resolve():
             raise ValueError(
-                f"--replace {self.replace} is this instance's own data directory; give it one of its own with --data-dir"
+                f"--replace {self.replace} is this instance's own data directory; give this instance another one with --data-dir"
             )
         try:
             running = found.running_pid() is not None
@@ -158,7 +160,7 @@ class BalancerOptions:
         access_log: Path | None = None,
         log_calls: bool = False,
     ) -> EnvoySettings:
-        """Return the data plane's settings; says so when they are without the filter."""
+        """Return the data plane's settings; prints a note if the filter is missing."""
         filter_ = filter_path()
         if filter_ is None:
             stderr.print(line(("note:", "yellow"), f" {missing_reason()}"))
@@ -178,7 +180,7 @@ class BalancerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `BalancerOptions.check` has read."""
+    """The values that `BalancerOptions.check` has read."""
 
     acme: AcmeConfig
     ssl_policies: dict[str, TLSProfile]
@@ -209,6 +211,6 @@ def with_balancer_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def print_event(event: Event) -> None:
-    """Say what happened to a child, unless that is how it should be."""
+    """Print an event of a child that is not part of normal operation."""
     if event.what in {"hangs", "answers", "failed", "draining", "killed"}:
         stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

@@ -1,4 +1,4 @@
-"""`kiteway cert`: certificates made and looked at."""
+"""`kiteway cert`: create and show certificates."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from kiteway.files import write_atomic
 from kiteway.model import PrivateKey
 from kiteway.printable import suggested
 
-app = typer.Typer(no_args_is_help=True, help="Create and look at certificates.")
+app = typer.Typer(no_args_is_help=True, help="Create and show certificates.")
 
 OutOption = Annotated[Path, typer.Option("--out", help="The folder for the certificate and its key (0600).")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 
 @app.callback()
 def _cert() -> None:
-    """Create and look at certificates."""
+    """Create and show certificates."""
 
 
 app.command("list", epilog=cert_show.LIST_EXAMPLES)(cert_show.list_)
@@ -57,11 +57,11 @@ def create(
     ip: Annotated[list[str] | None, typer.Option("--ip", help="An IP address; may be repeated.")] = None,
     client: Annotated[
         str | None,
-        typer.Option("--client", metavar="NAME", help="A certificate that a client shows, with --ca; no --host."),
+        typer.Option("--client", metavar="NAME", help="The name in a client certificate; with --ca, without --host."),
     ] = None,
     ca: Annotated[
         Path | None,
-        typer.Option("--ca", metavar="DIR", help="Sign it with the ca.crt and ca.key there, not with itself."),
+        typer.Option("--ca", metavar="DIR", help="Sign with ca.crt and ca.key of this folder; self-signed without it."),
     ] = None,
     out: OutOption = Path(),
     secret: Annotated[
@@ -75,7 +75,7 @@ def create(
     """
     Create a certificate with its names in the subjectAltName, self-signed or by a CA of your own.
 
-    This is the guide's openssl recipe with what it forgets: without a SAN Go's TLS and browsers refuse it.
+    This replaces the guide's openssl recipe, which sets no SAN: Go's TLS and browsers refuse such a certificate.
     """
     if client is not None and (host or ip or ca is None):
         raise fail("--client goes with --ca, and without --host and --ip", 2)
@@ -121,9 +121,9 @@ def create_ca(
     force: ForceOption = False,
 ) -> None:
     """
-    Create a CA of your own: clients trust ca.crt once, and certificates are replaced without telling them.
+    Create a CA of your own. Clients trust ca.crt once; you can then replace certificates without changing clients.
 
-    Keep ca.key where nothing is served from; whoever has it can be any server to your clients.
+    Keep ca.key on a machine that serves nothing: with it an attacker can pose as any server to your clients.
     """
     try:
         pair = create_authority(name, days=days)

@@ -1,4 +1,4 @@
-"""`kiteway cert renew`: a managed certificate anew, at once."""
+"""`kiteway cert renew`: renew a managed certificate now."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def renew(
     """
     Renew a managed certificate now, after its key was lost or the CA revoked it, for example.
 
-    The certificate there is, is served until the new one is there. The CA's limits still hold.
+    The present certificate is served until the new one is issued. The CA's limits still apply.
 
     Exit status: 0 renewed, 1 not.
     """
@@ -48,7 +48,7 @@ def renew(
     if config.acme.blocked is not None:
         raise fail(" ".join(config.acme.blocked))
     _ask(instance, config, f"{wanted.folder(config.acme.issuer_key)}/demand")
-    stderr.print(f"asked for a new certificate of {wanted.key}")
+    stderr.print(f"requested a new certificate for {wanted.key}")
     after = _wait(instance, wanted.key, before)
     if after["fingerprint"] == before["fingerprint"]:
         raise fail(f"{after['certificateStatus']}: {after['message']} {after['fix']}".strip())
@@ -56,7 +56,7 @@ def renew(
 
 
 def _ask(instance: Instance, config: Config, key: str) -> None:
-    """Write down that a person wants a new certificate, where the instance will see it."""
+    """Store the request for a new certificate, where the instance finds it."""
     demand = Demand(dt.datetime.now(dt.UTC))
     if config.kubernetes is None:
         try:
@@ -71,7 +71,7 @@ def _ask(instance: Instance, config: Config, key: str) -> None:
     try:
         asyncio.run(store(config.kubernetes, config.ingress_class, key, encoded(demand)))
     except (NoClusterError, ApiError, ApiUnavailableError) as error:
-        raise fail(f"the API server does not take it: {error}") from error
+        raise fail(f"the API server refuses the request: {error}") from error
 
 
 def _managed(instance: Instance, key: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _managed(instance: Instance, key: str) -> dict[str, Any]:
 
 
 def _wait(instance: Instance, key: str, before: dict[str, Any]) -> dict[str, Any]:
-    """Return the status when it has another certificate, or a new reason why not."""
+    """Return the status once it has a new certificate, or a new reason why there is none."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         now = _managed(instance, key)

@@ -1,4 +1,4 @@
-"""`kiteway cert list` and `kiteway cert show`: what is served, for whom, until when, from where."""
+"""`kiteway cert list` and `kiteway cert show`: certificates with their hosts, validity and source."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def list_(filename: FilesOption = None, data_dir: DataDirOption = None, output: 
     """
     List the certificates of the running instance, or of manifests.
 
-    Exit status: 0 all are valid, 1 one is not or nothing runs, 2 usage.
+    Exit status: 0 all are valid, 1 one is not valid or no instance runs, 2 usage error.
     """
     found = _served(filename, data_dir)
     if output is not Output.TABLE:
@@ -65,7 +65,7 @@ def show(
     ],
     server_name: Annotated[
         str | None,
-        typer.Option("--server-name", help="With HOST:PORT: the name to ask for.", show_default="the host"),
+        typer.Option("--server-name", help="With HOST:PORT: the server name to send.", show_default="the host"),
     ] = None,
     filename: FilesOption = None,
     data_dir: DataDirOption = None,
@@ -74,7 +74,7 @@ def show(
     """
     Show a certificate: of the running instance, of manifests, in a file, or of any server.
 
-    Exit status: 0 it is valid, 1 it is not or cannot be had, 2 usage.
+    Exit status: 0 it is valid, 1 it is not valid or cannot be read, 2 usage error.
     """
     if Path(what).is_file():
         found = {"name": what, **_of_file(Path(what))}
@@ -122,7 +122,7 @@ def _of_file(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise fail(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
-        raise fail(f"{file} holds no valid PEM certificate") from error
+        raise fail(f"{file} has no valid PEM certificate") from error
 
 
 def _of_server(address: str, server_name: str | None) -> dict[str, Any]:

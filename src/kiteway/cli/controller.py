@@ -32,7 +32,7 @@ def controller(
             "--namespace",
             "-n",
             metavar="NAME",
-            help="A namespace to look at; may be repeated.",
+            help="A namespace to watch; may be repeated.",
             show_default="all",
             rich_help_panel=CLUSTER_PANEL,
         ),
@@ -40,15 +40,18 @@ def controller(
     ingress_class: Annotated[
         str,
         typer.Option(
-            "--ingress-class", metavar="NAME", help="The class of our Ingresses.", rich_help_panel=CLUSTER_PANEL
+            "--ingress-class",
+            metavar="NAME",
+            help="The class of the Ingresses to serve.",
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = "kiteway",
     classless: Annotated[
         bool | None,
         typer.Option(
             "--ingress-without-class/--no-ingress-without-class",
-            help="Whether an Ingress without a class is ours.",
-            show_default="unless the cluster is GKE",
+            help="Whether to serve Ingresses without a class.",
+            show_default="yes, except on GKE",
             rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
@@ -57,7 +60,7 @@ def controller(
         typer.Option(
             "--publish-service",
             metavar="NAMESPACE/NAME",
-            help="The Service in front of Kiteway: its addresses become those of the Ingresses.",
+            help="The Service in front of Kiteway; its addresses are published in the Ingresses' status.",
             show_default="none",
             rich_help_panel=CLUSTER_PANEL,
         ),
@@ -67,7 +70,7 @@ def controller(
         typer.Option(
             "--publish-address",
             metavar="IP|NAME",
-            help="The address of the Ingresses instead; may be repeated.",
+            help="An address to publish in the Ingresses' status instead; may be repeated.",
             show_default="none",
             rich_help_panel=CLUSTER_PANEL,
         ),
@@ -86,7 +89,7 @@ def controller(
         bool,
         typer.Option(
             "--readiness-gate",
-            help="Keep the Pods' gate kiteway.io/load-balancer-ready.",
+            help="Set the condition of the Pods' readiness gate kiteway.io/load-balancer-ready.",
             rich_help_panel=CLUSTER_PANEL,
         ),
     ] = False,
@@ -95,15 +98,15 @@ def controller(
     ] = 443,
     bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 - a Pod is reached by its address
     options: BalancerOptions,
-    logs: Annotated[bool, typer.Option("--logs/--log-files", help="Print the logs, or write them into files.")] = True,
+    logs: Annotated[bool, typer.Option("--logs/--log-files", help="Print the logs, or write them to files.")] = True,
 ) -> None:
     """
-    Run the balancer of a Kubernetes cluster until told to stop.
+    Run the balancer of a Kubernetes cluster until SIGTERM or Ctrl-C.
 
-    Follows Ingresses, Services, EndpointSlices, TLS Secrets and GKE's kinds, balances what they say, and writes the
-    status that GKE would have written. Every replica serves; one of them writes.
+    It watches Ingresses, Services, EndpointSlices, TLS Secrets and GKE's kinds, serves the Ingresses, and writes the
+    status that GKE would write. Every replica serves; one of them writes.
 
-    Exit status: 0 stopped, 1 it could not run, 2 usage.
+    Exit status: 0 stopped, 1 it could not run, 2 usage error.
 
     Examples:
     \b
@@ -122,7 +125,7 @@ def controller(
         raise fail(f"--kubeconfig {kubeconfig} is not a file", 2)
     try:
         checked = options.check()
-        # The control plane reads it again; what is wrong with it is said here, once, instead of in its log for ever.
+        # The control plane reads it again. An error in it is reported here once, instead of again and again in the log.
         read_kubeconfig(str(kubeconfig.absolute()) if kubeconfig else "")
         instance = Instance(options.data_dir or default_data_dir())
         settings = options.settings(bind, public_https_port=None if public_https_port == _HTTPS else public_https_port)

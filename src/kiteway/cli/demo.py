@@ -38,8 +38,8 @@ def demo(
         Milvus | None,
         typer.Option(
             "--milvus",
-            help="embedded is the full Milvus with TLS (Linux x86-64), lite runs everywhere.",
-            show_default="embedded where it exists",
+            help="embedded: the full Milvus with TLS (Linux x86-64); lite: Milvus Lite, on all platforms.",
+            show_default="embedded on Linux x86-64",
         ),
     ] = None,
     proxies: Annotated[int, typer.Option("--proxies", min=1, max=9, help="Proxies of the embedded Milvus.")] = 1,
@@ -59,9 +59,9 @@ def demo(
     """
     Run the whole guide on this machine: Milvus, certificate, manifests, balancer, verification.
 
-    Everything is real: a Milvus with TLS, the guide's own manifests, Envoy, PyMilvus. Ctrl-C ends and removes it.
+    It uses a real Milvus with TLS, the guide's manifests, Envoy and PyMilvus. Ctrl-C ends the demo and removes its files.
 
-    Exit status: 0 verified, 1 not verified, 2 usage.
+    Exit status: 0 verified, 1 not verified, 2 usage error.
 
     Examples:
     \b

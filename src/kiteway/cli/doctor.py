@@ -1,4 +1,4 @@
-"""`kiteway doctor`: what is wrong, why, and what to do."""
+"""`kiteway doctor`: find problems, and say why and what to do."""
 
 from __future__ import annotations
 
@@ -56,24 +56,26 @@ def doctor(
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Look at a live cluster, read-only.", rich_help_panel=CLUSTER_PANEL)
+        bool, typer.Option("--cluster", help="Check a live cluster, read-only.", rich_help_panel=CLUSTER_PANEL)
     ] = False,
     release: ReleaseOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = None,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="For each probe.")] = DEFAULT_TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="The time limit for each probe.")
+    ] = DEFAULT_TIMEOUT,
     list_: Annotated[bool, typer.Option("--list", help="List the rules and check nothing.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Say what is wrong and what to do: with manifests, a live address, a live cluster, or this machine.
+    Find what is wrong with manifests, a live address, a live cluster or this machine, and say what to do.
 
-    With -f it reads manifests, and Milvus configuration beside them: milvus.yaml, or values of the Helm chart. With an
-    address it looks at DNS, TLS, the certificate, HTTP/2, Milvus and its ports. With --cluster it reads what belongs to
-    a release, and asks the rules about files and addresses there, too. Alone it looks at this machine.
+    With -f it checks manifests and Milvus's configuration (milvus.yaml, or values of the Helm chart). With an address it
+    checks DNS, TLS, the certificate, HTTP/2, Milvus and its ports. With --cluster it reads the objects of a release, and
+    also applies the rules for files and addresses to them. Without these it checks this machine.
 
-    Exit status: 0 nothing failed (warnings are allowed), 1 something failed, 2 usage.
+    Exit status: 0 no check failed (warnings are allowed), 1 a check failed, 2 usage error.
 
     Examples:
     \b

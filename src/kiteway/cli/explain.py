@@ -1,4 +1,4 @@
-"""`kiteway explain`: what a code in a report means."""
+"""`kiteway explain`: the meaning of a code in a report."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def explain(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Say what the code of a diagnostic or of a doctor rule means, and what to do.
+    Explain the code of a diagnostic or of a doctor rule, and say what to do.
 
-    Exit status: 0 explained, 1 there is no such code, 2 usage.
+    Exit status: 0 explained, 1 there is no such code, 2 usage error.
 
     Examples:
     \b

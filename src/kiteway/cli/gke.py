@@ -1,4 +1,4 @@
-"""`kiteway gke`: the guide on GKE, planned, shown, applied and undone."""
+"""`kiteway gke`: plan, apply and undo the guide on GKE."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _gke() -> None:
     """
     Set up a Layer-7 balancer for a Milvus on GKE: Google's, or Kiteway's.
 
-    `plan` shows every step and writes nothing; `apply` does them; `rollback` undoes them.
+    `plan` shows every step and writes nothing; `apply` does the steps; `rollback` undoes them.
     """
 
 
@@ -55,13 +55,13 @@ def plan(
     *,
     wish: Wish,
     where: Where,
-    tradeoffs: Annotated[bool, typer.Option("--tradeoffs", help="Show the data planes side by side, no more.")] = False,
+    tradeoffs: Annotated[bool, typer.Option("--tradeoffs", help="Only compare the data planes.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Show what would change, step by step, and whom it interrupts. Nothing is written.
+    Show every step, its changes and which clients it interrupts. Nothing is written.
 
-    Exit status: 0 there is a plan, 1 something is in its way, 2 usage.
+    Exit status: 0 there is a plan, 1 a problem prevents it, 2 usage error.
 
     Examples:
     \b
@@ -89,16 +89,20 @@ def apply(
     verifying: Verifying,
     emit_to: Annotated[
         Path | None,
-        typer.Option("--emit", metavar="DIR", help="Write values and manifests there instead of changing anything."),
+        typer.Option(
+            "--emit",
+            metavar="DIR",
+            help="Write values and manifests to this folder, and change nothing in the cluster.",
+        ),
     ] = None,
 ) -> None:
     """
-    Do what `plan` shows, and verify it. What is done already is left alone; a run that was cut off goes on.
+    Do the steps that `plan` shows, and verify the result. Steps that are done are skipped, also after an interrupted run.
 
-    Every command is shown before it is run. The old Layer-4 balancer stays, unless --remove-l4 is given; then it goes
-    last, after the new endpoint is verified.
+    Every command is shown before it is run. The old Layer-4 balancer stays, unless --remove-l4 is given; then it is
+    removed last, after the new endpoint is verified.
 
-    Exit status: 0 done and verified, 1 not, 2 usage.
+    Exit status: 0 done and verified, 1 not, 2 usage error.
 
     Examples:
     \b
@@ -121,9 +125,9 @@ def status(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
-    Show where each step of what was applied stands.
+    Show the state of each step of the last `apply`.
 
-    Exit status: 0 everything is as it should be, 1 something is not.
+    Exit status: 0 every step is done, 1 a step is not.
     """
 
     async def work() -> Plan:
@@ -166,11 +170,11 @@ def rollback(
     plan_only: PlanOnlyOption = False,
 ) -> None:
     """
-    Put back what was there before the first `apply`: values, annotations and objects.
+    Restore the values, annotations and objects from before the first `apply`.
 
-    What somebody else has changed since stays. The reserved address at Google stays, too; `destroy` gives it back.
+    Changes that others have made since remain. The address reserved at Google remains, too; `destroy` releases it.
 
-    Exit status: 0 it is as it was, 1 not.
+    Exit status: 0 restored, 1 not.
     """
     _back(where, destroy=False, plan_only=plan_only)
 
@@ -183,9 +187,9 @@ def destroy(
     plan_only: PlanOnlyOption = False,
 ) -> None:
     """
-    Roll back, and give the address at Google back if it was reserved here.
+    Roll back, and release the address at Google if `apply` reserved it.
 
-    Exit status: 0 it is gone, 1 not.
+    Exit status: 0 released, 1 not.
     """
     _back(where, destroy=True, plan_only=plan_only)
 
@@ -241,7 +245,7 @@ async def _recorded(where: Where) -> tuple[Reader, GkeOptions]:
     release, namespace = _named(where)
     wanted = await read_recorded(release, namespace, where.shell)
     if wanted is None:
-        raise fail(f"nothing of kiteway gke's is recorded for {namespace}/{release}; give --release and --namespace.")
+        raise fail(f"there is no record of kiteway gke for {namespace}/{release}; give --release and --namespace.")
     return Reader(wanted, where.shell), wanted
 
 
@@ -259,7 +263,7 @@ def _back(where: Where, *, destroy: bool, plan_only: bool) -> None:
             progress=Printer(),
         )
         await do_apply(doing)
-        stdout.print("It is as it was.")
+        stdout.print("The state from before the first apply is restored.")
 
     _run(work())
 

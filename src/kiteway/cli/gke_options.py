@@ -1,4 +1,4 @@
-"""The options of `kiteway gke`, which have the names of the file's fields."""
+"""The options of `kiteway gke`; they have the names of the file's fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kiteway.cli.options import CLUSTER_PANEL
 from kiteway.gke.options import CertificateKind, DataPlane, Http
 from kiteway.gke.shell import Shell
 
-_WHAT = "What is wanted"
+_WHAT = "Target"
 _WHERE = CLUSTER_PANEL
 _VERIFYING = "Verification"
 
@@ -31,7 +31,12 @@ ReleaseOption = Annotated[
 NamespaceOption = Annotated[
     str | None,
     typer.Option(
-        "--namespace", "-n", metavar="NAME", help="Its namespace.", show_default="default", rich_help_panel=_WHERE
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="The namespace of the release.",
+        show_default="default",
+        rich_help_panel=_WHERE,
     ),
 ]
 ContextOption = Annotated[
@@ -41,7 +46,7 @@ ContextOption = Annotated[
 
 @dataclass(frozen=True)
 class Where:
-    """Which release, in which cluster; what every command takes."""
+    """The release and the cluster; options of every command."""
 
     file: Annotated[
         Path | None,
@@ -56,7 +61,7 @@ class Where:
 
     @property
     def shell(self) -> Shell:
-        """Return how that cluster is asked."""
+        """Return the shell for commands to that cluster."""
         return Shell(self.context, self.project)
 
     def named(self) -> dict[str, Any]:
@@ -66,27 +71,36 @@ class Where:
 
 @dataclass(frozen=True)
 class Wish:
-    """What shall be there; every field is one of the file's, and None where it is not given."""
+    """The target state; every field is also a field of the file, and None if the option is not given."""
 
     host: Annotated[
-        str | None, typer.Option("--host", metavar="NAME", help="The name clients connect to.", rich_help_panel=_WHAT)
+        str | None,
+        typer.Option("--host", metavar="NAME", help="The host name that clients connect to.", rich_help_panel=_WHAT),
     ] = None
     certificate: Annotated[
         CertificateKind | None,
         typer.Option(
-            "--certificate", help="Who makes the certificate.", show_default="self-managed", rich_help_panel=_WHAT
+            "--certificate",
+            help="The issuer of the certificate for clients.",
+            show_default="self-managed",
+            rich_help_panel=_WHAT,
         ),
     ] = None
     data_plane: Annotated[
         DataPlane | None,
-        typer.Option("--data-plane", help="Whose balancer it is.", show_default="google", rich_help_panel=_WHAT),
+        typer.Option(
+            "--data-plane",
+            help="The balancer: Google's, Kiteway, or both.",
+            show_default="google",
+            rich_help_panel=_WHAT,
+        ),
     ] = None
     static_ip_name: Annotated[
         str | None,
         typer.Option(
             "--static-ip-name",
             metavar="NAME",
-            help="The reserved global address.",
+            help="The name of the reserved global address.",
             show_default="SERVICE-ip",
             rich_help_panel=_WHAT,
         ),
@@ -136,7 +150,7 @@ class Wish:
         typer.Option(
             "--chart",
             metavar="CHART",
-            help="Milvus's chart: a reference, path or URL; its version stays.",
+            help="Milvus's chart: a reference, path or URL; its version does not change.",
             show_default="milvus/milvus",
             rich_help_panel=_WHAT,
         ),
@@ -162,7 +176,7 @@ class Verifying:
         typer.Option(
             "--verify-address",
             metavar="HOST[:PORT]",
-            help="Verify there instead of at the Ingress's address.",
+            help="Verify at this address instead of the Ingress's.",
             rich_help_panel=_VERIFYING,
         ),
     ] = None

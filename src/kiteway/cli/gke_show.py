@@ -1,4 +1,4 @@
-"""How `kiteway gke` shows plans and progress."""
+"""Prints the plans and the progress of `kiteway gke`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _COLOURS = {State.DONE: "green", State.TODO: "bold", State.WAITING: "yellow", St
 
 
 class Printer:
-    """Tells on standard output what happens while a plan is done."""
+    """Prints the progress of a plan on standard output."""
 
     def problems(self, problems: tuple[Diagnostic, ...]) -> None:
         """Print them, on standard error."""
         print_diagnostics(problems)
 
     def pending(self, release: Release, seconds: float) -> None:
-        """Print which, and for how long."""
-        said = f"waiting up to {seconds:g} s: Helm is at work on {release.name} ({release.status})"
+        """Print the operation of Helm that is waited for, and the longest wait."""
+        said = f"waiting up to {seconds:g} s: Helm is changing {release.name} ({release.status})"
         stdout.print(said)
 
     def step(self, step: Step) -> None:
-        """Print a step, its effect and its diff where it is still to be done."""
+        """Print a step; also its effect and its diff if it is not done yet."""
         print_step(step)
 
     def command(self, text: str) -> None:
@@ -33,12 +33,12 @@ class Printer:
         stdout.print(f"   $ {text}")
 
     def waiting(self, step: Step, seconds: float) -> None:
-        """Print what is waited for."""
+        """Print the condition that is waited for."""
         stdout.print(f"   waiting {seconds:4.0f} s: {step.sees}")
 
 
 def print_plan(made: Plan) -> None:
-    """Print every step, and what is in the way."""
+    """Print every step and every problem."""
     for step in made.steps:
         print_step(step)
         for command in step.commands:
@@ -52,7 +52,7 @@ def print_plan(made: Plan) -> None:
 
 
 def print_step(step: Step) -> None:
-    """Print one step; of one that is done, only that it is."""
+    """Print one step; a step that is done gets one line."""
     stdout.print(line((step.id, "bold"), ": ", step.title, "  ", (step.state.upper(), _COLOURS[step.state])))
     stdout.print(f"   now:     {step.sees}")
     if step.state is State.DONE:

@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """
-    Let a command take dataclasses: each field, annotated as Typer wants it, becomes an option in the group's place.
+    Let a command have dataclasses as parameters: each annotated field becomes an option of the command.
 
-    Every field needs a default, and no two of a command's options may have one name.
+    Every field needs a default, and the names of all options of a command must differ.
     """
     groups: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
@@ -32,7 +32,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
         command(**given)
 
-    # Typer looks at both.
+    # Typer reads both.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run

@@ -1,4 +1,4 @@
-"""Tells, while `kiteway up --to` runs, which endpoint begins to fail its check, or passes it again."""
+"""While `kiteway up --to` runs, prints when an endpoint begins to fail its check and when it passes again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from kiteway.instance import Instance
 from kiteway.status.client import read_status
 
-# As often as the checks that are looked at: a status costs the processor ten milliseconds.
+# The interval of the health checks themselves: one status costs ten milliseconds of CPU time.
 _LOOK_SECONDS = 5.0
 
 
 async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
-    """Look every five seconds until cancelled."""
+    """Read the status every five seconds until cancelled."""
     failing: set[str] = set()
     while True:
         failing = _tell(await asyncio.to_thread(read_status, instance), failing, say)
@@ -23,7 +23,7 @@ async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
 
 def _tell(status: Mapping[str, Any], failing: set[str], say: Callable[[str], None]) -> set[str]:
     if "pools" not in status:
-        return failing  # no answer just now
+        return failing  # no answer at this moment
     now: set[str] = set()
     for address, text, fails in _endpoints(status):
         if fails:
@@ -41,7 +41,7 @@ def _endpoints(status: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
             if not fails:
                 text = f"{address} passes its health check again"
             elif last:
-                text = f"{address} fails its health check ({check}); no other passes, so it gets calls all the same"
+                text = f"{address} fails its health check ({check}); no endpoint passes, so all get calls"
             else:
                 text = f"{address} fails its health check ({check}), and gets no calls until it passes"
             yield address, text, fails

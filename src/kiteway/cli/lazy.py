@@ -1,4 +1,4 @@
-"""Commands that are imported when they are asked for: one needs not wait for what another one needs."""
+"""Imports a command's module only when the command is used, so that no command waits for another one's imports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typer.core import TyperGroup
 
 from kiteway.instance import InstanceError
 
-# Each is a module of its name in this package, with a function of that name or, for a group, a Typer named `app`.
+# Each name is a module of this package. The module has a function of the same name or, for a group, a Typer named
+# `app`.
 NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "explain", "verify", "cert", "gke")
 
 
 class _Commands(MutableMapping[str, Any]):
-    """The commands by name, in the order of the help; what is not `NAMES` is set as in any dictionary."""
+    """The commands by name, in the order of the help; other keys than `NAMES` are set as in any dictionary."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = dict.fromkeys(NAMES)
@@ -48,7 +49,7 @@ class LazyGroup(TyperGroup):
         self.commands = _Commands()
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a data directory that it cannot use is an error of one sentence, whichever command it is."""
+        """Run the command; for every command, a data directory that cannot be used is an error with one sentence."""
         try:
             return super().invoke(ctx)
         except InstanceError as error:

@@ -1,4 +1,4 @@
-"""Tells, while `kiteway up -f` runs, which errors the manifests have, as they come and go."""
+"""While `kiteway up -f` runs, prints the manifests' errors when they appear, and when none is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOK_SECONDS = 2.0
 
 
 async def tell_errors(instance: Instance) -> None:
-    """Look every two seconds until cancelled."""
+    """Read the status every two seconds until cancelled."""
     told: Sequence[Mapping[str, Any]] = ()
     while True:
         told = _tell(await asyncio.to_thread(read_errors, instance), told)
@@ -24,7 +24,7 @@ async def tell_errors(instance: Instance) -> None:
 
 def _tell(errors: Sequence[Mapping[str, Any]] | None, told: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     if errors is None:
-        return told  # no answer just now
+        return told  # no answer at this moment
     print_reported((each for each in errors if each not in told), stderr)
     if told and not errors:
         stderr.print(line(("the manifests have no errors any more", "green")))

@@ -1,4 +1,4 @@
-"""Options that several commands take, and how their texts are read."""
+"""Options of several commands, and the functions that parse their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KubeconfigOption = Annotated[
     typer.Option(
         "--kubeconfig",
         metavar="FILE",
-        help="Which cluster, and who we are there.",
+        help="The kubeconfig: cluster and credentials.",
         show_default="the Pod's service account, else $KUBECONFIG, else ~/.kube/config",
         rich_help_panel=CLUSTER_PANEL,
     ),
@@ -35,7 +35,10 @@ FilesOption = Annotated[
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", help="Where the instance keeps its files.", show_default="~/.local/state/kiteway"
+        "--data-dir",
+        metavar="DIR",
+        help="The directory with the instance's files.",
+        show_default="~/.local/state/kiteway",
     ),
 ]
 MetricsBindOption = Annotated[
@@ -43,7 +46,7 @@ MetricsBindOption = Annotated[
     typer.Option(
         "--metrics-bind",
         metavar="ADDRESS:PORT",
-        help="Serve /metrics (Prometheus), /ready and /live there, without TLS or credentials.",
+        help="The address for /metrics (Prometheus), /ready and /live, without TLS or credentials.",
         show_default="none",
     ),
 ]
@@ -52,8 +55,8 @@ CertificateFilesOption = Annotated[
     typer.Option(
         "--tls",
         metavar="[[NAMESPACE/]SECRET=]CERT,KEY",
-        help="A certificate and its key in files, for the Secret an Ingress names; followed when they are replaced. "
-        "With --to the Secret's name is left out. May be repeated.",
+        help="Files with a certificate and its key, for the Secret that an Ingress names; read again when they change. "
+        "With --to leave the Secret's name out. May be repeated.",
     ),
 ]
 
@@ -80,14 +83,14 @@ SSLPolicyOption = Annotated[
     typer.Option(
         "--ssl-policy",
         metavar="NAME=PROFILE",
-        help="What a FrontendConfig's sslPolicy stands for: COMPATIBLE, MODERN or RESTRICTED. May be repeated.",
+        help="The profile for a FrontendConfig's sslPolicy: COMPATIBLE, MODERN or RESTRICTED. May be repeated.",
     ),
 ]
 
 
 def parse_ssl_policies(texts: Iterable[str]) -> dict[str, TLSProfile]:
     """
-    Read ``NAME=PROFILE`` again and again.
+    Read a list of ``NAME=PROFILE``.
 
     Raises:
         ValueError: with a sentence.
@@ -108,7 +111,7 @@ NamespaceLimitOption = Annotated[
     typer.Option(
         "--namespace-limit",
         metavar="WHAT=NUMBER",
-        help="What all Ingresses of a namespace may claim together: hosts, paths, certificates or bytes "
+        help="A limit for all Ingresses of a namespace together: hosts, paths, certificates or bytes "
         "(docs/reference/limits.md). May be repeated.",
         show_default=", ".join(f"{name}={getattr(NamespaceLimits(), name)}" for name in _NAMESPACE_LIMITS),
     ),
@@ -117,7 +120,7 @@ NamespaceLimitOption = Annotated[
 
 def parse_namespace_limits(texts: Iterable[str]) -> NamespaceLimits:
     """
-    Read ``WHAT=NUMBER`` again and again; what is not there is as by default.
+    Read a list of ``WHAT=NUMBER``; limits that are not in the list have their defaults.
 
     Raises:
         ValueError: with a sentence.
@@ -175,6 +178,6 @@ def parse_static_endpoint(text: str) -> StaticEndpoint:
 
 
 def parse_health(extra: str) -> int | None:
-    """Read ``health=PORT``; None when it is something else."""
+    """Read ``health=PORT``; None for any other text."""
     key, _, value = extra.partition("=")
     return int(value) if key == "health" and value.isdecimal() and 1 <= int(value) <= 65535 else None

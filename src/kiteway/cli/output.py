@@ -1,4 +1,4 @@
-"""How commands report: a table for people, JSON or YAML for programs."""
+"""The output of commands: a table for people, JSON or YAML for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Output(enum.StrEnum):
     YAML = "yaml"
 
 
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the report.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The format of the report.")]
 
 stdout = Terminal(soft_wrap=True, highlight=False)
 stderr = Terminal(stderr=True, soft_wrap=True, highlight=False)
@@ -37,7 +37,7 @@ def emit(value: Any, output: Output) -> None:
     """
     Print a plain value (dicts, lists, strings, numbers) as JSON or YAML on standard output.
 
-    The value is exact; characters that a terminal would obey are written as escapes.
+    The value is exact; characters that would control a terminal are written as escapes.
     """
     if output is Output.YAML:
         text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
@@ -67,7 +67,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 def print_reported(diagnostics: Iterable[Mapping[str, Any]], terminal: Terminal) -> None:
-    """Print diagnostics that are plain values already (`diagnostic_report`): what is wrong, where, and what to do."""
+    """Print diagnostics that are plain values (`diagnostic_report`): the problem, its place, and what to do."""
     for diagnostic in diagnostics:
         position, about, path = diagnostic["position"], diagnostic["object"], diagnostic["path"]
         where = f"{Position(**position)}: " if position else ""

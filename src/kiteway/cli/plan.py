@@ -1,4 +1,4 @@
-"""`kiteway plan`: what manifests mean, without doing anything."""
+"""`kiteway plan`: the meaning of manifests, without starting anything."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def plan(
     ssl_policy: SSLPolicyOption = None,
     namespace_limit: NamespaceLimitOption = None,
     output: Annotated[
-        PlanOutput, typer.Option("--output", "-o", help="How to print; envoy is the configuration Envoy would get.")
+        PlanOutput, typer.Option("--output", "-o", help="The format; envoy: the configuration that Envoy would get.")
     ] = PlanOutput.TABLE,
 ) -> None:
     """
-    Show what manifests mean and everything that is wrong with them.
+    Show the meaning of manifests and everything that is wrong with them.
 
     Nothing is started and nothing is written. Private keys are not shown.
 
-    Exit status: 0 clean or warnings, 1 errors, 2 usage.
+    Exit status: 0 no errors (warnings are allowed), 1 errors, 2 usage error.
 
     Examples:
     \b

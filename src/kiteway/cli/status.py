@@ -28,7 +28,7 @@ def status(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) 
     It is ready when Envoy serves all that was asked of it, degraded when it serves but some objects are rejected, a host
     has no endpoint or no endpoint of it passes its check, and not ready when a listener or a route table is missing.
 
-    Exit status: 0 ready, 3 degraded, 1 not ready or not running, 2 usage.
+    Exit status: 0 ready, 3 degraded, 1 not ready or not running, 2 usage error.
 
     Examples:
     \b

@@ -11,7 +11,7 @@ from kiteway.quickstart import MilvusTarget
 
 def parse_targets(texts: Iterable[str]) -> tuple[MilvusTarget, ...]:
     """
-    Read ``HOST[:PORT][,health=PORT|none]`` again and again.
+    Read a list of ``HOST[:PORT][,health=PORT|none]``.
 
     Raises:
         ValueError: with a sentence.

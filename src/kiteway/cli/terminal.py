@@ -1,4 +1,4 @@
-"""The one way to a terminal: text that others wrote can neither steer it nor pretend to be a line of ours."""
+"""The only output to a terminal: text from tenants and servers can neither control it nor forge a line of Kiteway's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def line(*parts: Part) -> Text:
 
 
 def table(*headers: str) -> Table:
-    """Return an empty table. A cell too wide for the terminal is folded, never cut."""
+    """Return an empty table. A cell too wide for the terminal is wrapped, never cut."""
     return Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
 
 
@@ -37,11 +37,11 @@ class Terminal(Console):
 
     @property
     def options(self) -> ConsoleOptions:
-        """As wide as the terminal; a file or a pipe has no width, so that each row is one line there."""
+        """The terminal's width; without a limit for a file or a pipe, so that each row is one line there."""
         options = super().options
         return options if self.is_terminal else options.update(max_width=_WIDEST)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return ``text`` as `printable` shows it, in the style and justification that are asked for."""
+        """Return ``text`` as `printable` shows it, in the given style and justification."""
         given = {name: options[name] for name in ("style", "justify", "overflow") if name in options}
         return Text(printable(text), **given)

@@ -1,4 +1,4 @@
-"""A token for Milvus, from where it cannot be seen."""
+"""Reads a token for Milvus from a place that other users cannot see."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ def up(
         typer.Option(
             "--to",
             metavar="HOST:PORT[,health=PORT|none]",
-            help="A Milvus that runs already; no manifests needed. May be repeated, for several proxies of it. Its health "
-            "is asked at 9091 if that is seen to be its own port, or where health says; with none it is that the "
-            "serving port takes connections.",
+            help="A Milvus that runs already; no manifests needed. May be repeated, for several proxies of the same "
+            "Milvus. Health is checked on health=PORT, or on 9091 if Kiteway sees that 9091 belongs to this Milvus; "
+            "otherwise, and with health=none, an endpoint is healthy when its serving port accepts connections.",
         ),
     ] = None,
     host: Annotated[
@@ -53,7 +53,7 @@ def up(
         typer.Option(
             "--host",
             metavar="NAME",
-            help="With --to: the name clients connect by; may be repeated.",
+            help="With --to: the name by which clients connect; may be repeated.",
             show_default="localhost, or those of --tls",
         ),
     ] = None,
@@ -63,7 +63,7 @@ def up(
             "--grpc-port",
             min=1,
             max=65535,
-            help="A further port without TLS, for clients that do not use it yet.",
+            help="An additional port without TLS, for clients that do not use TLS yet.",
             show_default="none",
         ),
     ] = None,
@@ -73,7 +73,7 @@ def up(
         typer.Option(
             "--endpoint",
             metavar="SERVICE=HOST:PORT[,health=PORT]",
-            help="Where a Service's endpoints are, instead of its EndpointSlices; may be repeated.",
+            help="An endpoint of a Service; replaces the Service's EndpointSlices. May be repeated.",
         ),
     ] = None,
     tls: CertificateFilesOption = None,
@@ -81,27 +81,27 @@ def up(
         bool,
         typer.Option(
             "--access-log/--no-access-log",
-            help="Write logs/access.log in the data directory, as often as the BackendConfigs' logging says.",
+            help="Write logs/access.log in the data directory; the logging field of a BackendConfig sets the share.",
         ),
     ] = True,
     log_calls: Annotated[
         bool,
         typer.Option(
             "--log-calls",
-            help="Also log what gRPC calls ask for and what Milvus answers: names of databases and collections, nq, "
-            "limit, consistency, rows, Milvus's code. Envoy then takes a quarter more instructions for a Search.",
+            help="Also log the content of gRPC calls and answers: names of databases and collections, nq, limit, "
+            "consistency, rows, Milvus's code. A Search then costs Envoy a quarter more instructions.",
         ),
     ] = False,
     options: BalancerOptions,
-    logs: Annotated[bool, typer.Option("--logs", help="Print the logs here instead of into files.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Print the logs instead of writing them to files.")] = False,
 ) -> None:
     """
     Run the balancer on this machine until Ctrl-C.
 
-    Reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes, or stands in front of a
-    Milvus that runs already.
+    With -f it reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes. With --to it
+    balances a Milvus that runs already.
 
-    Exit status: 0 stopped, 1 it could not run, 2 usage.
+    Exit status: 0 stopped, 1 it could not run, 2 usage error.
 
     Examples:
     \b
@@ -136,7 +136,8 @@ def up(
             log_calls=log_calls,
         )
         if targets:
-            # The manifests made for it close the port. A health port may be gone while calls are still answered.
+            # The manifests that Kiteway makes for --to close the HTTP port. A health port may stop while calls still
+            # succeed.
             settings = dataclasses.replace(settings, http_port=None, fail_open=True)
         ports = ports_of(settings, checked.metrics_bind)
         predecessor = options.predecessor(instance)
@@ -198,7 +199,7 @@ async def _run(what: Launch) -> int:
             return 1
         _print_ready(await asyncio.to_thread(read_status, what.instance))
     ready.cancel()
-    # With --to the manifests are Kiteway's own, and nothing in them is the user's mistake.
+    # With --to the manifests are Kiteway's own, so no error in them is the user's.
     tell = tell_health(what.instance, stderr.print) if what.config.settings.fail_open else tell_errors(what.instance)
     telling = asyncio.create_task(tell)
     try:
@@ -208,8 +209,8 @@ async def _run(what: Launch) -> int:
 
 
 def _print_ready(status: Mapping[str, Any]) -> None:
-    """Say what is listened on: without a certificate that is not HTTPS, and without an Ingress it is nothing."""
+    """Print the open listeners: without a certificate there is none for HTTPS, and without an Ingress none at all."""
     addresses = [f"{each['name']}://{each['address']}:{each['port']}" for each in status.get("listeners", ())]
-    where = f": {', '.join(addresses) or 'no listener is in use'}; `kiteway status` tells more, Ctrl-C ends it"
+    where = f": {', '.join(addresses) or 'no listener is in use'}; `kiteway status` shows more, Ctrl-C ends it"
     degraded: Part = (", but degraded", "yellow") if status["state"] == State.DEGRADED else ""
     stderr.print(line(("ready", "green"), degraded, where))

@@ -45,16 +45,18 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="The client certificate's private key (PEM).")
     ] = None,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="Without TLS.")] = False,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="For the whole run.")] = DEFAULT_TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="The time limit for the whole run.")
+    ] = DEFAULT_TIMEOUT,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
     Verify a Milvus through its balancer, as the guide does, with PyMilvus.
 
-    Connects, makes a collection of its own, inserts, flushes, indexes, loads, searches, queries, deletes, and drops it.
-    When something is wrong, one sentence says what, and another what to do.
+    It connects, creates a collection, inserts, flushes, indexes, loads, searches, queries, deletes, and drops the
+    collection. If a step fails, one sentence says what is wrong, and another what to do.
 
-    Exit status: 0 verified, 1 not verified, 2 usage.
+    Exit status: 0 verified, 1 not verified, 2 usage error.
 
     Examples, the guide's three forms first:
 
@@ -90,7 +92,7 @@ def verify(
 
 
 async def _interruptible(target: Target, timeout: float, on_step: OnStep) -> VerifyReport:
-    """Run so that SIGTERM, like Ctrl-C, still drops the collection."""
+    """Run the coroutine so that the collection is dropped also after SIGTERM, as after Ctrl-C."""
     with _cancelled_by(signal.SIGTERM):
         return await run_verification(target, on_step=on_step, timeout=timeout)
 
@@ -109,7 +111,7 @@ def _cancelled_by(number: signal.Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress(output: Output) -> Iterator[OnStep]:
-    """Show the steps on standard error: a line each, or in passing when the report is a table of them."""
+    """Show the steps on standard error: one line for each, or a transient line if the report is a table of them."""
     if output is not Output.TABLE:
         yield lambda step: stderr.print(_line(step))
         return

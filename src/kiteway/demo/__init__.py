@@ -1,1 +1,1 @@
-"""`kiteway demo`: the whole guide on this machine, on real parts."""
+"""`kiteway demo`: the whole guide on this machine, with a real Milvus and Envoy."""

@@ -26,8 +26,8 @@ class Backend:
     Attributes:
         endpoints: its proxies.
         tls: whether it serves with TLS and has a health port (the full Milvus does).
-        namespace: the network namespace it listens in; None when that is this machine's own.
-        title: what it is, for people.
+        namespace: the network namespace in which it listens; None for this machine's own.
+        title: its description for people.
     """
 
     endpoints: tuple[StaticEndpoint, ...]
@@ -39,7 +39,7 @@ class Backend:
 @contextlib.asynccontextmanager
 async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Backend]:
     """
-    Run the full Milvus with TLS on, in a network namespace where that is permitted.
+    Run the full Milvus with TLS on, in a network namespace of its own if that is permitted.
 
     Milvus listens on every address of its network, whatever its configuration says.
     """
@@ -56,7 +56,7 @@ async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Back
                 title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on"
                 yield Backend(tuple(map(_static, cluster.endpoints)), tls=True, namespace=namespace, title=title)
             return
-        # In a namespace of its own the guide's own ports are free.
+        # In a namespace of its own the guide's ports are free.
         ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
         server = StandaloneMilvus(
             data_dir / "milvus", port=ports[0], health_port=ports[1], tls=files, netns=namespace, on_progress=say
@@ -69,7 +69,7 @@ async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Back
 
 @contextlib.asynccontextmanager
 async def lite(data_dir: Path, say: Say) -> AsyncIterator[Backend]:
-    """Run Milvus Lite: no TLS and no health port, but for every platform."""
+    """Run Milvus Lite, which runs on every platform, but has no TLS and no health port."""
     folder = data_dir / "milvus"
     folder.mkdir(parents=True, exist_ok=True)
     async with LiteMilvus(folder, on_progress=say) as server:
@@ -83,7 +83,7 @@ def _static(endpoint: MilvusEndpoint) -> StaticEndpoint:
 
 
 def _backend_certificate(data_dir: Path) -> TLSFiles:
-    """Make the certificate between the balancer and Milvus; GKE accepts any, and so does Kiteway without a CA."""
+    """Make Milvus's own certificate; GKE's balancer accepts any, and so does Kiteway without a CA."""
     pair = create_self_signed([SERVICE], ["127.0.0.1"], key_type="RSA")
     folder = data_dir / "backend-tls"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The guide's manifests, and where they are."""
+"""Finds the guide's manifests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExamplesMissingError(Exception):
 
 
 def manifests(name: str = "guide-self-managed") -> Path:
-    """Return the folder of an example: from the package, or from the checkout it is installed from."""
+    """Return the folder of an example: in the package, or in the checkout from which it is installed."""
     for folder in (_PACKAGED / name, _CHECKOUT / name):
         if folder.is_dir():
             return folder

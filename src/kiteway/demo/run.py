@@ -79,7 +79,7 @@ class Report:
 
 
 class Narrator:
-    """Reports the steps as they happen and records their times."""
+    """Reports each step and records its time."""
 
     def __init__(self, report: Report, say: Callable[[str], None]) -> None:
         self._report = report
@@ -102,7 +102,7 @@ async def run(options: Options, say: Callable[[str], None], connected: Callable[
     """
     Do the guide's steps, then serve until a signal (unless ``once``).
 
-    ``connected`` is called with the certificate's file and the public port when a client can connect.
+    ``connected`` is called with the certificate's file and the public port as soon as a client can connect.
     """
     report = Report(versions={"kiteway": __version__})
     narrator = Narrator(report, say)
@@ -126,7 +126,7 @@ async def run(options: Options, say: Callable[[str], None], connected: Callable[
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The settings, and the balancer's files, port and claim on the port."""
+    """The settings, the balancer's files, its port and the claim on this port."""
 
     options: Options
     instance: Instance
@@ -181,7 +181,7 @@ async def _balance(
 
 
 def _manifests(data_dir: Path, backend: Backend, narrator: Narrator) -> Path:
-    """Copy the guide's manifests to where a user can look at and edit them."""
+    """Copy the guide's manifests to a folder in which the user can read and edit them."""
     source = guide.manifests()
     folder = data_dir / "manifests"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The report, in the shape of check-gke-ingress: resources, and the checks of each."""
+"""The report, in the format of check-gke-ingress: resources, and the checks of each."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The guide on GKE, planned, shown, applied and undone.
+Plans, applies and undoes the guide on GKE.
 
 `ClusterReading` (the present state) and `GkeOptions` (the user's options) make a `Plan` of steps; a step decides from `ClusterReading` alone
 whether it is done. So `apply` needs no state of its own: it reads the cluster, does the first step that is not done, and

@@ -35,7 +35,7 @@ def gates(live: ClusterReading) -> str:
 
 def restart(live: ClusterReading) -> dict[str, Any]:
     """
-    Return the patch that starts pods again; empty when all have the gate.
+    Return the patch that restarts the pods; empty when all have the gate.
 
     Google's webhook puts the gate into pods that are created once their Service has an endpoint group, and into no
     others. If the pods get none, the restart is not repeated for these groups.

@@ -33,7 +33,7 @@ def chart(wanted: GkeOptions) -> str:
 
 
 def values(wanted: GkeOptions, names: Names) -> dict[str, Any]:
-    """Return the values of Kiteway's release; the user's own, and over them what Google's balancer needs."""
+    """Return the values of Kiteway's release: the user's own, merged with those that Google's balancer needs."""
     if not wanted.google:
         return dict(wanted.kiteway_values)
     ours = {
@@ -58,7 +58,7 @@ def values(wanted: GkeOptions, names: Names) -> dict[str, Any]:
 
 
 def install(s: Setting) -> Step:
-    """Put Kiteway into the cluster."""
+    """Install Kiteway in the cluster."""
     asked, release = values(s.wanted, s.names), s.live.kiteway_release
     now = dict(release.values) if release else {}
     if s.wanted.google:
@@ -91,7 +91,7 @@ def route(s: Setting) -> Step:
         s,
         [objects.route(s.live, s.wanted, s.names)],
         step="route",
-        title=f"Let Kiteway lead {s.wanted.host} to Milvus: Ingress {s.names.route}",
+        title=f"Let Kiteway route {s.wanted.host} to Milvus: Ingress {s.names.route}",
         effect=NO_EFFECT,
     )
 

@@ -44,7 +44,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class StaticAddress:
-    """A reserved global address; ``known`` is False where gcloud is not there to ask."""
+    """A reserved global address; ``known`` is False if gcloud is not installed."""
 
     known: bool
     address: str | None = None

@@ -42,11 +42,11 @@ class Names:
         service: the chart's Service.
         workload: the Deployment whose pods serve.
         container: its container.
-        backend_config: one that the Service already names, or ours.
+        backend_config: one that the Service already names, or the one that kiteway gke makes.
         certificate: the Secret or ManagedCertificate of the front.
         backend_certificate: the Secret that Milvus serves with.
-        ingress: ours; another name than the chart's own Ingress, where that is on.
-        frontend_config: ours.
+        ingress: the one that kiteway gke makes; its name differs from that of the chart's own Ingress if that is on.
+        frontend_config: the one that kiteway gke makes.
         static_address: of the reserved address at Google.
         kiteway: Kiteway's release; behind Google's balancer its Deployment and Service have that name, too.
         kiteway_namespace: where that is.

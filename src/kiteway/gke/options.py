@@ -22,14 +22,14 @@ class OptionsError(ValueError):
 
 
 class CertificateKind(enum.StrEnum):
-    """Who makes the certificate that clients see."""
+    """The issuer of the certificate that clients see."""
 
     SELF_MANAGED = "self-managed"
     GOOGLE_MANAGED = "google-managed"
 
 
 class DataPlane(enum.StrEnum):
-    """Whose balancer requests pass through."""
+    """The balancers through which requests pass."""
 
     GOOGLE = "google"
     KITEWAY = "kiteway"
@@ -37,7 +37,7 @@ class DataPlane(enum.StrEnum):
 
 
 class Http(enum.StrEnum):
-    """What port 80 does."""
+    """The use of port 80."""
 
     DISABLED = "disabled"
     REDIRECT = "redirect"

@@ -21,7 +21,7 @@ async def preflight(wanted: GkeOptions, shell: Shell) -> tuple[Diagnostic, ...]:
     try:
         await output(shell.kubectl("version", "-o", "json"))
     except CommandError as error:
-        message = f"the cluster cannot be asked: {error.output.splitlines()[-1] if error.output else 'no answer'}."
+        message = f"the API server cannot be reached: {error.output.splitlines()[-1] if error.output else 'no answer'}."
         fix = "Check `kubectl config current-context`, or give --context; on GKE: gcloud container clusters "
         return (Diagnostic(Severity.ERROR, "ClusterUnreachable", message, f"{fix}get-credentials NAME."),)
     served = set((await output(shell.kubectl("api-resources", "-o", "name"))).split())

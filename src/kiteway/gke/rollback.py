@@ -42,7 +42,7 @@ def make_rollback(live: ClusterReading, shell: Shell, *, destroy: bool = False) 
     Without a record there is nothing to roll back, and no step.
     """
     if live.record is None or live.release is None:
-        message = "nothing of kiteway gke's is recorded for this release."
+        message = "there is no record of kiteway gke for this release."
         return Plan((), (Diagnostic(Severity.NOTE, "NothingRecorded", message),))
     if live.release.status.startswith("pending-"):
         message = f"another operation on the release is running or was interrupted: {live.release.status}."
@@ -98,7 +98,7 @@ def _objects(b: _Back, step: str, title: str, kinds: Sequence[str]) -> Step:
         id=step,
         title=title,
         state=State.TODO if commands else State.DONE,
-        sees="it differs from what was there before" if commands else "it is as it was",
+        sees="it differs from the recorded state" if commands else "it has the recorded state",
         effect=cut if step == "ingress" else NO_EFFECT,
         undo=_NO_UNDO,
         diff="".join(texts),
@@ -112,9 +112,9 @@ def _workload(b: _Back) -> Step:
     same = _present(now) == _present(before)
     return Step(
         id="readiness",
-        title="Put the Deployment's fields back",
+        title="Restore the Deployment's fields",
         state=State.DONE if same else State.TODO,
-        sees="they are as they were" if same else "they are ours",
+        sees="they have the recorded values" if same else "they have the values of kiteway gke",
         effect=Effect(Impact.RECONNECT, "Clients lose their connection once and connect again."),
         undo=_NO_UNDO,
         diff=diff(f"Deployment {b.names.workload}", now, before) if not same else "",
@@ -129,9 +129,9 @@ def _values(b: _Back) -> Step:
     cut = Effect(Impact.INTERRUPTED, "Clients that use TLS are cut off; plaintext ones can connect again.")
     return Step(
         id="values",
-        title="Put the release's values back, in one Helm upgrade",
+        title="Restore the release's values, in one Helm upgrade",
         state=State.TODO if not same else State.DONE if complete else State.WAITING,
-        sees=seen if same else f"revision {b.release.revision} has our values",
+        sees=seen if same else f"revision {b.release.revision} has the values of kiteway gke",
         effect=NO_EFFECT if b.wanted.kiteway else cut,
         undo=_NO_UNDO,
         diff="" if same else diff("Helm values", dict(b.release.values), after),
@@ -149,9 +149,9 @@ def _annotations(b: _Back) -> Step:
     command = b.shell.kubectl("annotate", "service", b.names.service, "-n", b.wanted.namespace, "--overwrite", *texts)
     return Step(
         id="annotations",
-        title="Put the Service's annotations back that were made by hand",
+        title="Restore the Service's annotations that were made by hand",
         state=State.TODO if missing else State.DONE,
-        sees="some differ" if missing else "they are as they were",
+        sees="some differ" if missing else "they have the recorded values",
         effect=NO_EFFECT,
         undo=_NO_UNDO,
         diff=diff(f"Service {b.names.service}", {key: now.get(key) for key in missing}, missing) if missing else "",
@@ -167,7 +167,7 @@ def _certificates(b: _Back) -> Step:
     ]
     return Step(
         id="certificates",
-        title="Delete the certificates that were made here",
+        title="Delete the certificates that kiteway gke made",
         state=State.TODO if ours else State.DONE,
         sees=", ".join(f"Secret {name}" for name in ours) or "there are none",
         effect=NO_EFFECT,
@@ -198,7 +198,7 @@ def _address(b: _Back) -> Step:
     state = State.DONE if not ours or (found.known and found.address is None) else State.TODO
     return Step(
         id="static-ip",
-        title=f"Give the address {b.names.static_address} back to Google",
+        title=f"Release the address {b.names.static_address} at Google",
         state=state,
         sees="it was not reserved here" if not ours else f"it is {found.address or 'gone'}",
         effect=NO_EFFECT,
@@ -210,7 +210,7 @@ def _address(b: _Back) -> Step:
 def _forget(b: _Back) -> Step:
     return Step(
         id="record",
-        title="Forget what was remembered",
+        title="Delete the record of the earlier state",
         state=State.TODO,
         sees=f"the Secret {b.names.record} is there",
         effect=NO_EFFECT,

@@ -1,4 +1,4 @@
-"""Whether a Deployment's pods are those its template asks for."""
+"""Whether all pods of a Deployment are made from its present template."""
 
 from __future__ import annotations
 

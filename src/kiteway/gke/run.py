@@ -22,18 +22,18 @@ class CommandError(Exception):
     A command failed.
 
     Attributes:
-        command: which.
+        command: the command.
         output: its standard error.
     """
 
     def __init__(self, command: Command, output: str) -> None:
-        super().__init__(f"`{command}` failed: {output or 'it said nothing'}")
+        super().__init__(f"`{command}` failed: {output or 'it printed nothing'}")
         self.command = command
         self.output = output
 
 
 def found(program: str) -> bool:
-    """Tell whether a program is there."""
+    """Return whether a program is installed."""
     return shutil.which(program) is not None
 
 

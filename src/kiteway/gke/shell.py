@@ -1,4 +1,4 @@
-"""The command lines, made in one place: what is shown is what is run."""
+"""The command lines, made in one place, so that the commands shown are the commands run."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Shell:
         )
 
     def replace(self, item: Mapping[str, Any]) -> Command:
-        """Return the command that puts an object back as it was."""
-        feed = f"{item['kind']} {item['metadata']['name']}, as it was"
+        """Return the command that restores the earlier state of an object."""
+        feed = f"{item['kind']} {item['metadata']['name']}, its earlier state"
         return self.kubectl("replace", "-f", "-", stdin=lambda: dump(item).encode(), feed=feed)
 
     def delete(self, kind: str, namespace: str, name: str) -> Command:
-        """Return the command that deletes an object, if it is there."""
+        """Return the command that deletes an object if it exists."""
         return self.kubectl("delete", kind.lower(), name, "-n", namespace, "--ignore-not-found")
 
     def patch(self, namespace: str, deployment: str, patch: Mapping[str, Any]) -> Command:

@@ -45,11 +45,7 @@ def remember(s: Setting) -> Step:
         id="record",
         title=f"Record the present state in the Secret {s.names.record}",
         state=State.DONE if done else State.TODO,
-        sees="it is remembered"
-        if done
-        else "nothing is remembered yet"
-        if s.live.record is None
-        else "options changed",
+        sees="it is recorded" if done else "nothing is recorded yet" if s.live.record is None else "options changed",
         effect=NO_EFFECT,
         undo="`kiteway gke rollback` deletes it at its end.",
         diff="" if done else diff(f"Secret {s.names.record}", None, objects.without_data(item)),
@@ -62,7 +58,7 @@ def static_address(s: Setting) -> Step:
     found, name = s.live.static_address, s.names.static_address
     command = s.shell.gcloud("compute", "addresses", "create", name, "--global", "--ip-version=IPV4")
     if not found.known:
-        state, sees = State.MANUAL, "gcloud cannot be asked here: make sure that the address is reserved"
+        state, sees = State.MANUAL, "gcloud is not available here: make sure that the address is reserved"
     elif found.address is None:
         state, sees = State.TODO, "it is not reserved"
     else:
@@ -109,7 +105,7 @@ def _secret(s: Setting, step: str, name: str, title: str) -> Step:
         state=State.DONE if there else State.TODO,
         sees=f"the Secret {name} is there" if there else f"the Secret {name} is not there",
         effect=NO_EFFECT,
-        undo=f"The Secret {name} is deleted, if it was made here.",
+        undo=f"The Secret {name} is deleted if kiteway gke made it.",
         diff="" if there else diff(f"Secret {name}", None, shown),
         commands=() if there else (make,),
     )
@@ -126,7 +122,7 @@ def written(s: Setting, items: Sequence[Mapping[str, Any]], *, step: str, title:
         state=State.TODO if changed else State.DONE,
         sees=f"to be written: {kinds}" if changed else "it is as it should be",
         effect=effect,
-        undo="What was there before is put back; what was not is deleted.",
+        undo="Objects that existed before are restored; the others are deleted.",
         diff="".join(texts),
         commands=(s.shell.apply(changed),) if changed else (),
     )
@@ -176,7 +172,7 @@ def ready(s: Setting) -> Step:
 
 
 def dns(s: Setting) -> Step:
-    """Tell the user which record to make; only the owner of the zone can make it."""
+    """Tell the user which DNS record to make; only the owner of the zone can make it."""
     address = balancer_address(s.live.get("Ingress", s.wanted.namespace, s.names.ingress))
     address = address or s.live.static_address.address
     done = address is not None and address in s.live.addresses
@@ -201,8 +197,8 @@ def remove_l4(s: Setting) -> Step:
         id="remove-l4",
         title="Remove the old Layer-4 balancer",
         state=State.DONE if done else State.TODO,
-        sees="it is gone" if done else f"it is at {s.live.l4_address}",
-        effect=Effect(Impact.INTERRUPTED, f"Clients that still use {s.live.l4_address} are cut off, for good."),
+        sees="it is removed" if done else f"its address is {s.live.l4_address}",
+        effect=Effect(Impact.INTERRUPTED, f"Clients that still use {s.live.l4_address} are cut off permanently."),
         undo="The Service becomes a LoadBalancer again, but Google gives it another address.",
         diff="" if done else diff("Helm values", dict(s.release.values), merged(s.release.values, values)),
         commands=() if done else (s.shell.upgrade(s.release, s.wanted, values),),

@@ -17,8 +17,8 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     (
         "Plaintext clients on the old address",
         "all interrupted from the restart on, until they use TLS",
-        "go on undisturbed",
-        "go on undisturbed",
+        "not interrupted",
+        "not interrupted",
     ),
     ("Restarts of Milvus", "two rolling ones", "none", "none"),
     ("Understands Milvus (retries by call, in-band errors)", "no", "yes", "yes"),
@@ -33,4 +33,4 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("Ready after", "about 10 minutes", "about 1 minute", "about 10 minutes"),
 )
-"""A row is what it is about, then one cell for each `DataPlane` in its order."""
+"""Each row has a title, then one cell for each `DataPlane` in its order."""

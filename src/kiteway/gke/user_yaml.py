@@ -1,5 +1,5 @@
 """
-milvus.yaml as the chart holds it: one text in ``extraConfigFiles.user.yaml``.
+milvus.yaml in the chart's form: one text in ``extraConfigFiles.user.yaml``.
 
 Settings are edited into the user's text; comments and order remain. A text that already has them is returned unchanged.
 """

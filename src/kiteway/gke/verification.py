@@ -25,7 +25,7 @@ def target(
 
     Args:
         live: a reading.
-        wanted: what is wanted.
+        wanted: the options.
         folder: for the certificate to trust, taken out of its Secret.
         address: instead of the Ingress's.
         ca: instead of the Secret's certificate.
@@ -56,7 +56,7 @@ async def run_verification(where: Target, on_step: OnStep) -> VerifyReport:
 
 
 def as_command(where: Target) -> str:
-    """Return what a user would run to do the same."""
+    """Return the command with which a user can do the same."""
     words = [
         "kiteway",
         "verify",

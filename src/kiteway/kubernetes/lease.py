@@ -104,7 +104,7 @@ class Lease:
                 spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._api.replace(self._path, {**lease, "spec": spec})
         except (ApiError, ApiUnavailableError) as error:
-            _log.info("lease not given back", error=str(error))
+            _log.info("lease not released", error=str(error))
 
     @property
     def _path(self) -> str:

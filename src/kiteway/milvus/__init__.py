@@ -1,1 +1,1 @@
-"""What Kiteway knows of Milvus: its calls, its wire format, a server to try things on."""
+"""Milvus: the catalogue of its rpcs, an embedded server, and verification with PyMilvus."""

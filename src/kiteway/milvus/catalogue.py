@@ -1,8 +1,9 @@
 """
-The catalogue of Milvus's rpcs: what each one does, and so how it may be treated.
+The catalogue of Milvus's rpcs: what each one does, and therefore whether and when it may be retried.
 
-The table is ``rpcs.json``, one rpc a line; its types are here. A test holds it against PyMilvus's protobuf descriptors.
-Timeouts and retries follow from it, and the Rust filter's table is generated from it (``tools/generate_rpc_table.py``).
+The table is ``rpcs.json``, one rpc on each line; its types are here. A test compares it with PyMilvus's protobuf
+descriptors. Timeouts and retries depend on it, and the Rust filter's table is generated from it
+(``tools/generate_rpc_table.py``).
 """
 
 from __future__ import annotations
@@ -47,26 +48,26 @@ class Stream(enum.StrEnum):
 
 
 class Retry(enum.StrEnum):
-    """When a balancer may send a call again."""
+    """Whether a balancer may send a call again, and when."""
 
     SAFE = "safe"
-    """Also when an endpoint has seen it: sending it twice does no harm."""
+    """Also when an endpoint may have received it: sending it twice does no harm."""
     UNSENT = "unsent"
-    """Only where it is certain that no endpoint has seen anything of it."""
+    """Only if it is certain that no endpoint has received any byte of it."""
 
 
 class Changes(enum.StrEnum):
-    """What a call changes of what later reads answer."""
+    """The change that a call makes to the answers of later reads."""
 
     NONE = "none"
     ROWS = "rows"
     """Rows of a collection, each with the timestamp of its write."""
     STRUCTURE = "structure"
-    """Anything else that answers depend on: schemas, indexes, names, what is loaded, who may see what."""
+    """Anything else on which answers depend: schemas, indexes, names, loaded data, privileges."""
 
 
 class Scope(enum.StrEnum):
-    """Where a call changes it."""
+    """The part of a Milvus that a call changes."""
 
     NONE = "none"
     """Nowhere: the call changes nothing."""
@@ -106,15 +107,15 @@ class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc"
     Attributes:
         name: e.g. ``Search``; no two services share one.
         service: ``MilvusService`` or ``ClientTelemetryService``, of the package ``milvus.proto.milvus``.
-        rpc_class: what it does.
-        stream: how many messages it has.
+        rpc_class: the class of the rpc.
+        stream: the number of messages in each direction.
         request: the message type of the request.
         response: the message type of the response.
-        retry: when a balancer may send it again.
-        changes: what it changes.
-        scope: where it changes it.
-        later: whether the change comes after the call has been answered.
-        fields: where the request has its names.
+        retry: whether and when a balancer may send a call again.
+        changes: the change that a call makes.
+        scope: the part of the Milvus that changes.
+        later: whether the change happens after the call has been answered.
+        fields: the fields of the request that contain names.
         note: a remark for readers of the table.
     """
 
@@ -143,7 +144,7 @@ class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc"
 
     @property
     def retry_safe(self) -> bool:
-        """Whether it may be sent again when an endpoint has seen it."""
+        """Whether it may be sent again when an endpoint may have received it."""
         return self.retry is Retry.SAFE
 
 

@@ -1,8 +1,8 @@
 """
-Which ports are ours: a port is bound by one instance of one data directory, and by its successor.
+Makes sure that a port belongs to one instance, and to its successor.
 
-``port`` says which an instance needs, ``own`` looks whether each can be had, ``claims`` keeps a user's instances apart, and
-``holders`` finds out who has one.
+``port`` lists the ports that an instance needs, ``own`` checks that each is free, ``claims`` prevents two instances of a
+user from sharing one, and ``holders`` finds the process that uses one.
 """
 
 from kiteway.ports.claims import Claims

@@ -1,15 +1,15 @@
 """
-Claims: which ports are an instance's, also while nobody listens on them yet.
+Claims: they reserve an instance's ports, also while no process listens on them yet.
 
 Envoy's listeners have SO_REUSEPORT, so the kernel would let a second Envoy of the same user share a port. A claim is an
-abstract unix socket (unix(7)): it belongs to a network namespace, as the port does, is seen by containers that share the
-namespace, and ends with its process. Its name carries the user, as only processes of one user can share a port. Somebody
-else may take such a name; that is seen by its credentials (SO_PEERCRED) and then ignored, since a claim only keeps a
-user's own instances apart.
+abstract unix socket (unix(7)): it belongs to a network namespace, as the port does, containers that share the namespace
+see it, and it disappears with its process. Its name contains the user, because only processes of one user can share a
+port. Another user may take such a name. Its credentials (SO_PEERCRED) show that, and the claim is ignored, because claims
+only separate instances of the same user.
 
-There are two names for each port, for an instance and its successor. Without a predecessor only the first is tried, so of
-two that start at once one gets it. Who has a name then looks for claims on overlapping addresses; there, two that start
-in the same instant may both be refused, but never both accepted.
+There are two names for each port, for an instance and its successor. Without a predecessor an instance tries only the
+first name, so if two instances start at the same time one of them gets it. That instance then looks for claims on
+overlapping addresses. Two instances that start at the same moment may both be refused there, but never both accepted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class ClaimedError(Exception):
-    """Another instance of this user has claimed the port. ``pid``: its process, None in another container."""
+    """Another instance of this user has claimed the port; ``pid`` is its process, None if it is in another container."""
 
     def __init__(self, pid: int | None) -> None:
         super().__init__(pid)
@@ -41,10 +41,10 @@ class ClaimedError(Exception):
 
 
 class Claims:
-    """The claims of one instance, until ``release``. Elsewhere than on Linux there are none."""
+    """The claims of one instance, until ``release``. There are no claims on systems other than Linux."""
 
     def __init__(self, predecessor: int | None = None) -> None:
-        """Begin without claims; ``predecessor`` is the process that those in the way may belong to."""
+        """Begin without claims; claims of the process ``predecessor`` do not count."""
         self._predecessor = predecessor
         self._held: dict[str, socket.socket] = {}
 
@@ -55,7 +55,7 @@ class Claims:
         self.release()
 
     def release(self) -> None:
-        """Let go of all."""
+        """Release all claims."""
         for held in self._held.values():
             with contextlib.suppress(RuntimeError):  # no loop runs
                 asyncio.get_running_loop().remove_reader(held)
@@ -86,13 +86,13 @@ class Claims:
             raise
 
     def give_up(self, port: Port) -> None:
-        """Let go of one."""
+        """Release one claim."""
         for slot in _SLOTS:
             if held := self._held.pop(_name(port, slot), None):
                 held.close()
 
     def answer(self) -> None:
-        """Let the running loop show everybody who asks that we are here; without it about a hundred may ask."""
+        """Accept connections to the claims in the running loop; without it only about a hundred can connect."""
         for held in self._held.values():
             held.setblocking(False)
             asyncio.get_running_loop().add_reader(held, _accept, held)
@@ -113,11 +113,11 @@ def _prefix(number: int) -> str:
 
 
 def _bind(name: str) -> socket.socket | None:
-    """Return the claim, None when somebody has it."""
+    """Return the claim; None if another process has it."""
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         claim.bind(f"\0{name}")
-        # A connection tells the other end who we are, and carries nothing.
+        # A connection shows the other process our credentials and carries no data.
         claim.listen()
     except OSError as error:
         claim.close()
@@ -128,7 +128,7 @@ def _bind(name: str) -> socket.socket | None:
 
 
 def _overlapping(port: Port) -> Iterator[str]:
-    """Yield the claims that there are where ``port`` would listen."""
+    """Yield the existing claims on addresses that overlap with ``port``."""
     prefix = f"@{_prefix(port.number)}"
     try:
         lines = _UNIX.read_text(errors="replace").splitlines()
@@ -138,7 +138,7 @@ def _overlapping(port: Port) -> Iterator[str]:
         if not line.startswith(prefix):
             continue
         address = line.removeprefix(prefix).rpartition("/")[0]
-        # Whoever made up a name that has no address in it claims nothing.
+        # A name without an address is no claim of Kiteway's.
         with contextlib.suppress(ValueError):
             if port.overlaps(address, port.number):
                 yield line.removeprefix("@")
@@ -150,7 +150,7 @@ def _accept(claim: socket.socket) -> None:
 
 
 def _owner(name: str) -> tuple[int | None, int]:
-    """Return process and user of a claim; one that does not answer (yet, or any more) is taken for our user's."""
+    """Return process and user of a claim; a claim that does not answer counts as this user's."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:

@@ -1,8 +1,8 @@
 """
-Who has a port, as far as it can be seen (proc_pid_net(5)).
+Finds the process that uses a port (proc_pid_net(5)).
 
-Everybody sees that a port is taken and by which user; only root and that user see the process. Elsewhere than on Linux
-nobody is seen.
+Every user sees that a port is taken and by which user; only root and that user see the process. On systems other than
+Linux nothing is found.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from kiteway.printable import printable
 _PROC = Path("/proc")
 _LISTEN = "0A"
 _LOCK_NAME = Instance(Path("/")).lock_file.name
-# Envoy and the control plane are children of the supervisor, which holds the lock.
+# Envoy and the control plane are children of the supervisor, which has the lock open.
 _GENERATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """
-    A process that has a port.
+    A process that uses a port.
 
     Attributes:
-        pid: None when it cannot be seen.
-        program: its name; empty when it cannot be seen.
+        pid: None if it is not visible.
+        program: its name; empty if it is not visible.
         user: the user's name, or the number of one without a name.
-        instance: the instance of Kiteway that it belongs to.
+        instance: the instance of Kiteway to which it belongs.
         supervisor: that instance's process.
     """
 
@@ -47,11 +47,11 @@ class Holder:
 
 
 def holders(port: Port) -> list[Holder]:
-    """Return who listens where ``port`` would; empty when that cannot be seen."""
+    """Return the processes that listen on the address of ``port``; empty if that is not visible."""
     found = [(uid, inode) for address, uid, inode in _sockets("tcp", port.number) if _same(port, address)]
     found += [(uid, inode) for address, uid, inode in _sockets("tcp6", port.number) if _same(port, address)]
     if not found:
-        # A listener on :: may take IPv4 too; whether this one does is not shown.
+        # A listener on :: may accept IPv4 too; /proc does not show whether this one does.
         found = [(uid, inode) for address, uid, inode in _sockets("tcp6", port.number) if _any(address)]
     owners = _owners({inode for _, inode in found})
     return [holder_of(owners.get(inode), uid) for uid, inode in found]
@@ -98,7 +98,7 @@ def _address(text: str) -> str:
 
 
 def _owners(inodes: set[str]) -> dict[str, int]:
-    """Return the process of each socket: of several that share one the oldest."""
+    """Return the process of each socket; the oldest if several share it."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[str, int] = {}
     if not wanted or not _PROC.is_dir():

@@ -1,4 +1,4 @@
-"""An instance looks before it listens: each of its ports is free, or its predecessor's."""
+"""Checks, before an instance listens, that each of its ports is free or belongs to its predecessor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kiteway.ports.port import Port, PortError
 from kiteway.printable import printable, suggested
 
 PATIENCE_SECONDS = 2.0
-"""A process that was killed or told to stop a moment ago still has its ports."""
+"""Seconds to wait for a port: a process that was stopped a moment ago may still use it."""
 
 _POLL_SECONDS = 0.05
 
@@ -34,17 +34,17 @@ def own_ports(
     """
     Own ``ports`` until the end of the ``with``, or until the claims are released.
 
-    Nothing is left listening; another instance of this user is told that the ports are taken.
+    No socket is left that listens on them. Another instance of this user sees that the ports are taken.
 
     Args:
         ports: those that listeners may use.
-        predecessor: the instance whose place this one takes; it may listen on them.
-        envoy: the Envoy binary, which may have rights that this process has not.
+        predecessor: the instance that this one replaces; it may listen on them.
+        envoy: the Envoy binary, which may have capabilities that this process does not have.
         patience: seconds to wait for a port that is taken.
-        replaces: whether the command has --replace, to be advised.
+        replaces: whether the command has the option --replace, so that the advice may name it.
 
     Raises:
-        PortError: one of them cannot be had.
+        PortError: one of them cannot be used.
     """
     pid = predecessor.running_pid() if predecessor else None
     with Claims(pid) as claims:
@@ -59,10 +59,10 @@ def own_ports(
 
 def _take(claims: Claims, port: Port, predecessor: int | None, envoy: Path | None) -> Sequence[Holder] | None:
     """
-    Return None if the port is had now, else who has it, as far as that can be seen.
+    Return None if the port is owned now, else the processes that use it, as far as they are visible.
 
     Raises:
-        PortError: it cannot be had, whoever waits.
+        PortError: it cannot be used, however long the instance waits.
     """
     try:
         claims.take(port)
@@ -77,17 +77,17 @@ def _take(claims: Claims, port: Port, predecessor: int | None, envoy: Path | Non
             raise PortError(_why(error, port)) from error
         found = holders(port)
         if predecessor is None or not found or any(holder.supervisor != predecessor for holder in found):
-            # The claim is for two of ours that wait for one port, and each shall see why.
+            # Two instances may wait for this port: without a claim each of them sees the process that uses it.
             claims.give_up(port)
             return found
     return None
 
 
 def _look(port: Port) -> None:
-    """Bind the port without SO_REUSEPORT, so that whoever listens there is met. Raises OSError."""
+    """Bind the port without SO_REUSEPORT, which fails if another process listens there. Raises OSError."""
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # A connection that has ended there a minute ago does not matter.
+        # Connections of an earlier listener in TIME_WAIT must not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -98,14 +98,14 @@ def _why(error: OSError, port: Port) -> str:
     text = f"cannot listen on {port} ({port.option}): "
     if error.errno == errno.EACCES:
         return (
-            f"{text}ports below {_unprivileged()} take a right that this process does not have. Give the service "
+            f"{text}ports below {_unprivileged()} need a permission that this process does not have. Give the service "
             "CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), set "
             f"sysctl net.ipv4.ip_unprivileged_port_start={port.number}, or choose a higher port with {port.option}."
         )
     if error.errno == errno.EADDRNOTAVAIL:
         everything = "::" if ":" in port.address else "0.0.0.0"  # noqa: S104 - it is a suggestion
         return (
-            f"{text}this machine has no address {port.address}. Give one of its own with {port.address_option} "
+            f"{text}this machine has no address {port.address}. Give one of its addresses with {port.address_option} "
             f"(`ip address` shows them), or {everything} for all of them."
         )
     return f"{text}{error.strerror or error}."
@@ -125,7 +125,7 @@ def _taken(port: Port, found: Sequence[Holder], *, replaces: bool) -> str:
     if seen is not None:
         return f"{head}{seen.program} (process {seen.pid}, user {seen.user}) has it. {_other(port, 'End it')}"
     who = (found[0].program or f"a program of the user {found[0].user}") if found else "another program"
-    return f"{head}{who} has it; which one cannot be seen from here (as root: `ss -ltnp`). {_other(port, 'End it')}"
+    return f"{head}{who} has it; only root can see which one (`ss -ltnp`). {_other(port, 'End it')}"
 
 
 def _other(port: Port, otherwise: str) -> str:

@@ -12,13 +12,13 @@ from kiteway.probe.result import join_host_port
 
 
 class PortError(Exception):
-    """A port cannot be had; the message says which, why, who has it as far as that can be seen, and what to do."""
+    """A port cannot be used; the message says which, why, which process uses it if that is visible, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
     """
-    A port that an instance listens on, now or when its manifests ask for it.
+    A port on which an instance listens, now or when a manifest needs it.
 
     Attributes:
         address: an IP address without brackets.
@@ -36,7 +36,7 @@ class Port:
         return join_host_port(self.address, self.number)
 
     def overlaps(self, address: str, number: int) -> bool:
-        """Tell whether a listener there would take this one's connections; ``::`` is IPv6 alone, as Envoy binds it."""
+        """Return whether both ports would get the same connections; ``::`` is IPv6 only, as Envoy binds it."""
         if number != self.number:
             return False
         one, other = ipaddress.ip_address(self.address), ipaddress.ip_address(address)
@@ -45,10 +45,10 @@ class Port:
 
 def ports_of(settings: EnvoySettings, metrics_bind: str | None = None) -> tuple[Port, ...]:
     """
-    Return the ports that an instance with these settings may listen on.
+    Return the ports on which an instance with these settings may listen.
 
     Raises:
-        ValueError: two of them are the same, or the address is none; with a sentence.
+        ValueError: two of them are the same, or the address is invalid; the message is one sentence.
     """
     try:
         ipaddress.ip_address(settings.bind)
@@ -69,4 +69,6 @@ def ports_of(settings: EnvoySettings, metrics_bind: str | None = None) -> tuple[
 def _distinct(ports: Sequence[Port]) -> None:
     for one, other in itertools.combinations(ports, 2):
         if one.overlaps(other.address, other.number):
-            raise ValueError(f"{one.option} and {other.option} are the same port, {one.number}; give each its own")
+            raise ValueError(
+                f"{one.option} and {other.option} are the same port, {one.number}; give them different ports"
+            )

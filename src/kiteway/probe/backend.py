@@ -30,7 +30,7 @@ _NO_TCP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BackendFacts:
-    """How to reach a Milvus, as far as probes without credentials show it."""
+    """The properties of a Milvus that probes without credentials can find."""
 
     reachable: bool
     """Its serving port accepted a TCP connection."""
@@ -147,8 +147,8 @@ async def _find_health(serving: Endpoint, *, timeout: float) -> tuple[int | None
     port, reason = await _ask_health(endpoint, timeout=timeout)
     if port is not None and not await same_process(serving, endpoint, timeout=BELONGS_SECONDS):
         return None, (
-            f"what answers {HEALTH_PATH} at {endpoint} could not be seen to be the Milvus at {serving}; "
-            f"if it is, say so with health={HEALTH_PORT}"
+            f"the test could not show that {HEALTH_PATH} at {endpoint} belongs to the Milvus at {serving}; "
+            f"if it does, give health={HEALTH_PORT}"
         )
     return port, reason
 

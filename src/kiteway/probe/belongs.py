@@ -27,8 +27,8 @@ async def same_process(serving: Endpoint, metrics: Endpoint, *, timeout: float) 
 
     Opens 16 connections to ``serving``, closes them again, and checks that the process's number of open files
     (``process_open_fds``, which every Milvus exports) rises and falls with them. It works through every proxy that
-    passes connections on one by one (a container's published port, a tunnel), needs no credentials, and tells two
-    instances of the same version apart. False when it cannot be seen.
+    passes each connection on (a container's published port, a tunnel), needs no credentials, and distinguishes two
+    instances of the same version. False if the test shows nothing.
 
     Args:
         serving: a TCP port.

@@ -1,7 +1,7 @@
-"""One unary gRPC call, seen as the HTTP/2 exchange it is.
+"""One unary gRPC call, with the HTTP/2 exchange below it.
 
-A gRPC library turns an nginx 404 into UNIMPLEMENTED and drops the rest. Here the HTTP status, the
-content type and the ``server`` header stay, so that whoever answered can be named.
+A gRPC library turns a 404 of nginx into UNIMPLEMENTED and drops the rest. This probe also returns the HTTP status, the
+content type and the ``server`` header, so that a report can name the server that answered.
 """
 
 import asyncio

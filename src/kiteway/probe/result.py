@@ -1,4 +1,4 @@
-"""What every probe reports: its target, and where it failed."""
+"""The types that all probes report: the target, and the failure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +41,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeFailure:
-    """The point a probe could not pass."""
+    """The layer at which a probe failed, and why."""
 
     reason: Reason
     detail: str

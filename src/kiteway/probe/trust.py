@@ -18,7 +18,7 @@ class TrustFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """How to speak TLS to a server."""
+    """The TLS settings for a server."""
 
     server_name: str | None = None
     """Name to ask for (SNI) and to find in the certificate; the endpoint's host if None."""

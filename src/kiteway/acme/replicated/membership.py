@@ -135,4 +135,4 @@ class Membership:
         try:
             await self._api.merge(self._path, {"metadata": {"annotations": {self._key: None}}})
         except (ApiError, ApiUnavailableError) as error:
-            _log.info("membership not given back", error=str(error))
+            _log.info("membership not released", error=str(error))

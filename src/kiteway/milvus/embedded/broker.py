@@ -50,13 +50,13 @@ async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) ->
 
 
 def link_librdkafka(directory: Path) -> None:
-    """Put a Kafka client that understands the broker into `directory`, which goes first on the library path.
+    """Put a Kafka client that works with the broker into `directory`, which comes first on the library path.
 
     Milvus's own librdkafka 1.9 fails on the broker's ApiVersions answer ("Read underflow");
     the one in the package `confluent-kafka` is the same library, newer.
 
     Raises:
-        MilvusUnavailableError: the package is missing or carries no such library.
+        MilvusUnavailableError: the package is missing or does not contain this library.
     """
     library = _package_file("confluent-kafka", "confluent_kafka.libs/librdkafka")
     directory.mkdir(parents=True, exist_ok=True)

@@ -47,9 +47,9 @@ _BACKEND_PORTS = len(BackendPorts.__dataclass_fields__)
 class MilvusCluster:
     """N serving proxies, one backend process and a message broker; an async context manager.
 
-    The backend (coordinators, nodes, etcd) has a proxy of its own that no client uses, so
-    every proxy in `endpoints` can be killed alone. Proxies are named by their index.
-    Everything starts from empty data: the broker keeps its messages in memory only.
+    The backend (coordinators, nodes, etcd) has a proxy of its own that no client uses, so a test can kill each proxy in
+    `endpoints` alone. Proxies are named by their index. The cluster starts without data, because the broker stores its
+    messages in memory only.
     """
 
     def __init__(
@@ -71,7 +71,9 @@ class MilvusCluster:
             raise ValueError(f"a cluster needs at least one proxy, not {proxies}")
         self._data_dir = data_dir.absolute()
         if self._data_dir.exists() and any(self._data_dir.iterdir()):
-            raise ValueError(f"{self._data_dir} is not empty: the cluster's broker forgets, so old data cannot be used")
+            raise ValueError(
+                f"{self._data_dir} is not empty: the cluster's broker stores messages in memory only, so old data cannot be used"
+            )
         self._tls = tls
         self._netns = netns
         self._tuning = tuning or Tuning()
@@ -108,7 +110,7 @@ class MilvusCluster:
         return (self.broker.pid, *(server.process.pid for server in servers))
 
     async def start(self, timeout: float = _START_SECONDS) -> Self:
-        """Start everything and wait until rows written through one proxy are found through all.
+        """Start all processes and wait until rows written through one proxy are found through every proxy.
 
         Raises:
             MilvusUnavailableError: a package of the extra `cluster` is missing.
@@ -152,7 +154,7 @@ class MilvusCluster:
         self._proxies[index].process.send_signal(signal.SIGSTOP)
 
     def resume(self, index: int) -> None:
-        """Let a paused proxy go on (SIGCONT)."""
+        """Resume a paused proxy (SIGCONT)."""
         self._proxies[index].process.send_signal(signal.SIGCONT)
 
     async def restart(self, index: int, timeout: float = _START_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""The proof that a Milvus cluster works: create, insert, and a Strong search through every proxy.
+"""The check that a Milvus cluster works: create, insert, and a Strong search through every proxy.
 
 A program (`python -m kiteway.milvus.embedded.gate CERT_OR_EMPTY PORT...`), because PyMilvus
 opens its own sockets and can be in a network namespace only as a whole process. `/healthz`
@@ -19,7 +19,7 @@ _CALL_SECONDS = 30.0
 
 
 def check(ports: list[int], certificate: Path | None) -> None:
-    """Write through the first port and read it back through all; the collection is dropped again.
+    """Write a row through the first port and read it through every port; the collection is dropped at the end.
 
     Raises:
         Exception: whatever PyMilvus raises, or RuntimeError when a proxy does not see the row.

@@ -25,7 +25,7 @@ class ProbeError(Exception):
 
 
 def pinned_tls(sock: socket.socket, certificate: Path, client: tuple[Path, Path] | None = None) -> ssl.SSLSocket:
-    """Speak TLS (ALPN h2) with a server that must hold exactly this certificate; show ``client`` (with its key), PEM."""
+    """Make a TLS connection (ALPN h2) to a server with exactly this certificate; ``client`` is a client certificate, PEM."""
     context = ssl.create_default_context(cafile=str(certificate))
     if client is not None:
         context.load_cert_chain(*client)

@@ -1,4 +1,4 @@
-"""The lines of a log that say why a server ended."""
+"""Finds the lines of a log that show why a server ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free TCP ports for servers that cannot be asked to choose their own."""
+"""Free TCP ports for servers that cannot choose a free port themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CANDIDATES = range(12000, 32000)
 def free_ports(count: int, taken: Iterable[int] = ()) -> tuple[int, ...]:
     """Return `count` different ports that nothing listens on, none of them in `taken`.
 
-    They are only checked, not held: start the server soon.
+    They are only checked, not reserved: start the server soon.
 
     Raises:
         OSError: there are not that many.

@@ -1,4 +1,4 @@
-"""One child process that never outlives its parent and leaves nothing when it stops."""
+"""One child process that never outlives its parent; no process of its group is left when it stops."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kiteway.ownership import open_own
 
 
 class ChildProcess:
-    """A running program: leader of its own process group, tied to this process's life.
+    """A running program: leader of its own process group, killed when this process ends.
 
-    Linux ties it to the thread that called `start`; keep that thread (the event loop's)
+    Linux kills it when the thread that called `start` ends. Keep that thread (the event loop's)
     alive as long as the child should run.
     """
 
@@ -83,9 +83,9 @@ class ChildProcess:
         return await self._process.wait()
 
     async def stop(self, grace: float, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end, wait `grace` seconds, then kill its whole group. Idempotent."""
+        """Send SIGTERM, wait `grace` seconds, then kill the whole group. Idempotent."""
         self.send_signal(number)
-        self.send_signal(signal.SIGCONT)  # a stopped process cannot act on the request
+        self.send_signal(signal.SIGCONT)  # a stopped process does not handle SIGTERM
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):

@@ -20,7 +20,7 @@ from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.netns import NetworkNamespace
 
 Progress = Callable[[str], None]
-"""Takes one short line about what is being done now."""
+"""Called with one short line that names the present step."""
 
 LOOPBACK = "127.0.0.1"
 # Fixed in Milvus: its pid file is in the first, or in the second when the first cannot be written;
@@ -36,17 +36,17 @@ _SERVING = b"\x08\x01"
 
 
 class MilvusStartError(RuntimeError):
-    """Milvus did not come up; the message ends with its last log lines."""
+    """Milvus did not start; the message ends with its last log lines."""
 
 
 @dataclass(frozen=True)
 class MilvusEndpoint:
-    """Where one Milvus proxy serves; inside the network namespace when there is one."""
+    """The address of one Milvus proxy; inside the network namespace if there is one."""
 
     address: str
     port: int
     health_port: int
-    """HTTP port of `/healthz` and the metrics: never to be exposed."""
+    """HTTP port of `/healthz` and the metrics; it must never be exposed."""
     name: str
 
 
@@ -127,7 +127,7 @@ class MilvusServer:
         return self._home / "logs" / f"{self.endpoint.name}.console"
 
     def _environment(self) -> dict[str, str]:
-        # Milvus reads any setting from the environment, so it gets nothing but this.
+        # Milvus reads every setting from the environment, too, so it gets these variables only.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return kept | {
             "LD_LIBRARY_PATH": ":".join(self._libraries),
@@ -151,7 +151,7 @@ class MilvusServer:
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
 
     def _probe(self) -> None:
-        # /healthz comes first but proves little: Milvus answers it before it listens on the serving port.
+        # /healthz alone does not show that Milvus serves: Milvus answers it before it listens on the serving port.
         status = http_status(self._connect(self.endpoint.health_port), "/healthz")
         if status != _HTTP_OK:
             raise ProbeError(f"/healthz answers {status}")

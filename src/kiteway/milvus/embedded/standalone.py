@@ -25,7 +25,7 @@ from kiteway.netns import NetworkNamespace
 
 _PORTS = len(BackendPorts.__dataclass_fields__) + 1
 _START_SECONDS = 120.0
-# Milvus 2.3.5 standalone stops its coordinators and then waits for them for ever, so a longer grace time is useless.
+# Milvus 2.3.5 standalone stops its coordinators and then waits for them for ever, so a longer grace time does not help.
 _STOP_SECONDS = 1.0
 
 
@@ -56,9 +56,9 @@ class StandaloneMilvus:
             health_port: port of `/healthz` and metrics; None for a free one.
             rest_port: port of REST; None for the serving port, where Milvus has it without TLS only.
             tls: the serving port's certificate; None for plaintext.
-            netns: where it listens; None for this process's own network.
+            netns: the network namespace in which it listens; None for this process's own.
             tuning: session and shutdown times.
-            on_progress: told what is being done.
+            on_progress: called at each step.
         """
         self._data_dir = data_dir.absolute()
         self._port = port
@@ -142,7 +142,7 @@ class StandaloneMilvus:
         given = [port for port in (self._port, self._health_port, self._rest_port) if port is not None]
 
         def choose() -> tuple[int, ...]:
-            # With a port that is taken Milvus starts all the same, and serves no client.
+            # If the port is taken, Milvus still starts, but serves no client.
             for port in given:
                 if not is_free(port):
                     raise MilvusStartError(f"port {port} is taken: choose another, or stop what listens on it")

@@ -1,10 +1,9 @@
 """Run a command that the kernel kills when its parent dies, even by SIGKILL (Linux).
 
-Usage: `python tether.py PARENT_PID PROGRAM ARGUMENT...`. The program takes over this
-process, so its pid is the one that was started. It is a program of its own, not a
-`preexec_fn`, because running Python between fork and exec can deadlock a process that has
-threads. The kernel ties the signal to the parent's *thread*: the one that runs the event
-loop.
+Usage: `python tether.py PARENT_PID PROGRAM ARGUMENT...`. The program replaces this process by exec, so its pid is the
+one that was started. This is a program of its own and not a `preexec_fn`, because Python code between fork and exec can
+deadlock a process that has threads. The kernel sends the signal when the parent's *thread* that started the child ends:
+the thread that runs the event loop.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main(parent: int, command: list[str]) -> NoReturn:
-    """Set the death signal, make sure the parent is still there, become the command."""
+    """Set the parent-death signal, check that the parent still runs, and execute the command."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit(f"cannot tie {command[0]} to its parent: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""After a failure: probe each layer, lowest first, until one shows the cause."""
+"""Finds the cause of a failure: probes each layer, lowest first, until one fails."""
 
 import os
 
@@ -31,21 +31,21 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
     """Return one sentence that says why ``step`` failed.
 
     Args:
-        target: where.
+        target: the address and credentials.
         step: the step that failed.
-        error: what PyMilvus raised there.
+        error: the exception that PyMilvus raised in this step.
         timeout: seconds for all probes together.
     """
     if isinstance(error, WrongAnswerError):
         return Failure(
             FailureReason.WRONG_ANSWER,
             f"Milvus answers, but not correctly: {error}.",
-            "If a balancer or a cache is in between, verify Milvus directly to see whose answer it is.",
+            "If there is a balancer or a cache in front of Milvus, verify Milvus directly to see which of them gives this answer.",
         )
     if ":" in target.host:
         return Failure(
             FailureReason.SDK,
-            f"PyMilvus cannot take the IPv6 address {target.host} as a host.",
+            f"PyMilvus does not accept the IPv6 address {target.host} as a host.",
             "Give a name that resolves to it, or an IPv4 address.",
         )
     if not step.startswith("connect") and not isinstance(error, TimeoutError) and grpc_status(error) is None:
@@ -58,7 +58,7 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
     """The finding of the lowest layer that fails; None if Milvus's ``Connect`` succeeds.
 
     Args:
-        target: where.
+        target: the address and credentials.
         limit: seconds for each layer.
     """
     endpoint = target.endpoint

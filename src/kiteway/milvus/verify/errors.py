@@ -1,4 +1,4 @@
-"""Reads the causes out of the exceptions that PyMilvus raises."""
+"""Finds the causes in the exceptions that PyMilvus raises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NOTHING_DONE = frozenset(
 
 
 def grpc_status(error: BaseException) -> tuple[str, str] | None:
-    """The gRPC status' name and text that the error was made from, if it was."""
+    """Name and text of the gRPC status that caused the error, if one did."""
     import grpc  # imported here, because gRPC must not start before `load_pymilvus` has silenced its log
 
     for link in _chain(error):

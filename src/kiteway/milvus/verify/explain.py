@@ -25,7 +25,7 @@ def explain_tcp(target: Target, failure: ProbeFailure) -> Failure:
         return Failure(
             FailureReason.DNS,
             f"The name {target.host} cannot be resolved: {failure.detail}.",
-            "Check the spelling and the DNS record; until it exists, give the balancer's address "
+            "Check the spelling and the DNS record. Until it exists, give the balancer's address "
             "as HOST and the name by --server-name.",
         )
     fixes = {
@@ -117,7 +117,7 @@ def _broken_off(target: Target, seen: TlsResult) -> Failure:
     detail = seen.failure.detail if seen.failure else ""
     return Failure(
         FailureReason.TLS,
-        f"{target.endpoint} broke off the TLS handshake for the name {target.name}: {detail}.",
+        f"{target.endpoint} ended the TLS handshake for the name {target.name}: {detail}.",
         "It may have no certificate for that name: give the Ingress's host by --server-name.",
     )
 
@@ -195,12 +195,12 @@ def _not_grpc(target: Target, call: GrpcResult, failure: ProbeFailure) -> Failur
     if call.http_status in (401, 403):
         return Failure(
             FailureReason.AUTH,
-            f"Something before Milvus at {target.endpoint} refuses the call ({seen}).",
-            "An access proxy (IAP, basic auth, an address list) guards this host: gRPC clients must be let through.",
+            f"An access proxy in front of Milvus at {target.endpoint} refuses the call ({seen}).",
+            "The proxy may be IAP, basic authentication or a list of addresses: it must allow gRPC clients.",
         )
     return Failure(
         FailureReason.NOT_MILVUS,
-        f"What answers at {target.endpoint} is not gRPC ({seen}).",
+        f"The server at {target.endpoint} does not speak gRPC ({seen}).",
         "Give the address and port of the balancer or of Milvus.",
     )
 
@@ -219,13 +219,13 @@ def explain_status(target: Target, status: str, message: str) -> Failure:
 _STATUS = {
     "UNAUTHENTICATED": (
         FailureReason.AUTH,
-        "Milvus wants credentials and {token}",
+        "Milvus requires credentials and {token}",
         "Give user:password or an API key by --token-file or KITEWAY_TOKEN.",
     ),
     "PERMISSION_DENIED": (
         FailureReason.ROUTE,
-        "The call to {name} was refused on its way",
-        "Check that an Ingress routes this host to Milvus, and that nothing before it forbids the call.",
+        "The call to {name} was refused before it reached Milvus",
+        "Check that an Ingress routes this host to Milvus, and that no proxy in front of it forbids the call.",
     ),
     "UNIMPLEMENTED": (
         FailureReason.NOT_MILVUS,
@@ -239,7 +239,7 @@ _STATUS = {
     ),
     "RESOURCE_EXHAUSTED": (
         FailureReason.LIMITED,
-        "The call was turned away by a limit",
+        "The call exceeds a limit",
         "Try again later, or raise the limit that the message names.",
     ),
     "DEADLINE_EXCEEDED": (
@@ -255,7 +255,7 @@ def explain_milvus(reason: str, step: str | None = None) -> Failure:
     during = f" at {step}" if step else ""
     return Failure(
         FailureReason.MILVUS,
-        f"The way to Milvus is fine, but Milvus answers{during}: {reason.rstrip('.')}.",
+        f"Milvus can be reached, but answers{during}: {reason.rstrip('.')}.",
         "Look at Milvus's own log and health.",
     )
 

@@ -24,7 +24,7 @@ _OVERSHOOT = 3.2
 _DETAIL = 300
 """Characters of an error kept as a step's detail."""
 _GRACE = 5.0
-"""Seconds at most for a step under way to end before the collection is dropped."""
+"""The most seconds to wait for a running step before the collection is dropped."""
 
 OnStep = Callable[[Step], None]
 
@@ -35,7 +35,7 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
     The run's collection is dropped however the run ends, cancellation included.
 
     Args:
-        target: where and with what.
+        target: the address and credentials.
         on_step: called after each step, in this event loop's thread.
         timeout: seconds for everything.
 
@@ -104,7 +104,7 @@ class _Run:
         # The error of an abandoned call is ignored.
         self._under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
         async with asyncio.timeout(left):
-            # Shielded: a call that was sent cannot be unsent; clean_up waits for it.
+            # Shielded: a call that was sent cannot be taken back, so clean_up waits for it.
             return await asyncio.shield(self._under_way)
 
     async def clean_up(self, limit: float) -> None:
@@ -117,7 +117,7 @@ class _Run:
         await self._quietly(self.session.close, grace)
 
     async def _quietly(self, call: Callable[[], object], limit: float) -> None:
-        # What cannot be cleaned up is in the report (leftover); it must not hide the failure.
+        # A failed clean-up is in the report (leftover) and must not hide the failure of the step.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(limit):
                 await in_daemon_thread(call, name="verify-clean-up")

@@ -25,7 +25,7 @@ class WrongAnswerError(Exception):
 
 
 class Session:
-    """One run: a connection by each of PyMilvus's two APIs (ORM and MilvusClient), and a collection of its own."""
+    """One run: a connection with each of PyMilvus's two APIs (ORM and MilvusClient), and a collection of its own."""
 
     def __init__(self, pymilvus: Any, target: Target) -> None:
         self._pymilvus = pymilvus
@@ -35,7 +35,7 @@ class Session:
         self.collection = f"kiteway_verify_{int(time.time())}_{token}"
         self._alias = f"kiteway-verify-{token}"
         self.may_exist = False
-        """The collection may be there: creating it was tried, dropping it has not succeeded."""
+        """The collection may exist: creating it was tried, dropping it has not succeeded."""
         self.milvus_version: str | None = None
         rng = random.Random(_SEED)  # noqa: S311 - test data
         self._vectors = [[rng.uniform(-1, 1) for _ in range(DIMENSION)] for _ in range(ROWS)]
@@ -58,7 +58,7 @@ class Session:
         )
 
     def connect_orm(self, timeout: float) -> str:
-        """The guide's own form."""
+        """Connect with ``connections.connect``, as the guide does."""
         timeout = min(timeout, _CONNECT_LIMIT)
         self._pymilvus.connections.connect(
             self._alias,
@@ -74,7 +74,7 @@ class Session:
         return f"connections.connect: Milvus {version}"
 
     def connect_client(self, timeout: float) -> str:
-        """The same with MilvusClient."""
+        """Connect with MilvusClient."""
         timeout = min(timeout, _CONNECT_LIMIT)
         scheme = "https" if self._target.secure else "http"
         uri = f"{scheme}://{join_host_port(self._target.host, self._target.port)}"
@@ -144,7 +144,7 @@ class Session:
         return "loaded"
 
     def search(self, timeout: float) -> str:
-        """A row's own vector finds that row first, at distance 0."""
+        """Check that a search for a row's own vector returns that row first, at distance 0."""
         hits = self._client.search(
             self.collection,
             data=[self._vectors[_ASKED]],
@@ -168,7 +168,7 @@ class Session:
         return f"{len(found)} rows by id"
 
     def delete(self, timeout: float) -> str:
-        """Deleted rows are gone for a reader that asks for the newest state."""
+        """Check that a Strong read no longer returns deleted rows."""
         self._client.delete(self.collection, ids=list(_DELETED), timeout=timeout)
         found = self._ids(list(_DELETED), timeout)
         if found:

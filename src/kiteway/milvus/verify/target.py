@@ -29,7 +29,7 @@ class Target:
     client_key: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what PyMilvus would silently ignore."""
+        """Refuse options that PyMilvus would silently ignore."""
         if (self.client_cert is None) != (self.client_key is None):
             msg = "a client certificate and its key go together: give both or none"
             raise ValueError(msg)
@@ -52,7 +52,7 @@ class Target:
 
     @property
     def tls(self) -> TlsOptions | None:
-        """What gRPC's client would do, for a probe; None in plaintext."""
+        """The TLS settings that gRPC's client would use, for a probe; None in plaintext."""
         if not self.secure:
             return None
         return TlsOptions(

@@ -1,4 +1,4 @@
-"""Whether h2 is agreed upon in the handshake."""
+"""Whether the handshake negotiates h2."""
 
 from __future__ import annotations
 

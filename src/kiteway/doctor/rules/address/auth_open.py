@@ -1,4 +1,4 @@
-"""Whether anyone may call."""
+"""Whether Milvus answers calls without credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the token is taken."""
+"""Whether Milvus accepts the token."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         yield failed(
             facts.ref,
             f"Milvus refuses the token: {facts.version.call.message or 'UNAUTHENTICATED'}.",
-            "Give user:password, or an API key, as the Milvus behind the address knows it.",
+            "Give user:password or an API key of a user of this Milvus.",
         )
     elif facts.version.call.ok:
-        yield passed(facts.ref, "Milvus takes the token.")
+        yield passed(facts.ref, "Milvus accepts the token.")
     else:
         yield skipped(facts.ref, "Milvus does not answer; see GRPC_DIRECT.")
 

@@ -1,4 +1,4 @@
-"""Whether every address of the name answers."""
+"""Whether every address in the name's DNS records answers."""
 
 from __future__ import annotations
 

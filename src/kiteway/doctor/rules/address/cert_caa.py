@@ -1,4 +1,4 @@
-"""Whether CAA records let somebody issue."""
+"""Whether CAA records allow a CA to issue certificates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kiteway.doctor.address import AddressFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 
 _ISSUERS = {"letsencrypt.org", "pki.goog"}
-"""Who issues managed certificates."""
+"""The CAs that issue managed certificates."""
 
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:

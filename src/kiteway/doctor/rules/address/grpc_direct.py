@@ -16,7 +16,7 @@ _PERMISSION_DENIED = STATUS_NAMES.index("PERMISSION_DENIED")
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     if facts.connect is None or facts.version is None or facts.serving is None:
-        yield skipped(facts.ref, "no connection that gRPC could be spoken on.")
+        yield skipped(facts.ref, "no connection for a gRPC call was made.")
         return
     _, health = facts.serving
     calls = {"Connect": facts.connect, "GetVersion": facts.version, "grpc.health.v1.Health/Check": MilvusResult(health)}
@@ -56,8 +56,8 @@ def _said_by(call: GrpcResult) -> str:
 RULE = Rule(
     "GRPC_DIRECT",
     "Connect, GetVersion and grpc.health.v1.Health/Check",
-    "PyMilvus's first call is Connect; whatever answers it with a plain 404 shows as \"sdk is incompatible with "
-    "server\" (failure F12). Milvus's own refusals ride inside OK answers (failure F5).",
+    "PyMilvus's first call is Connect; PyMilvus reports a plain 404 as an answer to it as \"sdk is incompatible with "
+    "server\" (failure F12). Milvus's own refusals are inside answers with the gRPC status OK (failure F5).",
     Scope.ADDRESS,
     _check,
 )

@@ -1,4 +1,4 @@
-"""Healthy, but not serving."""
+"""Whether the health port and the serving port agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether HTTP/2 is spoken."""
+"""Whether the server speaks HTTP/2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_CONCURRENT_STREAMS = 3  # RFC 9113 section 6.5.2
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     h2 = facts.h2
     if h2 is None:
-        yield skipped(facts.ref, "no connection that HTTP/2 could be spoken on.")
+        yield skipped(facts.ref, "no connection for HTTP/2 was made.")
     elif h2.settings is None:
         why = h2.failure.detail if h2.failure else "no SETTINGS came"
         fix = "Check the server that terminates TLS there: it must speak HTTP/2 (an nginx server needs http2 on)."
@@ -21,7 +21,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     else:
         streams = h2.settings.get(_MAX_CONCURRENT_STREAMS)
         allowed = f"{streams} calls at a time" if streams is not None else "any number of calls at a time"
-        yield passed(facts.ref, f"it speaks HTTP/2 and takes {allowed} on a connection.")
+        yield passed(facts.ref, f"it speaks HTTP/2 and accepts {allowed} on a connection.")
 
 
 RULE = Rule(

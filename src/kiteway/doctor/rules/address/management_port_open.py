@@ -1,4 +1,4 @@
-"""Milvus's internal ports, seen from here."""
+"""Whether Milvus's internal ports can be reached from here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
             yield failed(
                 facts.ref,
                 f"port {port} of the address can be reached from here; Milvus asks for no credentials there.",
-                "Close it with a firewall rule, or take it off the Service of type LoadBalancer.",
+                "Close it with a firewall rule, or remove it from the Service of type LoadBalancer.",
             )
         if not opened:
             yield passed(facts.ref, f"ports {HEALTH_PORT} and {INTERNAL_PORT} cannot be reached from here.")

@@ -1,4 +1,4 @@
-"""Milvus's management, asked through the serving port."""
+"""Whether the balancer routes to Milvus's management port."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "MANAGEMENT_THROUGH_BALANCER",
     "Milvus's port 9091 through the balancer",
-    "A route to the Service's second port (metrics, 9091) puts Milvus's unauthenticated management onto the public "
-    "address, component stop included.",
+    "A route to the Service's second port (metrics, 9091) makes Milvus's management public: it needs no credentials, "
+    "and can stop components.",
     Scope.ADDRESS,
     _check,
 )

@@ -1,4 +1,4 @@
-"""Whether something listens."""
+"""Whether the port accepts connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 
 RULE = Rule(
     "TCP_CONNECT",
-    "The port takes connections",
+    "The port accepts connections",
     "All other checks depend on it. On GKE a new load balancer answers after about six minutes.",
     Scope.ADDRESS,
     _check,

@@ -1,4 +1,4 @@
-"""Whether there is TLS at all."""
+"""Whether the server speaks TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     tls = facts.tls
     if not facts.target.secure:
-        yield skipped(facts.ref, "it is checked in plaintext.")
+        yield skipped(facts.ref, "the address is checked in plaintext.")
     elif tls is None:
         yield skipped(facts.ref, "no connection.")
     elif tls.version is None:

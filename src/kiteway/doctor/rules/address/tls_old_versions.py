@@ -1,4 +1,4 @@
-"""TLS 1.0 and 1.1."""
+"""Whether the server accepts TLS 1.0 and 1.1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the balancer says about its backends, and why it may be so."""
+"""The health of the backends as the balancer reports it, and possible causes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kiteway.resources.annotations import AppProtocol
 
 _SAID = {
     "BackendConfigMissingHealthCheck": "no BackendConfig has a health check for Milvus (BACKENDCONFIG_MISSING_HC)",
-    "HealthCheckPort": "the health check asks the wrong port (BACKENDCONFIG_WRONG_PORT)",
-    "HealthCheckType": "the health check speaks the wrong protocol (BACKENDCONFIG_WRONG_PORT)",
-    "HealthCheckPath": "the health check asks for the wrong path (BACKENDCONFIG_WRONG_PORT)",
+    "HealthCheckPort": "the health check uses the wrong port (BACKENDCONFIG_WRONG_PORT)",
+    "HealthCheckType": "the health check uses the wrong protocol (BACKENDCONFIG_WRONG_PORT)",
+    "HealthCheckPath": "the health check requests the wrong path (BACKENDCONFIG_WRONG_PORT)",
     "BackendConfigNotFound": "the BackendConfig does not exist (BackendConfigExistenceCheck)",
-    "AppProtocolPortName": "the port is spoken to as HTTP/1.1 (APP_PROTOCOL_PORT_NAME)",
+    "AppProtocolPortName": "the balancer uses HTTP/1.1 to the port (APP_PROTOCOL_PORT_NAME)",
 }
 
 
@@ -74,9 +74,9 @@ def _tls(facts: ClusterFacts, ingress: Ingress) -> Iterator[str]:
         if owner.ref == ingress.ref and modes:
             encrypted = app_protocol(service, port) is not AppProtocol.HTTP
             if encrypted and not any(modes):
-                yield "Milvus has no TLS and is spoken to over TLS (HTTP2_WITHOUT_TLS)"
+                yield "Milvus has no TLS, and the balancer uses TLS (HTTP2_WITHOUT_TLS)"
             if not encrypted and any(modes):
-                yield "Milvus has TLS and is spoken to in plaintext (TLS_WITHOUT_HTTP2)"
+                yield "Milvus has TLS, and the balancer uses plaintext (TLS_WITHOUT_HTTP2)"
 
 
 def _probed(facts: ClusterFacts, services: Mapping[ObjectRef, Service]) -> Iterator[str]:

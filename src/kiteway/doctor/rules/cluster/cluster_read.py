@@ -1,4 +1,4 @@
-"""What may be looked at."""
+"""Which objects of the cluster may not be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.problem:
         yield failed(
             facts.ref,
-            f"the API server cannot be asked: {facts.problem.rstrip('.')}.",
+            f"the API server cannot be reached: {facts.problem.rstrip('.')}.",
             "Check the context (`kubectl config get-contexts`), the credentials and the network path.",
         )
         return
@@ -24,7 +24,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.backs and not any(is_seen(back) for back in facts.backs):
         yield skipped(
             facts.ref,
-            "no Pod can be reached from here: to check their ports, TLS and calls, run it where they can be reached.",
+            "no Pod can be reached from here: to check their ports, TLS and calls, run the doctor in the cluster's network.",
         )
     if not facts.unread:
         yield passed(facts.ref, "everything that the diagnosis needs may be read.")
@@ -33,8 +33,8 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 RULE = Rule(
     "CLUSTER_READ",
     "What may be read of the cluster",
-    "A rule that cannot see a Secret must not say that it is missing: what may not be read is listed, and the "
-    "rules that need it are skipped. deploy/doctor.yaml has the rights for everything.",
+    "A rule that cannot read a Secret must not report it as missing. So this check lists the objects that may not be "
+    "read, and the rules that need them are skipped. deploy/doctor.yaml has all rights that the doctor uses.",
     Scope.CLUSTER,
     _check,
 )

@@ -1,4 +1,4 @@
-"""Where the hosts of an Ingress lead."""
+"""Whether the hosts of an Ingress resolve to its address."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 RULE = Rule(
     "DNS_ADDRESS",
     "DNS records of an Ingress's hosts",
-    "Clients that follow another record reach another server, often the old one, or none; a CA that does so issues "
-    "nothing (trap G5, failure F10).",
+    "With a wrong record clients reach another server, often the old one, or none, and a CA issues no certificate "
+    "(trap G5, failure F10).",
     Scope.CLUSTER,
     _check,
     Severity.WARNING,

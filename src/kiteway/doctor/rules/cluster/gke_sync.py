@@ -1,4 +1,4 @@
-"""What Google's controller could not do."""
+"""Whether Google's controllers report errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kiteway.doctor.cluster.facts import ClusterFacts, minutes
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
 
 _REASONS = frozenset({"Sync", "Translate", "SyncService", "BackendError", "TooManyCertificates", "MissingCertificate"})
-"""Of ingress-gce, its NEG controller, and gke-managed-certs."""
+"""The reasons of Events from ingress-gce, its NEG controller, and gke-managed-certs."""
 _LASTING = dt.timedelta(minutes=20)
 """ingress-gce tries again after at most 1,000 s: an error that is older than this has gone."""
 

@@ -1,4 +1,4 @@
-"""Milvus seen from both sides of the balancer."""
+"""Compares calls at the Pods with calls through the balancer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             yield passed(front.ref, "Milvus answers through the balancer.")
         elif not asked:
             yield skipped(
-                front.ref, "no Pod can be reached from here to compare with; run it inside the cluster's network."
+                front.ref, "no Pod can be reached from here for a comparison; run the doctor in the cluster's network."
             )
         elif answering:
             yield failed(
@@ -42,8 +42,8 @@ def _answers(facts: AddressFacts) -> bool:
 
 RULE = Rule(
     "GRPC_PATH",
-    "Milvus seen from both sides of the balancer",
-    "The same calls at the Pods and at the Ingress's address say on which side the fault lies.",
+    "Calls at the Pods and through the balancer",
+    "The same calls at the Pods and at the Ingress's address show on which side of the balancer the fault is.",
     Scope.CLUSTER,
     _check,
 )

@@ -1,4 +1,4 @@
-"""The release itself."""
+"""Whether the Helm release exists and is complete."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
             facts.release_ref,
             f"revision {facts.release.revision} is {facts.release.status}: the next upgrade fails, and the running objects "
             "may be a mixture of two revisions.",
-            f"Bring it to an end: {suggested('helm', 'rollback', facts.name, '-n', facts.namespace)}, or upgrade again.",
+            f"Complete it: {suggested('helm', 'rollback', facts.name, '-n', facts.namespace)}, or upgrade again.",
         )
     else:
         yield passed(facts.release_ref, f"revision {facts.release.revision} is deployed.")

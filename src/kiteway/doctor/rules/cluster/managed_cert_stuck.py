@@ -29,14 +29,16 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         if status == "Active" and not refused:
             yield passed(managed.ref, "it is Active.")
         elif not refused and "Failed" not in status and age <= _PATIENCE:
-            yield skipped(managed.ref, f"it is {status or 'not looked at'} and {minutes(age)} old; an hour is normal.")
+            yield skipped(
+                managed.ref, f"it is {status or 'without a status'} and {minutes(age)} old; an hour is normal."
+            )
         else:
             said = [f"{d.domain} {_DOMAIN[d.status]} ({d.status})" for d in refused]
             causes = list(_causes(facts, managed))
             yield failed(
                 managed.ref,
-                f"it is {status or 'not looked at'} after {minutes(age)}: {'; '.join([*said, *causes]) or 'no reason is given'}.",
-                "Correct that; the CA tries again within an hour."
+                f"it is {status or 'without a status'} after {minutes(age)}: {'; '.join([*said, *causes]) or 'no reason is given'}.",
+                "Correct these; the CA tries again within an hour."
                 if said or causes
                 else "Look at its Events, and whether port 80 of the load balancer can be reached from everywhere.",
             )

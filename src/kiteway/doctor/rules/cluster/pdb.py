@@ -1,4 +1,4 @@
-"""What an eviction does to the proxies."""
+"""Whether an eviction can stop all proxies at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
 
 RULE = Rule(
     "PDB",
-    "What an eviction does to the proxies",
+    "Eviction of the proxies",
     "GKE drains nodes for every upgrade: with one proxy, or without a PodDisruptionBudget, that is an outage (failures "
     "F7 and F23).",
     Scope.CLUSTER,

@@ -1,4 +1,4 @@
-"""How proxies are stopped."""
+"""Whether proxies stop gracefully."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _draining(facts: ClusterFacts, service: Service) -> int:
 
 RULE = Rule(
     "PRESTOP",
-    "How proxies leave",
+    "Graceful stop of the proxies",
     "Google's endpoint group removes a Pod only after its SIGTERM: without preStop, or killed before the draining is over, a "
     "proxy answers its last calls with 502 (trap G12, failure F7).",
     Scope.CLUSTER,

@@ -1,4 +1,4 @@
-"""A port to serve on."""
+"""Whether an Ingress has a port on which it is served."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kiteway.resources import Ingress
 
 RULE = rule_of_reasons(
     "ALLOW_HTTP_FALSE_NO_TLS",
-    title="Something left to serve",
+    title="A port on which the Ingress is served",
     why="With port 80 turned off and no certificate for port 443 GKE builds nothing at all.",
     reasons=frozenset({"AllProtocolsDisabled"}),
     kinds=(Ingress,),

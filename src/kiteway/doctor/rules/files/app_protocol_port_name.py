@@ -9,7 +9,7 @@ from kiteway.resources import Service
 RULE = rule_of_reasons(
     "APP_PROTOCOL_PORT_NAME",
     title="Port names in cloud.google.com/app-protocols",
-    why='Ports are looked up by name only: {"19530":"HTTP2"} is silently ignored, and gRPC is spoken to as HTTP/1.1 (failure F13).',
+    why='Ports are looked up by name only: {"19530":"HTTP2"} is silently ignored, and GKE uses HTTP/1.1 to the port, which cannot carry gRPC (failure F13).',
     reasons=frozenset({"AppProtocolPortName"}),
     kinds=(Service,),
     when_passed="every name in cloud.google.com/app-protocols is that of a port.",

@@ -8,7 +8,7 @@ from kiteway.resources import Service
 RULE = rule_of_reasons(
     "BackendConfigExistenceCheck",
     title="The BackendConfigs that a Service names",
-    why="A missing BackendConfig is an error on GKE; without the guide's one Milvus is probed where it does not answer and every call ends in 502.",
+    why="A missing BackendConfig is an error on GKE. Without the guide's BackendConfig the health check uses a port at which Milvus does not answer, and every call ends in 502.",
     reasons=frozenset({"BackendConfigNotFound"}),
     kinds=(Service,),
     when_passed="every BackendConfig that it names exists.",

@@ -9,9 +9,9 @@ from kiteway.resources import Service
 RULE = rule_of_reasons(
     "BACKENDCONFIG_MISSING_HC",
     title="A health check for Milvus",
-    why="Without one GKE asks the serving port for HTTP2 /, which Milvus does not answer: every endpoint is UNHEALTHY and every call ends in 502 (failure F6). It is why the guide has a BackendConfig at all.",
+    why="Without a health check of its own, GKE requests / over HTTP/2 at the serving port, which Milvus does not answer: every endpoint is UNHEALTHY and every call ends in 502 (failure F6). This is why the guide has a BackendConfig.",
     reasons=frozenset({"BackendConfigMissingHealthCheck"}),
     kinds=(Service,),
-    when_passed="a BackendConfig says how its endpoints are probed.",
+    when_passed="a BackendConfig configures the health check of its endpoints.",
     severity=Severity.WARNING,
 )

@@ -9,7 +9,7 @@ from kiteway.resources import Secret
 RULE = rule_of_reasons(
     "CERT_EXPIRY",
     title="The validity of the certificates in TLS Secrets",
-    why="An expired certificate is refused by every client at once; both the guide's -days 99999 and a forgotten renewal end that way.",
+    why="Every client refuses an expired certificate. The guide's -days 99999 makes users forget that certificates expire.",
     reasons=frozenset({"CertificateExpired", "CertificateNotYetValid", "CertificateExpiresSoon"}),
     kinds=(Secret,),
     when_passed="its certificate is valid and will be for weeks.",

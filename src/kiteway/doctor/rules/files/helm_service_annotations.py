@@ -21,7 +21,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
         if missing:
             yield failed(
                 config.ref,
-                f"service.annotations lacks {', '.join(missing)}: annotated by hand they are lost with the next install.",
+                f"service.annotations lacks {', '.join(missing)}: annotations made by hand are lost at the next install.",
                 "Put the guide's three annotations into service.annotations of the Helm values.",
                 position=config.value_at("service"),
             )

@@ -9,9 +9,9 @@ from kiteway.resources import Ingress
 RULE = rule_of_reasons(
     "INGRESS_CLASS_NAME_SET",
     title="The class of an Ingress",
-    why="GKE goes by the annotation kubernetes.io/ingress.class: an Ingress that says gce in spec.ingressClassName gets no load balancer and no Event says why.",
+    why="GKE reads the annotation kubernetes.io/ingress.class: an Ingress that says gce in spec.ingressClassName gets no load balancer and no Event says why.",
     reasons=frozenset({"IngressClassNameSet", "IngressClassInternal"}),
     kinds=(Ingress,),
-    when_passed="the controller that it is meant for will see it.",
+    when_passed="its class is set in the form that its controller reads.",
     severity=Severity.WARNING,
 )

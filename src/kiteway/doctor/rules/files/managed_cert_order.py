@@ -9,7 +9,7 @@ from kiteway.resources import ManagedCertificate
 RULE = rule_of_reasons(
     "MANAGED_CERT_ORDER",
     title="The order of ManagedCertificate and Ingress",
-    why="The guide says to wait for Active before the Ingress is made (trap G4): a deadlock, as a certificate is issued only once it is attached to a load balancer that DNS points at.",
+    why="The guide says to wait for Active before the Ingress is made (trap G4): a deadlock, because a certificate is issued only once it is attached to a load balancer that DNS points at.",
     reasons=frozenset({"ManagedCertificateProvisioning"}),
     kinds=(ManagedCertificate,),
     when_passed="its certificate does not wait for an Ingress.",

@@ -32,7 +32,7 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "MANAGED_CERT_UNATTACHED",
     "ManagedCertificates that no Ingress names",
-    "The guide says to wait for Active before the Ingress is made (trap G4): a deadlock, as the certificate is issued "
+    "The guide says to wait for Active before the Ingress is made (trap G4): a deadlock, because the certificate is issued "
     "only once it is attached to a load balancer that DNS points at.",
     Scope.FILES,
     _check,

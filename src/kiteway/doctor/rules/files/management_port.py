@@ -8,7 +8,7 @@ from kiteway.resources import Ingress, Service
 RULE = rule_of_reasons(
     "MANAGEMENT_PORT",
     title="Routes to Milvus's ports 9091 and 19529",
-    why="There Milvus shows metrics and profiles, sets log levels and stops components, without credentials; they are never reached through the balancer.",
+    why="On these ports anyone can read metrics and profiles, set log levels and stop components without credentials. They must never be reachable through the balancer.",
     reasons=frozenset({"ManagementPort"}),
     kinds=(
         Ingress,

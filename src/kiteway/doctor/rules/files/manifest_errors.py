@@ -1,4 +1,4 @@
-"""Whatever else is wrong with the manifests."""
+"""All other problems in the manifests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key pair that Milvus itself serves."""
+"""Whether Milvus has a certificate and key of its own."""
 
 from __future__ import annotations
 

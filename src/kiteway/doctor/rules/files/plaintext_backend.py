@@ -9,7 +9,7 @@ from kiteway.resources import Service
 RULE = rule_of_reasons(
     "PLAINTEXT_BACKEND",
     title="gRPC in plaintext to the Pods",
-    why="Kiteway speaks it, GKE does not: there a port without app-protocols HTTP2 is spoken to as HTTP/1.1, which carries no gRPC (failures F13 and F22).",
+    why="Kiteway supports it, GKE does not: GKE uses HTTP/1.1 to a port without app-protocols HTTP2, which cannot carry gRPC (failures F13 and F22).",
     reasons=frozenset(
         {
             "AppProtocolMissing",
@@ -21,6 +21,6 @@ RULE = rule_of_reasons(
         }
     ),
     kinds=(Service,),
-    when_passed="GKE would speak HTTP/2 to it as well.",
+    when_passed="GKE would use HTTP/2 to it as well.",
     severity=Severity.WARNING,
 )

@@ -9,7 +9,7 @@ from kiteway.resources import Service
 RULE = rule_of_reasons(
     "REST_PORT",
     title="The port of REST beside gRPC with TLS",
-    why="With TLS Milvus serves REST on a port of its own or not at all (trap G1, failure F3); kiteway.io/rest-port says which.",
+    why="With TLS Milvus serves REST on a port of its own or not at all (trap G1, failure F3); kiteway.io/rest-port names this port.",
     reasons=frozenset({"RestPortMissing", "RestPortNotFound"}),
     kinds=(Service,),
     when_passed="REST has a port.",

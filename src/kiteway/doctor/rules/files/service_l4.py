@@ -12,6 +12,6 @@ RULE = rule_of_reasons(
     why="A Layer-4 balancer spreads connections, not calls: gRPC keeps one connection, so all calls of a client meet one proxy (failure F1), and clients can bypass everything that the Layer-7 balancer enforces.",
     reasons=frozenset({"ServiceTypeLoadBalancer"}),
     kinds=(Service,),
-    when_passed="it has no address of its own past the Ingress.",
+    when_passed="it has no address of its own beside the Ingress.",
     severity=Severity.WARNING,
 )

@@ -16,13 +16,13 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
         if encrypted is None:
             yield skipped(service.ref, "no Milvus configuration with TLS was given.")
         elif app_protocol(service, port) is AppProtocol.HTTP2:
-            yield passed(service.ref, f"port {port.port} is spoken to as HTTP/2 over TLS, as Milvus expects.")
+            yield passed(service.ref, f"the balancer uses HTTP/2 over TLS to port {port.port}, as Milvus expects.")
         else:
             name = port.name or "milvus"
             yield failed(
                 service.ref,
-                f"Milvus has TLS (tlsMode in {encrypted.ref.name}), but port {port.port} is spoken to without HTTP/2 "
-                "over TLS: every call fails.",
+                f"Milvus has TLS (tlsMode in {encrypted.ref.name}), but the balancer does not use HTTP/2 over TLS to "
+                f"port {port.port}: every call fails.",
                 f"""Name the port "{name}" and annotate {keys.APP_PROTOCOLS}: '{{"{name}":"HTTP2"}}'.""",
                 position=service.at("metadata", "annotations", keys.APP_PROTOCOLS),
             )

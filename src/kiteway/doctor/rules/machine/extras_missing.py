@@ -17,7 +17,7 @@ _FOR = {
 
 def _check(facts: MachineFacts) -> Iterator[Finding]:
     for extra in facts.missing_extras:
-        use = _FOR.get(extra, "a part of it")
+        use = _FOR.get(extra, "a part of Kiteway")
         yield failed(
             MACHINE, f"the extra {extra} is not installed; it is for {use}.", f"pip install 'kiteway[{extra}]'."
         )
@@ -28,7 +28,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "EXTRAS_MISSING",
     "Optional packages",
-    "A command that needs one reports that only when it is used.",
+    "A command that needs a missing extra reports it only when the command is used.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

@@ -21,7 +21,7 @@ RULE = Rule(
     "FILTER_PRESENT",
     "The Envoy filter",
     "Without it Kiteway still balances every call, but does not understand Milvus's calls: no metrics by rpc, no retry when "
-    "Milvus refuses inside an OK answer.",
+    "Milvus says inside an answer with gRPC status OK that it is not ready.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,

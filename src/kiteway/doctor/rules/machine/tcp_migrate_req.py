@@ -1,4 +1,4 @@
-"""What the kernel does with connections in a closing listener's queue."""
+"""Whether the kernel hands waiting connections of a closed listener to the next one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
 RULE = Rule(
     "TCP_MIGRATE_REQ",
     "net.ipv4.tcp_migrate_req",
-    "When one Kiteway takes over from another on the same port, the connections that the kernel has accepted for the "
-    "old one are lost unless it may migrate them. With it, clients also wait for a restarted Envoy instead of being "
-    "refused.",
+    "When one Kiteway takes over from another on the same port, connections that the kernel has completed and the old "
+    "one has not accepted are lost, unless the kernel may migrate them. With this setting, clients also wait for a "
+    "restarted Envoy instead of being refused.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,
