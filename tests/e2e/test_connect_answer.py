@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
+import httpx2
 import pytest
 from pymilvus import MilvusClient, MilvusException, connections
 from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HOST, manifests, secret
+from kiteway.doctor import AddressTarget, Result, Scope, examine, look_at_address
 from kiteway.files import write_atomic
 from kiteway.filter import filter_path, missing_reason
+from kiteway.milvus.verify import FailureReason, Target, verify
+from kiteway.probe import Endpoint, TlsOptions
+from kiteway.probe.trust import grpc_default_roots
 from tests.support.kiteway import up
 from tests.support.reads import channel, service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(filter_path() is None, reason=missing_reason())]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.skipif(filter_path() is None, reason=missing_reason())]
 
 WRONG = "wrong.milvus.io"
+REDIRECT = b"""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: redirecting
+  annotations: {networking.gke.io/v1beta1.FrontendConfig: redirect}
+spec:
+  tls: [{secretName: my-release-milvus-tls}]
+  rules:
+  - host: localhost
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: my-release-milvus, port: {number: 19530}}}}
+---
+apiVersion: networking.gke.io/v1beta1
+kind: FrontendConfig
+metadata: {name: redirect}
+spec: {redirectToHttps: {enabled: true}}
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the only backend there is."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +64,22 @@ def listening(free_port: Callable[[], int]) -> Iterator[tuple[int, Path]]:
         (folder / "tls.crt").write_bytes(pair.certificate)
         made = folder / "manifests"
         made.mkdir()
+        write_atomic(made / "redirect.yaml", REDIRECT, 0o600)
         write_atomic(made / "secret.yaml", secret(pair), 0o600)
-        port = free_port()
-        arguments = ["-f", manifests(), "-f", made, "--https-port", str(port), "--http-port", "0", "--drain", "1"]
+        port, http_port = free_port(), free_port()
+        (folder / "http-port").write_text(str(http_port))
+        arguments = [
+            "-f",
+            manifests(),
+            "-f",
+            made,
+            "--https-port",
+            str(port),
+            "--http-port",
+            str(http_port),
+            "--drain",
+            "1",
+        ]
         with up([str(a) for a in arguments], folder / "data"):
             yield port, folder / "tls.crt"
     finally:
@@ -62,6 +106,57 @@ def test_the_orm_shows_the_sentence(listening: tuple[int, Path]) -> None:
         connections.connect(
             "wrong", host="127.0.0.1", port=str(port), server_pem_path=str(ca), secure=True, server_name=WRONG
         )
+
+
+async def test_verify_names_kiteway(listening: tuple[int, Path]) -> None:
+    """`kiteway verify` says that Kiteway answers, not Milvus, and does not send its user to Milvus's log."""
+    port, ca = listening
+
+    report = await verify(Target(host="127.0.0.1", port=port, ca=ca, server_name=WRONG), timeout=10)
+
+    assert report.failure is not None
+    assert report.failure.reason is FailureReason.ROUTE
+    assert (
+        f"Kiteway at 127.0.0.1:{port} answers by itself, without Milvus: no Ingress routes" in report.failure.sentence
+    )
+    assert "Milvus's own log" not in report.failure.fix
+
+
+async def test_verify_names_a_redirect(listening: tuple[int, Path]) -> None:
+    """A gRPC call to a host that redirects is told so by Kiteway, at once."""
+    _, ca = listening
+    port = int((ca.parent / "http-port").read_text())
+
+    report = await verify(Target(host="localhost", port=port, secure=False), timeout=10)
+
+    assert report.failure is not None
+    assert report.failure.reason is FailureReason.ROUTE
+    assert "host localhost redirects plaintext to HTTPS" in report.failure.sentence
+
+
+def test_a_rest_call_is_still_redirected(listening: tuple[int, Path]) -> None:
+    """Whoever speaks no gRPC is sent to HTTPS."""
+    port = int((listening[1].parent / "http-port").read_text())
+
+    answer = httpx2.get(f"http://localhost:{port}/v2/vectordb/collections/list", trust_env=False)
+
+    assert answer.status_code == 301
+    assert answer.headers["location"].startswith("https://localhost")
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
+async def test_doctor_names_kiteway(listening: tuple[int, Path], *, trusted: bool) -> None:
+    """`kiteway doctor` says so too, whatever it finds of the certificate; what it could not judge is skipped."""
+    port, ca = listening
+    tls = TlsOptions(server_name=WRONG, ca=ca if trusted else grpc_default_roots())
+
+    facts = await look_at_address(AddressTarget(endpoint=Endpoint("127.0.0.1", port), tls=tls), dt.datetime.now(dt.UTC))
+
+    checks = {check.rule.id: check.finding for _, found in examine(Scope.ADDRESS, facts).checks for check in found}
+    assert checks["GRPC_DIRECT"].result is Result.FAILED
+    assert "answered by Kiteway itself, without Milvus: no Ingress routes" in checks["GRPC_DIRECT"].message
+    assert checks["REST_SAME_PORT"].result is Result.FAILED
+    assert {checks[each].result for each in ("AUTH_OPEN", "AUTH_TOKEN", "CERT_CAA")} == {Result.SKIPPED}
 
 
 def test_every_other_call_is_denied_with_the_sentence(listening: tuple[int, Path]) -> None:

@@ -230,7 +230,19 @@ def test_caa_records_hold_for_the_names_below(nameserver: str, host: str, found:
     assert asyncio.run(find_caa(host, timeout=3, nameserver=nameserver)) == found
 
 
-@pytest.mark.parametrize("host", ["broken.example", "192.0.2.7", "a..b", "x" * 64 + ".example", "\u2024.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "broken.example",
+        "192.0.2.7",
+        "localhost",
+        "milvus",
+        "milvus.test",
+        "a..b",
+        "x" * 64 + ".example",
+        "\u2024.example",
+    ],
+)
 def test_what_dns_does_not_say_is_a_problem_not_an_exception(nameserver: str, host: str) -> None:
     """A server's failure, an address and a name that is none are said as the reason why nothing is known."""
     assert asyncio.run(find_caa(host, timeout=1, nameserver=nameserver)).problem

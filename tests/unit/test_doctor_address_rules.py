@@ -209,14 +209,29 @@ MORE: list[tuple[str, dict[str, Any], str]] = [
     (
         "GRPC_DIRECT",
         {"connect": MilvusResult(GrpcResult(status=7, message="kiteway: no Ingress routes the host x"))},
-        "Connect is refused: kiteway: no Ingress routes the host x.",
+        "Connect is answered by Kiteway itself, without Milvus: no Ingress routes the host x.",
+    ),
+    (
+        "GRPC_DIRECT",
+        {"connect": MilvusResult(OK, code=65, reason="kiteway: no Ingress routes the host x.")},
+        "Connect is answered by Kiteway itself, without Milvus: no Ingress routes the host x.",
+    ),
+    (
+        "GRPC_DIRECT",
+        {"connect": MilvusResult(dataclasses.replace(NOT_GRPC.call, http_status=301, location=f"https://{HOST}/"))},
+        f"Connect is redirected to https://{HOST}/, which",
     ),
     ("HEALTHZ_RACE", {"healthz": HttpResult(status=500)}, "answers /healthz with 500"),
     ("MANAGEMENT_PORT_OPEN", {"healthz": HttpResult(status=200)}, "port 9091 of the address can be reached"),
     (
         "REST_SAME_PORT",
         {"rest": HttpResult(status=501, body='{"message":"kiteway: no REST here"}')},
-        "answered with 501",
+        "answered by Kiteway itself: no REST here",
+    ),
+    (
+        "REST_SAME_PORT",
+        {"rest": HttpResult(status=404, body='{"code":404,"message":"kiteway: no Ingress routes the host x."}')},
+        "answered by Kiteway itself: no Ingress routes the host x.",
     ),
     ("AUTH_OPEN", {"wrong_token": MILVUS}, "a call with a wrong password is answered"),
 ]
@@ -268,6 +283,13 @@ def test_what_was_not_asked_is_skipped_not_passed() -> None:
     assert results.pop("CERT_DNS") is Result.FAILED
     assert results.pop("CERT_CAA") is Result.PASSED
     assert set(results.values()) == {Result.SKIPPED}
+
+
+def test_a_refusal_on_port_80_is_no_open_port() -> None:
+    """Where Kiteway answers port 80 with a refusal, nothing is served in plaintext."""
+    refusal = HttpResult(status=404, body='{"code":404,"message":"kiteway: host x is not served in plaintext."}')
+    _, findings = _failures("HTTP_80_OPEN", dataclasses.replace(GOOD, http=refusal))
+    assert [finding.result for finding in findings] == [Result.PASSED]
 
 
 def test_a_loopback_address_says_nothing_of_the_outside() -> None:

@@ -110,6 +110,8 @@ def test_not_verified_is_exit_1(verification: _Verification) -> None:
     [
         (["milvus.example"], 443, True),
         (["milvus.example:8443"], 8443, True),
+        (["https://milvus.example:8443"], 8443, True),
+        (["http://milvus.example:19530"], 19530, False),
         (["milvus.example", "--plaintext"], 19530, False),
     ],
 )
@@ -124,7 +126,7 @@ def test_the_port_follows_the_protocol(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["https://milvus.example"],
+        ["https://milvus.example/path"],
         ["milvus.example:0"],
         ["milvus.example", "--plaintext", "--server-name", "x"],
         ["milvus.example", "--token", "a", "--token-file", "b"],

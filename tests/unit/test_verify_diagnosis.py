@@ -204,6 +204,78 @@ async def test_milvus_s_own_error_at_connect() -> None:
     assert "not ready" in sentence(report)
 
 
+OURS = "kiteway: no Ingress routes the host milvus.example. Add a rule for it."
+
+
+def in_milvus_shape(code: int, text: str) -> bytes:
+    """Return a ``ConnectResponse`` whose status has a code and a reason."""
+    status = b"\x12" + bytes([len(text)]) + text.encode() + b"\x18" + bytes([code])
+    return b"\x0a" + bytes([len(status)]) + status
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param({CONNECT: in_milvus_shape(65, OURS)}, FailureReason.ROUTE, id="connect"),
+        pytest.param({CONNECT: (grpc.StatusCode.PERMISSION_DENIED, OURS)}, FailureReason.ROUTE, id="denied"),
+        pytest.param({CONNECT: (grpc.StatusCode.UNAVAILABLE, OURS)}, FailureReason.NO_HEALTHY_ENDPOINT, id="none"),
+        pytest.param({CONNECT: (grpc.StatusCode.RESOURCE_EXHAUSTED, OURS)}, FailureReason.LIMITED, id="limit"),
+        pytest.param(
+            {CONNECT: b"", GET_VERSION: (grpc.StatusCode.PERMISSION_DENIED, OURS)}, FailureReason.ROUTE, id="path"
+        ),
+        pytest.param(
+            {CONNECT: b"", GET_VERSION: b"\x0a\x00\x12\x02v2", CREATE: in_milvus_shape(65, OURS)[2:]},
+            FailureReason.ROUTE,
+            id="later",
+        ),
+    ],
+)
+async def test_an_answer_of_the_balancers_own(
+    answers: dict[str, bytes | tuple[grpc.StatusCode, str]], expected: FailureReason
+) -> None:
+    """What Kiteway answers by itself is said to be Kiteway's, in whatever shape it comes; Milvus is not blamed."""
+    with grpc_server(answers) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is expected
+    assert sentence(report) == (
+        f"Kiteway at 127.0.0.1:{port} answers by itself, without Milvus: {OURS.removeprefix('kiteway: ')}"
+    )
+    assert "Milvus's own log" not in (report.failure.fix if report.failure else "")
+
+
+async def test_a_rest_error_of_the_balancers_own() -> None:
+    """Its JSON, too, which a call gets that is not recognised as gRPC on its way."""
+    body = b'{"code":404,"message":"kiteway: host a has no route for /b. Add the path to the Ingress."}'
+    async with serving(http2([(":status", "404"), ("content-type", "application/json")], body)) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.ROUTE
+    assert sentence(report).endswith("without Milvus: host a has no route for /b. Add the path to the Ingress.")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[(":status", "301")], [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "2")]],
+    ids=["http", "grpc"],
+)
+async def test_a_redirect(headers: list[tuple[str, str]]) -> None:
+    """A port that redirects to HTTPS is named as that, with where it leads, also as Envoy sends it to gRPC clients."""
+    moved = http2([*headers, ("location", "https://milvus.example:8443/x")])
+    async with serving(moved) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.ROUTE
+    assert "redirects the call to https://milvus.example:8443/x, which no gRPC client follows" in sentence(report)
+    assert report.failure is not None
+    assert "Leave out --plaintext" in report.failure.fix
+
+
+async def test_a_mute_server() -> None:
+    """A server that takes the connection and says nothing has accepted no call."""
+    async with serving(silence) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.TIMEOUT
+    assert sentence(report) == f"127.0.0.1:{port} accepts connections and says nothing: no HTTP/2 came in time."
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kiteway.cli.address import parse_address
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
 from kiteway.cli.options import CLUSTER_PANEL, FilesOption, KubeconfigOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
@@ -28,11 +29,10 @@ from kiteway.doctor import (
     read_manifests,
 )
 from kiteway.doctor.report import Check
-from kiteway.probe import TlsOptions, TrustFileError, parse_endpoint
+from kiteway.probe import TlsOptions, TrustFileError
 from kiteway.probe.result import DEFAULT_TIMEOUT
 from kiteway.probe.trust import grpc_default_roots
 
-_DEFAULT_PORTS = {True: 443, False: 19530}
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
@@ -100,10 +100,10 @@ def doctor(
         report = examine(Scope.FILES, read_manifests(filename, now))
     elif address:
         try:
-            endpoint = parse_endpoint(address, _DEFAULT_PORTS[not plaintext])
+            endpoint, secure = parse_address(address, plaintext=plaintext)
             target = AddressTarget(
                 endpoint=endpoint,
-                secure=not plaintext,
+                secure=secure,
                 tls=TlsOptions(server_name=server_name, ca=ca or grpc_default_roots()),
                 token=read_token(token, token_file),
                 timeout=timeout,

@@ -12,16 +12,16 @@ from typing import Annotated
 import msgspec
 import typer
 
+from kiteway.cli.address import parse_address
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
 from kiteway.cli.terminal import line, table
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
 from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
 from kiteway.milvus.verify import verify as run_verification
-from kiteway.probe import TrustFileError, parse_endpoint
+from kiteway.probe import TrustFileError
 
 _NOT_VERIFIED = 1
 _USAGE = 2
-_DEFAULT_PORTS = {True: 443, False: 19530}
 
 
 def verify(
@@ -64,17 +64,17 @@ def verify(
       kiteway verify 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt
       kiteway verify 34.111.144.65 --server-name my-release.milvus.io
       kiteway verify my-release.milvus.io
-      kiteway verify localhost:8443 --ca ca.pem --token-file token.txt --output json
+      kiteway verify https://localhost:8443 --ca ca.pem --token-file token.txt --output json
     """
     try:
-        endpoint = parse_endpoint(address, _DEFAULT_PORTS[not plaintext])
+        endpoint, secure = parse_address(address, plaintext=plaintext)
         target = Target(
             host=endpoint.host,
             port=endpoint.port,
             ca=ca,
             server_name=server_name,
             token=read_token(token, token_file),
-            secure=not plaintext,
+            secure=secure,
             client_cert=client_cert,
             client_key=client_key,
         )

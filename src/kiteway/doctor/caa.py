@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from kiteway.certificates.names import is_address
 from kiteway.probe.threads import in_daemon_thread
 
+_RESERVED = frozenset({"internal", "invalid", "local", "localhost", "test"})
+"""Top-level names that public DNS does not have (RFC 6761, RFC 6762, and ICANN for ``internal``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaaResult:
@@ -36,6 +39,8 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
     """
     if is_address(host):
         return CaaResult(problem="an IP address has no CAA records.")
+    if _is_local(host):
+        return CaaResult(problem=f"{host} is no public name: no CA issues a certificate for it.")
     try:
         async with asyncio.timeout(timeout):
             return await in_daemon_thread(lambda: _climb(host.rstrip("."), nameserver), name="caa")
@@ -43,6 +48,12 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
         return CaaResult(problem="the package dnspython is missing: pip install 'kiteway[acme]'.")
     except TimeoutError:
         return CaaResult(problem=f"DNS gave no answer about CAA records in {timeout:g} s.")
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a name has no place in public DNS: one label, or one of the names reserved by RFC 6761."""
+    labels = host.rstrip(".").lower().split(".")
+    return len(labels) == 1 or labels[-1] in _RESERVED
 
 
 def _climb(host: str, nameserver: str) -> CaaResult:

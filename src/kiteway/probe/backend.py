@@ -129,6 +129,10 @@ def _facts(
 
 def _not_milvus(answer: milvus.MilvusResult, seen: TlsResult) -> str | None:
     call = answer.call
+    if answer.balancer:
+        return f"no Milvus answers there, but a Kiteway: {answer.balancer}"
+    if call.redirected:
+        return f"no Milvus answers there: the call is redirected to {call.location}"
     if call.failure is not None:
         tls_said = seen.failure.detail if seen.failure and seen.version is None else ""
         return f"no Milvus answers there: {call.failure.detail}" + (f"; {tls_said}" if tls_said else "")

@@ -14,6 +14,7 @@ import h2.events
 import h2.exceptions
 
 from kiteway.probe.h2 import H2Exchange
+from kiteway.probe.own import own_sentence
 from kiteway.probe.result import (
     DEFAULT_TIMEOUT,
     Endpoint,
@@ -63,8 +64,22 @@ class GrpcResult:
     http_status: int | None = None
     content_type: str | None = None
     server: str | None = None
+    location: str | None = None
+    """Where a redirect leads."""
     alpn: str | None = None
+    spoke: bool = True
+    """Whether the server sent anything at all on the connection, once it was open (and, with TLS, encrypted)."""
     failure: ProbeFailure | None = None
+
+    @property
+    def balancer(self) -> str:
+        """The sentence of an answer that is Kiteway's own, without a full stop; empty for another's."""
+        return own_sentence(self.message if self.status is not None else self.body.decode("utf-8", "replace"))
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the answer is a redirect; a proxy may put a gRPC status beside it."""
+        return self.location is not None and not self.ok
 
     @property
     def ok(self) -> bool:
@@ -134,6 +149,7 @@ async def probe_grpc(
             await exchange.flush()
             while not answer.complete:
                 for event in await exchange.events():
+                    answer.spoke = True
                     answer.take(event)
     except ProbeError as error:
         return answer.result(error.failure)
@@ -151,6 +167,7 @@ class _Answer:
     def __init__(self) -> None:
         self.complete = False
         self.alpn: str | None = None
+        self.spoke = False
         self._headers: dict[str, str] = {}
         self._body = b""
         self._broken: ProbeFailure | None = None
@@ -198,6 +215,8 @@ class _Answer:
             http_status=int(http_status) if http_status.isdigit() else None,
             content_type=content_type,
             server=self._headers.get("server"),
+            location=self._headers.get("location"),
+            spoke=self.spoke,
             alpn=self.alpn,
             failure=failure,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from kiteway.probe.own import own_sentence
 from kiteway.probe.result import (
     DEFAULT_TIMEOUT,
     Endpoint,
@@ -30,6 +31,11 @@ class HttpResult:
     body: str = ""
     """Its beginning, 4 KiB."""
     failure: ProbeFailure | None = None
+
+    @property
+    def balancer(self) -> str:
+        """The sentence of an answer that is Kiteway's own, without a full stop; empty for another's."""
+        return own_sentence(self.body)
 
 
 async def probe_http(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kiteway.probe import protobuf
 from kiteway.probe.grpc import GrpcResult, probe_grpc
+from kiteway.probe.own import own_sentence
 from kiteway.probe.result import DEFAULT_TIMEOUT, Endpoint
 from kiteway.probe.trust import TlsOptions
 
@@ -31,6 +32,11 @@ class MilvusResult:
     def ok(self) -> bool:
         """OK by gRPC and by Milvus."""
         return self.call.ok and self.code == 0
+
+    @property
+    def balancer(self) -> str:
+        """The sentence of an answer that is Kiteway's own: by gRPC, or in Milvus's shape, as it answers ``Connect``."""
+        return self.call.balancer or own_sentence(self.reason)
 
 
 async def get_version(

@@ -14,6 +14,9 @@ ANY_HOST = "*"
 
 _NO_TLS = f"host {HOST} is not served over TLS: its Ingress has no certificate yet. See `kiteway status`."
 _NO_PLAINTEXT = f"host {HOST} is not served in plaintext: its Ingress does not allow it. Connect with TLS."
+_REDIRECTED = (
+    f"host {HOST} redirects plaintext to HTTPS, which no gRPC client follows. Connect to the HTTPS port with TLS."
+)
 
 _NO_HOST = (
     f"no Ingress routes the host {HOST}. Connect by a host name that an Ingress has a rule for "
@@ -44,6 +47,11 @@ def not_over_tls(settings: EnvoySettings) -> list[Route]:
 def not_in_plaintext(settings: EnvoySettings) -> list[Route]:
     """Return the routes of a host that allows no HTTP, on the HTTP listener."""
     return no_route("no-plaintext", RouteMatch(prefix="/"), Answer(_NO_PLAINTEXT, _NO_PLAINTEXT), settings)
+
+
+def grpc_is_not_redirected(settings: EnvoySettings) -> Route:
+    """Return the route for gRPC calls of a host that redirects: Envoy's redirect would be UNKNOWN without a text."""
+    return no_route("redirect", RouteMatch(prefix="/"), Answer(_REDIRECTED, _REDIRECTED), settings)[0]
 
 
 def one_label(host: VirtualHost, others: tuple[Route, ...]) -> VirtualHost:

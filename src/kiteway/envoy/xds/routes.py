@@ -43,7 +43,15 @@ from kiteway.envoy.xds.common import (
 from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
-from kiteway.envoy.xds.refusals import ANY_HOST, misdirected, not_in_plaintext, not_over_tls, one_label, unknown
+from kiteway.envoy.xds.refusals import (
+    ANY_HOST,
+    grpc_is_not_redirected,
+    misdirected,
+    not_in_plaintext,
+    not_over_tls,
+    one_label,
+    unknown,
+)
 from kiteway.memo import Memo
 from kiteway.model import (
     HTTPMode,
@@ -163,7 +171,8 @@ def in_plaintext(backed: Backed, settings: EnvoySettings) -> VirtualHost:
         case HTTPMode.SERVE:
             return served(backed, settings, encrypted=False)
         case HTTPMode.REDIRECT:
-            return _virtual_host(backed.host, [_redirect(backed.host, settings.public_https_port)])
+            redirect = _redirect(backed.host, settings.public_https_port)
+            return _virtual_host(backed.host, [grpc_is_not_redirected(settings), redirect])
         case HTTPMode.OFF:
             return _virtual_host(backed.host, not_in_plaintext(settings))
 

@@ -4,6 +4,7 @@ import os
 
 from kiteway.milvus.verify.errors import grpc_status, text
 from kiteway.milvus.verify.explain import (
+    explain_balancer,
     explain_call,
     explain_milvus,
     explain_status,
@@ -15,6 +16,7 @@ from kiteway.milvus.verify.report import Failure, FailureReason
 from kiteway.milvus.verify.session import WrongAnswerError
 from kiteway.milvus.verify.target import Target
 from kiteway.probe import TlsOptions, milvus
+from kiteway.probe.own import own_sentence
 from kiteway.probe.result import Reason
 from kiteway.probe.tcp import probe_tcp
 from kiteway.probe.tls import probe_tls
@@ -49,7 +51,7 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
             "Give a name that resolves to it, or an IPv4 address.",
         )
     if not step.startswith("connect") and not isinstance(error, TimeoutError) and grpc_status(error) is None:
-        return _refused(step, error)
+        return explain_balancer(target, text(error)) or _refused(step, error)
     found = await probe_layers(target, limit=min(_PROBE_LIMIT, timeout / _LAYERS))
     return found or _network_is_fine(target, step, error)
 
@@ -116,6 +118,6 @@ def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
             "Check the arguments against PyMilvus's own limits.",
         )
     name, details = status
-    if name == "PERMISSION_DENIED":
+    if name == "PERMISSION_DENIED" and not own_sentence(details):
         return _no_permission(step, details)
     return explain_status(target, name, details)

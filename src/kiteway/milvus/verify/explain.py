@@ -6,6 +6,7 @@ from kiteway.milvus.verify.report import Failure, FailureReason
 from kiteway.milvus.verify.target import Target
 from kiteway.probe.grpc import GrpcResult
 from kiteway.probe.milvus import MilvusResult
+from kiteway.probe.own import own_sentence
 from kiteway.probe.result import ProbeFailure, Reason
 from kiteway.probe.tls import TlsResult
 
@@ -157,16 +158,27 @@ def explain_tls_expected(target: Target) -> Failure:
 def explain_call(target: Target, answer: MilvusResult) -> Failure | None:
     """The answer to ``Connect`` is not Milvus's; None if it is."""
     call = answer.call
+    if call.redirected and not call.balancer:
+        return _redirected(target, call)
     if call.failure is not None:
         return _not_grpc(target, call, call.failure)
     if call.status != 0:
         return explain_status(target, call.status_name or "", call.message)
+    if answer.balancer:
+        # Connect is answered in Milvus's shape: PyMilvus shows the text of no gRPC status there.
+        return explain_status(target, "PERMISSION_DENIED", answer.reason)
     if answer.code:
         return explain_milvus(answer.reason or f"code {answer.code}")
     return None
 
 
 def _not_grpc(target: Target, call: GrpcResult, failure: ProbeFailure) -> Failure:
+    if not call.spoke and failure.reason is Reason.NO_ANSWER:
+        return Failure(
+            FailureReason.TIMEOUT,
+            f"{target.endpoint} accepts connections and says nothing: no HTTP/2 came in time.",
+            "Check the port: a server of another protocol waits there, or a proxy on the way whose own server is away.",
+        )
     if failure.reason is not Reason.NOT_GRPC:
         timed_out = failure.reason is Reason.NO_ANSWER
         return Failure(
@@ -176,6 +188,8 @@ def _not_grpc(target: Target, call: GrpcResult, failure: ProbeFailure) -> Failur
             if timed_out
             else "Give the port where gRPC is served (443 at a balancer, 19530 at Milvus).",
         )
+    if call.balancer:
+        return _by_the_balancer(target, call.balancer, _BY_HTTP.get(call.http_status or 0, FailureReason.ROUTE))
     who = f"{call.server or 'a server that does not say its name'}"
     seen = f"HTTP {call.http_status} with {call.content_type or 'no content type'} from {who}"
     if call.http_status in _GATEWAY_ERRORS:
@@ -205,9 +219,55 @@ def _not_grpc(target: Target, call: GrpcResult, failure: ProbeFailure) -> Failur
     )
 
 
+def _redirected(target: Target, call: GrpcResult) -> Failure:
+    return Failure(
+        FailureReason.ROUTE,
+        f"{target.endpoint} redirects the call to {call.location}, which no gRPC client follows.",
+        "Leave out --plaintext and give the HTTPS port (443, or 8443 by default here)."
+        if target.tls is None
+        else "Give the address that it redirects to.",
+    )
+
+
+def explain_balancer(target: Target, said: str) -> Failure | None:
+    """An answer that is Kiteway's own, in whatever PyMilvus made of it; None for another's."""
+    sentence = own_sentence(said)
+    return _by_the_balancer(target, sentence, FailureReason.ROUTE) if sentence else None
+
+
+def _by_the_balancer(target: Target, sentence: str, reason: FailureReason) -> Failure:
+    return Failure(
+        reason,
+        f"Kiteway at {target.endpoint} answers by itself, without Milvus: {sentence}.",
+        _BY_KITEWAY.get(reason, "`kiteway status` where it runs shows its hosts, paths and endpoints."),
+    )
+
+
+_BY_HTTP = {
+    429: FailureReason.LIMITED,
+    502: FailureReason.NO_HEALTHY_ENDPOINT,
+    503: FailureReason.NO_HEALTHY_ENDPOINT,
+    504: FailureReason.TIMEOUT,
+}
+_BY_KITEWAY = {
+    FailureReason.ROUTE: (
+        "Connect by a host and a path that an Ingress has a rule for (--server-name with an address); "
+        "`kiteway status` where it runs lists them."
+    ),
+    FailureReason.NO_HEALTHY_ENDPOINT: (
+        "`kiteway status` where it runs shows each endpoint and why it gets no calls: Milvus is away, its health check "
+        "fails, or the Service names another protocol (TLS or plaintext) than Milvus speaks."
+    ),
+    FailureReason.LIMITED: "Send fewer calls at a time, or try again later.",
+    FailureReason.TIMEOUT: "Look at the load and the health of Milvus; give more time by --timeout.",
+}
+
+
 def explain_status(target: Target, status: str, message: str) -> Failure:
     """A gRPC status other than OK, by its name."""
     known = _STATUS.get(status)
+    if sentence := own_sentence(message):
+        return _by_the_balancer(target, sentence, known[0] if known else FailureReason.ROUTE)
     if known is None:
         return explain_milvus(": ".join(part for part in (status, message) if part))
     reason, what, fix = known

@@ -31,7 +31,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif facts.anonymous.call.status == _UNAUTHENTICATED:
         yield passed(facts.ref, "calls without credentials, and with wrong ones, are refused.")
     else:
-        yield skipped(facts.ref, "Milvus does not answer; see GRPC_DIRECT.")
+        yield skipped(facts.ref, "the calls do not reach Milvus; see GRPC_DIRECT.")
 
 
 RULE = Rule(

@@ -27,7 +27,7 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     elif facts.version.call.ok:
         yield passed(facts.ref, "Milvus accepts the token.")
     else:
-        yield skipped(facts.ref, "Milvus does not answer; see GRPC_DIRECT.")
+        yield skipped(facts.ref, "the calls do not reach Milvus; see GRPC_DIRECT.")
 
 
 RULE = Rule(

@@ -34,6 +34,12 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 
 def _wrong(name: str, answer: MilvusResult) -> tuple[str, str] | None:
     call = answer.call
+    if answer.balancer:
+        fix = "Connect by a host and path that an Ingress has a rule for; `kiteway status` where it runs lists them."
+        return f"{name} is answered by Kiteway itself, without Milvus: {answer.balancer}.", fix
+    if call.redirected:
+        fix = "Give the address and port that it redirects to, without --plaintext."
+        return f"{name} is redirected to {call.location}, which no gRPC client follows.", fix
     if call.failure is not None:
         return f"{name}: {call.failure.detail}{_said_by(call)}.", "Check that the route leads to Milvus's gRPC port."
     if call.status == _UNAUTHENTICATED or (call.status == _UNIMPLEMENTED and name.startswith("grpc.health")):

@@ -15,6 +15,8 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         yield skipped(facts.ref, "port 80 was not checked.")
     elif http.status is None:
         yield passed(facts.ref, "port 80 does not answer.")
+    elif http.balancer:
+        yield passed(facts.ref, f"port 80 refuses the host: {http.balancer}.")
     elif 300 <= http.status < 400:
         yield passed(facts.ref, f"port 80 redirects ({http.status}).")
     else:

@@ -19,6 +19,12 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         yield failed(facts.ref, f"GET {REST_PATH}: {rest.failure.detail}.", _FIX)
     elif "application/grpc" in f"{rest.content_type} {rest.body}":
         yield failed(facts.ref, "REST is answered as if it were gRPC: Milvus has no REST on this port.", _FIX)
+    elif rest.balancer:
+        # 501 says that REST has no port; every other answer of Kiteway's own is about the host or the path.
+        fix = _FIX if rest.status == 501 else "See GRPC_DIRECT."
+        yield failed(facts.ref, f"GET {REST_PATH} is answered by Kiteway itself: {rest.balancer}.", fix)
+    elif rest.status is not None and 300 <= rest.status < 400:
+        yield skipped(facts.ref, f"GET {REST_PATH} is redirected ({rest.status}).")
     elif rest.status is not None and rest.status >= 500:
         yield failed(facts.ref, f"GET {REST_PATH} is answered with {rest.status} ({_first_line(rest.body)}).", _FIX)
     else:

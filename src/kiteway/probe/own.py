@@ -1,0 +1,19 @@
+"""Answers that Kiteway itself gives, told from those of the server behind it."""
+
+from typing import Final
+
+PREFIX: Final = "kiteway: "
+"""What each answer of Kiteway's own begins with, wherever it stands in what a client is given."""
+_MOST = 600
+_AFTER: Final = ('"}', '","', '", "', "\n")
+"""What ends the sentence in JSON and in PyMilvus's texts."""
+
+
+def own_sentence(text: str) -> str:
+    """Return Kiteway's sentence in an answer without its full stop; empty if the answer is not Kiteway's."""
+    _, found, sentence = text.partition(PREFIX)
+    if not found:
+        return ""
+    for end in _AFTER:
+        sentence = sentence.partition(end)[0]
+    return sentence[:_MOST].strip().removesuffix(".")
