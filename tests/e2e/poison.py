@@ -24,8 +24,8 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.instance import Instance
 from kiteway.model import HeaderValue
 from kiteway.supervisor import envoy_child
-from kiteway.translate.ingresses import translate_ingress
-from kiteway.translate.unit import Unit
+from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
+from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, ingress, path, rule, service
 
 POISON = "test.example.com/poison"
@@ -36,7 +36,7 @@ DEADLINE = 90.0
 def poisoned(*arguments: Any) -> Unit:
     """Translate an Ingress; one with the annotation comes to something that Envoy rejects."""
     unit = translate_ingress(*arguments)
-    match unit.ingress.metadata.annotations.get(POISON):
+    match unit.owner.metadata.annotations.get(POISON):
         case "header" | "constraint" as kind:
             # Envoy quotes the whole table when it breaks a constraint: here that of a name's length.
             bad = (HeaderValue("x-bad", "%NO_SUCH_COMMAND()%") if kind == "header" else HeaderValue("x" * 20_000, "y"),)
@@ -206,7 +206,8 @@ async def _nothing(why: Callable[[], Any]) -> bool:
 @contextlib.asynccontextmanager
 async def site(directory: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     """Prepare a site whose translation obeys the annotation."""
-    monkeypatch.setattr("kiteway.translate.translator.translate_ingress", poisoned)
+    front_ends = {"Ingress": dataclasses.replace(INGRESS, translate=poisoned)}
+    monkeypatch.setattr("kiteway.translate.translator.FRONT_ENDS", front_ends)
     found = Site(directory, free_port)
     with found.instance.acquire():
         yield found

@@ -13,7 +13,7 @@ from kiteway.model import (
     Pool,
     PoolKey,
 )
-from kiteway.translate.draining import Draining
+from kiteway.translate.shared.draining import Draining
 
 KEY = PoolKey("default", "milvus", 19530)
 POOL = Pool(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable
 from typing import Any
@@ -24,7 +25,7 @@ from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Options
-from kiteway.translate.ingresses import translate_ingress
+from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
 from tests.support.manifests import Manifest, backend_config, endpoint_slice, ingress, path, rule, secret, service
 
 NOW = dt.datetime.now(dt.UTC)
@@ -83,7 +84,8 @@ def translated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(ingress.metadata.name)
         return translate_ingress(ingress, *rest)
 
-    monkeypatch.setattr("kiteway.translate.translator.translate_ingress", spy)
+    front_ends = {"Ingress": dataclasses.replace(INGRESS, translate=spy)}
+    monkeypatch.setattr("kiteway.translate.translator.FRONT_ENDS", front_ends)
     return names
 
 

@@ -24,7 +24,7 @@ from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import Object, load_object
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translator
-from kiteway.translate.unit import Unit
+from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, backend_config, ingress, path, rule, secret, service
 
 NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
@@ -233,7 +233,7 @@ def test_a_form_is_known_by_its_content() -> None:
     one, same, other = unit(*app("a")), unit(*app("a")), unit(*app("a", to="/other"))
     assert forms.fingerprint(one) == forms.fingerprint(dataclasses.replace(same, retained=True, diagnostics=()))
     assert forms.fingerprint(one) != forms.fingerprint(other)
-    again = forms.decode(forms.encode(one), one.ingress)
+    again = forms.decode(forms.encode(one), one.owner)
     assert forms.fingerprint(again) == forms.fingerprint(one)
     assert (again.hosts, again.pools, again.certificates) == (one.hosts, one.pools, one.certificates)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kiteway.resources.limits import DEFAULT
 from kiteway.status.connections import Limits
-from kiteway.translate import limits
+from kiteway.translate.shared import limits
 
 PAGE = (Path(__file__).resolve().parents[2] / "SECURITY.md").read_text()
 

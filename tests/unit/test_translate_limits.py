@@ -20,7 +20,8 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import HTTPS_LISTENER
 from kiteway.model import HTTPMode
 from kiteway.resources import load_documents
-from kiteway.translate import Options, Result, limits, translate
+from kiteway.translate import Options, Result, translate
+from kiteway.translate.shared import limits
 from tests.golden.inputs import NOW, Translated, translate_text
 from tests.support.certificates import Issued, issue
 from tests.support.ingresses import ingress, secret, service, text

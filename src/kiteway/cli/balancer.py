@@ -40,7 +40,7 @@ from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance
 from kiteway.model import TLSProfile
 from kiteway.supervisor import Event
-from kiteway.translate.limits import NamespaceLimits
+from kiteway.translate.shared.limits import NamespaceLimits
 
 _PARAMETER: Final = "options"
 

@@ -15,7 +15,7 @@ from kiteway.model import TLSProfile
 from kiteway.probe import parse_endpoint
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.static import StaticEndpoint
-from kiteway.translate.limits import NamespaceLimits
+from kiteway.translate.shared.limits import NamespaceLimits
 
 CLUSTER_PANEL = "Cluster"
 KubeconfigOption = Annotated[

@@ -12,7 +12,7 @@ from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.model import TLSProfile
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.static import StaticEndpoint
-from kiteway.translate.limits import NamespaceLimits
+from kiteway.translate.shared.limits import NamespaceLimits
 
 
 class Config(msgspec.Struct, frozen=True):

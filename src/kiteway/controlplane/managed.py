@@ -11,8 +11,8 @@ from kiteway.resources import Ingress, ManagedCertificate, Object
 from kiteway.resources import annotations as keys
 from kiteway.resources.schema import Violation
 from kiteway.translate import Options
-from kiteway.translate.classes import is_ours
-from kiteway.translate.context import Index
+from kiteway.translate.ingress.classes import is_ours
+from kiteway.translate.shared.context import Index
 
 _CONVERGE_SECONDS = 20.0
 

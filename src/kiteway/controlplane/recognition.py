@@ -17,7 +17,7 @@ import httpx2
 
 from kiteway.model import PoolKey
 from kiteway.pipeline.health_addresses import Address, HealthAddresses
-from kiteway.translate.health import HEALTH_PATH
+from kiteway.translate.shared.health import HEALTH_PATH
 
 _TIMEOUT = 1.0
 _AT_ONCE = 64

@@ -12,7 +12,7 @@ from kiteway.envoy.xds.endpoints import assignments
 from kiteway.model import Endpoint, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice, Object
 from kiteway.translate import Endpoints
-from kiteway.translate.draining import Draining
+from kiteway.translate.shared.draining import Draining
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kiteway.model import Endpoint, HealthCheckType, Pool, PoolKey
-from kiteway.translate.health import HEALTH_PATH
+from kiteway.translate.shared.health import HEALTH_PATH
 
 
 class Address(NamedTuple):

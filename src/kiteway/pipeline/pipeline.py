@@ -21,7 +21,7 @@ from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translated, Translator
-from kiteway.translate.unit import Unit
+from kiteway.translate.shared.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

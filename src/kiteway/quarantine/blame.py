@@ -18,7 +18,7 @@ from kiteway.envoy.xds.common import (
     secret_name,
     source_name,
 )
-from kiteway.translate.unit import Unit
+from kiteway.translate.shared.unit import Unit
 
 _MODULE: Final = r"(?:Failed to create filter config: )?Failed to (?:load|initialize) dynamic module"
 _SURROUNDINGS: Final = {

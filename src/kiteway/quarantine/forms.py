@@ -12,9 +12,9 @@ import msgspec
 
 from kiteway.model import PrivateKey
 from kiteway.resources import Object
-from kiteway.translate.unit import Unit
+from kiteway.translate.shared.unit import Unit
 
-_APART: Final = ("ingress", "diagnostics", "dependencies", "retained", "failed")
+_APART: Final = ("owner", "diagnostics", "dependencies", "retained", "failed")
 """Fields of a unit that Envoy sees nothing of."""
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Unit) if field.name not in _APART)
 
@@ -52,9 +52,9 @@ def encode(unit: Unit) -> bytes:
     return msgspec.json.encode({name: getattr(unit, name) for name in _FIELDS}, enc_hook=_encode)
 
 
-def decode(content: bytes, ingress: Object) -> Unit:
+def decode(content: bytes, owner: Object) -> Unit:
     """
-    Return the unit of an Ingress in a form of which ``content`` is the JSON.
+    Return the unit of an object in a form of which ``content`` is the JSON.
 
     Raises:
         ValueError: it is of another version of Kiteway, or damaged.
@@ -67,7 +67,7 @@ def decode(content: bytes, ingress: Object) -> Unit:
             for name in _FIELDS
             if name in stored
         }
-        return Unit(ingress=ingress, diagnostics=(), dependencies=(), retained=True, **values)
+        return Unit(owner=owner, diagnostics=(), dependencies=(), retained=True, **values)
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 

@@ -16,7 +16,7 @@ from kiteway.model import HTTPMode, Pool
 from kiteway.quarantine import blame, forms
 from kiteway.quarantine.search import Held, Search
 from kiteway.quarantine.store import Stored, StoredCulprit
-from kiteway.translate.unit import Unit, age
+from kiteway.translate.shared.unit import Unit, age
 
 REJECTED: Final = "RejectedByEnvoy"
 """Envoy rejects what an Ingress comes to; what Envoy last accepted of it, if anything, stays in force."""
@@ -226,7 +226,7 @@ class Quarantine:
                 continue
             if each.accepted is not None:
                 try:
-                    last = forms.decode(each.accepted, unit.ingress)
+                    last = forms.decode(each.accepted, unit.owner)
                 except ValueError:
                     continue
                 self._accepted[each.ref] = last
@@ -260,7 +260,7 @@ class Quarantine:
 
 def _held_form(accepted: Unit, newest: Unit) -> Unit:
     """Return the last accepted form as far as it may go on: what clients must show a certificate for since is closed."""
-    held = dataclasses.replace(accepted, ingress=newest.ingress, retained=True)
+    held = dataclasses.replace(accepted, owner=newest.owner, retained=True)
     if newest.certificate_required and not accepted.certificate_required:
         return dataclasses.replace(held, certificates=(), http=HTTPMode.OFF, certificate_required=True)
     return held
@@ -269,14 +269,14 @@ def _held_form(accepted: Unit, newest: Unit) -> Unit:
 def _diagnostic(unit: Unit, held: Quarantined) -> Diagnostic:
     serving = "What it was before stays in force" if held.served else "It is not served"
     if held.since is None:
-        return unit.ingress.diagnostic(
+        return unit.owner.diagnostic(
             Severity.WARNING,
             "HeldBack",
             f"a change of it is held back, because Envoy rejected a configuration with it and others, and which of them is "
             f"to blame is not known yet. {serving}.",
             "Nothing: it is tried again in a while.",
         )
-    return unit.ingress.diagnostic(
+    return unit.owner.diagnostic(
         Severity.ERROR,
         REJECTED,
         f"Envoy rejects what it comes to. {serving}. Envoy said: {held.message}",

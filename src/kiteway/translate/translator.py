@@ -8,30 +8,34 @@ import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.memo import Memo
 from kiteway.model import HTTPMode, LoadBalancer, Pool
-from kiteway.resources import Ingress, Object
-from kiteway.translate.classes import is_ours
-from kiteway.translate.context import Index, Options
-from kiteway.translate.ingresses import translate_ingress
-from kiteway.translate.merge import merge
-from kiteway.translate.namespaces import admitted
-from kiteway.translate.unchanged import with_unchanged
-from kiteway.translate.unit import Key, Unit
-from kiteway.translate.validity import judge
+from kiteway.resources import Object
+from kiteway.translate.ingress.front_end import INGRESS
+from kiteway.translate.shared.context import Index, Options
+from kiteway.translate.shared.front_end import FrontEnd
+from kiteway.translate.shared.merge import merge
+from kiteway.translate.shared.namespaces import Asked, admitted
+from kiteway.translate.shared.unchanged import with_unchanged
+from kiteway.translate.shared.unit import Key, Unit
+from kiteway.translate.shared.validity import judge
+
+FRONT_ENDS: Mapping[str, FrontEnd[Any]] = {each.kind.KIND: each for each in (INGRESS,)}
+"""By the kind of the objects that claim hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
     """
-    What a set of objects means, Ingress by Ingress.
+    What each object that claims hosts means on its own.
 
     Attributes:
-        units: what each Ingress means; one that has errors has its last good form.
+        units: what each of them means; one that has errors has its last good form.
         diagnostics: what is wrong with them on their own.
-        retained: Ingresses that have errors now and keep their last good form.
+        retained: those that have errors now and keep their last good form.
         index: the objects.
     """
 
@@ -49,7 +53,7 @@ class Result:
     Attributes:
         model: the load balancer.
         diagnostics: everything that is wrong, in a fixed order.
-        retained: Ingresses that have errors now and keep their last good form.
+        retained: objects that have errors now and keep their last good form.
     """
 
     model: LoadBalancer
@@ -66,9 +70,9 @@ def translate(
 
 class Translator:
     """
-    Translates again and again, and remembers each Ingress's last good form.
+    Translates again and again, and remembers the last good form of each object that claims hosts.
 
-    An Ingress none of whose objects changed is not translated again; its result is the object of the last round.
+    If none of the objects that it depends on changed, it is not translated again; its unit is the object of the last round.
     """
 
     def __init__(self) -> None:
@@ -97,7 +101,7 @@ class Translator:
         return self.merge(translated, translated.units, now)
 
     def units(self, objects: Iterable[Object], options: Options, failed: Iterable[ObjectRef] = ()) -> Translated:
-        """Return what each Ingress among ``objects`` means on its own; see `translate` for the arguments."""
+        """Return what each of ``objects`` that claims hosts means on its own; see `translate` for the arguments."""
         failed = tuple(failed)
         index = Index(objects, failed)
         known = self._fresh if options == self._options else {}
@@ -106,15 +110,16 @@ class Translator:
         diagnostics: list[Diagnostic] = []
         self._counted.turn()
         ours = _ours(index, options, diagnostics)
-        ingresses = admitted(ours, options.namespace_limits, diagnostics, self._counted)
+        asked = self._counted.each("asked", _asked, ours)
+        owners = admitted(ours, asked, options.namespace_limits, diagnostics, self._counted)
         units: list[Unit] = []
         retained: list[ObjectRef] = []
         fresh: dict[ObjectRef, Unit] = {}
-        for ingress in ingresses:
-            ref = ingress.ref
+        for owner in owners:
+            ref = owner.ref
             before = known.get(ref)
             unchanged = before is not None and ref not in changed and changed.isdisjoint(before.dependencies)
-            unit = before if before is not None and unchanged else translate_ingress(ingress, index, options)
+            unit = before if before is not None and unchanged else _translated(owner, index, options)
             fresh[ref] = unit
             diagnostics += unit.diagnostics
             if unit.failed:
@@ -123,7 +128,7 @@ class Translator:
                     retained.append(ref)
                     if not (unchanged and last_good.retained):
                         # The age is the object's; only its meaning is the old one.
-                        last_good = dataclasses.replace(_renewed(last_good, unit), ingress=ingress, retained=True)
+                        last_good = dataclasses.replace(_renewed(last_good, unit), owner=owner, retained=True)
                     unit = last_good
                     self._good[ref] = unit
             elif not unchanged:
@@ -149,7 +154,7 @@ class Translator:
         warming: Sequence[Pool] = (),
     ) -> Result:
         """
-        Return what Ingresses mean together.
+        Return what units mean together.
 
         Args:
             translated: what they mean on their own.
@@ -167,16 +172,25 @@ class Translator:
         return Result(model, found, translated.retained)
 
 
-def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Ingress]:
+def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Object]:
     found = []
     for object_ in index.objects.values():
-        if isinstance(object_, Ingress):
-            ours, diagnostic = is_ours(object_, index, options)
+        front_end = FRONT_ENDS.get(object_.KIND)
+        if front_end is not None:
+            ours, diagnostic = front_end.is_ours(object_, index, options)
             if ours:
                 found.append(object_)
             if diagnostic is not None:
                 diagnostics.append(diagnostic)
     return found
+
+
+def _asked(owner: Object) -> Asked:
+    return FRONT_ENDS[owner.KIND].asked(owner)
+
+
+def _translated(owner: Object, index: Index, options: Options) -> Unit:
+    return FRONT_ENDS[owner.KIND].translate(owner, index, options)
 
 
 def _renewed(last_good: Unit, now: Unit) -> Unit:

@@ -15,15 +15,15 @@ if "kiteway.controlplane" in sys.orig_argv:
 
     from kiteway.model import HeaderValue
     from kiteway.translate import translator
-    from kiteway.translate.ingresses import translate_ingress
-    from kiteway.translate.unit import Unit
+    from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
+    from kiteway.translate.shared.unit import Unit
 
     _BAD = (HeaderValue("x-bad", "%NO_SUCH_COMMAND()%"),)
 
     def _poisoned(*arguments: Any) -> Unit:
         """Translate an Ingress; one with the annotation comes to a header that Envoy cannot format."""
         unit = translate_ingress(*arguments)
-        if "test.example.com/poison" not in unit.ingress.metadata.annotations:
+        if "test.example.com/poison" not in unit.owner.metadata.annotations:
             return unit
         hosts = (
             dataclasses.replace(
@@ -33,4 +33,4 @@ if "kiteway.controlplane" in sys.orig_argv:
         )
         return dataclasses.replace(unit, hosts=tuple(hosts))
 
-    setattr(translator, translate_ingress.__name__, _poisoned)
+    translator.FRONT_ENDS = {"Ingress": dataclasses.replace(INGRESS, translate=_poisoned)}

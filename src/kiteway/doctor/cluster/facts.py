@@ -15,7 +15,7 @@ from kiteway.probe.result import Reason
 from kiteway.resources import Ingress, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import Neg
-from kiteway.translate.classes import GOOGLE_CLASSES
+from kiteway.translate.ingress.classes import GOOGLE_CLASSES
 
 NEG_GATE = "cloud.google.com/load-balancer-neg-ready"
 """The condition that Google's controller sets in a Pod (ingress-gce pkg/neg/types/shared)."""

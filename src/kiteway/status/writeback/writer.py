@@ -25,8 +25,8 @@ from kiteway.status.writeback.health import Health, read
 from kiteway.status.writeback.object_status import ObjectStatus, object_statuses
 from kiteway.status.writeback.readiness import open_gates
 from kiteway.translate import Options
-from kiteway.translate.classes import is_ours
-from kiteway.translate.context import Index
+from kiteway.translate.ingress.classes import is_ours
+from kiteway.translate.shared.context import Index
 
 _log = structlog.get_logger(__name__)
 

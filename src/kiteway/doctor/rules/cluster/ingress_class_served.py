@@ -8,7 +8,7 @@ from kiteway.doctor.cluster.facts import ClusterFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
 from kiteway.resources import Ingress
 from kiteway.resources import annotations as keys
-from kiteway.translate.classes import CONTROLLER
+from kiteway.translate.ingress.classes import CONTROLLER
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:

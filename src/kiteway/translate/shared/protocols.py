@@ -6,8 +6,9 @@ from kiteway.model import BackendProtocol
 from kiteway.resources import Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.service import ServicePort
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.context import Context, Path
+from kiteway.translate.shared.context import Context
 
 H2C = "kubernetes.io/h2c"
 """Kubernetes' ``appProtocol`` for HTTP/2 in plaintext."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from kiteway.model import PathMatch, PathMatchType, Route
+from kiteway.model import PathMatch, PathMatchType
 from kiteway.resources.kinds.ingress import HTTPIngressPath, PathType
-from kiteway.resources.places import quoted
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import LONGEST_PATH
+from kiteway.resources.places import Path, quoted
+from kiteway.translate.ingress.context import IngressContext
+from kiteway.translate.shared.limits import LONGEST_PATH
+from kiteway.translate.shared.routes import EVERYTHING
 
 _NO_PATH = re.compile(r"[\x00-\x20\x7f]")
 
-EVERYTHING = PathMatch(PathMatchType.PREFIX, "/")
 
-
-def path_match(context: Context, path: HTTPIngressPath, at: Path) -> PathMatch | None:
+def path_match(context: IngressContext, path: HTTPIngressPath, at: Path) -> PathMatch | None:
     """
     Return what a path matches, as ingress-gce puts it into a URL map; None with a diagnostic where GKE refuses it.
 
@@ -61,7 +59,7 @@ def path_match(context: Context, path: HTTPIngressPath, at: Path) -> PathMatch |
     return PathMatch(PathMatchType.EXACT, text)
 
 
-def _pass_through(context: Context, text: str, at: Path) -> PathMatch | None:
+def _pass_through(context: IngressContext, text: str, at: Path) -> PathMatch | None:
     if text in {"", "/*"}:
         return EVERYTHING
     if text.endswith("/*") and "*" not in text[:-1]:
@@ -80,7 +78,7 @@ def _pass_through(context: Context, text: str, at: Path) -> PathMatch | None:
     return PathMatch(PathMatchType.EXACT, text)
 
 
-def _refuse(context: Context, text: str, why: str, at: Path) -> None:
+def _refuse(context: IngressContext, text: str, why: str, at: Path) -> None:
     context.error(
         context.ingress,
         "PathInvalid",
@@ -88,14 +86,3 @@ def _refuse(context: Context, text: str, why: str, at: Path) -> None:
         "Write the path without it; pathType Prefix covers everything below a path.",
         at,
     )
-
-
-_EXACT_FIRST = {PathMatchType.EXACT: 0, PathMatchType.PREFIX: 1, PathMatchType.STRING_PREFIX: 1}
-
-
-def in_order(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """Return exact paths before prefixes and longer prefixes first; of two equal ones only the first."""
-    first: dict[PathMatch, Route] = {}
-    for route in routes:
-        first.setdefault(route.match, route)
-    return tuple(sorted(first.values(), key=lambda r: (_EXACT_FIRST[r.match.type], -len(r.match.path), r.match)))

@@ -7,15 +7,16 @@ from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.backend_config import BackendConfigSpec, LogConfig
 from kiteway.resources.kinds.service import ServicePort, ServiceType
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.backend_tls import upstream_tls_of
-from kiteway.translate.context import Backend, Context, Path
-from kiteway.translate.foreign import check_annotations
-from kiteway.translate.google import check_backend_config, check_service
-from kiteway.translate.headers import custom_headers
-from kiteway.translate.health import health_check_of
-from kiteway.translate.ports import rest_port_of
-from kiteway.translate.protocols import protocol_of
+from kiteway.translate.shared.backend_tls import upstream_tls_of
+from kiteway.translate.shared.context import Backend, Context
+from kiteway.translate.shared.foreign import check_annotations
+from kiteway.translate.shared.google import check_backend_config, check_service
+from kiteway.translate.shared.headers import custom_headers
+from kiteway.translate.shared.health import health_check_of
+from kiteway.translate.shared.ports import rest_port_of
+from kiteway.translate.shared.protocols import protocol_of
 
 LONGEST_TIMEOUT = 86_400
 """Seconds after which Google's own front ends have been restarted, streams or not."""

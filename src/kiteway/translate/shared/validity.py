@@ -9,7 +9,7 @@ from kiteway.certificates.weaknesses import EXPIRES_SOON, Weakness, validity
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate
 from kiteway.resources import ManagedCertificate, Object
-from kiteway.translate.context import Index
+from kiteway.translate.shared.context import Index
 
 _EXPIRES_SOON = "CertificateExpiresSoon"
 

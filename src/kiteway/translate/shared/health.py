@@ -6,9 +6,10 @@ from kiteway.model import BackendProtocol, HealthCheck, HealthCheckType
 from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.backend_config import HealthCheckConfig
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import LONGEST_PATH
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.limits import LONGEST_PATH
 
 HEALTH_PORT = 9091
 HEALTH_PATH = "/healthz"

@@ -1,21 +1,30 @@
-"""One Ingress -> one unit."""
+"""The front end for Ingresses: GKE's semantics."""
 
 from __future__ import annotations
 
 from kiteway.model import HTTPMode
 from kiteway.resources import Ingress
-from kiteway.translate.certificates import certificates_of
-from kiteway.translate.client_auth import client_auth_of
-from kiteway.translate.context import Context, Index, Options
-from kiteway.translate.foreign import check_annotations
-from kiteway.translate.frontend import check_addresses, check_pre_shared, frontend_config, http_mode, tls_profile
-from kiteway.translate.hosts import host_claims
-from kiteway.translate.unit import Unit
+from kiteway.translate.ingress.certificates import certificates_of
+from kiteway.translate.ingress.classes import is_ours
+from kiteway.translate.ingress.client_auth import client_auth_of
+from kiteway.translate.ingress.context import IngressContext
+from kiteway.translate.ingress.frontend_config import (
+    check_addresses,
+    check_pre_shared,
+    frontend_config,
+    http_mode,
+    tls_profile,
+)
+from kiteway.translate.ingress.hosts import asked, host_claims
+from kiteway.translate.shared.context import Index, Options
+from kiteway.translate.shared.foreign import check_annotations
+from kiteway.translate.shared.front_end import FrontEnd
+from kiteway.translate.shared.unit import Unit
 
 
 def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
-    """Return what an Ingress means on its own; other Ingresses' claims are not looked at."""
-    context = Context(ingress, index, options)
+    """Return what an Ingress means on its own; the claims of others are not looked at."""
+    context = IngressContext(ingress, index, options)
     certificates, wants_tls = certificates_of(context)
     wants_tls = check_pre_shared(context) or wants_tls
     check_addresses(context)
@@ -28,7 +37,7 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     plaintext = any(not pool.protocol.tls for pool in context.pools.values())
     check_annotations(context, ingress, plaintext_backend=plaintext, http_open=http is HTTPMode.SERVE)
     return Unit(
-        ingress=ingress,
+        owner=ingress,
         hosts=hosts,
         pools=tuple(context.pools[key] for key in sorted(context.pools)),
         certificates=certificates,
@@ -40,3 +49,6 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         diagnostics=tuple(dict.fromkeys(context.diagnostics)),
         dependencies=tuple(context.dependencies),
     )
+
+
+INGRESS = FrontEnd(Ingress, is_ours, asked, translate_ingress)

@@ -13,16 +13,15 @@ from kiteway.certificates.names import is_server_name
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.memo import Memo
 from kiteway.model import Certificate, ServerNames
-from kiteway.translate.claims import Owners, parent_wildcard
-from kiteway.translate.hosts import ANY_HOST
-from kiteway.translate.limits import MOST_CERTIFICATE_NAMES
-from kiteway.translate.unit import HostClaim, Unit
+from kiteway.translate.shared.claims import Holders, parent_wildcard
+from kiteway.translate.shared.limits import MOST_CERTIFICATE_NAMES
+from kiteway.translate.shared.unit import ANY_HOST, HostClaim, Unit
 
 Certificates = tuple[Certificate, ...]
 
 LARGE_CHAIN = 16 << 10
 """
-Bytes of a certificate chain (PEM) above which all hosts of an Ingress that show it share one filter chain.
+Bytes of a certificate chain (PEM) above which all hosts of an object that show it share one filter chain.
 
 Envoy reads the certificate anew for each filter chain. Below it, which is all that public CAs issue, each host has one of
 its own: what is changed about one host touches no connection of another.
@@ -30,41 +29,41 @@ its own: what is changed about one host touches no connection of another.
 
 
 def server_names(
-    units: Sequence[Unit], owners: Owners, diagnostics: list[Diagnostic], now: dt.datetime, memo: Memo
+    units: Sequence[Unit], holders: Holders, diagnostics: list[Diagnostic], now: dt.datetime, memo: Memo
 ) -> tuple[ServerNames, ...]:
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
 
-    Hosts of an Ingress share one if the certificate is large, and so do the names of a certificate that nobody holds.
+    Hosts of a unit share one if the certificate is large, and so do the names of a certificate that nobody holds.
 
-    A host is answered with a certificate of the Ingress that holds it, never with another's, whatever names that one
+    A host is answered with a certificate of the unit that holds it, never with another's, whatever names that one
     carries; one that names the host goes before a wildcard, and one that is valid at ``now`` before one that is not.
-    Without a match the Ingress's first certificate answers, as on GKE.
+    Without a match the unit's first certificate answers, as on GKE.
     """
     found: dict[str, ServerNames] = {}
     shared: dict[_Shared, list[str]] = {}
-    anywhere = owners.get(ANY_HOST)
-    holding = {id(owner.unit) for owner in owners.values()}
-    holders = tuple([unit for unit in units if id(unit) in holding])
-    judged = [_valid_at(unit, now) for unit in holders]
-    all_valid = memo.each("server names", _Named.of, holders)
-    for unit, valid, named in zip(holders, judged, all_valid, strict=True):
+    anywhere = holders.get(ANY_HOST)
+    holding = {id(holder.unit) for holder in holders.values()}
+    serving = tuple([unit for unit in units if id(unit) in holding])
+    judged = [_valid_at(unit, now) for unit in serving]
+    all_valid = memo.each("server names", _Named.of, serving)
+    for unit, valid, named in zip(serving, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
         for claim, (entry, diagnostic) in here.hosts:
-            # Nobody holds a host that is refused to its Ingress for an older one's wildcard.
-            owner = owners.get(claim.domain)
-            if owner is not None and owner.unit is unit and owner.claim is claim:
+            # Nobody holds a host that is refused to its unit for an older one's wildcard.
+            holder = holders.get(claim.domain)
+            if holder is not None and holder.unit is unit and holder.claim is claim:
                 if not entry.host and not named.large.isdisjoint(entry.certificates):
                     shared.setdefault(_Shared(unit.ref, entry.certificates, ""), []).append(claim.domain)
                 found[claim.domain] = entry
                 if diagnostic is not None:
                     diagnostics.append(diagnostic)
-        # An Ingress that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds.
+        # A unit that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds.
         for name, parent in named.names:
-            owner = owners.get(parent, anywhere)
-            if owner is not None and owner.unit is unit and name not in owners:
+            holder = holders.get(parent, anywhere)
+            if holder is not None and holder.unit is unit and name not in holders:
                 chosen = _by_key_type(named.index.chosen(name, valid))
-                entry = _entry(unit, (name,), chosen, owner.claim.domain)
+                entry = _entry(unit, (name,), chosen, holder.claim.domain)
                 shared.setdefault(_Shared(unit.ref, entry.certificates, entry.host or ANY_HOST), []).append(name)
                 found[name] = entry
     for names in shared.values():
@@ -72,7 +71,7 @@ def server_names(
         found[first] = dataclasses.replace(found[first], names=(first, *others))
         for name in others:
             del found[name]
-    default = _default(holders, owners, now)
+    default = _default(serving, holders, now)
     return (*default, *[found[domain] for domain in sorted(found)])
 
 
@@ -82,15 +81,15 @@ def _valid_at(unit: Unit, now: dt.datetime) -> Certificates:
 
 class _Shared(NamedTuple):
     """
-    What names have in common that share a filter chain: with the Ingress also profile and client authentication.
+    What names have in common that share a filter chain: with the owner also profile and client authentication.
 
     Attributes:
-        ingress: the Ingress that answers.
+        owner: the owner of the unit that answers.
         certificates: what it answers with.
         of: empty for hosts of its rules, else the host that names of certificates belong to.
     """
 
-    ingress: ObjectRef
+    owner: ObjectRef
     certificates: tuple[str, ...]
     of: str
 
@@ -98,7 +97,7 @@ class _Shared(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Named:
     """
-    What can be said of an Ingress's names whoever holds them.
+    What can be said of a unit's names whoever holds them.
 
     Attributes:
         hosts: how each host it claims is answered, and what is wrong with that; none without HTTPS.
@@ -129,7 +128,7 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class _ByName:
-    """Certificates by the names they have: an Ingress may have thousands."""
+    """Certificates by the names they have: a unit may have thousands."""
 
     certificates: Mapping[str, Sequence[Certificate]]
 
@@ -159,12 +158,12 @@ def _of_host(
     domain, diagnostic = claim.domain, None
     chosen = index.chosen(domain, valid)
     if not chosen:
-        diagnostic = unit.ingress.diagnostic(
+        diagnostic = unit.owner.diagnostic(
             Severity.WARNING,
             "HostNotCovered",
-            f'no certificate of this Ingress is valid for the host "{domain}"; clients will refuse it.',
+            f'no certificate of this {unit.owner.KIND} is valid for the host "{domain}"; clients will refuse it.',
             "Create a certificate with this name in its subjectAltName.",
-            ("spec", "rules", claim.index or 0, "host"),
+            claim.claimant.field,
         )
     return _entry(unit, (domain,), _by_key_type(chosen) or _first(unit, valid), domain), diagnostic
 
@@ -178,14 +177,14 @@ def _valid_of(certificates: Sequence[Certificate], valid: Certificates) -> Seque
     return [c for c in certificates if c in valid]
 
 
-def _default(holders: Sequence[Unit], owners: Owners, now: dt.datetime) -> Iterable[ServerNames]:
+def _default(serving: Sequence[Unit], holders: Holders, now: dt.datetime) -> Iterable[ServerNames]:
     """
-    Return what answers without SNI and for unknown names: the Ingress for all other hosts, else the oldest.
+    Return what answers without SNI and for unknown names: the unit for all other hosts, else the oldest.
 
     One that holds no host answers for nothing.
     """
-    anywhere = owners.get(ANY_HOST)
-    candidates = ([anywhere.unit] if anywhere else []) + list(holders)
+    anywhere = holders.get(ANY_HOST)
+    candidates = ([anywhere.unit] if anywhere else []) + list(serving)
     unit = next((unit for unit in candidates if unit.https), None)
     if unit is None:
         return []

@@ -6,8 +6,8 @@ from kiteway.diagnostics import Severity
 from kiteway.resources import Object
 from kiteway.resources.foreign_annotations import Foreign, Loss, foreign
 from kiteway.resources.near_annotations import near, read_on
-from kiteway.resources.places import quoted
-from kiteway.translate.context import Context, Path
+from kiteway.resources.places import Path, quoted
+from kiteway.translate.shared.context import Context
 
 _MOST = 20
 """So many annotations of one object are named each for itself; an object may have thousands."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Ingress, IngressClass
 from kiteway.resources import annotations as keys
-from kiteway.translate.context import Index, Options, Path
+from kiteway.resources.places import Path
+from kiteway.translate.shared.context import Index, Options
 
 GOOGLE_CLASSES = frozenset({"gce", "gce-internal", "gce-regional-external", "gce-multi-cluster"})
 """The values of ``kubernetes.io/ingress.class`` that GKE's own controller handles."""
@@ -17,16 +18,20 @@ _ANNOTATION: Path = ("metadata", "annotations", keys.INGRESS_CLASS)
 _FIELD: Path = ("spec", "ingressClassName")
 
 
+def named_class(ingress: Ingress) -> str | None:
+    """Return the class that an Ingress names; the annotation is looked at first, as GKE does."""
+    return ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
+
+
 def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Diagnostic | None]:
     """
     Return whether an Ingress is ours, and what there is to say about its class.
 
-    The annotation is looked at first, as GKE does; an Ingress of one of Google's classes is meant for what Kiteway
-    stands in for, so it is ours too, but for the internal one: what is meant for a private network is not put onto
-    public listeners.
+    An Ingress of one of Google's classes is meant for what Kiteway stands in for, so it is ours too, but for the internal
+    one: what is meant for a private network is not put onto public listeners.
     """
     annotated = ingress.metadata.annotations.get(keys.INGRESS_CLASS)
-    named = annotated or ingress.spec.ingress_class_name
+    named = named_class(ingress)
     if named is None:
         return True, None
     path = _ANNOTATION if annotated else _FIELD

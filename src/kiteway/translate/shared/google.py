@@ -6,7 +6,8 @@ import math
 
 from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
-from kiteway.translate.context import Context, Path
+from kiteway.resources.places import Path
+from kiteway.translate.shared.context import Context
 
 _REASON = "GoogleOnly"
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.memo import Memo
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
-from kiteway.translate.claims import settle
-from kiteway.translate.limits import NamespaceLimits
-from kiteway.translate.namespaces import within
-from kiteway.translate.server_names import server_names
-from kiteway.translate.unit import HostClaim, Unit, age
+from kiteway.translate.shared.claims import settle
+from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.namespaces import within
+from kiteway.translate.shared.server_names import server_names
+from kiteway.translate.shared.unit import HostClaim, Unit, age
 
 
 def merge(
@@ -25,8 +25,8 @@ def merge(
     """
     Put all units onto the shared listeners.
 
-    On GKE every Ingress has an address of its own. Here they share one, so a host that two of them want goes to the
-    oldest, and the other is told.
+    On GKE every Ingress has an address of its own. Here all hosts share one, so a host that two units want goes to the
+    oldest, and the other's owner gets a diagnostic.
 
     Args:
         units: in any order.
@@ -39,11 +39,11 @@ def merge(
     diagnostics: list[Diagnostic] = []
     oldest_first = [units[number] for number in sorted(range(len(units)), key=ages.__getitem__)]
     ordered = within(oldest_first, limits, diagnostics, memo)
-    owners = settle(ordered, diagnostics)
+    holders = settle(ordered, diagnostics)
     wanted = {id(unit): hosts for unit, hosts in zip(ordered, memo.each("hosts", _hosts, ordered), strict=True)}
-    hosts = tuple([wanted[id(owners[domain].unit)][domain] for domain in sorted(owners)])
-    names = server_names(ordered, owners, diagnostics, now, memo)
-    # What is said now of a Service or a Secret holds for an Ingress that keeps its last good form, too.
+    hosts = tuple([wanted[id(holders[domain].unit)][domain] for domain in sorted(holders)])
+    names = server_names(ordered, holders, diagnostics, now, memo)
+    # What is said now of a Service or a Secret holds for a unit that keeps its last good form, too.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
     pools = _pools(current_first, {route.pool for host in hosts for route in host.routes}, warming)
     return (
@@ -69,7 +69,7 @@ def _virtual_host(unit: Unit, claim: HostClaim) -> VirtualHost:
         https=unit.https,
         http=unit.http,
         redirect_code=unit.redirect_code,
-        source=unit.ref,
+        source=claim.claimant.owner,
         own_connections=unit.certificate_required,
     )
 

@@ -7,18 +7,18 @@ from kiteway.certificates.x509 import CertificateError
 from kiteway.model import Certificate
 from kiteway.printable import suggested
 from kiteway.resources import Secret
-from kiteway.resources.places import quoted
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import LONGEST_CERTIFICATE_CHAIN
+from kiteway.resources.places import Path, quoted
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.limits import LONGEST_CERTIFICATE_CHAIN
 
 
 def certificate_of(context: Context, name: str, path: Path) -> Certificate | None:
     """
-    Return the certificate of a Secret in the Ingress's namespace.
+    Return the certificate of a Secret in the owner's namespace, or None with diagnostics that say why not.
 
-    GKE reads every ``spec.tls[].secretName`` and refuses the Ingress when one is missing or unusable.
+    GKE reads every ``spec.tls[].secretName`` and refuses an Ingress when one is missing or unusable.
     """
-    namespace = context.ingress.ref.namespace
+    namespace = context.owner.ref.namespace
     secret = context.get(Secret, namespace, name)
     if secret is not None:
         return read_secret(context, secret)
@@ -31,7 +31,7 @@ def certificate_of(context: Context, name: str, path: Path) -> Certificate | Non
             f"Create it: {suggested('kiteway', 'cert', 'create', '--host', 'HOST', '--secret', name, '-n', namespace)}, or "
             f"{suggested('kubectl', 'create', 'secret', 'tls', name, '--cert=tls.crt', '--key=tls.key', '-n', namespace)}."
         )
-    context.error(context.ingress, reason, f"the TLS Secret {namespace}/{name} {message}", fix, path)
+    context.error(context.owner, reason, f"the TLS Secret {namespace}/{name} {message}", fix, path)
     return None
 
 

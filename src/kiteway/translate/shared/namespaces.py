@@ -1,4 +1,4 @@
-"""What all Ingresses of a namespace may claim together."""
+"""What all objects of a namespace may claim together."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.memo import Memo
-from kiteway.resources import Ingress, Object
-from kiteway.translate.limits import MOST_PATHS, MOST_RULES, NamespaceLimits
-from kiteway.translate.server_names import LARGE_CHAIN
-from kiteway.translate.unit import Unit, age_of
+from kiteway.resources import Object
+from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.server_names import LARGE_CHAIN
+from kiteway.translate.shared.unit import Unit, age_of
 
 
 class Asked(NamedTuple):
-    """What the rules of one Ingress ask for, counted before anything is translated."""
+    """What the rules of one object ask for, counted by its front end before anything is translated."""
 
     hosts: int
     paths: int
 
-    @classmethod
-    def of(cls, ingress: Ingress) -> Asked:
-        """Count it; what is beyond the limits of one Ingress is left out anyway."""
-        rules = ingress.spec.rules[:MOST_RULES]
-        fallback = 1 if ingress.spec.default_backend is not None else 0
-        paths = sum(len(rule.http.paths) for rule in rules if rule.http is not None)
-        return cls(len({rule.host for rule in rules}) + fallback, min(paths, MOST_PATHS) + fallback)
-
 
 class Claim(NamedTuple):
-    """What one Ingress takes of all others' memory, once it is translated."""
+    """What one object takes of all others' memory, once it is translated."""
 
     certificates: int
     bytes: int
@@ -53,26 +45,30 @@ class Claim(NamedTuple):
 
 
 def admitted(
-    ingresses: Sequence[Ingress], limits: NamespaceLimits, diagnostics: list[Diagnostic], memo: Memo
-) -> tuple[Ingress, ...]:
+    owners: Sequence[Object],
+    asked: Sequence[Asked],
+    limits: NamespaceLimits,
+    diagnostics: list[Diagnostic],
+    memo: Memo,
+) -> tuple[Object, ...]:
     """
-    Return the Ingresses whose hosts and paths fit into what their namespaces may claim.
+    Return the objects whose hosts and paths fit into what their namespaces may claim.
 
-    The others are not translated, so that they cost nobody time. An Ingress that does not fit is refused as a whole, and
+    The others are not translated, so that they cost nobody time. An object that does not fit is refused as a whole, and
     those after it are looked at all the same.
 
     Args:
-        ingresses: in any order; the oldest keep what they have.
+        owners: in any order; the oldest keep what they have.
+        asked: what each of them asks for.
         limits: for each namespace.
         diagnostics: where the others are told.
-        memo: what was counted of the same Ingresses before.
+        memo: what was read of the same objects before.
     """
-    asked = memo.each("asked", Asked.of, ingresses)
-    if _all_fit(memo.each("namespace", _namespace, ingresses), asked, (limits.hosts, limits.paths)):
-        return tuple(ingresses)
-    oldest_first = sorted(range(len(ingresses)), key=lambda number: age_of(ingresses[number]))
-    fitting = _fitting([(ingresses[number], asked[number]) for number in oldest_first], limits, diagnostics)
-    return tuple([ingress for number, ingress in enumerate(ingresses) if id(ingress) in fitting])
+    if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths)):
+        return tuple(owners)
+    oldest_first = sorted(range(len(owners)), key=lambda number: age_of(owners[number]))
+    fitting = _fitting([(owners[number], asked[number]) for number in oldest_first], limits, diagnostics)
+    return tuple([owner for owner in owners if id(owner) in fitting])
 
 
 def within(
@@ -88,19 +84,19 @@ def within(
         memo: what was counted of the same units before.
     """
     claims = memo.each("claim", Claim.of, units)
-    ingresses = memo.each("ingress", _ingress, units)
-    if _all_fit(memo.each("namespace", _namespace, ingresses), claims, (limits.certificates, limits.bytes)):
+    owners = memo.each("owner", _owner, units)
+    if _all_fit(memo.each("namespace", _namespace, owners), claims, (limits.certificates, limits.bytes)):
         return tuple(units)
-    fitting = _fitting(list(zip(ingresses, claims, strict=True)), limits, diagnostics)
-    return tuple([unit for unit in units if id(unit.ingress) in fitting])
+    fitting = _fitting(list(zip(owners, claims, strict=True)), limits, diagnostics)
+    return tuple([unit for unit in units if id(unit.owner) in fitting])
 
 
-def _ingress(unit: Unit) -> Object:
-    return unit.ingress
+def _owner(unit: Unit) -> Object:
+    return unit.owner
 
 
-def _namespace(ingress: Object) -> str:
-    return ingress.ref.namespace
+def _namespace(owner: Object) -> str:
+    return owner.ref.namespace
 
 
 def _all_fit(namespaces: Iterable[str], claims: Iterable[tuple[int, ...]], most: Sequence[int]) -> bool:
@@ -121,25 +117,25 @@ def _fitting(
     """Return the identities of the objects that fit, the first ones before the others."""
     claimed: dict[str, tuple[int, ...]] = {}
     found = set()
-    for ingress, claim in claims:
-        namespace = ingress.ref.namespace
+    for owner, claim in claims:
+        namespace = owner.ref.namespace
         total = tuple(map(sum, zip(claimed.get(namespace, (0,) * len(claim)), claim, strict=True)))
         wanted = dict(zip(claim._fields, total, strict=True))
         over = next((name for name, value in wanted.items() if value > getattr(limits, name)), None)
         if over is None:
             claimed[namespace] = total
-            found.add(id(ingress))
+            found.add(id(owner))
         else:
-            diagnostics.append(_refusal(ingress, over, wanted[over], getattr(limits, over)))
+            diagnostics.append(_refusal(owner, over, wanted[over], getattr(limits, over)))
     return found
 
 
-def _refusal(ingress: Object, what: str, wanted: int, limit: int) -> Diagnostic:
-    return ingress.diagnostic(
+def _refusal(owner: Object, what: str, wanted: int, limit: int) -> Diagnostic:
+    return owner.diagnostic(
         Severity.ERROR,
         "NamespaceLimit",
-        f"with this Ingress the namespace {ingress.ref.namespace} would have {wanted} {what}, of which it may have {limit}; "
-        "the oldest Ingresses keep theirs, and this one is not served.",
+        f"with this {owner.KIND} the namespace {owner.ref.namespace} would have {wanted} {what}, of which it may have {limit}; "
+        "the oldest objects keep theirs, and this one is not served.",
         f"Remove what is not needed, or let the operator of Kiteway raise the limit: --namespace-limit {what}={wanted}.",
         ("spec",),
     )

@@ -6,8 +6,9 @@ from kiteway.certificates.x509 import CertificateError
 from kiteway.model import TrustBundle
 from kiteway.printable import suggested
 from kiteway.resources import Object, Secret
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import LONGEST_CA_BUNDLE
+from kiteway.resources.places import Path
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.limits import LONGEST_CA_BUNDLE
 
 CA = "ca.crt"
 """Where cert-manager and Kubernetes keep a CA in a Secret."""

@@ -9,10 +9,11 @@ from kiteway.model import Certificate
 from kiteway.resources import ManagedCertificate
 from kiteway.resources import annotations as keys
 from kiteway.resources.kinds.ingress import IngressTLS
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import MOST_CERTIFICATE_NAMES, MOST_CERTIFICATES
-from kiteway.translate.secrets import certificate_of
+from kiteway.translate.ingress.context import IngressContext
+from kiteway.translate.shared.limits import MOST_CERTIFICATE_NAMES, MOST_CERTIFICATES
+from kiteway.translate.shared.secrets import certificate_of
 
 TARGET_PROXY_CERT_LIMIT = 10
 """So many certificates one Ingress may have on GKE (ingress-gce ``TargetProxyCertLimit``)."""
@@ -20,7 +21,7 @@ TARGET_PROXY_CERT_LIMIT = 10
 _MANAGED: Path = ("metadata", "annotations", keys.MANAGED_CERTIFICATES)
 
 
-def certificates_of(context: Context) -> tuple[tuple[Certificate, ...], bool]:
+def certificates_of(context: IngressContext) -> tuple[tuple[Certificate, ...], bool]:
     """Return the certificates that can be served, in their order, and whether the Ingress lists any at all."""
     secrets, wants_secrets = _from_secrets(context)
     managed, wants_managed = _managed(context)
@@ -46,7 +47,7 @@ def certificates_of(context: Context) -> tuple[tuple[Certificate, ...], bool]:
     return tuple(found.values()), wants_secrets or wants_managed
 
 
-def _from_secrets(context: Context) -> tuple[list[Certificate], bool]:
+def _from_secrets(context: IngressContext) -> tuple[list[Certificate], bool]:
     found: list[Certificate] = []
     wanted = False
     entries = context.ingress.spec.tls
@@ -76,7 +77,7 @@ def _from_secrets(context: Context) -> tuple[list[Certificate], bool]:
     return found, wanted
 
 
-def _check_hosts(context: Context, tls: IngressTLS, certificate: Certificate, path: Path) -> None:
+def _check_hosts(context: IngressContext, tls: IngressTLS, certificate: Certificate, path: Path) -> None:
     """GKE reads ``hosts`` nowhere; that matters only where they say something the certificate does not."""
     for number, host in enumerate(tls.hosts):
         if not covers(certificate.names, host):
@@ -90,7 +91,7 @@ def _check_hosts(context: Context, tls: IngressTLS, certificate: Certificate, pa
             )
 
 
-def _managed(context: Context) -> tuple[list[Certificate], bool]:
+def _managed(context: IngressContext) -> tuple[list[Certificate], bool]:
     ingress = context.ingress
     names = keys.parse_names(ingress.metadata.annotations.get(keys.MANAGED_CERTIFICATES, ""))
     if isinstance(names, Violation):
@@ -108,7 +109,7 @@ def _managed(context: Context) -> tuple[list[Certificate], bool]:
     return found, bool(names)
 
 
-def _issued(context: Context, name: str) -> Certificate | None:
+def _issued(context: IngressContext, name: str) -> Certificate | None:
     ingress = context.ingress
     namespace = ingress.ref.namespace
     managed = context.get(ManagedCertificate, namespace, name)
@@ -133,7 +134,7 @@ def _issued(context: Context, name: str) -> Certificate | None:
     return issued
 
 
-def _check_domains(context: Context, managed: ManagedCertificate) -> None:
+def _check_domains(context: IngressContext, managed: ManagedCertificate) -> None:
     hosts = {rule.host for rule in context.ingress.spec.rules if rule.host}
     for number, domain in enumerate(managed.spec.domains):
         if hosts and not any(covers((host,), domain) for host in hosts):

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from kiteway.model import ENCRYPTED, HeaderValue
 from kiteway.resources import BackendConfig
 from kiteway.resources.kinds.backend_config import CustomHeadersConfig
-from kiteway.resources.places import quoted
-from kiteway.translate.context import Context, Path
-from kiteway.translate.limits import LONGEST_HEADER_FORMAT, LONGEST_HEADERS, MOST_HEADERS
+from kiteway.resources.places import Path, quoted
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.limits import LONGEST_HEADER_FORMAT, LONGEST_HEADERS, MOST_HEADERS
 
 _KNOWN = {
     "client_encrypted": ENCRYPTED,

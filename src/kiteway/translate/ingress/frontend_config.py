@@ -8,13 +8,14 @@ from kiteway.diagnostics import Severity
 from kiteway.model import HTTPMode, RedirectCode, TLSProfile
 from kiteway.resources import FrontendConfig
 from kiteway.resources import annotations as keys
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.context import Context, Path
+from kiteway.translate.ingress.context import IngressContext
 
 _ALLOW_HTTP: Path = ("metadata", "annotations", keys.ALLOW_HTTP)
 
 
-def frontend_config(context: Context) -> FrontendConfig | None:
+def frontend_config(context: IngressContext) -> FrontendConfig | None:
     """Return the FrontendConfig an Ingress names."""
     ingress = context.ingress
     name = ingress.metadata.annotations.get(keys.FRONTEND_CONFIG)
@@ -29,7 +30,7 @@ def frontend_config(context: Context) -> FrontendConfig | None:
     return found
 
 
-def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile | None:
+def tls_profile(context: IngressContext, frontend: FrontendConfig | None) -> TLSProfile | None:
     """
     Return what the SSL policy stands for; None without one.
 
@@ -53,7 +54,7 @@ def tls_profile(context: Context, frontend: FrontendConfig | None) -> TLSProfile
 
 
 def http_mode(
-    context: Context, frontend: FrontendConfig | None, *, wants_tls: bool, certificate_required: bool
+    context: IngressContext, frontend: FrontendConfig | None, *, wants_tls: bool, certificate_required: bool
 ) -> tuple[HTTPMode, RedirectCode | None]:
     """Return what port 80 does, and the code of a redirect. It never serves where clients must show a certificate."""
     redirect = frontend.spec.redirect_to_https if frontend else None
@@ -96,7 +97,7 @@ def http_mode(
     return HTTPMode.SERVE, None
 
 
-def _allowed(context: Context) -> bool:
+def _allowed(context: IngressContext) -> bool:
     text = context.ingress.metadata.annotations.get(keys.ALLOW_HTTP)
     if text is None:
         return True
@@ -113,7 +114,7 @@ def _allowed(context: Context) -> bool:
     return True
 
 
-def _explain_off(context: Context, redirecting: FrontendConfig | None, *, wants_tls: bool) -> None:
+def _explain_off(context: IngressContext, redirecting: FrontendConfig | None, *, wants_tls: bool) -> None:
     if not wants_tls:
         context.error(
             context.ingress,
@@ -132,7 +133,7 @@ def _explain_off(context: Context, redirecting: FrontendConfig | None, *, wants_
         )
 
 
-def check_addresses(context: Context) -> None:
+def check_addresses(context: IngressContext) -> None:
     """Report on the reserved addresses an Ingress names: they are Google's."""
     annotations = context.ingress.metadata.annotations
     named = [key for key in (keys.GLOBAL_STATIC_IP_NAME, keys.REGIONAL_STATIC_IP_NAME) if annotations.get(key)]
@@ -164,7 +165,7 @@ def check_addresses(context: Context) -> None:
         )
 
 
-def check_pre_shared(context: Context) -> bool:
+def check_pre_shared(context: IngressContext) -> bool:
     """Return whether certificates at Google are named, which cannot be served; report it."""
     annotations = context.ingress.metadata.annotations
     names = keys.parse_names(annotations.get(keys.PRE_SHARED_CERT, ""))

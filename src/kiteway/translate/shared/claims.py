@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, Severity
-from kiteway.translate.hosts import ANY_HOST
-from kiteway.translate.unit import HostClaim, Unit
+from kiteway.translate.shared.unit import ANY_HOST, HostClaim, Unit
 
 
-class Owner(NamedTuple):
-    """The unit that holds a host, and what it wants of it."""
+class Holder(NamedTuple):
+    """The unit that holds a host, and its claim."""
 
     unit: Unit
     claim: HostClaim
 
 
-Owners = Mapping[str, Owner]
+Holders = Mapping[str, Holder]
 """The holder of each host."""
 
 
@@ -27,7 +26,7 @@ def parent_wildcard(domain: str) -> str:
     return f"*.{parent}" if parent and label != "*" else ""
 
 
-def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Owners:
+def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Holders:
     """
     Give each host to the oldest unit that wants it.
 
@@ -37,43 +36,44 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Owners:
         units: the oldest first.
         diagnostics: where the others are told.
     """
-    owners: dict[str, Owner] = {}
+    holders: dict[str, Holder] = {}
     wildcards = False
     for unit in units:
         for claim in unit.hosts:
-            held = owners.get(claim.domain)
+            held = holders.get(claim.domain)
             if held is None and wildcards:
-                held = _foreign_wildcard(owners, unit, claim)
+                held = _foreign_wildcard(holders, unit, claim)
             wildcards = wildcards or claim.domain.startswith("*.")
             if held is None:
-                owners[claim.domain] = Owner(unit, claim)
+                holders[claim.domain] = Holder(unit, claim)
             elif held.unit is not unit:
                 diagnostics.append(_conflict(unit, claim, held))
-    return owners
+    return holders
 
 
-def _foreign_wildcard(owners: Owners, unit: Unit, claim: HostClaim) -> Owner | None:
+def _foreign_wildcard(holders: Holders, unit: Unit, claim: HostClaim) -> Holder | None:
     """Return the older holder of a wildcard over the host, if it is in another namespace."""
-    wildcard = owners.get(parent_wildcard(claim.domain))
+    wildcard = holders.get(parent_wildcard(claim.domain))
     return wildcard if wildcard is not None and wildcard.unit.ref.namespace != unit.ref.namespace else None
 
 
-def _conflict(unit: Unit, claim: HostClaim, held: Owner) -> Diagnostic:
-    if claim.index is None:
-        return unit.ingress.diagnostic(
+def _conflict(unit: Unit, claim: HostClaim, held: Holder) -> Diagnostic:
+    holder = held.claim.claimant
+    if claim.fallback:
+        return unit.owner.diagnostic(
             Severity.WARNING,
             "HostConflict",
-            f"requests for hosts that no rule names go to the default backend of {held.unit.ref}, which is older; "
-            "Ingresses share one address here, unlike on GKE. On its own hosts this one's is used.",
+            f"requests for hosts that no rule names go to {holder}, which is older: Kiteway serves all hosts at one address, "
+            "unlike GKE. Requests for the hosts of this object go to its own default backend.",
             "Give the hosts that are meant for it a rule.",
-            ("spec", "defaultBackend"),
+            claim.claimant.field,
         )
     through = "" if held.claim.domain == claim.domain else f' with "{held.claim.domain}"'
     what = "every host without a rule of its own" if claim.domain == ANY_HOST else f'the host "{claim.domain}"'
-    return unit.ingress.diagnostic(
+    return unit.owner.diagnostic(
         Severity.ERROR,
         "HostConflict",
-        f"{what} is held{through} by {held.unit.ref}, which is older; Ingresses share one address here, unlike on GKE.",
-        "Use another host, or put all its paths into one Ingress.",
-        ("spec", "rules", claim.index, "host"),
+        f"{what} is held{through} by {holder}, which is older: Kiteway serves all hosts at one address, unlike GKE.",
+        "Use another host, or put all its paths into one object.",
+        claim.claimant.field,
     )

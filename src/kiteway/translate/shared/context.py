@@ -1,4 +1,4 @@
-"""What the translation of one Ingress sees."""
+"""What the translation of one object sees: the other objects, the options, and what it has found so far."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import TypeVar
 from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect, read_bundle
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile, TrustBundle
-from kiteway.resources import Ingress, Object, Secret
-from kiteway.resources import annotations as keys
+from kiteway.resources import Object, Secret
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.limits import NamespaceLimits
-from kiteway.translate.unit import Key
+from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.unit import Key
 
 T = TypeVar("T", bound=Object)
-
-Path = tuple[str | int, ...]
-"""A field, as the keys and indices that lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Options:
         ingress_class: Ingresses of this class, or of none, are ours.
         ssl_policies: FrontendConfig ``sslPolicy`` names and the profiles they stand for.
         issued: certificates that were issued for a ManagedCertificate, by ``namespace/name``.
-        namespace_limits: what all Ingresses of a namespace may claim together.
+        namespace_limits: what all objects of a namespace may claim together.
     """
 
     ingress_class: str = "kiteway"
@@ -49,7 +46,7 @@ class Index:
         self._bundles: dict[Key, TrustBundle | CertificateError] = {}
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
-        """Return what is in a TLS Secret; it is read once, however many Ingresses name it."""
+        """Return what is in a TLS Secret; it is read once, however many objects name it."""
         found = self._inspected.get(secret.ref)
         if found is None:
             try:
@@ -82,18 +79,23 @@ class Backend:
 
 
 class Context:
-    """Collects what comes out of one Ingress: diagnostics, pools, and which objects were looked at."""
+    """
+    Collects what the translation of one object yields: diagnostics, pools, and which objects were looked at.
 
-    def __init__(self, ingress: Ingress, index: Index, options: Options) -> None:
-        self.ingress = ingress
+    Attributes:
+        owner: the object that claims hosts, such as an Ingress; it reaches into no namespace but its own.
+        for_gke: whether the object is meant for GKE too, so that what goes wrong there is worth a warning.
+    """
+
+    def __init__(self, owner: Object, index: Index, options: Options, *, for_gke: bool) -> None:
+        self.owner = owner
+        self.for_gke = for_gke
         self.options = options
         self.diagnostics: list[Diagnostic] = []
         self.pools: dict[PoolKey, Pool] = {}
         self.backends: dict[PoolKey, Backend | None] = {}
         self.dependencies: dict[Key, None] = {}
         self._index = index
-        named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
-        self._for_gke = named != options.ingress_class
 
     def get(self, kind: type[T], namespace: str, name: str) -> T | None:
         """Return an object, and remember that it matters."""
@@ -134,8 +136,8 @@ class Context:
         self.report(about.diagnostic(Severity.WARNING, reason, message, fix, path))
 
     def trap(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
-        """Report what goes wrong on GKE only; an Ingress of Kiteway's own class never gets there."""
-        if self._for_gke:
+        """Report what goes wrong on GKE only; an object for Kiteway alone gets no such warning."""
+        if self.for_gke:
             self.warn(about, reason, message, fix, path)
 
     def refuse(self, about: Object, violation: Violation, path: Path) -> None:

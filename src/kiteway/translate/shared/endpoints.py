@@ -10,7 +10,7 @@ from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey,
 from kiteway.resources import EndpointSlice, Object, Service
 from kiteway.resources.kinds.endpoint_slice import SERVICE_NAME_LABEL, AddressType
 from kiteway.resources.kinds.service import Protocol, ServicePort
-from kiteway.translate.ports import MANAGEMENT_PORTS
+from kiteway.translate.shared.ports import MANAGEMENT_PORTS
 
 
 class Endpoints:

@@ -6,10 +6,11 @@ from kiteway.model import BackendProtocol, Certificate, UpstreamTLS
 from kiteway.printable import suggested
 from kiteway.resources import Secret, Service
 from kiteway.resources import annotations as keys
+from kiteway.resources.places import Path
 from kiteway.resources.rules import dns_subdomain
-from kiteway.translate.context import Context, Path
-from kiteway.translate.secrets import read_secret
-from kiteway.translate.trust import bundle_of
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.secrets import read_secret
+from kiteway.translate.shared.trust import bundle_of
 
 _KEYS = (keys.BACKEND_CA, keys.BACKEND_SERVER_NAME, keys.BACKEND_CLIENT_CERTIFICATE)
 _CREATE = ("kiteway", "cert", "create", "--ca", "DIR", "--client", "NAME", "--secret")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from kiteway.model import BackendProtocol
 from kiteway.resources import Service
 from kiteway.resources import annotations as keys
+from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.context import Context, Path
+from kiteway.translate.shared.context import Context
 
 _PATH: Path = ("metadata", "annotations", keys.REST_PORT)
 MANAGEMENT_PORTS = frozenset({9091, 19529})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from kiteway.model import ClientAuth
 from kiteway.resources import annotations as keys
-from kiteway.translate.context import Context, Path
-from kiteway.translate.trust import bundle_of
+from kiteway.resources.places import Path
+from kiteway.translate.ingress.context import IngressContext
+from kiteway.translate.shared.trust import bundle_of
 
 _CA: Path = ("metadata", "annotations", keys.CLIENT_CA)
 _MODE: Path = ("metadata", "annotations", keys.CLIENT_CERTIFICATE)
 
 
-def client_auth_of(context: Context) -> tuple[bool, ClientAuth | None]:
+def client_auth_of(context: IngressContext) -> tuple[bool, ClientAuth | None]:
     """
     Return whether the clients of an Ingress must show a certificate, and how it is verified.
 

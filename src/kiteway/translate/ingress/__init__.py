@@ -1,0 +1,1 @@
+"""The front end for Ingresses with GKE's annotations, FrontendConfigs and ManagedCertificates."""

@@ -1,0 +1,20 @@
+"""What the translation of one Ingress sees."""
+
+from __future__ import annotations
+
+from kiteway.resources import Ingress
+from kiteway.translate.ingress.classes import named_class
+from kiteway.translate.shared.context import Context, Index, Options
+
+
+class IngressContext(Context):
+    """
+    The context of an Ingress.
+
+    Attributes:
+        ingress: the owner, as what it is.
+    """
+
+    def __init__(self, ingress: Ingress, index: Index, options: Options) -> None:
+        super().__init__(ingress, index, options, for_gke=named_class(ingress) != options.ingress_class)
+        self.ingress = ingress

@@ -1,0 +1,47 @@
+"""What the paths of one object may cost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kiteway.model import Route
+from kiteway.resources.places import Path
+from kiteway.translate.shared.context import Context
+from kiteway.translate.shared.limits import LONGEST_HEADER_COPIES, MOST_PATHS
+
+
+class Budget:
+    """What the paths of the owner may still cost; the first that is too much is reported."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._paths = MOST_PATHS
+        self._header_bytes = LONGEST_HEADER_COPIES
+
+    def path(self, at: Path) -> bool:
+        """Return whether there may be one more path; report the first that may not."""
+        self._paths -= 1
+        if self._paths == -1:
+            self._context.error(
+                self._context.owner,
+                "PathsTooMany",
+                f"there are more than {MOST_PATHS} paths; this one and those after it are left out.",
+                "Use prefixes, or divide the object into several.",
+                at,
+            )
+        return self._paths >= 0
+
+    def headers(self, route: Route) -> Route:
+        """Return the route with its custom headers, or without those that are too much."""
+        size = sum(len(h.name) + len(h.value) for h in (*route.request_headers, *route.response_headers))
+        if size <= self._header_bytes:
+            self._header_bytes -= size
+            return route
+        self._context.error(
+            self._context.owner,
+            "HeaderCopiesTooMany",
+            f"the custom headers of all paths have more than {LONGEST_HEADER_COPIES} bytes; paths after that are without.",
+            "Use shorter headers or fewer paths, or divide the object into several.",
+            ("spec", "rules"),
+        )
+        return dataclasses.replace(route, request_headers=(), response_headers=())
