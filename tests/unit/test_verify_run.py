@@ -9,9 +9,10 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 
-from kiteway.milvus.verify import FailureReason, SdkMissingError, Step, Target, run, verify
+from kiteway.milvus.verify import Failure, FailureReason, SdkMissingError, Step, Target, run, verify
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +47,7 @@ class _FakeMilvus:
         self.flushing = threading.Event()
         self.release = threading.Event()
         self.release.set()
+        self.flush_error: Exception | None = None
         self.drop_error: Exception | None = None
         self.first_hit: int | None = None
         self.flushed = False
@@ -83,6 +85,8 @@ class _FakeMilvus:
     def flush(self, name: str, timeout: float) -> None:
         self.flushing.set()
         assert self.release.wait(30)
+        if self.flush_error is not None:
+            raise self.flush_error
         self.flushed = True
 
     def prepare_index_params(self) -> Any:
@@ -192,11 +196,36 @@ async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
 async def test_a_step_that_hangs_is_left_at_the_time_limit(milvus: _FakeMilvus) -> None:
     """A call that never returns does not hold the run: it ends as a failure, cleaned up all the same."""
     milvus.release.clear()
-    report = await verify(TARGET, timeout=1.5)
+    report = await verify(TARGET, timeout=4)
     milvus.release.set()
     assert not report.verified
     assert report.steps[-1].name == "flush"
     assert milvus.collections == {}
+
+
+class _UnavailableError(grpc.RpcError, grpc.Call):  # type: ignore[misc]
+    """What PyMilvus raises when its retries are over."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "no healthy upstream"
+
+
+async def test_the_error_of_a_late_step_is_explained(milvus: _FakeMilvus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyMilvus retries past the time limit: the gRPC status it then raises is the cause, not the time."""
+    explained = []
+
+    async def diagnose(_target: Target, step: str, error: Exception, *, timeout: float) -> Failure:
+        explained.append((step, error))
+        return Failure(FailureReason.MILVUS, "", "")
+
+    monkeypatch.setattr(run, "diagnose", diagnose)
+    milvus.flush_error = _UnavailableError()  # type: ignore[abstract]  # an exception may be; no more of it is read
+    milvus.release.clear()
+    await verify(TARGET, timeout=4, on_step=lambda step: None if step.ok else milvus.release.set())
+    assert explained == [("flush", milvus.flush_error)]
 
 
 async def test_without_pymilvus_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kiteway.milvus.verify.diagnose import diagnose
-from kiteway.milvus.verify.errors import text
+from kiteway.milvus.verify.errors import grpc_status, text
 from kiteway.milvus.verify.report import Failure, Step, VerifyReport, Versions
 from kiteway.milvus.verify.sdk import load_pymilvus, quiet
 from kiteway.milvus.verify.session import Session
@@ -53,6 +53,8 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
             failure = await run.steps()
         finally:
             await run.clean_up(timeout * _RESERVE)
+        if isinstance(failure, TimeoutError):
+            failure = run.late_error() or failure
         left = started + timeout - time.monotonic()
         explained: Failure | None = None
         if failure is not None:
@@ -115,6 +117,12 @@ class _Run:
         if self.session.may_exist:
             await self._quietly(lambda: self.session.drop(grace), grace)
         await self._quietly(self.session.close, grace)
+
+    def late_error(self) -> Exception | None:
+        """Return the gRPC error with which an abandoned step has ended since; it says more than that time ran out."""
+        step = self._under_way
+        error = step.exception() if step is not None and step.done() and not step.cancelled() else None
+        return error if isinstance(error, Exception) and grpc_status(error) is not None else None
 
     async def _quietly(self, call: Callable[[], object], limit: float) -> None:
         # A failed clean-up is in the report (leftover) and must not hide the failure of the step.
