@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.05
 
 
 class AdminError(Exception):
-    """A question to Envoy's admin API has no answer; the message says why."""
+    """A request to Envoy's admin API failed; the message says why."""
 
 
 class AdminUnavailableError(AdminError):
@@ -39,7 +39,7 @@ class AdminResponseError(AdminError):
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What runs: ``version`` as Envoy spells it, ``state`` is ``LIVE``, ``DRAINING``, ``INITIALIZING``, ..."""
+    """The running Envoy: ``version`` as Envoy writes it; ``state`` is ``LIVE``, ``DRAINING``, ``INITIALIZING``, ..."""
 
     version: str
     state: str
@@ -56,7 +56,7 @@ class EndpointStatus:
         failures: why it gets no traffic (``failed_active_health_check``, ``failed_outlier_check``, ...); empty when it
             is healthy.
         weight: its load balancing weight.
-        stats: Envoy's counters and gauges of it: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
+        stats: its counters and gauges: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
     """
 
     address: str
@@ -80,7 +80,7 @@ class ClusterStatus:
 
 @dataclass(frozen=True)
 class CertificateStatus:
-    """A certificate Envoy serves or trusts. ``path`` is where it came from, as Envoy names it."""
+    """A certificate that Envoy serves or trusts. ``path`` is its source, as Envoy names it."""
 
     path: str
     serial_number: str
@@ -160,7 +160,7 @@ class AdminClient:
         }
 
     async def clusters_json(self) -> bytes:
-        """Return what `clusters` reads, as Envoy writes it: a large installation's is megabytes, every endpoint in it."""
+        """Return the JSON text that `clusters` reads: with every endpoint in it, megabytes in a large installation."""
         return (await self._request("GET", "/clusters", {"format": "json"})).content
 
     async def warming_clusters(self) -> frozenset[str]:
@@ -211,15 +211,15 @@ class AdminClient:
         return sum(value for name, value in stats.items() if not name.startswith("http.admin."))
 
     async def drain_listeners(self, *, graceful: bool) -> None:
-        """Stop accepting: at once, or (``graceful``) after the drain time, discouraging clients until then."""
+        """Close the listeners: at once, or (``graceful``) after the drain time, in which clients get a GOAWAY."""
         await self._request("POST", "/drain_listeners", {"graceful": ""} if graceful else None)
 
     async def fail_healthcheck(self) -> None:
-        """Fail Envoy's own health check, and ask each client to leave with its next answer."""
+        """Fail Envoy's own health check; each client gets a GOAWAY with its next answer."""
         await self._request("POST", "/healthcheck/fail")
 
     async def reopen_logs(self) -> None:
-        """Write out what is buffered of the access log and open its file anew: it may have been renamed."""
+        """Flush the access log and open its file again, which may have been renamed."""
         await self._request("POST", "/reopen_logs")
 
     async def set_log_level(self, level: str) -> None:

@@ -1,7 +1,7 @@
 """
-The static part of Envoy's configuration: how it reaches its control plane, and how it protects itself.
+The static part of Envoy's configuration: the connection to the control plane, and the overload limits.
 
-Everything else comes over ADS. There is nothing secret in it.
+Everything else comes over ADS. It contains no secret.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _VALIDATE_TIMEOUT_SECONDS = 60
 # What an open TLS connection with one HTTP/2 stream may cost Envoy in buffers and TLS state before it carries data.
 _CONNECTION_BYTES = 128 * 1024
 _TYPES = "type.googleapis.com/envoy"
-# The paths of a class of rpcs are one expression; Envoy's default of 100 instructions is for expressions of strangers.
+# The paths of an rpc class are one expression, longer than Envoy's default limit of 100 instructions.
 _RUNTIME = {
     "re2.max_program_size.error_level": 10_000,
     "re2.max_program_size.warn_level": 10_000,
-    # Streams reset within a second count as an attack ("rapid reset") when half of so many are. Envoy's default (500)
-    # cuts off a client whose deadline a slow search misses 250 times; an attacker sends this many in a second.
+    # Envoy closes a connection ("rapid reset") when half of this many streams were reset within a second of their start. Its
+    # default (500) would disconnect a client after 250 searches that miss their deadline; an attacker resets this many in a
+    # second.
     "overload.premature_reset_total_stream_count": 10_000,
 }
 
@@ -82,7 +83,7 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
         "node": {"id": node_id, "cluster": NODE_CLUSTER},
         "admin": {
             "address": {"pipe": {"path": str(instance.admin_socket), "mode": 0o600}},
-            # At the connection limit is when an operator needs it.
+            # An operator needs the admin API most when the connection limit is reached.
             "ignore_global_conn_limit": True,
         },
         "dynamic_resources": {
@@ -92,12 +93,12 @@ def bootstrap(instance: Instance, *, node_id: str, limits: OverloadLimits) -> di
         },
         "static_resources": {"clusters": [_ads_cluster(instance)]},
         "overload_manager": _overload_manager(instance, limits),
-        # No tags of ours: Envoy looks for each in every name that it makes, 3 s with 1,000 pools.
+        # No tags of our own: Envoy searches every name for each of them, which takes 3 s with 1,000 pools.
         "stats_config": {"use_all_default_tags": True, "stats_matcher": kept()},
-        # Nothing else takes statistics: without this Envoy goes through all of them every 5 s, 0.15 s with 1,000 pools.
+        # No sink takes statistics: without this Envoy iterates over all of them every 5 s, 0.15 s with 1,000 pools.
         "stats_flush_on_admin": True,
         "layered_runtime": {
-            # No admin layer: the running configuration is what the control plane says and nothing else.
+            # No admin layer: the control plane alone decides the running configuration.
             "layers": [{"name": "kiteway", "static_layer": _RUNTIME}],
         },
     }
@@ -112,7 +113,7 @@ def _ads() -> dict[str, Any]:
             {
                 "envoy_grpc": {
                     "cluster_name": ADS_CLUSTER,
-                    # Envoy's own limit is 30 s: too long to wait for a control plane that is back in one.
+                    # Envoy's default is up to 30 s; the control plane restarts within 1 s.
                     "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
                 }
             }
@@ -135,7 +136,7 @@ def _ads_cluster(instance: Instance) -> dict[str, Any]:
                 "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {
                     "http2_protocol_options": {
-                        # Finds a control plane that is stopped but not dead.
+                        # Detects a control plane that hangs.
                         "connection_keepalive": {"interval": "30s", "timeout": "10s"}
                     }
                 },
@@ -157,7 +158,7 @@ def _overload_manager(instance: Instance, limits: OverloadLimits) -> dict[str, A
     return {
         "refresh_interval": "0.25s",
         "buffer_factory_config": {
-            # Streams that buffer at least 1 MiB are told apart; reset_high_memory_stream takes the largest first.
+            # Streams that buffer at least 1 MiB are tracked; reset_high_memory_stream resets the largest first.
             "minimum_account_to_track_power_of_two": 20
         },
         "resource_monitors": [
@@ -178,8 +179,8 @@ def _overload_manager(instance: Instance, limits: OverloadLimits) -> dict[str, A
                 },
             },
             {
-                # Draining, Envoy tells a client to leave only with its next answer; one that is idle would learn it by
-                # a failed call. "Pressure" on idle timeouts sends it the GOAWAY at once.
+                # While it drains, Envoy sends a GOAWAY only with the next answer, so that the next call of an idle client
+                # would fail. Overload "pressure" on idle timeouts sends idle clients the GOAWAY at once.
                 "name": _DRAIN,
                 "typed_config": {
                     "@type": f"{_TYPES}.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
@@ -194,7 +195,7 @@ def _overload_manager(instance: Instance, limits: OverloadLimits) -> dict[str, A
                 "typed_config": {
                     "@type": f"{_TYPES}.config.overload.v3.ScaleTimersOverloadActionConfig",
                     "timer_scale_factors": [
-                        # Idle connections only: a stream without data may be a search that Milvus still works on.
+                        # Idle connections only: a stream without data may wait for a search in Milvus.
                         {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "1s"},
                         {"timer": "TRANSPORT_SOCKET_CONNECT", "min_timeout": "1s"},
                     ],
@@ -209,7 +210,7 @@ def _overload_manager(instance: Instance, limits: OverloadLimits) -> dict[str, A
 
 
 def _watching(config: dict[str, Any], drain_file: Path) -> dict[str, Any]:
-    """Return ``config`` with a drain file that Envoy can watch: the instance's own exists only while it runs."""
+    """Return ``config`` with another drain file, because the instance's own exists only while it runs."""
     config = copy.deepcopy(config)
     for monitor in config.get("overload_manager", {}).get("resource_monitors", ()):
         if monitor["name"] == _DRAIN:
@@ -227,9 +228,9 @@ def _scaled(scaling: float, saturation: float) -> dict[str, Any]:
 
 def validate(envoy: Path, config: dict[str, Any]) -> str | None:
     """
-    Return what Envoy has against ``config`` (its error text), or None when it accepts it.
+    Return the error with which Envoy rejects ``config``, or None when it accepts it.
 
-    Envoy loads everything as at a start, binds no port and ends.
+    Envoy loads everything as at startup, binds no port and exits.
     """
     with tempfile.TemporaryDirectory(prefix="kiteway-validate-") as directory:
         file = Path(directory, "bootstrap.json")

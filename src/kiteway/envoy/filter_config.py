@@ -1,8 +1,8 @@
 """
-The configurations of Kiteway's filter in Envoy, as the filter reads them.
+The configuration of Kiteway's filter in Envoy, as the filter reads it.
 
 The Rust side is ``filter/core/src/config.rs`` and ``listener/route.rs``; ``filter/testdata/configuration.json`` has the
-cases that hold for both.
+cases that test both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kiteway.model.policy import LimitKey
 
 
 class Mode(enum.StrEnum):
-    """Where in Envoy the filter sits, hence what it does."""
+    """The place of the filter in Envoy, which decides what it does."""
 
     DOWNSTREAM = "downstream"
     """In a listener: once per request of a client whose route turns the filter on."""
@@ -33,7 +33,7 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     Attributes:
         mode: where the chain is.
-        log: whether the access log gets what the messages of a call say; only upstream, where they are read.
+        log: whether the access log gets fields of the messages of a call; only upstream, where they are read.
     """
 
     mode: Mode
@@ -143,12 +143,12 @@ class PolicyConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """
-    What a route says to the filter in the listener: parts that do not depend on each other.
+    The configuration of the filter in the listener for one route: independent, optional parts.
 
     Attributes:
-        answer: the route leads nowhere, and the filter answers `Connect` with this sentence; ``{host}`` and ``{path}``
-            stand for those of the request.
-        log_rate: the share of the route's requests that the access log gets, 0 to 1; all of them if it is not set.
+        answer: the sentence with which the filter answers `Connect` on a route without a pool; ``{host}`` and ``{path}``
+            are replaced by those of the request.
+        log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
     """
 
     answer: str | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Which listeners are open: the model and the settings decide it, here and nowhere else."""
+"""Which listeners are open, computed from the model and the settings; every other module asks here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kiteway.model import HTTPChallenge, HTTPMode, Listener, ListenerProtocol, L
 
 
 def open_listeners(model: LoadBalancer, settings: EnvoySettings) -> tuple[Listener, ...]:
-    """Return the listeners that have something to do, HTTPS first; a port without any stays closed."""
+    """Return the listeners that serve at least one host or challenge, HTTPS first; the other ports stay closed."""
     found = []
     if model.server_names:
         hosts = tuple([host.domain for host in model.hosts if host.https])

@@ -1,4 +1,4 @@
-"""What a user chooses on the command line about the data plane; everything else comes from the resources."""
+"""The settings of the data plane on the command line; everything else comes from the resources."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class EnvoySettings:
         bind: the address the public listeners bind to.
         https_port: the port of the HTTPS listener (443 on GKE).
         http_port: the port of the HTTP listener (80 on GKE); None opens none.
-        grpc_port: the port of the plaintext listener for clients from before TLS (19530); None opens none.
-        public_https_port: the port a redirect names; None is 443, which a URL leaves out.
-        trusted_hops: how many proxies before this one may be believed in x-forwarded-for.
+        grpc_port: the port of the plaintext gRPC listener for clients without TLS (19530); None opens none.
+        public_https_port: the port in the URL of a redirect; None for 443, which a URL omits.
+        trusted_hops: how many proxies in front of Envoy are trusted to write x-forwarded-for.
         proxy_protocol: whether every connection begins with a PROXY protocol header (v1 or v2).
         listener_network_namespace: the file of the network namespace the public listeners live in, when Envoy
             itself runs in another one (the demo keeps Milvus in a namespace of its own).
-        filter_path: the Rust filter; None balances without it.
-        fail_open: whether all endpoints of a pool get calls when none passes its check; GKE gives them to none.
+        filter_path: the library of the Rust filter; None for Envoy without it.
+        fail_open: whether all endpoints of a pool get calls when none passes its check; on GKE none does.
         access_log: the file the access log goes to; None writes none.
-        log_calls: whether the filter reads the messages of calls for the access log; without effect where there is none.
+        log_calls: whether the filter reads messages for the access log; without an access log it has no effect.
     """
 
     bind: str = "127.0.0.1"

@@ -1,8 +1,8 @@
 """
-Envoy's statistics: the ones that are kept.
+The statistics that Envoy keeps.
 
-Envoy has two hundred of each pool, and for each a place in memory and, where it counts a call, two locked additions.
-What nobody is shown is therefore not kept.
+Envoy has two hundred for each pool. Each takes memory, and one that counts calls costs each call two atomic additions.
+So Envoy keeps only those that Kiteway shows or reads.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ SHOWN = "|".join(
     )
 )
 """
-A RE2 expression for the whole names, Envoy's own, of the statistics on the page of metrics.
+An RE2 expression for the whole names, as Envoy writes them, of the statistics on the metrics page.
 
-Nothing in them grows with clients, paths or databases: listeners, pools, and the rpcs of the catalogue.
+Their number depends on listeners, pools and the rpcs of the catalogue, never on clients, paths or databases.
 """
 
 HANDSHAKES = r"cluster\.pool/[^.]*\.ssl\.(?:fail_verify_error|fail_verify_san|connection_error)"
-"""The same for handshakes with endpoints that failed, which the status tells of."""
+"""The same for failed TLS handshakes with endpoints, which the status shows."""
 
 CONNECTIONS = r"http\..*\.downstream_cx_active"
-"""The same for the connections of clients, for which the end of a process waits."""
+"""The same for client connections; a process that stops waits for them to close."""
 
 _OF_THE_PROCESS = r"(?:server|listener_manager|cluster_manager|overload|control_plane|cluster\.kiteway\.ads)\..*"
-"""What Envoy has once. Its own start is read from it (`kiteway.supervisor.ready`), and a few more cost nothing."""
+"""The same for statistics of the whole process; `kiteway.supervisor.ready` reads Envoy's start from them."""
 
 
 def kept() -> dict[str, Any]:
-    """Return the part of the bootstrap that says which statistics there are, as JSON values."""
+    """Return the part of the bootstrap that selects the statistics, as JSON values."""
     patterns = (SHOWN, HANDSHAKES, CONNECTIONS, _OF_THE_PROCESS)
     return {"inclusion_list": {"patterns": [{"safe_regex": {"regex": pattern}} for pattern in patterns]}}

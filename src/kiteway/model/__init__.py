@@ -1,7 +1,7 @@
 """
-The load balancer as frozen values: what the resources mean, before it is said in Envoy's words.
+The load balancer as frozen values: what the resources mean, independent of Envoy.
 
-Endpoints are not part of it. They change far more often than anything else, so they flow apart, keyed by
+Endpoints are not part of it. They change far more often than anything else, so they take a path of their own, keyed by
 `PoolKey` (see `kiteway.model.endpoints`), and never run a translation.
 """
 

@@ -20,7 +20,7 @@ class PrivateKey:
         self._digest = hashlib.sha256(pem).digest()
 
     def reveal(self) -> bytes:
-        """Return the PEM text; only for what hands it to Envoy or writes a 0600 file."""
+        """Return the PEM text, which may go only to Envoy or into a 0600 file."""
         return self._pem
 
     def __repr__(self) -> str:
@@ -47,10 +47,10 @@ class TLSProfile(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class TrustBundle:
     """
-    Whom to believe.
+    The CAs that a certificate is verified against.
 
     Attributes:
-        pem: the certificates of the CAs, nothing else is in it.
+        pem: the certificates of the CAs, and nothing else.
         source: the Secret they come from.
     """
 
@@ -61,11 +61,11 @@ class TrustBundle:
 @dataclass(frozen=True, slots=True)
 class ClientAuth:
     """
-    How clients show who they are.
+    How clients are authenticated by certificate.
 
     Attributes:
-        ca: whose certificates are believed.
-        required: whether a client without one is refused; one that does not verify always is.
+        ca: the CAs that client certificates are verified against.
+        required: whether a client without a certificate is refused; an invalid certificate always is.
     """
 
     ca: TrustBundle
@@ -86,7 +86,7 @@ class Certificate:
         not_after: end of validity.
         key_type: ``RSA`` or ``ECDSA``.
         fingerprint: SHA-256 of the leaf, hex.
-        temporary: made up by Kiteway until the real one is there.
+        temporary: self-signed by Kiteway until the real one is issued.
         source: the Secret or ManagedCertificate.
     """
 

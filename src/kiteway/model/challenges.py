@@ -1,4 +1,4 @@
-"""What a CA asks a name's server to show before it certifies the name (RFC 8555, RFC 8737)."""
+"""What the server of a name must answer before a CA certifies the name (RFC 8555, RFC 8737)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from kiteway.model.pools import PoolKey
 
 
 class EndpointState(enum.StrEnum):
-    """What the source says of an endpoint; health checks add to it."""
+    """The state of an endpoint in its source; Envoy's health checks add to it."""
 
     READY = "ready"
     DRAINING = "draining"

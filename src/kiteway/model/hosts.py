@@ -17,7 +17,7 @@ class PathMatchType(enum.StrEnum):
     PREFIX = "Prefix"
     """The path itself and everything below it (``/foo`` matches ``/foo`` and ``/foo/bar``, not ``/foobar``)."""
     STRING_PREFIX = "StringPrefix"
-    """``/foo*`` of ImplementationSpecific: whatever begins so."""
+    """``/foo*`` of ImplementationSpecific: every path that begins with ``/foo``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,7 +46,7 @@ class RedirectCode(enum.IntEnum):
 
 
 ENCRYPTED = "{client_encrypted}"
-"""In the value of a header: whether the client's connection is encrypted, which each listener knows."""
+"""In the value of a header: replaced by ``true`` or ``false``, for whether the listener has TLS."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,7 +64,7 @@ class Route:
 
     Attributes:
         match: what it matches.
-        pool: where it goes; None answers that the backend does not exist.
+        pool: where its calls go; None if the backend does not exist, which the answer says.
         source: the Ingress.
         request_headers: headers added towards the endpoint.
         response_headers: headers added towards the client.
@@ -91,8 +91,8 @@ class VirtualHost:
         http: what port 80 does for it.
         source: the Ingress that holds the name.
         redirect_code: set with `HTTPMode.REDIRECT`, and only with it.
-        own_connections: whether it is served only on connections made for it, over TLS, whose clients have shown a
-            certificate; elsewhere the answer is 421 (RFC 9110, section 15.5.20).
+        own_connections: whether it is served only on TLS connections with its own SNI, on which the client has shown a
+            certificate; on others the answer is 421 (RFC 9110, section 15.5.20).
     """
 
     domain: str
@@ -110,6 +110,6 @@ class VirtualHost:
 
 
 def differ_by_path(hosts: Iterable[VirtualHost]) -> bool:
-    """Return whether some rule is for a part of the paths only, so that how a path is written decides something."""
+    """Return whether a route is for a part of the paths only, so that the spelling of a path decides its route."""
     matches = (route.match for host in hosts for route in host.routes)
     return any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)

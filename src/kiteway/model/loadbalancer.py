@@ -1,4 +1,4 @@
-"""The whole of it."""
+"""The whole load balancer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kiteway.model.pools import Pool
 @dataclass(frozen=True, slots=True)
 class ServerNames:
     """
-    Which certificates answer which SNI.
+    Which certificates are served for which SNI.
 
     Attributes:
         names: exact names and ``*.`` wildcards; empty is the default, for clients without SNI or with another name.
         certificates: names of `Certificate`; at most one RSA and one ECDSA.
-        profile: the TLS profile; None offers what is best today.
-        client_auth: see `ClientAuth`; None asks clients for nothing.
-        host: the domain of the one virtual host that is served on such connections; empty for all.
+        profile: the TLS profile; None offers Envoy's defaults.
+        client_auth: see `ClientAuth`; None asks for no client certificate.
+        host: the domain of the only virtual host on connections with this SNI; empty for all hosts.
     """
 
     names: tuple[str, ...]
@@ -41,9 +41,9 @@ class LoadBalancer:
         certificates: sorted by name.
         server_names: sorted by names; at most one default. Empty: there is no TLS, port 443 stays closed.
         bundles: the CAs that clients and endpoints are verified against, sorted by source.
-        challenges: what a CA shall see while it validates a name; they need no host of an Ingress.
-        canonical_paths: whether paths were made canonical before, and so still are: the setting is one of all filter chains,
-            and each change of it drains the connections of all tenants, one of whom could have a path come and go.
+        challenges: the answers for a CA that validates a name; no Ingress needs to claim the name.
+        canonical_paths: whether paths were ever made canonical, and so still are. All filter chains share the setting, and
+            each change drains the connections of all tenants; one tenant could cause that by adding and removing a path.
     """
 
     hosts: tuple[VirtualHost, ...] = ()

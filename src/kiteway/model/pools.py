@@ -35,7 +35,7 @@ class BackendProtocol(enum.StrEnum):
 
     @property
     def tls(self) -> bool:
-        """Whether the endpoints are spoken to over TLS."""
+        """Whether connections to the endpoints use TLS."""
         return self is not BackendProtocol.HTTP
 
 
@@ -115,16 +115,16 @@ class Pool:
     Attributes:
         key: its identity.
         protocol: see `BackendProtocol`.
-        health_check: the active check; None only where there is nothing to check.
+        health_check: the active check; None without one.
         source: the Service.
         timeout: seconds a whole call may take (``timeoutSec``); None leaves it to the rpc class.
         draining: seconds calls in flight have when an endpoint leaves (``drainingTimeoutSec``).
         affinity: see `Affinity`.
-        hedging_delay: seconds a read may have no answer before it goes to a second endpoint as well; None is never.
+        hedging_delay: seconds without an answer after which a read is also sent to a second endpoint; None for never.
         rest: whether the endpoints serve REST at all.
         rest_port: the port REST is served on when it is not the pool's own; None is the pool's own. Only with ``rest``.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
-        milvus: whether its endpoints have answered as Milvus does, which may be pinged often.
+        milvus: whether its endpoints were recognized as Milvus, which accepts frequent keepalive pings.
     """
 
     key: PoolKey

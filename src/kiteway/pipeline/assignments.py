@@ -1,4 +1,4 @@
-"""Pools and what is known of their endpoints -> load assignments, apart from every translation."""
+"""Pools and their endpoints -> load assignments, without a translation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kiteway.translate.shared.draining import Draining
 
 @dataclass(frozen=True, slots=True)
 class _Assigned:
-    """The load assignments of a pool, and what they were made of."""
+    """The load assignments of a pool, and the values they were built from."""
 
     pool: Pool
     endpoints: tuple[Endpoint, ...]
@@ -30,7 +30,7 @@ class Assignments:
 
     Attributes:
         missing: why a pool has no endpoint, for each that has none.
-        empty: the pools without any endpoint, known to be missing or not.
+        empty: the pools without any endpoint, with or without an entry in ``missing``.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Assignments:
         self._seen = -1
 
     def set_objects(self, objects: Iterable[Object]) -> None:
-        """Take the place of all objects known before."""
+        """Replace all objects."""
         self._endpoints.replace(objects)
 
     def replace(self, pools: tuple[Pool, ...], now: dt.datetime) -> tuple[Resource, ...]:
-        """Take the place of all pools known before; return the assignments of all: costs what changed."""
+        """Replace all pools and return the assignments of all; the cost is that of what changed."""
         if pools is not self._pools:
             self._take(pools)
         elif self._endpoints.changes == self._seen and self._draining.next_end() is None:
@@ -75,13 +75,13 @@ class Assignments:
         self._endpoints.set_static(static)
 
     def take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> list[Pool]:
-        """Take EndpointSlices that are gone or changed; return the pools it concerns."""
+        """Take removed and changed EndpointSlices; return the pools that they affect."""
         services = {self._endpoints.remove(slice_) for slice_ in removed}
         services |= {self._endpoints.update(slice_) for slice_ in updated}
         return [pool for service in sorted(services) for pool in self._of_service.get(service, ())]
 
     def update(self, pools: Iterable[Pool], now: dt.datetime) -> list[Resource]:
-        """Return the assignments of ``pools`` that are new; see whether their endpoints are missing."""
+        """Return those assignments of ``pools`` that changed, and update ``missing`` and ``empty``."""
         news: list[Resource] = []
         for pool in pools:
             key = pool.key
@@ -102,15 +102,15 @@ class Assignments:
         return news
 
     def of(self, pool: Pool) -> tuple[Endpoint, ...]:
-        """Return the endpoints of a pool as they were last assigned."""
+        """Return the endpoints last assigned to a pool."""
         known = self._assigned.get(pool.key)
         return known.endpoints if known is not None else ()
 
     def ended(self, now: dt.datetime) -> list[Pool]:
-        """Return the pools that have an endpoint which has drained."""
+        """Return the pools with an endpoint that has finished draining."""
         ended = self._draining.ended(now)
         return [pool for pool in self._pools if pool.key in ended] if ended else []
 
     def next_drained(self) -> dt.datetime | None:
-        """Return when the next endpoint has drained; None when none drains."""
+        """Return when the next endpoint finishes draining; None when none drains."""
         return self._draining.next_end()

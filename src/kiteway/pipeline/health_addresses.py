@@ -1,4 +1,4 @@
-"""Where the endpoints of a pool answer for Milvus's own health check."""
+"""The addresses at which the endpoints of a pool answer Milvus's own health check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kiteway.translate.shared.health import HEALTH_PATH
 
 
 class Address(NamedTuple):
-    """Where a health check goes."""
+    """The address of a health check."""
 
     host: str
     port: int
@@ -21,7 +21,7 @@ HealthAddresses = Mapping[PoolKey, tuple[Address, ...]]
 
 
 def health_addresses(pool: Pool, endpoints: tuple[Endpoint, ...]) -> tuple[Address, ...]:
-    """Return where the endpoints of a pool answer for Milvus's own health check; nowhere if it has another one."""
+    """Return the health check addresses of a pool's endpoints; none if its check is not Milvus's own."""
     check = pool.health_check
     if check is None or check.type is not HealthCheckType.HTTP or check.request_path != HEALTH_PATH:
         return ()

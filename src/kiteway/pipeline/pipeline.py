@@ -1,4 +1,4 @@
-"""Resources -> model -> snapshot, again and again, at the cost of what changed."""
+"""Resources -> model -> snapshot, round after round, at the cost of what changed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from kiteway.translate.shared.unit import Unit
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What one round of the pipeline gave.
+    The result of one round of the pipeline.
 
     Attributes:
         model: what the resources mean.
-        snapshot: what Envoy shall run.
+        snapshot: what is published to Envoy.
         diagnostics: everything that is wrong.
-        retained: Ingresses that keep their last good form.
-        translation: those of ``diagnostics`` that came of what is balanced, not of reading objects.
+        retained: objects that keep their last good form.
+        translation: those of ``diagnostics`` that come from the translation, not from reading objects.
         empty: pools without any endpoint.
-        quarantine: which Ingresses are held back, and what is being searched.
-        generation: how often what is published was chosen anew; a verdict of Envoy is on one of them.
-        next_drained: when `Pipeline.run_drained` has something to do; None when nothing drains.
+        quarantine: which Ingresses are held back, and the state of the search for them.
+        generation: counts the snapshots that were published; Envoy's verdict is on one of them.
+        next_drained: when `Pipeline.run_drained` is due; None when nothing drains.
     """
 
     model: LoadBalancer
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The last translation; ``reading`` is what was wrong with the resources."""
+    """The last translation; ``reading`` has the diagnostics of reading the resources."""
 
     reading: tuple[Diagnostic, ...]
     translated: Translated
@@ -62,7 +62,7 @@ class _Round:
 
 
 def _recognized(last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], milvus: frozenset[PoolKey]) -> tuple[Pool, ...]:
-    """Return the pools with what is known of their endpoints; the objects in ``last`` for those that are equal."""
+    """Return the pools, marked where Milvus was recognized; pools equal to those in ``last`` are the same objects."""
     if not milvus:
         return pools
     before = {pool.key: pool for pool in last or ()}
@@ -72,13 +72,13 @@ def _recognized(last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], milvus: 
 
 class Pipeline:
     """
-    The stages between the sources and the ADS server, with the last value of each.
+    Runs the stages between the sources and the ADS server, and caches the last value of each.
 
-    One round runs at a time, in any thread. ``outcome`` may be read meanwhile: it is replaced, never changed.
+    One round runs at a time, in any thread. ``outcome`` may be read during a round: it is replaced, never changed.
     """
 
     def __init__(self, settings: EnvoySettings, stored: Stored | None = None) -> None:
-        """Begin; ``stored`` is what was kept of the quarantine of the last process."""
+        """Start with the quarantine that the last process has ``stored``, if any."""
         self._settings = settings
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
@@ -100,7 +100,7 @@ class Pipeline:
         options: Options,
         challenges: tuple[Challenge, ...] = (),
     ) -> Outcome:
-        """Translate all resources and return what Envoy shall run, with what a CA shall see beside it."""
+        """Translate all resources and return what is published to Envoy, ACME challenges included."""
         translated = self._translator.units(resources.objects, options, resources.failed)
         self._quarantine.want(translated.units)
         self._assignments.set_static(static)
@@ -110,9 +110,9 @@ class Pipeline:
 
     def judge(self, take: Callable[[Quarantine], None], now: dt.datetime) -> Outcome | None:
         """
-        Let the quarantine take a verdict of Envoy, or that there is none; nothing is translated.
+        Let the quarantine take a verdict of Envoy, or its absence; nothing is translated.
 
-        Returns None when nothing is published anew.
+        Returns None when nothing new is published.
         """
         if self._round is None or self.outcome is None:
             return None
@@ -126,16 +126,16 @@ class Pipeline:
         return self._build(self._round, now)
 
     def against(self, rejections: Iterable[Rejection]) -> list[Rejection]:
-        """Return the rejections that are a verdict on what is published, see `Quarantine.against`."""
+        """Return the rejections that are about the published snapshot, see `Quarantine.against`."""
         return self._quarantine.against(rejections)
 
     def recognize(self, milvus: frozenset[PoolKey], now: dt.datetime) -> Outcome | None:
-        """Take which pools are Milvus; nothing is translated. Return None before the first round."""
+        """Take the pools that were recognized as Milvus; nothing is translated. Return None before the first round."""
         self._milvus = milvus
         return self._build(self._round, now) if self._round is not None else None
 
     def health_addresses(self) -> HealthAddresses:
-        """Return where the endpoints answer for Milvus's own health check, of each pool that has it."""
+        """Return the health check addresses of each pool that has Milvus's own check."""
         if self.outcome is None:
             return {}
         return {
@@ -145,7 +145,7 @@ class Pipeline:
         }
 
     def stored(self) -> Stored:
-        """Return what the next process has to know of the quarantine."""
+        """Return the state of the quarantine for the next process."""
         return self._quarantine.stored()
 
     def _build(self, what: _Round, now: dt.datetime) -> Outcome:
@@ -187,32 +187,32 @@ class Pipeline:
     def run_slices(
         self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice], now: dt.datetime
     ) -> Outcome | None:
-        """Take EndpointSlices that are gone or changed; costs what changed. Return None before the first round."""
+        """Take removed and changed EndpointSlices at the cost of the change. Return None before the first round."""
         if self.outcome is None:
             return None
         return self._with_endpoints(self.outcome, self._assignments.take_slices(removed, updated), now)
 
     def run_drained(self, now: dt.datetime) -> Outcome | None:
-        """Take out the endpoints that have drained. Return None when there is none."""
+        """Remove the endpoints that have finished draining. Return None when there is none."""
         ended = self._assignments.ended(now)
         if self.outcome is None or not ended:
             return None
         return self._with_endpoints(self.outcome, ended, now)
 
     def _snapshot(self, members: dict[str, tuple[Resource, ...]]) -> Snapshot:
-        """Return a snapshot of ``members`` by type, which shares what it can with the last one."""
+        """Return a snapshot of ``members`` by type, which shares what is unchanged with the last one."""
         last = self.outcome.snapshot if self.outcome is not None else Snapshot()
         known, self._members = self._members, members
         return Snapshot(
             {
-                # An endpoint's change changes the snapshot, but not what the last round was given.
+                # Endpoints also change between rounds, so the members of the last round say nothing about them.
                 kind: last[kind] if these is known.get(kind) and kind != ENDPOINT else last[kind].become(these)
                 for kind, these in members.items()
             }
         )
 
     def _with_endpoints(self, before: Outcome, pools: Iterable[Pool], now: dt.datetime) -> Outcome:
-        """Build the endpoints of ``pools`` anew; everything else stays."""
+        """Build the endpoints of ``pools`` again; everything else is unchanged."""
         missing = dict(self._assignments.missing)
         changed = self._assignments.update(pools, now)
         self.outcome = dataclasses.replace(

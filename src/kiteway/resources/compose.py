@@ -87,7 +87,7 @@ class Budget:
 
 @dataclass(slots=True)
 class _Anchored:
-    """What an alias stands for: a value, its size in nodes and its depth. A size of zero is one still open."""
+    """The value that an alias refers to, its size in nodes and its depth. A size of zero is a value still open."""
 
     value: Value
     place: Place
@@ -282,7 +282,7 @@ class Composer:
             self._put(anchored.value, anchored.place, anchored.height)
 
     def _expand(self, at: Spot, nodes: int) -> None:
-        """Count what an alias or a merge key stands for."""
+        """Count the nodes that an alias or a merge key refers to."""
         if nodes > self._budget.alias_nodes:
             message = f"Aliases stand for more than {self._limits.alias_nodes} values."
             raise UnreadableError(Fault(at, reasons.ALIAS_EXPANSION, message, "Write the values out."))

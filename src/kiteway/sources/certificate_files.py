@@ -25,7 +25,7 @@ _MOST_LINKS = 40
 
 class CertificateFiles(msgspec.Struct, frozen=True):
     """
-    A certificate and its key in files, which stand for a TLS Secret.
+    A certificate and its key in files, presented as a TLS Secret.
 
     Attributes:
         namespace: the Secret's.
@@ -41,7 +41,7 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 
     @property
     def ref(self) -> ObjectRef:
-        """The Secret that the files stand for."""
+        """The Secret as which the files are presented."""
         return ObjectRef("Secret", self.namespace, self.secret)
 
     def __str__(self) -> str:

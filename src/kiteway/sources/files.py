@@ -105,7 +105,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What a file held when it was read, and the state of the file that shows whether it has changed since."""
+    """The content of a file when it was read, and the file state that shows whether it has changed since."""
 
     text: bytes
     stamp: _Stamp | None
@@ -113,7 +113,7 @@ class _File:
 
 
 def _stamp(path: Path) -> _Stamp | None:
-    """Return the state that changes when the file does; None while coarse clocks of file systems may hide a change."""
+    """Return the state that changes with the file; None while a coarse file system clock may hide a change."""
     if path == STANDARD_INPUT:
         return None
     found = path.stat()
@@ -122,7 +122,7 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _read(path: Path) -> bytes:
-    """Read at most as much as may be parsed, so that a huge file is refused without being read into memory."""
+    """Read one byte more than may be parsed, so that a huge file is refused without reading all of it."""
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read(DEFAULT.size + 1)
     with path.open("rb") as file:
@@ -130,7 +130,7 @@ def _read(path: Path) -> bytes:
 
 
 def _keep(now: Loaded, before: Loaded | None) -> Loaded:
-    """Return ``now`` and, if a document is unreadable, also the objects that the file held before."""
+    """Return ``now``; if a document is unreadable, with the objects that the file had before."""
     lost = any(d.severity is Severity.ERROR and d.object is None for d in now.diagnostics)
     if before is None or not lost:
         return now

@@ -34,7 +34,7 @@ class StaticEndpoint(msgspec.Struct, frozen=True):
 
 
 class StaticEndpoints:
-    """Resolves names; one that cannot be looked up now keeps its last addresses."""
+    """Resolves names; a name whose look-up fails keeps its last addresses."""
 
     def __init__(self, endpoints: Iterable[StaticEndpoint]) -> None:
         self._endpoints = tuple(endpoints)
@@ -60,7 +60,7 @@ class StaticEndpoints:
             return self._last.get(host, ())
         self.unresolved.pop(host, None)
         addresses = sorted({str(info[4][0]) for info in infos})
-        # A name with addresses of both families is one machine, not two endpoints.
+        # A name with addresses of both families is taken for one endpoint, not two.
         version_4 = [address for address in addresses if ":" not in address]
         self._last[host] = tuple(version_4 or addresses)
         return self._last[host]

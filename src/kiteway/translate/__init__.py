@@ -1,9 +1,11 @@
 """
 Resources -> model and diagnostics, purely.
 
-Each object that claims hosts (an Ingress) is translated by its front end alone into a `Unit`, then the units are merged
-onto the shared listeners. `ingress` is such a front end; front ends share `shared` and do not import each other. A unit that has errors keeps its last good form, as a failed sync on GKE leaves the load
-balancer as it was; its diagnostics are the new ones.
+A front end translates each object that claims hosts, such as an Ingress, into a `Unit`. The units are then merged onto the
+shared listeners. `ingress` is a front end; front ends use `shared` and do not import each other.
+
+A unit with errors keeps its last good form, as a failed sync on GKE leaves the load balancer unchanged. Its diagnostics are
+those of the new form.
 """
 
 from kiteway.translate.shared.context import Options

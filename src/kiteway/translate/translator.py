@@ -92,10 +92,10 @@ class Translator:
         Return what ``objects`` mean.
 
         Args:
-            objects: all readable objects; kinds without a part in it are passed over.
+            objects: all readable objects; kinds that no front end reads are ignored.
             options: see `Options`.
             now: the time certificates are judged by.
-            failed: objects that are there but could not be read; their diagnostics are reported elsewhere.
+            failed: objects that exist but could not be read; their diagnostics are reported elsewhere.
         """
         translated = self.units(objects, options, failed)
         return self.merge(translated, translated.units, now)
@@ -105,7 +105,7 @@ class Translator:
         failed = tuple(failed)
         index = Index(objects, failed)
         known = self._fresh if options == self._options else {}
-        # What cannot be read is told from what is not there.
+        # A change between unreadable and absent counts as a change.
         changed = _changed(self._objects, index.objects) | (index.failed ^ self._failed)
         diagnostics: list[Diagnostic] = []
         self._counted.turn()
@@ -127,7 +127,7 @@ class Translator:
                 if last_good is not None:
                     retained.append(ref)
                     if not (unchanged and last_good.retained):
-                        # The age is the object's; only its meaning is the old one.
+                        # The age is that of the new object; the meaning is the last good one.
                         last_good = dataclasses.replace(_renewed(last_good, unit), owner=owner, retained=True)
                     unit = last_good
                     self._good[ref] = unit
@@ -158,10 +158,10 @@ class Translator:
 
         Args:
             translated: what they mean on their own.
-            units: the forms of them that are to be used; not all need be there.
+            units: the forms to use; some may be left out.
             now: the time certificates are judged by.
             further: diagnostics to be reported with the others.
-            warming: pools that are to be there though no route leads to them yet.
+            warming: pools to build although no route leads to them yet.
         """
         self._memo.turn()
         limits = (self._options or Options()).namespace_limits
@@ -195,11 +195,11 @@ def _translated(owner: Object, index: Index, options: Options) -> Unit:
 
 def _renewed(last_good: Unit, now: Unit) -> Unit:
     """
-    Return the last good form as far as it may go on.
+    Return the last good form, with what must not be old in it.
 
-    It has the certificates that are good now: one bad Secret lets no other one expire. And what it must not serve any
-    more it does not: where clients have to show a certificate since, it asks for it too, and while that cannot be
-    verified it serves nobody.
+    Certificates that are good now replace the older ones, so that one bad Secret does not let another certificate expire.
+    If the object has required client certificates since, so does the last good form. While these cannot be verified, it
+    serves no client.
     """
     current = {certificate.name: certificate for certificate in now.certificates}
     certificates = tuple(current.get(c.name, c) for c in last_good.certificates)
@@ -215,6 +215,6 @@ def _renewed(last_good: Unit, now: Unit) -> Unit:
 
 
 def _changed(before: Mapping[Key, Object], now: Mapping[Key, Object]) -> set[Key]:
-    """Return the objects that are new, gone or other than before."""
+    """Return the objects that are new, removed or changed."""
     others = itertools.compress(now, map(operator.is_not, map(before.get, now), now.values()))
     return {key for key in others if before.get(key) != now[key]} | (before.keys() - now.keys())

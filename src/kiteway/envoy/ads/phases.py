@@ -1,8 +1,8 @@
 """
-Make before break: in which order the parts of one change may reach an Envoy that is serving.
+Make before break: the order in which the parts of one change are sent to an Envoy that serves calls.
 
-Routes are not warmed: a request whose route names a cluster that is not there, or not yet warm, is answered 503.
-So what is named goes first, then what names it, then what nothing names any more.
+Envoy does not warm routes: a request whose route names a cluster that is missing or still warming is answered 503.
+So resources are sent before those that refer to them, and removed after.
 The source of the order is Envoy's "xDS REST and gRPC protocol", section "Eventual consistency considerations".
 """
 
@@ -14,14 +14,14 @@ from .snapshot import LISTENER, ROUTE
 
 
 class Phase(enum.IntEnum):
-    """A part of one change. It starts when the client has acknowledged, or rejected, all of the part before."""
+    """A part of one change. It starts when the client has accepted or rejected all of the part before."""
 
     MAKE = 0
     """New and changed clusters, endpoints and secrets."""
     SWITCH = 1
     """Listeners (removals too: a new one may take over the address), new and changed routes."""
     BREAK = 2
-    """Everything that is gone."""
+    """All other removals."""
 
 
 def phase_of(type_url: str, *, removal: bool) -> Phase:

@@ -1,4 +1,4 @@
-"""What a client did not accept, and which of that still stands."""
+"""What a client rejected, and which of it still applies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from .snapshot import SECRET, ResourceSet, Snapshot
 
 MESSAGE_CHARACTERS: Final = 8192
-"""So much of the client's words is kept: Envoy's are shortened to 4 KiB by itself."""
+"""The most characters of a client's message that are stored; Envoy itself sends at most 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,8 @@ class AdsServer:
             options=[
                 ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
                 ("grpc.max_send_message_length", _MAX_RESPONSE_BYTES),
-                # Envoy pings every 30 s. Without this, gRPC takes it for abuse when there is nothing to send for two
-                # minutes, and closes the connection; who gets to the socket is ours.
+                # Envoy pings every 30 s. After two minutes without data gRPC would treat the pings as abuse and close
+                # the connection. Only our own processes can open the socket.
                 ("grpc.http2.max_ping_strikes", 0),
             ],
             maximum_concurrent_rpcs=_MAX_STREAMS,

@@ -201,8 +201,8 @@ class Session:
             # clusters only then: that is its sign that routes to them may come.
             return CLUSTER in self._subscriptions and self._settled(_MADE_FIRST, Phase.MAKE)
         if self.phase is Phase.SWITCH:
-            # A rejected listener or route leaves the last good one in force, and a route table the client keeps
-            # asking for serves a listener that drains: either may name what would be removed next.
+            # A rejected listener or route leaves the last good one in force, and a route table to which the client is
+            # still subscribed serves a listener that drains: either may name what would be removed next.
             routes = self._subscriptions.get(ROUTE)
             return (
                 self._settled(_SWITCHED, Phase.SWITCH)

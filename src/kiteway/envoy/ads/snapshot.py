@@ -1,4 +1,4 @@
-"""What Envoy shall run: every xDS resource by type and name, as values that share what did not change."""
+"""Snapshots: every xDS resource by type and name, as values that share what is unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTENER: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 TYPES: Final = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE)
-"""Every type that is served, in the order in which one change is sent: what is named before what names it."""
+"""Every served type, in the order in which one change is sent: resources before those that refer to them."""
 
 _BUCKETS: Final = 256
 _HASH_BITS: Final = 64
@@ -33,7 +33,7 @@ def _digest(*parts: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a serialised message, with a hash of it."""
+    """A part of a serialised message, and its hash."""
 
     content: bytes = field(repr=False)
     digest: bytes
@@ -69,7 +69,7 @@ class Resource:
 
     @classmethod
     def assembled(cls, name: str, pieces: Sequence[Piece]) -> Resource:
-        """Take a message in pieces, in their order; the version is a hash of theirs, so that no byte is read again."""
+        """Join the pieces of a message; the version is a hash of their hashes, so that no content is hashed again."""
         version = _digest(b"".join(piece.digest for piece in pieces)).hex()
         return cls(name, version, tuple(piece.content for piece in pieces))
 
@@ -130,11 +130,11 @@ class ResourceSet(Mapping[str, Resource]):
 
     @property
     def version(self) -> str:
-        """A hash of all names and versions, whatever their order; kept up to date by addition."""
+        """A hash of all names and versions, independent of their order; updated by addition."""
         return f"{self._sum % 2**_HASH_BITS:016x}"
 
     def replace(self, changed: Iterable[Resource] = (), removed: Iterable[str] = ()) -> ResourceSet:
-        """Return these resources with some added or changed and some gone."""
+        """Return these resources with ``changed`` added or replaced and ``removed`` left out."""
         fresh: dict[int, dict[str, Resource]] = {}
         size, total = self._size, self._sum
 
@@ -160,9 +160,9 @@ class ResourceSet(Mapping[str, Resource]):
 
     def become(self, members: Collection[Resource]) -> ResourceSet:
         """
-        Return ``members`` as a value that shares what it has in common with this one.
+        Return ``members`` as a value that shares its unchanged buckets with this one.
 
-        Costs what changed, beyond looking at each once. Raises ``ValueError`` when two resources have one name.
+        Beyond one look at each, the cost is that of what changed. Raises ``ValueError`` when two resources have one name.
         """
         names = {resource.name for resource in members}
         if len(names) != len(members):
@@ -172,7 +172,7 @@ class ResourceSet(Mapping[str, Resource]):
         return self.replace(changed, removed) if changed or removed else self
 
     def names_changed_since(self, old: ResourceSet) -> Iterator[str]:
-        """Yield the names that are new, gone or of another version than in ``old``."""
+        """Yield the names that are new, removed or of another version than in ``old``."""
         if self is old:
             return
         for mine, theirs in zip(self._buckets, old._buckets, strict=True):
@@ -192,7 +192,7 @@ def _weight(resource: Resource) -> int:
 
 
 class Snapshot(Mapping[str, ResourceSet]):
-    """All resources Envoy shall run, by type URL; immutable. Every served type is present."""
+    """All resources for Envoy, by type URL; immutable. Every served type is present."""
 
     __slots__ = ("_types",)
 
@@ -238,12 +238,12 @@ class Snapshot(Mapping[str, ResourceSet]):
         return _digest(*(these.version.encode() for these in self._types.values())).hex()
 
     def replace(self, kind: str, changed: Iterable[Resource] = (), removed: Iterable[str] = ()) -> Snapshot:
-        """Return this snapshot with some resources of one type added, changed or gone; costs what changed."""
+        """Return this snapshot with resources of one type added, changed or removed, at the cost of the change."""
         snapshot = Snapshot()
         snapshot._types = {**self._types, kind: self._types[kind].replace(changed, removed)}
         return snapshot
 
     def diff(self, old: Snapshot) -> dict[str, list[str]]:
-        """Return by type the names that are new, gone or changed since ``old``; types without any are left out."""
+        """Return by type the names that are new, removed or changed since ``old``; types without any are left out."""
         changes = {kind: list(these.names_changed_since(old[kind])) for kind, these in self._types.items()}
         return {kind: names for kind, names in changes.items() if names}

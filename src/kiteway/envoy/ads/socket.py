@@ -14,10 +14,10 @@ def private_directory(path: Path) -> None:
     """
     Make sure that the directory of the socket ``path`` exists, is ours, and is closed to others (0700).
 
-    The socket is created inside it, so there is no moment in which others can connect, whatever the umask.
+    The socket is created inside it, so that others can never connect, independent of the umask.
 
     Raises:
-        OSError: the path is too long for a socket, or the directory belongs to somebody else.
+        OSError: the path is too long for a socket, or the directory belongs to another user.
     """
     if len(os.fsencode(path)) > _PATH_BYTES:
         raise OSError(f"the socket path {path} is longer than {_PATH_BYTES} bytes; choose a shorter data directory.")

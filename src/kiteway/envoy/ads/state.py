@@ -26,17 +26,17 @@ class StreamState:
         node_id: the id in its bootstrap; empty until its first request.
         envoy_version: ``major.minor.patch``; empty when it does not say.
         connected_at: when its stream began (UTC).
-        acknowledged: by type URL, the version of the resources it last held whole.
+        acknowledged: by type URL, the last version of all resources of the type that it accepted completely.
         rejected: by type URL, the versions by name that it rejects now (None: a removal).
-        converged: whether it runs the newest snapshot, but for what it rejects.
-        current: whether it has been offered the newest snapshot; if not, all that is said here is about one before.
-        clusters_sent: when the clusters were sent that everything waits for, in seconds of the event loop's clock; None when
-            none are waited for.
+        converged: whether it runs the newest snapshot, except for what it rejects.
+        current: whether it has been offered the newest snapshot; if not, everything here is about an older one.
+        clusters_sent: when the unanswered clusters were sent for which all else waits, in seconds of the event loop's clock;
+            None when there are none.
         starting: whether it has not asked for listeners yet, because its first clusters are warming.
         clusters_answered: whether every clusters response is answered: none of them is warming.
         refusals: the rejections that hold against the snapshot it was offered last, oldest first.
-        missing: by type URL, the listeners and route tables in use of which it has accepted no version.
-        active: whether it has had a whole configuration: each listener and route table of it, in some version.
+        missing: by type URL, the listeners and route tables in use for which it has accepted no version.
+        active: whether it has ever had a complete configuration: each listener and route table, in some version.
     """
 
     node_id: str
@@ -62,8 +62,8 @@ class AdsState:
     Attributes:
         version: of the newest snapshot; empty before the first.
         streams: the connected clients, oldest first. An Envoy that reconnects may be there twice for a while.
-        rejections: the newest rejections of all streams, also of streams that are gone; oldest first.
-        active: whether a client has, or once had, a whole configuration (see `StreamState.active`).
+        rejections: the newest rejections of all streams, closed ones included; oldest first.
+        active: whether any client has, or had, a complete configuration (see `StreamState.active`).
     """
 
     version: str

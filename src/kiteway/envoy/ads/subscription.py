@@ -1,4 +1,4 @@
-"""What one client wants and holds of one resource type, and what is still to be sent to it."""
+"""What one client has subscribed to and holds of one resource type, and what is still to be sent to it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .snapshot import Resource, ResourceSet
 WILDCARD: Final = "*"
 
 _UNKNOWN: Final = ""
-"""The version of a resource of which the client may hold an older or a newer one; equal to no version."""
+"""Stands for an unknown version of a resource at the client; equal to no version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    One response that waits for its answer.
+    One response that the client has not answered yet.
 
     Attributes:
-        nonce: names it in the answer.
-        size: how many resources it carried, removed ones included.
-        versions: the version of each of them, None where it is removed; without those that the client has
-            asked for again, or no longer asks for, since it was sent.
+        nonce: identifies it in the answer.
+        size: the number of its resources, removed ones included.
+        versions: the version of each of them, None for a removal; without those to which the client has since
+            subscribed again, or unsubscribed.
     """
 
     nonce: str
@@ -37,10 +37,10 @@ class Subscription:
     """
     The state of one resource type on one stream.
 
-    ``unsettled`` holds the names whose state at the client may differ from the target. Only these are looked at,
-    so that a change costs what changed. A name stays there until the client is known to have what it should.
-    ``running`` holds the names of which the client has accepted some version, perhaps not the last one sent.
-    ``assumed`` holds responses by nonce that the client is thought to have taken, though its answer is still to come.
+    ``unsettled`` has the names whose state at the client may differ from the target. Only these are examined, so that the
+    cost is that of what changed. A name stays there until the client is known to hold the target's version.
+    ``running`` has the names for which the client has accepted some version, perhaps not the last one sent.
+    ``assumed`` has, by nonce, the responses that count as accepted although the answer has not arrived.
     """
 
     type_url: str
@@ -63,15 +63,15 @@ class Subscription:
 
     def subscribe(self, names: Iterable[str], held: Mapping[str, str]) -> None:
         """
-        Add to what the client wants.
+        Add to the client's subscription.
 
-        Whatever it names is sent even if it was sent before, because it may have forgotten it; unless it says that
-        it holds it (``held``: versions by name, on the first request only).
+        Each named resource is sent even if it was sent before, because the client may have dropped it; except those that
+        the client says it holds (``held``: versions by name, on the first request only).
         """
         for name in names:
             if name == WILDCARD:
                 self.wildcard = True
-                # Envoy waits for a first answer even if there is nothing, unless it comes back with something.
+                # Envoy waits for a first answer, even an empty one, unless it reconnects and holds resources.
                 self.unanswered = not held
                 self.unsettled.update(dict.fromkeys(self.target))
                 continue
@@ -85,7 +85,7 @@ class Subscription:
                 self.unsettled[name] = None
 
     def unsubscribe(self, names: Iterable[str]) -> None:
-        """Take away from what the client wants. A name that the wildcard still covers is sent anew."""
+        """Remove from the client's subscription. A name that the wildcard still covers is sent again."""
         for name in names:
             if name == WILDCARD:
                 self.wildcard = False
@@ -100,12 +100,12 @@ class Subscription:
                 self.unsettled[name] = None
 
     def retry(self) -> None:
-        """Send what was rejected again, though it did not change: what it met outside may have."""
+        """Send what was rejected again although it is unchanged: the cause outside of it may be gone."""
         self.unsettled.update(dict.fromkeys(self.rejected))
         self.rejected.clear()
 
     def missing(self) -> list[str]:
-        """Return what the client wants, the target has, and of which the client has accepted no version."""
+        """Return the subscribed names of the target for which the client has accepted no version."""
         wanted = self.target if self.wildcard else self.explicit
         return sorted(name for name in wanted if name in self.target and name not in self.running)
 
@@ -125,7 +125,7 @@ class Subscription:
         self.unsettled.update((name, None) for name in changed if self.wants(name))
 
     def resend(self, names: Iterable[str]) -> None:
-        """Answer again for these, if the client asked for them: what they are, or that they do not exist."""
+        """Send these again, as far as the client has subscribed to them: the resource, or that it does not exist."""
         for name in names:
             if self.wants(name):
                 self._forget(name)
@@ -146,7 +146,7 @@ class Subscription:
 
     def phase_of(self, name: str) -> Phase:
         """Return the phase in which the difference in ``name`` may be sent."""
-        # That something does not exist is an answer, and breaks nothing the client has.
+        # The answer that a resource does not exist removes nothing that the client holds.
         return phase_of(self.type_url, removal=name not in self.target and name in self.held)
 
     def _differs(self, name: str, resource: Resource | None) -> bool:
@@ -168,26 +168,26 @@ class Subscription:
         return [*self.assumed.values(), *([self.in_flight] if self.in_flight is not None else [])]
 
     def answer(self, nonce: str) -> Batch | None:
-        """Return the response that an answer is to, which is no longer waited for."""
+        """Return the response that the client has answered; it is no longer in flight."""
         if self.in_flight is not None and self.in_flight.nonce == nonce:
             in_flight, self.in_flight = self.in_flight, None
             return in_flight
         if nonce not in self.assumed:
             return None
         assumed = self.assumed.pop(nonce)
-        # What was sent again since is answered there.
+        # What was sent again since is in a later response.
         current = {name: version for name, version in assumed.versions.items() if self.held.get(name) == version}
         return Batch(nonce, assumed.size, current)
 
     def assume(self) -> None:
-        """Go on as if the client had taken the response in flight; what it says when it answers counts all the same."""
+        """Treat the response in flight as accepted; the client's answer still counts when it arrives."""
         batch, self.in_flight = self.in_flight, None
         if batch is not None:
             self.assumed[batch.nonce] = batch
             self._take(batch)
 
     def acknowledge(self, batch: Batch) -> None:
-        """The client took a response."""
+        """The client accepted a response."""
         self._take(batch)
         for name, version in batch.versions.items():
             if version is not None:
@@ -209,18 +209,18 @@ class Subscription:
 
     def reject(self, batch: Batch, named: Collection[str]) -> None:
         """
-        The client rejected a response, and named some resources of it when it said why.
+        The client rejected a response; its message names some of the resources.
 
-        Only a resource that was alone in its response is certainly the bad one. Of several, Envoy may have taken
-        all, some or none of the good ones, so all are sent again in smaller responses: if any were named, the
-        others together and then the named ones singly; else in halves.
+        Only a resource that was alone in its response is certainly the bad one. Of several, Envoy may have accepted
+        all, some or none of the good ones. So all are sent again in smaller responses: if any were named, the
+        others together and then the named ones one by one; else in halves.
         """
         if batch.size == 1:
             self.rejected.update(batch.versions)
             for name, version in batch.versions.items():
                 self.batch_limit.pop(name, None)
                 if version is not None and self.held.get(name) == version:
-                    # It was assumed to be taken; what the client holds instead is not known.
+                    # It counted as accepted; which version the client holds instead is unknown.
                     self.held[name] = _UNKNOWN
                     self.unsettled[name] = None
             return
@@ -238,9 +238,9 @@ class Subscription:
 
     @property
     def settled(self) -> bool:
-        """Whether the client holds all of the target that it wants, and nothing else."""
+        """Whether the client holds exactly what it has subscribed to of the target."""
         return self.answered and next(self.pending(Phase.BREAK), None) is None and not self.rejections()
 
     def abandoned(self) -> bool:
-        """Return whether the client still asks by name for something it holds and the target has no more."""
+        """Return whether the client holds, and is subscribed by name to, a resource that the target no longer has."""
         return any(name in self.explicit and name in self.held and name not in self.target for name in self.unsettled)

@@ -1,9 +1,9 @@
 """
-The access log: one JSON object a request, into one file, as often as the request's route says.
+The access log: one JSON object a request, into one file, at the sample rate of the request's route.
 
-How often is said by the route and not by the listener, which must not be replaced (and drained) because another Ingress
-logs otherwise. The draw is Kiteway's filter's. Without the filter it is the request id, which Envoy makes at random,
-compared with a number in the route's metadata by an expression: that costs each call as much as half of its line.
+The rate is set at the route, because a listener would be replaced, and drained, when one Ingress changes its rate.
+Kiteway's filter draws the sample. Without the filter an expression compares the random request id with a number in the
+route's metadata; that costs each call half as much as writing its line.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ _FIELDS = {
     "endpoint_ms": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)%",
 }
 """
-Nothing of a body, never ``authorization``, never a query (REST clients put what they like there).
+Nothing of a body, never ``authorization``, never a query (a REST client may put secrets there).
 """
 
 _CALL_FIELD = {"call": "%DYNAMIC_METADATA(kiteway.call)%"}
 """
-What Kiteway's filter has read of the messages, an object of names and numbers; null where it has read nothing.
+The names and numbers that Kiteway's filter has read in the messages, as an object; null without any.
 """
 
 
@@ -79,7 +79,7 @@ def access_logs(settings: EnvoySettings) -> list[AccessLog]:
         fields.update(_CALL_FIELD)
     file = FileAccessLog(
         path=str(settings.access_log),
-        # With omit_empty_values a line would cost half as much again.
+        # omit_empty_values would make a line cost 50 % more.
         log_format=SubstitutionFormatString(json_format=fields),
     )
     drawn = _drawn_by_request_id() if settings.filter_path is None else _drawn_by_filter()
@@ -92,25 +92,25 @@ def draws_by_request_id(settings: EnvoySettings) -> bool:
 
 
 def log_rate_for_filter(rate: float) -> float | UnsetType:
-    """Return what the filter is told of a route whose requests are logged with the probability ``rate``, 0 to 1."""
+    """Return the filter's ``log_rate`` of a route whose requests are logged with the probability ``rate``, 0 to 1."""
     return rate if rate < 1 else UNSET
 
 
 def add_log_rate_without_filter(route: Route, rate: float, settings: EnvoySettings) -> None:
-    """Let requests of ``route`` be logged with the probability ``rate``, 0 to 1, where there is no filter."""
+    """Log requests of ``route`` with the probability ``rate``, 0 to 1, if there is no filter to do it."""
     if settings.filter_path is None:
         route.metadata.filter_metadata[_NAMESPACE].update({_BELOW: _below(rate)})
 
 
 def _below(rate: float) -> str:
-    """Return what of ``rate`` of the request ids is greater; they begin with hexadecimal digits."""
+    """Return the bound below which a share ``rate`` of the request ids is; they begin with hexadecimal digits."""
     threshold = round(rate * 16**_DIGITS)
     # "g" is above every hexadecimal digit, the empty string below.
     return "g" if threshold >= 16**_DIGITS else f"{threshold:0{_DIGITS}x}" if threshold else ""
 
 
 def _drawn_by_filter() -> AccessLogFilter:
-    """Log what Kiteway's filter did not leave out."""
+    """Log what Kiteway's filter did not exclude."""
     matcher = MetadataMatcher(
         filter=_NAMESPACE,
         path=[MetadataMatcher.PathSegment(key=_LOGGED)],
@@ -122,7 +122,7 @@ def _drawn_by_filter() -> AccessLogFilter:
 
 
 def _drawn_by_request_id() -> AccessLogFilter:
-    """Log what its route asks for, and what Kiteway answers itself: such a route asks for nothing."""
+    """Log the route's sample; a route whose calls Kiteway answers itself has no rate, and all of them are logged."""
     of_route = f"xds.route_metadata.filter_metadata['{_NAMESPACE}']['{_BELOW}']"
     expression = f"!('{_NAMESPACE}' in xds.route_metadata.filter_metadata) || request.id < {of_route}"
     return AccessLogFilter(

@@ -1,4 +1,4 @@
-"""How calls are spread over the endpoints of a pool: by load, or so that a client stays where it is."""
+"""How calls are spread over the endpoints of a pool: by load, or by affinity to one endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RING_SIZE = 1024
 
 
 def load_balancing(affinity: Affinity) -> LoadBalancingPolicy:
-    """Return least request; with affinity a hash ring, which moves few clients when endpoints come and go."""
+    """Return least request; with affinity a hash ring, which moves few clients when the endpoints change."""
     if affinity.type is AffinityType.NONE:
         return _policy("least_request", _least_request())
     ring = RingHash(hash_function=RingHash.XX_HASH, minimum_ring_size=UInt64Value(value=_RING_SIZE))
@@ -28,7 +28,7 @@ def load_balancing(affinity: Affinity) -> LoadBalancingPolicy:
 
 
 def hash_policy(affinity: Affinity) -> list[RouteAction.HashPolicy]:
-    """Return what of a request says which endpoint it goes to."""
+    """Return the property of a request by which its endpoint is chosen."""
     policy = RouteAction.HashPolicy()
     match affinity.type:
         case AffinityType.NONE:
@@ -46,19 +46,20 @@ def hash_policy(affinity: Affinity) -> list[RouteAction.HashPolicy]:
 
 CHOICES = 5
 """
-Endpoints of which the one with the fewest calls in work is taken. They are drawn with repetition: of three endpoints
-Envoy's default, 2, draws a slow one twice for every ninth call, whatever is in work there; 5 for every 243rd. (A full
-scan would take the endpoint that just failed again and again: it has nothing in work.)
+How many endpoints are drawn at random for a call; the one with the fewest active calls gets it.
+
+They are drawn with repetition. With Envoy's default, 2, every ninth call has no choice but a slow endpoint of three, with
+5 every 243rd. (A full scan would choose an endpoint that fails again and again, since it has no active calls.)
 """
 
 
 def _least_request() -> LeastRequest:
     """
-    Return least request without a slow start, which would replace it.
+    Return least request without slow start.
 
-    Envoy (1.40) turns to a schedule by weights while an endpoint starts slowly, and stays with it until the members
-    change again: the p99 with one slow proxy of three doubles (docs/design/traffic.md). A proxy that is new and slow
-    gets less anyway, since its calls are longer in work.
+    With slow start Envoy (1.40) switches to a weighted schedule while an endpoint is new, and keeps it until the members
+    change again: the p99 with one slow proxy of three doubles (docs/design/traffic.md). A new proxy that is slow gets fewer
+    calls anyway, since its calls stay active longer.
     """
     return LeastRequest(choice_count=UInt32Value(value=CHOICES))
 

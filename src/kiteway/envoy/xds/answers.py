@@ -1,9 +1,9 @@
 """
-What Kiteway itself answers when there is nowhere to send a call.
+The answers of Kiteway to calls that no pool can take.
 
-A gRPC client gets PERMISSION_DENIED: of the codes PyMilvus does not retry it is the one whose text it shows. A bare
-404 would become "sdk is incompatible with server", UNAVAILABLE 75 retries. To `Connect`, its first call, PyMilvus shows
-the text of no gRPC error at all, so there the filter answers in Milvus's own shape. No internal address is ever named.
+A gRPC client gets PERMISSION_DENIED: of the codes that PyMilvus does not retry, it is the one whose text PyMilvus shows. It
+reports a bare 404 as "sdk is incompatible with server", and retries UNAVAILABLE 75 times. For `Connect`, its first call,
+PyMilvus shows the text of no gRPC error, so the filter answers with a Milvus status. No answer has an internal address.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.filters import turn_on
 
 HOST = "{host}"
-"""Stands for the host of the request in an `Answer`."""
+"""Is replaced by the host of the request in an `Answer`."""
 PATH = "{path}"
-"""Stands for its path."""
+"""Is replaced by its path."""
 
 
 @dataclass(frozen=True, slots=True)

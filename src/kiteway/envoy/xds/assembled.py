@@ -1,4 +1,4 @@
-"""Large messages, put together from the bytes of their parts: one host of a thousand costs one host."""
+"""Large messages, joined from the bytes of their parts: a change of one host of a thousand costs one host."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RepeatedField:
 @dataclass(frozen=True, slots=True, eq=False)
 class Assembled:
     """
-    A message most of which is one repeated field.
+    A message that consists mostly of one repeated field.
 
     A serialised message is its fields' bytes in the order of their numbers, and a member of a repeated field is a tag, a
-    length and the member's own bytes. So the bytes of the whole are those of its members, which are kept, between
-    those of the fields before and after.
+    length and the member's own bytes. So the whole is the bytes of its members, which are cached, between those of the
+    fields before and after.
 
     Attributes:
         rest: the message without the members.

@@ -1,4 +1,4 @@
-"""All of the xDS of a model."""
+"""All xDS resources of a model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from kiteway.memo import Memo
 from kiteway.model import EndpointTable, LoadBalancer, Pool, TLSChallenge
 
 Part = Message | Assembled
-"""A resource, whole or in the parts of which it is put together."""
+"""A resource, as one message or as its parts."""
 
 
 def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
-    """Return every resource of a model but the endpoints, which flow apart."""
+    """Return every resource of a model except the endpoints, which take a path of their own."""
     return [
         part.message() if isinstance(part, Assembled) else part
         for parts in _parts(model, settings, Memo()).values()

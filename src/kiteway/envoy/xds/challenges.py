@@ -51,10 +51,10 @@ def _route(challenge: HTTPChallenge) -> Route:
 
 def with_challenges(hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge, ...]) -> tuple[VirtualHost, ...]:
     """
-    Return ``hosts`` with the routes of HTTP-01 challenges before everything else of their host.
+    Return ``hosts`` with the routes of HTTP-01 challenges before all other routes of their host.
 
-    Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. A name that has no host of its own
-    gets one that goes on as the wildcard would that answered it until now.
+    Redirects, ``allow-http: "false"`` and the Ingress's own paths come after them. A name without a host of its own gets
+    one, with the routes of the wildcard that served it so far.
     """
     if not challenges:
         return hosts
@@ -82,8 +82,8 @@ def tls_challenge_chains(challenges: Iterable[Challenge]) -> list[FilterChain]:
     """
     Return the filter chains that answer TLS-ALPN-01.
 
-    They match the offered protocol beside the name, so that the host's other clients never meet them, and Envoy offers
-    ``acme-tls/1`` back. The validation ends with the handshake; whoever sends a request gets a 404.
+    They match the name and the offered protocol ``acme-tls/1``, so that no other client of the host gets them. The validation
+    ends with the handshake; a client that sends a request gets a 404.
     """
     return [_chain(challenge) for challenge in challenges if isinstance(challenge, TLSChallenge)]
 

@@ -18,14 +18,14 @@ from kiteway.envoy.xds.upstream_tls import upstream_tls
 from kiteway.model import Pool
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds to connect, handshake included: past it the call is tried on another endpoint."""
+"""Seconds to connect, handshake included; after them the call is tried on another endpoint."""
 
 MILVUS_KEEPALIVE = 6.0
 """
 Seconds between keepalive pings to Milvus; Envoy adds up to 15 %. Milvus refuses pings more often than every 5 s.
 
-A ping tells an endpoint that hangs from one that works long, which no timeout for an attempt can: it finds the former
-in 12 s, where GKE's default health check needs up to a minute.
+A ping distinguishes an endpoint that hangs from one with a long call, which a timeout for an attempt cannot: it finds the
+former in 12 s, where GKE's default health check needs up to a minute.
 """
 
 GRPC_KEEPALIVE = 330.0
@@ -33,22 +33,23 @@ GRPC_KEEPALIVE = 330.0
 Seconds between keepalive pings to any other server.
 
 gRPC allows two pings within 300 s of the one before, unless it has sent something in between, and at the third closes
-the connection with all of its calls: the default of its servers in C++, Python, Java and Go. (With no call in work it
-expects two hours, but then the connection is closed after `UPSTREAM_IDLE`.) A tenth more than 300: one may come late.
+the connection with all of its calls: the default of its servers in C++, Python, Java and Go. (Without an active call it
+allows one in two hours, but then the connection is closed after `UPSTREAM_IDLE`.) A tenth more than 300, because a ping may
+arrive late.
 """
 
 KEEPALIVE_TIMEOUT = 5.0
-"""Seconds without an answer to a ping after which a connection is given up, and its reads go to another endpoint."""
+"""Seconds without an answer to a ping after which a connection is closed, and its reads are retried elsewhere."""
 
 MAX_CALLS = 20_000
-"""Calls at a time to one pool; Envoy's default (1,024) is less than one Milvus proxy serves."""
+"""Concurrent calls to one pool; Envoy's default (1,024) is less than one Milvus proxy serves."""
 
 UPSTREAM_IDLE = 240.0
 """
-Seconds that a connection to an endpoint is kept without a call.
+Seconds after which an idle connection to an endpoint is closed.
 
-Milvus from 3.0 on closes one after 300 (``proxy.http.idleTimeout``). Ours is closed a minute before, so that no call meets
-that: one that is sent into a closing connection may have been done or not, and a write is not sent again then.
+Milvus from 3.0 on closes one after 300 (``proxy.http.idleTimeout``). Envoy closes it a minute earlier, so that no call is
+sent into a connection that Milvus is closing: such a call may or may not have been executed, so a write is not retried.
 """
 
 _STREAMS = 128
@@ -86,8 +87,8 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str, set
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options),
         },
     )
-    # As on GKE, an endpoint that fails its check gets nothing even if all do: a call that hangs helps nobody. Failing
-    # open, all get calls when less than this percentage passes.
+    # As on GKE, an endpoint that fails its check gets no calls even if all endpoints fail: an error is better than a
+    # call that hangs. With fail_open all get calls when less than this percentage passes.
     cluster.common_lb_config.healthy_panic_threshold.value = 1.0 if settings.fail_open else 0.0
     if pool.protocol.tls:
         cluster.transport_socket.CopyFrom(upstream_tls(pool, alpn))
@@ -102,14 +103,14 @@ def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
         protocol.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),
             initial_stream_window_size=UInt32Value(value=_STREAM_WINDOW),
-            # All streams' windows together: clients that do not read their answers stop nobody else's.
+            # The sum of all streams' windows: clients that do not read their answers do not block those of others.
             initial_connection_window_size=UInt32Value(value=_STREAMS * _STREAM_WINDOW),
             connection_keepalive=protocol.KeepaliveSettings(
                 interval=seconds(keepalive(pool)),
                 timeout=seconds(KEEPALIVE_TIMEOUT),
             ),
-            # The path, the one long header that HPACK does not remember, is ten bytes shorter with it and takes a
-            # hundredth of a call's time.
+            # It would make the path, the one long header that HPACK does not index, ten bytes shorter, and take 1 % of a
+            # call's time.
             enable_huffman_encoding=BoolValue(value=False),
         )
     )
@@ -139,7 +140,7 @@ def _circuit_breakers() -> CircuitBreakers:
                 max_requests=limit,
                 retry_budget=CircuitBreakers.Thresholds.RetryBudget(
                     budget_percent=Percent(value=20),
-                    # What one of a few endpoints had in work when it died is tried again at once.
+                    # The active calls of an endpoint that dies are retried at once.
                     min_retry_concurrency=UInt32Value(value=100),
                 ),
             )

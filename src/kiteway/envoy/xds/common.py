@@ -38,17 +38,17 @@ def bundle_name(source: ObjectRef) -> str:
 
 
 def own_routes_name(domain: str) -> str:
-    """Name the routes of a host that is served on connections of its own only."""
+    """Name the route table of a host that is served only on connections with its own SNI."""
     return f"{HTTPS_LISTENER}/{domain}"
 
 
 def source_name(source: ObjectRef) -> str:
-    """Say in a resource name where it comes from."""
+    """Return the part of a resource name that identifies the object it comes from."""
     return f"{source.kind.lower()}/{source.namespace}/{source.name}"
 
 
 def pack(message: Message) -> Any:
-    """Wrap a message with deterministic bytes: equal content, equal bytes."""
+    """Wrap a message, serialised deterministically: equal content has equal bytes."""
     wrapped = Any()
     wrapped.Pack(message, deterministic=True)
     return wrapped
@@ -58,9 +58,9 @@ def regex(expression: str) -> RegexMatcher:
     """
     Return a matcher of the whole text.
 
-    RE2 keeps a table for expressions whose every step is certain ("one-pass"), which it needs to find groups and Envoy
-    never does: for the names of forty calls a third of a megabyte, and with a thousand hosts it is there thousands of
-    times. What begins with a choice that makes no difference is no such expression.
+    RE2 builds a table for deterministic ("one-pass") expressions, which only captures use, and Envoy uses none: a third of a
+    megabyte for the names of forty rpcs, and thousands of copies with a thousand hosts. The choice at the beginning matches
+    nothing more, but makes the expression ambiguous, so that RE2 builds no table.
     """
     return RegexMatcher(regex=rf"(?:|\B)(?:{expression})")
 
@@ -79,5 +79,5 @@ def socket_address(host: str, port: int, network_namespace: str | None = None) -
 
 
 def ads() -> ConfigSource:
-    """Say that a resource comes over the aggregated stream."""
+    """Return the config source of resources that come over ADS."""
     return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)

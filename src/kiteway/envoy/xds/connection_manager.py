@@ -1,4 +1,4 @@
-"""HTTP on a public listener, and what a client may ask of it."""
+"""The HTTP connection manager of a public listener, with the limits of a client."""
 
 from __future__ import annotations
 
@@ -27,34 +27,33 @@ from kiteway.envoy.xds.filters import http_filters
 from kiteway.envoy.xds.local_replies import local_replies
 
 CLIENT_IDLE_TIMEOUT = 610.0
-"""Seconds an idle client connection is kept, as GCP's load balancers do."""
+"""Seconds after which an idle client connection is closed, as by GCP's load balancers."""
 
 CONNECTION_AGE = 1800.0
 """
-Seconds after which a client is asked to connect again (GOAWAY; calls in work are finished), up to a quarter later.
+Seconds after which a client gets a GOAWAY and connects again; active calls are finished. A quarter more at random.
 
-So clients spread over new replicas; the quarter keeps those that came together from leaving together.
+So clients spread over new replicas. The random quarter keeps clients that connected together from reconnecting together.
 """
 
 DRAIN_TIMEOUT = 3.0
 """
 Seconds between the two GOAWAYs of a connection that drains.
 
-A call that a client sends in between, since it has not read the first yet, is still served: a busy client was seen to
-miss one second. Envoy's 5 would prolong every stop.
+A call that a client sends before it has read the first one is still served: for a busy client 1 s was too short. Envoy's
+default of 5 s would prolong every stop.
 """
 
 MAX_STREAMS = 1024
-"""Calls at a time on one connection; gRPC clients wait with further ones."""
+"""Concurrent calls on one connection; gRPC clients queue further ones."""
 
 
 class Paths(Enum):
     """
     What is done to the paths of requests before they are routed.
 
-    They are made canonical where one rule is for another path than another, so that none leads past its rule. Where all
-    paths of every host lead to one Service there is nothing to get past, and it would cost each call a hundredth of its
-    time.
+    They are made canonical if any rule is for a part of the paths only, so that no spelling of a path evades its rule. If all
+    paths of every host lead to one Service, there is no rule to evade, and 1 % of each call's time is saved.
     """
 
     CANONICAL = auto()
@@ -63,10 +62,10 @@ class Paths(Enum):
     @property
     def escaped_slashes(self) -> hcm.HttpConnectionManager.PathWithEscapedSlashesAction:
         """
-        Return what is done with ``%2F`` and ``%5C``, which the endpoint may take for slashes.
+        Return what is done with ``%2F`` and ``%5C``, which the endpoint may read as slashes.
 
-        A client is sent to the path that they may mean, so that all on the way see the same one. gRPC calls have no such
-        path; one that has is refused.
+        A client is redirected to the path with slashes, so that all servers on the way read the same path. A gRPC call with
+        such a path is refused; no rpc has one.
         """
         manager = hcm.HttpConnectionManager
         return manager.UNESCAPE_AND_REDIRECT if self is Paths.CANONICAL else manager.KEEP_UNCHANGED
@@ -74,9 +73,9 @@ class Paths(Enum):
 
 _NOBODY = CIDRRange(address_prefix="100::", prefix_len=UInt32Value(value=128))
 """
-The clients whose x-envoy-* headers steer Envoy: an address that no packet comes from (RFC 6666).
+The only clients whose x-envoy-* headers control Envoy: an address from which no packet comes (RFC 6666).
 
-Without any range Envoy takes loopback and private addresses for them, which here are clients as any others.
+Without a range Envoy trusts loopback and private addresses, which may belong to any client here.
 """
 
 _WITHOUT_ENVOYS = TypedExtensionConfig(
@@ -92,10 +91,10 @@ _WITHOUT_ENVOYS = TypedExtensionConfig(
     ),
 )
 """
-Takes all of a client's ``x-envoy-*`` headers off, before Envoy adds its own.
+Removes all ``x-envoy-*`` headers of a client, before Envoy adds its own.
 
-Of strangers Envoy takes off those that steer it, not those that it or others only tell (``x-envoy-attempt-count``), and
-an endpoint could take a client's word for Envoy's.
+Envoy itself removes only those that control it, not those that carry information (``x-envoy-attempt-count``), which an
+endpoint could not distinguish from Envoy's.
 """
 
 _STREAM_WINDOW = 1 << 20
@@ -110,12 +109,12 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
         rds=hcm.Rds(config_source=ads(), route_config_name=routes or name),
         http_filters=http_filters(settings),
         server_name="kiteway",
-        # The client's address is the connection's, or what the trusted proxies before us say; nothing else in
-        # x-forwarded-for is believed.
+        # The client's address is that of the connection, or the one from the trusted proxies in front of Envoy; nothing
+        # else in x-forwarded-for is trusted.
         use_remote_address=BoolValue(value=True),
         xff_num_trusted_hops=settings.trusted_hops,
         internal_address_config=hcm.HttpConnectionManager.InternalAddressConfig(cidr_ranges=[_NOBODY]),
-        # Milvus knows none, and making one is a tenth of what our part of a call costs.
+        # Milvus does not use request ids, and generating one is a tenth of what Envoy costs a call.
         generate_request_id=BoolValue(value=draws_by_request_id(settings)),
         http2_protocol_options=HTTP2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=MAX_STREAMS),
@@ -130,16 +129,16 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
             # PyMilvus sends metadata such as log_level.
             headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
         ),
-        # Else HTTP/1.1 connections are closed at that age whatever they do.
+        # Otherwise an HTTP/1.1 connection of that age is closed in the middle of a request.
         http1_safe_max_connection_duration=True,
         max_request_headers_kb=UInt32Value(value=_HEADERS_KIB),
         request_headers_timeout=seconds(10),
         drain_timeout=seconds(DRAIN_TIMEOUT),
-        # Calls have their own limits by class; a load may be silent for an hour.
+        # Each rpc class has its own time limit; a Load may send nothing for an hour.
         stream_idle_timeout=seconds(0),
         normalize_path=BoolValue(value=paths is Paths.CANONICAL),
         path_with_escaped_slashes_action=paths.escaped_slashes,
-        # Hosts are matched without a port. What is no number is none, and part of a name that nobody has.
+        # Hosts are matched without a port; what is no number is no port and stays part of the name, which then matches no host.
         strip_any_host_port=True,
         early_header_mutation_extensions=[_WITHOUT_ENVOYS],
         local_reply_config=local_replies(),

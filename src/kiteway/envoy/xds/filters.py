@@ -1,4 +1,4 @@
-"""The HTTP filter chain, in its one order."""
+"""The HTTP filters of listeners and clusters, in order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILTER = "kiteway"
 """The name of Kiteway's own filter in every chain."""
 
 _ON = PerFilterConfig(config=Any())
-"""Turns a filter on and says nothing to it; Envoy refuses one without the field `config`."""
+"""Enables a filter without a configuration; Envoy refuses one without the field `config`."""
 
 _NO_PARTS = RouteConfig()
 
@@ -35,9 +35,8 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """
     Return the filters of a public listener: Kiteway's own, then the router.
 
-    The former is there for the routes that turn it on, and off for all others. With it, what the router would count of
-    each pool by the answer's status is counted by Kiteway's filter in the cluster: at a third of the price, and by
-    gRPC's status instead of HTTP's.
+    Kiteway's filter is disabled except on the routes that enable it. With it, the filter in the cluster counts answers by gRPC
+    status instead of the router, which would count them by HTTP status at three times the cost.
     """
     filters = []
     router = Router(suppress_envoy_headers=True)
@@ -51,9 +50,9 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
 
 def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
     """
-    Return the filters of a gRPC cluster: Kiteway's own counts attempts and says "not ready"; without it there are none.
+    Return the filters of a gRPC cluster: Kiteway's own counts attempts and detects "not ready"; without it there are none.
 
-    What it says of a call that may not be repeated is taken off by the filter of the listener: `turn_on`.
+    Its mark on a call that may not be repeated is removed by the filter of the listener: `turn_on`.
     """
     reads = settings.access_log is not None and settings.log_calls
     return _upstream_filters(settings, FilterConfig(Mode.UPSTREAM, log=reads))
@@ -75,9 +74,9 @@ def _upstream_filters(settings: EnvoySettings, config: FilterConfig) -> list[Htt
 
 def turn_on(route: Route, settings: EnvoySettings, config: RouteConfig = _NO_PARTS) -> None:
     """
-    Turn the filter of the listener on for a route, with what the route says to it.
+    Enable the filter of the listener for a route, with the route's configuration.
 
-    Without parts it takes the marks off that the filter of a cluster makes. Does nothing where there is no filter.
+    Without parts it only removes the marks of the filter in the cluster. Does nothing if there is no filter.
     """
     if settings.filter_path is None:
         return
@@ -106,6 +105,6 @@ def _loaded(settings: EnvoySettings) -> DynamicModuleConfig:
         name="kiteway_filter",
         metrics_namespace="kiteway",
         module=AsyncDataSource(local=DataSource(filename=str(settings.filter_path))),
-        # The store of the cache to come lives as long as the process.
+        # The state of the filter, such as its counters, lives as long as the process.
         do_not_close=True,
     )

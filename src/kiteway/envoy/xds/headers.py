@@ -1,4 +1,4 @@
-"""Custom headers: they belong to what a route leads to, and stand once where all routes of a host share them."""
+"""Custom headers: set at the routes, or once at the virtual host if all its routes have the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ Headers = tuple[HeaderValue, ...]
 @dataclass(frozen=True, slots=True)
 class SharedHeaders:
     """
-    The headers that stand at the virtual host instead of at its routes.
+    The headers that are set at the virtual host instead of at its routes.
 
-    Envoy keeps, and parses, the headers of each route on its own, and a path is as many routes as there are kinds of
-    calls.
+    Envoy parses and stores the headers of each route separately, and each path has a route for every rpc class.
 
     Attributes:
-        request: those towards the endpoints; None where the routes differ.
-        response: those towards the client; None where they differ, or where Kiteway itself may answer.
+        request: those towards the endpoints; None if the routes differ.
+        response: those towards the client; None if the routes differ, or if Kiteway itself may answer.
     """
 
     request: Headers | None = None
@@ -32,9 +31,9 @@ class SharedHeaders:
     @classmethod
     def of(cls, host: ModelHost, pools: Iterable[Pool | None]) -> SharedHeaders:
         """
-        Find them.
+        Return the headers that all routes of ``host`` share.
 
-        A wildcard shares nothing: Kiteway itself answers for the names below it that are deeper.
+        A wildcard host shares none, because Kiteway itself answers for names with more labels.
         """
         if host.domain.startswith("*."):
             return cls()
@@ -50,7 +49,7 @@ class SharedHeaders:
 
 
 def header_options(headers: Headers, *, encrypted: bool) -> list[HeaderValueOption]:
-    """Return headers with what they say of the connection, which each listener knows."""
+    """Return headers with `ENCRYPTED` replaced by what is true of the listener."""
     return [_option(header, "true" if encrypted else "false") for header in headers]
 
 

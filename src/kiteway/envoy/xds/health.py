@@ -1,4 +1,4 @@
-"""When an endpoint gets no calls: active checks as BackendConfig says, and ejection by what calls meet."""
+"""When an endpoint gets no calls: active checks from the BackendConfig, and ejection after failed calls."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kiteway.model import HealthCheck as ModelHealthCheck
 from kiteway.model import HealthCheckType, Pool
 
 EJECTION = 5.0
-"""Seconds of an endpoint's first ejection; each one in a row is longer by as much."""
+"""Seconds of an endpoint's first ejection; each consecutive one is longer by as much."""
 
 LONGEST_EJECTION = 15.0
-"""Seconds: where the others fail their checks, a call has nowhere to go until the ejected endpoint is back."""
+"""Seconds; if all other endpoints fail their checks, every call fails until the ejected one is back."""
 
 _PLAINTEXT_CHECK = Struct()
 _PLAINTEXT_CHECK.update({"health": "plaintext"})
@@ -29,7 +29,7 @@ _TLS_CHECK.update({"health": "tls"})
 
 
 def add_health_check(cluster: Cluster, pool: Pool) -> None:
-    """Let ``cluster`` ask its endpoints what the pool's health check says; a pool may have none."""
+    """Add the pool's health check to ``cluster``, if it has one."""
     if pool.health_check is None:
         return
     check_tls = _checks_over_tls(pool, pool.health_check)
@@ -40,11 +40,11 @@ def add_health_check(cluster: Cluster, pool: Pool) -> None:
 
 def outlier_detection(*, in_band: bool) -> OutlierDetection:
     """
-    Eject for failures of the connection, and (``in_band``) for an endpoint's word that it is not ready.
+    Eject an endpoint for failed connections, and (``in_band``) for answers that say it is not ready.
 
-    The serving port is watched here, because the active check may look at another one (9091). Milvus's other errors
-    may be the cluster's or the caller's, and never eject. At least one endpoint is always left: of one none is
-    ejected, of two one, of three two.
+    This covers the serving port, because the active check may use another one (9091). Milvus's other errors may be those of
+    the cluster or the caller, and never eject. At least one endpoint always remains: of one none is ejected, of two one, of
+    three two.
     """
     return OutlierDetection(
         split_external_local_origin_errors=True,
@@ -60,7 +60,7 @@ def outlier_detection(*, in_band: bool) -> OutlierDetection:
         base_ejection_time=seconds(EJECTION),
         max_ejection_time=seconds(LONGEST_EJECTION),
         # At most half: when proxies restart one after the other, those that are back must not still be ejected when the
-        # last one goes. What is left in is tried and, where it may be, tried elsewhere.
+        # last one stops. Calls to an endpoint that fails but is not ejected are retried elsewhere if they may be.
         max_ejection_percent=UInt32Value(value=50),
         # An endpoint may pass its check on 9091 and refuse every call on 19530.
         successful_active_health_check_uneject_host=BoolValue(value=False),
@@ -101,7 +101,7 @@ def _health_check(pool: Pool, check: ModelHealthCheck, *, check_tls: bool) -> He
 
 
 def _check_socket(pool: Pool, *, tls: bool) -> Cluster.TransportSocketMatch:
-    """Return the socket of a health check that speaks otherwise than the endpoints serve (9091 is plaintext)."""
+    """Return the transport socket of a health check whose TLS differs from that of calls (9091 is plaintext)."""
     if tls:
         return Cluster.TransportSocketMatch(
             name="health-check-tls", match=_TLS_CHECK, transport_socket=upstream_tls(pool, "http/1.1")

@@ -1,4 +1,4 @@
-"""The public listeners: HTTPS by SNI, plain HTTP, and plaintext gRPC for clients from before TLS."""
+"""The public listeners: HTTPS by SNI, plain HTTP, and plaintext gRPC for clients without TLS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _CHAINS = RepeatedField.of(Listener, "filter_chains")
 def listeners(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the listeners that are open."""
     result: list[Message | Assembled] = []
-    # Of the listener and not of a chain: a client that connected by one host's name may ask for another host.
+    # For all chains alike: a client that connected with one host's SNI may send requests for another host.
     by_path = model.canonical_paths or differ_by_path(model.hosts)
     paths = Paths.CANONICAL if by_path else Paths.AS_SENT
     for each in open_listeners(model, settings):
@@ -74,7 +74,7 @@ def _plaintext(protocol: ListenerProtocol, settings: EnvoySettings, port: int, p
 
 
 def _https(default: tuple[FilterChain, ...], settings: EnvoySettings) -> Listener:
-    """Return the listener without the chains that are chosen by name."""
+    """Return the listener without the filter chains that are selected by SNI."""
     listener = _listener(HTTPS_LISTENER, settings, settings.https_port)
     listener.listener_filters.append(
         ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TLSInspector()))
@@ -114,7 +114,7 @@ def _chain(names: ServerNames, settings: EnvoySettings, shared: Filter, paths: P
     )
     if names.client_auth is not None:
         context.require_client_certificate.value = names.client_auth.required
-        # Until Envoy has the CA, or while it refuses it, the chain refuses every connection.
+        # Until Envoy has accepted the CA, the chain refuses every connection.
         context.common_tls_context.validation_context_sds_secret_config.CopyFrom(
             SdsSecretConfig(name=bundle_name(names.client_auth.ca.source), sds_config=ads())
         )

@@ -1,10 +1,10 @@
 """
-What a client is told when Envoy itself answers: a sentence, and a status that fits what PyMilvus does with it.
+The answers of Envoy itself: a sentence, and a status chosen for how PyMilvus reacts to it.
 
-PyMilvus sends a call again on every gRPC status but DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAUTHENTICATED,
+PyMilvus retries a call on every gRPC status but DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAUTHENTICATED,
 INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNIMPLEMENTED, up to 75 times; on UNAVAILABLE its MilvusClient
-(3.0) first connects anew, which ends the other calls on the connection. So UNAVAILABLE is for what a dead Milvus would
-be, and safe to repeat. Addresses of endpoints are for `kiteway status` and the logs.
+(3.0) first reconnects, which ends the other calls on the connection. So UNAVAILABLE is only for what a client would see of
+a Milvus that is down, and what is safe to repeat. Endpoint addresses are shown in `kiteway status` and the logs only.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class LocalReply:
     One answer.
 
     Attributes:
-        flags: Envoy's response flags that lead to it, any of them.
+        flags: Envoy's response flags, any of which selects it.
         grpc: the gRPC status.
         http: the HTTP status of REST calls.
         text: the sentence.
-        once: whether it is for calls that must not be sent twice only.
-        statuses: HTTP statuses of Envoy's own that lead to it as well, where it sets no flag.
+        once: whether it is only for calls that must not be sent twice.
+        statuses: Envoy's HTTP statuses that select it too, where Envoy sets no flag.
     """
 
     flags: tuple[str, ...]
@@ -110,12 +110,12 @@ LOCAL_REPLIES = (
         ("OM",), _RESOURCE_EXHAUSTED, 503, "the load balancer is short of memory; nothing was sent. Send fewer at once."
     ),
 )
-"""The first that applies is given: a call that was tried several times carries the flags of all attempts."""
+"""The first that matches is used: a call with several attempts has the flags of all of them."""
 
 
 def local_replies() -> LocalReplyConfig:
-    """Return the answers as Envoy's configuration; what is not among them stays as Envoy says it."""
-    # REST after all of gRPC: whatever has an answer as the one has it as the other.
+    """Return the answers as Envoy's configuration; all other answers of Envoy stay unchanged."""
+    # All gRPC answers before those for REST: the filters of the latter match gRPC calls as well.
     return LocalReplyConfig(mappers=[*map(_grpc, LOCAL_REPLIES), *map(_rest, LOCAL_REPLIES)])
 
 
@@ -134,7 +134,7 @@ def _grpc(reply: LocalReply) -> ResponseMapper:
 
 def _rest(reply: LocalReply) -> ResponseMapper:
     body = json.dumps({"code": reply.http, "message": f"kiteway: {reply.text}"}, separators=(",", ":"))
-    # As text: each host has these answers, and a format of JSON takes Envoy longer to read.
+    # As text: each listener has these answers, and Envoy parses a JSON format more slowly.
     text = DataSource(inline_string=body.replace("%", "%%") + "\n")
     return ResponseMapper(
         filter=_all(_cause(reply), _header(_COMPLETE), *_only(reply, rest_policies())),
@@ -145,7 +145,7 @@ def _rest(reply: LocalReply) -> ResponseMapper:
 
 _GRPC = HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc"))
 _COMPLETE = HeaderMatcher(name=":path", present_match=True)
-"""A request whose headers have all come: Envoy's own 408 for one that has not stays as it is."""
+"""A request whose headers are complete; Envoy's own 408 for an incomplete one is not changed."""
 
 
 def _only(reply: LocalReply, policies: Iterable[CallPolicy]) -> list[AccessLogFilter]:

@@ -1,4 +1,4 @@
-"""Timeouts and retries by rpc class."""
+"""Timeouts, retries and hedging by rpc class."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from kiteway.milvus.catalogue import Rpc, RpcClass, catalogue, path_regex
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
     """
-    How the calls of some rpc classes are treated.
+    The timeout, retries and hedging of calls of some rpc classes.
 
-    There is no timeout for a single attempt: a slow answer is no failure, and an endpoint that hangs does not answer
-    keepalive pings either, which ends its attempts.
+    A single attempt has no timeout: a slow answer is no failure, and an endpoint that hangs does not answer keepalive pings,
+    which ends its attempts.
 
     Attributes:
-        name: says in a route's name which policy it is.
+        name: the policy's part of a route's name.
         regex: the paths, as an RE2 expression; None matches every call.
-        paths: the same one by one, where they are few, or called often. An expression costs a call a microsecond, most of
-            it memory that its table is fetched from, and a lock that all threads of Envoy take.
-        timeout: seconds a whole call may take, retries included; None has no limit (streams).
+        paths: the same paths one by one, if they are few or called often. An expression costs a call a microsecond, mostly
+            for cache misses in its table and a lock that all of Envoy's threads share.
+        timeout: seconds a whole call may take, retries included; None for no limit (streams).
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
         back_off: seconds before the first of them; up to ten times as much before the others.
-        buffer: bytes of a request that are kept for that; a longer one is sent once.
-        hedged: whether a call may go to a second endpoint while the first one has not answered, where that is asked for.
+        buffer: bytes of a request that are buffered for retries; a longer request is sent once.
+        hedged: whether a call may be hedged, if the pool has a hedging delay.
     """
 
     name: str
@@ -49,19 +49,20 @@ class CallPolicy:
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call may be sent again when an endpoint has seen it."""
+        """Whether a call may be sent again after an endpoint may have received it."""
         return self.retry_on != _NOTHING_SENT
 
 
 _HEDGES = 2
 """
-So often a call that is hedged is sent again at most, for whatever reason: each time may be one more that works on it.
+The most times that a hedged call is sent again, for any reason: each may be one more endpoint that works on it.
 
-They are retries to Envoy and share their budget, a fifth of the calls in work: what is slow for all is not made slower.
+To Envoy they are retries and share the retry budget, a fifth of the active calls, so that hedging cannot overload a pool
+that is slow as a whole.
 """
 
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
-"""No endpoint has seen anything of the call: whatever it is, it may go to another one."""
+"""No endpoint has received any part of the call, so every call may be sent to another one."""
 
 _GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable,retriable-headers"
 _REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
@@ -74,8 +75,8 @@ _READ_BUFFER = 16 << 20
 
 _WRITE_BUFFER = 16 << 20
 """
-More than arrives while a refused connection is tried elsewhere. A longer write whose connection attempt times out (a
-blackhole) is answered with UNAVAILABLE: Envoy gives its retry up before it holds the client back.
+More than arrives while a refused connection is retried elsewhere. A longer write whose connection attempt times out (a
+blackhole) is answered with UNAVAILABLE: Envoy drops the retry instead of the client's data.
 """
 
 _QUERY = 600.0
@@ -98,14 +99,14 @@ _SESSION = ("Connect", "GetVersion", "CheckHealth")
 
 
 def _one_by_one(policy: CallPolicy, rpcs: Iterable[Rpc]) -> CallPolicy:
-    # They are tried in this order, and the shortest ones (Query, Search) are called most.
+    # They are matched in this order, and the shortest ones (Query, Search) are called most often.
     return dataclasses.replace(policy, paths=tuple(sorted((rpc.path for rpc in rpcs), key=len)))
 
 
 @functools.cache
 def grpc_policies() -> tuple[CallPolicy, ...]:
     """
-    Return the policies for gRPC in the order they are tried; the last one matches what is not in the catalogue.
+    Return the policies for gRPC in the order they are matched; the last one matches what is not in the catalogue.
 
     The source of the classes is the catalogue of rpcs.
     """
@@ -139,7 +140,7 @@ _REST_WRITES = r"/v1/vector/(?:insert|upsert|delete)|/v2/vectordb/entities/(?:in
 
 @functools.cache
 def rest_policies() -> tuple[CallPolicy, ...]:
-    """Return the policies for REST in the order they are tried."""
+    """Return the policies for REST in the order they are matched."""
     return (
         _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, hedged=True),
         _once("rest-write", _REST_WRITES, _WRITE),
@@ -155,9 +156,9 @@ def repeatable_paths(policies: Iterable[CallPolicy]) -> str:
 
 def hedge(action: RouteAction, delay: float) -> None:
     """
-    Let a call go to a second endpoint when it has had no answer for ``delay`` seconds; the first answer counts.
+    Send a call to a second endpoint too when it has had no answer for ``delay`` seconds; the first answer is used.
 
-    Envoy calls the delay the timeout of a try; the try that has overstepped it goes on.
+    In Envoy the delay is the per-try timeout; with hedging, the try that exceeds it continues.
     """
     action.hedge_policy.hedge_on_per_try_timeout = True
     action.retry_policy.per_try_timeout.CopyFrom(seconds(delay))
@@ -168,8 +169,8 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
     """
     Return the retries of a policy.
 
-    What may be repeated is tried on another endpoint after any failure of the connection or of the endpoint; the
-    rest only where Envoy knows that nothing was sent.
+    A repeatable call is retried on another endpoint after any failure of the connection or the endpoint; any other call only
+    if Envoy knows that nothing was sent.
     """
     return RetryPolicy(
         retry_on=policy.retry_on,
@@ -180,8 +181,8 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
                 name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
             )
         ],
-        # Least request likes the endpoint that just failed: nothing is in work there. With two endpoints it is
-        # drawn (`kiteway.envoy.xds.affinity.CHOICES`) 31 times in 32.
+        # Least request prefers the endpoint that just failed, which has no active calls. With two endpoints it is chosen
+        # (`kiteway.envoy.xds.affinity.CHOICES`) 31 times in 32.
         host_selection_retry_max_attempts=256,
         retry_back_off=RetryPolicy.RetryBackOff(
             base_interval=seconds(policy.back_off), max_interval=seconds(policy.back_off * 10)

@@ -1,4 +1,4 @@
-"""Names that a listener knows and does not serve, so that no wildcard of somebody else's takes them."""
+"""Answers for hosts that a listener does not serve, so that no wildcard of another Ingress serves them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MISDIRECTED = (
 
 
 def unknown(settings: EnvoySettings) -> tuple[Route, ...]:
-    """Return the routes of a host that no Ingress has."""
+    """Return the routes for hosts that no Ingress claims."""
     return tuple(no_route("no-host", RouteMatch(prefix="/"), Answer(_NO_HOST, _NO_HOST), settings))
 
 
 def misdirected(settings: EnvoySettings) -> tuple[Route, ...]:
-    """Return the routes of a host on a connection that was not made for it."""
+    """Return the routes of a host on a connection with another SNI."""
     answer = Answer(_MISDIRECTED, _MISDIRECTED, rest_status=421)
     return tuple(no_route("misdirected", RouteMatch(prefix="/"), answer, settings))
 
@@ -56,11 +56,11 @@ def grpc_is_not_redirected(settings: EnvoySettings) -> Route:
 
 def one_label(host: VirtualHost, others: tuple[Route, ...]) -> VirtualHost:
     """
-    Return a wildcard host that matches one label, as an Ingress means it; Envoy's own matches whatever ends so.
+    Return a wildcard host that matches one label, as in an Ingress; Envoy's own wildcard matches every suffix.
 
-    Deeper names, and what is no host name (RFC 1123; with the underscore, which DNS has), are answered by ``others``. The
-    port is off the host when it is matched. These are refusals: the routes of a rule for all hosts, copied to each
-    wildcard, would multiply what one tenant has by what all have.
+    Names with more labels, and what is no host name (RFC 1123; with the underscore, which DNS has), get ``others``. The port
+    has been removed when the host is matched. ``others`` are refusals: if the routes of a rule for all hosts were copied to
+    each wildcard, the size would be the product of what the tenants have.
     """
     domain = host.domains[0]
     if not domain.startswith("*."):

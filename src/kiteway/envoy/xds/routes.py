@@ -121,7 +121,7 @@ def _members(
     settings: EnvoySettings,
     memo: Memo,
 ) -> tuple[VirtualHost, ...]:
-    """Return the hosts of a listener; those that did not change are the very messages of last time."""
+    """Return the hosts of a listener; unchanged hosts are the message objects of the last round."""
     members = memo.each(listener, make, hosts, settings)
     if all(each.host.domain != ANY_HOST for each in hosts):
         members = (*members, memo(_unknown_host, settings))
@@ -129,7 +129,7 @@ def _members(
 
 
 def _by_any_name(hosts: tuple[Backed, ...], memo: Memo) -> tuple[Backed, ...]:
-    """Return the hosts of the plaintext gRPC listener; where all lead to one pool, every other name does too."""
+    """Return the hosts of the plaintext gRPC listener; if all lead to one pool, it serves every other name too."""
     if any(each.host.domain == ANY_HOST for each in hosts):
         return hosts
     pools = {route.pool for each in hosts for route in each.host.routes}
@@ -141,7 +141,7 @@ def _any_name(known: Backed) -> Backed:
 
 
 def over_tls(backed: Backed, settings: EnvoySettings) -> VirtualHost:
-    """Return a host on the HTTPS listener, on connections that were made for no host in particular."""
+    """Return a host on the HTTPS listener, for connections that are not limited to one host."""
     if backed.host.own_connections:
         return _virtual_host(backed.host, misdirected(settings))
     if backed.host.https:

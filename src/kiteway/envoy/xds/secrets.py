@@ -1,4 +1,4 @@
-"""Certificates and CAs as SDS secrets: one that Envoy refuses takes nothing else with it."""
+"""Certificates and CAs as SDS secrets: when Envoy rejects one, no other resource is affected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kiteway.model import Certificate, TrustBundle
 
 
 def secret(certificate: Certificate) -> Secret:
-    """Return the secret of a certificate. It holds the key: it goes to Envoy and nowhere else."""
+    """Return the secret of a certificate. It contains the private key and may go to Envoy only."""
     return Secret(
         name=secret_name(certificate.name),
         tls_certificate=TlsCertificate(

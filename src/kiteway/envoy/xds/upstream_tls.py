@@ -37,7 +37,7 @@ def upstream_tls(pool: Pool, alpn: str) -> TransportSocket:
             )
         combined = context.common_tls_context.combined_validation_context
         combined.default_validation_context.CopyFrom(validation)
-        # Until Envoy has the CA, or while it refuses it, no endpoint is connected to.
+        # Until Envoy has accepted the CA, it connects to no endpoint.
         combined.validation_context_sds_secret_config.CopyFrom(
             SdsSecretConfig(name=bundle_name(pool.tls.ca.source), sds_config=ads())
         )

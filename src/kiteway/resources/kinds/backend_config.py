@@ -21,7 +21,7 @@ _V1BETA1 = "cloud.google.com/v1beta1"
 
 
 class AffinityType(enum.StrEnum):
-    """What keeps a client at one endpoint."""
+    """What binds a client to one endpoint."""
 
     NONE = "NONE"
     CLIENT_IP = "CLIENT_IP"

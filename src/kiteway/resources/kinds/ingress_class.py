@@ -16,7 +16,7 @@ DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressClassSpec:
-    """What an IngressClass stands for."""
+    """The specification of an IngressClass."""
 
     SILENT: ClassVar[frozenset[str]] = frozenset({"parameters"})
 

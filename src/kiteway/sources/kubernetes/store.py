@@ -1,4 +1,4 @@
-"""The cluster's objects, as far as Kiteway uses them; an object is read again only after a relevant change."""
+"""The cluster's objects, reduced to what Kiteway uses; an object is decoded again only after a relevant change."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Entry:
 
     Attributes:
         raw: its relevant fields, as JSON.
-        loaded: the same, read.
+        loaded: the same, decoded.
         live: the fields that controllers write; None for kinds whose status Kiteway does not use.
     """
 
@@ -71,7 +71,7 @@ class Entry:
 
 
 Changed = Callable[[Object | None, Object | None], None]
-"""Called with the object before and after; None where it is missing or has errors."""
+"""Called with the object before and after a change; None if it is missing or has errors."""
 
 
 class Store:
@@ -190,7 +190,7 @@ def substance(object_: Mapping[str, Any], kind: WatchedKind) -> dict[str, Any]:
     return {"apiVersion": kind.api_version, "kind": kind.cls.KIND, "metadata": kept, **rest}
 
 
-# kubectl's copy of the whole object doubles the memory, and a Secret's copy also holds the key.
+# kubectl's copy of the whole object would double the memory, and a Secret's copy contains the key.
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 

@@ -16,7 +16,7 @@ from kiteway.translate.shared.limits import MOST_CERTIFICATE_NAMES, MOST_CERTIFI
 from kiteway.translate.shared.secrets import certificate_of
 
 TARGET_PROXY_CERT_LIMIT = 10
-"""So many certificates one Ingress may have on GKE (ingress-gce ``TargetProxyCertLimit``)."""
+"""The most certificates of one Ingress on GKE (ingress-gce ``TargetProxyCertLimit``)."""
 
 _MANAGED: Path = ("metadata", "annotations", keys.MANAGED_CERTIFICATES)
 
@@ -78,7 +78,7 @@ def _from_secrets(context: IngressContext) -> tuple[list[Certificate], bool]:
 
 
 def _check_hosts(context: IngressContext, tls: IngressTLS, certificate: Certificate, path: Path) -> None:
-    """GKE reads ``hosts`` nowhere; that matters only where they say something the certificate does not."""
+    """Report hosts that the certificate does not cover: GKE ignores ``hosts``, and the certificate decides."""
     for number, host in enumerate(tls.hosts):
         if not covers(certificate.names, host):
             context.warn(

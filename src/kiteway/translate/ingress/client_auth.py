@@ -1,4 +1,4 @@
-"""Certificates of clients: what an Ingress asks for."""
+"""Client certificates that an Ingress asks for."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MODE: Path = ("metadata", "annotations", keys.CLIENT_CERTIFICATE)
 
 def client_auth_of(context: IngressContext) -> tuple[bool, ClientAuth | None]:
     """
-    Return whether the clients of an Ingress must show a certificate, and how it is verified.
+    Return whether the clients of an Ingress need a certificate, and how it is verified.
 
-    Required without a way to verify it, nobody may be served: whoever asks for certificates does not mean to go without.
+    If it is required and cannot be verified, no client may be served.
     """
     ingress = context.ingress
     annotations = ingress.metadata.annotations
     name, mode = annotations.get(keys.CLIENT_CA), annotations.get(keys.CLIENT_CERTIFICATE, "required")
     if not name:
-        # An annotation that is there and empty is a value that got lost, not one that nobody wrote.
+        # An empty annotation is a mistake, not an absent one: clients must not be served without a certificate for it.
         if name is not None or keys.CLIENT_CERTIFICATE in annotations:
             context.error(
                 ingress,

@@ -1,4 +1,4 @@
-"""What an Ingress and its FrontendConfig say about the listeners."""
+"""The settings of an Ingress and its FrontendConfig for the listeners."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def frontend_config(context: IngressContext) -> FrontendConfig | None:
 
 def tls_profile(context: IngressContext, frontend: FrontendConfig | None) -> TLSProfile | None:
     """
-    Return what the SSL policy stands for; None without one.
+    Return the TLS profile of the SSL policy; None without one.
 
-    It is an object of a Google Cloud project: only the user knows it.
+    An SSL policy is an object of a Google Cloud project, so the user has to say which profile it has.
     """
     policy = frontend.spec.ssl_policy if frontend else None
     if frontend is None or not policy:
@@ -84,7 +84,7 @@ def http_mode(
         return HTTPMode.OFF, None
     missing = frontend is None and context.ingress.metadata.annotations.get(keys.FRONTEND_CONFIG)
     if wants_tls and missing:
-        # The missing one may ask for a redirect; until it is there, port 80 does not serve.
+        # The missing FrontendConfig may redirect, so port 80 does not serve until it exists.
         return HTTPMode.OFF, None
     if wants_tls:
         context.warn(
@@ -134,7 +134,7 @@ def _explain_off(context: IngressContext, redirecting: FrontendConfig | None, *,
 
 
 def check_addresses(context: IngressContext) -> None:
-    """Report on the reserved addresses an Ingress names: they are Google's."""
+    """Report the reserved addresses that an Ingress names, which exist at Google only."""
     annotations = context.ingress.metadata.annotations
     named = [key for key in (keys.GLOBAL_STATIC_IP_NAME, keys.REGIONAL_STATIC_IP_NAME) if annotations.get(key)]
     if len(named) == 2:
@@ -173,7 +173,7 @@ def check_pre_shared(context: IngressContext) -> bool:
     if isinstance(names, Violation):
         context.refuse(context.ingress, dataclasses.replace(names, reason="PreSharedCertInvalid"), path)
         return True
-    # The controller of managed certificates writes the annotation too.
+    # GKE's controller of managed certificates writes this annotation too.
     if names and not annotations.get(keys.MANAGED_CERTIFICATES):
         context.warn(
             context.ingress,

@@ -1,4 +1,4 @@
-"""The rules of an Ingress -> the hosts it claims."""
+"""The rules of an Ingress -> its claims of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS to the endpoints: what a Service asks of them, and what is shown to them."""
+"""TLS to the endpoints: how they are verified, and the client certificate for them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CREATE = ("kiteway", "cert", "create", "--ca", "DIR", "--client", "NAME", "--se
 
 
 def upstream_tls_of(context: Context, service: Service, protocol: BackendProtocol) -> UpstreamTLS | None:
-    """Return how the endpoints are spoken to; None, with diagnostics, where what is asked for cannot be done."""
+    """Return the TLS settings towards the endpoints; None, with diagnostics, if they cannot be applied."""
     annotations = service.metadata.annotations
-    # One that is there and empty names nobody, and is refused below: verification is not given up for it.
+    # An empty value counts as set and is refused below; otherwise it would turn verification off.
     found = {key: annotations[key] for key in _KEYS if key in annotations}
     if not found:
         return UpstreamTLS()

@@ -1,4 +1,4 @@
-"""Who gets which host."""
+"""Which unit serves which host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Holders = Mapping[str, Holder]
 
 
 def parent_wildcard(domain: str) -> str:
-    """Return the wildcard that covers a name: ``*`` stands for one label; a wildcard itself is covered by none."""
+    """Return the wildcard that covers a name. ``*`` is one label; no wildcard covers a wildcard."""
     label, _, parent = domain.partition(".")
     return f"*.{parent}" if parent and label != "*" else ""
 
@@ -30,11 +30,11 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Holders:
     """
     Give each host to the oldest unit that wants it.
 
-    Nobody takes a host out of another namespace's wildcard either, unless the name was there before the wildcard.
+    A name below a wildcard of another namespace goes to the wildcard's unit, unless the name was claimed before the wildcard.
 
     Args:
         units: the oldest first.
-        diagnostics: where the others are told.
+        diagnostics: receives a conflict for each claim that is refused.
     """
     holders: dict[str, Holder] = {}
     wildcards = False

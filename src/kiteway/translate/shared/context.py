@@ -21,12 +21,12 @@ T = TypeVar("T", bound=Object)
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    What the translation is told apart from the resources.
+    The settings of the translation.
 
     Attributes:
-        ingress_class: Ingresses of this class, or of none, are ours.
-        ssl_policies: FrontendConfig ``sslPolicy`` names and the profiles they stand for.
-        issued: certificates that were issued for a ManagedCertificate, by ``namespace/name``.
+        ingress_class: Ingresses of this class, or of no class, are translated.
+        ssl_policies: the TLS profile of each FrontendConfig ``sslPolicy`` name.
+        issued: certificates issued for a ManagedCertificate, by ``namespace/name``.
         namespace_limits: what all objects of a namespace may claim together.
     """
 
@@ -37,7 +37,7 @@ class Options:
 
 
 class Index:
-    """The objects by kind, namespace and name; ``failed`` are those that exist but could not be read."""
+    """The objects by kind, namespace and name; ``failed`` has those that exist but could not be read."""
 
     def __init__(self, objects: Iterable[Object], failed: Iterable[ObjectRef] = ()) -> None:
         self.objects: dict[Key, Object] = {o.ref: o for o in objects}
@@ -46,7 +46,7 @@ class Index:
         self._bundles: dict[Key, TrustBundle | CertificateError] = {}
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
-        """Return what is in a TLS Secret; it is read once, however many objects name it."""
+        """Return the certificate of a TLS Secret; it is parsed once, however many objects name it."""
         found = self._inspected.get(secret.ref)
         if found is None:
             try:
@@ -57,7 +57,7 @@ class Index:
         return found
 
     def bundle(self, secret: Secret) -> TrustBundle | CertificateError:
-        """Return the CAs of a Secret with a ``ca.crt``; they are read once, however many objects name it."""
+        """Return the CAs of a Secret with a ``ca.crt``; they are parsed once, however many objects name it."""
         found = self._bundles.get(secret.ref)
         if found is None:
             try:
@@ -98,14 +98,14 @@ class Context:
         self._index = index
 
     def get(self, kind: type[T], namespace: str, name: str) -> T | None:
-        """Return an object, and remember that it matters."""
+        """Return an object, and record it as a dependency."""
         key = (kind.__name__, namespace, name)
         found = self._index.objects.get(key)
         self.dependencies[key] = None
         return found if isinstance(found, kind) else None
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
-        """Return what is in a TLS Secret, or why it cannot be served."""
+        """Return the certificate of a TLS Secret, or why it cannot be served."""
         return self._index.inspected(secret)
 
     def bundle(self, secret: Secret) -> TrustBundle | CertificateError:
@@ -113,7 +113,7 @@ class Context:
         return self._index.bundle(secret)
 
     def unreadable(self, kind: type[Object], namespace: str, name: str) -> bool:
-        """Return whether the object exists but has errors of its own, which are reported already."""
+        """Return whether the object exists but has errors, which are reported already."""
         return (kind.__name__, namespace, name) in self._index.failed
 
     def why_missing(self, kind: type[Object], namespace: str, name: str) -> tuple[str, str]:
@@ -132,7 +132,7 @@ class Context:
         self.report(about.diagnostic(Severity.ERROR, reason, message, fix, path))
 
     def warn(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
-        """Report what GKE suffers, or what is otherwise here."""
+        """Report what GKE accepts but should be changed, or what has another effect here."""
         self.report(about.diagnostic(Severity.WARNING, reason, message, fix, path))
 
     def trap(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:

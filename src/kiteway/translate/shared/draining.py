@@ -1,4 +1,4 @@
-"""Endpoints that have left their pool and may finish their calls: BackendConfig ``connectionDraining``."""
+"""Endpoints that were removed and may finish their calls: BackendConfig ``connectionDraining``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Address = tuple[str, int]
 
 class Draining:
     """
-    Keeps an endpoint that is gone from its source for ``drainingTimeoutSec`` more seconds, as draining.
+    Keeps an endpoint that its source has removed for ``drainingTimeoutSec`` more seconds, in the state draining.
 
-    It gets no new calls then, and stays under its health check: those of its calls that hang are ended with it, which
-    nobody would do once Envoy has forgotten it. One that comes back meanwhile is an endpoint like any other.
+    It gets no new calls, and its health check goes on: when that fails, Envoy ends the calls that hang, which it would not do
+    for an endpoint that is removed. An endpoint that the source adds again is ready at once.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Draining:
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
 
     def update(self, pool: Pool, endpoints: tuple[Endpoint, ...], now: dt.datetime) -> tuple[Endpoint, ...]:
-        """Take what the source says of a pool at ``now``; return it, or where some drain both of them, sorted."""
+        """Take the endpoints of a pool at ``now``; return them together with those that drain, sorted."""
         before, drained = self._members.get(pool.key, ()), self._left.get(pool.key, {})
         self._members[pool.key] = endpoints
         if endpoints == before and not drained:
@@ -53,9 +53,9 @@ class Draining:
                 del known[key]
 
     def ended(self, now: dt.datetime) -> set[PoolKey]:
-        """Return the pools that have an endpoint whose time is over."""
+        """Return the pools with an endpoint that has finished draining."""
         return {key for key, left in self._left.items() if any(end <= now for _, end in left.values())}
 
     def next_end(self) -> dt.datetime | None:
-        """Return when the next endpoint has drained; None when none drains."""
+        """Return when the next endpoint finishes draining; None when none drains."""
         return min((end for left in self._left.values() for _, end in left.values()), default=None)

@@ -1,4 +1,4 @@
-"""EndpointSlices -> endpoints. The path of every scale-out and restart: it never runs a translation."""
+"""EndpointSlices -> endpoints. Scale-outs and restarts take this path, which never runs a translation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Endpoints:
     """
     The endpoints of every Service, from the EndpointSlices and Services of a set of objects.
 
-    What a Service's objects came to is kept while they stay the same.
+    The endpoints of a Service are cached while its objects are unchanged.
 
     Attributes:
         changes: how often they changed.
@@ -30,8 +30,8 @@ class Endpoints:
         Index ``objects``.
 
         Args:
-            objects: kinds other than Service and EndpointSlice are passed over.
-            static: endpoints given by hand (``--endpoint``), which take the place of the slices.
+            objects: kinds other than Service and EndpointSlice are ignored.
+            static: endpoints given by hand (``--endpoint``), which replace those of the slices.
         """
         self.changes = 0
         self._static = dict(static or {})
@@ -42,7 +42,7 @@ class Endpoints:
         self.replace(objects)
 
     def replace(self, objects: Iterable[Object]) -> None:
-        """Take the place of all objects known before; costs what changed, beyond looking at each once."""
+        """Replace all objects; beyond one look at each, the cost is that of what changed."""
         concerned = [each for each in objects if isinstance(each, Service | EndpointSlice)]
         if len(concerned) == len(self._looked_at) and all(map(operator.is_, concerned, self._looked_at)):
             return
@@ -56,7 +56,7 @@ class Endpoints:
             elif isinstance(object_, EndpointSlice):
                 service = object_.metadata.labels.get(SERVICE_NAME_LABEL)
                 if service:
-                    # A slice speaks for Services of its own namespace only.
+                    # A slice belongs to a Service of its own namespace only.
                     own = slices.setdefault((object_.metadata.namespace, service), {})
                     own[object_.metadata.name] = object_
         self._resolved = {
@@ -93,7 +93,7 @@ class Endpoints:
         self._looked_at = []
 
     def of(self, key: PoolKey) -> tuple[Endpoint, ...]:
-        """Return the endpoints of a pool: the same value while nothing about them changed."""
+        """Return the endpoints of a pool: the same object while they are unchanged."""
         name = (key.namespace, key.service)
         if name in self._static:
             return self._static[name]
@@ -110,7 +110,7 @@ class Endpoints:
         return {pool.key: self.of(pool.key) for pool in pools}
 
     def missing(self, pools: Iterable[Pool]) -> list[Diagnostic]:
-        """Return a diagnostic for each of ``pools`` that has no endpoint: its calls cannot go anywhere."""
+        """Return a diagnostic for each of ``pools`` that has no endpoint."""
         return [found for pool in pools if not self.of(pool.key) and (found := self.why_none(pool.key)) is not None]
 
     def why_none(self, key: PoolKey) -> Diagnostic | None:

@@ -1,4 +1,4 @@
-"""What only Google's infrastructure can do: said, not ignored."""
+"""What only Google's infrastructure can do gets a diagnostic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Custom headers of a BackendConfig -> header values in Envoy's words."""
+"""Custom headers of a BackendConfig -> header values with Envoy's command operators."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _KNOWN = {
 """Google's variables that Envoy knows too (docs: "Create custom headers", variables)."""
 
 _RESERVED = frozenset({"content-length"})
-"""Headers that say where a message ends: another value cuts a connection that others' messages follow on."""
+"""Headers that frame a message: a wrong value breaks the connection for the messages after it."""
 
 _RESERVED_PREFIXES = ("x-envoy-", "kiteway-")
 
 _NAMED = 5
-"""Unknown variables that one diagnostic lists."""
+"""The most unknown variables that one diagnostic lists."""
 
 _LONGEST_SHOWN = 64
-"""Characters of one of them that are shown."""
+"""The most characters of each that are shown."""
 
 _GOOGLES = frozenset(
     {
@@ -60,9 +60,9 @@ def custom_headers(
     context: Context, config: BackendConfig, headers: CustomHeadersConfig | None, field: str
 ) -> tuple[HeaderValue, ...]:
     """
-    Return the headers of one field within GCP's and Envoy's limits; one that breaks a limit is left out alone.
+    Return the headers of one field within GCP's and Envoy's limits; only a header that breaks a limit is left out.
 
-    Variables that only Google knows are empty, with a warning.
+    Variables that only Google has are sent empty, with a warning.
     """
     if headers is None:
         return ()
@@ -127,7 +127,7 @@ def _translated(context: Context, config: BackendConfig, value: str, path: Path)
         (googles if of_google else unknown)[found[0]] = None
         return ""
 
-    # What Envoy would take for a command of its own is text here.
+    # A % of the user is text, not one of Envoy's command operators.
     result = _VARIABLE.sub(replace, value.replace("%", "%%"))
     fix = f"Use one of {', '.join(sorted(_KNOWN))}."
     if googles:

@@ -70,7 +70,7 @@ def _merged(
 
 
 def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> None:
-    """Say where a check asks for what Milvus does not answer: it answers HTTP on 9091, path /healthz."""
+    """Report a check that Milvus does not answer: it answers HTTP on 9091, path /healthz."""
     if check.port != HEALTH_PORT:
         asked = f"the port {check.port}" if check.port else "the serving port"
         context.warn(

@@ -31,9 +31,9 @@ def merge(
     Args:
         units: in any order.
         now: the time certificates are judged by.
-        memo: what was made of the same units before.
+        memo: caches what was computed of the same units.
         limits: what the units of a namespace may claim together.
-        warming: pools that are to be there though no route leads to them yet.
+        warming: pools to build although no route leads to them yet.
     """
     ages = memo.each("age", age, units)
     diagnostics: list[Diagnostic] = []
@@ -43,7 +43,7 @@ def merge(
     wanted = {id(unit): hosts for unit, hosts in zip(ordered, memo.each("hosts", _hosts, ordered), strict=True)}
     hosts = tuple([wanted[id(holders[domain].unit)][domain] for domain in sorted(holders)])
     names = server_names(ordered, holders, diagnostics, now, memo)
-    # What is said now of a Service or a Secret holds for a unit that keeps its last good form, too.
+    # The current state of a Service or a Secret also replaces the older one in a unit that keeps its last good form.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
     pools = _pools(current_first, {route.pool for host in hosts for route in host.routes}, warming)
     return (
@@ -95,7 +95,7 @@ def _certificates(units: Sequence[Unit], served: set[str]) -> tuple[Certificate,
 
 
 def _bundles(units: Sequence[Unit], names: Sequence[ServerNames], pools: Sequence[Pool]) -> tuple[TrustBundle, ...]:
-    """Return the CAs that somebody is verified against, each Secret's once."""
+    """Return the CAs that verify clients or endpoints, each Secret once."""
     found: dict[ObjectRef, TrustBundle] = {}
     for unit in units:
         if unit.client_auth is not None:

@@ -19,14 +19,14 @@ from kiteway.translate.shared.ports import rest_port_of
 from kiteway.translate.shared.protocols import protocol_of
 
 LONGEST_TIMEOUT = 86_400
-"""Seconds after which Google's own front ends have been restarted, streams or not."""
+"""Seconds after which Google has restarted its front ends, which ends every stream."""
 
 
 def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | None:
     """
     Return what a Service port means, or None where a mistake in the Service's annotations leaves nothing.
 
-    It is read once, however many paths lead there.
+    The port is read once, however many paths lead to it.
     """
     key = PoolKey(service.ref.namespace, service.ref.name, port.port)
     if key not in context.backends:
@@ -75,7 +75,7 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
 
 
 def _backend_config(context: Context, service: Service, port: ServicePort) -> tuple[bool, BackendConfig | None]:
-    """Return whether the Service's BackendConfig is in order, and the one of the port, if any."""
+    """Return whether the BackendConfig annotation is valid, and the BackendConfig of the port, if it has one."""
     found = service.metadata.annotations
     key = next((k for k in (keys.BACKEND_CONFIG, keys.BACKEND_CONFIG_BETA) if k in found), None)
     if key is None:
@@ -216,7 +216,7 @@ def _hedging_delay(context: Context, service: Service) -> float | None:
 
 
 def _log_sample_rate(logging: LogConfig | None) -> float:
-    """Everything is logged unless ``logging`` says otherwise; there, ``enable`` is false by default."""
+    """Everything is logged without ``logging``; in it, ``enable`` is false by default."""
     if logging is None:
         return 1.0
     if not logging.enable:

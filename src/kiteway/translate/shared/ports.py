@@ -1,4 +1,4 @@
-"""Milvus's ports: that of REST, and those nobody reaches."""
+"""Milvus's ports: that of REST, and those that are never balanced."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kiteway.translate.shared.context import Context
 
 _PATH: Path = ("metadata", "annotations", keys.REST_PORT)
 MANAGEMENT_PORTS = frozenset({9091, 19529})
-"""Milvus's metrics and management API, and its internal port: nobody reaches them through the balancer."""
+"""Milvus's metrics and management API, and its internal port: never reachable through the balancer."""
 
 
 def rest_port_of(context: Context, service: Service, protocol: BackendProtocol) -> int | None:
-    """Return the container's port the Service names for REST; None: the same as gRPC's, or none with TLS."""
+    """Return the container port for REST that the Service names; None means the port of gRPC, or no REST with TLS."""
     value = service.metadata.annotations.get(keys.REST_PORT)
     if value is None:
         if protocol.tls:

@@ -1,4 +1,4 @@
-"""How a Service port is spoken to."""
+"""The protocol of a Service port."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def protocol_of(context: Context, service: Service, port: ServicePort) -> Backen
     """
     Return the protocol of a port, by ``cloud.google.com/app-protocols`` and the port's *name*.
 
-    A value that cannot be read is an error of the whole Service, as on GKE: None. Without one the port is plaintext;
-    GKE would speak HTTP/1.1, here gRPC is carried as well.
+    A value that cannot be read is an error of the whole Service, as on GKE, and gives None. Without the annotation the port
+    is plaintext: HTTP/1.1 on GKE, here HTTP/2 as well, which gRPC needs.
     """
     found = service.metadata.annotations
     key = next((k for k in (keys.APP_PROTOCOLS_ALPHA, keys.APP_PROTOCOLS) if k in found), None)

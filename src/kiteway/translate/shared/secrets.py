@@ -39,7 +39,7 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
     """
     Return the certificate in a Secret, or None with diagnostics that say why not.
 
-    What clients have against it is reported of a server's certificate only (``for_server``).
+    Weaknesses for which clients refuse a certificate are reported only for a server's certificate (``for_server``).
     """
     values = secret.values
     missing = [key for key in ("tls.crt", "tls.key") if not values.get(key)]

@@ -1,4 +1,4 @@
-"""Which certificate answers which SNI."""
+"""Which certificate is served for which SNI."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LARGE_CHAIN = 16 << 10
 """
 Bytes of a certificate chain (PEM) above which all hosts of an object that show it share one filter chain.
 
-Envoy reads the certificate anew for each filter chain. Below it, which is all that public CAs issue, each host has one of
-its own: what is changed about one host touches no connection of another.
+Envoy parses the certificate again for each filter chain. Below this size, which no chain of a public CA exceeds, each host
+has a filter chain of its own, so that a change of one host drains no connection of another.
 """
 
 
@@ -34,11 +34,11 @@ def server_names(
     """
     Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
 
-    Hosts of a unit share one if the certificate is large, and so do the names of a certificate that nobody holds.
+    Hosts of a unit share an entry if the certificate is large, and so do the names of a certificate that no unit claims.
 
-    A host is answered with a certificate of the unit that holds it, never with another's, whatever names that one
-    carries; one that names the host goes before a wildcard, and one that is valid at ``now`` before one that is not.
-    Without a match the unit's first certificate answers, as on GKE.
+    A host is served with a certificate of the unit that holds it, never with one of another unit. A certificate that is valid
+    at ``now`` is preferred to one that is not, and an exact name to a wildcard. Without a match the unit's first
+    certificate is served, as on GKE.
     """
     found: dict[str, ServerNames] = {}
     shared: dict[_Shared, list[str]] = {}
@@ -50,7 +50,7 @@ def server_names(
     for unit, valid, named in zip(serving, judged, all_valid, strict=True):
         here = named if len(valid) == len(unit.certificates) else _Named.of(unit, valid)
         for claim, (entry, diagnostic) in here.hosts:
-            # Nobody holds a host that is refused to its unit for an older one's wildcard.
+            # No unit holds a host that was refused because of an older unit's wildcard.
             holder = holders.get(claim.domain)
             if holder is not None and holder.unit is unit and holder.claim is claim:
                 if not entry.host and not named.large.isdisjoint(entry.certificates):
@@ -58,7 +58,7 @@ def server_names(
                 found[claim.domain] = entry
                 if diagnostic is not None:
                     diagnostics.append(diagnostic)
-        # A unit that serves a wildcard, or all other hosts, answers for its certificates' names that nobody holds.
+        # The unit of a wildcard, or of all other hosts, serves those names of its certificates that no unit holds.
         for name, parent in named.names:
             holder = holders.get(parent, anywhere)
             if holder is not None and holder.unit is unit and name not in holders:
@@ -81,12 +81,12 @@ def _valid_at(unit: Unit, now: dt.datetime) -> Certificates:
 
 class _Shared(NamedTuple):
     """
-    What names have in common that share a filter chain: with the owner also profile and client authentication.
+    What the names of one filter chain have in common; the owner determines profile and client authentication too.
 
     Attributes:
-        owner: the owner of the unit that answers.
-        certificates: what it answers with.
-        of: empty for hosts of its rules, else the host that names of certificates belong to.
+        owner: the owner of the unit that serves them.
+        certificates: the certificates that are served.
+        of: empty for hosts that are claimed; for names of certificates, the claimed host that covers them.
     """
 
     owner: ObjectRef
@@ -97,11 +97,11 @@ class _Shared(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Named:
     """
-    What can be said of a unit's names whoever holds them.
+    A unit's names and certificates, computed without regard to which unit holds which name.
 
     Attributes:
-        hosts: how each host it claims is answered, and what is wrong with that; none without HTTPS.
-        names: those of its certificates that clients can ask for, each with the wildcard that covers it.
+        hosts: for each claim its entry, and a diagnostic if no certificate covers the host; empty without HTTPS.
+        names: the names of its certificates that can be an SNI, each with the wildcard that covers it.
         index: its certificates by name.
         large: the names of its certificates whose chain is above `LARGE_CHAIN`.
     """
@@ -113,7 +113,7 @@ class _Named:
 
     @classmethod
     def of(cls, unit: Unit, valid: Certificates | None = None) -> _Named:
-        """Judge by the certificates that are ``valid``: all, if none are given."""
+        """Compute it for the certificates that are ``valid``; all of them if None."""
         valid = unit.certificates if valid is None else valid
         claims = [claim for claim in unit.hosts if unit.https and claim.domain != ANY_HOST]
         names = dict.fromkeys(name for c in unit.certificates for name in c.names if is_server_name(name))
@@ -128,7 +128,7 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class _ByName:
-    """Certificates by the names they have: a unit may have thousands."""
+    """Certificates by name; a unit may have thousands."""
 
     certificates: Mapping[str, Sequence[Certificate]]
 
@@ -179,9 +179,9 @@ def _valid_of(certificates: Sequence[Certificate], valid: Certificates) -> Seque
 
 def _default(serving: Sequence[Unit], holders: Holders, now: dt.datetime) -> Iterable[ServerNames]:
     """
-    Return what answers without SNI and for unknown names: the unit for all other hosts, else the oldest.
+    Return the entry for clients without SNI and for unknown names: that of the unit for all other hosts, else of the oldest.
 
-    One that holds no host answers for nothing.
+    A unit that holds no host is not served here.
     """
     anywhere = holders.get(ANY_HOST)
     candidates = ([anywhere.unit] if anywhere else []) + list(serving)
@@ -190,7 +190,7 @@ def _default(serving: Sequence[Unit], holders: Holders, now: dt.datetime) -> Ite
         return []
     if anywhere is not None and anywhere.unit is unit:
         return [_entry(unit, (), _first(unit, _valid_at(unit, now)), ANY_HOST)]
-    # A client that names no host is asked for no certificate: it gets to the hosts only that ask for none.
+    # A client without SNI is asked for no certificate, and reaches only hosts that require none.
     return [ServerNames((), _first(unit, _valid_at(unit, now)), unit.profile)]
 
 
@@ -204,7 +204,7 @@ def _by_key_type(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     """
     Return the first of each key type: a TLS context holds at most one RSA and one ECDSA certificate.
 
-    A temporary certificate never answers beside a real one.
+    A temporary certificate is never served together with a real one.
     """
     first: dict[str, str] = {}
     for certificate in [c for c in certificates if not c.temporary] or certificates:

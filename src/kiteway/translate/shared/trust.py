@@ -11,14 +11,14 @@ from kiteway.translate.shared.context import Context
 from kiteway.translate.shared.limits import LONGEST_CA_BUNDLE
 
 CA = "ca.crt"
-"""Where cert-manager and Kubernetes keep a CA in a Secret."""
+"""The key of a CA in a Secret, as cert-manager and Kubernetes write it."""
 
 
 def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBundle | None:
     """
     Return the CAs of a Secret in the namespace of ``about``, or None with diagnostics that say why not.
 
-    Whoever asks for verification and cannot have it must not go without it: None is a failure, not a default.
+    None is a failure, not a default: if verification was asked for, nothing may be served without it.
     """
     namespace = about.ref.namespace
     secret = context.get(Secret, namespace, name)

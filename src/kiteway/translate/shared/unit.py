@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 """Kind, namespace, name."""
 
 ANY_HOST = "*"
-"""The domain of a claim on all hosts that nobody else claims."""
+"""The domain of a claim on all hosts that no other claim is for."""
 
 
 class Claimant(NamedTuple):
@@ -43,7 +43,7 @@ class HostClaim:
         domain: see `kiteway.model.VirtualHost`.
         routes: in the order they are tried.
         claimant: the owner of the unit, and its field.
-        fallback: the unit needs it only for what its other hosts leave over, so losing it is a warning, not an error.
+        fallback: it is a default backend's claim. Without it the unit still serves its other hosts, so its loss is a warning.
     """
 
     domain: str
@@ -64,13 +64,13 @@ class Unit:
         certificates: what it lists, in its order; the first is its default.
         http: what port 80 does for its hosts.
         redirect_code: set with `HTTPMode.REDIRECT`, and only with it.
-        profile: the TLS profile; None is none in particular.
-        client_auth: how clients show who they are; None asks for nothing, or for what cannot be verified now.
-        certificate_required: whether only clients with a certificate may be served; without ``client_auth`` nobody is.
+        profile: the TLS profile; None offers Envoy's defaults.
+        client_auth: how clients are authenticated; None if they are not, or if their certificates cannot be verified now.
+        certificate_required: whether clients need a certificate; if so and ``client_auth`` is None, no client is served.
         diagnostics: everything found on the way.
-        dependencies: the objects that were looked at, also those that were not there.
+        dependencies: the objects that were looked up, whether or not they exist.
         retained: this is the last good form of an object that has errors now.
-        failed: whether GKE would have refused it.
+        failed: whether it has an error, for which GKE would refuse the object.
     """
 
     owner: Object
@@ -88,7 +88,7 @@ class Unit:
     failed: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """See once whether it failed."""
+        """Compute ``failed`` once."""
         object.__setattr__(self, "failed", any(d.severity is Severity.ERROR for d in self.diagnostics))
 
     @property
@@ -98,7 +98,7 @@ class Unit:
 
     @property
     def https(self) -> bool:
-        """Whether port 443 serves it: not before there is a certificate."""
+        """Whether port 443 serves it, which needs a certificate."""
         return bool(self.certificates)
 
 

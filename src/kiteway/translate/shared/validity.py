@@ -1,4 +1,4 @@
-"""Certificates grow old by themselves, so they are judged apart from the units, which are kept while nothing changes."""
+"""The validity of certificates, which changes with time alone and is therefore no part of the cached units."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def judge(certificates: Iterable[Certificate], index: Index, now: dt.datetime) -
         if problem is None or certificate.source is None:
             continue
         if certificate.source.kind == ManagedCertificate.KIND and problem.reason == _EXPIRES_SOON:
-            continue  # it is renewed by itself; where that fails, its status says so
+            continue  # it is renewed automatically; a failure is in its status
         found.append(_diagnostic(certificate.source, index, problem))
     return found
 
