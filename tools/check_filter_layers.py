@@ -18,13 +18,14 @@ SOURCES = Path(__file__).resolve().parent.parent / "filter/core/src"
 LAYERS: Mapping[str, frozenset[str]] = {
     "host": frozenset(),
     "wire": frozenset(),
+    "calls": frozenset({"wire"}),
     "config": frozenset({"wire"}),
     "mark": frozenset({"host"}),
     "milvus": frozenset({"wire"}),
     "metrics": frozenset({"host", "milvus"}),
     "listener": frozenset({"config", "host", "milvus", "wire"}),
-    "endpoint": frozenset({"host", "mark", "metrics", "milvus", "wire"}),
-    "filter": frozenset({"config", "endpoint", "host", "listener", "mark", "metrics", "milvus"}),
+    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "wire"}),
+    "filter": frozenset({"calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus"}),
 }
 """The module and those that it may use. ``lib.rs`` may use all."""
 

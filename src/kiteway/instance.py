@@ -105,6 +105,11 @@ class Instance:
         return self.run_dir / "status.sock"
 
     @property
+    def calls_socket(self) -> Path:
+        """Where Envoy's filter says what it has counted of calls, for the metrics and ``kiteway top``."""
+        return self.run_dir / "calls.sock"
+
+    @property
     def bootstrap_file(self) -> Path:
         """Envoy's bootstrap."""
         return self.run_dir / "envoy.json"

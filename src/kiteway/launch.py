@@ -13,8 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from kiteway.controlplane.config import Config
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
+from kiteway.envoy.user_key import user_key_file
 from kiteway.instance import Instance
 from kiteway.ports import Claims
 from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, read_state, run, wait_ready
@@ -91,4 +94,8 @@ def _children(what: Launch) -> list[ChildSpec]:
     )
     if what.envoy_prefix:
         envoy = dataclasses.replace(envoy, argv=(*what.envoy_prefix, *envoy.argv))
-    return [controlplane_child(what.instance, what.config.plain(), to_stderr=what.to_stderr), envoy]
+    settings = dataclasses.replace(
+        what.config.settings, user_key=user_key_file(what.instance), calls_socket=what.instance.calls_socket
+    )
+    config = msgspec.structs.replace(what.config, settings=settings)
+    return [controlplane_child(what.instance, config.plain(), to_stderr=what.to_stderr), envoy]

@@ -7,10 +7,12 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from kiteway.envoy.admin import AdminClient
+from kiteway.envoy.calls import CallsClient
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.server import application, scraped
 from kiteway.status.connections import Limits
@@ -67,7 +69,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     """Serve metrics and probes on a port of loopback."""
     port, page = free_port(), Page()
-    app = application(page, Admin(), ready)
+    app = application(page, Admin(), CallsClient(Path("/nowhere")), ready)
     async with scraped(f"127.0.0.1:{port}", app, *([limits] if limits else [])):
         while True:
             with contextlib.suppress(ConnectionRefusedError):

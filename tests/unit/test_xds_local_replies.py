@@ -151,7 +151,7 @@ def test_calls_are_read_only_for_a_log_that_is_to_have_them(log: Path | None, *,
     """Reading is off without a log, and without the choice; then the lines have no field for it either."""
     settings = EnvoySettings(filter_path=Path("/filter.so"), access_log=log, log_calls=log_calls)
     config, value = DynamicModuleFilter(), StringValue()
-    grpc_filters(settings)[0].typed_config.Unpack(config)
+    grpc_filters(settings, "pool/a/b/1/grpc")[0].typed_config.Unpack(config)
     config.filter_config.Unpack(value)
     assert value.value == said
     file = FileAccessLog()

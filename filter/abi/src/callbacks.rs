@@ -51,6 +51,12 @@ unsafe extern "C" {
         optional_size: *mut usize,
     ) -> bool;
 
+    pub fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
+        filter: *mut c_void,
+        attribute: u32,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
+
     pub fn envoy_dynamic_module_callback_http_set_header(
         filter: *mut c_void,
         header_type: u32,

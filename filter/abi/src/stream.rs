@@ -7,7 +7,7 @@ use std::time::Instant;
 use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::Clock;
 use kiteway_filter_core::host::counters::{CounterId, Counters, HistogramId};
-use kiteway_filter_core::host::request::{AccessLog, Request, Routed};
+use kiteway_filter_core::host::request::{AccessLog, Request, Routed, Upstream};
 use kiteway_filter_core::host::response::{Reply, Response};
 use kiteway_filter_core::RouteConfig;
 
@@ -17,6 +17,8 @@ use crate::callbacks::*;
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
 const HEADER_RESPONSE_TRAILER: u32 = 3;
+/// `upstream.address` in the enum of attributes.
+const ATTRIBUTE_UPSTREAM_ADDRESS: u32 = 41;
 const BODY_RECEIVED_REQUEST: u32 = 0;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
@@ -144,6 +146,22 @@ impl Routed<RouteConfig> for EnvoyStream {
     }
 }
 
+impl Upstream for EnvoyStream {
+    fn endpoint(&self) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy writes one buffer.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_string(
+                self.0,
+                ATTRIBUTE_UPSTREAM_ADDRESS,
+                &mut value,
+            )
+        };
+        // SAFETY: the address belongs to the endpoint, which the stream holds for longer than the hook runs.
+        found.then(|| unsafe { value.as_slice() })
+    }
+}
+
 impl AccessLog for EnvoyStream {
     fn leave_out_of_log(&mut self) {
         self.set_number(LOG_NAMESPACE, LOG_KEY, 0.0);
@@ -188,6 +206,24 @@ impl Reply for EnvoyStream {
                 trailers.as_mut_ptr(),
                 trailers.len(),
             );
+        }
+    }
+
+    fn reply_json(&mut self, json: &[u8]) {
+        let mut headers = [
+            ModuleHeader::from((":status", "200")),
+            ModuleHeader::from(("content-type", "application/json")),
+        ];
+        // SAFETY: the pointer is that of the running hook; Envoy copies headers and data, and does nothing for a
+        // stream that is gone.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response_headers(
+                self.0,
+                headers.as_mut_ptr(),
+                headers.len(),
+                false,
+            );
+            envoy_dynamic_module_callback_http_send_response_data(self.0, json.into(), true);
         }
     }
 }

@@ -17,13 +17,29 @@ pub enum Mode {
     Upstream,
     /// In the upstream filter chain of a cluster that serves REST.
     RestUpstream,
+    /// In a listener for the control plane: replies with what was counted of calls.
+    Report,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is said of the users of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserNaming {
+    #[default]
+    Names,
+    Hashed,
+    Nobody,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub mode: Mode,
     /// Whether the access log gets what the messages of a call say.
     pub log: bool,
+    /// The name under which calls are counted by collection, user and endpoint; None: they are not.
+    pub pool: Option<String>,
+    pub users: UserNaming,
+    /// The file with the key of the hashes of users; None: a key for the life of the process.
+    pub user_key: Option<String>,
 }
 
 impl Config {
@@ -35,9 +51,10 @@ impl Config {
             Some("downstream") => Mode::Downstream,
             Some("upstream") => Mode::Upstream,
             Some("rest-upstream") => Mode::RestUpstream,
+            Some("report") => Mode::Report,
             Some(other) => {
                 return Err(format!(
-                    "mode is {other:?}, must be downstream, upstream or rest-upstream"
+                    "mode is {other:?}, must be downstream, upstream, rest-upstream or report"
                 ));
             }
             None => return Err("the key \"mode\" is missing".to_owned()),
@@ -47,8 +64,18 @@ impl Config {
             Some(Value::Bool(log)) => log,
             Some(other) => return Err(format!("log is {other}, must be true or false")),
         };
+        let pool = object.take_text("pool")?;
+        let users = match object.take_text("users")?.as_deref() {
+            None | Some("names") => UserNaming::Names,
+            Some("hashed") => UserNaming::Hashed,
+            Some("none") => UserNaming::Nobody,
+            Some(other) => {
+                return Err(format!("users is {other:?}, must be names, hashed or none"));
+            }
+        };
+        let user_key = object.take_text("user_key")?;
         object.finish()?;
-        Ok(Self { mode, log })
+        Ok(Self { mode, log, pool, users, user_key })
     }
 }
 
@@ -65,6 +92,7 @@ mod tests {
                 "downstream" => Mode::Downstream,
                 "upstream" => Mode::Upstream,
                 "rest-upstream" => Mode::RestUpstream,
+                "report" => Mode::Report,
                 other => panic!("{other}"),
             },
             other => panic!("{other:?}"),
@@ -72,6 +100,14 @@ mod tests {
         check("filter", Config::parse, |meaning| Config {
             mode: mode(meaning),
             log: meaning.take("log") == Some(Value::Bool(true)),
+            pool: meaning.take_text("pool").unwrap(),
+            users: match meaning.take_text("users").unwrap().as_deref() {
+                None => UserNaming::Names,
+                Some("hashed") => UserNaming::Hashed,
+                Some("none") => UserNaming::Nobody,
+                Some(other) => panic!("{other}"),
+            },
+            user_key: meaning.take_text("user_key").unwrap(),
         });
     }
 
@@ -79,7 +115,7 @@ mod tests {
     fn an_error_names_what_is_wrong() {
         assert_eq!(
             [
-                "mode is \"sideways\", must be downstream, upstream or rest-upstream",
+                "mode is \"sideways\", must be downstream, upstream, rest-upstream or report",
                 "mode is 7, must be a string",
                 "the key \"mode\" is missing",
                 "unknown key \"ttl\"",

@@ -1,4 +1,6 @@
 //! The filter on the way to an endpoint. It sees every attempt at a request.
 
 pub mod attempt;
+mod messages;
 mod reading;
+mod rest_reading;

@@ -1,11 +1,13 @@
 //! The filter's roles, and which hook of Envoy does what in each.
 
-use crate::config::{Config, Mode};
-use crate::endpoint::attempt::{Api, Attempt};
+use crate::calls::pool::PoolCalls;
+use crate::calls::report::report;
+use crate::config::{Config, Mode, UserNaming};
+use crate::endpoint::attempt::{Api, Attempt, Pool};
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{Counters, Registry};
-use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::request::{AccessLog, Request, Routed, Upstream};
 use crate::host::response::{Reply, Response};
 use crate::host::Action;
 use crate::listener::{self, RouteConfig};
@@ -13,11 +15,13 @@ use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::status_label;
 use crate::milvus::call::Call;
+use crate::milvus::caller::{HashKey, Naming, Users};
 
 /// One HTTP stream while a hook runs: all ports together.
 pub trait Stream:
     Request
     + Routed<RouteConfig>
+    + Upstream
     + AccessLog
     + RequestBody
     + Reply
@@ -31,6 +35,7 @@ pub trait Stream:
 impl<T> Stream for T where
     T: Request
         + Routed<RouteConfig>
+        + Upstream
         + AccessLog
         + RequestBody
         + Reply
@@ -45,8 +50,8 @@ impl<T> Stream for T where
 #[derive(Clone, Debug)]
 pub enum Factory {
     Listener,
-    /// The API, and whether the access log gets what the messages say.
-    Endpoint(Api, bool, AttemptMetrics),
+    Endpoint(Pool),
+    Report,
 }
 
 impl Factory {
@@ -54,6 +59,7 @@ impl Factory {
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
         let api = match config.mode {
             Mode::Downstream => return Ok(Self::Listener),
+            Mode::Report => return Ok(Self::Report),
             Mode::Upstream => Api::Grpc,
             Mode::RestUpstream => Api::Rest,
         };
@@ -61,26 +67,48 @@ impl Factory {
         let success = if rest { status_label::HTTP_SUCCESS } else { status_label::GRPC_SUCCESS };
         let served = |call| (call == Call::Rest) == rest;
         let metrics = AttemptMetrics::define(registry, served, success)?;
-        Ok(Self::Endpoint(api, config.log, metrics))
+        let calls = config.pool.as_deref().map(PoolCalls::named);
+        Ok(Self::Endpoint(Pool { api, logs: config.log, users: users(&config)?, metrics, calls }))
     }
 
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter<'_> {
         match self {
             Self::Listener => Filter::Listener,
-            Self::Endpoint(api, logs, metrics) => {
-                Filter::Endpoint(Attempt::new(*api, *logs, metrics))
-            }
+            Self::Endpoint(pool) => Filter::Endpoint(Attempt::new(pool)),
+            Self::Report => Filter::Report,
         }
     }
+}
+
+/// How users are named. The key of the hashes is read here and nowhere else: it is in no configuration, which others
+/// may be shown.
+fn users(config: &Config) -> Result<Users, String> {
+    let naming = match config.users {
+        UserNaming::Names => Naming::Names,
+        UserNaming::Hashed => Naming::Hashed,
+        UserNaming::Nobody => Naming::Nobody,
+    };
+    let Some(file) = &config.user_key else { return Ok(Users { naming, key: HashKey::random() }) };
+    let bytes = std::fs::read(file)
+        .map_err(|error| format!("the key of users, {file}, cannot be read: {error}"))?;
+    let key = bytes.try_into().map(HashKey::new);
+    let length = HashKey::LENGTH;
+    let key = key.map_err(|_| format!("the key of users, {file}, does not have {length} bytes"))?;
+    Ok(Users { naming, key })
 }
 
 /// The filter of one stream. It borrows its factory: a reference count would be written by all of Envoy's threads for
 /// every call.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the others are rare, and each filter is in a box of its own"
+)]
 pub enum Filter<'factory> {
     Listener,
     Endpoint(Attempt<'factory>),
+    Report,
 }
 
 impl Filter<'_> {
@@ -90,6 +118,10 @@ impl Filter<'_> {
             Self::Endpoint(filter) => {
                 filter.on_request_headers(stream);
                 Action::Continue
+            }
+            Self::Report => {
+                stream.reply_json(report().as_bytes());
+                Action::Hold
             }
         }
     }
@@ -107,13 +139,14 @@ impl Filter<'_> {
                 Action::Continue
             }
             Self::Endpoint(filter) => filter.on_response_headers(stream, end),
+            Self::Report => Action::Continue,
         }
     }
 
     pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Listener => Action::Continue,
             Self::Endpoint(filter) => filter.on_response_body(stream, end),
+            Self::Listener | Self::Report => Action::Continue,
         }
     }
 
@@ -130,8 +163,12 @@ mod tests {
     use crate::host::counters::{CounterId, HistogramId};
     use crate::host::fake::{grpc_request, headers, FakeStream, Names};
 
+    fn config(mode: Mode) -> Config {
+        Config { mode, log: false, pool: None, users: UserNaming::Names, user_key: None }
+    }
+
     fn factory(mode: Mode) -> Factory {
-        Factory::new(Config { mode, log: false }, &mut Names::default()).unwrap()
+        Factory::new(config(mode), &mut Names::default()).unwrap()
     }
 
     #[test]
@@ -186,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn the_report_replies_to_the_control_plane() {
+        let mut stream = FakeStream::default();
+
+        let action = factory(Mode::Report).stream_filter().on_request_headers(&mut stream);
+
+        assert_eq!((Action::Hold, 1), (action, stream.replies.len()));
+        assert!(stream.replies[0].starts_with(b"{\"bounds\":[500,"));
+    }
+
+    #[test]
     fn a_metric_that_cannot_be_made_is_an_error() {
         struct Full;
         impl Registry for Full {
@@ -200,9 +247,28 @@ mod tests {
             }
         }
 
-        let error =
-            Factory::new(Config { mode: Mode::Upstream, log: false }, &mut Full).unwrap_err();
+        let error = Factory::new(config(Mode::Upstream), &mut Full).unwrap_err();
 
         assert_eq!("frozen", error);
+    }
+
+    #[test]
+    fn the_key_of_users_is_a_file_of_sixteen_bytes() {
+        let file = std::env::temp_dir().join(format!("kiteway-key-{}", std::process::id()));
+        let configured = || {
+            let user_key = Some(file.to_str().unwrap().to_owned());
+            Factory::new(Config { user_key, ..config(Mode::Upstream) }, &mut Names::default())
+        };
+        let mut outcomes = Vec::new();
+        for key in [None, Some(&[7; 15][..]), Some(&[7; 16])] {
+            if let Some(bytes) = key {
+                std::fs::write(&file, bytes).unwrap();
+            }
+            outcomes
+                .push(configured().map(|_| ()).map_err(|error| error.contains("cannot be read")));
+        }
+        std::fs::remove_file(&file).unwrap();
+
+        assert_eq!([Err(true), Err(false), Ok(())], outcomes[..]);
     }
 }

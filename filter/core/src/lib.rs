@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
 mod config;
 mod endpoint;
 mod filter;

@@ -2,9 +2,11 @@
 
 pub mod answer;
 pub mod call;
+pub mod caller;
 #[cfg(test)]
 mod messages;
 pub mod question;
+pub mod rest;
 pub mod rpc;
 #[rustfmt::skip] // One rpc a line, however long.
 mod rpc_table;

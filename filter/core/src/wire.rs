@@ -1,7 +1,9 @@
 //! The formats on the wire: gRPC's framing and protobuf.
 
+pub mod base64;
 pub mod encode;
 pub mod grpc;
 pub mod json;
 pub mod protobuf;
 pub mod stream;
+pub mod text;

@@ -35,6 +35,7 @@ from kiteway.cli.options import (
 from kiteway.cli.output import stderr
 from kiteway.cli.terminal import line
 from kiteway.envoy.binary import find_envoy
+from kiteway.envoy.filter_config import UserNaming
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance
@@ -76,6 +77,14 @@ class BalancerOptions:
     acme_eab_kid: EabKidOption = ""
     acme_eab_key_file: EabKeyFileOption = None
     acme_resolver: ResolverOption = ""
+    log_users: Annotated[
+        UserNaming,
+        typer.Option(
+            "--log-users",
+            help="How the users of calls are named where they are shown: names; hashed, with a key that only this "
+            "instance has; none. API keys are always hashed, passwords never shown.",
+        ),
+    ] = UserNaming.NAMES
     metrics_bind: MetricsBindOption = None
     data_dir: DataDirOption = None
     envoy: Annotated[
@@ -175,6 +184,7 @@ class BalancerOptions:
             filter_path=filter_,
             access_log=access_log,
             log_calls=log_calls,
+            log_users=self.log_users,
         )
 
 

@@ -13,7 +13,7 @@ from kiteway.instance import InstanceError
 
 # Each name is a module of this package. The module has a function of the same name or, for a group, a Typer named
 # `app`.
-NAMES = ("demo", "up", "controller", "plan", "status", "doctor", "explain", "verify", "cert", "gke")
+NAMES = ("demo", "up", "controller", "plan", "status", "top", "doctor", "explain", "verify", "cert", "gke")
 
 
 class _Commands(MutableMapping[str, Any]):

@@ -24,6 +24,7 @@ from kiteway.controlplane.verdicts import Verdicts
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import LISTENER, AdsServer
+from kiteway.envoy.calls import CallsClient
 from kiteway.instance import Instance
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.server import application as scraping
@@ -58,7 +59,7 @@ async def run(config: Config) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     instance = Instance(Path(config.data_dir))
-    async with AdminClient(instance.admin_socket) as admin:
+    async with AdminClient(instance.admin_socket) as admin, CallsClient(instance.calls_socket) as calls:
         controlplane = ControlPlane(config, admin, AdsServer(instance.ads_socket))
         await controlplane.start()
         try:
@@ -67,7 +68,7 @@ async def run(config: Config) -> int:
                     instance.status_socket,
                     application(controlplane.why_not_ready, controlplane.report, controlplane.errors),
                 ),
-                scraped(config.metrics_bind, scraping(controlplane.metrics, admin, controlplane.why_not_ready)),
+                scraped(config.metrics_bind, scraping(controlplane.metrics, admin, calls, controlplane.why_not_ready)),
             ):
                 tasks = [asyncio.create_task(work) for work in controlplane.work()]
                 tasks.append(asyncio.create_task(stop.wait()))

@@ -25,6 +25,19 @@ class Mode(enum.StrEnum):
     """In a cluster that serves gRPC: once per attempt at an endpoint."""
     REST_UPSTREAM = "rest-upstream"
     """In a cluster that serves REST."""
+    REPORT = "report"
+    """In a listener for the control plane: replies with what was counted of calls (`kiteway.envoy.calls`)."""
+
+
+class UserNaming(enum.StrEnum):
+    """What is said of the users of calls."""
+
+    NAMES = "names"
+    """Their names. API keys are always hashed."""
+    HASHED = "hashed"
+    """Keyed hashes of their names."""
+    NONE = "none"
+    """Nothing."""
 
 
 class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -34,10 +47,16 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     Attributes:
         mode: where the chain is.
         log: whether the access log gets fields of the messages of a call; only upstream, where they are read.
+        pool: the name under which the filter counts calls by collection, user and endpoint; unset, it does not count.
+        users: how users are named, in the access log and in the counts.
+        user_key: the file with the 16-byte key of user hashes; unset, Envoy makes a random key at each start.
     """
 
     mode: Mode
     log: bool = False
+    pool: str | UnsetType = UNSET
+    users: UserNaming = UserNaming.NAMES
+    user_key: str | UnsetType = UNSET
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kiteway.envoy.filter_config import UserNaming
+
 
 @dataclass(frozen=True, slots=True)
 class EnvoySettings:
@@ -25,6 +27,10 @@ class EnvoySettings:
         fail_open: whether all endpoints of a pool get calls when none passes its check; on GKE none does.
         access_log: the file the access log goes to; None writes none.
         log_calls: whether the filter reads messages for the access log; without an access log it has no effect.
+        log_users: how users are named, in the access log and in the counts of calls.
+        user_key: the file with the key of user hashes; None: Envoy makes a random key at each start.
+        calls_socket: the socket on which the filter reports its counts of calls by collection, user and endpoint; None:
+            it does not count them.
     """
 
     bind: str = "127.0.0.1"
@@ -39,3 +45,6 @@ class EnvoySettings:
     fail_open: bool = False
     access_log: Path | None = None
     log_calls: bool = False
+    log_users: UserNaming = UserNaming.NAMES
+    user_key: Path | None = None
+    calls_socket: Path | None = None

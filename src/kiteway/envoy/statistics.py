@@ -43,7 +43,7 @@ Their number depends on listeners, pools and the rpcs of the catalogue, never on
 HANDSHAKES = r"cluster\.pool/[^.]*\.ssl\.(?:fail_verify_error|fail_verify_san|connection_error)"
 """The same for failed TLS handshakes with endpoints, which the status shows."""
 
-CONNECTIONS = r"http\..*\.downstream_cx_active"
+CONNECTIONS = r"http\.(?:https|http|grpc)\.downstream_cx_active"
 """The same for client connections; a process that stops waits for them to close."""
 
 _OF_THE_PROCESS = r"(?:server|listener_manager|cluster_manager|overload|control_plane|cluster\.kiteway\.ads)\..*"

@@ -14,7 +14,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.calls import CallsClient, CallsError
 from kiteway.envoy.statistics import SHOWN
+from kiteway.metrics.calls import calls_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.envoy import labelled
 from kiteway.status.connections import Limits
@@ -25,7 +27,7 @@ _SCRAPES = 4
 _LIMITS = Limits()
 
 
-def application(metrics: ControlPlaneMetrics, admin: AdminClient, ready: Ready) -> Starlette:
+def application(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient, ready: Ready) -> Starlette:
     """
     Return the API: ``/metrics``; ``/ready`` (200, or 503) and ``/live`` for probes.
 
@@ -39,7 +41,7 @@ def application(metrics: ControlPlaneMetrics, admin: AdminClient, ready: Ready) 
         if slots.locked():
             return PlainTextResponse("too many scrapes at a time", status_code=503, headers={"retry-after": "1"})
         await slots.acquire()
-        return _Scrape(_pieces(metrics, admin), slots)
+        return _Scrape(_pieces(metrics, admin, calls), slots)
 
     async def get_ready(_: Request) -> Response:
         reason = await shared()
@@ -79,12 +81,15 @@ class _Shared:
         return await asyncio.shield(self._asking)
 
 
-async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient) -> AsyncIterator[bytes]:
+async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient) -> AsyncIterator[bytes]:
     yield metrics.text()
     # Without Envoy the control plane's own are what tells that it is gone.
     with contextlib.suppress(AdminError):
         async for line in labelled(admin.prometheus(f"^(?:{SHOWN})$"), metrics.pools()):
             yield line
+    with contextlib.suppress(CallsError):
+        # Thousands of series take a second, in which the control plane has other things to do.
+        yield await asyncio.to_thread(calls_text, await calls.read())
 
 
 @contextlib.asynccontextmanager

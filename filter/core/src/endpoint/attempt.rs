@@ -1,24 +1,34 @@
 //! One attempt at an endpoint: its metrics, and what Envoy's retry and outlier detection are told about the endpoint.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::endpoint::reading::Reading;
+use crate::calls::pool::PoolCalls;
+use crate::calls::{Finished, Outcome, Size};
+use crate::endpoint::messages::Messages;
+use crate::endpoint::reading::{note_user, Reading};
+use crate::endpoint::rest_reading::RestReading;
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
-use crate::host::request::{AccessLog, Request};
+use crate::host::request::{AccessLog, Request, Upstream};
 use crate::host::response::Response;
 use crate::host::Action;
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::status_label;
 use crate::milvus::call::Call;
+use crate::milvus::caller::{User, Users};
 use crate::milvus::rpc::StatusAt;
 use crate::milvus::statuses::{readiness, Readiness};
+use crate::wire::text::Text;
 
 /// The most bytes of a response that are read. A status that says "not ready" needs a tenth of it; a response whose
 /// readiness is unknown after them is passed on.
 const HEAD_LIMIT: usize = 4096;
+
+/// The longest address of an endpoint that is kept, in bytes: a path of a socket may be longer.
+const MAX_ENDPOINT: usize = 64;
 
 const GRPC_STATUS: &str = "grpc-status";
 
@@ -30,19 +40,30 @@ pub enum Api {
     Rest,
 }
 
+/// What all attempts at the endpoints of a pool share.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub api: Api,
+    /// Whether the access log gets what the messages of a call say.
+    pub logs: bool,
+    pub users: Users,
+    pub metrics: AttemptMetrics,
+    /// What is counted of calls by collection, user and endpoint; None: nothing.
+    pub calls: Option<Arc<PoolCalls>>,
+}
+
 /// One attempt at an endpoint.
 #[derive(Debug)]
 pub struct Attempt<'pool> {
-    api: Api,
-    /// Whether the access log gets what the messages of the call say.
-    logs: bool,
-    metrics: &'pool AttemptMetrics,
+    pool: &'pool Pool,
     call: Call,
     /// When the request's headers came; None once the response has ended.
     began: Option<Instant>,
     status_label: &'static str,
     state: State,
-    reading: Option<Box<Reading>>,
+    user: User,
+    endpoint: Text<MAX_ENDPOINT>,
+    messages: Messages,
 }
 
 #[derive(Debug)]
@@ -58,28 +79,31 @@ enum State {
 }
 
 impl<'pool> Attempt<'pool> {
-    pub fn new(api: Api, logs: bool, metrics: &'pool AttemptMetrics) -> Self {
+    pub fn new(pool: &'pool Pool) -> Self {
         Self {
-            api,
-            logs,
-            metrics,
+            pool,
             call: Call::Rest,
             began: None,
             status_label: status_label::NONE,
             state: State::Passing,
-            reading: None,
+            user: User::NOBODY,
+            endpoint: Text::EMPTY,
+            messages: Messages::Unread,
         }
     }
 
     /// Counts the attempt by its call.
-    pub fn on_request_headers(&mut self, stream: &mut (impl Request + Counters + Clock)) {
+    pub fn on_request_headers(
+        &mut self,
+        stream: &mut (impl Request + Upstream + Counters + Clock + AccessLog),
+    ) {
         self.began = Some(stream.now());
-        if self.api == Api::Grpc {
+        if self.pool.api == Api::Grpc {
             self.call = Call::of_grpc(stream.request_header(":path"));
         }
-        self.metrics.began(self.call, stream);
-        if let (Call::Milvus(rpc), true) = (self.call, self.logs) {
-            self.reading = Some(Box::new(Reading::new(rpc)));
+        self.pool.metrics.began(self.call, stream);
+        if self.pool.logs || self.pool.calls.is_some() {
+            self.begin_reading(stream);
         }
         match self.call {
             Call::Milvus(rpc) if rpc.status != StatusAt::Nowhere => {
@@ -89,24 +113,50 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    /// Reads the request for the access log.
+    fn begin_reading(&mut self, stream: &mut (impl Request + Upstream + AccessLog)) {
+        let authorization = stream.request_header("authorization");
+        self.user = match self.pool.api {
+            Api::Grpc => self.pool.users.of_grpc(authorization),
+            Api::Rest => self.pool.users.of_rest(authorization),
+        };
+        self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
+        self.messages = match self.call {
+            Call::Milvus(rpc) => Messages::Grpc(Box::new(Reading::new(rpc))),
+            Call::Rest => {
+                let path = stream.request_header(":path").unwrap_or_default();
+                Messages::Rest(Box::new(RestReading::new(path)))
+            }
+            Call::OtherGrpc => Messages::Unread,
+        };
+        if self.pool.logs {
+            note_user(&self.user, stream);
+        }
+    }
+
+    /// Reads the request.
     pub fn on_request_body(
         &mut self,
         stream: &mut (impl RequestBody + Request + AccessLog),
         end: bool,
     ) {
-        if let Some(reading) = &mut self.reading {
-            reading.on_request_body(stream, end);
+        match &mut self.messages {
+            Messages::Unread => {}
+            Messages::Rest(reading) => reading.on_request_body(stream),
+            Messages::Grpc(reading) => {
+                if reading.on_request_body(stream, end) && self.pool.logs {
+                    reading.note_question(stream);
+                }
+            }
         }
     }
 
     /// Holds the headers of a response that has a message, until `on_response_body` knows the endpoint's readiness.
     pub fn on_response_headers(
         &mut self,
-        stream: &mut (impl Response + Counters + Clock + AccessLog),
+        stream: &mut (impl Response + Upstream + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
-        match self.api {
+        match self.pool.api {
             Api::Rest => {
                 self.status_label = status_label::of_http(stream.response_header(":status"));
             }
@@ -127,11 +177,13 @@ impl<'pool> Attempt<'pool> {
     /// Reads the endpoint's readiness from the first bytes of a message.
     pub fn on_response_body(
         &mut self,
-        stream: &mut (impl Response + ResponseBody + Counters + Clock + AccessLog),
+        stream: &mut (impl Response + ResponseBody + Upstream + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
-        if let Some(reading) = &mut self.reading {
-            reading.on_response_body(stream);
+        match &mut self.messages {
+            Messages::Unread => {}
+            Messages::Rest(reading) => reading.on_response_body(stream),
+            Messages::Grpc(reading) => reading.on_response_body(stream),
         }
         if end {
             self.ended(stream);
@@ -157,9 +209,9 @@ impl<'pool> Attempt<'pool> {
     /// Counts the response by the status it ends with.
     pub fn on_response_trailers(
         &mut self,
-        stream: &mut (impl Response + Counters + Clock + AccessLog),
+        stream: &mut (impl Response + Upstream + Counters + Clock + AccessLog),
     ) {
-        if self.api == Api::Grpc {
+        if self.pool.api == Api::Grpc {
             self.status_label = status_label::of_grpc(stream.response_trailer(GRPC_STATUS));
         }
         self.ended(stream);
@@ -174,7 +226,7 @@ impl<'pool> Attempt<'pool> {
     /// (hedging) up, it still passes on the message that it was about to pass on, in front of the response of another
     /// attempt (router.cc of Envoy 1.40).
     fn not_ready(&mut self, stream: &mut (impl Response + ResponseBody + Counters)) {
-        self.metrics.not_ready(self.call, stream);
+        self.pool.metrics.not_ready(self.call, stream);
         if matches!(self.call, Call::Milvus(rpc) if rpc.repeatable) {
             mark::refuse(stream);
             stream.drop_response_body();
@@ -184,14 +236,60 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    fn ended(&mut self, stream: &mut (impl Counters + Clock + AccessLog)) {
-        if let Some(began) = self.began.take() {
-            if let Some(reading) = &self.reading {
-                reading.note_answer(stream);
+    fn ended(&mut self, stream: &mut (impl Upstream + Counters + Clock + AccessLog)) {
+        let Some(began) = self.began.take() else { return };
+        let now = stream.now();
+        let elapsed = now.saturating_duration_since(began);
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.pool.metrics.ended(self.status_label, milliseconds, stream);
+        if let (Messages::Grpc(reading), true) = (&self.messages, self.pool.logs) {
+            reading.note_answer(stream);
+        }
+        if self.endpoint.is_empty() && self.pool.calls.is_some() {
+            self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
+        }
+        self.count(self.outcome(), elapsed, now);
+    }
+
+    /// How the call ended, for its client.
+    fn outcome(&self) -> Outcome {
+        let code = self.messages.code().unwrap_or(0);
+        match (self.status_label, code) {
+            (status_label::GRPC_SUCCESS | status_label::HTTP_SUCCESS, 0) => Outcome::Success,
+            (status_label::GRPC_SUCCESS | status_label::HTTP_SUCCESS, code) => {
+                Outcome::Milvus(code)
             }
-            let elapsed = stream.now().saturating_duration_since(began);
-            let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-            self.metrics.ended(self.status_label, milliseconds, stream);
+            (status, _) => Outcome::Transport(status),
+        }
+    }
+
+    fn count(&self, outcome: Outcome, elapsed: Duration, now: Instant) {
+        let Some(calls) = &self.pool.calls else { return };
+        let succeeded = outcome == Outcome::Success;
+        let (database, collection) = self.messages.names();
+        let size = self.messages.size();
+        let call = Finished {
+            rpc: self.messages.rest_rpc().unwrap_or(self.call.label()),
+            database,
+            collection,
+            user: self.user.as_bytes(),
+            endpoint: self.endpoint.as_bytes(),
+            outcome,
+            vouches: succeeded && self.messages.vouch(),
+            size: Size { rows: if succeeded { size.rows } else { 0 }, ..size },
+            micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        };
+        calls.record(&call, now);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    /// Counts an attempt that ends without an answer: its client gave it up, or its endpoint is gone.
+    fn drop(&mut self) {
+        if let Some(began) = self.began.take() {
+            let now = Instant::now();
+            let unanswered = Outcome::Transport(status_label::NONE);
+            self.count(unanswered, now.saturating_duration_since(began), now);
         }
     }
 }

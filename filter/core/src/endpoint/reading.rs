@@ -1,8 +1,10 @@
 //! What the access log gets of a call's messages: the names, the size of the question, and what the answer says.
 
+use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::request::{AccessLog, Request};
 use crate::milvus::answer::{Answer, AnswerKey};
+use crate::milvus::caller::User;
 use crate::milvus::question::{Level, Name, Question, QuestionKey};
 use crate::milvus::rpc::{Class, Rpc};
 use crate::wire::stream::{Progress, Reader};
@@ -33,19 +35,20 @@ impl Reading {
         }
     }
 
-    /// Reads a part of the request; once the message is whole, or `end` says that no more comes, notes what it asks for.
-    pub fn on_request_body(
-        &mut self,
-        stream: &mut (impl RequestBody + Request + AccessLog),
-        end: bool,
-    ) {
+    /// Reads a part of the request, and says whether the question is known now: the message is whole, or `end` says that no
+    /// more comes.
+    pub fn on_request_body(&mut self, stream: &(impl RequestBody + Request), end: bool) -> bool {
         if self.request.progress() != Progress::Reading {
-            return;
+            return false;
         }
         stream.read_request_body(|piece| self.request.push(piece, &mut self.question));
-        if end || self.request.progress() != Progress::Reading {
-            self.note_question(stream);
+        if !end && self.request.progress() == Progress::Reading {
+            return false;
         }
+        if !self.rpc.question.is_empty() {
+            self.resolve_database(stream);
+        }
+        true
     }
 
     /// Reads a part of the response.
@@ -55,11 +58,10 @@ impl Reading {
         }
     }
 
-    fn note_question(&self, log: &mut (impl Request + AccessLog)) {
+    /// Notes what the request asks for.
+    pub fn note_question(&self, log: &mut impl AccessLog) {
         let question = &self.question;
-        if !self.rpc.question.is_empty() {
-            self.note_database(log);
-        }
+        note_name(log, "database", &question.database);
         note_name(log, "collection", &question.collection);
         note_name(log, "alias", &question.alias);
         note_name(log, "new_database", &question.new_database);
@@ -97,29 +99,56 @@ impl Reading {
     }
 
     /// The database is the field, else the header, else the default, as Milvus's proxy resolves it.
-    fn note_database(&self, log: &mut (impl Request + AccessLog)) {
-        if !self.question.database.bytes().is_empty() {
-            return note_name(log, "database", &self.question.database);
+    fn resolve_database(&mut self, request: &impl Request) {
+        if self.question.database.bytes().is_empty() {
+            let header = request.request_header("dbname").filter(|name| !name.is_empty());
+            self.question.database.push(header.unwrap_or(DEFAULT_DATABASE), true);
         }
-        let header = log.request_header("dbname").filter(|name| !name.is_empty());
-        let mut name = Name::default();
-        name.push(header.unwrap_or(DEFAULT_DATABASE), true);
-        note_name(log, "database", &name);
     }
 
     /// Notes what the answer says: Milvus's code, which replaces that of an earlier attempt, and the rows.
     pub fn note_answer(&self, log: &mut impl AccessLog) {
-        let code = match (self.answer.code, self.answer.error_code) {
-            (0, 0) if self.rpc.answer.is_empty() => return,
-            (0, 0) if self.response.progress() != Progress::Complete => return,
-            (0, 0) => 0,
-            (0, _) => UNEXPECTED,
-            (code, _) => code,
-        };
+        let Some(code) = self.code() else { return };
         log.note_number("code", code);
         if code == 0 && matches!(self.rpc.class, Class::Read | Class::Write) {
             log.note_number("rows", self.answer.rows);
         }
+    }
+
+    /// Milvus's code; None while it is not known. 0 is success.
+    pub fn code(&self) -> Option<u64> {
+        match (self.answer.code, self.answer.error_code) {
+            (0, 0) if self.rpc.answer.is_empty() => None,
+            (0, 0) if self.response.progress() != Progress::Complete => None,
+            (0, 0) => Some(0),
+            (0, _) => Some(UNEXPECTED),
+            (code, _) => Some(code),
+        }
+    }
+
+    pub fn rpc(&self) -> &'static Rpc {
+        self.rpc
+    }
+
+    /// The database and the collection; empty for a request without names.
+    pub fn names(&self) -> (&[u8], &[u8]) {
+        (self.question.database.bytes(), self.question.collection.bytes())
+    }
+
+    /// The size of the call: of rows those that were found or written.
+    pub fn size(&self) -> Size {
+        Size {
+            rows: self.answer.rows,
+            request_bytes: self.request.bytes(),
+            response_bytes: self.response.bytes(),
+        }
+    }
+}
+
+/// Notes who makes the call, as the request says.
+pub fn note_user(user: &User, log: &mut impl AccessLog) {
+    if *user != User::NOBODY {
+        log.note_text("user", user.as_str());
     }
 }
 
@@ -161,7 +190,9 @@ mod tests {
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
         let mut reading = Reading::new(rpc);
         stream.received = request.to_vec();
-        reading.on_request_body(&mut stream, true);
+        if reading.on_request_body(&stream, true) {
+            reading.note_question(&mut stream);
+        }
         stream.received = response.to_vec();
         reading.on_response_body(&stream);
         reading.note_answer(&mut stream);
@@ -271,17 +302,18 @@ mod tests {
     }
 
     #[test]
-    fn a_request_in_parts_is_noted_once() {
+    fn a_request_in_parts_is_known_once() {
         let mut stream = grpc_request("DropCollection");
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
         let mut reading = Reading::new(rpc);
-        for byte in framed(&delimited(3, b"books")) {
-            assert!(stream.notes.is_empty());
-            stream.received = vec![byte];
-            reading.on_request_body(&mut stream, false);
+        let request = framed(&delimited(3, b"books"));
+        for (place, byte) in request.iter().enumerate() {
+            stream.received = vec![*byte];
+            assert_eq!(place + 1 == request.len(), reading.on_request_body(&stream, false));
         }
         stream.received = Vec::new();
-        reading.on_request_body(&mut stream, true);
+        assert!(!reading.on_request_body(&stream, true));
+        reading.note_question(&mut stream);
 
         assert_eq!(["database=default", "collection=books"], texts(&stream)[..]);
     }

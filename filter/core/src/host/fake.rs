@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{CounterId, Counters, HistogramId, Registry};
-use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::request::{AccessLog, Request, Routed, Upstream};
 use crate::host::response::{Reply, Response};
 
 type Headers = Vec<(String, String)>;
@@ -25,6 +25,8 @@ pub struct FakeStream {
     /// The configuration of the request's route, of whatever type.
     pub route: Option<Box<dyn Any>>,
     pub replies: Vec<Vec<u8>>,
+    /// The endpoint's address.
+    pub endpoint: Option<String>,
     /// Whether the access log leaves the request out.
     pub unlogged: bool,
     /// What the access log says of the call.
@@ -89,6 +91,12 @@ impl<Config: 'static> Routed<Config> for FakeStream {
     }
 }
 
+impl Upstream for FakeStream {
+    fn endpoint(&self) -> Option<&[u8]> {
+        self.endpoint.as_deref().map(str::as_bytes)
+    }
+}
+
 impl AccessLog for FakeStream {
     fn leave_out_of_log(&mut self) {
         self.unlogged = true;
@@ -107,6 +115,10 @@ impl AccessLog for FakeStream {
 impl Reply for FakeStream {
     fn reply(&mut self, message: &[u8]) {
         self.replies.push(message.to_vec());
+    }
+
+    fn reply_json(&mut self, json: &[u8]) {
+        self.reply(json);
     }
 }
 

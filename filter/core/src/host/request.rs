@@ -12,6 +12,12 @@ pub trait Routed<Config> {
     fn route_config(&self) -> Option<&Config>;
 }
 
+/// The attempt that a filter on the way to an endpoint sees.
+pub trait Upstream {
+    /// The endpoint's address; None while no connection to it is ready.
+    fn endpoint(&self) -> Option<&[u8]>;
+}
+
 /// The access log.
 pub trait AccessLog {
     /// Keeps the request out of the access log.

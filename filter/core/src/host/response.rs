@@ -22,4 +22,7 @@ pub trait Response {
 pub trait Reply {
     /// Answers a gRPC call with one framed message and the gRPC status OK. The request is not passed on.
     fn reply(&mut self, message: &[u8]);
+
+    /// Answers a request with a JSON text and the HTTP status 200. The request is not passed on.
+    fn reply_json(&mut self, json: &[u8]);
 }

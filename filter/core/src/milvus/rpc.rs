@@ -35,6 +35,27 @@ pub enum StatusAt {
     Nowhere,
 }
 
+/// The calls that succeed only for what exists, the most frequent ones first. Success of many others shows nothing: Milvus
+/// drops what does not exist, and says "no" to `HasCollection`.
+const PROVING: [&str; 11] = [
+    "Search",
+    "Query",
+    "Insert",
+    "HybridSearch",
+    "Upsert",
+    "Delete",
+    "DescribeCollection",
+    "LoadCollection",
+    "CreateCollection",
+    "ShowCollections",
+    "CreateDatabase",
+];
+
+/// Whether success of the rpc shows that the database and the collection that it names exist.
+pub fn proves_existence(rpc: &str) -> bool {
+    PROVING.contains(&rpc)
+}
+
 /// One rpc of Milvus.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rpc {

@@ -71,6 +71,8 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Reader<K: 'static> {
     state: State<K>,
+    /// The length of the message, once its prefix has been read.
+    length: u32,
     /// The messages that are open, innermost last.
     open: [Option<Open<K>>; MAX_DEPTH],
     depth: usize,
@@ -123,13 +125,27 @@ impl Varint {
 
 impl<K: Copy> Reader<K> {
     pub fn new(schema: Schema<K>) -> Self {
-        Self { state: State::Prefix([0; PREFIX], 0), open: [None; MAX_DEPTH], depth: 0, schema }
+        Self {
+            state: State::Prefix([0; PREFIX], 0),
+            length: 0,
+            open: [None; MAX_DEPTH],
+            depth: 0,
+            schema,
+        }
     }
 
     pub fn progress(&self) -> Progress {
         match self.state {
             State::Stopped(progress) => progress,
             _ => Progress::Reading,
+        }
+    }
+
+    /// The bytes of the message with its prefix, as the prefix announces them; 0 while it has not arrived.
+    pub fn bytes(&self) -> u64 {
+        match self.state {
+            State::Prefix(..) => 0,
+            _ => u64::from(self.length) + PREFIX as u64,
         }
     }
 
@@ -221,15 +237,12 @@ impl<K: Copy> Reader<K> {
 
     fn prefix(&mut self, prefix: [u8; PREFIX], sink: &mut impl Sink<K>) {
         let [flag, length @ ..] = prefix;
+        self.length = u32::from_be_bytes(length);
         if flag != 0 {
             self.state = State::Stopped(Progress::Compressed);
             return;
         }
-        self.open[0] = Some(Open {
-            schema: self.schema,
-            left: u64::from(u32::from_be_bytes(length)),
-            key: None,
-        });
+        self.open[0] = Some(Open { schema: self.schema, left: u64::from(self.length), key: None });
         self.depth = 1;
         self.next_field(sink);
     }

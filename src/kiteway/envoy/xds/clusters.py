@@ -63,7 +63,7 @@ def clusters(pool: Pool, settings: EnvoySettings) -> list[Cluster]:
     grpc.outlier_detection.CopyFrom(outlier_detection(in_band=settings.filter_path is not None))
     if not pool.rest:
         return [grpc]
-    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(settings), "http/1.1", settings)
+    rest = _cluster(pool, rest_cluster_name(pool.key), _rest_protocol(pool, settings), "http/1.1", settings)
     rest.outlier_detection.CopyFrom(outlier_detection(in_band=False))
     return [grpc, rest]
 
@@ -98,7 +98,7 @@ def _cluster(pool: Pool, name: str, options: HttpProtocolOptions, alpn: str, set
 
 def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
     options = _protocol()
-    options.http_filters.extend(grpc_filters(settings))
+    options.http_filters.extend(grpc_filters(settings, grpc_cluster_name(pool.key)))
     options.explicit_http_config.http2_protocol_options.CopyFrom(
         protocol.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),
@@ -117,9 +117,9 @@ def _grpc_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
     return options
 
 
-def _rest_protocol(settings: EnvoySettings) -> HttpProtocolOptions:
+def _rest_protocol(pool: Pool, settings: EnvoySettings) -> HttpProtocolOptions:
     options = _protocol()
-    options.http_filters.extend(rest_filters(settings))
+    options.http_filters.extend(rest_filters(settings, rest_cluster_name(pool.key)))
     options.explicit_http_config.http_protocol_options.SetInParent()
     return options
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import StringValue
+from msgspec import UNSET
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import AsyncDataSource, DataSource
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig as PerFilterConfig
@@ -48,19 +50,40 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     return filters
 
 
-def grpc_filters(settings: EnvoySettings) -> list[HttpFilter]:
+def grpc_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     """
-    Return the filters of a gRPC cluster: Kiteway's own counts attempts and detects "not ready"; without it there are none.
+    Return the filters of the gRPC cluster of this name: Kiteway's own counts calls and detects "not ready".
 
-    Its mark on a call that may not be repeated is removed by the filter of the listener: `turn_on`.
+    Its mark on a call that may not be repeated is removed by the filter of the listener: `turn_on`. Without Kiteway's filter
+    there are none.
     """
     reads = settings.access_log is not None and settings.log_calls
-    return _upstream_filters(settings, FilterConfig(Mode.UPSTREAM, log=reads))
+    return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.UPSTREAM, log=reads), cluster))
 
 
-def rest_filters(settings: EnvoySettings) -> list[HttpFilter]:
-    """Return the filters of a REST cluster: Kiteway's own counts attempts; without it there are none."""
-    return _upstream_filters(settings, FilterConfig(Mode.REST_UPSTREAM))
+def rest_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
+    """Return the filters of the REST cluster of this name: Kiteway's own counts calls; without it there are none."""
+    return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.REST_UPSTREAM), cluster))
+
+
+def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
+    """Return the filters of the listener that says what was counted; only with Kiteway's filter."""
+    return [
+        HttpFilter(name=FILTER, typed_config=pack(_module(settings, FilterConfig(Mode.REPORT)))),
+        HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())),
+    ]
+
+
+def _reading(settings: EnvoySettings, config: FilterConfig, cluster: str) -> FilterConfig:
+    """Add what concerns the reading of calls, if they are read at all."""
+    if settings.calls_socket is None and not config.log:
+        return config
+    return msgspec.structs.replace(
+        config,
+        pool=UNSET if settings.calls_socket is None else cluster,
+        users=settings.log_users,
+        user_key=UNSET if settings.user_key is None else str(settings.user_key),
+    )
 
 
 def _upstream_filters(settings: EnvoySettings, config: FilterConfig) -> list[HttpFilter]:

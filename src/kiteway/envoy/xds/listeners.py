@@ -23,6 +23,7 @@ from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import Com
 from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
+from kiteway.envoy.xds.calls_listener import calls_listener
 from kiteway.envoy.xds.challenges import tls_challenge_chains
 from kiteway.envoy.xds.common import (
     HTTPS_LISTENER,
@@ -43,7 +44,7 @@ _CHAINS = RepeatedField.of(Listener, "filter_chains")
 
 
 def listeners(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
-    """Return the listeners that are open."""
+    """Return the listeners that are open, and the one on a socket for the control plane."""
     result: list[Message | Assembled] = []
     # For all chains alike: a client that connected with one host's SNI may send requests for another host.
     by_path = model.canonical_paths or differ_by_path(model.hosts)
@@ -53,6 +54,8 @@ def listeners(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[
             result.append(_by_server_name(model, settings, paths, memo))
         else:
             result.append(memo(_plaintext, each.protocol, settings, each.port, paths))
+    if settings.filter_path is not None and settings.calls_socket is not None:
+        result.append(memo(calls_listener, settings, settings.calls_socket))
     return result
 
 

@@ -1,0 +1,280 @@
+//! What was counted of all calls, as JSON for the control plane (src/kiteway/envoy/calls.py).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::calls::pool::PoolCalls;
+use crate::calls::table::{split, ByRpc, Places};
+use crate::calls::tally::Tally;
+use crate::calls::times::BOUNDS;
+
+/// Everything that was counted since the process began, of the pools that there are:
+///
+/// `{"bounds": [microseconds], "pools": [{"name": "", "collections": [{"database": "", "collection": "", "rpc": "",
+/// "other": false, TALLY}], "users": [{"user": "", "other": false, TALLY}], "endpoints": [{"endpoint": "", TALLY}]}]}`
+///
+/// where TALLY is `"calls": 0, "errors": {"CODE": 0}, "rows": 0, "request_bytes": 0, "response_bytes": 0,
+/// "time": microseconds, "times": [calls in each bucket]`. A call is counted once in each of the three lists, but for
+/// calls whose endpoint is not known. `other` has the calls that have no place of their own.
+pub fn report() -> String {
+    let mut json = String::new();
+    json.push_str("{\"bounds\":");
+    numbers(&mut json, &BOUNDS);
+    json.push_str(",\"pools\":");
+    list(&mut json, PoolCalls::all(), |json, pool| Merged::of(&pool).write(json, pool.name()));
+    json.push('}');
+    json
+}
+
+/// What all workers have counted of a pool.
+#[derive(Default)]
+struct Merged {
+    /// By name and rpc.
+    collections: BTreeMap<(Vec<u8>, &'static str), Tally>,
+    without_collection: BTreeMap<&'static str, Tally>,
+    other_collections: BTreeMap<&'static str, Tally>,
+    users: BTreeMap<Vec<u8>, Tally>,
+    other_users: Tally,
+    endpoints: BTreeMap<Vec<u8>, Tally>,
+}
+
+impl Merged {
+    fn of(pool: &PoolCalls) -> Self {
+        let mut merged = Self::default();
+        pool.each(|table| {
+            for (name, by_rpc) in table.collections.iter() {
+                for (rpc, tally) in by_rpc {
+                    merged.collections.entry((name.to_vec(), *rpc)).or_default().add(tally);
+                }
+            }
+            add_by_rpc(&mut merged.without_collection, &table.without_collection);
+            add_by_rpc(&mut merged.other_collections, &table.other_collections);
+            add_by_name(&mut merged.users, &table.users);
+            add_by_name(&mut merged.endpoints, &table.endpoints);
+            merged.other_users.add(&table.other_users);
+        });
+        merged
+    }
+
+    fn write(&self, json: &mut String, pool: &str) {
+        json.push_str("{\"name\":");
+        text(json, pool.as_bytes());
+        json.push_str(",\"collections\":");
+        let named = self.collections.iter().map(|((name, rpc), tally)| {
+            let (database, collection) = split(name);
+            (database, collection, *rpc, false, tally)
+        });
+        let none = &b""[..];
+        let without =
+            self.without_collection.iter().map(|(rpc, tally)| (none, none, *rpc, false, tally));
+        let other =
+            self.other_collections.iter().map(|(rpc, tally)| (none, none, *rpc, true, tally));
+        let all = named.chain(without).chain(other);
+        list(json, all, |json, (database, collection, rpc, other, tally)| {
+            json.push_str("{\"database\":");
+            text(json, database);
+            json.push_str(",\"collection\":");
+            text(json, collection);
+            let _ = write!(json, ",\"rpc\":\"{rpc}\",\"other\":{other},");
+            write_tally(json, tally);
+        });
+        json.push_str(",\"users\":");
+        let named = self.users.iter().map(|(user, tally)| (&user[..], false, tally));
+        let other = (self.other_users.calls > 0).then_some((none, true, &self.other_users));
+        list(json, named.chain(other), |json, (user, other, tally)| {
+            json.push_str("{\"user\":");
+            text(json, user);
+            let _ = write!(json, ",\"other\":{other},");
+            write_tally(json, tally);
+        });
+        json.push_str(",\"endpoints\":");
+        list(json, &self.endpoints, |json, (endpoint, tally)| {
+            json.push_str("{\"endpoint\":");
+            text(json, endpoint);
+            json.push(',');
+            write_tally(json, tally);
+        });
+        json.push('}');
+    }
+}
+
+fn add_by_rpc(sums: &mut BTreeMap<&'static str, Tally>, by_rpc: &ByRpc) {
+    for (rpc, tally) in by_rpc {
+        sums.entry(rpc).or_default().add(tally);
+    }
+}
+
+fn add_by_name(sums: &mut BTreeMap<Vec<u8>, Tally>, places: &Places<Tally>) {
+    for (name, tally) in places.iter() {
+        sums.entry(name.to_vec()).or_default().add(tally);
+    }
+}
+
+/// Writes the rest of an object.
+fn write_tally(json: &mut String, tally: &Tally) {
+    let _ = write!(json, "\"calls\":{},\"errors\":{{", tally.calls);
+    for (place, (code, count)) in tally.errors().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        let _ = write!(json, "{comma}\"{code}\":{count}");
+    }
+    let size = tally.size;
+    let _ = write!(
+        json,
+        "}},\"rows\":{},\"request_bytes\":{},\"response_bytes\":{},\"time\":{},\"times\":",
+        size.rows,
+        size.request_bytes,
+        size.response_bytes,
+        tally.times.sum(),
+    );
+    numbers(json, tally.times.counts());
+    json.push('}');
+}
+
+fn list<T>(
+    json: &mut String,
+    each: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut String, T),
+) {
+    json.push('[');
+    for (place, value) in each.into_iter().enumerate() {
+        if place > 0 {
+            json.push(',');
+        }
+        write(json, value);
+    }
+    json.push(']');
+}
+
+fn numbers(json: &mut String, numbers: &[u64]) {
+    list(json, numbers, |json, number| {
+        let _ = write!(json, "{number}");
+    });
+}
+
+/// A JSON string. What is no UTF-8 is replaced.
+fn text(json: &mut String, bytes: &[u8]) {
+    json.push('"');
+    for character in String::from_utf8_lossy(bytes).chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            '\0'..='\x1f' => {
+                let _ = write!(json, "\\u{:04x}", u32::from(character));
+            }
+            _ => json.push(character),
+        }
+    }
+    json.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::calls::table::Finished;
+    use crate::calls::tally::{Outcome, Size};
+    use crate::wire::json::{parse_object, Object, Value};
+
+    fn pool_of_report(name: &str) -> Object {
+        let mut report = parse_object(report().as_bytes()).unwrap();
+        let Some(Value::List(pools)) = report.take("pools") else { panic!() };
+        let objects = pools.into_iter().map(|pool| match pool {
+            Value::Object(pool) => pool,
+            other => panic!("{other}"),
+        });
+        objects
+            .into_iter()
+            .find(|pool| pool.clone().take_text("name") == Ok(Some(name.to_owned())))
+            .unwrap()
+    }
+
+    /// The entries of a list, each as its keys and numbers.
+    fn entries(pool: &Object, list: &str, keys: &[&str]) -> Vec<String> {
+        let Some(Value::List(entries)) = pool.clone().take(list) else { panic!() };
+        let text = |entry| {
+            let Value::Object(mut entry) = entry else { panic!() };
+            let values = keys.iter().map(|key| entry.take(key).unwrap().to_string());
+            values.collect::<Vec<_>>().join(" ")
+        };
+        entries.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn the_report_has_each_call_by_collection_by_user_and_by_endpoint() {
+        let pool = PoolCalls::named("test/report");
+        let size = Size { rows: 10, request_bytes: 100, response_bytes: 200 };
+        let call = Finished {
+            rpc: "Search",
+            database: b"d",
+            collection: b"bo\"\n\xffoks",
+            user: b"root",
+            endpoint: b"10.0.0.1:1",
+            outcome: Outcome::Success,
+            vouches: true,
+            size,
+            micros: 700,
+        };
+        let failed = Finished {
+            outcome: Outcome::Milvus(100),
+            vouches: false,
+            user: b"eve",
+            collection: b"none",
+            ..call
+        };
+        let connect = Finished { rpc: "Connect", database: b"", collection: b"", ..call };
+        for each in [call, failed, connect] {
+            pool.record(&each, Instant::now());
+        }
+
+        let found = pool_of_report("test/report");
+
+        let collections = entries(
+            &found,
+            "collections",
+            &["database", "collection", "rpc", "other", "calls", "rows"],
+        );
+        assert_eq!(
+            ["\"\" \"\" \"Connect\" false 1 10", "\"\" \"\" \"Search\" true 1 10",],
+            collections[1..]
+        );
+        assert!(collections[0].ends_with("\"Search\" false 1 10"), "{collections:?}");
+        assert!(collections[0].contains("bo\\\"\\n\u{fffd}oks"), "{collections:?}");
+        assert_eq!(
+            ["\"root\" false 2 1400", "\"\" true 1 700"],
+            entries(&found, "users", &["user", "other", "calls", "time"])[..]
+        );
+        assert_eq!(
+            ["\"10.0.0.1:1\" 3 300 600"],
+            entries(&found, "endpoints", &["endpoint", "calls", "request_bytes", "response_bytes"])
+                [..]
+        );
+    }
+
+    #[test]
+    fn what_two_workers_count_is_one_series() {
+        let pool = PoolCalls::named("test/merged");
+        let record = || {
+            let call = Finished {
+                rpc: "Query",
+                database: b"d",
+                collection: b"c",
+                user: b"",
+                endpoint: b"",
+                outcome: Outcome::Success,
+                vouches: true,
+                size: Size::default(),
+                micros: 0,
+            };
+            pool.record(&call, Instant::now());
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(record);
+            scope.spawn(record);
+        });
+
+        let found = pool_of_report("test/merged");
+
+        assert_eq!(["2"], entries(&found, "collections", &["calls"])[..]);
+        assert_eq!(["\"\" 2"], entries(&found, "users", &["user", "calls"])[..]);
+    }
+}

@@ -1,0 +1,409 @@
+//! The tallies of one pool that one worker counts: bounded, whatever clients send.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::calls::known::Known;
+use crate::calls::tally::{Outcome, Size, Tally};
+
+/// Of one pool, by one worker: collections, and pairs of a collection and an rpc.
+const MAX_COLLECTIONS: usize = 256;
+const MAX_SERIES: usize = 1_024;
+const MAX_USERS: usize = 256;
+const MAX_ENDPOINTS: usize = 256;
+/// So long a place was not used whose name may go to make room.
+const IDLE: Duration = Duration::from_secs(600);
+/// The longest name: a database and a collection of 255 bytes each, and what is between them.
+const MAX_KEY: usize = 511;
+
+/// A call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished<'a> {
+    pub rpc: &'static str,
+    /// Empty: the call names none.
+    pub database: &'a [u8],
+    /// Empty: the call names none.
+    pub collection: &'a [u8],
+    /// Empty: nobody, or users are not told apart.
+    pub user: &'a [u8],
+    /// Empty: it is not known.
+    pub endpoint: &'a [u8],
+    pub outcome: Outcome,
+    /// Whether the outcome shows that the database and the collection exist.
+    pub vouches: bool,
+    pub size: Size,
+    pub micros: u64,
+}
+
+/// What Milvus has vouched for to any worker.
+#[derive(Debug, Default)]
+pub struct Vouched {
+    collections: Known,
+    users: Known,
+}
+
+/// The tallies of a collection, by rpc.
+pub type ByRpc = Vec<(&'static str, Tally)>;
+
+/// What one worker has counted of one pool.
+#[derive(Debug)]
+pub struct Table {
+    pub collections: Places<ByRpc>,
+    pub users: Places<Tally>,
+    pub endpoints: Places<Tally>,
+    /// Calls that name neither database nor collection.
+    pub without_collection: ByRpc,
+    /// Calls whose collection Milvus has not vouched for, or for which there is no place.
+    pub other_collections: ByRpc,
+    pub other_users: Tally,
+    series: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            collections: Places::new(MAX_COLLECTIONS),
+            users: Places::new(MAX_USERS),
+            endpoints: Places::new(MAX_ENDPOINTS),
+            without_collection: ByRpc::new(),
+            other_collections: ByRpc::new(),
+            other_users: Tally::default(),
+            series: 0,
+        }
+    }
+}
+
+impl Table {
+    pub fn record(&mut self, call: &Finished, vouched: &Vouched, now: Instant) {
+        let (outcome, size, micros) = (call.outcome, call.size, call.micros);
+        of_rpc(self.by_rpc(call, vouched, now), call.rpc).record(outcome, size, micros);
+
+        // Only Milvus knows whether a user is who it says: a name is not believed until a call has succeeded.
+        let believed = outcome == Outcome::Success;
+        match self.users.of_vouched(call.user, believed, &vouched.users, now) {
+            Some(place) => self.users.get(place).record(outcome, size, micros),
+            None => self.other_users.record(outcome, size, micros),
+        }
+        if !call.endpoint.is_empty() {
+            if let Some(place) = self.endpoints.find(call.endpoint, || true, now) {
+                self.endpoints.get(place).record(outcome, size, micros);
+            }
+        }
+    }
+
+    fn by_rpc(&mut self, call: &Finished, vouched: &Vouched, now: Instant) -> &mut ByRpc {
+        if call.database.is_empty() && call.collection.is_empty() {
+            return &mut self.without_collection;
+        }
+        let mut key = [0; MAX_KEY];
+        let Some(key) = join(&mut key, call.database, call.collection) else {
+            return &mut self.other_collections;
+        };
+        let known = &vouched.collections;
+        let Some(place) = self.collections.of_vouched(key, call.vouches, known, now) else {
+            return &mut self.other_collections;
+        };
+        let known = self.collections.get(place).iter().any(|(rpc, _)| *rpc == call.rpc);
+        if !known {
+            if call.outcome.is_refusal() {
+                return &mut self.other_collections;
+            }
+            if self.series >= MAX_SERIES {
+                self.series = self.collections.iter().map(|(_, by_rpc)| by_rpc.len()).sum();
+            }
+            if self.series >= MAX_SERIES {
+                return &mut self.other_collections;
+            }
+            self.series += 1;
+        }
+        self.collections.get(place)
+    }
+}
+
+/// The tally of an rpc. There are no more than the catalogue has.
+fn of_rpc<'a>(by_rpc: &'a mut ByRpc, rpc: &'static str) -> &'a mut Tally {
+    let place = by_rpc.iter().position(|(known, _)| *known == rpc).unwrap_or_else(|| {
+        by_rpc.push((rpc, Tally::default()));
+        by_rpc.len() - 1
+    });
+    &mut by_rpc[place].1
+}
+
+/// The name under which a collection is found; None: it is longer than Milvus allows.
+fn join<'a>(room: &'a mut [u8; MAX_KEY], database: &[u8], collection: &[u8]) -> Option<&'a [u8]> {
+    let length = database.len() + 1 + collection.len();
+    let key = room.get_mut(..length)?;
+    key[..database.len()].copy_from_slice(database);
+    key[database.len()] = 0;
+    key[database.len() + 1..].copy_from_slice(collection);
+    Some(key)
+}
+
+/// Takes a name apart again.
+pub fn split(key: &[u8]) -> (&[u8], &[u8]) {
+    let end = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+    (&key[..end], key.get(end + 1..).unwrap_or_default())
+}
+
+/// Values by name, a limited number of them.
+#[derive(Debug)]
+pub struct Places<V> {
+    limit: usize,
+    by_name: HashMap<Box<[u8]>, usize>,
+    places: Vec<Place<V>>,
+    /// There was no idle place at this time.
+    looked: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Place<V> {
+    name: Box<[u8]>,
+    value: V,
+    used: Instant,
+}
+
+impl<V: Default> Places<V> {
+    fn new(limit: usize) -> Self {
+        Self { limit, by_name: HashMap::new(), places: Vec::new(), looked: None }
+    }
+
+    /// The place of a `name` that this call vouches for, or another one has.
+    fn of_vouched(
+        &mut self,
+        name: &[u8],
+        vouches: bool,
+        known: &Known,
+        now: Instant,
+    ) -> Option<usize> {
+        let may = || {
+            if vouches {
+                known.add(name);
+            }
+            vouches || known.has(name)
+        };
+        self.find(name, may, now)
+    }
+
+    /// The place of `name`. A new name gets one if it `may` and if there is room, or a place that has been idle for long.
+    fn find(&mut self, name: &[u8], may: impl FnOnce() -> bool, now: Instant) -> Option<usize> {
+        if let Some(place) = self.by_name.get(name).copied() {
+            self.places[place].used = now;
+            return Some(place);
+        }
+        if !may() {
+            return None;
+        }
+        let new = Place { name: name.into(), value: V::default(), used: now };
+        let place = if self.places.len() < self.limit {
+            self.places.push(new);
+            self.places.len() - 1
+        } else {
+            let place = self.idle(now)?;
+            let old = std::mem::replace(&mut self.places[place], new);
+            self.by_name.remove(&old.name);
+            place
+        };
+        self.by_name.insert(name.into(), place);
+        Some(place)
+    }
+
+    /// The place that has not been used for the longest time, if that is long. All are looked at, so not too often.
+    fn idle(&mut self, now: Instant) -> Option<usize> {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if self.looked.is_some_and(|looked| since(looked) < IDLE / 10) {
+            return None;
+        }
+        let (place, oldest) = self.places.iter().enumerate().min_by_key(|(_, place)| place.used)?;
+        if since(oldest.used) < IDLE {
+            self.looked = Some(now);
+            return None;
+        }
+        Some(place)
+    }
+
+    fn get(&mut self, place: usize) -> &mut V {
+        &mut self.places[place].value
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        self.places.iter().map(|place| (&*place.name, &place.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> (Table, Vouched, Instant) {
+        (Table::default(), Vouched::default(), Instant::now())
+    }
+
+    fn call<'a>(database: &'a str, collection: &'a str) -> Finished<'a> {
+        Finished {
+            rpc: "Search",
+            database: database.as_bytes(),
+            collection: collection.as_bytes(),
+            user: b"root",
+            endpoint: b"10.0.0.1:19530",
+            outcome: Outcome::Success,
+            vouches: true,
+            size: Size::default(),
+            micros: 1_000,
+        }
+    }
+
+    fn refused<'a>(database: &'a str, collection: &'a str) -> Finished<'a> {
+        Finished { outcome: Outcome::Milvus(100), vouches: false, ..call(database, collection) }
+    }
+
+    fn calls(by_rpc: &ByRpc) -> u64 {
+        by_rpc.iter().map(|(_, tally)| tally.calls).sum()
+    }
+
+    /// The collections and how many calls each got.
+    fn collections(table: &Table) -> Vec<(String, u64)> {
+        let name = |key: &[u8]| String::from_utf8_lossy(key).replace('\0', "/");
+        let found = table.collections.iter();
+        let mut names: Vec<_> = found.map(|(key, by_rpc)| (name(key), calls(by_rpc))).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_collection_has_a_place_once_milvus_has_vouched_for_it() {
+        let (mut table, vouched, now) = new();
+
+        table.record(&refused("d", "books"), &vouched, now);
+        assert_eq!((0, 1), (collections(&table).len(), calls(&table.other_collections)));
+
+        table.record(&call("d", "books"), &vouched, now);
+        table.record(&refused("d", "books"), &vouched, now);
+
+        assert_eq!([("d/books".to_owned(), 2)], collections(&table)[..]);
+        assert_eq!(1, calls(&table.other_collections));
+    }
+
+    #[test]
+    fn what_one_worker_has_learned_another_one_knows() {
+        let (mut table, vouched, now) = new();
+        table.record(&call("d", "books"), &vouched, now);
+        let mut other = Table::default();
+
+        other.record(&refused("d", "books"), &vouched, now);
+
+        assert_eq!([("d/books".to_owned(), 1)], collections(&other)[..]);
+        assert_eq!(1, other.users.iter().count());
+    }
+
+    #[test]
+    fn names_that_a_stranger_makes_up_get_no_place() {
+        let (mut table, vouched, now) = new();
+        table.record(&call("d", "books"), &vouched, now);
+
+        for number in 0..1_000_000 {
+            let name = number.to_string();
+            let stranger = Finished { user: name.as_bytes(), ..refused(&name, &name) };
+            table.record(&stranger, &vouched, now);
+        }
+
+        assert_eq!([("d/books".to_owned(), 1)], collections(&table)[..]);
+        assert_eq!(1, table.users.iter().count());
+        assert_eq!(1_000_000, calls(&table.other_collections));
+        assert_eq!(1_000_000, table.other_users.calls);
+        assert_eq!(1, table.other_collections.len());
+    }
+
+    #[test]
+    fn however_many_collections_there_are_the_series_are_bounded_and_no_call_is_lost() {
+        let (mut table, vouched, now) = new();
+        for number in 0..2_000 {
+            let name = format!("c{number}");
+            for rpc in ["Search", "Query", "Insert", "Delete", "Upsert"] {
+                let user = name.as_bytes();
+                table.record(
+                    &Finished { rpc, user, endpoint: user, ..call("d", &name) },
+                    &vouched,
+                    now,
+                );
+            }
+        }
+
+        let series = table.collections.iter().map(|(_, by_rpc)| by_rpc.len()).sum::<usize>();
+        let counted = table.collections.iter().map(|(_, by_rpc)| calls(by_rpc)).sum::<u64>();
+        assert_eq!((MAX_COLLECTIONS, MAX_SERIES), (table.collections.iter().count(), series));
+        assert_eq!(10_000, counted + calls(&table.other_collections));
+        assert_eq!(MAX_USERS, table.users.iter().count());
+        assert_eq!(MAX_ENDPOINTS, table.endpoints.iter().count());
+    }
+
+    #[test]
+    fn a_name_that_was_not_used_for_long_makes_room() {
+        let (mut table, vouched, start) = new();
+        for number in 0..MAX_COLLECTIONS {
+            table.record(&call("d", &format!("c{number}")), &vouched, start);
+        }
+        let at = |seconds| start + Duration::from_secs(seconds);
+        table.record(&call("d", "c0"), &vouched, at(500));
+
+        table.record(&call("d", "new"), &vouched, at(599));
+        assert!(!collections(&table).contains(&("d/new".to_owned(), 1)));
+        table.record(&call("d", "new"), &vouched, at(601 + 60));
+
+        let found = collections(&table);
+        assert!(
+            found.contains(&("d/new".to_owned(), 1)) && found.contains(&("d/c0".to_owned(), 2))
+        );
+        assert_eq!(MAX_COLLECTIONS, found.len());
+    }
+
+    #[test]
+    fn calls_without_a_collection_are_counted_by_rpc() {
+        let (mut table, vouched, now) = new();
+
+        for rpc in ["Connect", "GetVersion", "Connect"] {
+            table.record(&Finished { rpc, vouches: false, ..call("", "") }, &vouched, now);
+        }
+
+        assert_eq!((2, 3), (table.without_collection.len(), calls(&table.without_collection)));
+        assert_eq!(0, collections(&table).len());
+    }
+
+    #[test]
+    fn a_user_is_believed_once_a_call_has_succeeded() {
+        let (mut table, vouched, now) = new();
+        let failed = Outcome::Transport("UNAUTHENTICATED");
+
+        table.record(&Finished { outcome: failed, ..refused("d", "c") }, &vouched, now);
+        assert_eq!((0, 1), (table.users.iter().count(), table.other_users.calls));
+        table.record(&call("d", "c"), &vouched, now);
+
+        assert_eq!(
+            vec![&b"root"[..]],
+            table.users.iter().map(|(name, _)| name).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_stranger_who_knows_a_collection_makes_no_series() {
+        let (mut table, vouched, now) = new();
+        table.record(&call("d", "c"), &vouched, now);
+        let stranger = Outcome::Transport("UNAUTHENTICATED");
+
+        for rpc in ["Query", "Search", "Insert"] {
+            table.record(&Finished { rpc, outcome: stranger, ..refused("d", "c") }, &vouched, now);
+        }
+        table.record(&Finished { rpc: "Query", ..refused("d", "c") }, &vouched, now);
+
+        assert_eq!([("d/c".to_owned(), 3)], collections(&table)[..]);
+        assert_eq!(2, calls(&table.other_collections));
+    }
+
+    #[test]
+    fn names_are_joined_and_taken_apart() {
+        let mut room = [0; MAX_KEY];
+        assert_eq!((&b"d"[..], &b"c"[..]), split(join(&mut room, b"d", b"c").unwrap()));
+        assert_eq!((&b""[..], &b"c"[..]), split(join(&mut room, b"", b"c").unwrap()));
+        assert!(join(&mut room, &[b'x'; 255], &[b'x'; 255]).is_some());
+        assert!(join(&mut room, &[b'x'; 256], &[b'x'; 255]).is_none());
+    }
+}

@@ -1,0 +1,57 @@
+//! What is read of a REST call: its names and Milvus's code.
+
+use crate::calls::Size;
+use crate::host::body::{RequestBody, ResponseBody};
+use crate::milvus::rest::{rpc_of, Body};
+
+/// Milvus's codes for success: 0, and 200 in version 1.
+const SUCCESS: [u64; 2] = [0, 200];
+
+/// Reads one call while it passes.
+#[derive(Debug)]
+pub struct RestReading {
+    pub rpc: &'static str,
+    request: Body,
+    response: Body,
+}
+
+impl RestReading {
+    /// Begins with the `:path` of a request.
+    pub fn new(path: &[u8]) -> Self {
+        let mut request = Body::default();
+        request.read_query(path);
+        Self { rpc: rpc_of(path), request, response: Body::default() }
+    }
+
+    pub fn on_request_body(&mut self, stream: &impl RequestBody) {
+        stream.read_request_body(|piece| self.request.push(piece));
+    }
+
+    pub fn on_response_body(&mut self, stream: &impl ResponseBody) {
+        stream.read_response_body(|piece| self.response.push(piece));
+    }
+
+    /// Milvus's code, 0 for success; None while it is not known.
+    pub fn code(&self) -> Option<u64> {
+        let code = self.response.code?;
+        Some(if SUCCESS.contains(&code) { 0 } else { code })
+    }
+
+    /// The database; the default one for a request that names a collection only.
+    pub fn database(&self) -> &[u8] {
+        let named = self.request.database.bytes();
+        if named.is_empty() && !self.collection().is_empty() {
+            return b"default";
+        }
+        named
+    }
+
+    pub fn collection(&self) -> &[u8] {
+        self.request.collection.bytes()
+    }
+
+    /// The size of the bodies. How many rows there are is not read.
+    pub fn size(&self) -> Size {
+        Size { rows: 0, request_bytes: self.request.bytes, response_bytes: self.response.bytes }
+    }
+}

@@ -1,0 +1,311 @@
+//! Milvus's REST API: which rpc a path stands for, and what the beginning of a JSON body says.
+
+use crate::milvus::question::Name;
+use crate::wire::text::Text;
+
+/// So much of a body is read, in bytes. SDKs and people write the names first; a vector is as large as this.
+const MAX_BODY: usize = 4096;
+const MAX_KEY: usize = 24;
+
+/// Paths of version 2 after `/v2/vectordb/`, and the rpcs that they stand for.
+const V2: [(&str, &str); 36] = [
+    ("aliases/alter", "AlterAlias"),
+    ("aliases/create", "CreateAlias"),
+    ("aliases/describe", "DescribeAlias"),
+    ("aliases/drop", "DropAlias"),
+    ("aliases/list", "ListAliases"),
+    ("collections/alter_properties", "AlterCollection"),
+    ("collections/compact", "ManualCompaction"),
+    ("collections/create", "CreateCollection"),
+    ("collections/describe", "DescribeCollection"),
+    ("collections/drop", "DropCollection"),
+    ("collections/flush", "Flush"),
+    ("collections/get_load_state", "GetLoadState"),
+    ("collections/get_stats", "GetCollectionStatistics"),
+    ("collections/has", "HasCollection"),
+    ("collections/list", "ShowCollections"),
+    ("collections/load", "LoadCollection"),
+    ("collections/release", "ReleaseCollection"),
+    ("collections/rename", "RenameCollection"),
+    ("databases/create", "CreateDatabase"),
+    ("databases/describe", "DescribeDatabase"),
+    ("databases/drop", "DropDatabase"),
+    ("databases/list", "ListDatabases"),
+    ("entities/advanced_search", "HybridSearch"),
+    ("entities/delete", "Delete"),
+    ("entities/get", "Query"),
+    ("entities/hybrid_search", "HybridSearch"),
+    ("entities/insert", "Insert"),
+    ("entities/query", "Query"),
+    ("entities/search", "Search"),
+    ("entities/upsert", "Upsert"),
+    ("indexes/create", "CreateIndex"),
+    ("indexes/describe", "DescribeIndex"),
+    ("indexes/drop", "DropIndex"),
+    ("partitions/create", "CreatePartition"),
+    ("partitions/drop", "DropPartition"),
+    ("partitions/list", "ShowPartitions"),
+];
+/// The same of version 1, after `/v1/vector/`.
+const V1: [(&str, &str); 10] = [
+    ("collections", "ShowCollections"),
+    ("collections/create", "CreateCollection"),
+    ("collections/describe", "DescribeCollection"),
+    ("collections/drop", "DropCollection"),
+    ("delete", "Delete"),
+    ("get", "Query"),
+    ("insert", "Insert"),
+    ("query", "Query"),
+    ("search", "Search"),
+    ("upsert", "Upsert"),
+];
+/// Every other path.
+pub const OTHER: &str = "rest";
+
+/// The name of the rpc that a `:path` stands for.
+pub fn rpc_of(path: &[u8]) -> &'static str {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let in_table = |prefix: &[u8], table: &[(&str, &'static str)]| {
+        let rest = path.strip_prefix(prefix)?;
+        let place = table.binary_search_by(|(path, _)| path.as_bytes().cmp(rest)).ok()?;
+        Some(table[place].1)
+    };
+    in_table(b"/v2/vectordb/", &V2).or_else(|| in_table(b"/v1/vector/", &V1)).unwrap_or(OTHER)
+}
+
+/// What the beginning of a request or of an answer says, while it passes.
+#[derive(Debug, Default)]
+pub struct Body {
+    pub database: Name,
+    pub collection: Name,
+    pub code: Option<u64>,
+    /// The bytes that have passed.
+    pub bytes: u64,
+    state: State,
+    depth: u32,
+    key: Text<MAX_KEY>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    /// Outside of texts; the next text of the outermost object is a key.
+    #[default]
+    Key,
+    /// After a key of the outermost object.
+    Value,
+    Text(Role, bool),
+    Number(u64),
+    /// No more is read.
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    Key,
+    Database,
+    Collection,
+    Other,
+}
+
+impl Body {
+    /// Takes the names in a `:path`, as version 1 has them in the query of GET.
+    pub fn read_query(&mut self, path: &[u8]) {
+        let Some(start) = path.iter().position(|byte| *byte == b'?') else { return };
+        for pair in path[start + 1..].split(|byte| *byte == b'&') {
+            if let Some(name) = pair.strip_prefix(b"collectionName=") {
+                self.collection.push(name, true);
+            } else if let Some(name) = pair.strip_prefix(b"dbName=") {
+                self.database.push(name, true);
+            }
+        }
+    }
+
+    /// Reads the next piece.
+    pub fn push(&mut self, piece: &[u8]) {
+        let seen = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        for byte in &piece[..piece.len().min(MAX_BODY.saturating_sub(seen))] {
+            if matches!(self.state, State::Done) {
+                return;
+            }
+            self.byte(*byte);
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        match self.state {
+            State::Text(role, true) => {
+                self.text(role, byte);
+                self.state = State::Text(role, false);
+            }
+            State::Text(role, false) => match byte {
+                b'"' => self.state = if let Role::Key = role { State::Value } else { State::Key },
+                _ => {
+                    self.text(role, byte);
+                    self.state = State::Text(role, byte == b'\\');
+                }
+            },
+            State::Number(value) => match byte {
+                b'0'..=b'9' => {
+                    let digit = u64::from(byte - b'0');
+                    self.state = State::Number(value.saturating_mul(10).saturating_add(digit));
+                }
+                _ => {
+                    self.code = Some(value);
+                    self.state = State::Value;
+                    self.byte(byte);
+                }
+            },
+            State::Key | State::Value => self.between(byte),
+            State::Done => {}
+        }
+    }
+
+    fn between(&mut self, byte: u8) {
+        match byte {
+            b'"' => {
+                let role = self.role();
+                self.state = State::Text(role, false);
+            }
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.depth == 0 {
+                    self.state = State::Done;
+                }
+            }
+            b',' if self.depth == 1 => self.state = State::Key,
+            b'0'..=b'9' if self.is_value_of(b"code") => {
+                self.state = State::Number(u64::from(byte - b'0'));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the text that begins is.
+    fn role(&mut self) -> Role {
+        if self.depth == 1 && matches!(self.state, State::Key) {
+            self.key.clear();
+            return Role::Key;
+        }
+        if self.is_value_of(b"dbName") {
+            self.database = Name::default();
+            return Role::Database;
+        }
+        if self.is_value_of(b"collectionName") {
+            self.collection = Name::default();
+            return Role::Collection;
+        }
+        Role::Other
+    }
+
+    fn is_value_of(&self, key: &[u8]) -> bool {
+        self.depth == 1 && matches!(self.state, State::Value) && self.key.as_bytes() == key
+    }
+
+    fn text(&mut self, role: Role, byte: u8) {
+        match role {
+            Role::Key => drop(self.key.push(byte)),
+            Role::Database => self.database.push(&[byte], false),
+            Role::Collection => self.collection.push(&[byte], false),
+            Role::Other => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str, size: usize) -> (String, String, Option<u64>) {
+        let mut body = Body::default();
+        json.as_bytes().chunks(size).for_each(|piece| body.push(piece));
+        assert_eq!(json.len() as u64, body.bytes);
+        let text = |name: &Name| String::from_utf8_lossy(name.bytes()).into_owned();
+        (text(&body.database), text(&body.collection), body.code)
+    }
+
+    #[test]
+    fn the_names_and_the_code_of_the_outermost_object_are_read() {
+        for (json, database, collection, code) in [
+            (r#"{"dbName":"d","collectionName":"c","data":[[0.1,0.2]]}"#, "d", "c", None),
+            (
+                r#" { "data" : [ {"collectionName":"x"} ] , "collectionName" : "c" } "#,
+                "",
+                "c",
+                None,
+            ),
+            (r#"{"filter":"collectionName","collectionName":"c","dbName":null}"#, "", "c", None),
+            (r#"{"filter":"a\"","collectionName":"c"}"#, "", "c", None),
+            (r#"{"filter":"\\","collectionName":"c"}"#, "", "c", None),
+            (r#"{"code":0,"data":{}}"#, "", "", Some(0)),
+            (r#"{"code":1100,"message":"{\"code\":7}"}"#, "", "", Some(1100)),
+            (r#"{"data":{"code":5},"code":200}"#, "", "", Some(200)),
+            (r#"{"code":-1,"message":""}"#, "", "", Some(1)),
+            (r#"{"code":"7"}"#, "", "", None),
+            ("[]", "", "", None),
+            ("\"collectionName\":\"c\"", "", "", None),
+            ("", "", "", None),
+        ] {
+            for size in [1, 2, 3, 7, 1000] {
+                let expected = (database.to_owned(), collection.to_owned(), code);
+                assert_eq!(expected, read(json, size), "{json} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_is_read_and_names_are_bounded() {
+        let long = format!(r#"{{"data":"{}","collectionName":"c"}}"#, "x".repeat(MAX_BODY));
+        assert_eq!("", read(&long, 100).1);
+
+        let name = format!(r#"{{"collectionName":"{}"}}"#, "x".repeat(1000));
+        assert_eq!(255, read(&name, 100).1.len());
+
+        let deep = "[".repeat(MAX_BODY) + "]";
+        assert_eq!("", read(&deep, 100).1);
+    }
+
+    #[test]
+    fn the_rpc_is_known_by_the_path() {
+        for (path, rpc) in [
+            ("/v2/vectordb/entities/search", "Search"),
+            ("/v2/vectordb/collections/create", "CreateCollection"),
+            ("/v1/vector/insert", "Insert"),
+            ("/v1/vector/collections?dbName=d", "ShowCollections"),
+            ("/v1/vector/collections/describe?collectionName=c", "DescribeCollection"),
+            ("/v2/vectordb/entities/nope", "rest"),
+            ("/v2/vectordb/entities/search/", "rest"),
+            ("/", "rest"),
+            ("", "rest"),
+        ] {
+            assert_eq!(rpc, rpc_of(path.as_bytes()), "{path}");
+        }
+        assert!(V1.is_sorted() && V2.is_sorted());
+    }
+
+    #[test]
+    fn the_query_of_version_1_names_a_collection() {
+        let mut body = Body::default();
+
+        body.read_query(b"/v1/vector/collections/describe?x=1&collectionName=c&dbName=d");
+
+        assert_eq!((&b"c"[..], &b"d"[..]), (body.collection.bytes(), body.database.bytes()));
+    }
+
+    #[test]
+    fn whatever_a_stranger_sends_is_read_to_its_end() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let alphabet = br#"{}[]":,\0a9 collectionNamedbcode"#;
+        for _ in 0..20_000 {
+            let mut body = Body::default();
+            for _ in 0..40 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                body.push(&[alphabet[(state % alphabet.len() as u64) as usize]]);
+            }
+            assert!(body.collection.bytes().len() <= 40 && body.bytes == 40);
+        }
+    }
+}

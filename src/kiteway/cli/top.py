@@ -1,0 +1,147 @@
+"""`kiteway top`: which calls there are, live."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+
+from kiteway.cli.options import DataDirOption
+from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.terminal import line, table
+from kiteway.envoy.calls import Calls, CallsClient, CallsError
+from kiteway.instance import Instance, default_data_dir
+from kiteway.metrics.top import By, Key, Row, top_rows
+
+_HEADERS = {
+    By.COLLECTION: ("DATABASE", "COLLECTION"),
+    By.RPC: ("DATABASE", "COLLECTION", "RPC"),
+    By.USER: ("USER",),
+    By.ENDPOINT: ("ENDPOINT",),
+}
+_TITLES = 3
+"""Lines of the screen that are not rows."""
+
+
+def top(
+    *,
+    by: Annotated[By, typer.Option("--by", help="What a row is about.")] = By.COLLECTION,
+    sort: Annotated[Key, typer.Option("--sort", help="The largest first; names in alphabetical order.")] = Key.CALLS,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.2, help="How often it is shown anew.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print what was counted since Envoy started, and end.")] = False,
+    output: OutputOption = Output.TABLE,
+    data_dir: DataDirOption = None,
+) -> None:
+    """
+    Show which calls there are, live: by collection, rpc, user or endpoint.
+
+    The figures are those of the last interval; with --once, those since Envoy started. CALLS are attempts at an endpoint.
+    A collection and a user have a row of their own once Milvus has answered a call without error; all others are "(other)".
+    p50 and p99 come from a histogram. --log-users of the running instance says how users are named.
+
+    Exit status: 0 done or Ctrl-C, 1 no instance runs or Envoy does not answer, 2 usage.
+
+    Examples:
+    \b
+      kiteway top
+      kiteway top --by user --sort errors
+      kiteway top --by rpc --sort p99 --interval 5
+      kiteway top --once --output json | jq '.rows[] | select(.p99 > 0.1)'
+    """
+    if output is not Output.TABLE and not once:
+        raise fail("--output goes with --once: the live view is a table", 2)
+    instance = Instance(data_dir or default_data_dir())
+    if instance.running_pid() is None:
+        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
+    try:
+        asyncio.run(_once(instance, by, sort, output) if once else _live(instance, by, sort, interval))
+    except CallsError as error:
+        raise fail(f"{error}. `kiteway status` says whether Envoy runs, and with the filter") from error
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+async def _once(instance: Instance, by: By, sort: Key, output: Output) -> None:
+    async with CallsClient(instance.calls_socket) as client:
+        rows = top_rows(await client.read(), by, sort)
+    if output is Output.TABLE:
+        stdout.print(_table(rows, by, None))
+    else:
+        emit({"by": str(by), "rows": [_plain(row, by) for row in rows]}, output)
+
+
+async def _live(instance: Instance, by: By, sort: Key, interval: float) -> None:
+    before: Calls | None = None
+    since = time.monotonic()
+    async with CallsClient(instance.calls_socket) as client:
+        with Live(console=stdout, auto_refresh=False, screen=stdout.is_terminal) as live:
+            while True:
+                now, at = await client.read(), time.monotonic()
+                if before is not None:
+                    rows = top_rows(now, by, sort, before)
+                    live.update(_screen(rows, by, at - since), refresh=True)
+                before, since = now, at
+                await asyncio.sleep(interval)
+
+
+def _screen(rows: list[Row], by: By, seconds: float) -> Group:
+    calls, failed = sum(row.calls for row in rows), sum(row.failed for row in rows)
+    fits = max(1, stdout.size.height - _TITLES)
+    title = line(f"the last {seconds:.1f} s: {calls} calls, {failed} errors, {len(rows)} rows; Ctrl-C ends it")
+    return Group(title, _table(rows[:fits], by, seconds))
+
+
+def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
+    """Return the rows; of ``seconds``, or without them of all time."""
+    pools = {row.pool for row in rows}
+    first = ("POOL",) if len(pools) > 1 else ()
+    rate = ("CALLS/S",) if seconds is not None else ()
+    found = table(*first, *_HEADERS[by], "CALLS", *rate, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
+    for row in rows:
+        found.add_row(
+            *([row.pool] if first else []),
+            *row.name,
+            str(row.calls),
+            *([f"{row.calls / seconds:.1f}"] if seconds is not None else []),
+            str(row.failed),
+            _time(row.p50),
+            _time(row.p99),
+            str(row.rows),
+            _bytes(row.bytes),
+            ", ".join(f"{code}: {count}" for code, count in row.errors.items()),
+        )
+    return found
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if math.isinf(seconds):
+        return "> 60 s"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.4g} {unit}"
+        number /= 1024
+    return f"{number:.4g} GiB"
+
+
+def _plain(row: Row, by: By) -> dict[str, Any]:
+    """Return a row as JSON values: the names by what they are, times in seconds, null for those above a minute."""
+    value = dataclasses.asdict(row)
+    names = dict(zip((header.lower() for header in _HEADERS[by]), value.pop("name"), strict=True))
+    for key in ("p50", "p99"):
+        value[key] = None if value[key] is None or math.isinf(value[key]) else round(value[key], 6)
+    return {"pool": value.pop("pool"), **names, **value}

@@ -1,0 +1,131 @@
+"""
+What Kiteway's filter has counted of calls, by collection, user and endpoint.
+
+The filter answers on a unix socket of its own (``filter/core/src/calls/report.rs``); the page of metrics and
+``kiteway top`` read it here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import httpx2
+import msgspec
+
+_TIMEOUT_SECONDS = 5.0
+
+
+class CallsError(Exception):
+    """The counts cannot be read; the message says why."""
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Counts since Envoy started.
+
+    Attributes:
+        calls: attempts at an endpoint: a call that was sent again counts once more.
+        errors: how many ended with an error, by Milvus's code or by gRPC's status (for REST the class of HTTP's);
+            ``none`` for those without an answer.
+        rows: rows that were written or found.
+        request_bytes: of messages.
+        response_bytes: of messages.
+        time: the sum of the calls' durations in microseconds.
+        times: calls by their duration: one number for each bound of `Calls.bounds`, and one for those above.
+    """
+
+    calls: int
+    errors: dict[str, int]
+    rows: int
+    request_bytes: int
+    response_bytes: int
+    time: int
+    times: list[int]
+
+
+class OfCollection(Tally, frozen=True, kw_only=True):
+    """
+    Calls of one rpc to one collection.
+
+    Attributes:
+        database: empty for calls that name none.
+        collection: empty for calls that name none.
+        rpc: its name, or ``other``.
+        other: the calls to all collections that have no counts of their own.
+    """
+
+    database: str
+    collection: str
+    rpc: str
+    other: bool
+
+
+class OfUser(Tally, frozen=True, kw_only=True):
+    """
+    Calls of one user.
+
+    Attributes:
+        user: empty for calls without credentials.
+        other: the calls of all users that have no counts of their own, for example since Milvus refused them.
+    """
+
+    user: str
+    other: bool
+
+
+class OfEndpoint(Tally, frozen=True, kw_only=True):
+    """Calls to one endpoint, ``HOST:PORT``."""
+
+    endpoint: str
+
+
+class PoolCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """The calls of a pool; ``name`` is that of its cluster in Envoy. Each call is in all of the lists."""
+
+    name: str
+    collections: list[OfCollection]
+    users: list[OfUser]
+    endpoints: list[OfEndpoint]
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was counted; ``bounds`` are the upper bounds of `Tally.times`, in microseconds."""
+
+    bounds: list[int]
+    pools: list[PoolCalls]
+
+
+class CallsClient:
+    """Reads the counts of one Envoy."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._http = httpx2.AsyncClient(
+            transport=httpx2.AsyncHTTPTransport(uds=str(socket)),
+            base_url="http://calls",
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def read(self) -> Calls:
+        """
+        Return the counts.
+
+        Raises:
+            CallsError: Envoy does not run, or runs without the filter.
+        """
+        try:
+            response = await self._http.get("/")
+            response.raise_for_status()
+            return msgspec.json.decode(response.content, type=Calls)
+        except (httpx2.HTTPError, msgspec.DecodeError) as error:
+            raise CallsError(
+                f"Envoy does not say what it has counted at {self._socket}: {error or type(error).__name__}"
+            ) from error

@@ -1,0 +1,67 @@
+"""What the filter has counted of calls, for Prometheus."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kiteway.envoy.calls import Calls, OfCollection
+
+OTHER = "other"
+"""The label of all collections without counts of their own; its ``database`` is empty, which no collection's is."""
+
+_LABELS = ("pool", "database", "collection", "rpc")
+_SHOWN_MICROSECONDS = frozenset(
+    step * 10**power for power in range(3, 8) for step in (1, 2, 5) if step * 10**power <= 10_000_000
+) | {30_000_000, 60_000_000}
+"""Every second bound or so: a page has all of them for each series."""
+
+
+def calls_text(calls: Calls) -> bytes:
+    """Return the counts by collection and rpc in Prometheus' text format. Users are not among the labels."""
+    registry = CollectorRegistry()
+    registry.register(_Calls(calls))
+    return generate_latest(registry)
+
+
+class _Calls(Collector):
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        total = CounterMetricFamily("kiteway_calls", "Calls, by what they ask of which collection.", labels=_LABELS)
+        errors = CounterMetricFamily(
+            "kiteway_call_errors", "Of these, the ones that ended with an error.", labels=(*_LABELS, "code")
+        )
+        duration = HistogramMetricFamily("kiteway_call_duration_seconds", "How long they took.", labels=_LABELS)
+        rows = CounterMetricFamily("kiteway_call_rows", "Rows written or found.", labels=_LABELS)
+        asked = CounterMetricFamily("kiteway_call_request_bytes", "Bytes of their messages.", labels=_LABELS)
+        answered = CounterMetricFamily("kiteway_call_response_bytes", "Bytes of the answers' messages.", labels=_LABELS)
+        for pool in self._calls.pools:
+            for each in pool.collections:
+                labels = [pool.name, each.database, OTHER if each.other else each.collection, each.rpc]
+                total.add_metric(labels, each.calls)
+                for code, count in each.errors.items():
+                    errors.add_metric([*labels, code], count)
+                duration.add_metric(labels, _buckets(self._calls.bounds, each), each.time / 1e6)
+                rows.add_metric(labels, each.rows)
+                asked.add_metric(labels, each.request_bytes)
+                answered.add_metric(labels, each.response_bytes)
+        return (total, errors, duration, rows, asked, answered)
+
+
+def _buckets(bounds: Sequence[int], tally: OfCollection) -> list[tuple[str, float]]:
+    sums = itertools.accumulate(tally.times)
+    shown = [
+        (f"{bound / 1e6:g}", float(below))
+        for bound, below in zip(bounds, sums, strict=False)
+        if bound in _SHOWN_MICROSECONDS
+    ]
+    return [*shown, ("+Inf", float(tally.calls))]

@@ -1,0 +1,183 @@
+"""What is counted of calls by collection, user and endpoint: on the page of metrics and in `kiteway top`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+import pytest
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
+
+from kiteway.filter import filter_path, missing_reason
+from tests.e2e.test_traffic_metrics import MANIFESTS
+from tests.e2e.traffic import INSERT, SEARCH, SERVICE, Backend, call, eventually
+from tests.support.kiteway import KITEWAY, Running, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(filter_path() is None, reason=missing_reason())]
+
+POOL = "pool/default/my-release-milvus/19530/grpc"
+FOUND: bytes = milvus_pb2.SearchResults(
+    status=common_pb2.Status(), results=schema_pb2.SearchResultData(num_queries=1, top_k=7, topks=[7])
+).SerializeToString()
+MISSING: bytes = milvus_pb2.SearchResults(status=common_pb2.Status(error_code=4, code=100)).SerializeToString()
+KNOWN = {"books", "birds"}
+
+
+class Counted(NamedTuple):
+    """A running instance, the addresses of its metrics and of its calls, and the backend."""
+
+    running: Running
+    metrics: str
+    port: int
+    backend: Backend
+
+    def page(self) -> str:
+        """Return the page of metrics."""
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as response:
+            text: str = response.read().decode()
+        return text
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a metric with these labels."""
+        wanted = [f'{label}="{text}"' for label, text in labels.items()]
+        lines = [line for line in self.page().splitlines() if line.startswith(f"{name}{{")]
+        found = [line for line in lines if all(part in line for part in wanted)]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    def top(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the rows of `kiteway top --once`."""
+        command = [str(KITEWAY), "top", "--once", "--output", "json", *arguments]
+        command += ["--data-dir", str(self.running.instance.data_dir)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+        rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+        return rows
+
+    def call(self, path: str, request: Any, user: str = "root", **metadata: str) -> bytes:
+        """Make a call with credentials."""
+        credentials = base64.b64encode(f"{user}:Milvus-s3cret".encode()).decode()
+        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            headers = (("authorization", credentials), *metadata.items())
+            return call(channel, path, request.SerializeToString(), metadata=headers)
+
+
+def milvus(request: bytes, context: grpc.ServicerContext) -> bytes:
+    """Know two collections and one user."""
+    credentials = dict(context.invocation_metadata()).get("authorization", "")
+    if base64.b64decode(str(credentials)).partition(b":")[0] not in {b"root", b"alice"}:
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, "auth check failure")
+    name = milvus_pb2.DropCollectionRequest.FromString(request).collection_name
+    return FOUND if name in KNOWN or not name else MISSING
+
+
+@pytest.fixture(scope="module")
+def counted(free_port: Callable[[], int]) -> Iterator[Counted]:
+    """Kiteway in front of one backend."""
+    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "all.yaml").write_text(MANIFESTS)
+    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
+    try:
+        with Backend(milvus) as backend:
+            endpoint = f"my-release-milvus=127.0.0.1:{backend.port},health={backend.health_port}"
+            arguments: list[str] = ["-f", str(folder / "manifests"), "--endpoint", endpoint, "--metrics-bind", metrics]
+            arguments += ["--http-port", str(port), "--https-port", str(free_port()), "--drain", "1"]
+            with up(arguments, folder / "data") as running:
+                running.wait_healthy(1)
+                yield Counted(running, metrics, port, backend)
+    finally:
+        shutil.rmtree(folder)
+
+
+def search(collection: str, database: str = "") -> milvus_pb2.SearchRequest:
+    """Return a question."""
+    return milvus_pb2.SearchRequest(db_name=database, collection_name=collection, nq=1, placeholder_group=b"x" * 100)
+
+
+def test_calls_are_counted_by_collection_user_and_endpoint(counted: Counted) -> None:
+    """The page and `kiteway top` have the same: calls, errors, rows and bytes, and who made them."""
+    for _ in range(3):
+        counted.call(SEARCH, search("books"), dbname="zoo")
+    counted.call(INSERT, milvus_pb2.InsertRequest(db_name="farm", collection_name="birds"), user="alice")
+    counted.call(SEARCH, search("nothing"))
+
+    labels = {"pool": POOL, "database": "zoo", "collection": "books", "rpc": "Search"}
+    eventually(lambda: counted.value("kiteway_calls_total", **labels) == 3, "the searches are counted")
+    assert counted.value("kiteway_call_rows_total", **labels) == 21
+    size = 5 + len(search("books").SerializeToString())
+    assert counted.value("kiteway_call_request_bytes_total", **labels) == 3 * size
+    assert counted.value("kiteway_call_response_bytes_total", **labels) == 3 * (5 + len(FOUND))
+    assert counted.value("kiteway_call_duration_seconds_count", **labels) == 3
+    assert counted.value("kiteway_calls_total", database="farm", collection="birds", rpc="Insert") == 1
+    assert counted.value("kiteway_call_errors_total", collection="other", rpc="Search", code="100") == 1
+
+    rows = {(row["database"], row["collection"], row["rpc"]): row for row in counted.top("--by", "rpc")}
+    books = rows["zoo", "books", "Search"]
+    assert (books["calls"], books["errors"], books["rows"]) == (3, {}, 21)
+    assert 0 < books["p50"] <= books["p99"]
+    assert rows["(other)", "(other)", "Search"]["errors"] == {"100": 1}
+    users = {row["user"]: row["calls"] for row in counted.top("--by", "user")}
+    assert (users["root"], users["alice"]) == (4, 1)
+    [endpoint] = counted.top("--by", "endpoint")
+    assert endpoint["endpoint"] == f"127.0.0.1:{counted.backend.port}"
+    assert endpoint["calls"] == 5
+
+
+def test_a_stranger_makes_no_series(counted: Counted) -> None:
+    """Made-up databases, collections and users, refused or not found, add no line but those of the overflow."""
+    counted.call(SEARCH, search("books"))
+    counted.call(SEARCH, search("none"))
+    with pytest.raises(grpc.RpcError):
+        counted.call(SEARCH, search("books"), user="nobody")
+    before = counted.page().count("\nkiteway_call")
+    for number in range(200):
+        counted.call(SEARCH, search(f"made-up-{number}", f"database-{number}"))
+        with pytest.raises(grpc.RpcError):
+            counted.call(SEARCH, search("books"), user=f"user-{number}")
+        with pytest.raises(grpc.RpcError):
+            counted.call(f"{SERVICE}/Query", search("books"), user=f"user-{number}")
+    page = counted.page()
+    # The rpc Query of the overflow is new.
+    assert page.count("\nkiteway_call") - before < 25
+    assert "made-up" not in page
+    assert {row["user"] for row in counted.top("--by", "user")} <= {"root", "alice", "(other)", "(none)"}
+
+
+def test_an_answer_that_does_not_come_is_counted(counted: Counted) -> None:
+    """A client's deadline passes: an error with the code `none`."""
+
+    def hang(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        ended = threading.Event()
+        context.add_callback(ended.set)
+        ended.wait(10)
+        return FOUND
+
+    counted.call(SEARCH, search("birds", "hung"))
+    counted.backend.answer = hang
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{counted.port}") as channel, pytest.raises(grpc.RpcError):
+            call(channel, SEARCH, search("birds", "hung").SerializeToString(), timeout=0.5)
+    finally:
+        counted.backend.answer = milvus
+    wanted = {"database": "hung", "collection": "birds", "code": "none"}
+    eventually(lambda: counted.value("kiteway_call_errors_total", **wanted) == 1, "the call has ended")
+
+
+def test_no_password_is_kept(counted: Counted) -> None:
+    """Neither the page nor any file of the instance has it, as it was sent or in clear."""
+    counted.call(SEARCH, search("books"))
+    secret = base64.b64encode(b"root:Milvus-s3cret")
+    texts = [counted.page().encode(), json.dumps(counted.top("--by", "user")).encode()]
+    texts += [path.read_bytes() for path in counted.running.instance.data_dir.rglob("*") if path.is_file()]
+    assert len(texts) > 5
+    for text in texts:
+        assert b"s3cret" not in text
+        assert secret not in text
