@@ -1,4 +1,4 @@
-"""Fixtures and rules that every test shares."""
+"""Fixtures and rules for all tests."""
 
 from __future__ import annotations
 

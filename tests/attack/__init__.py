@@ -1,1 +1,1 @@
-"""One tenant attacks, another one is measured: what is shared on a real Envoy holds, or is found not to."""
+"""Attacks by one tenant on another, on a real Envoy; the other tenant is measured meanwhile."""

@@ -31,7 +31,7 @@ ATTACKS: tuple[Attack, ...] = (
 
 
 def main() -> int:
-    """Run and print."""
+    """Run the attacks and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack")
     parser.add_argument("--list", action="store_true", help="name the attacks and do none")
     parser.add_argument("attack", nargs="*", help="a part of an attack's name, or a part of the table (A to G)")

@@ -1,4 +1,4 @@
-"""What is small where it is written and large where it runs: one tenant's objects that take everybody's memory and time."""
+"""Objects that are small in the manifest and large in Envoy: they use memory and time that all tenants share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack is, what was seen of one, and the trial that every poisoned object goes through."""
+"""The types of an attack and its result, and the trial that every attack by objects goes through."""
 
 from __future__ import annotations
 

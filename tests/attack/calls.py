@@ -1,4 +1,4 @@
-"""A client of the victim that calls all the time, on a connection that lasts and on new ones."""
+"""A client of the victim that calls without a pause, on one long connection and on new ones."""
 
 from __future__ import annotations
 

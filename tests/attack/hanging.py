@@ -1,4 +1,4 @@
-"""Endpoints that accept connections and never answer: nobody else may wait for their health."""
+"""Endpoints that accept connections and never answer: other tenants must not wait for their health."""
 
 from __future__ import annotations
 

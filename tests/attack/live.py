@@ -1,4 +1,4 @@
-"""Asks for ``/live`` all the time, as a kubelet does: on a new connection each."""
+"""Requests ``/live`` without a pause, as a kubelet does, each time on a new connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of others on the same machine: modules, folders and links; and text that a terminal would obey."""
+"""Files of other users on the same machine (modules, folders, links), and text with terminal escapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics port, where probes are answered, and a control plane that hangs."""
+"""The port of metrics and probes, and a control plane that hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutations that know the structure of an object: any field of any kind, by what is hard for whoever reads it."""
+"""Mutations that know the structure of an object: any field of any kind, with values that are hard to parse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A property: whatever a tenant's objects are mutated into, nothing of it is rejected for long and the victim is served."""
+"""A property: after any mutation of a tenant's objects, no rejection lasts and the victim is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client may try: doors that are open where they should be closed."""
+"""Requests of clients that try to get around a rule."""
 
 from __future__ import annotations
 

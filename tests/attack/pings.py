@@ -1,4 +1,4 @@
-"""A server of gRPC core, which bears few pings, with calls that take long; and Kiteway's own ADS, which is such a server."""
+"""Long calls to a server of gRPC's own library, which allows few pings; Kiteway's ADS server is such a server, too."""
 
 from __future__ import annotations
 

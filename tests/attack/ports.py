@@ -1,4 +1,4 @@
-"""Ports that somebody else holds, and a stranger where health is looked for."""
+"""Ports that another process uses, and a foreign process on the port of the health check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tenant whose objects use every field there is: what mutations begin with."""
+"""A tenant whose objects use every field; mutations start from it."""
 
 from __future__ import annotations
 

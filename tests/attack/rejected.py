@@ -1,4 +1,4 @@
-"""What Envoy rejects: a tenant's objects that would take the whole route table or listener with them."""
+"""Objects that Envoy rejects, each with the whole route table or listener that contains it."""
 
 from __future__ import annotations
 

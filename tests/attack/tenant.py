@@ -1,4 +1,4 @@
-"""The manifests of tenants: each has a namespace, a Service, and a file of its own in the folder that Kiteway reads."""
+"""The manifests of tenants: each has a namespace, a Service, and a file of its own in Kiteway's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One running ``kiteway up`` with a victim in it, and what is measured of the victim while somebody attacks."""
+"""One running ``kiteway up`` with a victim, and the measurements of the victim during an attack."""
 
 from __future__ import annotations
 

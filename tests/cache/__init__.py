@@ -1,1 +1,1 @@
-"""The model of the cache (docs/design/cache.md): Milvus as it is assumed, the conditions, and what a read may see."""
+"""The model of the cache (docs/design/cache.md): a model of Milvus, the conditions, and what a read may see."""

@@ -1,4 +1,4 @@
-"""The cache of one replica, as docs/design/cache.md states it; each condition is applied unless it is dropped."""
+"""The cache of one replica, as docs/design/cache.md defines it; each condition applies unless it is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random histories: few names and few distances in time, so that things meet."""
+"""Random histories with few names and few distances in time, so that operations interact."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-What a read may see.
+The judge of what a read may see.
 
-The judge knows what happened in truth, by the wall clock, and nothing of how the cache decides. It judges the answers
-that the cache gave (hits, calls joined) and what Milvus gave to reads that the cache had rewritten.
+The judge knows the truth by the wall clock, and does not know how the cache decides. It judges the answers that the
+cache gave (hits, joined calls) and Milvus's answers to reads that the cache had rewritten.
 """
 
 from __future__ import annotations

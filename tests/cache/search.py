@@ -1,4 +1,4 @@
-"""Looks for histories in which a read sees what it may not see, and makes them short."""
+"""Searches for histories with a violation, and shortens them."""
 
 from __future__ import annotations
 

@@ -86,14 +86,14 @@ _HISTORIES = st.builds(_history, st.lists(_OPERATION, min_size=1, max_size=20), 
 
 @pytest.mark.parametrize("condition", Condition, ids=lambda condition: condition.name)
 def test_each_condition_is_needed(condition: Condition) -> None:
-    """Without the condition a read sees what it may not see, with it none does: the shortest history known."""
+    """In the shortest known history a read violates its level without the condition, and none does with it."""
     history = WITNESSES[condition]
     assert run(history, without(condition)).violations
     assert not run(history).violations
 
 
 def test_no_read_sees_what_it_may_not_see() -> None:
-    """With all conditions no history of the search has a violation, though there are hits, joins and fills in them."""
+    """With all conditions no history of the search has a violation, although it has hits, joins and fills."""
     found = search(NONE, 0, 1500)
     assert found.shortest is None, found.shortest
     outcomes = found.outcomes or Counter()
@@ -103,12 +103,12 @@ def test_no_read_sees_what_it_may_not_see() -> None:
 @given(_HISTORIES)
 @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_history_of_hypothesis_has_a_violation(history: History) -> None:
-    """With all conditions none of the histories has a violation, at any time and with any delay."""
+    """With all conditions no generated history has a violation, at any time and with any delay."""
     assert not run(history).violations
 
 
 def test_what_breaks_is_made_short() -> None:
-    """A breaking history loses what does not belong to the break, and still breaks."""
+    """Operations that do not matter are removed from a history with a violation, which still has the violation."""
     dropped = without(Condition.HIT_AGE)
     noise: tuple[Operation, ...] = (Write(1), Read(1500, name="e"), Suspension(2000, 1), Failover(3000))
     history = WITNESSES[Condition.HIT_AGE]
@@ -117,7 +117,10 @@ def test_what_breaks_is_made_short() -> None:
 
 
 def test_open_at_the_store_is_not_enough() -> None:
-    """A fill that starts while the generation is closed and returns when it is open again is stored: docs/design/cache.md."""
+    """
+    A fill that starts while the generation is closed and returns after it has opened would be stored: see
+    docs/design/cache.md.
+    """
     history = History(
         (
             Change(8005, heard=(200, 1000)),
@@ -130,7 +133,10 @@ def test_open_at_the_store_is_not_enough() -> None:
 
 
 def test_bound_of_eventually_holds_for_privileges_too() -> None:
-    """A privilege taken away elsewhere still gives an Eventually hit after B, within the bound of Eventually."""
+    """
+    After a privilege is revoked elsewhere, an Eventually hit may come later than B, within the bound of
+    Eventually.
+    """
     history = History(
         (
             Read(0, level=Level.EVENTUALLY),
@@ -145,6 +151,9 @@ def test_bound_of_eventually_holds_for_privileges_too() -> None:
 
 
 def test_another_cluster_ahead_behind_the_same_addresses_is_a_precondition() -> None:
-    """Another Milvus that comes unannounced, its timestamps ahead, makes a Bounded read too old, as documented."""
+    """
+    If another Milvus with later timestamps takes the same addresses, a Bounded read may be too old, as
+    documented.
+    """
     result = run(History((Sample(0), Replacement(900, ahead=20_000), Read(1002))))
     assert any("Bounded read missed" in text for text in result.violations)

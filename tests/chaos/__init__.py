@@ -1,1 +1,1 @@
-"""Breaks every part of a running system under load, and counts what clients and Milvus saw of it."""
+"""Makes every part of a running system fail under load, and counts what clients and Milvus see of it."""

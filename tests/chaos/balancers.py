@@ -1,4 +1,7 @@
-"""The balancers before the cluster: Kiteway as a user runs it, and what one would write with plain Envoy and nginx."""
+"""
+The balancers in front of the cluster: Kiteway as a user runs it, and simple configurations of plain Envoy and
+nginx.
+"""
 
 from __future__ import annotations
 

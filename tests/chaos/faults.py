@@ -1,4 +1,4 @@
-"""The faults: each does its harm to a loaded system, holds it, and mends it again."""
+"""The faults: each breaks one part of a loaded system, waits, and repairs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault under load, all balancers at once, so that a row compares the same moment."""
+"""Runs each fault under load with all balancers at once, so that a row compares the same moment."""
 
 from __future__ import annotations
 

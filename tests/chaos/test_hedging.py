@@ -1,4 +1,7 @@
-"""With hedging one slow proxy of three holds no search up: the same Milvus, at the same time, with it and without."""
+"""
+With hedging, one slow proxy of three does not delay searches: the same Milvus at the same time, with hedging
+and without.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def _search(target: Target, collection: str) -> list[float]:
 
 
 def test_a_slow_proxy_holds_up_no_hedged_search() -> None:
-    """Every search is answered right either way; hedged ones at the 99th percentile in at most half the time."""
+    """Every search returns the right rows; with hedging the 99th percentile is at most half."""
     plain, hedged = (quantile(each, 0.99) for each in asyncio.run(_measured()))
 
     assert plain > _SLOWER_SECONDS, "some searches went to the slow proxy"

@@ -1,4 +1,4 @@
-"""A proxy that is ten times slower than the others holds up few calls, and those not long."""
+"""A proxy that is ten times slower than the others delays few calls, and those for a short time."""
 
 from __future__ import annotations
 

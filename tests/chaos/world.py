@@ -1,4 +1,4 @@
-"""What is broken and what is loaded: a Milvus cluster of three proxies, and the balancers before it."""
+"""The system under test: a Milvus cluster with three proxies, and the balancers in front of it."""
 
 from __future__ import annotations
 

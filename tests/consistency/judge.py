@@ -1,10 +1,11 @@
 """
-Says of every read which acknowledged writes it missed, and whether its level allowed that.
+Judges, for every read, which acknowledged writes are missing and whether its level allowed that.
 
-Milvus's promises, as of docs/design/cache.md: Strong sees what was acknowledged before it was sent, Bounded what was
-acknowledged more than `BOUND` before, Session and Customized everything up to their guarantee, Eventually nothing in
-particular. No read sees a row that was not asked for. Times are those of the clients, so a read is sent before it arrives
-and a write is acknowledged after Milvus did: both allow the read more than it may have.
+The promises are Milvus's, as in docs/design/cache.md: a Strong read has every write acknowledged before it was sent, a
+Bounded read every write acknowledged more than `BOUND` before, a Session or Customized read every write up to its
+guarantee; Eventually promises nothing. No read returns a row of another collection or block. All times are those of the
+clients, so a read is sent before it arrives, and a write is acknowledged after Milvus did it: both make the judge more
+lenient, never stricter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The planted lie: a balancer that repeats old answers. A run whose judge does not catch it has shown nothing."""
+"""The deliberate lie: a balancer that repeats old answers. A run whose judge does not notice it proves nothing."""
 
 from __future__ import annotations
 

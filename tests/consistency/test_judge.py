@@ -30,7 +30,7 @@ def _read(level: Level, *keys: int, name: str = "a", guarantee: int = 0, sent: f
     ],
 )
 def test_what_a_level_promises(level: Level, acknowledged: float, bad: bool) -> None:  # noqa: FBT001
-    """A read that misses a write is wrong exactly if its level promises the write at its age."""
+    """A read without a write is a violation exactly if its level promises the write at its age."""
     verdict = _judge(Write("a", 0, 1, acknowledged, 7)).verdict(_read(level))
     assert (verdict is not None) is bad
     assert verdict is None or verdict.missed == (1,)
@@ -38,7 +38,7 @@ def test_what_a_level_promises(level: Level, acknowledged: float, bad: bool) -> 
 
 @pytest.mark.parametrize("level", [Level.SESSION, Level.CUSTOMIZED])
 def test_every_write_up_to_the_guarantee(level: Level) -> None:
-    """Session and Customized see what has a timestamp up to their guarantee, and may miss what is later."""
+    """Session and Customized reads have every write with a timestamp up to their guarantee, and may lack later ones."""
     judge = _judge(Write("a", 0, 1, 99.0, 10), Write("a", 0, 2, 99.5, 20))
     assert judge.verdict(_read(level, guarantee=9)) is None
     assert judge.verdict(_read(level, 1, guarantee=10)) is None
@@ -48,7 +48,7 @@ def test_every_write_up_to_the_guarantee(level: Level) -> None:
 
 
 def test_default_of_the_collection() -> None:
-    """The default level is that of the collection which the read names."""
+    """The default level is that of the collection that the read names."""
     judge = _judge(Write("b", 0, 1, 99.0, 10))
     found = judge.verdict(_read(Level.DEFAULT, name="b"))
     assert found is not None
@@ -57,14 +57,14 @@ def test_default_of_the_collection() -> None:
 
 
 def test_a_write_without_an_answer_may_be_there_or_not() -> None:
-    """An Insert that was not answered well is no promise, and no stranger either."""
+    """An Insert without a good answer may be missing, and its row is not a foreign one."""
     judge = _judge(Write("a", 0, 1))
     assert judge.verdict(_read(Level.STRONG)) is None
     assert judge.verdict(_read(Level.STRONG, 1)) is None
 
 
 def test_rows_of_elsewhere() -> None:
-    """A row of another collection, of another block, or that nobody wrote is found."""
+    """A row of another collection, of another block, or that no client wrote is found."""
     judge = _judge(Write("b", 0, 1, 1.0), Write("a", 1, 2, 1.0))
     for key in (1, 2, 3):
         found = judge.verdict(_read(Level.EVENTUALLY, key))
@@ -73,7 +73,7 @@ def test_rows_of_elsewhere() -> None:
 
 
 def test_an_alias_that_moves() -> None:
-    """From 1 s after the answer the alias is its new collection alone; meanwhile either."""
+    """From 1 s after the answer an alias means the new collection only; before that, either collection."""
     moves = (Move("x", "a", 1.0, 1.1), Move("x", "b", 50.0, 50.5))
     judge = _judge(Write("a", 0, 1, 2.0), Write("b", 0, 2, 2.0), moves=moves)
     old, new = _read(Level.BOUNDED, 1, name="x"), _read(Level.BOUNDED, 2, name="x")
@@ -98,7 +98,7 @@ def test_an_alias_that_moves() -> None:
 
 
 def test_a_move_without_an_answer_leaves_both_possible() -> None:
-    """A move that was not answered may be done late: either collection, until the next move is answered."""
+    """A move without an answer may happen late: until the next answered move the alias may mean either collection."""
     moves = (Move("x", "a", 1.0, 1.1), Move("x", "b", 50.0), Move("x", "b", 80.0, 80.1))
     judge = _judge(Write("a", 0, 1, 2.0), Write("b", 0, 2, 2.0), moves=moves)
     assert judge.verdict(_read(Level.BOUNDED, 1, name="x", sent=70.0)) is None

@@ -1,4 +1,4 @@
-"""The planted lie of ``make check-consistency``."""
+"""The deliberate lie of ``make check-consistency``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Counting(grpc.GenericRpcHandler):
 
 
 def test_the_liar_repeats_reads_and_nothing_else() -> None:
-    """An equal Query is answered with the old answer, another one and an Insert are not."""
+    """An equal Query gets the old answer; another Query and an Insert do not."""
     server = grpc.server(futures.ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers((_Counting(),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""What the tests of the ADS server share: a real Envoy, backends, and the messages that it is sent."""
+"""Helpers of the tests of the ADS server: a real Envoy, backends, and the messages that Envoy gets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-What the tests of behaviour share: manifests of a test's own, a real Envoy that runs them, and small backends.
+Helpers of the behaviour tests: manifests, a real Envoy that runs them, and small backends.
 
-All backends have the same ports and addresses of their own, as Pods have.
+All backends have the same ports and different addresses, as Pods do.
 """
 
 from __future__ import annotations

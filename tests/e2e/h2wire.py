@@ -1,4 +1,4 @@
-"""HTTP/2 by hand, for what a well-behaved client or server never does."""
+"""HTTP/2 frame by frame, for clients and servers that do not follow the protocol."""
 
 from __future__ import annotations
 

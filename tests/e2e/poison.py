@@ -1,4 +1,4 @@
-"""A control plane and a real Envoy, and Ingresses that Envoy rejects though no rule of ours knows why."""
+"""A control plane and a real Envoy, with Ingresses that Envoy rejects although no rule of Kiteway covers them."""
 
 from __future__ import annotations
 

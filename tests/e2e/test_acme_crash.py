@@ -106,7 +106,7 @@ def test_the_steps_are_known(tmp_path: Path, pebble: Pebble) -> None:
 
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1), ids=lambda n: f"{n}-{STEPS[n - 1].replace(' ', '-')}")
 def test_killed_at_a_step_the_next_run_finishes(tmp_path: Path, pebble: Pebble, number: int) -> None:
-    """Killed with -9 before any step, the next process finishes: one account, one order, one whole certificate."""
+    """After a kill -9 before any step, the next process finishes: one account, one order, one whole certificate."""
     orders = pebble.orders()
     accounts = pebble.accounts()
     with runner(tmp_path, pebble, pause=number) as process:
@@ -127,7 +127,7 @@ def test_killed_at_a_step_the_next_run_finishes(tmp_path: Path, pebble: Pebble, 
 
 
 def test_two_processes_make_one_order(tmp_path: Path, pebble: Pebble) -> None:
-    """While one process issues, another waits for it, takes its certificate, and asks the CA for nothing."""
+    """While one process issues, another waits, uses the stored certificate, and sends the CA no request."""
     orders = pebble.orders()
     with runner(tmp_path, pebble, pause=STEPS.index("present") + 1) as first:
         until_line(first, "paused")
@@ -145,7 +145,7 @@ def test_two_processes_make_one_order(tmp_path: Path, pebble: Pebble) -> None:
 
 
 def test_two_processes_at_the_same_moment(tmp_path: Path, pebble: Pebble) -> None:
-    """Started together, whoever comes first issues; there is one order and one certificate."""
+    """If two processes start together, one of them issues; there is one order and one certificate."""
     orders = pebble.orders()
     with runner(tmp_path, pebble) as first, runner(tmp_path, pebble) as second:
         one, two = until_line(first, "issued"), until_line(second, "issued")

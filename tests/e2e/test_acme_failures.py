@@ -1,4 +1,4 @@
-"""What keeps a certificate away: the state, the reason, the CA's peace, and that it goes on by itself."""
+"""Failures of an issuance: the status, the reason, no needless requests to the CA, and the recovery without help."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_wrong_dns(tmp_path: Path, pebble: Pebble, case: Case) -> None:
-    """What DNS says for certain is told without an order at the CA; when it is corrected it goes on by itself."""
+    """
+    A certain failure in DNS is reported without an order at the CA; after the correction the issuance goes on
+    by itself.
+    """
     assert pebble.set_dns(case.what, case.wrong)
     with managed_up(tmp_path, pebble) as running:
         failed = running.until_domain(case.status)
@@ -104,7 +107,10 @@ def test_wrong_dns(tmp_path: Path, pebble: Pebble, case: Case) -> None:
 
 
 def test_the_ca_cannot_see_it(tmp_path: Path, pebble: Pebble, free_port: FreePort) -> None:
-    """Where only the CA sees the wrong address, its words are told, once: a failed validation counts against us."""
+    """
+    If only the CA sees a wrong address, its message is reported, after one attempt: a failed validation
+    counts against limits.
+    """
     assert pebble.set_dns("add-a", {"host": f"{HOST}.", "addresses": [OTHER]})
     # Our own look is at a DNS server that does not answer.
     with managed_up(tmp_path, pebble, "--acme-resolver", f"127.0.0.1:{free_port()}") as running:
@@ -119,7 +125,7 @@ def test_the_ca_cannot_see_it(tmp_path: Path, pebble: Pebble, free_port: FreePor
 
 
 def test_the_ca_refuses_the_name(tmp_path: Path, free_port: FreePort) -> None:
-    """A name the CA never certifies is said to be refused and left alone, until the manifest asks for another."""
+    """A name that the CA never certifies is reported as refused and not tried again until the manifest changes."""
     settings = {"domainBlocklist": [HOST]}
     with (
         Pebble(tmp_path / "ca", free_port, settings=settings) as pebble,
@@ -136,7 +142,7 @@ def test_the_ca_refuses_the_name(tmp_path: Path, free_port: FreePort) -> None:
 
 
 def test_the_ca_is_down(tmp_path: Path, pebble: Pebble) -> None:
-    """A CA that is down is said to be down; when it is back it goes on by itself."""
+    """A CA that is down is reported as down; when it is back, the issuance goes on by itself."""
     pebble.stop()
     with managed_up(tmp_path, pebble) as running:
         failed = running.until_certificate("ProvisioningFailed")
@@ -148,7 +154,7 @@ def test_the_ca_is_down(tmp_path: Path, pebble: Pebble) -> None:
 
 
 def test_rate_limits(tmp_path: Path, pebble: Pebble, free_port: FreePort) -> None:
-    """After a 429 nothing is asked before its Retry-After has passed, and then it goes on by itself."""
+    """After a 429 no request is sent before its Retry-After has passed; then the issuance goes on by itself."""
     with front(pebble.folder, free_port(), pebble.port) as limit:
         limit.limited, limit.retry_after = "/order-plz", 4
         options = ("--acme-directory", f"https://localhost:{limit.port}/dir")
@@ -165,7 +171,7 @@ def test_rate_limits(tmp_path: Path, pebble: Pebble, free_port: FreePort) -> Non
 
 
 def test_the_old_certificate_is_served_through_a_failed_renewal(tmp_path: Path, free_port: FreePort) -> None:
-    """A renewal that fails leaves the old certificate served; a CA that came back without memory renews it."""
+    """While a renewal fails the old certificate is served; a CA that lost its data then renews it."""
     settings = {"certificateValidityPeriod": 60}
     with (
         Pebble(tmp_path / "ca", free_port, settings=settings) as pebble,

@@ -75,7 +75,10 @@ def listening(port: int) -> bool:
     ids=lambda v: getattr(v, "__name__", ""),
 )
 def test_http_01(tmp_path: Path, pebble: Pebble, edit: Callable[[Path], None], *, open_afterwards: bool) -> None:
-    """The guide's manifests become Active by HTTP-01, past redirects and a closed port 80, which closes again."""
+    """
+    The guide's manifests become Active by HTTP-01, in spite of redirects and a closed port 80, which closes
+    again.
+    """
     with managed_up(tmp_path, pebble, edit=edit) as running:
         managed = running.until_certificate("Active")
         certificate = served(pebble.tls_port, pebble.roots())
@@ -101,7 +104,10 @@ def test_tls_alpn_01(tmp_path: Path, pebble: Pebble) -> None:
 
 @pytest.mark.parametrize("http_port", [None, 0], ids=["http-01", "tls-alpn-01"])
 def test_behind_a_proxy_that_speaks_the_proxy_protocol(tmp_path: Path, pebble: Pebble, http_port: int | None) -> None:
-    """Kiteway's own look at the challenge begins with the header that its listeners ask for; then the CA is told."""
+    """
+    Kiteway's own test of the challenge sends the header that its listeners require, before the CA is asked to
+    validate.
+    """
     with managed_up(tmp_path, pebble, "--proxy-protocol", http_port=http_port) as running:
         # The CA itself speaks no such header here, so that is as far as it comes.
         failed = running.until_domain("FailedNotVisible")
@@ -110,7 +116,10 @@ def test_behind_a_proxy_that_speaks_the_proxy_protocol(tmp_path: Path, pebble: P
 
 
 def test_nothing_is_asked_before_the_terms_are_accepted(tmp_path: Path, pebble: Pebble) -> None:
-    """Without the terms a marked temporary certificate is served, the state says why, and the CA hears nothing."""
+    """
+    Without accepted terms a marked temporary certificate is served, the status says why, and no request goes
+    to the CA.
+    """
     before = len(pebble.requests())
     with managed_up(tmp_path, pebble, accept=False) as running:
         managed = running.status()
@@ -131,7 +140,7 @@ def test_nothing_is_asked_before_the_terms_are_accepted(tmp_path: Path, pebble: 
 
 
 def test_a_restart_asks_the_ca_for_nothing(tmp_path: Path, pebble: Pebble) -> None:
-    """What is stored is served from the first moment of the next run, without a word to the CA."""
+    """After a restart the stored certificate is served at once, without a request to the CA."""
     with managed_up(tmp_path, pebble) as running:
         first = running.until_certificate("Active")
         wait_until(
@@ -166,7 +175,7 @@ def test_keys_are_private(tmp_path: Path, pebble: Pebble) -> None:
 
 
 def test_external_account_binding(tmp_path: Path, free_port: FreePort) -> None:
-    """A CA that asks for a binding refuses without one and says so, and takes the account with one."""
+    """A CA that requires a binding refuses an account without one, which is reported, and accepts one with it."""
     key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     file = tmp_path / "eab.key"
     file.write_text(f"{key}\n")
@@ -186,7 +195,7 @@ def test_external_account_binding(tmp_path: Path, free_port: FreePort) -> None:
 
 @pytest.mark.milvus
 def test_the_guides_second_form(tmp_path: Path, pebble: Pebble) -> None:
-    """PyMilvus connects to a real Milvus without server_pem_path, because gRPC's own roots know the CA."""
+    """PyMilvus connects to a real Milvus without server_pem_path, because gRPC's own roots contain the CA."""
     asyncio.run(_connects_without_a_file(tmp_path, pebble))
 
 

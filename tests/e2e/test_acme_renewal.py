@@ -1,4 +1,4 @@
-"""Renewal under load: certificates that live for seconds, and calls that never fail."""
+"""Renewal under load: certificates with a lifetime of seconds, and no failed call."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def rotate(running: Managed, port: int) -> int:
 @pytest.mark.milvus
 @pytest.mark.chaos  # minutes, and by the clock: a machine that is busy with other tests would let a certificate expire
 def test_ten_rotations_under_load(tmp_path: Path, pebble: Pebble) -> None:
-    """In 10 renewals no call fails, on lasting connections or fresh ones, and new handshakes get the new certificate."""
+    """In 10 renewals no call fails, on long connections or new ones, and new handshakes get the new certificate."""
     asyncio.run(_ten_rotations(tmp_path, pebble))
 
 
@@ -126,7 +126,10 @@ async def _ten_rotations(tmp_path: Path, pebble: Pebble) -> None:
 
 
 def test_the_cas_wish(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A CA that wants a certificate renewed early (ARI) gets it renewed early, once, and is asked again as it says."""
+    """
+    If the CA suggests an early renewal (ARI), the certificate is renewed early, once, and the CA is asked
+    again when it says.
+    """
     now = dt.datetime.now(dt.UTC)
     past, future = (now - HOUR, now - HOUR / 2), (now + HOUR, now + 2 * HOUR)
     settings = {"certificateValidityPeriod": 600}
@@ -145,7 +148,7 @@ def test_the_cas_wish(tmp_path: Path, free_port: Callable[[], int]) -> None:
 
 
 def test_a_person_s_wish(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """``kiteway cert renew`` makes a new certificate at once; without such a certificate, or a CA, it says so."""
+    """``kiteway cert renew`` renews a certificate at once; without such a certificate, or without a CA, it says so."""
     with Pebble(tmp_path / "ca", free_port) as pebble, managed_up(tmp_path, pebble) as running:
         first = running.until_certificate("Active")
 

@@ -1,4 +1,4 @@
-"""Envoy's admin API as the client sees it."""
+"""The client of Envoy's admin API, with a real Envoy."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cluster(name: str, port: int, **more: Any) -> dict[str, Any]:
 
 
 def test_what_it_tells_of_a_running_envoy(tmp_path: Path, envoy_binary: Path) -> None:
-    """Version, state, counters, metrics, endpoints; and a failed health check is seen."""
+    """The client returns version, state, counters, metrics and endpoints, and shows a failed health check."""
 
     async def main() -> None:
         instance = Instance(tmp_path)
@@ -107,7 +107,7 @@ def test_what_it_tells_of_a_running_envoy(tmp_path: Path, envoy_binary: Path) ->
 def test_private_keys_are_redacted_in_the_dump(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
-    """config_dump shows the certificate and never the key; /certs knows the names."""
+    """config_dump has the certificate and never the key; /certs has the names."""
     issued = trustme.CA().issue_cert(HOST)
     key = issued.private_key_pem.bytes().decode()
 
@@ -153,7 +153,7 @@ def test_private_keys_are_redacted_in_the_dump(
 def test_wait_warm_waits_for_the_first_health_check(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
-    """A cluster warms until its health check has an answer; the wait names what is missing."""
+    """A cluster is warming until its first health check ends; the wait names the missing clusters."""
 
     async def main() -> None:
         answer = asyncio.Event()
@@ -194,7 +194,7 @@ def test_wait_warm_waits_for_the_first_health_check(
 
 
 def test_no_envoy_is_a_typed_error(tmp_path: Path) -> None:
-    """Without a socket the error says which one; it is an AdminError as all of them are."""
+    """Without a socket the error names it, and is an AdminError as all errors of the client are."""
 
     async def main() -> None:
         async with AdminClient(tmp_path / "admin.sock") as admin:
@@ -207,7 +207,7 @@ def test_no_envoy_is_a_typed_error(tmp_path: Path) -> None:
 
 
 def test_silent_envoy_is_a_timeout(tmp_path: Path) -> None:
-    """An admin socket that accepts and never answers ends in a timeout, not in a wait for ever."""
+    """An admin socket that accepts and never answers leads to a timeout."""
 
     async def main() -> None:
         socket = tmp_path / "admin.sock"

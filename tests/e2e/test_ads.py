@@ -64,7 +64,10 @@ async def test_everything_is_delivered_and_a_request_passes(tmp_path: Path) -> N
 
 @pytest.mark.anyio
 async def test_a_bad_listener_is_rejected_and_the_old_one_serves_on(tmp_path: Path) -> None:
-    """A listener Envoy refuses shows up in the state with its name; traffic and the good listener beside it go on."""
+    """
+    The state names the listener that Envoy rejects; its old version and the good listener beside it go on
+    serving.
+    """
     authority, envoy, port = trustme.CA(), Envoy(tmp_path), free_port()
     async with Backend("one").running() as one, serving(envoy.ads) as server, envoy.running():
         good = Snapshot.of([listener(port), routes("a"), cluster("a"), endpoints("a", one.port), secret(authority)])
@@ -95,7 +98,7 @@ async def test_a_bad_listener_is_rejected_and_the_old_one_serves_on(tmp_path: Pa
 
 @pytest.mark.anyio
 async def test_a_taken_port_is_not_ready_and_served_once_it_is_free(tmp_path: Path) -> None:
-    """Envoy's own sentence says so; when the port is free, the same listener is taken when it is offered again."""
+    """The state has Envoy's message; when the port is free, Envoy accepts the same listener when it is sent again."""
     authority, envoy = trustme.CA(), Envoy(tmp_path)
     async with Backend("one").running() as one, serving(envoy.ads) as server, envoy.running():
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -135,7 +138,10 @@ async def test_a_rejected_secret_is_not_quoted(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_restart_of_the_server_sends_nothing_again(tmp_path: Path) -> None:
-    """Envoy reconnects to a new server, is sent nothing it has, and not one request fails meanwhile."""
+    """
+    After Envoy reconnects to a new server, the server sends nothing that Envoy has, and no request fails
+    meanwhile.
+    """
     authority, envoy, port = trustme.CA(), Envoy(tmp_path), free_port()
     async with Backend("one").running() as one, envoy.running():
         snapshot = Snapshot.of([listener(port), routes("a"), cluster("a"), endpoints("a", one.port), secret(authority)])
@@ -166,7 +172,10 @@ async def test_a_restart_of_the_server_sends_nothing_again(tmp_path: Path) -> No
 
 @pytest.mark.anyio
 async def test_traffic_moves_to_a_new_cluster_without_a_failed_request(tmp_path: Path) -> None:
-    """Routes go to a new cluster while requests run; the old cluster goes only afterwards, and no request fails."""
+    """
+    Routes move to a new cluster during requests; the old cluster is removed only afterwards, and no request
+    fails.
+    """
     authority, envoy, port = trustme.CA(), Envoy(tmp_path), free_port()
     async with (
         Backend("one").running() as one,
@@ -201,7 +210,10 @@ async def test_traffic_moves_to_a_new_cluster_without_a_failed_request(tmp_path:
 
 @pytest.mark.anyio
 async def test_a_changed_cluster_warms_at_once(tmp_path: Path) -> None:
-    """Envoy waits up to 15 s for the endpoints of a changed cluster and does not ask for them: they are sent again."""
+    """
+    Envoy would wait 15 s for the endpoints of a changed cluster without asking for them: the server sends
+    them again.
+    """
     authority, envoy, port = trustme.CA(), Envoy(tmp_path), free_port()
     async with Backend("one").running() as one, serving(envoy.ads) as server, envoy.running():
         base = Snapshot.of([listener(port), routes("a"), cluster("a"), endpoints("a", one.port), secret(authority)])

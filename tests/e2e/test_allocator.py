@@ -1,4 +1,4 @@
-"""Envoy's allocator, as Kiteway starts it."""
+"""The per-CPU caches of Envoy's allocator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _cached_by_cpu(proxy: Proxy) -> int:
 def test_it_keeps_memory_by_cpu_unless_asked_not_to(
     tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, asked: str | None
 ) -> None:
-    """It does only where it is the one that registers restartable sequences; a user's own tunables go before."""
+    """
+    The allocator has per-CPU caches only if it registers restartable sequences; a user's own tunables have
+    priority.
+    """
     if asked is None:
         monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     else:

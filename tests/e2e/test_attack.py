@@ -1,4 +1,4 @@
-"""The attacks that come first in practice, beside a victim on a real Envoy; make attack does all of them."""
+"""The most likely attacks, beside a victim on a real Envoy; make attack runs all of them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ _SEED = 13
 
 @pytest.mark.parametrize("name", _CHOSEN)
 def test_the_victim_sees_nothing_of_an_attack(name: str, envoy_binary: Path) -> None:
-    """Its changes arrive and its calls are answered, also when Envoy and the control plane are killed meanwhile."""
+    """
+    The victim's changes take effect and its calls succeed, also when Envoy and the control plane are killed
+    meanwhile.
+    """
     [attack] = [attack for attack in (*rejected.ATTACKS, *hanging.ATTACKS, *opened.ATTACKS) if attack.name == name]
 
     assert attack.run().broken == []
 
 
 def test_random_mutations_of_a_tenant_hurt_nobody(envoy_binary: Path) -> None:
-    """Whatever becomes of a tenant's objects, Envoy runs the configuration and serves the victim."""
+    """After any mutation of a tenant's objects, Envoy accepts the configuration and the victim is served."""
     assert mutations.attack(_SEED, _MUTATIONS).run().broken == []

@@ -1,4 +1,4 @@
-"""What a Service and its BackendConfig ask for, by requests through a real Envoy."""
+"""The effects of a Service and its BackendConfig, by requests through a real Envoy."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def test_affinity_by_client_ip(envoy: World) -> None:
 
 
 def test_affinity_by_client_ip_holds_for_grpc(envoy: World) -> None:
-    """GRPC calls of one connection stay at one endpoint, too."""
+    """Calls by gRPC on one connection stay at one endpoint, too."""
     envoy.apply(*configured(envoy, THREE, sessionAffinity={"affinityType": "CLIENT_IP"}))
     assert len({envoy.call(HOST)["name"] for _ in range(20)}) == 1
 
 
 def test_affinity_by_cookie(envoy: World) -> None:
-    """A client that sends the cookie GCLB back stays at one endpoint; new clients are spread over all."""
+    """A client that returns the cookie GCLB stays at one endpoint; new clients are spread over all."""
     envoy.apply(
         *configured(envoy, THREE, sessionAffinity={"affinityType": "GENERATED_COOKIE", "affinityCookieTtlSec": 50})
     )
@@ -133,7 +133,7 @@ def test_custom_request_headers(envoy: World) -> None:
 
 
 def test_custom_request_headers_over_tls(envoy: World, pair: KeyPair) -> None:
-    """What a header says of TLS is true of the connection; in plaintext it is empty."""
+    """Header variables about TLS have the connection's values; in plaintext they are empty."""
     sent = ["X-TLS:{tls_version}", "X-Cipher:{tls_cipher_suite}", "X-SNI:{tls_sni_hostname}", "X-On:{client_encrypted}"]
     first, *others = configured(envoy, customRequestHeaders={"headers": sent})
     envoy.apply({**first, "spec": {**first["spec"], "tls": [{"secretName": "tls"}]}}, secret("tls", pair), *others)
@@ -147,7 +147,7 @@ def test_custom_request_headers_over_tls(envoy: World, pair: KeyPair) -> None:
 
 
 def test_custom_response_headers(envoy: World) -> None:
-    """Headers are set on the answers to both kinds of clients."""
+    """Headers are added to the answers to both kinds of clients."""
     envoy.apply(*configured(envoy, customResponseHeaders={"headers": ["X-Served-By: kiteway"]}))
     assert envoy.rest(HOST).headers["x-served-by"] == "kiteway"
     with envoy.channel(HOST) as channel:
@@ -169,7 +169,7 @@ def test_timeout_sec_caps_a_call(envoy: World) -> None:
 
 
 def test_without_timeout_sec_a_call_has_longer(envoy: World) -> None:
-    """A call that takes twice as long as one that was cut by timeoutSec is answered without it."""
+    """Without timeoutSec a call succeeds that takes twice as long as one that timeoutSec ended."""
     envoy.apply(*configured(envoy))
     backend = envoy.backend("one")
     backend.hold.clear()
@@ -191,7 +191,7 @@ def test_the_clients_deadline_is_honoured(envoy: World) -> None:
 
 
 def test_the_health_check_asks_what_it_is_told_to(envoy: World) -> None:
-    """An endpoint whose health check fails gets no requests until it succeeds again."""
+    """An endpoint whose configured health check fails gets no requests until the check succeeds again."""
     envoy.apply(*configured(envoy, THREE))
     envoy.backend("two").healthy = False
     eventually(lambda: names(envoy, 12) == {"one", "three"}, "the unhealthy endpoint is left out")
@@ -200,7 +200,7 @@ def test_the_health_check_asks_what_it_is_told_to(envoy: World) -> None:
 
 
 def test_an_endpoint_that_drains_finishes_its_calls(envoy: World) -> None:
-    """A call in flight at a terminating endpoint is answered; new calls go elsewhere."""
+    """A call in flight at a terminating endpoint is answered; new calls go to other endpoints."""
     manifests = configured(envoy, ("one",), connectionDraining={"drainingTimeoutSec": 60})
     envoy.apply(*manifests)
     leaving = envoy.backend("one")
@@ -217,7 +217,7 @@ def test_an_endpoint_that_drains_finishes_its_calls(envoy: World) -> None:
 
 
 def test_http2_means_tls_to_the_endpoint(envoy: World, pair: KeyPair) -> None:
-    """With app-protocols HTTP2 the endpoint is spoken to over TLS, and any certificate of it is accepted."""
+    """With app-protocols HTTP2 Envoy uses TLS to the endpoint and accepts any certificate of it."""
     credentials = grpc.ssl_server_credentials([(pair.key.reveal(), pair.certificate)])
     envoy.backend("tls", credentials)
     envoy.apply(ingress(rule(HOST)), service(protocol="HTTP2"), envoy.endpoints("milvus", "tls"))
@@ -225,14 +225,14 @@ def test_http2_means_tls_to_the_endpoint(envoy: World, pair: KeyPair) -> None:
 
 
 def test_rest_without_a_port_of_its_own(envoy: World, pair: KeyPair) -> None:
-    """Milvus with TLS and no port for REST: REST gets an answer that says so."""
+    """With TLS in Milvus and no port for REST, the answer to REST says so."""
     envoy.apply(ingress(rule(HOST)), service(protocol="HTTP2"), envoy.endpoints("milvus", "tls"))
     answer = envoy.rest(HOST, "/v1/vector/search", method="POST")
     assert (answer.status, "kiteway.io/rest-port" in answer.body["message"]) == (501, True)
 
 
 def test_a_backend_config_for_one_port(envoy: World) -> None:
-    """Ports beats default: the header of the port's own BackendConfig is sent."""
+    """The BackendConfig of the port has priority over the default one: its header is sent."""
     manifests = configured(envoy, customRequestHeaders={"headers": ["X-Config:default"]})
     check = manifests[2]["spec"]["healthCheck"]
     other = backend_config("other", healthCheck=check, customRequestHeaders={"headers": ["X-Config:port"]})
@@ -245,7 +245,10 @@ def test_a_backend_config_for_one_port(envoy: World) -> None:
 
 
 def test_no_endpoints(envoy: World) -> None:
-    """A Service without endpoints: UNAVAILABLE for gRPC, long before the client's deadline, and 503 for REST."""
+    """
+    A Service without endpoints answers gRPC with UNAVAILABLE, long before the client's deadline, and REST
+    with 503.
+    """
     envoy.apply(ingress(rule(HOST)), service(rest_port=envoy.rest_port))
     with pytest.raises(grpc.RpcError) as caught:
         envoy.call(HOST, timeout=20)

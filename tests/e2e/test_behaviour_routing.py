@@ -80,25 +80,28 @@ def paths(envoy: World) -> World:
 
 
 def test_paths_match_as_in_a_url_map(paths: World) -> None:
-    """Prefix is by element, Exact is exact, /* of ImplementationSpecific is what is below; the longest path wins."""
+    """
+    Prefix matches by element, Exact exactly, /* of ImplementationSpecific everything below; the longest path
+    wins.
+    """
     assert [(asked, paths.rest(HOST, asked).name) for asked, _ in PATHS] == PATHS
 
 
 def test_grpc_and_rest_of_one_path_go_to_their_own_ports(paths: World) -> None:
-    """A gRPC call reaches the Service's port and everything else the port of REST, of the same endpoint."""
+    """A gRPC call reaches the Service's port, everything else the REST port of the same endpoint."""
     assert paths.call(HOST)["name"] == "default/milvus"
     assert paths.call(HOST, "/foo/Call")["name"] == "default/foo"
     assert paths.rest(HOST, SEARCH, method="POST").name == "default/milvus"
 
 
 def test_the_port_in_the_host_header_does_not_matter(paths: World) -> None:
-    """A host matches whatever port the client puts behind it."""
+    """A host matches with any port in the host header."""
     assert paths.rest(f"{HOST}:8443").name == "default/milvus"
     assert paths.rest(HOST.upper()).name == "default/milvus"
 
 
 def test_an_exact_grpc_method(envoy: World) -> None:
-    """An Exact path with a method lets this method through and no other."""
+    """An Exact path with a method matches this method and no other."""
     envoy.apply(ingress(rule(HOST, path(SEARCH, kind="Exact"))), *services(envoy, "milvus"))
     assert envoy.call(HOST)["name"] == "default/milvus"
     status, text = code(envoy, HOST, f"{SERVICE}/Query")
@@ -107,7 +110,7 @@ def test_an_exact_grpc_method(envoy: World) -> None:
 
 
 def test_nothing_matches(envoy: World) -> None:
-    """A gRPC client is told in a sentence what is wrong, an HTTP client gets 404 and JSON; no address is named."""
+    """A gRPC client gets a sentence that says what is wrong, an HTTP client 404 and JSON; no text has an address."""
     envoy.apply(ingress(rule(HOST, path("/v1"))), *services(envoy, "milvus"))
     status, text = code(envoy, HOST)
     assert (status, "pathType Prefix" in text) == (grpc.StatusCode.PERMISSION_DENIED, True)
@@ -119,7 +122,7 @@ def test_nothing_matches(envoy: World) -> None:
 
 
 def test_a_default_backend_takes_what_no_rule_does(envoy: World) -> None:
-    """Unmatched paths of its own host and all other hosts go to an Ingress's default backend."""
+    """An Ingress's default backend gets unmatched paths of the Ingress's own host and all other hosts."""
     envoy.apply(ingress(rule(HOST, path("/foo", "foo")), default="milvus"), *services(envoy, "milvus", "foo"))
     assert envoy.rest(HOST, "/foo").name == "default/foo"
     assert envoy.rest(HOST, "/other").name == "default/milvus"
@@ -128,7 +131,7 @@ def test_a_default_backend_takes_what_no_rule_does(envoy: World) -> None:
 
 
 def test_two_default_backends(envoy: World) -> None:
-    """Unknown hosts go to the oldest Ingress's default backend, own hosts to the own."""
+    """Unknown hosts go to the oldest Ingress's default backend, an Ingress's own hosts to its own."""
     envoy.apply(
         ingress(rule("a.example.com", path("/a", "a")), name="a", default="a", created="2026-01-02T00:00:00Z"),
         ingress(rule("b.example.com", path("/b", "b")), name="b", default="b", created="2026-01-01T00:00:00Z"),
@@ -140,14 +143,14 @@ def test_two_default_backends(envoy: World) -> None:
 
 
 def test_a_rule_without_host(envoy: World) -> None:
-    """It serves every host that no other rule names."""
+    """A rule without a host serves every host that no other rule names."""
     envoy.apply(ingress(rule(None), rule("a.example.com", path("/", "a"))), *services(envoy, "milvus", "a"))
     assert envoy.rest("a.example.com").name == "default/a"
     assert envoy.rest("b.example.com").name == "default/milvus"
 
 
 def test_wildcards(envoy: World) -> None:
-    """A wildcard matches one label, an exact name beats it, and the longest wildcard is the one that matches."""
+    """A wildcard matches one label, an exact name has priority, and the longest matching wildcard wins."""
     envoy.apply(
         ingress(
             rule("*.example.com", path("/", "wild")),
@@ -176,7 +179,7 @@ def test_below_a_wildcard_unknown_names_are_unknown(envoy: World) -> None:
 
 
 def test_the_oldest_ingress_keeps_its_host(envoy: World) -> None:
-    """A host that two want goes to the older; nothing of the younger's paths is added to it."""
+    """A host that two Ingresses claim goes to the older; it gets none of the newer one's paths."""
     diagnostics = envoy.apply(
         ingress(rule(HOST, path("/", "a")), name="old", namespace="one", created="2026-01-01T00:00:00Z"),
         ingress(rule(HOST, path("/secret", "b")), name="new", namespace="two", created="2026-01-02T00:00:00Z"),
@@ -189,7 +192,7 @@ def test_the_oldest_ingress_keeps_its_host(envoy: World) -> None:
 
 
 def test_a_wildcard_takes_no_foreign_host(envoy: World) -> None:
-    """A wildcard or a default backend of one namespace gets no request for another's host, matched path or not."""
+    """A wildcard or default backend of one namespace gets no request for a host of another, matched path or not."""
     envoy.apply(
         ingress(
             rule("victim.example.com", path("/only", "v")), name="v", namespace="v", created="2026-01-01T00:00:00Z"
@@ -204,7 +207,7 @@ def test_a_wildcard_takes_no_foreign_host(envoy: World) -> None:
 
 
 def test_no_name_is_carved_out_of_a_foreign_wildcard(envoy: World) -> None:
-    """A younger Ingress of another namespace gets no request for a name that an older wildcard serves."""
+    """A newer Ingress of another namespace gets no request for a name that an older wildcard covers."""
     envoy.apply(
         ingress(rule("*.example.com", path("/", "v")), name="v", namespace="v", created="2026-01-01T00:00:00Z"),
         ingress(rule("login.example.com", path("/", "a")), name="a", namespace="a", created="2026-01-02T00:00:00Z"),
@@ -227,7 +230,7 @@ def test_services_of_one_name_in_two_namespaces(envoy: World) -> None:
 
 
 def test_a_missing_service_takes_nothing_else_down(envoy: World) -> None:
-    """The path without a Service says so; the other path and the other Ingress serve."""
+    """A path without a Service answers with the reason; the other path and the other Ingress are served."""
     envoy.apply(
         ingress(rule(HOST, path("/", "milvus"), path("/gone", "gone")), name="bad"),
         ingress(rule("good.example.com"), name="good"),

@@ -59,7 +59,7 @@ def milvus(envoy: World, namespace: str = "default") -> list[Manifest]:
 
 
 def test_the_guide_over_tls(envoy: World) -> None:
-    """GRPC and HTTP reach the backend over TLS; the client checks the certificate against the host."""
+    """Calls by gRPC and HTTP reach the backend over TLS; the client verifies the certificate for the host."""
     own = issued(HOST)
     envoy.apply(ingress(rule(HOST), tls=["tls"]), secret("tls", own.pair), *milvus(envoy))
     assert envoy.call(HOST, roots=own.pair.certificate)["name"] == "default/milvus"
@@ -67,7 +67,7 @@ def test_the_guide_over_tls(envoy: World) -> None:
 
 
 def test_alpn(envoy: World) -> None:
-    """Both protocols are offered, HTTP/2 first."""
+    """The server offers both protocols, HTTP/2 first."""
     envoy.apply(ingress(rule(HOST), tls=["tls"]), secret("tls", issued(HOST).pair), *milvus(envoy))
     chosen = []
     for offer in (["h2", "http/1.1"], ["http/1.1", "h2"], ["http/1.1"]):
@@ -80,7 +80,7 @@ def test_alpn(envoy: World) -> None:
 
 
 def test_versions(envoy: World) -> None:
-    """TLS 1.2 and 1.3 are both spoken."""
+    """The server accepts TLS 1.2 and 1.3."""
     envoy.apply(ingress(rule(HOST), tls=["tls"]), secret("tls", issued(HOST).pair), *milvus(envoy))
     versions = []
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -90,7 +90,7 @@ def test_versions(envoy: World) -> None:
 
 
 def test_certificates_by_sni(envoy: World) -> None:
-    """The certificate is chosen by SNI among those of the Ingress; hosts of spec.tls are not looked at."""
+    """The certificate is chosen by SNI among those of the Ingress; hosts of spec.tls have no effect."""
     a, b = issued("a.example.com"), issued("b.example.com")
     manifest = dict(ingress(rule("a.example.com"), rule("b.example.com"), tls=["b", "a"]))
     manifest["spec"]["tls"][0]["hosts"] = ["a.example.com"]
@@ -102,7 +102,7 @@ def test_certificates_by_sni(envoy: World) -> None:
 
 
 def test_both_key_types(envoy: World) -> None:
-    """With an RSA and an ECDSA certificate a client that knows only one of the two gets that."""
+    """With an RSA and an ECDSA certificate, a client that supports only one of the two gets that one."""
     one, other = issued(HOST, key_type="RSA"), issued(HOST)
     envoy.apply(
         ingress(rule(HOST), tls=["rsa", "ecdsa"]), secret("rsa", one.pair), secret("ecdsa", other.pair), *milvus(envoy)
@@ -119,7 +119,7 @@ def test_both_key_types(envoy: World) -> None:
 
 
 def test_a_foreign_certificate_never_answers(envoy: World) -> None:
-    """A certificate with another namespace's name in it answers for its own Ingress's host only."""
+    """A certificate that contains a name of another namespace is used for its own Ingress's host only."""
     victim = issued("victim.example.com")
     attacker = issued("victim.example.com", "*.example.com", "attacker.example.com")
     envoy.apply(
@@ -143,7 +143,7 @@ def test_a_foreign_certificate_never_answers(envoy: World) -> None:
 
 
 def test_a_host_without_tls_stays_off_port_443(envoy: World) -> None:
-    """Another namespace's wildcard with a certificate gets no TLS request for a host that has none."""
+    """A wildcard certificate of another namespace does not serve TLS for a host that has no certificate."""
     wildcard = issued("*.example.com")
     envoy.apply(
         ingress(rule("plain.example.com"), name="v", namespace="victim", created="2026-01-01T00:00:00Z"),
@@ -159,7 +159,7 @@ def test_a_host_without_tls_stays_off_port_443(envoy: World) -> None:
 
 
 def test_allow_http_false(envoy: World) -> None:
-    """Port 80 refuses the host, though a wildcard and other hosts are served there; TLS serves it."""
+    """Port 80 does not serve the host, although it serves a wildcard and other hosts; port 443 serves it."""
     own = issued(HOST)
     envoy.apply(
         ingress(rule(HOST), tls=["tls"], allow_http="false"),
@@ -178,7 +178,7 @@ def test_allow_http_false(envoy: World) -> None:
 
 
 def test_port_80_is_closed_when_nobody_wants_it(envoy: World) -> None:
-    """With allow-http false on every Ingress nothing listens there."""
+    """With allow-http false on every Ingress no process listens on port 80."""
     envoy.apply(ingress(rule(HOST), tls=["tls"], allow_http="false"), secret("tls", issued(HOST).pair), *milvus(envoy))
     with pytest.raises(ConnectionRefusedError):
         envoy.rest(HOST)
@@ -186,7 +186,7 @@ def test_port_80_is_closed_when_nobody_wants_it(envoy: World) -> None:
 
 @pytest.mark.parametrize("name", REDIRECTS)
 def test_redirects(envoy: World, name: str) -> None:
-    """Each code of redirectToHttps is the HTTP status it stands for; path and query are kept."""
+    """Each code of redirectToHttps gives its HTTP status; path and query are preserved."""
     envoy.apply(
         ingress(rule(HOST), tls=["tls"], frontend="milvus"),
         frontend_config(redirectToHttps={"enabled": True, "responseCodeName": name}),
@@ -199,7 +199,7 @@ def test_redirects(envoy: World, name: str) -> None:
 
 
 def test_settings_are_per_host(envoy: World) -> None:
-    """Of three Ingresses on one listener one serves port 80, one redirects and one refuses."""
+    """Of three Ingresses on one listener, one serves port 80, one redirects and one refuses."""
     envoy.apply(
         ingress(rule("serve.example.com"), name="a", tls=["tls"]),
         ingress(rule("redirect.example.com"), name="b", tls=["tls"], frontend="milvus"),
@@ -213,7 +213,7 @@ def test_settings_are_per_host(envoy: World) -> None:
 
 
 def test_a_new_host_disturbs_no_connection(envoy: World) -> None:
-    """A connection that is open while another Ingress comes with a host of its own goes on."""
+    """An open connection goes on when another Ingress adds a host."""
     own = issued(HOST)
     first = [ingress(rule(HOST), tls=["tls"]), secret("tls", own.pair), *milvus(envoy)]
     envoy.apply(*first)

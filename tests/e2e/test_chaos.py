@@ -1,4 +1,4 @@
-"""The faults that come first in practice, on a real cluster of three proxies; make chaos does all of them."""
+"""The most likely faults, on a real cluster with three proxies; make chaos runs all of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def test_no_read_fails_and_no_write_is_done_twice() -> None:
-    """Behind Kiteway, without retries of the client; every endpoint had its share of one client's calls."""
+    """Behind Kiteway this holds without retries in the client; every endpoint gets a share of one client's calls."""
     faults = [fault for fault in FAULTS if fault.name in CHOSEN]
     assert len(faults) == len(CHOSEN)
 

@@ -145,7 +145,7 @@ class Draining:
 def test_fifty_changes_a_second_reach_envoy(
     site: Site, tmp_path: Path, free_port: Callable[[], int], seconds: int
 ) -> None:
-    """As EndpointSlices of a cluster arrive: each is a push of its own, and no client notices."""
+    """Each change, as it comes from a cluster's watch, is a push of its own, and no client notices."""
     folder = Path(tempfile.mkdtemp(prefix="envoy-", dir=site.folder))
     with running_envoy(folder, free_port) as proxy:
         pipeline = Pipeline(proxy.settings)
@@ -185,7 +185,10 @@ def test_fifty_changes_a_second_reach_envoy(
 
 
 def test_fifty_edits_a_second_are_followed(site: Site, free_port: Callable[[], int]) -> None:
-    """The whole of ``kiteway up`` under an editor gone mad: nothing fails, nothing grows, the last edit is live."""
+    """
+    Under fifty edits a second no call through ``kiteway up`` fails, memory does not grow, and the last edit
+    takes effect.
+    """
     folder = Path(tempfile.mkdtemp(prefix="up-", dir=site.folder))
     kept = folder / "manifests"
     kept.mkdir()

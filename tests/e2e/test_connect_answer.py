@@ -1,4 +1,4 @@
-"""What a user sees who connects by a name that nothing routes: the first five minutes of most."""
+"""The error that a user sees who connects with a host that is not routed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_milvus_client_shows_the_sentence(listening: tuple[int, Path]) -> None:
 
 @pytest.mark.filterwarnings("ignore:.connections.connect.:DeprecationWarning", "ignore:.*ORM-style:Warning")
 def test_the_orm_shows_the_sentence(listening: tuple[int, Path]) -> None:
-    """So does the guide's own form."""
+    """connections.connect, the guide's own form, says the same."""
     port, ca = listening
 
     with pytest.raises(MilvusException, match=rf"no Ingress routes the host {WRONG}"):
@@ -160,7 +160,7 @@ async def test_doctor_names_kiteway(listening: tuple[int, Path], *, trusted: boo
 
 
 def test_every_other_call_is_denied_with_the_sentence(listening: tuple[int, Path]) -> None:
-    """A call that shows the text of its gRPC error gets PERMISSION_DENIED, which PyMilvus does not repeat."""
+    """Any other call gets PERMISSION_DENIED with the sentence, and PyMilvus does not repeat it."""
     port, ca = listening
     with channel(f"127.0.0.1:{port}", ca, WRONG) as connection, pytest.raises(grpc.RpcError) as caught:
         service(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)

@@ -50,8 +50,8 @@ def _doctor(*arguments: str | Path) -> tuple[int, dict[str, dict[str, Any]]]:
 
 async def test_milvus_alone_and_behind_kiteway(folder: Path, free_port: Callable[[], int]) -> None:
     """
-    Both answer the calls and REST; behind Kiteway the TLS that Milvus lacks is in order, its management is not to be
-    reached, and the only thing left is that Milvus asks for no credentials.
+    Both answer gRPC and REST. Behind Kiteway TLS is correct and Milvus's management is not reachable; the
+    only failure left is that Milvus requires no credentials.
     """
     async with StandaloneMilvus(folder / "milvus", health_port=9091) as milvus:
         plain = f"127.0.0.1:{milvus.endpoint.port}"

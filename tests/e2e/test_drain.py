@@ -1,4 +1,4 @@
-"""Nothing that leaves costs a call: an endpoint, Kiteway itself, an old version, a replica."""
+"""No call fails when an endpoint, Kiteway itself, an old version or a replica is stopped."""
 
 from __future__ import annotations
 
@@ -143,7 +143,10 @@ def _start(channel: grpc.Channel, body: bytes) -> Any:
 
 
 def test_an_endpoint_that_leaves_finishes_its_calls(pair: Pair) -> None:
-    """It drains for drainingTimeoutSec: the call in flight is answered, new ones go elsewhere, then it is gone."""
+    """
+    It drains for drainingTimeoutSec: the call in flight is answered, new ones go to other endpoints, then it
+    is removed.
+    """
     with pair.channel() as channel:
         call = _start(channel, b"wait")
         index = pair.holder()
@@ -163,7 +166,7 @@ def test_an_endpoint_that_leaves_finishes_its_calls(pair: Pair) -> None:
 
 
 def test_an_endpoint_that_comes_back_gets_calls_again(pair: Pair) -> None:
-    """A return during the drain ends it."""
+    """Adding the endpoint again during its drain ends the drain."""
     port = pair.backends[0].port
     file = pair.manifests / f"slice-{port}.yaml"
     text = file.read_bytes()
@@ -179,7 +182,7 @@ def test_an_endpoint_that_comes_back_gets_calls_again(pair: Pair) -> None:
 
 
 def test_sigterm_is_not_ready_then_goaway_then_the_end(pair: Pair) -> None:
-    """The call in flight is answered, nobody new comes in, an idle client is sent away; the exit status is 0."""
+    """The call in flight is answered, new connections are refused, an idle client gets GOAWAY; the exit status is 0."""
     with pair.channel() as idle, pair.channel() as busy:
         assert _start(idle, b"").result(10) == OK_RESULT
         states: list[grpc.ChannelConnectivity] = []
@@ -205,9 +208,9 @@ def test_who_starts_while_another_drains_gets_its_port(
     pair: Pair, free_port: Callable[[], int], *, replaces: bool
 ) -> None:
     """
-    The port is free as soon as no new connection is taken there, however long the calls in flight take.
+    The port is free as soon as the draining instance accepts no connections, however long its calls take.
 
-    A successor that is told whose place it takes leaves the drain alone: a second signal would cut it short.
+    A successor with --replace does not signal the draining instance: a second signal would cut its drain short.
     """
     with pair.channel() as busy:
         call = _start(busy, b"wait")
@@ -295,7 +298,7 @@ def _assert_nothing_failed(load: MixedLoad) -> None:
 @pytest.mark.milvus
 @pytest.mark.usefixtures("_migrating")
 def test_a_new_version_takes_over_the_port(site: Site, free_port: Callable[[], int]) -> None:
-    """A successor listens beside the first instance, which then drains and ends: not one read or write fails."""
+    """A successor listens beside the first instance, which then drains and ends: no read or write fails."""
     port = free_port()
     with contextlib.ExitStack() as stack:
         old = stack.enter_context(up_with_guide(site.folder / "old", site.front, port, [site.endpoint]))
@@ -311,7 +314,7 @@ def test_a_new_version_takes_over_the_port(site: Site, free_port: Callable[[], i
 
 @pytest.mark.milvus
 def test_a_rolling_update_of_two_replicas(site: Site, free_port: Callable[[], int]) -> None:
-    """Behind one L4 address each replica is replaced in turn: not one read or write fails."""
+    """Behind one Layer-4 address each replica is replaced in turn: no read or write fails."""
     ports = free_port(), free_port()
     with contextlib.ExitStack() as stack:
         replicas = [
@@ -332,7 +335,7 @@ def test_a_rolling_update_of_two_replicas(site: Site, free_port: Callable[[], in
 
 @pytest.mark.milvus
 def test_a_killed_replica_costs_only_the_calls_in_flight(site: Site, free_port: Callable[[], int]) -> None:
-    """Nobody can answer those; each client fails at most once and goes on through the other replica."""
+    """Each client has at most one failure, its call in flight, and goes on through the other replica."""
     ports = free_port(), free_port()
     shape = Shape(readers=3, writers=2, alone=3)
     with contextlib.ExitStack() as stack:

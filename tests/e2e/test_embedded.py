@@ -172,7 +172,7 @@ def test_standalone_serves_tls_inside_its_namespace_only(
     netns: NetworkNamespace, directory: Path, tls: TLSFiles, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     """
-    A standalone Milvus with TLS is usable the moment `start` returns, cannot be reached from outside its
+    A standalone Milvus with TLS is usable as soon as `start` returns, cannot be reached from outside its
     namespace, and after `stop` no process and no listening socket is left.
     """
     milvus = StandaloneMilvus(tmp_path, tls=tls, netns=netns)
@@ -209,7 +209,7 @@ def test_two_run_side_by_side_in_one_network(
 
 
 def test_a_taken_port_is_an_error_at_once(netns: NetworkNamespace, runner: asyncio.Runner, tmp_path: Path) -> None:
-    """A port that something listens on is refused by number, before anything is started."""
+    """A taken port is an error with its number, before any process is started."""
     with netns.call(lambda: socket.create_server(("", 0))) as listener:
         port = listener.getsockname()[1]
         milvus = StandaloneMilvus(tmp_path, netns=netns, health_port=port)
@@ -221,7 +221,10 @@ def test_a_taken_port_is_an_error_at_once(netns: NetworkNamespace, runner: async
 def test_a_start_that_takes_too_long_leaves_nothing(
     netns: NetworkNamespace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
-    """When the time is up, the error says so and where the logs are, and the half-started Milvus is gone."""
+    """
+    After the timeout, the error says so and where the logs are, and no process of the half-started Milvus is
+    left.
+    """
     milvus = StandaloneMilvus(tmp_path, netns=netns)
     with pytest.raises(MilvusStartError, match=rf"does not serve after 0\.05 s.*{tmp_path}/logs"):
         runner.run(milvus.start(timeout=0.05))
@@ -231,7 +234,7 @@ def test_a_start_that_takes_too_long_leaves_nothing(
 
 @pytest.mark.skipif(not installed("milvus-lite"), reason="the package milvus-lite is not installed")
 def test_lite_serves_on_loopback_and_stops(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """Milvus Lite is usable by PyMilvus the moment `start` returns, and gone after `stop`."""
+    """Milvus Lite is usable by PyMilvus as soon as `start` returns, and ended after `stop`."""
 
     def kites(port: int) -> list[int]:
         client = MilvusClient(uri=f"http://127.0.0.1:{port}")
@@ -253,7 +256,7 @@ def test_lite_serves_on_loopback_and_stops(runner: asyncio.Runner, tmp_path: Pat
 def test_data_is_there_after_a_restart(
     netns: NetworkNamespace, directory: Path, tls: TLSFiles, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
-    """What was written before `stop` is found by a second start on the same data directory."""
+    """Rows written before `stop` are found after a second start on the same data directory."""
 
     async def once(*operations: str) -> object:
         async with StandaloneMilvus(tmp_path, tls=tls, netns=netns) as milvus:
@@ -336,7 +339,7 @@ def test_a_paused_proxy_accepts_but_does_not_answer(cluster: tuple[MilvusCluster
 def test_a_stopped_cluster_leaves_nothing(
     cluster: tuple[MilvusCluster, NetworkNamespace], runner: asyncio.Runner
 ) -> None:
-    """After `stop`, no process of broker, backend and proxies is left, and nothing listens."""
+    """After `stop`, no process of broker, backend and proxies is left, and no port is open."""
     milvus, netns = cluster
     pids = milvus.pids
     assert len(pids) == 5

@@ -255,7 +255,7 @@ def test_envoy_validates_a_listener_with_the_filter(tmp_path: Path) -> None:
 
 
 def test_envoy_rejects_a_configuration_the_filter_does_not_know(tmp_path: Path) -> None:
-    """A wrong mode fails at validation, and the log says which value is wrong."""
+    """Envoy's validation fails for a wrong mode, and the log says which value is wrong."""
     result = validate(write(tmp_path, bootstrap([1], mode="sideways")))
 
     assert result.returncode != 0
@@ -263,7 +263,7 @@ def test_envoy_rejects_a_configuration_the_filter_does_not_know(tmp_path: Path) 
 
 
 def test_calls_are_counted_by_rpc(tmp_path: Path) -> None:
-    """Each call counts once under its rpc; unknown gRPC is `other`."""
+    """Each call counts once under its rpc; an unknown gRPC call counts as `other`."""
     with Backend(OK_RESULT) as backend, running_envoy(tmp_path, bootstrap([backend.port])) as envoy:
         for method in ["Search", "Search", "Query", "Insert", "DropCollection", "NoSuchCall"]:
             assert envoy.call(f"{SERVICE}/{method}") == OK_RESULT
@@ -281,8 +281,8 @@ def test_calls_are_counted_by_rpc(tmp_path: Path) -> None:
 
 def test_an_endpoint_that_is_not_ready_is_retried_elsewhere_and_ejected(tmp_path: Path) -> None:
     """
-    "Not ready" inside an OK answer never reaches the client of a read while another endpoint can
-    serve, and the first one that says it is the last call its endpoint gets.
+    An in-band "not ready" never reaches the client of a read while another endpoint can serve it. The first
+    such answer is the last call that its endpoint gets.
     """
     with (
         Backend(NOT_READY_RESULT) as bad,
@@ -298,7 +298,10 @@ def test_an_endpoint_that_is_not_ready_is_retried_elsewhere_and_ejected(tmp_path
 
 
 def test_when_no_endpoint_is_ready_a_read_is_unavailable(tmp_path: Path) -> None:
-    """With nowhere left to retry, the client of a read is told so, once and without a message; calls still go through."""
+    """
+    If no endpoint is left for a retry, the client of a read gets UNAVAILABLE once and no message; calls still
+    go through.
+    """
     with (
         Backend(NOT_READY_RESULT) as one,
         Backend(NOT_READY_RESULT) as two,
@@ -317,7 +320,7 @@ def test_when_no_endpoint_is_ready_a_read_is_unavailable(tmp_path: Path) -> None
 
 
 def test_the_client_sees_nothing_of_what_the_router_was_told(tmp_path: Path) -> None:
-    """The headers of an answer that may not be repeated have neither the mark nor a status ahead of the trailers."""
+    """The headers of an answer that may not be repeated have neither the mark nor a gRPC status before the trailers."""
     with (
         Backend(NOT_READY_RESULT) as bad,
         running_envoy(tmp_path, bootstrap([bad.port])) as envoy,
@@ -336,7 +339,10 @@ def test_the_client_sees_nothing_of_what_the_router_was_told(tmp_path: Path) -> 
 
 
 def test_a_write_is_sent_once_and_its_endpoint_is_ejected_all_the_same(tmp_path: Path) -> None:
-    """A write that meets an endpoint which is not ready is not retried; the client gets Milvus's answer."""
+    """
+    A write to an endpoint that is not ready is not retried; the client gets Milvus's answer, and the endpoint
+    is ejected.
+    """
     with (
         Backend(NOT_READY_RESULT) as bad,
         running_envoy(tmp_path, bootstrap([bad.port])) as envoy,
@@ -348,7 +354,7 @@ def test_a_write_is_sent_once_and_its_endpoint_is_ejected_all_the_same(tmp_path:
 
 
 def test_errors_that_are_not_the_endpoints_pass_unchanged(tmp_path: Path) -> None:
-    """A rate limit in band ejects nobody, is not retried and reaches the client as it is."""
+    """An in-band rate limit causes no ejection and no retry, and reaches the client unchanged."""
     with (
         Backend(RATE_LIMIT_RESULT) as one,
         Backend(RATE_LIMIT_RESULT) as two,
@@ -362,7 +368,7 @@ def test_errors_that_are_not_the_endpoints_pass_unchanged(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("headers_first", [False, True], ids=["trailers-only", "headers-then-trailers"])
 def test_a_grpc_error_passes_unchanged(tmp_path: Path, *, headers_first: bool) -> None:
-    """A response without a message is let go, with the status and text the server gave it."""
+    """A response without a message reaches the client with the server's status and text."""
     with (
         Backend(grpc.StatusCode.FAILED_PRECONDITION, headers_first=headers_first) as backend,
         running_envoy(tmp_path, bootstrap([backend.port])) as envoy,
@@ -375,7 +381,7 @@ def test_a_grpc_error_passes_unchanged(tmp_path: Path, *, headers_first: bool) -
 
 
 def test_a_large_answer_streams_through(tmp_path: Path) -> None:
-    """An answer far beyond Envoy's buffers (1 MiB) arrives byte for byte: it is not held whole."""
+    """An answer far beyond Envoy's buffers (1 MiB) arrives byte for byte: it is never held as a whole."""
     answer = OK_RESULT + b"\x12\x80\x80\x80\x08" + bytes(range(256)) * (64 * 1024)  # results: 16 MiB
     with (
         Backend(answer) as backend,

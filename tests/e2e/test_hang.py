@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
 def test_a_stopped_control_plane_is_said_and_started_again(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Status says so at once and in time, Envoy serves on, and the supervisor ends it; the log says all that."""
+    """
+    The status reports it in time, Envoy goes on, and the supervisor kills and restarts the control plane; the
+    log says so.
+    """
     port, files = free_port(), tls_files(tmp_path, "front", HOST)
     arguments = [
         "-f",

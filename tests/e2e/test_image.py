@@ -1,4 +1,7 @@
-"""The image, without Docker: what its Dockerfile says, and what its steps make of a clean copy of the sources."""
+"""
+The image, without Docker: the instructions of its Dockerfile, and the result of its steps on a clean copy of
+the sources.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def _only(word: str) -> str:
 
 
 def test_the_context_is_what_is_copied() -> None:
-    """Every source is there, and the context holds the sources and nothing that this machine has built."""
+    """Every source is copied, and the build context has the sources and nothing that this machine has built."""
     ignored = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
 
     assert all((ROOT / source).exists() for source in _sources())
@@ -59,7 +62,7 @@ def test_the_context_is_what_is_copied() -> None:
 
 
 def test_what_it_is_built_from_has_versions() -> None:
-    """Base images have the version of a release, uv is the Makefile's, and the compiler is new enough for the filter."""
+    """Base images have a release's version, uv is the Makefile's, and the compiler is new enough for the filter."""
     bases = [i.rest.split()[0] for i in _instructions() if i.word == "FROM"]
     for base in bases:
         assert re.fullmatch(r"(rust|python):\d+\.\d+\.\d+-slim-bookworm", base), base
@@ -71,7 +74,7 @@ def test_what_it_is_built_from_has_versions() -> None:
 
 
 def test_it_fits_the_chart() -> None:
-    """User, ports and data directory are those that the chart relies on; it starts `kiteway controller`."""
+    """User, ports and data directory are those that the chart expects; the image starts `kiteway controller`."""
     security = re.findall(r"runAs(?:User|Group): (\d+)", DEPLOYMENT)
     ports = [*re.findall(r"--https?-port=(\d+)", DEPLOYMENT), str(VALUES["metrics"]["port"])]
     folder = re.findall(r"mountPath: (/var/\S+?)\}", DEPLOYMENT)

@@ -1,4 +1,7 @@
-"""What one tenant writes is bounded before Envoy sees it: a route table or a listener is never refused for it."""
+"""
+Limits apply before Envoy gets a tenant's objects: Envoy never rejects a route table or listener because of
+their size.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def _reasons(translated: Translated) -> set[str]:
     ],
 )
 def test_headers(envoy_binary: Path, headers: list[str], reason: str, field: str) -> None:
-    """Whatever headers a tenant asks for, Envoy takes the table that all share, and the tenant is told."""
+    """With any custom headers of one tenant Envoy accepts the shared route table, and the tenant gets a diagnostic."""
     translated = _translated(_documents(headers=headers, field=field))
 
     assert validate(envoy_binary, static_bootstrap(translated.messages, Path("/nonexistent"))) is None
@@ -85,7 +88,10 @@ ODD_NAMES = {
 
 @pytest.mark.parametrize("names", ODD_NAMES.values(), ids=ODD_NAMES.keys())
 def test_names_of_certificates(envoy_binary: Path, names: list[str]) -> None:
-    """Whatever names a certificate has, Envoy takes the listener that all share, and the host is served with it."""
+    """
+    With any names in a certificate Envoy accepts the shared listener, and the host is served with the
+    certificate.
+    """
     translated = _translated(_documents(names=[HOST, *names]))
 
     assert validate(envoy_binary, static_bootstrap(translated.messages, Path("/nonexistent"))) is None

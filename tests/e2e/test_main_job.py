@@ -1,4 +1,4 @@
-"""The main job on real parts: the guide's manifests, a real Milvus with TLS, a real Envoy, PyMilvus."""
+"""The main use: the guide's manifests, a real Milvus with TLS, a real Envoy, PyMilvus."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_filter_counts_searches(system: System) -> None:
 
 
 def test_the_access_log_says_what_pymilvus_asked_and_milvus_answered(system: System) -> None:
-    """A session of writes and reads: each line has the names, sizes and rows that the client knows of."""
+    """In a session of writes and reads each line has the names, sizes and rows that the client knows."""
     log = system.running.instance.data_dir / "logs/access.log"
     client = MilvusClient(f"https://{system.address}", server_pem_path=str(system.ca), server_name=HOST)
     rows = [{"id": number, "vector": [number / 100] * 64} for number in range(50)]
@@ -159,12 +159,12 @@ def test_the_access_log_says_what_pymilvus_asked_and_milvus_answered(system: Sys
 
 
 def test_milvus_is_recognized(system: System) -> None:
-    """A real Milvus answers on its health port as no other server does, and is pinged as often as it allows."""
+    """Kiteway recognises a real Milvus by its health port, and pings it as often as Milvus allows."""
     wait_until(lambda: system.running.status()["pools"][0]["keepaliveSeconds"] == 6, "Milvus is recognized")
 
 
 def test_calls_go_on_while_the_control_plane_is_killed(system: System) -> None:
-    """With the control plane dead not one call fails, and it is back by itself."""
+    """After a kill of the control plane no call fails, and the supervisor restarts it."""
     with system.reads() as reads:
         system.running.kill("controlplane")
         wait_until(lambda: system.running.status().get("ready"), "the control plane is ready again")
@@ -175,7 +175,7 @@ def test_calls_go_on_while_the_control_plane_is_killed(system: System) -> None:
 
 
 def test_envoy_comes_back_by_itself(system: System) -> None:
-    """A killed Envoy is started again, takes its configuration and serves."""
+    """After a kill of Envoy the supervisor restarts it, and the new Envoy gets its configuration and serves."""
     system.running.kill("envoy")
     wait_until(lambda: system.running.status().get("ready"), "Envoy serves again")
     system.running.wait_healthy(1)
@@ -187,7 +187,7 @@ def test_envoy_comes_back_by_itself(system: System) -> None:
 
 
 def test_a_new_certificate_is_live_without_a_failed_call(system: System) -> None:
-    """A replaced Secret answers the next handshake, while calls on old connections go on."""
+    """New handshakes get the new certificate of a replaced Secret, and calls on old connections go on."""
     before = system.fingerprint()
     pair = _pair()
     with system.reads() as reads:
@@ -202,7 +202,7 @@ def test_a_new_certificate_is_live_without_a_failed_call(system: System) -> None
 
 
 def test_an_edit_of_the_manifests_is_live_without_a_failed_call(system: System) -> None:
-    """A host that is added to the Ingress is routed, and calls to the other host never fail."""
+    """A host that is added to the Ingress is routed, and no call to the other host fails."""
     file = system.manifests / "ingress.yaml"
     text = file.read_text()
     second = text[text.index("  - host:") :].replace(HOST, "second.milvus.io")
@@ -228,7 +228,7 @@ def test_an_edit_of_the_manifests_is_live_without_a_failed_call(system: System) 
     ],
 )
 def test_a_broken_edit_changes_nothing_but_the_diagnostics(system: System, broken: str | None, reason: str) -> None:
-    """A manifest that cannot be read, or means nothing, leaves the last good configuration in force."""
+    """With an unreadable or meaningless manifest the last good configuration stays in force."""
     file = system.manifests / "ingress.yaml"
     text = file.read_text()
     version = system.running.status()["configuration"]["version"]
@@ -275,7 +275,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, free_port: Callable[[], 
 
 
 def test_the_demo_verifies_and_cleans_up() -> None:
-    """``kiteway demo --once --output json`` is the whole guide, and leaves nothing in the temporary folder."""
+    """``kiteway demo --once --output json`` runs the whole guide and leaves no file in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="kw-") as temporary:
         done = subprocess.run(
             [KITEWAY, "demo", "--once", "--output", "json"],

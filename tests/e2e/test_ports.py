@@ -1,4 +1,4 @@
-"""A port is bound by one instance of one data directory, and by its successor."""
+"""A port belongs to one instance, and to its successor."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ def site(free_port: Callable[[], int], envoy_binary: Path) -> Iterator[Site]:
 @pytest.mark.parametrize("option", LISTENERS)
 @pytest.mark.parametrize("command", ["up", "controller"])
 def test_a_port_that_a_stranger_has_is_refused_with_its_name(site: Site, command: str, option: str) -> None:
-    """Whichever listener it is: exit status 1, the port, the option, and process and program of the stranger."""
+    """
+    For every listener: exit status 1, and the message has the port, the option, and the other process and
+    program.
+    """
     port = site.ports[option]
     kubeconfig = site.folder / "kubeconfig"
     kubeconfig.write_text(
@@ -115,7 +118,10 @@ def test_a_port_that_a_stranger_has_is_refused_with_its_name(site: Site, command
 
 @pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
 def test_a_stranger_on_every_address_is_in_the_way_too(site: Site, family: socket.AddressFamily, address: str) -> None:
-    """It takes the connections to loopback as well; on :: it does so for IPv4 unless it says otherwise."""
+    """
+    A listener on all addresses gets the connections to loopback as well; one on :: also those by IPv4, unless
+    it is IPv6 only.
+    """
     port = site.ports["--https-port"]
     with socket.create_server((address, port), family=family, dualstack_ipv6=family is socket.AF_INET6):
         said = site.refused(site.arguments())
@@ -126,7 +132,7 @@ def test_a_stranger_on_every_address_is_in_the_way_too(site: Site, family: socke
 
 @pytest.mark.parametrize("option", LISTENERS)
 def test_a_port_of_another_instance_is_refused_with_its_data_directory(site: Site, option: str) -> None:
-    """Nothing is shared by accident: the second ends with 1 and names the first, which serves on."""
+    """The second instance ends with 1 and names the first, which goes on serving."""
     with up(site.arguments(), site.folder / "first") as first:
         own = site.others() | {option: site.ports[option]}
         said = site.refused(site.with_ports(own))
@@ -138,7 +144,7 @@ def test_a_port_of_another_instance_is_refused_with_its_data_directory(site: Sit
 
 
 def test_a_port_that_an_instance_does_not_use_yet_is_its_own(site: Site) -> None:
-    """A manifest may open it at any time: nobody listens, and still another instance is refused."""
+    """A manifest may open the port at any time: no process listens on it, and another instance is still refused."""
     with up(site.arguments("silent"), site.folder / "first") as first:
         port = site.ports["--http-port"]
         with pytest.raises(ConnectionRefusedError):
@@ -149,7 +155,7 @@ def test_a_port_that_an_instance_does_not_use_yet_is_its_own(site: Site) -> None
 
 
 def test_of_two_that_start_at_once_one_runs(site: Site) -> None:
-    """However close: the port is one's, the other ends with 1 and names it."""
+    """If two instances start at the same time, one gets the port; the other ends with 1 and names it."""
     names = ("one", "two")
     logs = {name: site.folder / f"{name}.log" for name in names}
     with contextlib.ExitStack() as stack:
@@ -193,7 +199,7 @@ def test_a_successor_takes_every_port_over_and_its_predecessor_ends(site: Site) 
 
 
 def test_a_successor_replaces_one_instance_and_no_other(site: Site) -> None:
-    """A port that somebody else has than the one that is named is refused, and nobody drains."""
+    """If another instance than the named one has a port, the successor is refused, and no instance drains."""
     own = site.others()
     with (
         up(site.arguments(), site.folder / "first") as first,
@@ -208,7 +214,7 @@ def test_a_successor_replaces_one_instance_and_no_other(site: Site) -> None:
 
 
 def test_who_starts_after_a_kill_gets_the_ports(site: Site) -> None:
-    """Also while the kernel still ends the children of a supervisor that was killed with -9."""
+    """This holds also while the kernel still ends the children of a supervisor that was killed with -9."""
     with up(site.arguments(), site.folder / "killed") as killed:
         killed.process.kill()
         killed.process.wait()
@@ -217,14 +223,14 @@ def test_who_starts_after_a_kill_gets_the_ports(site: Site) -> None:
 
 
 def test_an_address_that_the_machine_does_not_have_is_said(site: Site) -> None:
-    """The address is of the documentation's network (RFC 5737), which is nobody's."""
+    """The message names an address that this machine does not have (one of RFC 5737, for documentation)."""
     said = site.refused([*site.arguments(), "--bind", "192.0.2.1"])
 
     assert "this machine has no address 192.0.2.1. Give one of its addresses with --bind" in said
 
 
 def test_a_privileged_port_without_the_right_is_said(site: Site) -> None:
-    """The sentence names the capability, the kernel's setting, and the option."""
+    """The message names the capability, the kernel's setting, and the option."""
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443:
         pytest.skip("no port is privileged here")
     before: list[str] = []
@@ -240,7 +246,7 @@ def test_a_privileged_port_without_the_right_is_said(site: Site) -> None:
 
 
 def test_the_demo_looks_before_it_starts_milvus(site: Site) -> None:
-    """A port that is given and taken ends it with 1 at once, and nothing is left behind."""
+    """If the given port is taken, the demo ends with 1 at once and leaves no files."""
     port = site.ports["--https-port"]
     with socket.create_server(("127.0.0.1", port)):
         said = _refused([KITEWAY, "demo", "--once", "--https-port", str(port), "--data-dir", site.folder / "demo"])

@@ -1,4 +1,4 @@
-"""One tenant's Ingress that Envoy rejects costs that tenant, and nobody else."""
+"""An Ingress that Envoy rejects affects its own tenant only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ async def site(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest
 
 
 async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> None:
-    """The culprit keeps what was accepted before, and says so with Envoy's sentence; when it is mended, all is cleared."""
+    """
+    The rejected Ingress is served in its last accepted form and reports Envoy's message; after a correction
+    the report ends.
+    """
     site.write("victim", *of("victim"))
     site.write("culprit", *of("culprit"))
     async with site.control():
@@ -69,7 +72,10 @@ async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> 
 
 
 async def test_a_restart_of_either_process_serves_everybody_else(site: Site) -> None:
-    """The first configuration of the next Envoy is one that it accepts, with the culprit's last accepted form in it."""
+    """
+    Envoy accepts the first configuration after its restart, which has the last accepted form of the rejected
+    Ingress.
+    """
     site.write("victim", *of("victim"))
     site.write("culprit", *of("culprit"))
     async with site.control():
@@ -96,7 +102,7 @@ async def test_a_restart_of_either_process_serves_everybody_else(site: Site) -> 
 
 
 async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
-    """Nothing was accepted yet, and it is not ready before everybody else is served."""
+    """Without any accepted configuration, the instance is not ready before all other Ingresses are served."""
     for number in range(20):
         site.write(f"tenant-{number}", *of(f"tenant-{number}", poison="header" if number in {3, 17} else ""))
     async with site.control():
@@ -108,7 +114,7 @@ async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
 
 
 async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> None:
-    """Envoy names the cluster, so nothing is searched."""
+    """Envoy names the cluster, so no search is needed."""
     site.write("victim", *of("victim"))
     async with site.control():
         with site.envoy():
@@ -121,7 +127,7 @@ async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> No
 
 
 async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
-    """Envoy quotes the whole table of all tenants; neither the diagnostic nor Envoy's log does."""
+    """Envoy quotes the whole table of all tenants; neither the diagnostic nor Envoy's log contains the quote."""
     site.write("victim", *of("victim"))
     async with site.control():
         with site.envoy():
@@ -137,7 +143,7 @@ async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
 
 
 async def test_endpoints_that_hang_delay_nobody_else(site: Site) -> None:
-    """Envoy answers for no cluster while one waits for a first health check; others' changes and clusters do not wait."""
+    """While one cluster waits for a first health check, other tenants' changes and clusters do not wait."""
     site.write("victim", *of("victim"))
     check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
     with socket.create_server(("127.0.0.1", 0)) as hanging:
@@ -167,7 +173,10 @@ async def test_endpoints_that_hang_delay_nobody_else(site: Site) -> None:
 
 
 async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> None:
-    """It asks for listeners when its first clusters are warm; without those that hang it serves everybody else."""
+    """
+    A starting Envoy asks for listeners when its first clusters are warm; clusters that hang are left out, and
+    all others serve.
+    """
     site.write("victim", *of("victim"))
     check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
     with socket.create_server(("127.0.0.1", 0)) as hanging:
@@ -197,7 +206,10 @@ async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> No
 
 @pytest.mark.timeout(400)
 async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
-    """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""
+    """
+    It is found within the pushes of one search, and another tenant's change does not wait for the end of the
+    search.
+    """
     # With the victim there are as many hosts as a namespace may have.
     site.write("all", *(manifest for number in range(999) for manifest in of(f"tenant-{number}")))
     async with site.control():

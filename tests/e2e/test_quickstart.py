@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "plaintext"])
 def test_it_finds_out_how_a_milvus_speaks(folder: Path, free_port: Callable[[], int], *, tls: bool) -> None:
-    """With TLS or without, it is found out, a certificate is made, and PyMilvus verifies through it."""
+    """Kiteway detects whether a Milvus uses TLS and makes a certificate, and PyMilvus verifies through it."""
     asyncio.run(_verified_through(folder, free_port(), tls=tls))
 
 
@@ -59,7 +59,10 @@ async def _verified_through(folder: Path, port: int, *, tls: bool) -> None:
 
 
 def test_a_health_port_of_another_milvus_is_left_alone(folder: Path, free_port: Callable[[], int]) -> None:
-    """9091 of the same machine is not the target's: its end costs the target nothing, and the reason is said."""
+    """
+    If 9091 belongs to another Milvus on the machine, its end does not affect the target, and the reason is
+    reported.
+    """
     asyncio.run(_beside_a_stranger(folder, free_port()))
 
 
@@ -88,7 +91,7 @@ def _through(folder: Path, port: int) -> Target:
 
 
 def test_several_proxies_share_the_calls(folder: Path, free_port: Callable[[], int]) -> None:
-    """--to for each proxy of a cluster: each has its own health port, and calls."""
+    """With --to for each proxy of a cluster, each has its own health port and gets calls."""
     asyncio.run(_several(folder, free_port()))
 
 
@@ -109,7 +112,10 @@ async def _several(folder: Path, port: int) -> None:
 
 
 def test_a_health_port_that_dies_takes_no_call_and_is_named(folder: Path, free_port: Callable[[], int]) -> None:
-    """The last endpoint is used while it fails its check; `up` and `status` say which check that is, and when it is well."""
+    """
+    The last endpoint gets calls while it fails its check; `up` and `status` name the check, and say when it
+    passes again.
+    """
     asyncio.run(_dying_health(folder, free_port(), free_port()))
 
 
@@ -173,7 +179,7 @@ def _health(port: int) -> Iterator[None]:
 
 
 def test_nothing_there_is_said_at_once(folder: Path, free_port: Callable[[], int]) -> None:
-    """Where nothing listens, the command ends with 1 and says where it looked."""
+    """If no process listens on the target, the command ends with 1 and names the address."""
     port = free_port()
 
     done = subprocess.run(

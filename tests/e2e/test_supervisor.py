@@ -1,4 +1,4 @@
-"""The supervisor and a real Envoy: death, drain and succession."""
+"""The supervisor and a real Envoy: kills, drain and succession."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def supervised(data_dir: Path, port: int, upstream_port: int) -> Iterator[Superv
 
 
 def test_killed_envoy_comes_back(tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path) -> None:
-    """Kill -9 of Envoy: another one serves on the same port, and the reason is on record."""
+    """After a kill -9 of Envoy another one serves on the same port, and the reason is recorded."""
 
     async def main() -> None:
         async with Upstream().serving() as upstream_port:
@@ -167,7 +167,10 @@ def listeners(port: int) -> int:
 def test_who_comes_while_envoy_is_away_waits_for_it(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
-    """Nobody who connects between the end of a killed Envoy and the next one's start is refused or reset."""
+    """
+    A client that connects between the end of a killed Envoy and the start of the next is neither refused nor
+    reset.
+    """
     if not kernel_migrates():
         pytest.skip("net.ipv4.tcp_migrate_req is not 1")
 
@@ -199,7 +202,7 @@ def test_who_comes_while_envoy_is_away_waits_for_it(
 def test_killed_supervisor_leaves_no_envoy_and_blocks_no_successor(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
-    """Kill -9 of the supervisor takes Envoy along; the next one starts over its stale files."""
+    """A kill -9 of the supervisor ends Envoy too; the next instance starts in spite of the old files."""
 
     async def main() -> None:
         port = free_port()
@@ -222,9 +225,9 @@ def test_drain_finishes_what_is_in_work(
     number: signal.Signals, tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
     """
-    A call in work is answered, an idle client is told to leave, a new one is refused; then all is gone.
+    A call in flight is answered, an idle client gets GOAWAY, a new connection is refused; then no process is left.
 
-    The idle client's channel goes from READY to IDLE by the GOAWAY while the other call keeps Envoy alive.
+    The channel of the idle client goes from READY to IDLE by the GOAWAY while the other call keeps Envoy alive.
     """
 
     async def main() -> None:
@@ -257,7 +260,7 @@ def test_drain_finishes_what_is_in_work(
 def test_second_instance_on_a_data_directory_is_refused(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
-    """The second one names the process of the first, which goes on undisturbed."""
+    """The second instance names the process of the first, which goes on."""
 
     async def main() -> None:
         with supervised(tmp_path, free_port(), 1) as first:
@@ -308,8 +311,8 @@ def test_successor_takes_the_port_over_without_a_failed_call(
     """
     A second instance listens on the same port, the first drains and ends: no call of any client fails.
 
-    Steady clients change over in the middle of their calls, fleeting ones connect at every moment of the change, and
-    an idle one calls again when the first instance is gone.
+    Steady clients change over in the middle of their calls, others connect for each call, and an idle client calls
+    again when the first instance has ended.
     """
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Every pair that is read as good is one that Envoy takes: its refusal would quote what it was given."""
+"""Envoy accepts every certificate and key that Kiteway accepts: its rejection would quote them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _odd() -> Iterator[tuple[str, Issued]]:
 
 
 def test_odd_keys_and_certificates(envoy_binary: Path) -> None:
-    """Of all kinds of keys and certificates, those that are read as good are taken by Envoy, and many are."""
+    """Of all kinds of keys and certificates, Envoy accepts those that Kiteway accepts, and these are many."""
     made = dict(_odd())
     good = _good((issued.crt, issued.pem) for issued in made.values())
 
@@ -95,7 +95,10 @@ WRAPPED: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
 def test_odd_wrappings(envoy_binary: Path, form: serialization.PrivateFormat) -> None:
-    """PKCS #1, SEC1 and PKCS #8 with line ends, marks and text around them: what is read as good, Envoy takes."""
+    """
+    Envoy accepts PKCS #1, SEC1 and PKCS #8 keys with other line ends, marks and text around them, if Kiteway
+    does.
+    """
     pairs = []
     for key in (ecdsa(), rsa_key()):
         made = issue(HOST, key=key)
@@ -123,7 +126,7 @@ def _mutated(der: bytes, choose: random.Random) -> bytes:
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("seed", range(2))
 def test_damaged_certificates_and_keys(envoy_binary: Path, seed: int) -> None:
-    """Of thousands of damaged certificates and keys those that are read as good are taken by Envoy."""
+    """Of thousands of damaged certificates and keys, Envoy accepts those that Kiteway accepts."""
     choose = random.Random(seed)
     made = issue(HOST, key=(ecdsa, rsa_key)[seed % 2](), usage=["digital_signature"])
     certificate = ssl.PEM_cert_to_DER_cert(made.crt.decode())
@@ -156,7 +159,7 @@ def test_damaged_certificates_and_keys(envoy_binary: Path, seed: int) -> None:
 def test_keys_that_only_openssl_makes_are_refused(
     options: list[str], tmp_path: Path, openssl: Callable[..., bytes]
 ) -> None:
-    """Keys that OpenSSL knows and Envoy does not are refused with a reason before Envoy sees them."""
+    """Kiteway refuses keys that OpenSSL supports and Envoy does not, with a reason, before Envoy gets them."""
     key = tmp_path / "key.pem"
     key.write_bytes(openssl("genpkey", *options))
     certificate = openssl("req", "-x509", "-new", "-key", key, "-subj", f"/CN={HOST}", "-days", "30")
@@ -181,7 +184,7 @@ def openssl() -> Callable[..., bytes]:
 
 
 def test_a_long_chain(envoy_binary: Path) -> None:
-    """A chain of ten certificates, scrambled, is put in order and taken."""
+    """A chain of ten certificates in random order is put in order and accepted."""
     issuers = [authority("Root")]
     for number in range(8):
         issuers.append(authority(f"Intermediate {number}", issuers[-1]))

@@ -1,4 +1,4 @@
-"""TLS to a real Milvus: not verified, verified, with a client certificate, and what is said when it does not work."""
+"""TLS to a real Milvus: not verified, verified, with a client certificate, and the reports of failures."""
 
 from __future__ import annotations
 
@@ -134,7 +134,10 @@ def _shown(system: System) -> dict[str, str]:
 
 
 def test_pymilvus_verifies_through_an_endpoint_that_is_not_verified(system: System) -> None:
-    """Without a CA any certificate is taken, the status says so, and in mode 2 the client certificate is shown."""
+    """
+    Without a CA any certificate is accepted, the status says so, and in mode 2 Kiteway shows the client
+    certificate.
+    """
     target = Target(host="127.0.0.1", port=system.port, ca=system.folder / "front.crt", server_name=HOST)
     report = asyncio.run(verify(target))
 
@@ -144,7 +147,7 @@ def test_pymilvus_verifies_through_an_endpoint_that_is_not_verified(system: Syst
 
 
 def test_the_right_ca_and_name(system: System) -> None:
-    """With the CA and the name calls succeed, and the status says against what they are verified."""
+    """With the CA and the name calls succeed, and the status says against which CA and name."""
     system.annotate(ca_secret="ca", server_name=NAME, **_shown(system))
 
     system.wait_ok()
@@ -161,7 +164,7 @@ def test_the_right_ca_and_name(system: System) -> None:
     ids=["CA", "name"],
 )
 def test_a_wrong_ca_or_name(system: System, wrong: dict[str, str], sentence: str) -> None:
-    """Nothing is sent to an endpoint that cannot be verified; the client gets a sentence and the status the reason."""
+    """No call is sent to an endpoint that fails verification; the client gets a sentence and the status the reason."""
     system.annotate(**wrong, **_shown(system))
 
     wait_until(lambda: system.call()[0] == "UNAVAILABLE", "calls are refused")
@@ -176,7 +179,10 @@ def test_a_wrong_ca_or_name(system: System, wrong: dict[str, str], sentence: str
 
 @pytest.mark.parametrize("shown", [{}, {"client_certificate_secret": "stranger"}], ids=["none", "stranger"])
 def test_a_client_certificate_that_milvus_does_not_take(system: System, shown: dict[str, str]) -> None:
-    """Milvus in mode 2 refuses a client without a certificate and one of another CA; the status says which is shown."""
+    """
+    Milvus in mode 2 refuses a client without a certificate and one of another CA; the status names the one
+    that is shown.
+    """
     if not _shown(system):
         pytest.skip("this Milvus asks for no certificate")
     system.annotate(ca_secret="ca", server_name=NAME, **shown)

@@ -1,4 +1,4 @@
-"""A CA that Envoy refuses costs the host that names it, or the endpoints behind it, and nobody else."""
+"""A CA that Envoy rejects affects only the host, or the endpoints, that use it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def client(tmp_path: Path) -> Callable[[KeyPair | None], ssl.SSLContext]:
 def test_a_ca_that_envoy_refuses_costs_one_host(
     envoy: World, client: Callable[[KeyPair | None], ssl.SSLContext]
 ) -> None:
-    """With a damaged client CA its host lets nobody in, the others are served, and changes go on arriving."""
+    """With a damaged client CA its host serves no client, other hosts are served, and changes take effect."""
 
     def answers(host: str, ca: KeyPair | None) -> bool:
         try:
@@ -135,7 +135,10 @@ def _verified(envoy: World) -> list[Mapping[str, Any]]:
 
 
 def test_a_ca_for_endpoints_that_envoy_refuses_costs_one_pool(envoy: World) -> None:
-    """With a damaged CA for endpoints none of them is connected to; the cluster is taken, and others are served."""
+    """
+    With a damaged CA for endpoints Envoy connects to none of them; it accepts the cluster, and other pools
+    are served.
+    """
     envoy.proxy.publish(Snapshot.of(messages(envoy, *_verified(envoy))))
 
     eventually(lambda: served(envoy, OPEN), "the others are served")
@@ -144,7 +147,7 @@ def test_a_ca_for_endpoints_that_envoy_refuses_costs_one_pool(envoy: World) -> N
 
 
 def test_a_ca_that_is_damaged_later_leaves_the_one_before_in_force(envoy: World) -> None:
-    """Endpoints go on being verified against the CA that Envoy took."""
+    """Endpoints are still verified against the last CA that Envoy accepted."""
     more = _verified(envoy)
     envoy.proxy.publish(Snapshot.of(messages(envoy, *more, damage=False)))
     eventually(lambda: served(envoy, VERIFIED), "it is served")

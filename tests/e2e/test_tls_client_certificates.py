@@ -1,4 +1,4 @@
-"""Certificates of clients: whom they are asked of, and that no other connection leads to such a host."""
+"""Certificates of clients: which hosts require them, and that no other connection reaches such a host."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def system(free_port: Callable[[], int]) -> Iterator[System]:
     ],
 )
 def test_each_host_asks_for_its_own(system: System, host: str, client: str | None, answer: int | str) -> None:
-    """A host takes the certificates of its CA, and no other host's; one that asks for none takes everybody."""
+    """A host accepts certificates of its CA only; a host that requires none accepts every client."""
     assert system.get(host, host, client) == answer
 
 
@@ -159,7 +159,7 @@ def test_each_host_asks_for_its_own(system: System, host: str, client: str | Non
     ],
 )
 def test_no_other_connection_leads_there(system: System, sni: str | None, host: str, client: str | None) -> None:
-    """Where certificates are required, a connection made for another name, or for none, gets 421 for the host."""
+    """If a host requires certificates, a request for it on a connection for another name, or for none, gets 421."""
     assert system.get(sni, host, client) == _MISDIRECTED
 
 
@@ -173,7 +173,7 @@ def test_plaintext_leads_there_neither(system: System) -> None:
 
 @pytest.mark.parametrize("host", [BARE, LOST])
 def test_nor_does_a_mistake_open_it(system: System, host: str) -> None:
-    """Without a certificate to serve with, or a CA to verify with, a host that requires certificates is on no port."""
+    """A host that requires certificates is on no port if its own certificate or the CA is missing."""
     assert system.get(None, host, None, system.plain_port) == 404
     assert system.get(None, host, None, system.grpc_port) == _MISDIRECTED
     assert system.get(host, host, "ours") == _MISDIRECTED
@@ -192,7 +192,10 @@ def _call(system: System, sni: str, authority: str) -> tuple[grpc.StatusCode, st
 
 
 def test_grpc_clients_are_told_why(system: System) -> None:
-    """A gRPC client on a connection for another name gets PERMISSION_DENIED, which is not tried again, and a sentence."""
+    """
+    A gRPC client on a connection for another name gets PERMISSION_DENIED, which it does not repeat, and a
+    sentence.
+    """
     code, details = _call(system, OPEN, REQUIRED)
 
     assert code is grpc.StatusCode.PERMISSION_DENIED
@@ -201,7 +204,7 @@ def test_grpc_clients_are_told_why(system: System) -> None:
 
 
 def test_the_manifest_is_told_about_plaintext(system: System) -> None:
-    """allow-http beside required certificates is a diagnostic."""
+    """There is a diagnostic for allow-http beside required certificates."""
     about = {
         d["object"]["name"]
         for d in system.running.status()["diagnostics"]

@@ -107,14 +107,14 @@ def system(free_port: Callable[[], int]) -> Iterator[System]:
 
 
 def test_the_marks_would_be_found(system: System) -> None:
-    """The keys are recognised where they are allowed to be: in the Secret's manifest and in the file."""
+    """The test recognises the keys where they are allowed: in the Secret's manifest and in the file."""
     assert system.found_in((system.folder / "manifests" / "all.yaml").read_bytes())
     assert system.found_in((system.folder / "files" / "tls.key").read_bytes())
     assert served(system.port, GOOD)
 
 
 def test_no_log_holds_a_key(system: System) -> None:
-    """Neither the logs of the parts nor what `kiteway up` prints, with mistakes in several Secrets."""
+    """Neither the logs nor the output of `kiteway up` have a key, also with mistakes in several Secrets."""
     logs = [system.running.log, *(p for p in system.running.instance.log_dir.rglob("*") if p.is_file())]
 
     assert len(logs) > 2
@@ -125,7 +125,7 @@ def test_no_log_holds_a_key(system: System) -> None:
 
 @pytest.mark.parametrize("output", ["table", "json", "yaml", "envoy"])
 def test_no_plan_holds_a_key(system: System, output: str) -> None:
-    """`kiteway plan`, as configuration for Envoy too."""
+    """`kiteway plan` shows no key, also as configuration for Envoy."""
     done = subprocess.run(
         [KITEWAY, "plan", "-f", system.folder / "manifests", "--output", output],
         capture_output=True,
@@ -141,7 +141,7 @@ def test_no_plan_holds_a_key(system: System, output: str) -> None:
     "command", [["status"], ["status", "-o", "json"], ["cert", "list"], ["cert", "show", "good", "-o", "json"]]
 )
 def test_no_status_holds_a_key(system: System, command: list[str]) -> None:
-    """What the running instance says of itself."""
+    """The status of a running instance has no key."""
     done = subprocess.run(
         [KITEWAY, *command, "--data-dir", system.folder / "data"], capture_output=True, check=False, timeout=60
     )
@@ -151,7 +151,7 @@ def test_no_status_holds_a_key(system: System, command: list[str]) -> None:
 
 
 def test_no_dump_of_envoy_holds_a_key(system: System) -> None:
-    """Envoy's own dump of its configuration has the certificates, and its keys blacked out."""
+    """Envoy's own dump of its configuration has the certificates, and its keys are redacted."""
 
     async def dump() -> bytes:
         async with AdminClient(system.running.instance.admin_socket) as admin:
@@ -164,7 +164,7 @@ def test_no_dump_of_envoy_holds_a_key(system: System) -> None:
 
 
 def test_no_command_line_or_environment_holds_a_key(system: System) -> None:
-    """What everybody on the machine can see of the processes."""
+    """The command lines and environments of the processes have no key."""
     seen = set()
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
@@ -180,7 +180,7 @@ def test_no_command_line_or_environment_holds_a_key(system: System) -> None:
 
 
 def test_files_with_keys_are_for_their_owner_only(system: System) -> None:
-    """Whatever the instance writes that holds a key is 0600, below a folder that is 0700."""
+    """Every file of the instance with a key is 0600, below a folder that is 0700."""
     data = system.folder / "data"
     with_keys = [p for p in data.rglob("*") if p.is_file() and not p.is_socket() and system.found_in(p.read_bytes())]
 

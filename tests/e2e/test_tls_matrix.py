@@ -22,12 +22,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def test_the_table_of_clients_is_what_they_do() -> None:
-    """Every client that is installed here meets what docs/reference/tls-clients.md says of it."""
+    """Every client installed here behaves as docs/reference/tls-clients.md says."""
     assert main(["--check"]) == 0
 
 
 def test_the_table_says_what_matters() -> None:
-    """TLS 1.1 is never taken, an expired certificate by nobody, both kinds together by all, a CN alone not by Go."""
+    """
+    No client connects with TLS 1.1 or an expired certificate; all connect with both kinds of keys; Go refuses
+    a CN alone.
+    """
     by_client = {name: [cell.strip() for cell in row.split("|")[2:-1]] for name, row in rows(PAGE.read_text()).items()}
     titles = by_client.pop("Client")
     assert {"openssl, RSA only", "openssl, ECDSA only", "grpcio (PyMilvus)", "Go, crypto/tls", "curl"} <= set(by_client)
@@ -42,14 +45,17 @@ def test_the_table_says_what_matters() -> None:
 
 
 def test_an_unknown_refusal_is_no_entry() -> None:
-    """What a client says in words nobody knows stops the table instead of entering it."""
+    """A client's message that the generator does not know stops it, and does not become an entry of the table."""
     with pytest.raises(ValueError, match="nothing is known"):
         reason("the moon is in the wrong phase")
 
 
 @pytest.mark.milvus
 def test_pymilvus_takes_the_guides_certificate(free_port: Callable[[], int]) -> None:
-    """The guide's openssl commands give a certificate that PyMilvus verifies with, and a diagnostic that says the rest."""
+    """
+    PyMilvus accepts the certificate that the guide's openssl commands make, and a diagnostic names its
+    weaknesses.
+    """
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = Path(tempfile.mkdtemp(prefix="kw-"))

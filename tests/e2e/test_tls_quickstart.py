@@ -1,4 +1,4 @@
-"""``kiteway up --to`` with a certificate of one's own instead of the one it would make."""
+"""``kiteway up --to`` with a certificate of the user instead of Kiteway's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def folder() -> Iterator[Path]:
 
 
 def test_a_certificate_of_a_ca(folder: Path, free_port: Callable[[], int]) -> None:
-    """The certificate in the files answers, its names are the hosts, PyMilvus verifies with the CA, and it is rotated."""
+    """
+    The certificate in the files is served, its names are the hosts, PyMilvus verifies with the CA, and it is
+    rotated.
+    """
     asyncio.run(_verified(folder, free_port()))
 
 
@@ -67,7 +70,7 @@ async def _verified(folder: Path, port: int) -> None:
 
 
 def test_a_file_that_is_not_there_is_told(folder: Path) -> None:
-    """A missing file is a mistake in the command, told before anything starts."""
+    """A missing file is a usage error, reported before any process starts."""
     done = subprocess.run(
         [KITEWAY, "up", "--to", "127.0.0.1:1", "--tls", "no.crt,no.key", "--data-dir", folder / "data"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Certificates are replaced in every way people replace them, and what is half there is never served."""
+"""All usual ways of replacing a certificate; an incomplete one is never served."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def system(free_port: Callable[[], int]) -> Iterator[System]:
 
 
 def test_a_replaced_secret_manifest(system: System) -> None:
-    """A Secret's manifest that is renamed into place answers the next handshakes."""
+    """After a Secret's manifest is renamed into place, new handshakes get its certificate."""
     new = issue(MANIFEST)
     write_atomic(system.folder / "manifests" / "manifest.yaml", text(secret("manifest", new)), 0o600)
 
@@ -111,7 +111,7 @@ def test_a_replaced_secret_manifest(system: System) -> None:
 
 
 def test_a_half_written_secret_manifest(system: System) -> None:
-    """A manifest written in place is never served half: the old certificate answers until the rest is there."""
+    """A manifest that is being written is never used: the old certificate is served until the file is complete."""
     file, old, new = system.folder / "manifests" / "manifest.yaml", system.served(MANIFEST), issue(MANIFEST)
     whole = text(secret("manifest", new))
     with file.open("wb") as stream:
@@ -126,7 +126,7 @@ def test_a_half_written_secret_manifest(system: System) -> None:
 
 
 def test_replaced_files(system: System) -> None:
-    """Two files renamed one after the other: the pair is taken when both are there, and never before."""
+    """Of two files renamed one after the other, the pair is used when both are in place, and never before."""
     old, new = system.served(PAIR), issue(PAIR)
     write_atomic(system.folder / "pair" / "tls.crt", new.crt)
     wait_until(lambda: "CertificateKeyMismatch" in system.reasons(), "the mismatch is reported")
@@ -139,7 +139,7 @@ def test_replaced_files(system: System) -> None:
 
 
 def test_files_written_in_place(system: System) -> None:
-    """Files truncated and written piece by piece: the old pair answers until the new one is whole."""
+    """While files are truncated and written in pieces, the old pair is served until the new one is complete."""
     old, new = system.served(PAIR), issue(PAIR)
     certificate, key = system.folder / "pair" / "tls.crt", system.folder / "pair" / "tls.key"
     with certificate.open("wb") as first, key.open("wb") as second:
@@ -170,7 +170,7 @@ def test_a_mounted_secret(system: System) -> None:
 
 
 def test_links_that_are_replaced(system: System) -> None:
-    """Links from one folder into another, as certbot's, are followed when they are replaced."""
+    """Kiteway follows links from one folder into another, as certbot makes them, when they are replaced."""
     for version in ("2", "3"):
         new = issue(LINKED)
         _write(system.folder / "archive" / version, new)
@@ -182,7 +182,7 @@ def test_links_that_are_replaced(system: System) -> None:
 
 
 def test_rsa_and_ecdsa_clients_get_each_their_own(system: System) -> None:
-    """A client that can only do RSA, or only ECDSA, gets that certificate; by SNI and on TLS 1.2."""
+    """A client that supports only RSA, or only ECDSA, gets that certificate; by SNI and on TLS 1.2."""
     by_kind = {
         name: system.served(BOTH, ciphers) for name, ciphers in {"ec": "ECDHE+ECDSA", "rsa": "ECDHE+aRSA"}.items()
     }
@@ -193,7 +193,7 @@ def test_rsa_and_ecdsa_clients_get_each_their_own(system: System) -> None:
 
 
 def test_what_is_served_is_listed(system: System) -> None:
-    """``cert list`` and ``cert show`` tell of the running instance what a handshake with it shows."""
+    """``cert list`` and ``cert show`` show the certificate of the running instance that a handshake shows."""
     listed = _kiteway("cert", "list", "--data-dir", system.folder / "data")["certificates"]
     shown = _kiteway("cert", "show", "pair", "--data-dir", system.folder / "data")
     seen = _kiteway("cert", "show", f"127.0.0.1:{system.port}", "--server-name", PAIR)
@@ -217,6 +217,6 @@ def _fingerprint(certificate: bytes) -> str:
 
 
 def test_without_sni_the_first_certificate_answers(system: System) -> None:
-    """A client that names no host, and one that names an unknown one, get the first certificate of the list."""
+    """A client without SNI, and one with an unknown name, get the first certificate of the list."""
     assert system.served(None) == system.served(MANIFEST)
     assert system.served("unknown.example.org") == system.served(MANIFEST)

@@ -63,7 +63,7 @@ def logging(rate: float) -> LoadBalancer:
 
 
 def test_a_line_says_what_happened(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A line is one JSON object with the call, its sizes, its endpoint and how it ended."""
+    """A line is one JSON object with the call, its sizes, its endpoint and its result."""
     log = tmp_path / "access.log"
     with Backend(bytes(1000)) as backend, running(tmp_path, free_port, access_log=log) as proxy:
         proxy.apply(logging(1.0), [backend.endpoint()])
@@ -89,7 +89,7 @@ def test_a_line_says_what_happened(tmp_path: Path, free_port: Callable[[], int])
 
 @needs_filter
 def test_a_line_says_what_the_call_asks_for(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Names and sizes of a search that PyMilvus made, of its answer, and of a write that arrives in many pieces."""
+    """A line has names and sizes of PyMilvus's search and its answer, and of a write that arrives in many pieces."""
     log = tmp_path / "access.log"
     vectors = [[0.5] * 4096] * 20
     search = Prepare.search_requests_with_expr(
@@ -119,7 +119,7 @@ def test_a_line_says_what_the_call_asks_for(tmp_path: Path, free_port: Callable[
 
 @needs_filter
 def test_calls_are_read_only_where_that_is_chosen(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """By default a line has no field for what the messages say."""
+    """By default a line has no field for the content of messages."""
     log = tmp_path / "access.log"
     with Backend(OK_RESULT) as backend, running(tmp_path, free_port, access_log=log) as proxy:
         proxy.apply(logging(1.0), [backend.endpoint()])
@@ -132,7 +132,7 @@ def test_calls_are_read_only_where_that_is_chosen(tmp_path: Path, free_port: Cal
 
 @needs_filter
 def test_a_line_of_a_call_that_was_sent_again_has_the_last_answer(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The code of an endpoint that was not ready is gone once another one has answered."""
+    """The line has the answer of the last endpoint, not the code of the first one, which was not ready."""
     log = tmp_path / "access.log"
     with (
         Backend(NOT_READY_RESULT) as starting,
@@ -151,7 +151,7 @@ def test_a_line_of_a_call_that_was_sent_again_has_the_last_answer(tmp_path: Path
 
 @needs_filter
 def test_a_malformed_message_passes_and_a_hostile_name_is_text(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The endpoint gets the bytes as they are, and the line stays one JSON object."""
+    """The endpoint gets the bytes unchanged, and the line is one JSON object."""
     log = tmp_path / "access.log"
     name = b'a"\n\xff' + b"x" * 300
     requests = [b"\x0b\x0c", b"\x1a" + bytes([len(name) & 0x7F | 0x80, len(name) >> 7]) + name]
@@ -176,7 +176,7 @@ def test_a_malformed_message_passes_and_a_hostile_name_is_text(tmp_path: Path, f
 
 
 def test_a_line_says_what_went_wrong(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Retries and failures show as attempts, flags and the gRPC status the client got."""
+    """Retries and failures appear as attempts, flags and the gRPC status that the client got."""
     log = tmp_path / "access.log"
     with Breaker() as broken, running(tmp_path, free_port, access_log=log) as proxy:
         proxy.apply(logging(1.0), [Endpoint("127.0.0.1", broken.port)])
@@ -191,7 +191,7 @@ def test_a_line_says_what_went_wrong(tmp_path: Path, free_port: Callable[[], int
 
 
 def test_nothing_secret_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Neither credentials nor bodies nor queries are in the log, whatever part of a request they came in."""
+    """Credentials, bodies and queries are not in the log, in whatever part of a request they came."""
     log = tmp_path / "access.log"
     with Backend(b"s3cret-answer") as backend, running(tmp_path, free_port, access_log=log) as proxy:
         proxy.apply(logging(1.0), [backend.endpoint()])
@@ -215,8 +215,8 @@ def test_the_rate_of_the_route_decides(
     tmp_path: Path, free_port: Callable[[], int], module: Path | None, rate: float
 ) -> None:
     """
-    All, none or a share of a route's calls are logged; the share is within five standard deviations. What
-    Kiteway answers itself is logged in any case, and a rate is changed without a new listener.
+    All, none or a share of a route's calls are logged; the share is within five standard deviations.
+    Kiteway's own answers are always logged, and a rate changes without a new listener.
     """
     log = tmp_path / "access.log"
     calls = 1000
@@ -246,7 +246,7 @@ def test_the_rate_of_the_route_decides(
 def test_a_client_cannot_choose_what_is_logged(
     tmp_path: Path, free_port: Callable[[], int], module: Path | None
 ) -> None:
-    """A request id that would never be drawn, were it drawn by, is drawn as often as any."""
+    """A request id that would never be in the sample if it decided is logged as often as any other."""
     log = tmp_path / "access.log"
     with Backend() as backend, running(tmp_path, free_port, access_log=log, filter_path=module) as proxy:
         proxy.apply(logging(0.5), [backend.endpoint()])
@@ -259,7 +259,7 @@ def test_a_client_cannot_choose_what_is_logged(
 
 
 def test_a_request_id_is_the_clients(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """One that a client sends goes to Milvus and into the log; Kiteway makes none up."""
+    """A client's request id goes to Milvus and into the log; Kiteway makes none."""
     log = tmp_path / "access.log"
     with Backend() as backend, running(tmp_path, free_port, access_log=log) as proxy:
         proxy.apply(logging(1.0), [backend.endpoint()])
@@ -273,7 +273,7 @@ def test_a_request_id_is_the_clients(tmp_path: Path, free_port: Callable[[], int
 
 
 def test_without_a_file_nothing_is_logged(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """No setting, no log, whatever the routes say."""
+    """Without a file in the settings there is no log, whatever the routes say."""
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(logging(1.0), [backend.endpoint()])
         call(channel, SEARCH)

@@ -64,8 +64,8 @@ STEERING = {
 
 def test_a_client_cannot_steer_retries_or_timeouts(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
-    An Insert with ``x-envoy-*`` headers, from loopback too, is sent once and with no shorter timeout, and the
-    endpoint sees none of them, neither those that Envoy knows nor others; what Envoy says of the client is its own.
+    An Insert with ``x-envoy-*`` headers, from loopback too, is sent once and with no shorter timeout. The
+    endpoint gets none of the client's headers of this kind, whether Envoy knows them or not.
     """
     with Backend(grpc.StatusCode.UNAVAILABLE) as bad, Backend(grpc.StatusCode.UNAVAILABLE) as too:
         with running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -80,7 +80,7 @@ def test_a_client_cannot_steer_retries_or_timeouts(tmp_path: Path, free_port: Ca
 
 @pytest.mark.parametrize("hops", [0, 1])
 def test_only_trusted_hops_say_who_the_client_is(tmp_path: Path, free_port: Callable[[], int], hops: int) -> None:
-    """What a client says in ``x-forwarded-for`` counts for nothing, unless so many proxies are trusted."""
+    """A client's ``x-forwarded-for`` has no effect, unless as many proxies are trusted."""
     with Backend() as backend, running(tmp_path, free_port, trusted_hops=hops) as proxy, proxy.channel() as channel:
         proxy.apply(model(), [backend.endpoint()])
         call(channel, SEARCH, metadata=(("x-forwarded-for", "203.0.113.7"),))
@@ -90,7 +90,10 @@ def test_only_trusted_hops_say_who_the_client_is(tmp_path: Path, free_port: Call
 
 
 def test_the_proxy_protocol_names_the_client(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """With it, the header's address is the client's, and a connection without one is closed unheard."""
+    """
+    With the PROXY protocol the client's address is that in the header, and a connection without a header is
+    closed.
+    """
     with Backend() as backend, running(tmp_path, free_port, proxy_protocol=True) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         with Client(proxy.port, b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 443\r\n") as client:
@@ -107,8 +110,8 @@ def test_the_proxy_protocol_names_the_client(tmp_path: Path, free_port: Callable
 
 def test_no_path_leads_past_its_rule(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
-    A path that is another one when it is made canonical is routed as that one, where rules differ by path. Where none
-    does, all go to the one Service anyway.
+    If rules differ by path, a path is made canonical before it is routed. If no rule does, all paths go to
+    the one Service.
     """
     elsewhere = ("/public/../admin", "/public/%2e%2e/admin")
     with Backend() as backend, running(tmp_path, free_port) as proxy:
@@ -128,7 +131,10 @@ def test_no_path_leads_past_its_rule(tmp_path: Path, free_port: Callable[[], int
 
 @pytest.mark.parametrize("slash", ["%2f", "%2F", "%5c", "\\"])
 def test_an_escaped_slash_leads_past_no_rule(tmp_path: Path, free_port: Callable[[], int], slash: str) -> None:
-    """Where rules differ by path, REST is sent on to the path without the escape, and gRPC, which has none, is refused."""
+    """
+    If rules differ by path, REST is redirected to the path without the escape, and gRPC, which never has one,
+    is refused.
+    """
     path = f"/public/..{slash}admin"
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(None, host("*", route("/public"))), [backend.endpoint()])
@@ -173,7 +179,7 @@ NAMES = {
 
 
 def test_a_wildcard_takes_one_label(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """What is no host name is no name under a wildcard either, and a port is a number; by REST and by gRPC alike."""
+    """A name that is no host name does not match a wildcard, and a port is a number; for REST and for gRPC."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         hosts = (host("*.example.org"), host("exact.example.net"))
         proxy.apply(model(pool(rest=False), *hosts), [backend.endpoint()])
@@ -187,7 +193,10 @@ def test_a_wildcard_takes_one_label(tmp_path: Path, free_port: Callable[[], int]
 
 
 def test_a_deeper_name_is_nobodys(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Below a wildcard a name of two labels is not found, beside a rule for all hosts too; other names are that rule's."""
+    """
+    A name two labels below a wildcard is not found, beside a rule for all hosts too; that rule serves all
+    other names.
+    """
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(rest=False), host("*"), host("*.example.org")), [backend.endpoint()])
         assert {name: _get(proxy, name)[0] for name in ("a.example.org", "a.b.example.org", "a.b.example.net")} == {
@@ -198,7 +207,7 @@ def test_a_deeper_name_is_nobodys(tmp_path: Path, free_port: Callable[[], int]) 
 
 
 def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """PyMilvus pings every 10 s with no call in work; a hundred pings in a row are all answered, without a GOAWAY."""
+    """PyMilvus pings every 10 s without a call; a hundred pings in a row are all answered, without a GOAWAY."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         with Client(proxy.port) as client:
@@ -215,7 +224,7 @@ def test_keepalive_pings_without_calls_are_accepted(tmp_path: Path, free_port: C
 
 
 def test_concurrent_streams_have_a_limit(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The connection says how many calls it takes at a time."""
+    """The connection's SETTINGS give the number of concurrent calls."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         with Client(proxy.port) as client:
@@ -224,7 +233,7 @@ def test_concurrent_streams_have_a_limit(tmp_path: Path, free_port: Callable[[],
 
 
 def test_connections_have_a_limit(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """One more than allowed is closed at once; those that are there are served, and a free place is taken again."""
+    """One connection above the limit is closed at once; the others are served, and a free place can be used again."""
     with Backend() as backend, running(tmp_path, free_port, max_connections=5) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         with contextlib.ExitStack() as stack:
@@ -246,7 +255,7 @@ def test_connections_have_a_limit(tmp_path: Path, free_port: Callable[[], int]) 
     ids=["40 kB of headers", "200 headers"],
 )
 def test_headers_have_a_limit(tmp_path: Path, free_port: Callable[[], int], headers: list[tuple[str, str]]) -> None:
-    """Too many or too long headers are refused before an endpoint sees them, and nobody else notices."""
+    """Too many or too long headers are refused before an endpoint gets them, and other clients are not affected."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         with Client(proxy.port) as client:
@@ -258,7 +267,7 @@ def test_headers_have_a_limit(tmp_path: Path, free_port: Callable[[], int], head
 
 
 def test_headers_that_never_end_are_not_waited_for(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A client that does not finish its request's headers is let go after the header timeout."""
+    """A client that does not finish its request's headers is disconnected after the header timeout."""
 
     def impatient(manager: hcm.HttpConnectionManager) -> None:
         assert manager.request_headers_timeout.seconds == 10
@@ -289,7 +298,7 @@ def managers(change: Callable[[Any], None]) -> Callable[[list[Message]], None]:
 
 
 def test_an_old_connection_ends_without_a_failed_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Past its age a connection gets a GOAWAY; the client connects again and no call is lost."""
+    """Above its maximum age a connection gets a GOAWAY; the client reconnects and no call fails."""
 
     def short(manager: hcm.HttpConnectionManager) -> None:
         options = manager.common_http_protocol_options
@@ -307,7 +316,7 @@ def test_an_old_connection_ends_without_a_failed_call(tmp_path: Path, free_port:
 
 
 def test_rapid_resets_end_the_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A client that opens streams only to reset them is cut off; the others are served."""
+    """A client that only opens and resets streams is disconnected; other clients are served."""
     # Of another backend: what gets through before the end is more than a server in Python takes without refusing calls.
     other = PoolKey("default", "other", 19530)
     balanced = LoadBalancer(hosts=(host("milvus", route(key=other)), host()), pools=(pool(), pool(key=other)))
@@ -337,7 +346,7 @@ def test_rapid_resets_end_the_connection(tmp_path: Path, free_port: Callable[[],
 
 
 def test_a_deadline_that_many_calls_miss_is_no_attack(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A thousand calls that the client gives up after 0.3 s leave its connection usable."""
+    """After a thousand calls that miss a deadline of 0.3 s the connection is still usable."""
 
     def slow(request: bytes, context: grpc.ServicerContext) -> bytes:
         time.sleep(0.4)

@@ -1,4 +1,4 @@
-"""What a client is told when a call cannot be served, and what PyMilvus makes of it."""
+"""The errors that a client gets when a call cannot be served, and what PyMilvus does with them."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def said(error: BaseException) -> str:
 
 def test_all_unhealthy_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusClient]) -> None:
     """
-    All unhealthy is UNAVAILABLE, as a dead Milvus is: PyMilvus connects anew once, and raises after a handful of
-    requests, none of which reaches the endpoint; the same client works when the endpoint does.
+    With all endpoints unhealthy the status is UNAVAILABLE: PyMilvus reconnects once and raises after a few
+    requests, none of which reaches the endpoint; the same client works again when the endpoint does.
     """
     proxy, backend, pymilvus = client
     backend.healthy = False
@@ -98,7 +98,7 @@ def test_all_unhealthy_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusC
 
 
 def test_nobody_listening_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusClient]) -> None:
-    """A refused connection on every endpoint is UNAVAILABLE with a sentence of its own."""
+    """A refused connection at every endpoint is UNAVAILABLE with a sentence of its own."""
     proxy, backend, pymilvus = client
     proxy.apply(model(), [backend.endpoint()])
     backend.stop_serving()
@@ -116,7 +116,7 @@ def test_nobody_listening_ends_soon_and_heals(client: tuple[Proxy, Backend, Milv
 
 
 def test_pymilvus_does_not_repeat_a_write_that_may_be_done(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A connection that breaks over a write is DEADLINE_EXCEEDED: PyMilvus raises at once and sends nothing again."""
+    """A connection that breaks during a write is DEADLINE_EXCEEDED: PyMilvus raises at once and sends nothing again."""
     drop = Route(PathMatch(PathMatchType.EXACT, f"{SERVICE}/DropCollection"), BROKEN, INGRESS, log_sample_rate=0.0)
     with Backend() as backend, Breaker() as broken, running(tmp_path, free_port) as proxy:
         both = LoadBalancer(hosts=(host("*", drop, route()),), pools=(pool(key=BROKEN), pool()))
@@ -140,7 +140,7 @@ def _hang(request: bytes, context: grpc.ServicerContext) -> bytes:
 
 
 def test_pymilvus_does_not_repeat_what_took_too_long(client: tuple[Proxy, Backend, MilvusClient]) -> None:
-    """Past ``timeoutSec`` it is DEADLINE_EXCEEDED, raised after one attempt."""
+    """After ``timeoutSec`` the status is DEADLINE_EXCEEDED, raised after one attempt."""
     proxy, _, pymilvus = client
     with Holder() as holder:
         proxy.apply(model(pool(timeout=1)), [Endpoint("127.0.0.1", holder.port)])
@@ -160,7 +160,7 @@ def _one_call(messages: list[Message]) -> None:
 
 
 def test_pymilvus_does_not_repeat_what_is_over_a_limit(client: tuple[Proxy, Backend, MilvusClient]) -> None:
-    """Over a limit it is RESOURCE_EXHAUSTED, raised after one attempt: repeating would make it worse."""
+    """Above a limit the status is RESOURCE_EXHAUSTED, raised after one attempt: repeating would make it worse."""
     proxy, backend, pymilvus = client
     proxy.apply(model(), [backend.endpoint()], _one_call)
     backend.answer = _hang
@@ -178,7 +178,7 @@ def test_pymilvus_does_not_repeat_what_is_over_a_limit(client: tuple[Proxy, Back
 
 
 def test_an_error_of_milvus_is_left_as_it_is(client: tuple[Proxy, Backend, MilvusClient]) -> None:
-    """Kiteway's sentences are for Kiteway's errors: what Milvus says comes through."""
+    """Milvus's own errors reach the client unchanged; only Kiteway's errors have Kiteway's sentences."""
     proxy, backend, _ = client
     for code in [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.DEADLINE_EXCEEDED]:
         backend.answer = code
@@ -200,7 +200,7 @@ def _rest(port: int, path: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_rest_is_told_in_json(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A REST client gets the same sentences as JSON, with an HTTP status of their kind."""
+    """A REST client gets the same sentences as JSON, with a matching HTTP status."""
     with Backend(healthy=False) as sick, Breaker() as broken, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [sick.endpoint()])
         status, body = _rest(proxy.port, "/v1/vector/search")
@@ -222,7 +222,7 @@ def test_rest_is_told_in_json(tmp_path: Path, free_port: Callable[[], int]) -> N
 
 
 def test_the_answers_name_no_endpoint(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """No text of the balancer holds an address, whatever went wrong with the endpoint."""
+    """No text of the balancer has an address, whatever failed at the endpoint."""
     with Breaker() as broken, running(tmp_path, free_port) as proxy:
         for port in [free_port(), broken.port]:
             proxy.apply(model(), [Endpoint("127.0.0.1", port)])
@@ -235,7 +235,7 @@ def test_the_answers_name_no_endpoint(tmp_path: Path, free_port: Callable[[], in
 
 
 def test_calls_are_answered_after_the_endpoint_is_known(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A Service without endpoints says so; with the first endpoint calls are served."""
+    """A Service without endpoints answers with a sentence; with the first endpoint calls are served."""
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(), [])
         error = failure(channel, SEARCH)

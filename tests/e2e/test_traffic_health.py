@@ -32,7 +32,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_check_goes_on_without_traffic(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Without one call, an endpoint that turns unhealthy is known to be, and is known to be well again."""
+    """Without any call, Envoy notices that an endpoint becomes unhealthy, and that it is healthy again."""
     with Backend() as only, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [only.endpoint()])
         eventually(lambda: only.checks >= 3, "checks without traffic")
@@ -43,7 +43,7 @@ def test_the_check_goes_on_without_traffic(tmp_path: Path, free_port: Callable[[
 
 
 def test_an_endpoint_that_fails_its_check_gets_no_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """From the failed check on, neither reads nor writes go there, and none of them fails."""
+    """After the failed check the endpoint gets neither reads nor writes, and no call fails."""
     with Backend() as sick, Backend() as well, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [sick.endpoint(), well.endpoint()])
         sick.healthy = False
@@ -56,7 +56,7 @@ def test_an_endpoint_that_fails_its_check_gets_no_call(tmp_path: Path, free_port
 
 
 def test_all_unhealthy_is_said_at_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """When every endpoint fails its check, nobody is called: a call that hangs would be worse."""
+    """When every endpoint fails its check, no endpoint is called: a call that hangs would be worse."""
     with Backend(healthy=False) as first, Backend(healthy=False) as second, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [first.endpoint(), second.endpoint()])
         with proxy.channel() as channel:
@@ -66,8 +66,8 @@ def test_all_unhealthy_is_said_at_once(tmp_path: Path, free_port: Callable[[], i
 
 def test_healthy_on_9091_but_dead_on_19530(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
-    An endpoint whose check passes while its serving port refuses is ejected by its refusals, and a passing
-    check does not bring it back; no call fails, and it serves once it listens again.
+    An endpoint whose check passes while its serving port refuses connections is ejected, and a passing check
+    does not end the ejection; no call fails, and the endpoint serves once it listens again.
     """
     with Backend() as half, Backend() as well, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [half.endpoint(), well.endpoint()])
@@ -111,8 +111,8 @@ def test_a_stopped_endpoint_loses_its_calls_to_another(
     tmp_path: Path, free_port: Callable[[], int], stoppable: tuple[subprocess.Popen[str], Endpoint]
 ) -> None:
     """
-    SIGSTOP leaves connections open and answers nothing: no further call goes there once the check fails, and the
-    reads that hang there are answered by another endpoint when a keepalive ping is not.
+    After SIGSTOP connections stay open without answers: no further call goes there once the check fails, and
+    reads that hang there are answered by another endpoint when a keepalive ping is not answered.
     """
     process, endpoint = stoppable
     with Backend() as well, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -130,7 +130,7 @@ def test_a_stopped_endpoint_loses_its_calls_to_another(
 
 
 def test_without_a_check_the_connection_itself_is_checked(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A TCP check looks at the serving port alone."""
+    """A TCP check uses only the serving port."""
     with Backend(healthy=False) as only, running(tmp_path, free_port) as proxy:
         check = health_check(type=HealthCheckType.TCP)
         proxy.apply(model(pool(health_check=check)), [only.endpoint(health=False)])
@@ -141,7 +141,7 @@ def test_without_a_check_the_connection_itself_is_checked(tmp_path: Path, free_p
 
 
 def test_an_endpoint_that_is_removed_gets_no_more_calls(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Discovery decides who is there, healthy or not: the removed endpoint is gone from Envoy at once."""
+    """An endpoint that is removed from discovery is removed from Envoy at once, healthy or not."""
     with Backend() as gone, Backend() as stays, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         load_balancer = model(pool(health_check=health_check()))
         proxy.apply(load_balancer, [gone.endpoint(), stays.endpoint()])
@@ -154,7 +154,7 @@ def test_an_endpoint_that_is_removed_gets_no_more_calls(tmp_path: Path, free_por
 
 
 def test_a_slow_endpoint_gets_fewer_calls(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """An endpoint that takes its time, as one that has just started does, gets a fraction of the calls."""
+    """A slow endpoint, such as one that has just started, gets a fraction of the calls."""
 
     def slow(_request: bytes, _context: grpc.ServicerContext) -> bytes:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Reads that go to a second endpoint while the first one thinks, on a real Envoy."""
+"""Hedging on a real Envoy: reads go to a second endpoint while the first has not answered."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def waits(release: threading.Event) -> Callable[[bytes, grpc.ServicerContext], b
 def test_a_read_goes_to_a_second_endpoint_and_the_first_answer_counts(
     tmp_path: Path, free_port: Callable[[], int], release: threading.Event
 ) -> None:
-    """An endpoint that answers nothing holds no read up; the try there goes on until the other one has answered."""
+    """An endpoint that does not answer delays no read; its attempt goes on until the other one has answered."""
     with Backend(waits(release)) as slow, Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint(), good.endpoint()])
         with proxy.channel() as channel:
@@ -71,7 +71,7 @@ def test_a_read_goes_to_a_second_endpoint_and_the_first_answer_counts(
 def test_nothing_else_goes_to_two_endpoints(
     tmp_path: Path, free_port: Callable[[], int], release: threading.Event, method: str, delay: float | None
 ) -> None:
-    """A write, and without a delay a read, waits for the endpoint it went to, however long that takes."""
+    """A write, and a read without a hedging delay, waits for the answer of one endpoint, however long that takes."""
     name = method.rpartition("/")[2]
     with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(hedging_delay=delay)), [slow.endpoint()])
@@ -88,7 +88,7 @@ def test_nothing_else_goes_to_two_endpoints(
 def test_a_read_that_takes_long_everywhere_is_worked_on_three_times_at_most(
     tmp_path: Path, free_port: Callable[[], int], release: threading.Event
 ) -> None:
-    """However long it takes, there are two more tries, and the client gets the answer of one."""
+    """However long a read takes, there are at most three attempts, and the client gets one answer."""
     with Backend(waits(release)) as one, Backend(waits(release)) as two, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
         with proxy.channel() as channel:
@@ -108,7 +108,7 @@ def test_a_read_that_takes_long_everywhere_is_worked_on_three_times_at_most(
 def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    """Milvus's "not ready" is no answer, however soon it comes."""
+    """Milvus's "not ready" does not count as an answer, even if it is the first."""
 
     def late(_request: bytes, _context: grpc.ServicerContext) -> bytes:
         time.sleep(3 * DELAY)
@@ -121,7 +121,7 @@ def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
 
 
 def test_where_nobody_is_ready_a_read_ends_with_unavailable(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The client is told to try again; it gets no message beside that."""
+    """If no endpoint is ready, the client gets UNAVAILABLE and no message."""
     with Backend(NOT_READY_RESULT) as one, Backend(NOT_READY_RESULT) as two, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
         with proxy.channel() as channel:
@@ -133,7 +133,10 @@ def test_where_nobody_is_ready_a_read_ends_with_unavailable(tmp_path: Path, free
 
 
 def test_many_reads_get_one_right_answer_each(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Endpoints that are fast, slow and not ready by turns, and eight clients: each call has the answer to its request."""
+    """
+    With endpoints that are fast, slow and not ready in turn, and eight clients, each call gets the answer to
+    its request.
+    """
     chance = random.Random(1)
     given: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""Milvus's "not ready" inside an OK answer, with the configuration Kiteway gives to Envoy."""
+"""In-band "not ready" of Milvus, with the configuration that Kiteway gives to Envoy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFUSAL = "kiteway: no endpoint that was asked is ready; nothing was done. Try a
 
 
 def test_reads_go_elsewhere_and_the_endpoint_is_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """No read sees "not ready" while another endpoint serves; after three in a row the endpoint gets no calls."""
+    """No read gets "not ready" while another endpoint serves; after three in a row the endpoint gets no calls."""
     with Backend(NOT_READY_RESULT) as bad, Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool()), [bad.endpoint(), good.endpoint()])
         with proxy.channel() as channel:
@@ -48,7 +48,7 @@ def test_reads_go_elsewhere_and_the_endpoint_is_ejected(tmp_path: Path, free_por
 
 
 def test_a_write_gets_the_exact_answer_of_milvus_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A write that meets "not ready" is not sent again: the client gets Milvus's bytes, with status OK."""
+    """A write that gets "not ready" is not sent again: the client gets Milvus's bytes, with status OK."""
     with Backend(NOT_READY_RESULT) as first, Backend(NOT_READY_RESULT) as second, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool()), [first.endpoint(), second.endpoint()])
         with proxy.channel() as channel:
@@ -58,7 +58,7 @@ def test_a_write_gets_the_exact_answer_of_milvus_once(tmp_path: Path, free_port:
 
 
 def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Every endpoint says "not ready": reads are told so, as UNAVAILABLE, which clients repeat by themselves."""
+    """If every endpoint says "not ready", reads get UNAVAILABLE, which clients repeat by themselves."""
     with (
         Backend(NOT_READY_RESULT) as first,
         Backend(NOT_READY_RESULT) as second,
@@ -80,7 +80,7 @@ def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[
 
 
 def test_a_single_endpoint_is_never_ejected(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """One Milvus that is not ready stays in use, and serves the moment it is."""
+    """A single Milvus that is not ready is never ejected, and serves as soon as it is ready."""
     with Backend(NOT_READY_RESULT) as only, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool()), [only.endpoint()])
         with proxy.channel() as channel:
@@ -91,8 +91,8 @@ def test_a_single_endpoint_is_never_ejected(tmp_path: Path, free_port: Callable[
 
 def test_the_last_one_that_passes_its_check_comes_back_soon(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
-    With one endpoint failing its check and the only other ejected for "not ready", there is nobody to call;
-    the ejection is short, so calls are served again without anybody's help.
+    If one endpoint fails its check and the only other is ejected for "not ready", no endpoint is left. The
+    ejection is short, so calls are served again without help.
     """
     with Backend(healthy=False) as sick, Backend(NOT_READY_RESULT) as starting, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [sick.endpoint(), starting.endpoint()])

@@ -123,7 +123,7 @@ def families(text: str) -> set[str]:
 
 
 def test_the_control_plane_and_envoy_are_on_one_page(scraped: Scraped) -> None:
-    """One scrape has the calls by rpc, the endpoints and what the control plane thinks, and each name once."""
+    """One scrape has the calls by rpc, the endpoints and the control plane's metrics, and each name once."""
     pool = "pool/default/my-release-milvus/19530/grpc"
     counted, of_pool = "envoy_cluster_kiteway_requests_total", f'envoy_cluster_name="{pool}"'
     eventually(lambda: scraped.value(f'{counted}{{{of_pool},rpc="Search"}}') == 3, "the searches are counted")
@@ -148,7 +148,7 @@ def test_every_metric_is_documented_and_exists(scraped: Scraped) -> None:
 
 
 def test_envoy_counts_nothing_that_nobody_is_shown(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A call is counted where it is on the page, and not once more elsewhere."""
+    """Envoy counts a call only in statistics that are on the page."""
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(pool()), [backend.endpoint()])
         call(channel, SEARCH)
@@ -157,7 +157,7 @@ def test_envoy_counts_nothing_that_nobody_is_shown(tmp_path: Path, free_port: Ca
 
 
 def test_the_dashboard_asks_for_metrics_that_exist(scraped: Scraped) -> None:
-    """Every query of the Grafana dashboard is about metrics of the page."""
+    """Every query of the Grafana dashboard uses metrics of the page."""
     dashboard = json.loads((ROOT / "deploy" / "grafana" / "kiteway.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     assert queries
@@ -183,7 +183,7 @@ def test_clients_do_not_grow_the_page(scraped: Scraped) -> None:
 
 
 def test_probes(scraped: Scraped) -> None:
-    """``/live`` and ``/ready`` answer on the same address; nothing else does."""
+    """``/live`` and ``/ready`` answer on the same address; other paths do not."""
     assert (scraped.get("/live"), scraped.get("/ready")) == ("live", "ready")
     for path in ["/status", "/", "/config_dump", "/stats", "/quitquitquit"]:
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -193,7 +193,7 @@ def test_probes(scraped: Scraped) -> None:
 
 
 def test_the_page_outlives_envoy(scraped: Scraped) -> None:
-    """While Envoy is gone the control plane's own metrics say so; then all are there again."""
+    """While Envoy is down the page has the control plane's own metrics; then all are back."""
     scraped.running.kill("envoy")
     eventually(lambda: "kiteway_envoys " in scraped.get(), "the control plane's own")
     eventually(lambda: "envoy_server_live" in scraped.get(), "Envoy's are back")
@@ -210,7 +210,7 @@ def test_the_access_log_says_nothing_of_messages_unless_asked(scraped: Scraped) 
 
 
 def test_the_access_log_is_rotated(scraped: Scraped) -> None:
-    """A full log is moved away and Envoy goes on in a new one; both are for the owner alone."""
+    """A full log is renamed and Envoy goes on with a new one; both are readable for the owner only."""
     log = scraped.running.instance.log_dir / "access.log"
     moved = log.with_name("access.log.1")
     with log.open("ab") as file:

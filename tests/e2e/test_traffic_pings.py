@@ -24,8 +24,8 @@ LONG = 60.0
 @pytest.mark.timeout(180)
 def test_a_long_call_to_a_grpc_server_is_answered_and_made_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
-    A Query and an Insert that take a minute each, on a server of gRPC's own with its defaults (two pings within 300 s),
-    are answered, and each has been sent once.
+    On a server of gRPC's own library with its defaults (two pings within 300 s), a Query and an Insert of one
+    minute each are answered, and each is sent once.
     """
 
     def slow(_request: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -59,7 +59,7 @@ def _changes(running: Running) -> int:
 
 
 def test_only_what_answers_as_milvus_is_pinged_often(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """With the guide's BackendConfig a server that passes the check is not taken for Milvus for that alone."""
+    """With the guide's BackendConfig, a server that only passes the check is not treated as Milvus."""
     front = tls_files(tmp_path, "front", "my-release.milvus.io")
     with answering(b"OK") as other, up_with_guide(tmp_path / "other", front, free_port(), [(free_port(), other)]) as up:
         assert _seconds(up) == 330

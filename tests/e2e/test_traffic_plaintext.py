@@ -1,4 +1,4 @@
-"""Without TLS somewhere: Milvus without it, REST on the public port, and clients from before it."""
+"""Plaintext: Milvus without TLS, REST on the public port, and old clients without TLS."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OTHER = PoolKey("default", "other-milvus", 19530)
 
 
 def test_a_client_from_before_tls_is_served_by_any_name(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """The plaintext gRPC port takes the host of the Ingress, an address, and any name, where there is one Service."""
+    """With one Service, the plaintext gRPC port serves the host of the Ingress, an address, and any other name."""
     port = free_port()
     with Backend() as backend, running(tmp_path, free_port, grpc_port=port) as proxy:
         proxy.apply(model(pool(), host("milvus.example.com")), [backend.endpoint()])
@@ -51,7 +51,7 @@ def test_a_client_from_before_tls_is_served_by_any_name(tmp_path: Path, free_por
 
 
 def test_with_two_services_the_name_decides(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Where hosts lead to different Services, a name that none of them has is not guessed."""
+    """If hosts lead to different Services, an unknown name is not routed."""
     port = free_port()
     with Backend() as first, Backend() as second, running(tmp_path, free_port, grpc_port=port) as proxy:
         both = LoadBalancer(
@@ -66,7 +66,7 @@ def test_with_two_services_the_name_decides(tmp_path: Path, free_port: Callable[
 
 
 def test_the_plaintext_port_is_closed_by_default(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Nothing but the ports that were asked for is open."""
+    """Only the ports that the options name are open."""
     with Backend() as backend, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [backend.endpoint()])
         assert proxy.settings.grpc_port is None
@@ -156,7 +156,7 @@ def test_rest_and_grpc_share_the_port_of_a_milvus_without_tls(
 def test_rest_has_a_port_of_its_own_where_milvus_has_tls(
     tmp_path: Path, free_port: Callable[[], int], tls_milvus: tuple[MilvusEndpoint, int]
 ) -> None:
-    """Calls go over TLS with ALPN h2 and REST over TLS to the port the annotation names."""
+    """Calls by gRPC go over TLS with ALPN h2, and REST over TLS to the port that the annotation names."""
     endpoint, rest_port = tls_milvus
     with running(tmp_path, free_port) as proxy:
         tls = pool(protocol=BackendProtocol.HTTP2, rest_port=rest_port, health_check=health_check())
@@ -171,7 +171,7 @@ def test_rest_has_a_port_of_its_own_where_milvus_has_tls(
 def test_what_9091_serves_is_out_of_reach(
     tmp_path: Path, free_port: Callable[[], int], plain_milvus: MilvusEndpoint, path: str
 ) -> None:
-    """The management API answers on its own port, and through the balancer by no path."""
+    """The management API answers on its own port, and on no path through the balancer."""
     with running(tmp_path, free_port) as proxy:
         endpoint = Endpoint("127.0.0.1", plain_milvus.port, health_port=plain_milvus.health_port)
         proxy.apply(model(pool(health_check=health_check())), [endpoint])

@@ -1,4 +1,4 @@
-"""Which calls are sent again, and what limits their time, on a real Envoy."""
+"""Retries and time limits of calls, on a real Envoy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALLS = 30
 
 
 def test_a_refused_connection_costs_nobody_a_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """An endpoint where nobody listens fails no read and no write, and every call arrives once."""
+    """If one endpoint refuses connections, no read and no write fails, and every call arrives once."""
     with Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [Endpoint("127.0.0.1", free_port()), good.endpoint()])
         with proxy.channel() as channel:
@@ -39,7 +39,7 @@ def test_a_refused_connection_costs_nobody_a_call(tmp_path: Path, free_port: Cal
 def test_reads_outlive_a_broken_connection_and_writes_are_sent_once(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    """An endpoint that dies over a call: the read is sent to another one, the write is not."""
+    """When an endpoint dies during a call, a read is sent to another one and a write is not."""
     with Breaker() as broken, Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [Endpoint("127.0.0.1", broken.port), good.endpoint()])
         with proxy.channel() as channel:
@@ -62,7 +62,7 @@ def test_reads_outlive_a_broken_connection_and_writes_are_sent_once(
 
 @pytest.mark.parametrize("size", [8 << 20, 15 << 20])
 def test_a_long_search_is_sent_again(tmp_path: Path, free_port: Callable[[], int], size: int) -> None:
-    """A search of several MiB is kept until it is answered, and goes whole to another endpoint."""
+    """A search of several MiB is buffered until it is answered, and is sent whole to another endpoint."""
     with Breaker() as broken, Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [Endpoint("127.0.0.1", broken.port), good.endpoint()])
         with proxy.channel() as channel:
@@ -73,7 +73,7 @@ def test_a_long_search_is_sent_again(tmp_path: Path, free_port: Callable[[], int
 
 
 def test_a_long_write_survives_a_refused_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """An insert larger than what is kept goes to another endpoint when the first one cannot be connected to."""
+    """An insert larger than the buffer goes to another endpoint if the first one refuses the connection."""
     size = 32 << 20
     with Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [Endpoint("127.0.0.1", free_port()), good.endpoint()])
@@ -84,7 +84,10 @@ def test_a_long_write_survives_a_refused_connection(tmp_path: Path, free_port: C
 
 
 def test_a_write_survives_a_blackhole(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """An endpoint that does not answer at all costs a write of several MiB the connect timeout, not its life."""
+    """
+    An endpoint that does not answer at all delays a write of several MiB by the connect timeout; the write
+    does not fail.
+    """
     size = 12 << 20
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as hole,
@@ -116,7 +119,7 @@ def _full(listener: socket.socket) -> Iterator[None]:
 
 
 def test_reads_are_retried_on_unavailable_and_writes_not(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """UNAVAILABLE from an endpoint sends a read elsewhere; to a write it is the answer."""
+    """After UNAVAILABLE from an endpoint a read goes to another one; a write's client gets that answer."""
     with Backend(grpc.StatusCode.UNAVAILABLE) as bad, running(tmp_path, free_port) as proxy, Backend() as good:
         proxy.apply(model(), [bad.endpoint()])
         with proxy.channel() as channel:
@@ -128,7 +131,10 @@ def test_reads_are_retried_on_unavailable_and_writes_not(tmp_path: Path, free_po
 
 
 def test_a_proxy_that_is_starting_costs_no_read(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Milvus says UNKNOWN while a proxy starts: a read goes elsewhere then, and a write has its answer."""
+    """
+    Milvus answers UNKNOWN while a proxy starts: a read then goes to another one, and a write's client gets
+    that answer.
+    """
 
     def start(_request: bytes, context: grpc.ServicerContext) -> bytes:
         text = "service unavailable: internal: Milvus Proxy is not ready yet. please wait"
@@ -150,7 +156,7 @@ def test_a_proxy_that_is_starting_costs_no_read(tmp_path: Path, free_port: Calla
 def test_an_error_of_milvus_is_no_reason_to_send_again(
     tmp_path: Path, free_port: Callable[[], int], code: grpc.StatusCode
 ) -> None:
-    """What the caller or the cluster did wrong is answered once and ejects nobody."""
+    """An error of the caller or the cluster is answered once and causes no ejection."""
     with Backend(code) as first, Backend(code) as second, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [first.endpoint(), second.endpoint()])
         with proxy.channel() as channel:

@@ -1,4 +1,4 @@
-"""Large and many: what passes, what is refused, and what it costs Envoy's memory."""
+"""Large messages and large numbers: what passes, what is refused, and how much memory Envoy uses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def times(count: int, work: Callable[[], object]) -> None:
 
 
 def test_a_64_mib_insert_passes_without_being_held(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """What Milvus takes at most passes, and Envoy holds less than half of it even of a slow endpoint."""
+    """
+    The largest insert that Milvus accepts passes, and Envoy holds less than half of it, even with a slow
+    endpoint.
+    """
     size = 64 * MIB - 1024
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(), [backend.endpoint()])
@@ -78,7 +81,7 @@ def test_a_64_mib_insert_passes_without_being_held(tmp_path: Path, free_port: Ca
 
 
 def test_a_200_mib_answer_passes_without_being_held(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """An answer of 200 MiB comes whole, and Envoy holds a fraction of it."""
+    """An answer of 200 MiB arrives complete, and Envoy holds a fraction of it."""
     size = 200 * MIB
     with Backend(bytes(size)) as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(), [backend.endpoint()])
@@ -122,7 +125,7 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.mark.milvus
 def test_milvus_itself_says_what_is_too_large(tmp_path: Path, free_port: Callable[[], int], milvus: Endpoint) -> None:
-    """An insert of 60 MB goes into a real Milvus; one above 64 MiB is refused with the sizes, by PyMilvus at once."""
+    """A real Milvus accepts an insert of 60 MB; PyMilvus raises at once for one above 64 MiB, with both sizes."""
     with running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [milvus])
         client = MilvusClient(f"http://127.0.0.1:{proxy.port}")
@@ -156,7 +159,7 @@ def holding(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Proxy]:
 
 
 def test_ten_thousand_streams_at_a_time(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Ten thousand open calls on ten connections are held, within bounds, while others are served."""
+    """Ten thousand open calls on ten connections use bounded memory while other calls are served."""
     streams, connections = 1000, 10
     with holding(tmp_path, free_port) as proxy, contextlib.ExitStack() as stack:
 
@@ -176,7 +179,7 @@ def test_ten_thousand_streams_at_a_time(tmp_path: Path, free_port: Callable[[], 
 
 
 def test_slow_readers_stop_nobody(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Two hundred clients that never read their 8 MiB answers cost bounded memory, and others are answered."""
+    """Two hundred clients that never read their answers of 8 MiB use bounded memory, and other clients are served."""
     with Backend(bytes(8 * MIB)) as backend, running(tmp_path, free_port) as proxy, contextlib.ExitStack() as stack:
         proxy.apply(model(), [backend.endpoint()])
 
@@ -194,7 +197,7 @@ def test_slow_readers_stop_nobody(tmp_path: Path, free_port: Callable[[], int]) 
 
 
 def test_header_floods_leave_nothing_behind(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Connections that send endless headers are cut off; memory does not grow with their number."""
+    """Connections that send endless headers are closed; memory does not grow with their number."""
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(), [backend.endpoint()])
 
@@ -215,7 +218,7 @@ def test_header_floods_leave_nothing_behind(tmp_path: Path, free_port: Callable[
 
 
 def test_continuation_floods_leave_nothing_behind(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """HTTP/2 headers that go on in CONTINUATION frames without end are cut off (CVE-2024-27919)."""
+    """HTTP/2 headers with endless CONTINUATION frames end the connection (CVE-2024-27919)."""
     # A literal header without indexing: name "x", a value of 4,000 bytes (RFC 7541, 6.2.2).
     literal = b"\x00\x01x\x7f\xa1\x1e" + b"a" * 4000
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
@@ -234,7 +237,7 @@ def test_continuation_floods_leave_nothing_behind(tmp_path: Path, free_port: Cal
 
 
 def test_rapid_resets_leave_nothing_behind(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Tens of thousands of streams opened and reset leave no stream open and no memory used."""
+    """After tens of thousands of opened and reset streams no stream is open and no memory is used."""
     with holding(tmp_path, free_port) as proxy, proxy.channel() as channel:
 
         def flood() -> None:

@@ -1,4 +1,4 @@
-"""`kiteway up` says what it serves, and what is wrong with the manifests while it runs."""
+"""`kiteway up` prints its listeners, and the errors of the manifests while it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def said(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[], 
 
 
 def test_it_says_what_it_serves_and_each_error_as_it_comes_and_goes(said: Callable[[], str], tmp_path: Path) -> None:
-    """Without a certificate it does not claim to serve HTTPS; each error has its file and line, once."""
+    """Without a certificate it does not list HTTPS; each error is printed once, with file and line."""
     manifests = tmp_path / "manifests"
     wait_until(lambda: "ingress.yaml:11:17: error SecretNotFound" in said(), "the missing Secret is said")
     (manifests / "broken.yaml").write_text("a: [\n")

@@ -93,7 +93,10 @@ def test_a_domain_name_instead_of_an_address(port: int, certificates: Path) -> N
 
 
 def test_a_public_ca(port: int, certificates: Path) -> None:
-    """The guide's second form: no CA file, because gRPC's own roots know the CA; without them it is refused."""
+    """
+    The guide's second form: no CA file, because gRPC's own roots contain the CA; without them the certificate
+    is refused.
+    """
     arguments = (f"127.0.0.1:{port}", "--server-name", HOST)
     status, report = run(*arguments, env={"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificates / "ca.pem")})
     assert (status, report["verified"], report["failure"]) == (0, True, None)
@@ -111,7 +114,7 @@ async def test_a_wrong_name_is_told_with_the_right_one(port: int, certificates: 
 
 
 async def test_plaintext_to_tls_is_told(port: int) -> None:
-    """Without TLS against ``tlsMode: 1`` the report says to turn it on."""
+    """In plaintext to a Milvus with ``tlsMode: 1`` the report says to use TLS."""
     report = await verify(Target(host="127.0.0.1", port=port, secure=False))
     assert report.failure is not None
     assert report.failure.reason is FailureReason.TLS_EXPECTED
@@ -119,7 +122,7 @@ async def test_plaintext_to_tls_is_told(port: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(port: int, certificates: Path, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM in the middle of the steps: the collection is dropped before the process ends."""
+    """After Ctrl-C or SIGTERM in the middle of the steps the collection is dropped before the process ends."""
     with subprocess.Popen(
         [KITEWAY, "verify", f"localhost:{port}", "--ca", certificates / "ca.pem", "--output", "json"],
         stdout=subprocess.PIPE,

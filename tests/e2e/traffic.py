@@ -1,7 +1,7 @@
 """
-What the traffic tests share: a real Envoy that runs what `kiteway.envoy.xds` makes of a model, and small servers.
+Helpers of the traffic tests: a real Envoy that runs the output of `kiteway.envoy.xds` for a model, and small servers.
 
-The model is made here, so that the tests do not depend on the translation of manifests.
+The model is built here, so the tests do not depend on the translation of manifests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Google's webhook that puts its readiness gate into new Pods."""
+"""Google's webhook, which injects its readiness gate into new Pods."""
 
 from __future__ import annotations
 

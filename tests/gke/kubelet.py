@@ -1,9 +1,8 @@
 """
-What nodes do, as far as ``kiteway gke`` can see it: pods get addresses, and Milvus serves there.
+The nodes, as far as ``kiteway gke`` can see them: pods get addresses, and Milvus serves there.
 
-A pod serves as its own ConfigMap and volumes say: with TLS it is a real Milvus that was started with the key from the
-Secret that is mounted where ``tls.serverPemPath`` points. A configuration that Milvus 2.6 does not start with leaves
-the pod unready.
+A pod serves as its own ConfigMap and volumes say: with TLS it is a real Milvus with the key of the Secret that is
+mounted at ``tls.serverPemPath``. With a configuration with which Milvus 2.6 does not start, the pod is not ready.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Layer-4 balancer that the guide begins with."""
+"""The Layer-4 balancer from which the guide starts."""
 
 from __future__ import annotations
 

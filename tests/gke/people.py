@@ -1,4 +1,4 @@
-"""Who runs ``kiteway gke``: service accounts with the rights that are documented."""
+"""The users of ``kiteway gke``: service accounts with the documented rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kubelet writes about a pod that runs."""
+"""The status that a kubelet writes about a running pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster with Milvus behind a Layer-4 balancer, where the guide begins."""
+"""A cluster with Milvus behind a Layer-4 balancer, the guide's starting point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a Layer-4 release to a verified Layer-7 endpoint, and back."""
+"""From a Layer-4 release to a verified Layer-7 endpoint and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(60
 
 
 def test_there_and_back(start: Site) -> None:
-    """A plan writes nothing; apply ends verified; a second one changes nothing; rollback is the start again."""
+    """A plan writes nothing; apply ends verified; a second apply changes nothing; rollback restores the start."""
     before = start.state()
     planned = start.kiteway("plan", *start.options())
     assert "all plaintext clients interrupted" in planned

@@ -1,4 +1,4 @@
-"""``tools/gke-check.sh``, which is for a real project: here with a gcloud that tells what Google would."""
+"""``tools/gke-check.sh``, which is for a real project: here a stand-in for gcloud gives Google's answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _check(site: Site, folder: Path, timeout: int) -> tuple[int, list[str]]:
 
 
 def test_it_finds_what_is_right_and_what_is_not(start: Site, tmp_path: Path) -> None:
-    """After ``apply`` everything is right; a setting that Google has not taken over is named, with both values."""
+    """After ``apply`` every check passes; a setting that Google has not taken over is reported with both values."""
     with gates(start):
         start.apply()
         code, lines = _check(start, tmp_path, 3600)

@@ -1,4 +1,7 @@
-"""What connected clients notice of ``kiteway gke``: nothing, when TLS ends at Kiteway; else what the plan says."""
+"""
+The effect of ``kiteway gke`` on connected clients: none if TLS ends at Kiteway, else the one that the plan
+states.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ COLLECTION = "steady"
 
 def test_nobody_is_interrupted(start: Site) -> None:
     """
-    While ``apply --data-plane kiteway`` runs, a plaintext client of the old address loses no call, and neither does a
-    TLS client of the new one once it is there; Milvus's values and proxies stay as they are.
+    During ``apply --data-plane kiteway`` no call of a plaintext client of the old address fails, nor of a TLS
+    client of the new one; Milvus's values and proxies do not change.
     """
     milvus = start.milvuses.serve(None, None)
     fill_plaintext(milvus.port, COLLECTION)
@@ -47,7 +50,10 @@ def test_nobody_is_interrupted(start: Site) -> None:
 
 
 def test_plaintext_clients_are_cut_off_as_the_plan_says(start: Site) -> None:
-    """Behind Google's balancer alone Milvus turns to TLS: a plaintext client of the old address fails from then on."""
+    """
+    With Google's balancer alone Milvus switches to TLS: calls of a plaintext client of the old address fail
+    from then on.
+    """
     milvus = start.milvuses.serve(None, None)
     fill_plaintext(milvus.port, COLLECTION)
     plan = json.loads(start.kiteway("plan", *start.options("-o", "json")))

@@ -1,4 +1,4 @@
-"""Each command as its user has it: the file, ``status``, ``verify``, ``destroy``, ``--emit``."""
+"""The commands as a user runs them: with a file, ``status``, ``verify``, ``destroy``, ``--emit``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ http: redirect
 
 def test_everything_in_one_file(start: Site) -> None:
     """
-    All commands take what is wanted from one file; ``status`` tells what somebody has changed since, ``verify`` what
-    does not serve, and ``destroy`` gives back the address that ``rollback`` keeps.
+    All commands read their options from one file; ``status`` shows later changes by others, ``verify`` finds
+    what does not serve, and ``destroy`` releases the address that ``rollback`` leaves reserved.
     """
     file = start.folder / "gke.yaml"
     file.write_text(FILE)
@@ -62,7 +62,7 @@ def test_everything_in_one_file(start: Site) -> None:
 
 
 def test_a_file_that_is_wrong_is_refused(start: Site) -> None:
-    """A name that the schema does not have, or a value it does not allow, is named, and nothing is asked."""
+    """An unknown name or an invalid value is named, and no command runs in the cluster."""
     file = start.folder / "wrong.yaml"
     properties = json.loads(start.kiteway("schema"))["$defs"]["GkeOptions"]["properties"]
     assert {"host", "data-plane", "certificate", "remove-l4"} <= properties.keys()
@@ -72,7 +72,7 @@ def test_a_file_that_is_wrong_is_refused(start: Site) -> None:
 
 
 def test_rollback_keeps_the_address(start: Site) -> None:
-    """Whoever rolls back may come again, to the same address."""
+    """After a rollback a new apply gets the same address."""
     start.apply()
     start.kiteway("rollback")
     assert (start.folder / "addresses" / f"{SERVICE}-ip").exists()
@@ -81,7 +81,7 @@ def test_rollback_keeps_the_address(start: Site) -> None:
 
 @pytest.mark.parametrize("data_plane", ["google", "kiteway"])
 def test_the_emitted_files_lead_to_the_same(start: Site, data_plane: str) -> None:
-    """Whoever follows the emitted README ends where ``apply`` ends: nothing is left to do but to remember."""
+    """A user who follows the emitted README reaches the state of ``apply``; only the record is missing."""
     folder = start.folder / f"layer7-{data_plane}"
     before = start.state()
     options = ("--data-plane", data_plane)
@@ -109,7 +109,7 @@ def _groups(site: Site) -> bool:
 
 
 def test_emitted_files_hold_no_key(start: Site) -> None:
-    """A repository is no place for keys; with Google's certificate there is a ManagedCertificate instead."""
+    """The emitted files have no key; with Google's certificate there is a ManagedCertificate instead."""
     folder = start.folder / "managed"
     options = ("--data-plane", "google+kiteway", "--certificate", "google-managed", "--http", "redirect")
     start.apply(*options, "--emit", str(folder))

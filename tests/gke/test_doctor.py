@@ -100,7 +100,7 @@ def _event(start: Site, reason: str, message: str) -> None:
 
 
 def test_a_release_with_faults_is_diagnosed(start: Site, reader: Path) -> None:
-    """Each fault of the guide, and of Google's side, is found where it is, in words; nothing is written meanwhile."""
+    """The doctor reports each fault of the guide and of Google's side at its object, and writes nothing."""
     _guide_by_hand(start)
     _event(start, "XPN", _FIREWALL)
     _event(start, "Translate", "Translation failed: invalid ingress spec: secret not found.")
@@ -137,7 +137,7 @@ def test_a_release_with_faults_is_diagnosed(start: Site, reader: Path) -> None:
 
 
 def test_a_release_in_order_is_clean(start: Site, reader: Path) -> None:
-    """What ``kiteway gke apply`` makes has no fault in the cluster, at its address or at its Pods."""
+    """After ``kiteway gke apply`` the doctor finds no fault in the cluster, at its address or at its Pods."""
     start.apply("--remove-l4")
     # Google's webhook puts the gate into new Pods.
     gate = {"spec": {"template": {"spec": {"readinessGates": [{"conditionType": NEG_GATE}]}}}}
@@ -172,7 +172,7 @@ def _gated(start: Site, pod: dict[str, Any]) -> bool:
 
 
 def test_secrets_may_be_forbidden(start: Site, reader: Path) -> None:
-    """Who may not read Secrets is told so; nothing is said to be missing that could not be looked at."""
+    """Without the right to read Secrets the report says so, and reports nothing unread as missing."""
     _guide_by_hand(start)
     start.kubectl("delete", "rolebinding", "kiteway-doctor-secrets")
     found = _doctor(start, reader, "--release", RELEASE, code=1)
@@ -187,7 +187,7 @@ def test_secrets_may_be_forbidden(start: Site, reader: Path) -> None:
 
 
 def test_a_stranger_and_a_server_that_is_gone_are_said(start: Site, reader: Path) -> None:
-    """A token nobody knows, and a cluster that does not answer, are one failed check each, and no traceback."""
+    """An invalid token, and an unreachable API server, are one failed check each, without a traceback."""
     stranger = start.folder / "stranger.kubeconfig"
     text = reader.read_text()
     token = next(line for line in text.splitlines() if "token:" in line)

@@ -1,4 +1,4 @@
-"""Google's readiness gate, which is in no Pod that was created before the endpoint groups."""
+"""Google's readiness gate, which is missing in Pods that were created before the endpoint groups."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(60
 
 def test_every_proxy_ends_with_the_gate(start: Site) -> None:
     """
-    The proxies that TLS restarts come too early for the gate (G12); ``apply`` waits for the endpoint groups, starts
-    them again, once, and leaves them draining and outliving the draining. A second one restarts nobody. Proxies that
-    have come without the gate since are seen by ``status`` and replaced by ``apply``.
+    The proxies that restart with TLS are created too early for the gate (G12). ``apply`` waits for the
+    endpoint groups and restarts them once more, with a graceful shutdown. A second ``apply`` restarts none.
+    ``status`` shows proxies without the gate, and ``apply`` replaces them.
     """
     before = start.state()
     with gates(start):

@@ -1,4 +1,4 @@
-"""Google's balancer in front, Kiteway behind it: Milvus's awareness, Google's address, and nobody interrupted."""
+"""Google's balancer in front and Kiteway behind it: no client is interrupted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def _ca(site: Site) -> Path:
 
 def test_nobody_is_interrupted_on_the_way_to_googles_balancer(start: Site) -> None:
     """
-    A plaintext client of the old address and a TLS client of the new one lose no call: while the balancers come, while
-    Kiteway's Pods are replaced behind Google's, and while all is applied again; Milvus stays as it is.
+    No call of a plaintext client of the old address or of a TLS client of the new one fails: while the
+    balancers are set up, while Kiteway's Pods are replaced behind Google's, and during a second apply. Milvus
+    does not change.
     """
     milvus = start.milvuses.serve(None, None)
     fill_plaintext(milvus.port, COLLECTION)
@@ -72,7 +73,10 @@ def _names(site: Site, name: str) -> set[str]:
 
 
 def test_killed_after_every_step(start: Site) -> None:
-    """Killed at each step, and while each command is at work, it still ends where a further run changes nothing."""
+    """
+    Killed at each step, and during each command, the state is in the end one in which a further run changes
+    nothing.
+    """
     start.cluster.apply(NEG_CRD)
     before = start.state()
     seen: set[str] = set()

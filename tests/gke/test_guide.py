@@ -22,13 +22,13 @@ def commands(language: str) -> list[str]:
 
 
 def test_both_languages_have_the_same_commands() -> None:
-    """A reader of either guide does the same."""
+    """The two guides have the same commands."""
     assert commands("en") == commands("zh")
     assert len(commands("en")) >= 10
 
 
 def test_every_command_of_the_guide_works(start: Site, tmp_path: Path) -> None:
-    """Run in order, each ends well; where they end, the cluster is where it began."""
+    """Run in order, each command succeeds; at the end the cluster is in its initial state."""
     before = start.state()
     for command in commands("en"):
         assert command.split()[0] in {"kiteway", "kubectl"}

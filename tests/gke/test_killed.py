@@ -11,8 +11,9 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(90
 
 def test_killed_after_every_step(start: Site) -> None:
     """
-    Killed at each line it prints about a step, and while each command is at work, and started again each time, it ends
-    where an undisturbed run ends: nothing is doubled, no value is lost, and the record still holds the start.
+    Killed at each line about a step and during each command, and restarted each time, ``apply`` reaches the
+    state of an undisturbed run: nothing is doubled, no value is lost, and the record still has the initial
+    state.
     """
     start.install({**VALUES, "proxy": {"replicas": 1}})  # more would only make it longer: they restart one by one
     before = start.state()

@@ -1,4 +1,4 @@
-"""The guide's other form: the certificate that Google makes."""
+"""The guide's other form: a certificate that Google issues."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def google(site: Site, ca: Path) -> Iterator[list[bool]]:
 
 
 def test_a_google_managed_certificate(start: Site) -> None:
-    """Certificate and Ingress come together, so that it becomes Active at all; verified, and taken back again."""
+    """
+    Certificate and Ingress are created together, so that the certificate becomes Active; the endpoint is
+    verified, and rolled back.
+    """
     before = start.state()
     ca = start.folder / "served.crt"
     with google(start, ca):

@@ -1,4 +1,4 @@
-"""What ``kiteway gke`` asks of the API server: its rights, and its writes by the server's own audit log."""
+"""The rights and the writes of ``kiteway gke``, by the API server's own audit log."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _resource(kind: str) -> str:
 
 
 def test_the_rights_are_enough_with_kiteway_behind_google(start: Site) -> None:
-    """Kiteway's own release, too, is installed and removed again with exactly the documented rights."""
+    """Kiteway's own release, too, is installed and removed with exactly the documented rights."""
     start.cluster.apply(NEG_CRD)
     needed = permissions(GkeOptions(host=HOST, data_plane=DataPlane.GOOGLE_KITEWAY))
     before = start.state()
@@ -89,7 +89,10 @@ def test_the_rights_are_enough_with_kiteway_behind_google(start: Site) -> None:
 
 
 def test_the_documented_rights_are_enough(start: Site) -> None:
-    """There and back with exactly those rights; with one less, the plan names it and nothing is written."""
+    """
+    Both apply and rollback succeed with exactly these rights; with one less, the plan names it and writes
+    nothing.
+    """
     needed = permissions(GkeOptions(host=HOST))
     before = start.state()
     few = person(start, "trainee", (n for n in needed if n != ("patch", "services")))
@@ -110,8 +113,8 @@ def test_the_documented_rights_are_enough(start: Site) -> None:
 
 def test_only_apply_writes_and_only_what_the_plan_names(start: Site) -> None:
     """
-    By the API server's audit log: ``plan``, ``--emit``, ``status``, ``verify`` and ``rollback --plan`` write nothing;
-    ``apply`` writes every object that the plan's commands name, and none beside them.
+    By the API server's audit log ``plan``, ``--emit``, ``status``, ``verify`` and ``rollback --plan`` write
+    nothing; ``apply`` writes every object that the plan's commands name, and no other.
     """
     folder: Path = start.folder / "emitted"
     with acting(start, person(start, "auditor", permissions(GkeOptions(host=HOST)))):

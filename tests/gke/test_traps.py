@@ -1,5 +1,5 @@
 """
-The guide's own commands, what they break, and that ``kiteway gke`` does not.
+The guide's own commands and their faults, which ``kiteway gke`` does not have.
 
 The trap numbers (G1 to G15) are those of docs/reference/doctor.md, "Traps and failures".
 """
@@ -38,8 +38,9 @@ extraConfigFiles:
 
 def test_the_guides_upgrades_lose_values_and_stop_milvus(start: Site) -> None:
     """
-    The first command takes the old balancer away before there is a new one (G9) and loses the image and the replicas
-    (G2); the second loses the first one's value, the user's own settings (G3), and Milvus does not start (G1).
+    The first command removes the old balancer before there is a new one (G9) and loses the image and the
+    replicas (G2); the second loses the first one's value and the user's own settings (G3), and Milvus does
+    not start (G1).
     """
     start.helm("upgrade", RELEASE, "milvus/milvus", "--set", "service.type=ClusterIP")
     assert start.values() == {"service": {"type": "ClusterIP"}}
@@ -60,7 +61,7 @@ def test_the_guides_upgrades_lose_values_and_stop_milvus(start: Site) -> None:
 
 
 def test_the_guides_certificate_is_refused_before_anything_is_written(start: Site) -> None:
-    """A certificate with only a common name (G6) is what clients refuse; the plan says so, and what to do."""
+    """Clients refuse a certificate with only a common name (G6); the plan says so, and what to do."""
     for command in (
         "openssl genrsa -out tls.key 2048",
         f"openssl req -new -key tls.key -out tls.csr -subj /CN={HOST}",
@@ -78,7 +79,7 @@ def test_the_guides_certificate_is_refused_before_anything_is_written(start: Sit
 
 
 def test_annotations_by_hand_come_back(start: Site) -> None:
-    """What the guide annotates by hand is not in the release's values (G10); a rollback brings even that back."""
+    """Annotations that the guide makes by hand are not in the release's values (G10); a rollback restores them too."""
     start.kubectl("annotate", "service", SERVICE, *_ANNOTATIONS, "--overwrite")
     assert "annotations" not in start.values()["service"]
     before = start.state()
@@ -90,8 +91,9 @@ def test_annotations_by_hand_come_back(start: Site) -> None:
 
 def test_the_guides_objects_lack_what_ours_have(start: Site) -> None:
     """
-    Applied word for word, the guide's objects have no reserved address (G5), port 80 open (G7), 30 s and no draining
-    (G8), and proxies without a gate that nothing restarts (G12); ``kiteway gke`` gives the same objects all of it.
+    Applied word for word, the guide's objects have no reserved address (G5), an open port 80 (G7), 30 s per
+    call and no draining (G8), and proxies without a gate (G12); the objects of ``kiteway gke`` have none of
+    these faults.
     """
     start.kubectl("apply", "-f", str(manifests() / "backendconfig.yaml"))
     start.kubectl("annotate", "service", SERVICE, *_ANNOTATIONS, "--overwrite")
@@ -123,8 +125,8 @@ def test_the_guides_objects_lack_what_ours_have(start: Site) -> None:
 
 def test_waiting_for_active_waits_for_ever(start: Site) -> None:
     """
-    The guide's order (G4): a certificate that no Ingress names does not become Active, and the Ingress is what the
-    guide makes afterwards. ``kiteway gke`` makes both with one command.
+    In the guide's order (G4) the certificate does not become Active, because no Ingress names it yet.
+    ``kiteway gke`` makes both with one command.
     """
     folder = manifests("guide-google-managed")
     ca = start.folder / "literal.crt"
@@ -147,7 +149,7 @@ def _certificate(start: Site) -> dict[str, Any]:
 
 
 def test_the_plan_says_where_tls_is_turned_on(start: Site) -> None:
-    """The guide's "Enable TLS on the load balancer" turns it on in Milvus (G14); the plan says which of the two."""
+    """The guide's "Enable TLS on the load balancer" turns TLS on in Milvus (G14); the plan says that it is Milvus."""
     ours = {step["id"]: step for step in _plan(start)["steps"]}
     assert "Turn on TLS in Milvus" in ours["milvus-tls"]["title"]
     assert "Milvus" not in ours["certificate"]["title"]
@@ -159,7 +161,10 @@ def _plan(start: Site, *arguments: str) -> Any:
 
 
 def test_the_guides_watch_command_is_none(start: Site) -> None:
-    """``kubectl -f ./config/samples/ingress.yaml get -w`` names a file no reader has (G11); ours is a command."""
+    """
+    ``kubectl -f ./config/samples/ingress.yaml get -w`` names a file that no reader has (G11); ``kiteway gke
+    status`` works.
+    """
     command = "kubectl -f ./config/samples/ingress.yaml get -w"
     done = subprocess.run(command.split(), check=False, capture_output=True, env=start.environment, cwd=start.folder)
     assert done.returncode != 0
@@ -169,7 +174,7 @@ def test_the_guides_watch_command_is_none(start: Site) -> None:
 
 
 def test_emitted_files_are_the_same_and_change_nothing(start: Site) -> None:
-    """``--emit`` writes manifests and values for a repository, without any key, and leaves the cluster alone."""
+    """``--emit`` writes manifests and values for a repository, without any key, and changes nothing in the cluster."""
     before = start.state()
     folder = start.folder / "layer7"
     start.apply("--emit", str(folder))

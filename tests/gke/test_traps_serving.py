@@ -1,5 +1,5 @@
 """
-The traps of the guide that show in traffic, on a real Milvus, Envoy and clients; no cluster is needed.
+The guide's traps that affect traffic, on a real Milvus, Envoy and clients, without a cluster.
 
 The trap numbers (G1 to G15) are those of docs/reference/doctor.md, "Traps and failures".
 """
@@ -72,8 +72,8 @@ def _rest(port: int, *, tls: bool) -> HttpResult:
 
 def test_tls_mode_alone_takes_rest_away(milvus: MilvusEndpoint, folder: Path, free_port: Callable[[], int]) -> None:
     """
-    Milvus 2.3.5 with ``tlsMode: 1`` answers gRPC and no REST (G1; 2.5 and later do not start at all); with the port
-    that ``kiteway gke`` sets beside it, REST is there again.
+    Milvus 2.3.5 with ``tlsMode: 1`` answers gRPC and no REST (G1; 2.5 and later do not start at all); with
+    the port that ``kiteway gke`` sets, REST answers again.
     """
     endpoint = Endpoint("127.0.0.1", milvus.port)
     assert asyncio.run(get_version(endpoint, tls=TlsOptions(verify=False))).version
@@ -139,8 +139,8 @@ def test_the_guides_certificate_is_no_certificate_to_go(
     milvus: MilvusEndpoint, folder: Path, free_port: Callable[[], int]
 ) -> None:
     """
-    What the guide's openssl commands make, PyMilvus takes, so that the guide's own check passes, and Go refuses (G6);
-    both take what ``kiteway gke`` makes.
+    PyMilvus accepts the certificate of the guide's openssl commands, so the guide's own check passes, and Go
+    refuses it (G6); both accept the one that ``kiteway gke`` makes.
     """
     go = clients()["Go, crypto/tls"]
     if go is None or shutil.which("openssl") is None:
@@ -165,7 +165,7 @@ def _verified(port: int, ca: Path) -> bool:
 
 
 def test_port_80_stays_open(milvus: MilvusEndpoint, folder: Path, free_port: Callable[[], int]) -> None:
-    """The guide's Ingress answers its host in plaintext too (G7); behind that of ``kiteway gke`` nobody listens."""
+    """The guide's Ingress also serves its host in plaintext (G7); with that of ``kiteway gke`` port 80 is closed."""
     ports = (free_port(), free_port())
     plain = Endpoint(HOST, ports[1], connect_to="127.0.0.1")
     pair = create_self_signed([HOST])
@@ -181,7 +181,10 @@ def test_port_80_stays_open(milvus: MilvusEndpoint, folder: Path, free_port: Cal
 
 
 def test_an_address_needs_server_name(milvus: MilvusEndpoint, folder: Path, free_port: Callable[[], int]) -> None:
-    """By its address the guide's client connects only with ``server_name`` (G13): the certificate is for a name."""
+    """
+    By IP address the guide's client connects only with ``server_name`` (G13), because the certificate is for
+    a name.
+    """
     ports = (free_port(), 0)
     pair = create_self_signed([HOST])
     ca = folder / "tls.crt"
@@ -195,7 +198,7 @@ def test_an_address_needs_server_name(milvus: MilvusEndpoint, folder: Path, free
 
 
 def test_nothing_on_this_path_caches_grpc(milvus: MilvusEndpoint, folder: Path, free_port: Callable[[], int]) -> None:
-    """An answer of gRPC says nothing that an HTTP cache could go by (G15), and the table of data planes says so."""
+    """A gRPC answer has no header that lets an HTTP cache store it (G15), and the table of data planes says so."""
     ports = (free_port(), 0)
     pair = create_self_signed([HOST])
     with up(_arguments(folder, milvus, pair, ports), folder / "a") as running:

@@ -1,4 +1,4 @@
-"""The examples, as a user runs them: with the filter, and with the certificate the guide makes."""
+"""The examples as a user runs them: with the filter, and with the guide's certificate."""
 
 from __future__ import annotations
 

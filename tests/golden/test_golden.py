@@ -46,7 +46,7 @@ def _common() -> str:
 
 
 def test_what_all_configurations_have_in_common(updating: bool) -> None:  # noqa: FBT001 - a fixture
-    """The parts that the cases are compared with are those of the cases that stand for all."""
+    """The common parts are those of the cases from which they are taken."""
     assert _common() == COMMON.read_text()
 
 
@@ -77,7 +77,7 @@ def bootstrap_of(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_case(name: str, updating: bool, common: dict[str, Any]) -> None:  # noqa: FBT001 - a fixture
-    """The manifests mean what the golden file says."""
+    """The manifests have the meaning in the golden file."""
     text = render(_translated(name), common)
     golden = CASES / f"{name}.out.yaml"
     if updating:
@@ -88,7 +88,7 @@ def test_case(name: str, updating: bool, common: dict[str, Any]) -> None:  # noq
 
 @pytest.mark.parametrize("name", NAMES)
 def test_envoy_accepts(name: str, envoy_binary: Path) -> None:
-    """Envoy accepts what the manifests come to."""
+    """Envoy accepts the configuration that the manifests become."""
     first = NAMES.index(name) // _TOGETHER * _TOGETHER
     # One run costs the same for one case as for many; which of them it was, a run of its own says.
     if not _accepted_together(envoy_binary, tuple(NAMES[first : first + _TOGETHER])):
@@ -96,7 +96,7 @@ def test_envoy_accepts(name: str, envoy_binary: Path) -> None:
 
 
 def test_no_outcome_without_an_input() -> None:
-    """Every outcome belongs to a case: none is left over from one that was removed or renamed."""
+    """Every outcome belongs to a case: none is left from one that was removed or renamed."""
     assert {path.name.removesuffix(".out.yaml") for path in CASES.glob("*.out.yaml")} <= set(NAMES)
 
 

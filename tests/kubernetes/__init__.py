@@ -1,1 +1,1 @@
-"""Kiteway on a real Kubernetes API server; only nodes and pods are made up."""
+"""Kiteway on a real Kubernetes API server; only nodes and pods are simulated."""

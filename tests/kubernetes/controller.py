@@ -1,4 +1,4 @@
-"""Runs `kiteway controller` as a Pod does: as a process of its own, with a service account's rights and no more."""
+"""Runs `kiteway controller` as a Pod does: in a process of its own, with exactly a service account's rights."""
 
 from __future__ import annotations
 

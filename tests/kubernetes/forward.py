@@ -1,4 +1,4 @@
-"""Pods' addresses that lead to real servers, opened and closed while connections come and go."""
+"""Addresses of simulated pods that lead to real servers; they can be opened and closed at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a cluster look like GKE."""
+"""Objects that make a cluster look like GKE."""
 
 from __future__ import annotations
 

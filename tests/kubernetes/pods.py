@@ -1,9 +1,9 @@
 """
-Made-up nodes and pods whose addresses are real.
+Simulated nodes and pods whose addresses are real.
 
-A pod is an object that says Running and Ready, and listeners at its address that hand connections to a process on this
-machine, as a node's network would (`tests.kubernetes.forward`). The addresses are loopback's (``tools/in_netns.py``),
-because the API server refuses 127.0.0.0/8 in an EndpointSlice.
+A pod is an object with the status Running and Ready, and listeners at its address that hand connections to a process on
+this machine, as a node's network would (`tests.kubernetes.forward`). The addresses are on loopback
+(``tools/in_netns.py``), because the API server refuses 127.0.0.0/8 in an EndpointSlice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The guide's balancer in a cluster, with a collection to search in: what the tests break things under."""
+"""The guide's balancer in a cluster, with a collection and searches, for tests of outages."""
 
 from __future__ import annotations
 

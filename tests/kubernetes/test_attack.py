@@ -1,4 +1,4 @@
-"""A poisoned Ingress in a cluster with three replicas, and a rolling restart: nobody else sees anything of it."""
+"""An invalid Ingress in a cluster with three replicas and a rolling restart does not affect other tenants."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def _tenant(name: str, *headers: str, **annotations: str) -> list[Manifest]:
 
 def test_a_poisoned_ingress_costs_nobody_else(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
     """
-    One Ingress that the rules catch and one that only Envoy refuses: the calls of others are answered and their changes
-    arrive, also while all replicas are replaced one after the other, and kubectl describe says why of the culprits.
+    One Ingress breaks a rule and one is rejected by Envoy only: other tenants' calls succeed and their
+    changes take effect, also while all replicas are replaced in turn, and kubectl describe says what is wrong
+    with the two.
     """
     cluster, pod, port = bed.cluster, proxy(0), free_port()
     with contextlib.ExitStack() as stack:

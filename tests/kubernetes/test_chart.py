@@ -1,4 +1,7 @@
-"""The Helm chart on a real API server: what it makes is accepted, and its rights are enough and no more."""
+"""
+The Helm chart on a real API server: its objects are accepted, and its rights are sufficient and not more than
+needed.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ def test_helm_finds_nothing_to_complain_about(values: dict[str, Any]) -> None:
 
 
 def test_every_value_is_in_the_schema() -> None:
-    """Values and schema have the same names at every depth, so that a misspelt one is refused."""
+    """Values and schema have the same names at every depth, so that a misspelt name is refused."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     found = yaml.safe_load((CHART / "values.yaml").read_text())
 
@@ -85,7 +88,7 @@ def test_every_value_is_in_the_schema() -> None:
 
 
 def test_a_value_that_makes_no_sense_is_refused() -> None:
-    """The schema names the value and what it must be, before anything is installed."""
+    """The schema's error names the value and what is allowed, before any object is installed."""
     with pytest.raises(AssertionError, match=r"/replicas.*minimum"):
         render(RELEASE, NAMESPACE, {"replicas": 0})
 
@@ -110,7 +113,10 @@ def test_the_api_server_takes_every_object(bed: Bed, name: str) -> None:
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_the_container_may_do_nothing_it_need_not(values: dict[str, Any]) -> None:
-    """It is not root, writes to memory only, gains no privilege and has no capability, whatever ports it has."""
+    """
+    The container is not root, writes to memory only, gains no privilege and has no capability, whatever its
+    ports.
+    """
     deployment = next(o for o in render(RELEASE, NAMESPACE, values) if o["kind"] == "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]
@@ -128,7 +134,10 @@ def test_the_container_may_do_nothing_it_need_not(values: dict[str, Any]) -> Non
 
 
 def test_nobody_scrapes_who_is_not_named() -> None:
-    """The port of metrics and probes is closed to Pods unless values name them; a ServiceMonitor nobody may use is refused."""
+    """
+    The port of metrics and probes is closed to Pods unless values name them; a ServiceMonitor without such a
+    value is refused.
+    """
 
     def ports(values: dict[str, Any]) -> dict[str, Any]:
         policy = next(o for o in render("release", NAMESPACE, values) if o["kind"] == "NetworkPolicy")
@@ -142,7 +151,10 @@ def test_nobody_scrapes_who_is_not_named() -> None:
 
 
 def test_a_pod_that_ends_serves_until_the_balancers_before_it_know() -> None:
-    """It waits before it drains, and is given the time for both; on a node's ports no Pod starts beside an old one."""
+    """
+    The Pod waits before it drains, and its grace period covers both; with ports of the node no new Pod starts
+    beside an old one.
+    """
     deployments = {
         name: next(o for o in render(RELEASE, NAMESPACE, values) if o["kind"] == "Deployment")["spec"]
         for name, values in VALUES.items()
@@ -157,7 +169,7 @@ def test_a_pod_that_ends_serves_until_the_balancers_before_it_know() -> None:
 
 
 def test_rights_for_acme_only_where_it_is_on() -> None:
-    """Only with the terms accepted and a contact may it write Secrets, and those of its own namespace alone."""
+    """Only with the terms accepted and a contact has it the right to write Secrets, and only in its own namespace."""
 
     def writes_secrets(values: dict[str, Any]) -> list[tuple[str, str]]:
         return [
@@ -186,7 +198,7 @@ def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
 
 
 def test_releases_of_one_name_get_along() -> None:
-    """Those for some namespaces only share no object with one of the same name in another namespace."""
+    """Releases for some namespaces only share no object with one of the same name in another namespace."""
 
     def objects(namespace: str) -> set[tuple[str, str, str]]:
         values = {"controller": {"namespaces": [namespace, "default"], "ingressClass": f"{namespace}-{RELEASE}"}}
@@ -213,8 +225,8 @@ def namespace(bed: Bed) -> Iterator[str]:
 
 def test_the_rights_in_some_namespaces_are_enough(bed: Bed, namespace: str, free_port: Callable[[], int]) -> None:
     """
-    What the chart starts, with exactly the chart's rights in two namespaces, does everything there: it publishes its
-    Service's address, opens the gate, writes status and Events, and is refused nothing.
+    With exactly the chart's rights in two namespaces the controller publishes its Service's address, opens
+    the gate, writes status and Events, and gets no refusal.
     """
     cluster = bed.cluster
     values = {"controller": {"namespaces": ["default"], "readinessGate": True}, "service": {"type": "LoadBalancer"}}
@@ -264,8 +276,8 @@ def _events(cluster: Cluster) -> list[str]:
 
 def test_an_upgrade_from_the_previous_chart(bed: Bed, namespace: str, free_port: Callable[[], int]) -> None:
     """
-    ``helm upgrade`` from the previous version makes what the new one makes, with the user's values; nothing of the old
-    is left, a Kiteway that runs meanwhile is refused nothing, and the CRDs stay as they are.
+    ``helm upgrade`` from the previous version makes the objects of the new one with the user's values; no old
+    object is left, a running Kiteway gets no refusal, and the CRDs do not change.
     """
     cluster = bed.cluster
     at = ("--namespace", namespace, "--kubeconfig", str(cluster.kubeconfig))
@@ -318,8 +330,8 @@ def _crd_names() -> list[str]:
 
 def test_crds_are_installed_once_and_upgraded_by_hand(bed: Bed, namespace: str) -> None:
     """
-    Helm makes the CRDs that a cluster lacks and leaves those it has; the documented command brings a later version over
-    what Helm has made.
+    Helm installs the CRDs that a cluster lacks and does not change existing ones; the documented command
+    upgrades them.
     """
     cluster, name = bed.cluster, "frontendconfigs.networking.gke.io"
     at = ("--namespace", namespace, "--kubeconfig", str(cluster.kubeconfig))

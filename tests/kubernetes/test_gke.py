@@ -1,4 +1,4 @@
-"""A cluster that looks like GKE: what is Google's stays as it is."""
+"""In a cluster that looks like GKE, Google's objects do not change."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def _ours(cluster: Cluster, resource: str, name: str) -> list[dict[str, Any]]:
 
 def test_googles_objects_are_not_touched(bed: Bed, free_port: Callable[[], int]) -> None:
     """
-    On GKE an Ingress without a class, or of Google's class, is Google's: neither it nor its Service nor its
-    ManagedCertificate is written to, and no host of it is served; one of Kiteway's own class beside it is.
+    On GKE an Ingress without a class, or of Google's class, is Google's: Kiteway writes neither to it nor to
+    its Service nor to its ManagedCertificate, and serves none of its hosts; it serves one of Kiteway's own
+    class beside it.
     """
     cluster = bed.cluster
     cluster.apply(NEG_CRD)

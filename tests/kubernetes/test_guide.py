@@ -1,4 +1,4 @@
-"""The guide, start to end, with kubectl on a real API server."""
+"""The whole guide with kubectl on a real API server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def _lines(text: str) -> list[list[str]]:
 
 
 def test_the_guide(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
-    """What the guide applies with kubectl becomes a load balancer that PyMilvus verifies, and that kubectl shows."""
+    """
+    The guide's manifests, applied with kubectl, become a load balancer that PyMilvus verifies and that
+    kubectl shows.
+    """
     cluster, port = bed.cluster, free_port()
     with (
         reachable(milvus, proxy(0)),

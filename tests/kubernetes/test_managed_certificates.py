@@ -1,4 +1,4 @@
-"""ManagedCertificates in a cluster: a real CA, real API server, and replicas that act as one."""
+"""ManagedCertificates in a cluster: a real CA, a real API server, and several replicas."""
 
 from __future__ import annotations
 
@@ -80,8 +80,9 @@ def _verified(port: int, environment: dict[str, str]) -> dict[str, Any]:
 @pytest.mark.milvus
 def test_the_guides_second_form(bed: Bed, kubeconfig: Path, milvus: MilvusEndpoint, pebble: Pebble) -> None:
     """
-    The guide's manifests, applied with kubectl: the Ingress gets its address, the certificate is Provisioning until the
-    name leads there, then Active, and PyMilvus connects without server_pem_path; with the chart's rights and no others.
+    The guide's manifests, applied with kubectl: the Ingress gets its address, the certificate is Provisioning
+    until the name resolves to it, then Active, and PyMilvus connects without server_pem_path; with exactly
+    the chart's rights.
     """
     cluster, watched = bed.cluster, bed.folder / "watched.yaml"
     assert pebble.set_dns("set-default-ipv4", {"ip": ""})
@@ -204,8 +205,8 @@ def _orders(site: Site) -> tuple[int, int]:
 
 def test_three_replicas_make_one_order(site: Site) -> None:
     """
-    Past a closed port 80 the CA's looks reach all replicas in turn; there is one order, and all serve one certificate
-    that is stored in a Secret.
+    With port 80 closed to clients the CA's validation requests reach all replicas in turn; there is one
+    order, and all serve one certificate that is stored in a Secret.
     """
     orders = site.pebble.orders()
     host = site.apply("one", {"kubernetes.io/ingress.allow-http": "false"})
@@ -227,7 +228,10 @@ def test_three_replicas_make_one_order(site: Site) -> None:
 
 
 def test_the_ca_is_asked_only_when_every_replica_shows_the_challenge(site: Site) -> None:
-    """A replica that lives and does not show it yet is waited for, by name; then the CA is asked and finds it."""
+    """
+    The leader waits for a live replica that does not show the challenge yet, and names it; then the CA
+    validates successfully.
+    """
     validations = _validations(site)
     leader = site.replicas.leader()
     late = next(each for each in site.replicas.all.values() if each is not leader)
@@ -249,7 +253,7 @@ def test_the_ca_is_asked_only_when_every_replica_shows_the_challenge(site: Site)
 
 
 def test_a_replica_that_died_is_not_waited_for(site: Site) -> None:
-    """One killed without a word is missed for as long as a Lease lasts, and no longer."""
+    """The leader waits for a killed replica no longer than a Lease lasts."""
     leader = site.replicas.leader()
     site.replicas.kill(next(each for each in site.replicas.all.values() if each is not leader))
     try:
@@ -261,7 +265,7 @@ def test_a_replica_that_died_is_not_waited_for(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/order-plz", "/authZ/", "/finalize-order/", "/certZ/"])
 def test_the_leader_is_killed(site: Site, path: str) -> None:
-    """Killed with -9 before any of its requests to the CA, the next leader finishes: one order, no new account."""
+    """After a kill -9 before any of its requests to the CA, the next leader finishes: one order, no new account."""
     before = _orders(site)
     name = f"killed-{path.strip('/').partition('-')[0].lower()}"
     with site.ca.holding(path) as hold:
@@ -296,12 +300,12 @@ def test_renewal_on_demand(site: Site) -> None:
 
 
 def test_the_charts_rights_were_enough(site: Site) -> None:
-    """Through all of this the API server has refused nothing."""
+    """The API server has refused no request in any of these tests."""
     assert refused(site.cluster) == []
 
 
 def test_a_container_starts_while_the_api_server_is_away(site: Site) -> None:
-    """What was issued is served by a container that starts again without the API server."""
+    """A container that restarts without the API server serves the issued certificate."""
     host = site.apply("kept")
     found = site.replicas.until_active("kept")
     replica = next(iter(site.replicas.all.values()))
@@ -324,7 +328,7 @@ def test_a_container_starts_while_the_api_server_is_away(site: Site) -> None:
 
 
 def test_tls_alpn_01(site: Site) -> None:
-    """Replicas without a port for HTTP show the challenge in the handshake, all of them."""
+    """Without a port for HTTP all replicas show the challenge in the handshake."""
     site.replicas.stop()
     site.replicas.http = False
     for _ in range(3):

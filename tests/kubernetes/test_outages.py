@@ -1,4 +1,4 @@
-"""What happens to the API server never happens to the traffic."""
+"""Outages of the API server do not affect calls."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def distant(site: Site, free_port: Callable[[], int]) -> Iterator[tuple[Site, Re
 
 
 def test_watches_cut(distant: tuple[Site, Relay]) -> None:
-    """Watches that are cut again and again are resumed where they were: nothing is listed again, no call fails."""
+    """Watches that are cut repeatedly are resumed at their version: no collection is listed again, no call fails."""
     there, relay = distant
     requests = there.bed.cluster.counter()
     cuts = 5
@@ -122,7 +122,7 @@ def test_watches_cut(distant: tuple[Site, Relay]) -> None:
 
 
 def test_slow_answers(distant: tuple[Site, Relay]) -> None:
-    """An API server whose answers take seconds is followed all the same, and is not asked twice."""
+    """Kiteway follows an API server whose answers take seconds, and sends no request twice."""
     there, relay = distant
     requests = there.bed.cluster.counter()
     relay.set_delay(4.0)
@@ -136,8 +136,8 @@ def test_slow_answers(distant: tuple[Site, Relay]) -> None:
 
 def test_api_server_away(site: Site) -> None:
     """
-    While the API server is down for a minute no call fails; when it is back its collections are listed at most once
-    each, and changes are followed again.
+    While the API server is down for a minute no call fails; when it is back its collections are listed at
+    most once each, and changes take effect again.
     """
     cluster = site.bed.cluster
     requests = cluster.counter()
@@ -158,7 +158,7 @@ def test_api_server_away(site: Site) -> None:
 
 
 def test_etcd_compacted(site: Site) -> None:
-    """After a compaction the resource versions are gone (410): one list each, no call fails."""
+    """After a compaction the resource versions are gone (410): each collection is listed once, and no call fails."""
     cluster = site.bed.cluster
     requests = cluster.counter()
     with site.client.reads() as reads:
@@ -175,7 +175,10 @@ def test_etcd_compacted(site: Site) -> None:
 
 
 def test_silent_api_server(site: Site) -> None:
-    """An API server that answers nobody and refuses nobody disturbs no call, and is followed when it wakes."""
+    """
+    While the API server is stopped, and neither answers nor refuses, no call fails; afterwards changes take
+    effect again.
+    """
     cluster = site.bed.cluster
     requests = cluster.counter()
     with site.client.reads() as reads:
@@ -189,7 +192,7 @@ def test_silent_api_server(site: Site) -> None:
 
 
 def test_permission_taken_and_given_back(site: Site) -> None:
-    """Without its rights Kiteway serves what it saw last and says so; with them again it goes on."""
+    """Without its rights Kiteway serves the objects last seen and says so; with them again it goes on."""
     cluster = site.bed.cluster
     with site.client.reads() as reads:
         cluster.kubectl("delete", "clusterrolebinding", "kiteway")
@@ -211,7 +214,7 @@ def test_permission_taken_and_given_back(site: Site) -> None:
 
 
 def test_another_writer(site: Site) -> None:
-    """What somebody else writes over our status is put right again, without a war of writes."""
+    """Fields that another writer changes in Kiteway's status are restored, without an endless exchange of writes."""
     cluster = site.bed.cluster
     wait_until(lambda: _address(site) == [{"ip": ADDRESS}], "the address is written", _LONG)
     requests = cluster.counter()
@@ -225,7 +228,7 @@ def test_another_writer(site: Site) -> None:
 
 
 def test_nothing_is_written_when_nothing_changes(site: Site) -> None:
-    """A quiet cluster is asked for the Lease, and for nothing else."""
+    """In a cluster without changes Kiteway requests the Lease and nothing else."""
     cluster = site.bed.cluster
     wait_until(lambda: _address(site) == [{"ip": ADDRESS}], "the address is written", _LONG)
     requests = cluster.counter()
@@ -237,7 +240,7 @@ def test_nothing_is_written_when_nothing_changes(site: Site) -> None:
 
 
 def test_mistake_survives_a_restart(site: Site, free_port: Callable[[], int]) -> None:
-    """An Ingress with an error keeps its last good form, also through a restart of the container."""
+    """An Ingress with an error is served in its last good form, also after a restart of the container."""
     bed, cluster = site.bed, site.bed.cluster
     folder, port = bed.folder / "mistaken", free_port()
     kept = folder / "state" / "kubernetes.json"
@@ -266,7 +269,7 @@ def test_mistake_survives_a_restart(site: Site, free_port: Callable[[], int]) ->
 
 
 def test_container_restart_without_api_server(site: Site, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
-    """A container that starts while the API server is away serves what was there when it was last seen."""
+    """A container that starts while the API server is away serves the objects last seen."""
     bed, cluster = site.bed, site.bed.cluster
     folder, port = bed.folder / "again", free_port()
     kept = folder / "state" / "kubernetes.json"

@@ -119,8 +119,8 @@ def proxies() -> Iterator[Proxies]:
 
 def test_rolling_restart(bed: Bed, proxies: Proxies, free_port: Callable[[], int]) -> None:
     """
-    Three real proxies are replaced one by one, as a Deployment does it: each new one is ready when Envoy sees it
-    healthy, each old one is drained before it is told to end; no call fails, neither read nor write.
+    Three real proxies are replaced one by one, as a Deployment does it: each new one is ready when Envoy sees
+    it healthy, each old one is drained before its SIGTERM; no read or write fails.
     """
     cluster, port = bed.cluster, free_port()
     old, new = [gated(n) for n in range(3)], [gated(n) for n in range(3, 6)]
@@ -158,7 +158,7 @@ def test_rolling_restart(bed: Bed, proxies: Proxies, free_port: Callable[[], int
 
 
 def test_a_sick_pod_stays_unready(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
-    """A Pod that Envoy does not see healthy is checked, gets no traffic, and its gate stays closed."""
+    """A Pod that Envoy sees unhealthy is checked, gets no calls, and its gate stays closed."""
     cluster, port = bed.cluster, free_port()
     well, sick = gated(10), gated(11)
     with (

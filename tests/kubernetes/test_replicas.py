@@ -24,8 +24,8 @@ _LONG = 90.0
 
 def test_the_leader_dies(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
     """
-    Three replicas serve; each status is written once; when the writing one is killed another takes the Lease and
-    goes on, and writes nothing that is written already.
+    Three replicas serve; each status is written once; when the writing replica is killed another takes the
+    Lease, goes on, and writes nothing that is written already.
     """
     cluster = bed.cluster
     pod = proxy(0)

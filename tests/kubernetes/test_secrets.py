@@ -1,4 +1,4 @@
-"""Which Secrets are looked at."""
+"""Which Secrets Kiteway reads."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _reasons(kiteway: Running) -> set[str]:
 
 def test_a_ca_is_found_by_its_name(bed: Bed, free_port: Callable[[], int]) -> None:
     """
-    A CA is in an Opaque Secret: it is found when an Ingress names it, followed, and missed when it is gone; no other
-    Opaque Secret is asked for.
+    A CA is in an Opaque Secret: Kiteway reads it when an Ingress names it, follows its changes, and reports
+    its removal; it requests no other Opaque Secret.
     """
     cluster = bed.cluster
     apply_guide(cluster, proxy(0))

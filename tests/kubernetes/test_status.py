@@ -1,4 +1,4 @@
-"""What kubectl shows: the words GKE writes, as they change."""
+"""The status that kubectl shows: GKE's words, as they change."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_health_of_backends(bed: Bed, milvus: MilvusEndpoint, free_port: Cal
 
 
 def test_the_address_of_a_service(bed: Bed, free_port: Callable[[], int]) -> None:
-    """With ``--publish-service`` Ingresses have the Service's address, whatever it becomes, and none while it has none."""
+    """With ``--publish-service`` Ingresses have the Service's present address, and none while it has none."""
     cluster = bed.cluster
     ports = [{"name": "https", "port": 443}]
     cluster.apply(
@@ -134,8 +134,8 @@ def test_the_address_of_a_service(bed: Bed, free_port: Callable[[], int]) -> Non
 
 def test_mistakes_are_events(bed: Bed, free_port: Callable[[], int]) -> None:
     """
-    ``kubectl describe`` shows each mistake once, at the object it is in, with what is wrong and what to do; its reason is
-    that of the diagnostic.
+    ``kubectl describe`` shows each mistake once, at its object, with what is wrong and what to do; its reason
+    is that of the diagnostic.
     """
     cluster = bed.cluster
     apply_guide(cluster, proxy(0))

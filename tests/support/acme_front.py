@@ -1,4 +1,7 @@
-"""A front of an ACME server for what Debian's pebble has not: rate limits, wishes for a renewal (ARI), and patience."""
+"""
+A proxy in front of an ACME server for features that Debian's pebble lacks: rate limits, renewal information
+(ARI), and held requests.
+"""
 
 from __future__ import annotations
 
