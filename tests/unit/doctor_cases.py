@@ -291,6 +291,12 @@ CASES = [
         "no annotation that Kiteway or GKE reads",
         _annotate_service("cloud.google.com/load-balancer-type", "Internal"),
     ),
+    Case(
+        "LEFT_OUT",
+        _annotate(INGRESS_CLASS, "nginx"),
+        "no host of it is served",
+        lambda f: f.add("apps/v1", "Deployment", "milvus"),
+    ),
     # Certificates.
     Case(
         "CERT_NAME",
@@ -387,6 +393,7 @@ CASES = [
 
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
+    ("LEFT_OUT", lambda f: f.add("gateway.networking.k8s.io/v1", "Gateway", "g"), "a kind of Gateway API"),
     ("FOREIGN_ANNOTATIONS", _annotate_service("haproxy.org/server-ca", "ca"), "certificates are not verified by it"),
     ("ANNOTATION_KEYS", _annotate(NEG, "{}"), "has no effect on an Ingress"),
     ("ANNOTATION_KEYS", _annotate("kiteway.io/timeout", "5s"), "is no annotation of Kiteway"),

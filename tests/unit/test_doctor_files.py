@@ -9,7 +9,7 @@ import pytest
 from kiteway.diagnostics import Severity
 from kiteway.doctor import RULES, Finding, Manifests, Result, Scope, examine, read_manifests
 from tests.unit.doctor_cases import CASES, MORE, Case, Edit
-from tests.unit.doctor_manifests import NOW, Files
+from tests.unit.doctor_manifests import INGRESS_CLASS, NOW, Files
 
 
 def _failures(rule_id: str, manifests: Manifests) -> tuple[list[Finding], list[Finding]]:
@@ -53,7 +53,9 @@ def test_a_rule_stays_silent(case: Case, tmp_path: Path) -> None:
     """What nearly is the mistake passes, and is judged all the same."""
     failures, findings = _failures(case.rule, _read(case.near_miss, tmp_path))
     assert failures == []
-    assert case.rule in {"MANIFEST_ERRORS", "MANAGED_CERT_ORDER"} or any(f.result is Result.PASSED for f in findings)
+    assert case.rule in {"LEFT_OUT", "MANIFEST_ERRORS", "MANAGED_CERT_ORDER"} or any(
+        f.result is Result.PASSED for f in findings
+    )
 
 
 def test_manifests_without_a_mistake_pass(tmp_path: Path) -> None:
@@ -74,6 +76,19 @@ def test_what_plan_refuses_doctor_fails(tmp_path: Path) -> None:
         said = [check.finding.message for _, checks in report.checks for check in checks if check.severity]
         assert all(any(error in message for message in said) for error in errors), case.rule
         assert not errors or report.failed, case.rule
+
+
+def test_what_was_not_looked_at_does_not_pass(tmp_path: Path) -> None:
+    """With an Ingress of another class no rule passes on it, its Service or its BackendConfig: they are skipped."""
+    files = Files()
+    files.annotations[INGRESS_CLASS] = "nginx"
+    report = examine(Scope.FILES, files.read(tmp_path))
+    found = {ref.kind: [check.finding.result for check in checks] for ref, checks in report.checks}
+    for kind in ("Ingress", "Service", "BackendConfig"):
+        assert Result.SKIPPED in found[kind], found
+        assert Result.PASSED not in found[kind], found
+    words = [c.finding.message for _, checks in report.checks for c in checks if c.finding.result is Result.SKIPPED]
+    assert any('it is of the class "nginx", which belongs to another controller' in each for each in words)
 
 
 def test_a_milvus_yaml_is_read_as_well(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from kiteway.model import LoadBalancer
 from kiteway.sources.files import FileSource
 from kiteway.status.diagnostics import diagnostic_report
 from kiteway.status.model import model_report
-from kiteway.translate import Endpoints, Options, translate
+from kiteway.translate import Endpoints, Options, nothing_served, translate
 
 
 class PlanOutput(enum.StrEnum):
@@ -73,7 +73,12 @@ def plan(
     result = translate(resources.objects, options, dt.datetime.now(dt.UTC), resources.failed)
     endpoints = Endpoints(resources.objects)
     diagnostics = ordered(
-        [*resources.diagnostics, *result.diagnostics, *endpoints.missing(result.model.pools)],
+        [
+            *resources.diagnostics,
+            *result.diagnostics,
+            *nothing_served(resources.objects, result.model),
+            *endpoints.missing(result.model.pools),
+        ],
     )
     if output is PlanOutput.ENVOY:
         settings = EnvoySettings(filter_path=filter_path())

@@ -53,7 +53,7 @@ def rule_of_reasons(
 def from_diagnostic(diagnostic: Diagnostic) -> Finding:
     """Return a failed check with the text of a diagnostic."""
     file = diagnostic.position.file if diagnostic.position else ""
-    resource = diagnostic.object or ObjectRef("File", "", file)
+    resource = diagnostic.object or (ObjectRef("File", "", file) if file else ObjectRef("Files", "", "given with -f"))
     field = f"{diagnostic.path}: " if diagnostic.path else ""
     return failed(
         resource,

@@ -16,8 +16,9 @@ from kiteway.resources.annotations import AppProtocol
 from kiteway.resources.kinds.service import ServicePort
 from kiteway.resources.limits import DEFAULT
 from kiteway.resources.schema import Violation
-from kiteway.sources.files import SUFFIXES, FileSource
-from kiteway.translate import Options, translate
+from kiteway.sources.files import FileSource
+from kiteway.sources.nothing import SUFFIXES
+from kiteway.translate import Options, nothing_served, translate
 
 T = TypeVar("T", bound=Object)
 
@@ -47,6 +48,18 @@ class Manifests:
         refs = used[kind]() if kind in used else None
         return (object_ for object_ in self.of(kind) if refs is None or object_.ref in refs)
 
+    def left_out(self) -> Iterator[tuple[ObjectRef, str]]:
+        """Yield the objects of the judged kinds that no rule looks at, and why."""
+        ours = self._ingresses()
+        for ingress in self.of(Ingress):
+            if ingress.ref not in ours:
+                named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
+                yield ingress.ref, f'it is of the class "{named}", which belongs to another controller'
+        for kind, used in ((Service, self._services()), (BackendConfig, self._configs())):
+            for object_ in self.of(kind):
+                if object_.ref not in used:
+                    yield object_.ref, "no Ingress that Kiteway serves leads to it"
+
     def _ingresses(self) -> set[ObjectRef]:
         left_out = {d.object for d in self.diagnostics if d.reason == "IngressClassIgnored"}
         return {ingress.ref for ingress in self.of(Ingress) if ingress.ref not in left_out}
@@ -57,7 +70,7 @@ class Manifests:
     def _secrets(self) -> set[ObjectRef]:
         return {
             ObjectRef("Secret", ingress.ref.namespace, tls.secret_name)
-            for ingress in self.of(Ingress)
+            for ingress in self.judged(Ingress)
             for tls in ingress.spec.tls
         }
 
@@ -73,10 +86,10 @@ class Manifests:
         return found
 
     def backends(self) -> tuple[tuple[Ingress, Service, ServicePort], ...]:
-        """Return the Service ports that Ingresses lead to, each once for each Ingress."""
+        """Return the Service ports that Kiteway's Ingresses lead to, each once for each Ingress."""
         services = {service.ref: service for service in self.of(Service)}
         found = {}
-        for ingress in self.of(Ingress):
+        for ingress in self.judged(Ingress):
             paths = (path for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
             for backend in (ingress.spec.default_backend, *(path.backend for path in paths)):
                 named = backend.service if backend else None
@@ -117,7 +130,8 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
                 configs.append(config)
     resources = FileSource(tuple(manifests)).read()
     result = translate(resources.objects, Options(), now, resources.failed)
-    return Manifests(resources.objects, ordered([*resources.diagnostics, *result.diagnostics]), tuple(configs))
+    served = nothing_served(resources.objects, result.model)
+    return Manifests(resources.objects, ordered([*resources.diagnostics, *result.diagnostics, *served]), tuple(configs))
 
 
 def _listed(path: Path) -> list[Path]:

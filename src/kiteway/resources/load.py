@@ -10,6 +10,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import reasons
 from kiteway.resources.compose import Document, Fault
 from kiteway.resources.decode import Mistake, Report, structure
+from kiteway.resources.foreign_kinds import foreign_kind
 from kiteway.resources.identify import Unrelated, identify
 from kiteway.resources.limits import DEFAULT, Limits
 from kiteway.resources.lists import Entry, flattened
@@ -31,11 +32,13 @@ class Loaded:
         objects: those without an error, in the order of the file.
         diagnostics: everything that is wrong, and notes.
         refused: the objects that were left out because of errors, as far as they have a kind and a name.
+        ignored: the kinds of which Kiteway reads nothing, in the order of the file.
     """
 
     objects: tuple[Object, ...]
     diagnostics: tuple[Diagnostic, ...]
     refused: tuple[ObjectRef, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def load_documents(text: bytes, file: str, limits: Limits = DEFAULT, *, namespace: str = DEFAULT_NAMESPACE) -> Loaded:
@@ -85,14 +88,20 @@ class _Loader:
         for what, (count, source) in self.unrelated.items():
             objects = "object" if count == 1 else "objects"
             kind = f"{quoted(what.kind)} ({quoted(what.api_version)})"
-            message = f"{count} {objects} of kind {kind} ignored: no part of load balancing."
             at = source.at() if source else None
-            self._add(Diagnostic(Severity.NOTE, reasons.KIND_IGNORED, message, position=at))
+            found = foreign_kind(what.api_version, what.kind)
+            if found is None:
+                message = f"{count} {objects} of kind {kind} ignored: no part of load balancing."
+                self._add(Diagnostic(Severity.NOTE, reasons.KIND_IGNORED, message, position=at))
+            else:
+                message = f"{count} {objects} of kind {kind} ignored: {found.what}; nothing of it is served."
+                self._add(Diagnostic(Severity.WARNING, reasons.KIND_NOT_SERVED, message, found.fix, position=at))
         if self.left_out:
             message = f"{self.left_out} more diagnostics are not listed."
             last = Diagnostic(Severity.NOTE, reasons.TOO_MANY_DIAGNOSTICS, message, "Correct those listed first.")
             self.diagnostics.append(last)
-        return Loaded(tuple(self.objects), tuple(self.diagnostics), tuple(self.refused))
+        ignored = tuple(quoted(what.kind) for what in self.unrelated)
+        return Loaded(tuple(self.objects), tuple(self.diagnostics), tuple(self.refused), ignored)
 
     def _add(self, diagnostic: Diagnostic) -> None:
         if len(self.diagnostics) < self.most_diagnostics:

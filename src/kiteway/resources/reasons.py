@@ -39,6 +39,8 @@ NO_MATCH_FOR_KIND: Final = "NoMatchForKind"
 """No such kind in this apiVersion; Kubernetes says "no matches for kind"."""
 KIND_IGNORED: Final = "KindIgnored"
 """Objects of a kind that has no part in load balancing were skipped."""
+KIND_NOT_SERVED: Final = "KindNotServed"
+"""Objects of a kind that routes traffic, or describes Milvus, for another program were skipped."""
 
 # Its fields: the causes of Kubernetes' own validation errors.
 FIELD_VALUE_REQUIRED: Final = "FieldValueRequired"

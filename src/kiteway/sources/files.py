@@ -13,8 +13,8 @@ import watchfiles
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
+from kiteway.sources.nothing import SUFFIXES, why_nothing
 
-SUFFIXES = (".yaml", ".yml", ".json")
 _SETTLED_SECONDS = 2.0
 """Seconds after a file's last change from which on its size and times are trusted to show the next one."""
 _Stamp = tuple[int, int, int, int, int]
@@ -76,7 +76,12 @@ class FileSource:
                 kept = _keep(load_documents(text, str(path)), before.loaded if before else None)
                 loaded[path] = _File(text, stamp, kept)
         self._known = loaded
-        return _combine(self.extra, {path: found.loaded for path, found in loaded.items()}, problems)
+        found = {path: file.loaded for path, file in loaded.items()}
+        combined = _combine(self.extra, found, problems)
+        nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
+        if nothing is None or combined.objects or combined.failed:
+            return combined
+        return Resources((), (*combined.diagnostics, nothing), ())
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:
@@ -136,7 +141,7 @@ def _keep(now: Loaded, before: Loaded | None) -> Loaded:
         return now
     present = {o.ref for o in now.objects} | set(now.refused)
     kept = tuple(o for o in before.objects if o.ref not in present)
-    return Loaded((*now.objects, *kept), now.diagnostics, now.refused)
+    return Loaded((*now.objects, *kept), now.diagnostics, now.refused, now.ignored)
 
 
 def _unreadable(path: Path, error: OSError) -> Diagnostic:

@@ -8,8 +8,18 @@ A unit with errors keeps its last good form, as a failed sync on GKE leaves the 
 those of the new form.
 """
 
+from kiteway.translate.ingress.served import nothing_served
 from kiteway.translate.shared.context import Options
 from kiteway.translate.shared.endpoints import Endpoints, resolve_endpoints
 from kiteway.translate.translator import Result, Translated, Translator, translate
 
-__all__ = ["Endpoints", "Options", "Result", "Translated", "Translator", "resolve_endpoints", "translate"]
+__all__ = [
+    "Endpoints",
+    "Options",
+    "Result",
+    "Translated",
+    "Translator",
+    "nothing_served",
+    "resolve_endpoints",
+    "translate",
+]

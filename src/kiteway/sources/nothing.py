@@ -1,0 +1,66 @@
+"""Why files and folders hold nothing that Kiteway reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.resources import Loaded
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"""The names of files that are read in a folder end so."""
+_MOST_NAMES = 5
+
+
+def why_nothing(
+    paths: Sequence[Path], loaded: Iterable[Loaded], diagnostics: Sequence[Diagnostic]
+) -> Diagnostic | None:
+    """
+    Return an error that says what was found in place of objects; None if another error says why there are none.
+
+    Args:
+        paths: the files and folders.
+        loaded: the content of the files among them that were read.
+        diagnostics: what is wrong with them.
+    """
+    if not paths or any(d.severity is Severity.ERROR for d in diagnostics):
+        return None
+    where = ", ".join(map(str, paths[:_MOST_NAMES]))
+    kinds = list(dict.fromkeys(kind for each in loaded for kind in each.ignored))
+    if kinds:
+        found = f"only {_listed(kinds)}"
+        fix = "Give Ingresses and Services, with what they name (BackendConfig, FrontendConfig, Secret, EndpointSlice)."
+    else:
+        found, fix = _in_folders([path for path in paths if path.is_dir()])
+    message = f"{where}: nothing that Kiteway reads was found, {found}; nothing is served."
+    return Diagnostic(Severity.ERROR, "NothingRead", message, fix)
+
+
+def _in_folders(folders: Sequence[Path]) -> tuple[str, str]:
+    """Return what lies in folders without a manifest, and what to do."""
+    entries = [entry for folder in folders for entry in _entries(folder)]
+    below = [entry for entry in entries if entry.is_dir() and any(e.suffix in SUFFIXES for e in _entries(entry))]
+    if any(entry.name == "Chart.yaml" for entry in entries) or any(entry.name == "templates" for entry in below):
+        return "only a Helm chart", "Render it: helm template RELEASE CHART | kiteway plan -f -."
+    if below:
+        return f"only subfolders with files: {_listed([each.name for each in below])}", f"Name them: -f {below[0]}."
+    others = [entry.name for entry in entries if entry.is_file() and entry.suffix not in SUFFIXES]
+    if others:
+        return (
+            f"only files of other names: {_listed(others)}",
+            f"The names of manifests in a folder end in {' or '.join(SUFFIXES)}; or name a file itself with -f.",
+        )
+    return "no object at all", "Check the path given with -f; for a pipe, the command before it."
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
