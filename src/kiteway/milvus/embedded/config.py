@@ -72,6 +72,8 @@ class Tuning:
     """Seconds until the cluster removes a dead process: Strong reads wait that long."""
     graceful_stop_timeout: int = 5
     """Seconds of Milvus's own graceful shutdown."""
+    authorization: bool = False
+    """Whether every call needs credentials; the first ones are `root` and `Milvus`."""
 
 
 def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
@@ -84,6 +86,7 @@ def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
         "log.stdout": False,
         "common.storageType": "local",
         "common.session.ttl": tuning.session_ttl,
+        "common.security.authorizationEnabled": tuning.authorization,
         "common.gracefulStopTimeout": tuning.graceful_stop_timeout,
         "proxy.gracefulStopTimeout": tuning.graceful_stop_timeout,
     }

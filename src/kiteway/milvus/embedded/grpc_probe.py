@@ -18,10 +18,15 @@ import h2.events
 
 _GRPC_FRAME = struct.Struct(">BI")
 _READ_BYTES = 65536
+_UNAUTHENTICATED = "16"
 
 
 class ProbeError(Exception):
     """The server answered with an error, which the message quotes."""
+
+
+class UnauthenticatedError(ProbeError):
+    """The server serves, and wants credentials."""
 
 
 def pinned_tls(sock: socket.socket, certificate: Path, client: tuple[Path, Path] | None = None) -> ssl.SSLSocket:
@@ -53,6 +58,7 @@ def unary_call(sock: socket.socket, method: str, request: bytes, *, scheme: str)
     """Call `/package.Service/Method` with serialized `request`; return the answer's bytes.
 
     Raises:
+        UnauthenticatedError: the server wants credentials.
         ProbeError: the call did not end with grpc-status 0, or not with one message.
         OSError: the connection broke or the socket's timeout passed.
     """
@@ -90,6 +96,8 @@ def unary_call(sock: socket.socket, method: str, request: bytes, *, scheme: str)
             elif isinstance(event, h2.events.StreamEnded):
                 ended = True
         sock.sendall(connection.data_to_send())
+    if status == _UNAUTHENTICATED:
+        raise UnauthenticatedError(f"{method}: {message}")
     if status != "0":
         raise ProbeError(f"{method}: grpc-status {status} {message}".rstrip())
     if len(body) < _GRPC_FRAME.size or _GRPC_FRAME.unpack_from(body) != (0, len(body) - 5):

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from kiteway.milvus.embedded.binary import MilvusBinary
 from kiteway.milvus.embedded.config import TLSFiles, config_dir
-from kiteway.milvus.embedded.grpc_probe import ProbeError, http_status, pinned_tls, unary_call
+from kiteway.milvus.embedded.grpc_probe import (
+    ProbeError,
+    UnauthenticatedError,
+    http_status,
+    pinned_tls,
+    unary_call,
+)
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.netns import NetworkNamespace
@@ -156,7 +162,10 @@ class MilvusServer:
         if status != _HTTP_OK:
             raise ProbeError(f"/healthz answers {status}")
         with self._connect(self.endpoint.port) as sock:
-            answer = self._health_check(sock)
+            try:
+                answer = self._health_check(sock)
+            except UnauthenticatedError:  # with authorization even this call needs credentials
+                return
         if answer != _SERVING:
             raise ProbeError(f"{_HEALTH_CHECK} does not answer SERVING")
 
