@@ -123,7 +123,7 @@ def test_a_release_with_faults_is_diagnosed(start: Site, reader: Path) -> None:
         ("Service", "PDB"): "no PodDisruptionBudget covers its 2 Pods",
         ("Service", "SERVICE_L4"): "has an address of its own",
         ("BackendConfig", "TIMEOUT_30S"): "every call ends after 30 s",
-        ("BackendConfig", "DRAIN_0"): "are cut at once",
+        ("BackendConfig", "DRAIN_0"): "ends the calls of a removed endpoint at once",
         ("Pod", "TLS_HANDSHAKE"): "TLS",
     }
     for key, part in words.items():

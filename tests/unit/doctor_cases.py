@@ -194,7 +194,7 @@ CASES = [
     Case(
         "BACKENDCONFIG_MISSING_HC",
         lambda f: f.config["spec"].pop("healthCheck"),
-        "take every endpoint for UNHEALTHY",
+        "every endpoint would be UNHEALTHY",
         lambda f: f.config["spec"].update(healthCheck={"port": 9091}),
     ),
     Case("BACKENDCONFIG_WRONG_PORT", _health(port=9092), "9092", _health(checkIntervalSec=30)),
@@ -207,7 +207,7 @@ CASES = [
     Case(
         "DRAIN_0",
         lambda f: f.config["spec"].update(connectionDraining={"drainingTimeoutSec": 0}),
-        "are cut at once",
+        "ends the calls of a removed endpoint at once",
         lambda f: f.config["spec"].update(connectionDraining={"drainingTimeoutSec": 1}),
     ),
     Case(
@@ -219,7 +219,7 @@ CASES = [
     Case(
         "INGRESS_CLASS_NAME_SET",
         lambda f: f.ingress["spec"].update(ingressClassName="gce"),
-        "GKE has no IngressClass objects",
+        "it has no IngressClass objects",
         _annotate(INGRESS_CLASS, "gce"),
     ),
     Case(
@@ -333,7 +333,7 @@ CASES = [
     Case(
         "MANAGED_CERT_ORDER",
         _managed("managed"),
-        "waiting for Active before the Ingress is made waits for ever",
+        "do not wait for Active before you create the Ingress",
         lambda f: f.add("networking.gke.io/v1", "ManagedCertificate", "managed", spec={"domains": [HOST]}),
     ),
     Case("MANAGED_CERT_UNATTACHED", _managed("manged"), "no Ingress of its namespace names it", _managed("managed")),

@@ -31,8 +31,7 @@ def certificates_of(context: IngressContext) -> tuple[tuple[Certificate, ...], b
         context.warn(
             context.ingress,
             "CertificateNamesTooMany",
-            f"the certificates have {len(names)} names; of those that no rule is for at most {MOST_CERTIFICATE_NAMES} are "
-            "answered.",
+            f"the certificates have {len(names)} names; at most {MOST_CERTIFICATE_NAMES} of those without a rule are served.",
             "Add rules for the hosts, or use several Ingresses.",
             ("spec", "tls"),
         )
@@ -84,8 +83,8 @@ def _check_hosts(context: IngressContext, tls: IngressTLS, certificate: Certific
             context.warn(
                 context.ingress,
                 "TLSHostsIgnored",
-                f"hosts is not looked at, as on GKE: the certificate decides, and it is not valid for {host} but for "
-                f"{', '.join(certificate.names) or 'nothing'}.",
+                f"hosts has no effect, as on GKE; the certificate is not valid for {host}, only for "
+                f"{', '.join(certificate.names) or 'no name'}.",
                 "Create a certificate with this name in its subjectAltName, or correct the list.",
                 (*path, number),
             )
@@ -126,9 +125,9 @@ def _issued(context: IngressContext, name: str) -> Certificate | None:
         context.warn(
             managed,
             "ManagedCertificateProvisioning",
-            f"no certificate is issued yet, so {ingress.ref} {instead}. A CA issues one only when the "
-            "names already lead to the balancer: waiting for Active before the Ingress is made waits for ever.",
-            "Make the DNS records and the Ingress now; `kiteway status` says how far it has come.",
+            f"no certificate is issued yet, so {ingress.ref} {instead}. A CA issues one only when the names lead to the "
+            "balancer, so do not wait for Active before you create the Ingress.",
+            "Create the DNS records and the Ingress now; `kiteway status` shows the progress.",
             ("spec", "domains"),
         )
     return issued

@@ -1,4 +1,4 @@
-"""Which Ingresses are ours."""
+"""Which Ingresses Kiteway serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GOOGLE_CLASSES = frozenset({"gce", "gce-internal", "gce-regional-external", "gce
 """The values of ``kubernetes.io/ingress.class`` that GKE's own controller handles."""
 
 CONTROLLER = "kiteway.io/ingress-controller"
-"""The controller that an IngressClass of ours names."""
+"""The controller that an IngressClass for Kiteway names."""
 
 _ANNOTATION: Path = ("metadata", "annotations", keys.INGRESS_CLASS)
 _FIELD: Path = ("spec", "ingressClassName")
@@ -25,10 +25,10 @@ def named_class(ingress: Ingress) -> str | None:
 
 def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Diagnostic | None]:
     """
-    Return whether an Ingress is ours, and what there is to say about its class.
+    Return whether Kiteway serves an Ingress, and a diagnostic about its class, if there is one.
 
-    An Ingress of one of Google's classes is meant for what Kiteway stands in for, so it is ours too, but for the internal
-    one: what is meant for a private network is not put onto public listeners.
+    Kiteway replaces Google's load balancer, so it serves Google's classes too, except the internal one: what is meant for a
+    private network is not served on public listeners.
     """
     annotated = ingress.metadata.annotations.get(keys.INGRESS_CLASS)
     named = named_class(ingress)
@@ -59,7 +59,7 @@ def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Dia
     return True, ingress.diagnostic(
         Severity.WARNING,
         "IngressClassNameSet",
-        "GKE has no IngressClass objects and ignores an Ingress with spec.ingressClassName; Kiteway serves it.",
+        "GKE ignores an Ingress with spec.ingressClassName, because it has no IngressClass objects; Kiteway serves it.",
         f'Remove it, or use the annotation {keys.INGRESS_CLASS}: "{named}".',
         path,
     )

@@ -27,8 +27,8 @@ def client_auth_of(context: IngressContext) -> tuple[bool, ClientAuth | None]:
             context.error(
                 ingress,
                 "ClientCAMissing",
-                "certificates of clients are asked for, but no CA is named that they are verified against.",
-                f"Name the Secret with its ca.crt: {keys.CLIENT_CA}.",
+                "client certificates are asked for, but no CA to verify them is named.",
+                f"Name the Secret with the ca.crt: {keys.CLIENT_CA}.",
                 _MODE if keys.CLIENT_CERTIFICATE in annotations else _CA,
             )
             return True, None

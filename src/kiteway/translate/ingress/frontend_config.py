@@ -45,9 +45,9 @@ def tls_profile(context: IngressContext, frontend: FrontendConfig | None) -> TLS
     context.warn(
         frontend,
         "SslPolicyUnknown",
-        f'nothing is known of the SSL policy "{policy}", which is an object of a Google Cloud project; TLS 1.2 and 1.3 '
-        "are offered.",
-        f"Say what it stands for: --ssl-policy {policy}=COMPATIBLE|MODERN|RESTRICTED.",
+        f'the profile of the SSL policy "{policy}" is not known, because it is an object of a Google Cloud project; TLS 1.2 '
+        "and 1.3 are offered.",
+        f"Give its profile: --ssl-policy {policy}=COMPATIBLE|MODERN|RESTRICTED.",
         ("spec", "sslPolicy"),
     )
     return None
@@ -77,7 +77,7 @@ def http_mode(
         context.warn(
             context.ingress,
             "ClientCertificateWithoutHTTP",
-            "clients must show a certificate, which they cannot in plaintext: port 80 does not serve these hosts.",
+            "clients need a certificate, which they cannot show in plaintext, so port 80 does not serve these hosts.",
             f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
             ("metadata", "annotations"),
         )
@@ -90,7 +90,7 @@ def http_mode(
         context.warn(
             context.ingress,
             "AllowHttpOpen",
-            "port 80 serves the same hosts in plaintext, where a Milvus token is readable by anyone on the way.",
+            "port 80 serves the same hosts in plaintext, where anyone on the network path can read a Milvus token.",
             f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
             ("metadata", "annotations"),
         )
@@ -107,7 +107,7 @@ def _allowed(context: IngressContext) -> bool:
     context.warn(
         context.ingress,
         "AllowHttpUnparsable",
-        f'"{text}" is neither true nor false, which GKE takes for true: port 80 is open.',
+        f'"{text}" is neither true nor false; GKE treats it as true, so port 80 is open.',
         'Write "true" or "false".',
         _ALLOW_HTTP,
     )
@@ -150,7 +150,7 @@ def check_addresses(context: IngressContext) -> None:
             context.ingress.diagnostic(
                 Severity.NOTE,
                 "StaticIPIgnored",
-                f'the reserved address "{annotations[named[0]]}" is Google\'s; Kiteway listens where it is told to.',
+                f'the reserved address "{annotations[named[0]]}" exists at Google only; Kiteway has its own addresses.',
                 path=("metadata", "annotations", named[0]),
             )
         )
@@ -158,8 +158,8 @@ def check_addresses(context: IngressContext) -> None:
         context.trap(
             context.ingress,
             "StaticIPMissing",
-            "no reserved address is named, so on GKE the address is known only afterwards, and another one after the "
-            "Ingress is made anew; a DNS record has to follow each time.",
+            "no reserved address is named: GKE assigns an address each time the Ingress is created, and DNS records have to "
+            "be changed each time.",
             f"Reserve one and set the annotation {keys.GLOBAL_STATIC_IP_NAME}.",
             ("metadata", "annotations"),
         )
@@ -178,7 +178,8 @@ def check_pre_shared(context: IngressContext) -> bool:
         context.warn(
             context.ingress,
             "PreSharedCertUnsupported",
-            f"{', '.join(names)}: certificates at Google, whose keys nobody else has; they are not served here.",
+            f"{', '.join(names)}: pre-shared certificates exist at Google only, and their keys cannot be exported; Kiteway "
+            "does not serve them.",
             "Put a certificate into a TLS Secret and name it in spec.tls, or use a ManagedCertificate.",
             path,
         )

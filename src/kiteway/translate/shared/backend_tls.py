@@ -27,7 +27,7 @@ def upstream_tls_of(context: Context, service: Service, protocol: BackendProtoco
         context.error(
             service,
             "BackendTLSWithoutTLS",
-            f"{', '.join(found)}: the port is spoken to in plaintext, where nothing is verified.",
+            f"{', '.join(found)}: connections to the port are plaintext, where no certificate is verified.",
             f"""Set {keys.APP_PROTOCOLS}: '{{"PORT-NAME": "HTTP2"}}', or remove the annotation.""",
             _path(next(iter(found))),
         )
@@ -51,8 +51,8 @@ def upstream_tls_of(context: Context, service: Service, protocol: BackendProtoco
             context.warn(
                 service,
                 "BackendNameUnchecked",
-                "the endpoints' certificate is verified against the CA only: any certificate it has ever signed will do.",
-                f"Say which name it must carry: {keys.BACKEND_SERVER_NAME}.",
+                "the endpoints' certificate is verified against the CA only: every certificate that the CA has signed is accepted.",
+                f"Set the name that it must have: {keys.BACKEND_SERVER_NAME}.",
                 _path(keys.BACKEND_CA),
             )
     client = None

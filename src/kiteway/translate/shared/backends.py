@@ -40,8 +40,8 @@ def _service(context: Context, name: str, path: Path) -> Service | None:
         context.error(
             context.owner,
             "ExternalNameService",
-            f"the Service {namespace}/{name} is of type ExternalName, which has no endpoints: it stands for a name "
-            "outside the cluster.",
+            f"the Service {namespace}/{name} is of type ExternalName: it is an alias of a name outside the cluster and has no "
+            "endpoints.",
             "Use a Service with endpoints.",
             path,
         )
@@ -68,7 +68,7 @@ def _port(context: Context, service: Service, wanted: str | int, path: Path) -> 
         context.error(
             context.owner,
             "ManagementPort",
-            f"the port {port.port} leads to Milvus's metrics and management, which need no login.",
+            f"the port {port.port} leads to Milvus's metrics and management, which have no login.",
             "Name the port of Milvus's API, 19530.",
             path,
         )

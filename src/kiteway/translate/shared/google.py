@@ -29,7 +29,7 @@ def check_backend_config(context: Context, config: BackendConfig) -> None:
             "SecurityPolicyUnsupported",
             f'the Google Cloud Armor policy "{spec.security_policy.name}" exists at Google only: it protects nothing '
             "here.",
-            "Limit who reaches the balancer by the network, and remove securityPolicy.",
+            "Limit access to the balancer in the network, and remove securityPolicy.",
             ("spec", "securityPolicy"),
         )
     if spec.cdn is not None and spec.cdn.enabled:
@@ -59,7 +59,7 @@ def check_service(context: Context, service: Service) -> None:
             context.warn(
                 service,
                 _REASON,
-                "Google's balancers weigh backends by it; Kiteway sends each call to the endpoint with the fewest.",
+                "Google's load balancers weigh backends by it; Kiteway sends each call to the endpoint with the fewest active calls.",
                 "Remove it.",
                 path,
             )

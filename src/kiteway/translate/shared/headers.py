@@ -83,7 +83,7 @@ def custom_headers(
             context.warn(
                 config,
                 "HeaderForbidden",
-                f"{quoted(name)} is kept for the balancer and is left out.",
+                f"{quoted(name)} is reserved for the load balancer and is left out.",
                 "Remove it.",
                 path,
             )
@@ -104,8 +104,8 @@ def custom_headers(
             context.error(
                 config,
                 "HeaderTooLong",
-                f"the value of {quoted(name)} is longer than {LONGEST_HEADER_FORMAT} bytes in Envoy's words, which is the most "
-                "that Envoy takes; it is left out.",
+                f"the value of {quoted(name)} is longer than {LONGEST_HEADER_FORMAT} bytes with Envoy's command operators, "
+                "which is Envoy's limit; it is left out.",
                 "Use fewer variables.",
                 path,
             )

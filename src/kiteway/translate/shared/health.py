@@ -53,7 +53,7 @@ def _merged(
         context.error(
             config,
             "HealthCheckTimeout",
-            f"a check may take {timeout} s and the next begins after {interval} s: GKE refuses a timeoutSec above "
+            f"a check may take {timeout} s and the next one starts after {interval} s: GKE refuses a timeoutSec above "
             f"checkIntervalSec (each is {default.interval} where it is not set).",
             f"Set timeoutSec to {interval} or less, or checkIntervalSec to {timeout} or more.",
             (*_CHECK, "timeoutSec" if check.timeout_sec else "checkIntervalSec"),
@@ -76,8 +76,8 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
         context.warn(
             config,
             "HealthCheckPort",
-            f"the check asks {asked}; Milvus answers health checks on {HEALTH_PORT}, and any other answer takes every "
-            "endpoint out.",
+            f"the check uses {asked}; Milvus answers health checks on {HEALTH_PORT} only, and every endpoint that does not "
+            "answer is unhealthy.",
             f"Set port: {HEALTH_PORT}, type: HTTP and requestPath: {HEALTH_PATH}.",
             (*_CHECK, "port"),
         )
@@ -86,8 +86,8 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
         context.warn(
             config,
             "HealthCheckType",
-            f"the check speaks {check.type} to {HEALTH_PORT}, where Milvus speaks plain HTTP even with TLS on; without "
-            "a type the check takes that of app-protocols.",
+            f"the check uses {check.type} on {HEALTH_PORT}, where Milvus serves plain HTTP even with TLS; a check without "
+            "type has the protocol of app-protocols.",
             "Set type: HTTP.",
             (*_CHECK, "type"),
         )
@@ -95,7 +95,7 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
         context.warn(
             config,
             "HealthCheckPath",
-            f'the check asks for "{check.request_path}"; Milvus says how it is at {HEALTH_PATH}.',
+            f'the check requests "{check.request_path}"; Milvus reports its health at {HEALTH_PATH}.',
             f"Set requestPath: {HEALTH_PATH}.",
             (*_CHECK, "requestPath"),
         )
@@ -105,8 +105,8 @@ def _explain_missing(context: Context, service: Service, protocol: BackendProtoc
     context.warn(
         service,
         "BackendConfigMissingHealthCheck",
-        f"there is no BackendConfig with a healthCheck: GKE would ask the serving port for {protocol} /, which Milvus "
-        "does not answer, and take every endpoint for UNHEALTHY. Kiteway only connects to the port.",
+        f"there is no BackendConfig with a healthCheck: GKE would request / over {protocol} from the serving port, which "
+        "Milvus does not answer, so every endpoint would be UNHEALTHY. Kiteway only connects to the port.",
         f"Add a BackendConfig with healthCheck type HTTP, port {HEALTH_PORT}, requestPath {HEALTH_PATH}, and annotate "
         "the Service with it.",
         ("metadata", "annotations"),

@@ -139,8 +139,8 @@ def _timeout(context: Context, service: Service, config: BackendConfig | None) -
         context.trap(
             about,
             "BackendTimeoutDefault",
-            "there is no timeoutSec: on GKE every call ends after 30 s, streams included. Kiteway gives each call the "
-            "time its kind needs.",
+            "there is no timeoutSec: on GKE every call ends after 30 s, streams included. Kiteway has a timeout for each "
+            "class of calls.",
             "Set timeoutSec, 3600 for example.",
             path,
         )
@@ -149,7 +149,7 @@ def _timeout(context: Context, service: Service, config: BackendConfig | None) -
         context.trap(
             config,
             "BackendTimeoutLong",
-            f"Google's front ends are restarted about daily and cut streams, whatever is beyond {LONGEST_TIMEOUT} s.",
+            f"Google restarts its front ends about daily, which ends every stream, so more than {LONGEST_TIMEOUT} s has no effect.",
             f"Set timeoutSec to {LONGEST_TIMEOUT} or less.",
             ("spec", "timeoutSec"),
         )
@@ -164,8 +164,7 @@ def _draining(context: Context, service: Service, config: BackendConfig | None) 
         context.trap(
             about,
             "ConnectionDrainingZero",
-            "there is no connectionDraining: on GKE the calls of an endpoint that goes are cut at once. Kiteway lets "
-            "them finish.",
+            "there is no connectionDraining: GKE ends the calls of a removed endpoint at once. Kiteway lets them finish.",
             "Set connectionDraining.drainingTimeoutSec, 60 for example.",
             (*path, "connectionDraining") if draining else path,
         )
@@ -188,8 +187,8 @@ def _affinity(context: Context, config: BackendConfig | None) -> Affinity:
         context.warn(
             config,
             "SessionAffinityUneven",
-            "CLIENT_IP keeps all calls of one address at one endpoint: behind one NAT or one busy client the others "
-            "stay idle. Milvus needs no affinity.",
+            "CLIENT_IP sends all calls of one address to one endpoint: with one NAT or one busy client the other endpoints "
+            "are idle. Milvus needs no affinity.",
             "Remove sessionAffinity.",
             path,
         )
@@ -197,7 +196,7 @@ def _affinity(context: Context, config: BackendConfig | None) -> Affinity:
         context.warn(
             config,
             "SessionAffinityCookie",
-            "gRPC clients keep no cookies: GENERATED_COOKIE has an effect on REST from browsers only.",
+            "gRPC clients store no cookies: GENERATED_COOKIE has an effect on REST from browsers only.",
             "Remove sessionAffinity.",
             path,
         )

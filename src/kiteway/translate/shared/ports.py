@@ -50,7 +50,7 @@ def rest_port_of(context: Context, service: Service, protocol: BackendProtocol) 
         context.error(
             service,
             "ManagementPort",
-            f"the port {number} is Milvus's metrics and management, which need no login.",
+            f"the port {number} serves Milvus's metrics and management without a login.",
             "Give the number of Milvus's proxy.http.port.",
             _PATH,
         )

@@ -40,7 +40,7 @@ def protocol_of(context: Context, service: Service, port: ServicePort) -> Backen
         context.trap(
             service,
             "TLSWithoutHTTP2" if protocol.tls else "HTTP1Backend",
-            f'{named} means HTTP/1.1 on GKE, which carries no gRPC; Kiteway speaks HTTP/2 to the port "{port.name}".',
+            f'{named} means HTTP/1.1 on GKE, which carries no gRPC; Kiteway uses HTTP/2 for the port "{port.name}".',
             "Use HTTP2, which is HTTP/2 over TLS, and turn on TLS in Milvus.",
             path,
         )
@@ -79,7 +79,7 @@ def _explain_plaintext(context: Context, service: Service, port: ServicePort) ->
         context.trap(
             service,
             "H2CBackend",
-            f"{H2C} is read here only: GKE has no HTTP/2 in plaintext and speaks HTTP/1.1, which carries no gRPC.",
+            f"{H2C} has an effect here only: GKE has no HTTP/2 in plaintext and uses HTTP/1.1, which carries no gRPC.",
             f"""On GKE turn on TLS in Milvus and annotate the Service: {keys.APP_PROTOCOLS}: '{{"{port.name}":"HTTP2"}}'.""",
             path,
         )
@@ -87,7 +87,7 @@ def _explain_plaintext(context: Context, service: Service, port: ServicePort) ->
         context.warn(
             service,
             "AppProtocolIgnored",
-            f'appProtocol "{port.app_protocol}" is not looked at, as on GKE; the port is spoken to in plaintext.',
+            f'appProtocol "{port.app_protocol}" has no effect, as on GKE; connections to the port are plaintext.',
             f"Use the annotation {keys.APP_PROTOCOLS}.",
             path,
         )
@@ -95,8 +95,8 @@ def _explain_plaintext(context: Context, service: Service, port: ServicePort) ->
         context.trap(
             service,
             "AppProtocolMissing",
-            f"nothing says the protocol of the port {port.name or port.port}: GKE would speak HTTP/1.1, which carries "
-            "no gRPC; Kiteway speaks HTTP/2 in plaintext.",
+            f"the protocol of the port {port.name or port.port} is not set: GKE uses HTTP/1.1, which carries no gRPC; Kiteway "
+            "uses HTTP/2 in plaintext.",
             f"For plaintext set appProtocol: {H2C}; for TLS annotate the Service: "
             f"""{keys.APP_PROTOCOLS}: '{{"{port.name or "NAME"}":"HTTP2"}}'.""",
             ("spec", "ports", service.spec.ports.index(port)),

@@ -58,7 +58,7 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             "CertificateTooLong",
             f"tls.crt has {len(values['tls.crt'])} bytes; at most {LONGEST_CERTIFICATE_CHAIN} are served, which is all that TLS "
             "clients take.",
-            "Leave out what is no part of the chain, or spread the names over several certificates.",
+            "Remove what is no part of the chain, or divide the names among several certificates.",
             ("data", "tls.crt"),
         )
         return None
@@ -74,7 +74,7 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             secret,
             "CertificateNameUnusable",
             f"the certificate names {quoted(odd[0])}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}, which no "
-            "client can ask for; the other names are answered.",
+            "client can send as SNI; the other names are served.",
             'Use DNS names; a wildcard is the whole first label and only that: "*.example.com".',
             ("data", "tls.crt"),
         )

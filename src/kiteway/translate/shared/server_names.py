@@ -161,7 +161,7 @@ def _of_host(
         diagnostic = unit.owner.diagnostic(
             Severity.WARNING,
             "HostNotCovered",
-            f'no certificate of this {unit.owner.KIND} is valid for the host "{domain}"; clients will refuse it.',
+            f'no certificate of this {unit.owner.KIND} is valid for the host "{domain}"; clients will refuse the connection.',
             "Create a certificate with this name in its subjectAltName.",
             claim.claimant.field,
         )

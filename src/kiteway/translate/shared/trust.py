@@ -26,7 +26,7 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
         context.error(
             about,
             "CASecretNotFound",
-            f"the Secret {namespace}/{name}, whose {CA} is asked for, does not exist or has errors of its own.",
+            f"the Secret {namespace}/{name}, which should have the CA in {CA}, does not exist or has errors.",
             f"Create it: {suggested('kubectl', 'create', 'secret', 'generic', name, f'--from-file={CA}', '-n', namespace)}.",
             path,
         )
@@ -45,7 +45,7 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
             secret,
             "CASecretTooLong",
             f"{CA} has {len(secret.values[CA])} bytes; at most {LONGEST_CA_BUNDLE} are taken.",
-            "Leave the CAs that sign no certificate here out.",
+            "Leave out the CAs that sign no certificate here.",
             ("data", CA),
         )
         return None
