@@ -25,7 +25,7 @@ LOG_BYTES = 4 << 20
 @dataclass
 class Seen:
     """
-    What was seen of an attack; None where a column has no meaning.
+    The result of an attack; None where a column has no meaning.
 
     Attributes:
         refused: the codes of Kiteway's diagnostics, or its words.

@@ -1,4 +1,4 @@
-"""A health port of Milvus's kind, or of another."""
+"""A health port that answers like Milvus, or like another server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A steady mixed load by raw gRPC without retries: what fails is counted, and every row written can be counted again."""
+"""A steady mixed load by gRPC without retries: failed calls are counted, and every written row can be counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests of Kiteway's own class, so that nothing is said that matters on GKE alone."""
+"""Manifests of Kiteway's own class, so that there are no diagnostics about GKE alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ingresses that Envoy rejects though no rule of Kiteway's knows why."""
+"""Ingresses that Envoy rejects although no rule of Kiteway covers them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-A TCP relay that can be made to misbehave: the network between a balancer and an endpoint, or an L4 address.
+A TCP relay that can refuse, delay and reset connections: the network to an endpoint, or a Layer-4 address.
 
 It is a process of its own (``python -m tests.support.relay TARGET_PORT...``), so that a busy client cannot slow it
-down. It takes one command a line on its standard input, answers each with ``ok``, and ends when that closes.
+down. It reads one command on each line of its standard input, answers each with ``ok``, and ends when its input closes.
 """
 
 from __future__ import annotations

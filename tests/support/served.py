@@ -1,4 +1,4 @@
-"""What a TLS server answers a handshake with."""
+"""The certificate of a TLS server, by a handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""xDS messages as one static configuration, for a check by Envoy or an Envoy of a test's own."""
+"""xDS messages as one static configuration: to be checked by Envoy, or for an Envoy of a test."""
 
 from __future__ import annotations
 

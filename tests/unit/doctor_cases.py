@@ -1,4 +1,7 @@
-"""For each rule about files: an edit that makes it fire, its words, and one that nearly does."""
+"""
+For each rule about files: an edit for which it reports a problem, the report's text, and a similar edit for
+which it does not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A live cluster without a mistake, as the API server shows it, to make one in."""
+"""A live cluster without a mistake, as the API server shows it; a test edits it."""
 
 from __future__ import annotations
 

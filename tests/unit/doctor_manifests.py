@@ -1,4 +1,4 @@
-"""Manifests and Helm values without a mistake, to make one in."""
+"""Manifests and Helm values without a mistake; a test edits them."""
 
 from __future__ import annotations
 

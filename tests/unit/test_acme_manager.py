@@ -1,4 +1,4 @@
-"""What is served while the storage changes under the manager."""
+"""The served certificates while the storage changes under the manager."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def _issue(storage: FileStorage) -> None:
 
 
 def test_what_the_leader_stores_is_served_by_who_may_not_lock(tmp_path: Path) -> None:
-    """A follower serves what another has stored as soon as it is told, though it gets no lock itself."""
+    """
+    A follower, which gets no lock, serves a certificate that another replica has stored as soon as it is
+    notified.
+    """
 
     async def scenario() -> None:
         storage, published = Follower(tmp_path), asyncio.Event()
@@ -71,7 +74,10 @@ def test_what_the_leader_stores_is_served_by_who_may_not_lock(tmp_path: Path) ->
 
 
 def test_what_somebody_deleted_is_served_on(tmp_path: Path) -> None:
-    """When the stored certificate vanishes the one that served goes on, instead of one that no client trusts."""
+    """
+    If the stored certificate is deleted, the served one goes on being served, because clients would not trust
+    a temporary one.
+    """
 
     async def scenario() -> None:
         storage = Follower(tmp_path)

@@ -1,4 +1,4 @@
-"""What DNS says of a name before the CA is asked: only what is certain stops an attempt."""
+"""The check of names in DNS before an order: only a certain failure stops an attempt."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def at(*addresses: str) -> Lookup:
     ],
 )
 def test_what_may_lead_here_is_not_stopped(a: Lookup, aaaa: Lookup, bind: str) -> None:
-    """A name that leads here, or may do by translation or another resolver, is the CA's to judge."""
+    """A name that resolves to this machine, or may do so by NAT or another resolver, is left to the CA."""
     assert visibility(HOST, a, aaaa, bind) == ""
 
 
@@ -77,12 +77,12 @@ def test_what_may_lead_here_is_not_stopped(a: Lookup, aaaa: Lookup, bind: str) -
     ],
 )
 def test_what_certainly_leads_elsewhere_is_said(a: Lookup, aaaa: Lookup, bind: str, sentence: str) -> None:
-    """Which address the name resolves to, and which it should, A and AAAA."""
+    """The message has the addresses to which the name resolves and to which it should, A and AAAA."""
     assert sentence in visibility(HOST, a, aaaa, bind)
 
 
 def test_where_a_load_balancer_is_in_front_its_address_is_said() -> None:
-    """Behind the Service of a cluster the name should lead to the Service's addresses, not to the Pod."""
+    """Behind a cluster's Service the name should resolve to the Service's addresses, not to the Pod's."""
     text = visibility(HOST, NONE, NONE, "0.0.0.0", ("203.0.113.7", "2001:db8::7"))
 
     assert text.endswith("it should resolve to 203.0.113.7 or 2001:db8::7.")
@@ -103,7 +103,10 @@ def test_where_a_load_balancer_is_in_front_its_address_is_said() -> None:
     ],
 )
 def test_caa(records: tuple[str, ...], identities: tuple[str, ...], sentence: str) -> None:
-    """RFC 8659: one fitting issue property permits, none at all permits everybody, a lone semicolon nobody."""
+    """
+    RFC 8659: one matching issue property permits the CA, no property permits every CA, a lone semicolon
+    permits none.
+    """
     found = forbidden(HOST, Lookup(records), identities)
 
     assert sentence in found
@@ -111,7 +114,7 @@ def test_caa(records: tuple[str, ...], identities: tuple[str, ...], sentence: st
 
 
 def test_caa_is_looked_for_up_the_tree() -> None:
-    """The records of the nearest parent count, and only those."""
+    """Only the records of the nearest parent that has any count."""
     resolver = Records(
         {
             (HOST, "A"): at("127.0.0.1"),
@@ -128,14 +131,14 @@ def test_caa_is_looked_for_up_the_tree() -> None:
 
 
 def test_a_resolver_that_does_not_answer_stops_nothing() -> None:
-    """Where nothing is known the CA is asked."""
+    """If the resolver does not answer, the order goes on."""
     unknown = {(name, kind): UNKNOWN for name in (HOST, "milvus.io", "io") for kind in ("A", "AAAA", "CAA")}
 
     check(Records(unknown), [HOST], "34.111.144.65", ["letsencrypt.org"])
 
 
 def test_every_name_is_looked_at() -> None:
-    """All wrong names are told at once, each with its own reason."""
+    """All wrong names are reported at once, each with its own reason."""
     resolver = Records({("a.milvus.io", "A"): at("127.0.0.1"), ("b.milvus.io", "A"): at("127.0.0.9")})
 
     with pytest.raises(AcmeError) as caught:

@@ -55,12 +55,12 @@ def failure(retry_at: dt.datetime, attempts: int = 1, domains: tuple[str, ...] =
 
 
 def test_without_a_certificate_one_is_issued() -> None:
-    """Nothing stored: a certificate is needed now."""
+    """Without a stored certificate one is needed now."""
     assert decide(Known((HOST,)), NOW) == Issue()
 
 
 def test_a_fresh_certificate_waits_until_two_thirds() -> None:
-    """A fresh certificate waits for two thirds of its lifetime and at most a twentieth more."""
+    """A fresh certificate is renewed after two thirds of its lifetime and at most a twentieth more."""
     decision = decide(known(), NOW)
 
     assert isinstance(decision, Wait)
@@ -69,7 +69,7 @@ def test_a_fresh_certificate_waits_until_two_thirds() -> None:
 
 
 def test_the_jitter_is_the_certificates_own() -> None:
-    """Every replica renews the same certificate at the same time, and other certificates at others."""
+    """Every replica renews the same certificate at the same time, and other certificates at other times."""
     times = {at_two_thirds(certificate(name)) for name in "abcdefgh"}
 
     assert at_two_thirds(certificate("a")) == at_two_thirds(certificate("a"))
@@ -77,7 +77,7 @@ def test_the_jitter_is_the_certificates_own() -> None:
 
 
 def test_other_names_are_issued_at_once() -> None:
-    """When the manifest asks for other names, the certificate there is does not count."""
+    """If the manifest asks for other names, the existing certificate does not count."""
     two = (HOST, "other.milvus.io")
 
     assert decide(known(domains=two), NOW) == Issue()
@@ -85,14 +85,14 @@ def test_other_names_are_issued_at_once() -> None:
 
 
 def test_the_ca_is_asked_for_its_wish() -> None:
-    """A certificate about which the CA has not been asked yet, or another one's wish, makes it be asked."""
+    """The CA is asked when to renew if it has not been asked about this certificate yet."""
     assert decide(known(renewal=None), NOW) == AskRenewal()
     assert decide(known(renewal=Renewal("other", NOW, NOW + DAY)), NOW) == AskRenewal()
     assert decide(known(renewal=Renewal("a", None, NOW)), NOW) == AskRenewal()
 
 
 def test_the_cas_wish_counts_more_than_two_thirds() -> None:
-    """The CA may want the renewal sooner or later; never after the end."""
+    """The CA may suggest an earlier or later renewal, but never one after the expiry."""
     soon = known(renewal=Renewal("a", NOW + HOUR, NOW + DAY))
     late = known(renewal=Renewal("a", NOW + 85 * DAY, NOW + 100 * DAY))
     never = known(renewal=Renewal("a", NOW + 200 * DAY, NOW + 300 * DAY))
@@ -104,7 +104,7 @@ def test_the_cas_wish_counts_more_than_two_thirds() -> None:
 
 
 def test_a_ca_that_always_wants_it_renewed_is_not_asked_at_once() -> None:
-    """However early the CA's wish, and however short-lived the certificate, a two-hundredth of its life passes."""
+    """However early the CA suggests it, a renewal waits for at least a two-hundredth of the lifetime."""
     eager = known(issued_at=NOW, renewal=Renewal("a", NOW - DAY, NOW + DAY))
     old = known(issued=certificate(begins=NOW - 90 * DAY), issued_at=NOW)
 
@@ -133,7 +133,7 @@ def test_a_failure_is_waited_out() -> None:
     ids=lambda value: f"{value.kind}-{value.message}" if isinstance(value, AcmeError) else str(value),
 )
 def test_failures_are_tried_again_ever_more_slowly(error: AcmeError, first: int, last: int) -> None:
-    """The time to the next attempt begins small, doubles, and stops growing; what costs the CA more waits longer."""
+    """The wait begins short, doubles, and has a limit; failures that count against the CA's limits wait longer."""
     state, waits = Known((HOST,)), []
     for attempt in range(40):
         record = failed(state, error, NOW)
@@ -148,7 +148,7 @@ def test_failures_are_tried_again_ever_more_slowly(error: AcmeError, first: int,
 
 
 def test_retry_after_counts() -> None:
-    """The CA's Retry-After is the time after a limit, and never shortens another wait."""
+    """After a rate limit the CA's Retry-After is the time, and it never shortens another wait."""
     limited = failed(Known((HOST,)), AcmeError(Kind.RATE_LIMITED, "", retry_at=NOW + dt.timedelta(seconds=7)), NOW)
     later = failed(Known((HOST,)), AcmeError(Kind.UNAVAILABLE, "", retry_at=NOW + HOUR), NOW)
     sooner = failed(Known((HOST,)), AcmeError(Kind.UNAVAILABLE, "", retry_at=NOW), NOW)
@@ -159,7 +159,10 @@ def test_retry_after_counts() -> None:
 
 
 def test_a_demand_is_met_at_once() -> None:
-    """A person who asks gets a fresh certificate renewed, past an older failure, but not past a limit or a newer one."""
+    """
+    A user's request renews a fresh certificate, also after an older failure, but not during a rate limit or
+    after a newer failure.
+    """
     demanded = known(demanded_at=NOW)
     older = msgspec.structs.replace(failure(NOW + HOUR), at=NOW - HOUR)
 

@@ -59,7 +59,7 @@ def failure(kind: Kind, *, domain: str | None = HOST, domains: tuple[str, ...] =
     ],
 )
 def test_the_words(known: Known, status: str, domain: str) -> None:
-    """What is stored and what failed last, as certificateStatus and domainStatus."""
+    """Stored records and the last failure as certificateStatus and domainStatus."""
     report = managed_report(WANTED, known, READY, NOW)
 
     assert (report["certificateStatus"], report["domainStatus"][0]["status"]) == (status, domain)
@@ -87,7 +87,7 @@ def test_the_terms_come_first() -> None:
 
 
 def test_an_attempt_says_what_it_waits_for() -> None:
-    """While an attempt is under way it is said what it waits for, beside what was wrong before."""
+    """During an attempt the report has the step for which it waits, beside the last failure."""
     report = managed_report(WANTED, Known((HOST,)), READY, NOW, "1 of 3 replicas")
 
     assert report["waitingFor"] == "1 of 3 replicas"
@@ -95,14 +95,14 @@ def test_an_attempt_says_what_it_waits_for() -> None:
 
 
 def test_without_the_terms_a_fresh_certificate_is_active() -> None:
-    """What is stored is served and active, whoever started Kiteway this time."""
+    """A stored certificate is served and Active, also if the terms are not accepted this time."""
     report = managed_report(WANTED, Known((HOST,), ISSUED, (HOST,)), AcmeConfig(), NOW)
 
     assert (report["certificateStatus"], report["message"]) == ("Active", "")
 
 
 def test_what_no_ingress_names_is_not_issued() -> None:
-    """A ManagedCertificate alone says that no Ingress names it, and how one does."""
+    """The report of a ManagedCertificate without an Ingress says so, and how an Ingress names it."""
     report = managed_report(dataclasses.replace(WANTED, attached=False), Known((HOST,)), READY, NOW)
 
     assert report["certificateStatus"] == "Provisioning"
@@ -111,7 +111,7 @@ def test_what_no_ingress_names_is_not_issued() -> None:
 
 
 def test_the_certificates_name() -> None:
-    """It has GKE's form, stays the object's, and is another object's never."""
+    """The name has GKE's form, is constant for an object, and differs between objects."""
     other = dataclasses.replace(WANTED, ref=ObjectRef("ManagedCertificate", "default", "other"))
 
     assert re.fullmatch(r"mcrt-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", WANTED.google_name())
@@ -128,5 +128,5 @@ def test_the_certificates_name() -> None:
     ],
 )
 def test_the_issuers_key(directory: str, key: str) -> None:
-    """Each CA has a folder of its own, and none leads out of the storage."""
+    """Each CA has a folder of its own, and none is outside the storage."""
     assert AcmeConfig(directory=directory).issuer_key == key

@@ -1,4 +1,4 @@
-"""What follows from the CA's view of an order, and what its errors mean."""
+"""The next step for each state of an order, and the meaning of the CA's errors."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def authorization(status: str) -> Authorization:
     ],
 )
 def test_the_next_step(status: str, authorizations: Sequence[str], step: Step, *, shown: bool) -> None:
-    """RFC 8555, section 7.1.6: from wherever an order stands, one step follows."""
+    """RFC 8555, section 7.1.6: for every state of an order there is one next step."""
     assert next_step(order(status), [authorization(a) for a in authorizations], shown=shown) is step
 
 
@@ -100,7 +100,7 @@ def test_the_next_step(status: str, authorizations: Sequence[str], step: Step, *
     ],
 )
 def test_what_the_cas_words_mean(code: str, detail: str, kind: Kind) -> None:
-    """RFC 8555, section 6.7, in GKE's words."""
+    """The error types of RFC 8555, section 6.7, in GKE's words."""
     assert kind_of(Problem(f"{PREFIX}{code}", detail)) is kind
 
 
@@ -116,7 +116,7 @@ def test_what_the_cas_words_mean(code: str, detail: str, kind: Kind) -> None:
     ],
 )
 def test_retry_after(header: str, seconds: int | None) -> None:
-    """Seconds or a date, at most a week; rubbish counts as not given."""
+    """Seconds or a date, at most a week; an invalid value counts as missing."""
     response = requests.Response()
     response.headers["Retry-After"] = header
     before = dt.datetime.now(dt.UTC)
@@ -131,7 +131,7 @@ def test_retry_after(header: str, seconds: int | None) -> None:
 
 @pytest.mark.parametrize("token", ["", "../..", "a/b", "a b", 'a"b', "a%0a", "a" * 257])
 def test_a_token_becomes_part_of_a_path_only_if_it_is_one(token: str) -> None:
-    """A CA cannot make Envoy answer any other path."""
+    """A CA cannot make Envoy answer on another path."""
     assert not good_token(token)
     assert good_token("aU5cwRlbead-W1mHwvOeDLRnM8eIz8_pU29lximC")
 
@@ -245,7 +245,7 @@ def pending(*kinds: str, status: str = "pending") -> list[Challenge]:
 
 
 def test_an_undisturbed_order(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """Order, show, answer, finalize, download, store; what was shown is hidden again."""
+    """The steps are order, show, answer, finalize, download, store; then the challenge is removed."""
     states = [order("pending"), order("ready"), order("processing"), order("valid")]
     ca = FakeCA([msgspec.structs.replace(state, retry_after=0.0) for state in states], pending(HTTP_01, TLS_ALPN_01))
 
@@ -259,7 +259,7 @@ def test_an_undisturbed_order(monkeypatch: pytest.MonkeyPatch, context: Issuance
 
 
 def test_a_finished_order_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """An order whose certificate is stored, but which was not removed, does not give the old certificate again."""
+    """An order whose certificate is stored, but which was not removed, is not used again."""
     key = new_key()
     write(context.storage, "guide/order", Order((HOST,), key, "https://ca/order/0"))
     write(context.storage, "guide/certificate", Issued((HOST,), "old", key, NOW))
@@ -274,7 +274,7 @@ def test_a_finished_order_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch, c
 def test_an_order_for_other_names_is_not_gone_on_with(
     monkeypatch: pytest.MonkeyPatch, context: IssuanceContext
 ) -> None:
-    """When the manifest asks for other names meanwhile, there is a new order with a new key."""
+    """If the manifest asks for other names meanwhile, there is a new order with a new key."""
     before = Order(("other.milvus.io",), new_key(), "https://ca/order/0")
     write(context.storage, "guide/order", before)
     ca = FakeCA([order("ready"), order("valid")])
@@ -286,7 +286,7 @@ def test_an_order_for_other_names_is_not_gone_on_with(
 def test_an_answered_challenge_is_shown_but_not_answered_again(
     monkeypatch: pytest.MonkeyPatch, context: IssuanceContext
 ) -> None:
-    """After a kill the CA may still look at the challenge it was told of: that one is shown again."""
+    """After a kill the CA may still validate the challenge that it was told of, so that challenge is shown again."""
     write(context.storage, "guide/order", Order((HOST,), new_key(), "https://ca/order/1"))
     states = [order("pending"), order("ready"), order("valid")]
     offered = [*pending(HTTP_01), *pending(TLS_ALPN_01, status="processing")]
@@ -300,7 +300,7 @@ def test_an_answered_challenge_is_shown_but_not_answered_again(
 
 
 def test_a_challenge_that_cannot_be_answered(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """Where only other challenges are offered, or with a bad token, it is refused in a sentence."""
+    """If only other challenges are offered, or the token is invalid, the error is one sentence."""
     bad = [Challenge(HTTP_01, "https://ca/challenge/1", "pending", "../x"), *pending("dns-01")]
 
     with pytest.raises(AcmeError, match="does not offer http-01 or tls-alpn-01 for") as caught:
@@ -310,7 +310,7 @@ def test_a_challenge_that_cannot_be_answered(monkeypatch: pytest.MonkeyPatch, co
 
 
 def test_an_invalid_order_says_why_and_is_forgotten(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """The reason is the CA's, and the next attempt makes a new order."""
+    """The message has the CA's reason, and the next attempt makes a new order."""
     invalid = msgspec.structs.replace(
         order("invalid"), error=Problem(f"{PREFIX}caa", "CAA record for x prevents issuance")
     )
@@ -323,7 +323,7 @@ def test_an_invalid_order_says_why_and_is_forgotten(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_process_that_ends_leaves_the_order(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """Stopped while the CA thinks, the order is there for the next process."""
+    """A process that stops while it waits for the CA leaves the order to the next process."""
     context.stop.set()
 
     with pytest.raises(StoppedError):
@@ -335,7 +335,7 @@ def test_a_process_that_ends_leaves_the_order(monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_records_hide_their_keys() -> None:
-    """No record shows its key when it is printed, and every record comes back as it was."""
+    """No record prints its key, and every record is read back equal."""
     key = new_key()
     for record in (Account(key, "https://ca/1"), Order((HOST,), key), Issued((HOST,), "chain", key, NOW)):
         assert "PRIVATE" not in repr(record) + str(record)
@@ -343,14 +343,14 @@ def test_records_hide_their_keys() -> None:
 
 
 def test_a_torn_record_counts_as_none(context: IssuanceContext) -> None:
-    """What cannot be read is made again instead of ending the process."""
+    """An unreadable record is created again and does not end the process."""
     context.storage.store("guide/order", b'{"domains": ["')
 
     assert read(context.storage, "guide/order", Order) is None
 
 
 def test_a_mistake_of_ours_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """What nobody thought of is reported, waited out like a failed validation, and does not end the keeping."""
+    """An unexpected error is reported, waits like a failed validation, and does not end the manager."""
 
     def broken(_: IssuanceContext) -> Client:
         raise RuntimeError("nobody thought of this")
@@ -367,7 +367,7 @@ def test_a_mistake_of_ours_is_a_failure_like_others(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_locked_certificate_is_left_to_the_other(monkeypatch: pytest.MonkeyPatch, context: IssuanceContext) -> None:
-    """While another process issues, nothing is asked and nothing is written."""
+    """While another process issues, nothing is requested and nothing is written."""
     monkeypatch.setattr(issuer, "connect", lambda _: pytest.fail("the CA was asked"))
     wanted = WantedCertificate(ObjectRef("ManagedCertificate", "default", "guide"), (HOST,))
 

@@ -1,4 +1,4 @@
-"""The storage in files: private ones, whole ones, and a lock that dies with its holder."""
+"""The storage in files: private, atomic, and with a lock that ends with its holder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nobody_else_may_read(tmp_path: Path, files: FileStorage) -> None:
 
 
 def test_a_failed_store_leaves_the_value_before(tmp_path: Path, files: FileStorage) -> None:
-    """When the new value cannot be put in place the old one is still there, and no half of a file."""
+    """If the new value cannot be stored, the old one is unchanged, and no partial file is left."""
     files.store("a/b", b"old")
     (tmp_path / "state/a/c").mkdir()
 
@@ -52,7 +52,7 @@ class Clock:
 
 
 def test_a_lease_that_ran_out_is_another_s(tmp_path: Path) -> None:
-    """A holder that slept past its lease loses it: another gets the lock, and the first learns of it."""
+    """A holder that was stopped for longer than its lease loses it: another gets the lock, and the first notices it."""
     clock = Clock()
     first = FileStorage(tmp_path, lease_seconds=3600, clock=clock)
     second = FileStorage(tmp_path, lease_seconds=3600, clock=clock)
@@ -68,7 +68,7 @@ def test_a_lease_that_ran_out_is_another_s(tmp_path: Path) -> None:
 
 
 def test_a_lease_is_renewed(tmp_path: Path) -> None:
-    """A holder that lives keeps the lock far longer than a lease."""
+    """A living holder has the lock far longer than one lease."""
     storage = FileStorage(tmp_path, lease_seconds=0.3)
     with storage.lock("a") as lease:
         waited = threading.Event().wait(1.0)
@@ -85,7 +85,7 @@ def _hold(root: Path, held: multiprocessing.synchronize.Event) -> None:
 
 
 def test_a_killed_holder_blocks_for_one_lease(tmp_path: Path) -> None:
-    """After kill -9 the lock is refused for the rest of the lease, and then given."""
+    """After a kill -9 the lock is refused for the rest of the lease, and then given."""
     context = multiprocessing.get_context("spawn")
     held = context.Event()
     process = context.Process(target=_hold, args=(tmp_path, held))
@@ -110,7 +110,7 @@ def test_a_killed_holder_blocks_for_one_lease(tmp_path: Path) -> None:
 
 
 def test_a_torn_lease_file_blocks_nobody(tmp_path: Path) -> None:
-    """A lock file with rubbish in it counts as free."""
+    """A lock file with invalid content counts as free."""
     storage = FileStorage(tmp_path)
     with storage.lock("a"):
         pass

@@ -1,4 +1,7 @@
-"""Challenges as Envoy's routes and filter chains: for one name only, before everything else, and gone without a trace."""
+"""
+Challenges as Envoy's routes and filter chains: for one name only, before all other routes, and removed
+completely.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def model_host(mode: HTTPMode) -> ModelHost:
     ],
 )
 def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallback: str | None) -> None:
-    """The name answers its challenge, and everything else as before: by its own host, else the wildcard's, else any."""
+    """
+    The name answers its challenge; all other paths are routed as before: by its own host, a wildcard, or the
+    default.
+    """
     result = with_challenges(tuple(host(domain) for domain in domains), (CHALLENGE,))
 
     found = {each.domains[0]: each for each in result}
@@ -65,14 +71,14 @@ def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallba
 
 
 def test_without_challenges_nothing_changes() -> None:
-    """The hosts are the same before and after."""
+    """Without challenges the hosts do not change."""
     hosts = (host(HOST), host("*"))
 
     assert with_challenges(hosts, ()) == hosts
 
 
 def test_several_challenges_of_one_name() -> None:
-    """A retry may overlap the attempt before: both tokens are answered."""
+    """A retry may overlap with the attempt before: both tokens are answered."""
     second = HTTPChallenge(HOST, "other", "other.proof")
 
     (found,) = with_challenges((host(HOST),), (CHALLENGE, second))

@@ -1,4 +1,4 @@
-"""The ADS server's socket and its news, with a plain gRPC client."""
+"""The ADS server's socket and its responses, with a plain gRPC client."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ async def test_the_socket_is_private_and_goes_with_the_server(tmp_path: Path) ->
 
 @pytest.mark.anyio
 async def test_a_path_too_long_for_a_socket_is_an_error_that_says_so(tmp_path: Path) -> None:
-    """The kernel's limit is named, and what to do."""
+    """The error has the kernel's limit and says what to do."""
     with pytest.raises(OSError, match="choose a shorter data directory"):
         await AdsServer(tmp_path / ("x" * 120) / "ads.sock").start()
 
 
 @pytest.mark.anyio
 async def test_a_published_snapshot_reaches_two_streams_and_a_lost_one_is_forgotten(tmp_path: Path) -> None:
-    """Each stream is served by itself; the state follows who comes and goes."""
+    """Each stream is served separately; the state has only the streams that exist."""
     server = AdsServer(tmp_path / "ads.sock")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'ads.sock'}") as channel:
@@ -76,7 +76,7 @@ async def test_a_published_snapshot_reaches_two_streams_and_a_lost_one_is_forgot
 
 @pytest.mark.anyio
 async def test_pings_without_news_are_no_abuse(tmp_path: Path) -> None:
-    """Envoy's pings are answered for as long as there is nothing to send, without a GOAWAY."""
+    """Envoy's pings are answered while there is nothing to send, without a GOAWAY."""
     server = AdsServer(tmp_path / "ads.sock")
     await server.start()
     reader, writer = await asyncio.open_unix_connection(tmp_path / "ads.sock")

@@ -60,14 +60,14 @@ def started(target: Snapshot) -> Session:
 
 
 def test_an_empty_first_request_asks_for_everything() -> None:
-    """The legacy wildcard: a first request of clusters without names is a subscription to all."""
+    """The legacy wildcard: a first request for clusters without names subscribes to all."""
     [response] = Session(snapshot(cluster={"a": "1", "b": "1"})).on_request(ask(CLUSTER))
 
     assert names(response) == ["a", "b"]
 
 
 def test_an_empty_configuration_is_answered() -> None:
-    """Envoy waits for a first answer, so that there is nothing is said too; once."""
+    """Envoy waits for a first answer, so an empty configuration is answered too, once."""
     session = Session(snapshot())
     [response] = session.on_request(ask(CLUSTER))
 
@@ -76,7 +76,7 @@ def test_an_empty_configuration_is_answered() -> None:
 
 
 def test_an_explicit_wildcard_can_be_given_up() -> None:
-    """After unsubscribing from ``*`` only what was named is sent."""
+    """After unsubscribing from ``*`` only named resources are sent."""
     session = Session(snapshot(cluster={"a": "1", "b": "1"}))
     [response] = session.on_request(ask(CLUSTER, "*", "a"))
     session.on_request(ack(response))
@@ -87,7 +87,7 @@ def test_an_explicit_wildcard_can_be_given_up() -> None:
 
 
 def test_nothing_is_sent_before_there_is_a_snapshot() -> None:
-    """A client that is early waits, and gets the first snapshot."""
+    """A client that connects early waits, and gets the first snapshot."""
     session = Session()
 
     assert session.on_request(ask(CLUSTER)) == []
@@ -95,7 +95,10 @@ def test_nothing_is_sent_before_there_is_a_snapshot() -> None:
 
 
 def test_a_reconnecting_client_gets_the_difference_only() -> None:
-    """With initial_resource_versions only what changed is sent; what is gone goes once nothing uses it."""
+    """
+    With initial_resource_versions only changes are sent; removed resources are removed once nothing refers to
+    them.
+    """
     session = Session(snapshot(cluster={"a": "1", "b": "2"}, listener={"l": "1"}))
     [response] = session.on_request(ask(CLUSTER, held={"a": "1", "b": "1", "gone": "1"}))
     assert (names(response), list(response.removed_resources)) == (["b"], [])
@@ -107,7 +110,10 @@ def test_a_reconnecting_client_gets_the_difference_only() -> None:
 
 
 def test_a_cluster_that_warms_across_a_reconnect_gets_its_endpoints() -> None:
-    """Envoy asks for clusters first, unless some are warming; those wait for endpoints even if it says it holds them."""
+    """
+    Envoy subscribes to clusters first, unless some are warming; these get their endpoints even if Envoy says
+    it has them.
+    """
     session = Session(snapshot(cluster={"a": "2"}, endpoint={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a", "gone", held={"a": "1", "gone": "1"}))
     assert (names(response), list(response.removed_resources)) == (["a"], ["gone"])
@@ -118,7 +124,10 @@ def test_a_cluster_that_warms_across_a_reconnect_gets_its_endpoints() -> None:
 
 
 def test_nothing_is_removed_before_all_is_asked_for() -> None:
-    """A reconnecting client asks for clusters first: what it uses of them is known only when it has answered."""
+    """
+    A reconnecting client subscribes to clusters first: which of them it uses is known only after its first
+    answer.
+    """
     session = Session(snapshot(cluster={"a": "1"}, route={"r": "2"}))
     [empty] = session.on_request(ask(CLUSTER, held={"a": "1", "gone": "1"}))
     assert not empty.resources
@@ -132,7 +141,7 @@ def test_nothing_is_removed_before_all_is_asked_for() -> None:
 
 
 def test_changes_during_flight_coalesce() -> None:
-    """While a response waits for its answer, changes gather; the answer brings them as one response."""
+    """Changes that come while a response is in flight are sent as one response after the answer."""
     session = Session(snapshot(cluster={"a": "1"}))
     [response] = session.on_request(ask(CLUSTER))
     assert session.on_snapshot(snapshot(cluster={"a": "2"})) == []
@@ -144,7 +153,7 @@ def test_changes_during_flight_coalesce() -> None:
 
 
 def test_a_stale_nonce_answers_nothing() -> None:
-    """Only the nonce in flight is an answer."""
+    """Only the nonce of the response in flight counts as an answer."""
     session = Session(snapshot(cluster={"a": "1"}))
     session.on_request(ask(CLUSTER))
     session.on_snapshot(snapshot(cluster={"a": "2"}))
@@ -153,7 +162,7 @@ def test_a_stale_nonce_answers_nothing() -> None:
 
 
 def test_a_rejected_version_is_not_sent_again() -> None:
-    """A rejected version waits for other content; the last good one stays known."""
+    """A rejected version is not sent until the content changes; the last good version stays recorded."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
     [response] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
     assert session.on_request(nack(response, "l: no")) == []
@@ -167,7 +176,7 @@ def test_a_rejected_version_is_not_sent_again() -> None:
 
 
 def test_the_bad_one_of_many_is_found_by_halving() -> None:
-    """When a rejected response does not say which resource is bad, the good ones arrive nevertheless."""
+    """If a rejection does not name the bad resource, the good ones still arrive."""
     target = snapshot(cluster={f"c{number}": "1" for number in range(64)})
     session = Session(target)
     queue = session.on_request(ask(CLUSTER))
@@ -186,7 +195,7 @@ def test_the_bad_one_of_many_is_found_by_halving() -> None:
 
 
 def test_what_does_not_exist_is_said_and_comes_when_it_does() -> None:
-    """A name that is asked for and not there is answered as removed, and sent when it appears."""
+    """A subscribed name that does not exist is answered as removed, and sent when it appears."""
     session = started(snapshot(cluster={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a"))
     assert list(response.removed_resources) == ["a"]
@@ -198,7 +207,7 @@ def test_what_does_not_exist_is_said_and_comes_when_it_does() -> None:
 
 
 def test_a_name_asked_for_again_is_sent_again() -> None:
-    """Who asks again may have forgotten; unsubscribing alone sends nothing."""
+    """A client that subscribes again may have lost the resource; unsubscribing alone causes no response."""
     session = started(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a"))
     session.on_request(ack(response))
@@ -208,7 +217,7 @@ def test_a_name_asked_for_again_is_sent_again() -> None:
 
 
 def test_what_is_no_longer_asked_for_is_forgotten() -> None:
-    """A rejection ends with the interest in the resource, and nothing of it is kept."""
+    """A rejection ends when the client unsubscribes, and no record of it is left."""
     session = started(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a"))
     session.on_request(nack(response))
@@ -220,7 +229,10 @@ def test_what_is_no_longer_asked_for_is_forgotten() -> None:
 
 
 def test_a_changed_cluster_brings_its_endpoints() -> None:
-    """Envoy warms a changed cluster with endpoints it does not ask for; that there are none is said again too."""
+    """
+    Envoy warms a changed cluster with endpoints that it does not ask for; they are sent again, also an empty
+    list.
+    """
     before = snapshot(cluster={"a": "1", "b": "1", "c": "1"}, endpoint={"a": "1", "c": "1"})
     after = snapshot(cluster={"a": "2", "b": "2", "c": "1"}, endpoint={"a": "1", "c": "1"})
     session = started(before)
@@ -234,7 +246,7 @@ def test_a_changed_cluster_brings_its_endpoints() -> None:
 
 
 def test_make_before_break() -> None:
-    """Clusters first, then listeners and routes once those are taken, then removals once these are."""
+    """Clusters are sent first, then listeners and routes after those are accepted, then removals."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
     [route] = session.on_request(ask(ROUTE, "r"))
     session.on_request(ack(route))
@@ -248,7 +260,7 @@ def test_make_before_break() -> None:
 
 
 def test_nothing_is_removed_behind_rejected_routes() -> None:
-    """Routes that Envoy rejects leave the old ones in force, and these still name the old cluster."""
+    """If Envoy rejects routes, the old ones stay in force and still refer to the old cluster."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
     [route] = session.on_request(ask(ROUTE, "r"))
     session.on_request(ack(route))
@@ -261,7 +273,7 @@ def test_nothing_is_removed_behind_rejected_routes() -> None:
 
 
 def test_nothing_is_removed_behind_a_draining_listener() -> None:
-    """A route table that is gone but still asked for serves a listener that drains."""
+    """A removed route table to which the client still subscribes belongs to a listener that drains."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1"}))
     [route] = session.on_request(ask(ROUTE, "r"))
     session.on_request(ack(route))
@@ -277,7 +289,7 @@ def test_nothing_is_removed_behind_a_draining_listener() -> None:
 
 
 def test_routes_wait_until_clusters_are_asked_for() -> None:
-    """On a new stream Envoy asks for clusters only when none is warming; until then it gets no new routes."""
+    """On a new stream Envoy subscribes to clusters only when none is warming; until then it gets no new routes."""
     session = Session(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "2"}))
     assert session.on_request(ask(ROUTE, "r", held={"r": "1"})) == []
 
@@ -287,7 +299,7 @@ def test_routes_wait_until_clusters_are_asked_for() -> None:
 
 
 def test_a_large_change_goes_in_several_responses() -> None:
-    """A response ends when it is large, so that a slow client cannot hold much memory."""
+    """A response has a maximum size, so that a slow client cannot hold much memory."""
     half = RESPONSE_BYTES // 2
     session = Session(Snapshot({CLUSTER: [resource(name, size=half) for name in "abc"]}))
     [first] = session.on_request(ask(CLUSTER))
@@ -298,7 +310,7 @@ def test_a_large_change_goes_in_several_responses() -> None:
 
 
 def test_an_unserved_type_is_ignored() -> None:
-    """A type that is not served costs neither memory nor an answer."""
+    """A type that is not served costs no memory and gets no answer."""
     session = Session(snapshot())
 
     assert session.on_request(ask("type.googleapis.com/other", "x")) == []
@@ -306,7 +318,7 @@ def test_an_unserved_type_is_ignored() -> None:
 
 
 def test_a_secret_is_not_quoted() -> None:
-    """Envoy quotes a resource that breaks a constraint; of a secret nothing is kept."""
+    """Envoy quotes a resource that breaks a constraint; the quote of a secret is dropped."""
     session = started(snapshot(secret={"s": "1"}))
     [response] = session.on_request(ask(SECRET, "s"))
     session.on_request(nack(response, 'constraint\nprivate_key {\n inline_string: "-----BEGIN PRIVATE KEY"\n}'))
@@ -336,7 +348,7 @@ QUOTE = 'goo.gle/debugproto   \nname: "https"\nvirtual_hosts {\n  name: "ingress
     ],
 )
 def test_what_others_wrote_is_not_quoted(message: str, shown: str) -> None:
-    """Of a table that breaks a constraint Envoy quotes every tenant's hosts; only the constraint is kept."""
+    """Envoy quotes every tenant's hosts of a table that breaks a constraint; only the constraint is recorded."""
     session = started(snapshot(listener={"l": "1"}, route={"r": "1"}))
     [response] = session.on_request(ask(ROUTE, "r"))
     session.on_request(nack(response, message))
@@ -345,7 +357,7 @@ def test_what_others_wrote_is_not_quoted(message: str, shown: str) -> None:
 
 
 def test_a_first_configuration_that_is_rejected_is_not_active() -> None:
-    """A listener that was never taken is missing, and stays so until the client takes some version of it."""
+    """A listener that was never accepted is missing until the client accepts some version of it."""
     session = Session(snapshot(cluster={"a": "1"}, listener={"l": "bad"}))
     [clusters] = session.on_request(ask(CLUSTER))
     session.on_request(ack(clusters))
@@ -364,7 +376,7 @@ def test_a_first_configuration_that_is_rejected_is_not_active() -> None:
 
 
 def test_a_rejected_change_leaves_a_client_active() -> None:
-    """It still runs the version before; what it rejects is a refusal and misses nothing."""
+    """The client still runs the version before; the rejected resource is a refusal and not missing."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
     [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
     session.on_request(nack(listeners, "l: no"))
@@ -375,7 +387,10 @@ def test_a_rejected_change_leaves_a_client_active() -> None:
 
 
 def test_a_refusal_ends_with_what_was_refused() -> None:
-    """It stands while everything in it is wanted as it was sent, however often the snapshot is replaced."""
+    """
+    A refusal lasts while all its resources are wanted in the same version, however often the snapshot is
+    replaced.
+    """
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
     [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
     session.on_request(nack(listeners, "l: no"))
@@ -388,7 +403,7 @@ def test_a_refusal_ends_with_what_was_refused() -> None:
 
 
 def test_an_answer_to_what_is_no_longer_wanted_is_no_refusal() -> None:
-    """The bad part of an old response may be the very one that the new snapshot has replaced."""
+    """The bad part of an old response may be the one that the new snapshot has replaced."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
     [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
     session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "3"}))
@@ -399,7 +414,7 @@ def test_an_answer_to_what_is_no_longer_wanted_is_no_refusal() -> None:
 
 
 def test_a_refusal_of_many_ends_when_the_client_has_taken_each() -> None:
-    """What is in doubt is sent again in smaller responses; the refusal is that of the part that is bad, or none."""
+    """Resources in doubt are sent again in smaller responses; the refusal is then that of the bad part, or none."""
     session = started(snapshot(cluster={"a": "1", "b": "1"}))
     [both] = session.on_snapshot(snapshot(cluster={"a": "2", "b": "2"}))
     [one] = session.on_request(nack(both, "no"))
@@ -430,7 +445,7 @@ def test_a_rejected_listener_is_offered_again_on_request() -> None:
 
 
 def test_a_client_that_reconnects_has_what_it_says_it_holds() -> None:
-    """An older version of a listener is bound, too."""
+    """A listener of an older version is bound, too."""
     session = Session(snapshot(cluster={"a": "1"}, listener={"l": "2"}))
     session.on_request(ask(CLUSTER, held={"a": "1"}))
     [listeners] = session.on_request(ask(LISTENER, held={"l": "1"}))
@@ -442,7 +457,7 @@ def test_a_client_that_reconnects_has_what_it_says_it_holds() -> None:
 
 
 def test_what_comes_after_clusters_that_are_warming_does_not_wait_for_ever() -> None:
-    """Routes go out, further clusters and removals too; the late answer counts."""
+    """Routes, further clusters and removals are sent; the late answer counts."""
     session = started(snapshot(cluster={"a": "1", "old": "1"}, listener={"l": "1"}, route={"r": "1"}))
     [route] = session.on_request(ask(ROUTE, "r"))
     session.on_request(ack(route))
@@ -469,7 +484,7 @@ def test_what_comes_after_clusters_that_are_warming_does_not_wait_for_ever() -> 
 
 
 def test_clusters_that_were_thought_to_be_taken_may_be_rejected_after_all() -> None:
-    """The late rejection stands for what is still wanted, and its good part is sent again."""
+    """The late rejection holds for resources still wanted, and their good part is sent again."""
     session = started(snapshot(cluster={"a": "1"}))
     target = snapshot(cluster={"a": "1", "bad": "1", "good": "1"})
     [both] = session.on_snapshot(target)

@@ -1,4 +1,4 @@
-"""Snapshots: what they share, how they compare, and that they tell nothing."""
+"""Snapshots: what they share, how they compare, and that they print no content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_equal_content_has_an_equal_version() -> None:
 
 
 def test_a_body_is_never_printed() -> None:
-    """A private key does not get out by printing a snapshot or what is in it."""
+    """Printing a snapshot, or a part of it, shows no private key."""
     secret = Resource("s", "1", (b"PRIVATE",))
     snapshot = Snapshot({SECRET: [secret]})
 
@@ -38,7 +38,7 @@ def test_a_body_is_never_printed() -> None:
 
 
 def test_replacing_one_resource_hashes_one_resource(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint change among 10,000 touches the one entry: the others are not hashed, and no other bucket copied."""
+    """A changed endpoint among 10,000 changes one entry: the others are not hashed, and no other bucket is copied."""
     snapshot = Snapshot({ENDPOINT: [Resource(str(number), "1", (b"",)) for number in range(10_000)]})
     weighed: list[str] = []
     weight = module._weight
@@ -58,7 +58,7 @@ def test_replacing_one_resource_hashes_one_resource(monkeypatch: pytest.MonkeyPa
 
 @given(contents, contents)
 def test_replacing_equals_building_anew(old: dict[str, str], new: dict[str, str]) -> None:
-    """However a value came about, equal content compares, counts and hashes equal."""
+    """However a value was built, equal content compares, counts and hashes equal."""
     before, after = resources(old), resources(new)
     changed = [after[name] for name in after.names_changed_since(before) if name in after]
     replaced = before.replace(changed, [name for name in before if name not in after])
@@ -71,14 +71,14 @@ def test_replacing_equals_building_anew(old: dict[str, str], new: dict[str, str]
 
 @given(contents, contents)
 def test_the_difference_is_exact(old: dict[str, str], new: dict[str, str]) -> None:
-    """What is new, gone or of another version differs; nothing else does."""
+    """The difference has exactly the resources that are new, removed or of another version."""
     expected = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
     assert sorted(expected) == sorted(resources(new).names_changed_since(resources(old)))
 
 
 def test_two_resources_of_one_name_are_refused() -> None:
-    """Envoy rejects a response with a name twice, so it is an error here already."""
+    """Envoy rejects a response with a name twice, so it is an error here."""
     with pytest.raises(ValueError, match="two resources are named 'a'"):
         Snapshot({CLUSTER: [Resource("a", "1", (b"",)), Resource("a", "2", (b"",))]})
 

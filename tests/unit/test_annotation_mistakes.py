@@ -1,4 +1,4 @@
-"""Annotations that nobody reads are told from those that are another tool's."""
+"""Unknown annotations: misspellings are distinguished from other tools' annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kiteway.translate import Options, translate
 
 
 def test_every_known_key_belongs_to_one_kind() -> None:
-    """A key that is added to `annotations` is known as one of a Service's or an Ingress's."""
+    """Every key in `annotations` belongs to a Service or to an Ingress."""
     known = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and "/" in value}
     assert known - {keys.STATUS_PREFIX} == ON_SERVICE | ON_INGRESS
     assert not ON_SERVICE & ON_INGRESS
@@ -22,7 +22,7 @@ def test_every_known_key_belongs_to_one_kind() -> None:
 
 @pytest.mark.parametrize("key", sorted(ON_SERVICE | ON_INGRESS))
 def test_a_known_key_is_right_on_its_own_kind_alone(key: str) -> None:
-    """No key that is read is taken for a misspelling of another; on the other kind it is said where it belongs."""
+    """No known key counts as a misspelling of another; on the wrong kind the diagnostic names the right kind."""
     own, other = ("Service", "Ingress") if key in ON_SERVICE else ("Ingress", "Service")
     assert near(key, own) is None
     found = near(key, other)
@@ -69,14 +69,14 @@ def test_a_misspelt_key_is_recognised(key: str, kind: str, meant: str) -> None:
     ],
 )
 def test_another_tools_key_is_nothing_of_ours(key: str) -> None:
-    """A key that other tools read is not called a misspelling, on either kind."""
+    """Another tool's key does not count as a misspelling, on either kind."""
     assert near(key, "Ingress") is None
     assert near(key, "Service") is None
 
 
 @pytest.mark.parametrize("prefix", sorted(CONTROLLERS))
 def test_a_restriction_is_one_under_every_prefix(prefix: str) -> None:
-    """An address list is a restriction, whichever controller's it is; an unknown key is of no great harm."""
+    """A list of addresses is a restriction with every controller's prefix; another unknown key does little harm."""
     found = foreign(f"{prefix}/whitelist-source-range", "10.0.0.0/8")
     assert found is not None
     assert found.loss is Loss.RESTRICTION
@@ -96,12 +96,12 @@ def test_a_restriction_is_one_under_every_prefix(prefix: str) -> None:
     ],
 )
 def test_what_asks_for_nothing_loses_nothing(key: str, value: str) -> None:
-    """An annotation that turns something off, one that GKE writes and another tool's are not reported."""
+    """An annotation that switches something off, one written by GKE and another tool's are not reported."""
     assert foreign(key, value) is None
 
 
 def test_thousands_of_annotations_give_few_diagnostics() -> None:
-    """A tenant's object with thousands of keys that mean nothing here is told a bounded number of times."""
+    """An object with thousands of unknown keys gets a bounded number of diagnostics."""
     many = {f"kiteway.io/x{number}": "1" for number in range(4000)}
     many |= {f"nginx.ingress.kubernetes.io/x{number}": "1" for number in range(2000)}
     ingress = {

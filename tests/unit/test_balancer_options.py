@@ -26,7 +26,7 @@ def test_each_command_takes_every_shared_option() -> None:
 
 
 def test_what_is_given_arrives() -> None:
-    """Shared and own options stand beside each other on the command line, and each arrives where it belongs."""
+    """Shared and own options can be combined on the command line, and each has its effect."""
     seen: list[tuple[BalancerOptions, str]] = []
 
     @with_balancer_options
@@ -43,7 +43,7 @@ def test_what_is_given_arrives() -> None:
 
 @pytest.mark.parametrize("command", ["up", "controller"])
 def test_a_mistake_is_said_by_both(command: str) -> None:
-    """A shared option that cannot be read ends either command with status 2 and the sentence."""
+    """An invalid shared option ends either command with status 2 and a sentence."""
     own = {"up": ["--to", "127.0.0.1:1"], "controller": []}[command]
     done = CliRunner().invoke(app, [command, *own, "--ssl-policy", "nonsense"])
 
@@ -58,14 +58,14 @@ def test_an_instance_does_not_replace_itself(tmp_path: Path) -> None:
 
 
 def test_a_predecessor_that_is_gone_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A script may name one that has just ended; that there is none is said."""
+    """A script may name an instance that has just ended; the command prints a note."""
     assert BalancerOptions(replace=tmp_path / "gone").predecessor(Instance(tmp_path / "own")) is None
     assert "there is nothing to replace" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
 def test_another_users_instance_is_not_replaced(tmp_path: Path) -> None:
-    """The kernel lets no two users share a port, and nobody may end it but its user and root."""
+    """The kernel lets no two users share a port, and only its user and root may end an instance."""
     old = Instance(tmp_path / "old")
     with old.acquire():
         os.chown(old.lock_file, 65534, 65534)

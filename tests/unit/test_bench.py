@@ -1,4 +1,4 @@
-"""The parts of the bench harness that decide what a figure means."""
+"""The parts of the bench that determine the figures."""
 
 from __future__ import annotations
 
@@ -25,19 +25,22 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and Linu
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=30))
 def test_the_interval_holds_the_median(values: list[float]) -> None:
-    """The interval holds the median and never goes beyond what was measured."""
+    """The interval contains the median and never exceeds the measured values."""
     estimate = median_with_interval(values)
     assert min(values) <= estimate.low <= estimate.median <= estimate.high <= max(values)
 
 
 def test_more_measurements_make_the_interval_narrower() -> None:
-    """Sixty-four rounds of the same spread say more than four."""
+    """Sixty-four rounds with the same spread give a narrower interval than four."""
     few, many = (median_with_interval([0.9, 1.0, 1.1, 1.2] * times) for times in (1, 16))
     assert many.high - many.low < few.high - few.low
 
 
 def test_all_kinds_of_calls_count_alike() -> None:
-    """Half the price for one kind and twice for another is the same price; who logs is compared with who logs."""
+    """
+    Half the cost for one kind of call and twice for another average to the same cost; contestants that log
+    are compared.
+    """
     load = Load(1.0, 1.0, 1.0, 1.0)
 
     def measured(of_kiteway: float) -> dict[str, Block]:
@@ -58,7 +61,7 @@ def test_quantiles_are_values_that_occur() -> None:
 
 @linux
 def test_cpu_time_is_what_the_process_used_and_not_what_it_waited() -> None:
-    """A process that computes is charged, an idle one is not, and nobody for what was before the meter."""
+    """A process that computes uses CPU time, an idle one does not, and time before the measurement does not count."""
     busy = (
         "import time\nend = time.process_time() + 0.3\n"
         "while time.process_time() < end: pass\nprint('done', flush=True)\ninput()"
@@ -78,7 +81,7 @@ def test_cpu_time_is_what_the_process_used_and_not_what_it_waited() -> None:
 
 @linux
 def test_cpu_time_of_an_ended_process_is_an_error() -> None:
-    """A process that ends meanwhile would be missing from the sum: an error, not a smaller figure."""
+    """A process that ends during the measurement would be missing from the sum, so it is an error."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         meter = CpuMeter([process.pid])
         process.communicate(b"\n")
@@ -115,7 +118,7 @@ def test_the_load_is_read_from_h2load(tmp_path: Path) -> None:
 
 
 def test_a_failed_request_is_an_error(tmp_path: Path) -> None:
-    """A block with a failed request is no measurement."""
+    """A block with a failed request is not a measurement."""
     call = Call("/a.B/C", tmp_path / "body", 1, 1)
     with pytest.raises(BenchError, match=r"not every call succeeded: .*3 succeeded, 1 failed"):
         h2load(_fake_h2load(tmp_path, 3), call, host="a", port=1, calls=4, log=tmp_path / "log")

@@ -25,7 +25,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.e2e
 def test_envoy_accepts_it_without_a_deprecated_feature(envoy_binary: Path, config: dict[str, Any]) -> None:
-    """The real Envoy loads it, even one that refuses what is deprecated; nothing is left in the data directory."""
+    """A real Envoy accepts it, also one that refuses deprecated features; no file is left in the data directory."""
     strict = copy.deepcopy(config)
     (layer,) = strict["layered_runtime"]["layers"]
     layer["static_layer"]["envoy.features.fail_on_any_deprecated_feature"] = True
@@ -36,7 +36,7 @@ def test_envoy_accepts_it_without_a_deprecated_feature(envoy_binary: Path, confi
 
 @pytest.mark.e2e
 def test_envoy_s_objection_is_returned(envoy_binary: Path, config: dict[str, Any]) -> None:
-    """What Envoy has against a configuration comes back in its words, without our temporary file's name."""
+    """The error has Envoy's message about the configuration, without the temporary file's name."""
     config["node"]["nonsense"] = 1
     error = validate(envoy_binary, config)
     assert error is not None
@@ -45,7 +45,7 @@ def test_envoy_s_objection_is_returned(envoy_binary: Path, config: dict[str, Any
 
 
 def test_everything_local_is_a_unix_socket(config: dict[str, Any], tmp_path: Path) -> None:
-    """The bootstrap opens no port: the admin API is a 0600 socket, and so is the way to the control plane."""
+    """The bootstrap opens no port: the admin API and the connection to the control plane are 0600 sockets."""
     assert "socket_address" not in json.dumps(config)
     run = tmp_path / "data" / "run"
     assert config["admin"]["address"]["pipe"] == {"path": str(run / "admin.sock"), "mode": 0o600}
@@ -56,7 +56,7 @@ def test_everything_local_is_a_unix_socket(config: dict[str, Any], tmp_path: Pat
 
 
 def test_envoy_is_not_ready_before_its_first_configuration(config: dict[str, Any]) -> None:
-    """CDS and LDS come by delta ADS, and have no timeout after which Envoy would go live without them."""
+    """CDS and LDS come by delta ADS, without a timeout after which Envoy would be live without them."""
     resources = config["dynamic_resources"]
     assert resources["ads_config"]["api_type"] == "DELTA_GRPC"
     for source in (resources["cds_config"], resources["lds_config"]):
@@ -91,7 +91,10 @@ def test_memory_budget_follows_the_cgroup(tmp_path: Path) -> None:
 def test_connections_follow_the_hard_limit_and_the_heap(
     monkeypatch: pytest.MonkeyPatch, descriptors: tuple[int, int], connections: int
 ) -> None:
-    """Half of the descriptors that may be had, or what half of the heap carries; the soft limit does not count."""
+    """
+    Half of the hard limit of descriptors, or the number that half of the heap carries; the soft limit does
+    not count.
+    """
     monkeypatch.setattr(module, "_memory_budget", lambda: 16 << 30)
     monkeypatch.setattr(resource, "getrlimit", lambda _: descriptors)
     assert OverloadLimits.of_this_machine() == OverloadLimits(16 << 30, connections)

@@ -1,4 +1,4 @@
-"""The catalogue of rpcs, and the expressions made of it."""
+"""The catalogue of rpcs, and the expressions made from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RPCS = catalogue()
 
 @given(st.sets(st.sampled_from(RPCS), min_size=1))
 def test_an_expression_matches_exactly_its_rpcs(chosen: set[Rpc]) -> None:
-    """Whatever rpcs it is made of, it matches their paths and no other path of the catalogue."""
+    """For any set of rpcs, the expression matches their paths and no other path of the catalogue."""
     expression = path_regex(chosen)
 
     assert {rpc for rpc in RPCS if re.fullmatch(expression, rpc.path)} == chosen
@@ -25,7 +25,7 @@ def test_an_expression_matches_exactly_its_rpcs(chosen: set[Rpc]) -> None:
 
 @given(st.sets(st.sampled_from(RPCS), min_size=1), st.text("SearchQuyx.", min_size=1, max_size=3))
 def test_an_expression_matches_no_longer_name(chosen: set[Rpc], more: str) -> None:
-    """A name that only begins like one of them is not matched, unless it is one of them too."""
+    """The expression does not match a name that only begins like one of them."""
     expression = path_regex(chosen)
     paths = {rpc.path for rpc in chosen}
 
@@ -33,7 +33,7 @@ def test_an_expression_matches_no_longer_name(chosen: set[Rpc], more: str) -> No
 
 
 def test_every_read_may_be_repeated_and_no_write() -> None:
-    """The class of an rpc and whether it may be sent twice agree."""
+    """The class of an rpc agrees with its retry safety."""
     never = {RpcClass.WRITE, RpcClass.WRITE_BULK, RpcClass.DDL, RpcClass.ADMIN_RBAC, RpcClass.REPLICATION}
 
     assert all(rpc.retry_safe for rpc in RPCS if rpc.rpc_class in {RpcClass.READ, RpcClass.META_READ})
@@ -68,7 +68,7 @@ def test_the_scope_of_a_change_is_named_in_the_request() -> None:
 
 
 def test_what_is_not_in_the_schema_is_refused() -> None:
-    """A typing error in the table cannot pass: a value that does not exist, a key that does not, a missing one."""
+    """The schema refuses an unknown value, an unknown key, and a missing key."""
     good = json.loads(msgspec.json.encode(RPCS[0]))
     assert msgspec.convert(good, Rpc) == RPCS[0]
     for wrong in ({"retry": "yes"}, {"changes": "row"}, {"scope": "all"}, {"invalidates": "-"}, {"fields": {"db": 2}}):

@@ -1,4 +1,4 @@
-"""``kiteway cert``: certificates and CAs made, and looked at."""
+"""``kiteway cert``: creates and shows certificates and CAs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shown(*arguments: str | Path) -> dict[str, Any]:
 
 
 def test_a_ca_signs_certificates_that_verify(tmp_path: Path) -> None:
-    """``create-ca`` makes a CA, ``create --ca`` a certificate that it has signed; the keys are 0600."""
+    """``create-ca`` makes a CA, ``create --ca`` a certificate that the CA has signed; the keys are 0600."""
     assert run("cert", "create-ca", "--out", tmp_path / "ca", "--name", "Mine").exit_code == 0
     assert run("cert", "create", "--ca", tmp_path / "ca", "--host", HOST, "--out", tmp_path).exit_code == 0
 
@@ -63,7 +63,7 @@ def test_a_client_certificate_is_for_clients_only(tmp_path: Path) -> None:
 
 
 def test_a_secret_carries_the_ca(tmp_path: Path) -> None:
-    """With ``--ca`` and ``--secret`` the Secret holds ca.crt as well, for those who verify."""
+    """With ``--ca`` and ``--secret`` the Secret has ca.crt as well, for verification."""
     run("cert", "create-ca", "--out", tmp_path)
 
     document = yaml.safe_load(run("cert", "create", "--ca", tmp_path, "--host", HOST, "--secret", "s").stdout)
@@ -81,7 +81,7 @@ def test_a_secret_carries_the_ca(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_told(arguments: list[str], sentence: str) -> None:
-    """A wrong combination ends with 2 and a sentence that says what to do."""
+    """A wrong combination of options ends with 2 and a sentence that says what to do."""
     result = run("cert", "create", *arguments)
 
     assert result.exit_code == 2
@@ -89,7 +89,7 @@ def test_wrong_use_is_told(arguments: list[str], sentence: str) -> None:
 
 
 def test_files_are_not_overwritten(tmp_path: Path) -> None:
-    """A second run leaves what is there, unless it is forced."""
+    """A second run does not change existing files, unless it has --force."""
     run("cert", "create", "--host", HOST, "--out", tmp_path)
     before = (tmp_path / "tls.key").read_bytes()
 
@@ -100,7 +100,10 @@ def test_files_are_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_what_is_no_ca_signs_nothing() -> None:
-    """A leaf, a foreign key, a CA that ends first and noise are refused, and no message quotes a key."""
+    """
+    A leaf, a key that does not match, a CA that expires earlier and invalid data are refused, and no message
+    quotes a key.
+    """
     ca, other = create_authority("A"), create_authority("B")
     leaf = create_issued(ca, [HOST])
     old = create_authority("Old", days=10)
@@ -119,7 +122,10 @@ def test_what_is_no_ca_signs_nothing() -> None:
 
 
 def test_the_list_says_what_is_served_for_whom(tmp_path: Path) -> None:
-    """Of manifests: names, hosts, source, days and problems of each certificate; a bad Secret is reported."""
+    """
+    For manifests, the list has names, hosts, source, days and problems of each certificate; a bad Secret is
+    reported.
+    """
     soon = issue(HOST, end=dt.timedelta(days=5))
     file = tmp_path / "all.yaml"
     file.write_bytes(
@@ -144,7 +150,7 @@ def test_the_list_says_what_is_served_for_whom(tmp_path: Path) -> None:
 
 
 def test_one_certificate_is_shown(tmp_path: Path) -> None:
-    """By its name in manifests or in a file: the same facts, and no key."""
+    """By its name in manifests or as a file, the output is the same, without a key."""
     pair = create_self_signed([HOST])
     file, crt = tmp_path / "all.yaml", tmp_path / "tls.crt"
     crt.write_bytes(pair.certificate)
@@ -161,7 +167,7 @@ def test_one_certificate_is_shown(tmp_path: Path) -> None:
 
 
 def test_an_expired_certificate_ends_with_1(tmp_path: Path) -> None:
-    """What clients refuse now is an exit status as well."""
+    """The exit status is 1 also for a certificate that clients refuse now."""
     crt = tmp_path / "tls.crt"
     crt.write_bytes(issue(HOST, start=dt.timedelta(days=-9), end=dt.timedelta(days=-1)).crt)
 
@@ -172,7 +178,7 @@ def test_an_expired_certificate_ends_with_1(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    """A name that is not served, an empty file and a missing instance end with 1 and a sentence."""
+    """An unknown name, an empty file and a missing instance end with 1 and a sentence."""
     (tmp_path / "empty.pem").touch()
     (tmp_path / "all.yaml").write_bytes(text(service()))
 

@@ -1,4 +1,4 @@
-"""Certificates in files: when they are taken, and what is watched."""
+"""Certificates in files: when they are used, and which folders are watched."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _served(resources: Resources) -> list[bytes]:
 
 
 def test_files_stand_for_the_secret(tmp_path: Path) -> None:
-    """A pair in files is the Secret of that name, also where the manifests hold another one."""
+    """The pair in files replaces the Secret of this name, also if the manifests have another one."""
     issued = issue(HOST)
     _write(tmp_path, issued)
     source = CertificateFileSource((_files(tmp_path),))
@@ -50,7 +50,7 @@ def test_files_stand_for_the_secret(tmp_path: Path) -> None:
 
 
 def test_a_pair_that_does_not_fit_is_not_taken(tmp_path: Path) -> None:
-    """Between the writing of two files, and while one is half-written, the last pair that fitted is served."""
+    """While only one file is written, or one is incomplete, the last matching pair is served."""
     old, new = issue(HOST), issue(HOST)
     _write(tmp_path, old)
     source = CertificateFileSource((_files(tmp_path),))
@@ -74,7 +74,7 @@ def test_a_pair_that_does_not_fit_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_file_that_goes_away_takes_nothing_down(tmp_path: Path) -> None:
-    """With a file gone the last good pair is served, and the diagnostic names the file."""
+    """If a file is removed, the last good pair is served, and the diagnostic names the file."""
     issued = issue(HOST)
     _write(tmp_path, issued)
     source = CertificateFileSource((_files(tmp_path),))
@@ -100,7 +100,7 @@ def test_a_pair_that_never_fitted_is_an_error(tmp_path: Path) -> None:
 
 
 def test_files_that_no_ingress_names_are_reported(tmp_path: Path) -> None:
-    """A pair for a Secret that nobody names is not served, which is said."""
+    """A pair for a Secret that no Ingress names is not served, and there is a diagnostic."""
     _write(tmp_path, issue(HOST))
     files = CertificateFiles("default", "typo", str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
 
@@ -110,7 +110,7 @@ def test_files_that_no_ingress_names_are_reported(tmp_path: Path) -> None:
 
 
 def test_every_folder_on_the_way_is_watched(tmp_path: Path) -> None:
-    """The folder of the file and that of each symbolic link before it: Kubernetes' mounts, certbot's links."""
+    """The folder of the file and that of each symbolic link to it are watched: Kubernetes' mounts, certbot's links."""
     real = tmp_path.resolve()
     mount, archive, live = real / "mount", real / "archive", real / "live"
     for folder in (mount / "..2026", archive, live):
@@ -129,7 +129,7 @@ def test_every_folder_on_the_way_is_watched(tmp_path: Path) -> None:
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    """Links that lead to each other are given up."""
+    """A loop of links is an error."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
 
@@ -137,7 +137,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 
 
 def test_the_option_is_read(tmp_path: Path) -> None:
-    """A Secret with and without namespace, or none with --to; a missing file and a missing part are told."""
+    """A Secret with and without namespace, or none with --to; a missing file and a missing part are errors."""
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     certificate.touch()
     key.touch()

@@ -1,4 +1,4 @@
-"""What is read from a certificate and its key, and why they are refused."""
+"""The facts that are read from a certificate and its key, and the reasons for refusing them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_good_pair_has_no_weakness() -> None:
 @pytest.mark.parametrize("kind", [0x03, 0x08])
 @pytest.mark.parametrize("which", [1, 2])
 def test_a_name_of_a_type_that_names_do_not_have(kind: int, which: int) -> None:
-    """A CA is refused whose issuer or subject OpenSSL reads, and BoringSSL, which is Envoy's, does not."""
+    """Kiteway refuses a CA whose issuer or subject OpenSSL can read and BoringSSL, which Envoy uses, cannot."""
     der = issue(cn="Root", ca=True, key=rsa_key()).certificate.public_bytes(serialization.Encoding.DER)
     parts = der.split(b"\x55\x04\x03\x0c")
     assert len(parts) == 3
@@ -63,7 +63,10 @@ def test_a_name_of_a_type_that_names_do_not_have(kind: int, which: int) -> None:
 
 @pytest.mark.parametrize("scrambled", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
 def test_a_chain_is_put_in_order(scrambled: tuple[int, ...]) -> None:
-    """Whatever the order in the file, the leaf is served first and each is followed by its issuer; it is reported."""
+    """
+    Whatever the order in the file, the leaf is served first, each followed by its issuer, and there is a
+    diagnostic.
+    """
     root = authority("Root")
     intermediate = authority("Intermediate", root)
     leaf = issue(HOST, issuer=intermediate)
@@ -86,7 +89,7 @@ def test_strangers_are_left_out_of_a_chain() -> None:
 
 
 def test_an_issuer_is_known_by_its_signature() -> None:
-    """Of two CA certificates of one name the one whose key signed the leaf is served."""
+    """Of two CA certificates with the same name, the one whose key signed the leaf is served."""
     old, new = authority("Same name"), authority("Same name")
     leaf = issue(HOST, issuer=new)
 
@@ -96,7 +99,10 @@ def test_an_issuer_is_known_by_its_signature() -> None:
 
 
 def test_a_missing_intermediate_is_reported() -> None:
-    """A leaf alone, of a CA that says where its certificate is, misses the intermediate; with it nothing is missing."""
+    """
+    A lone leaf of a CA that publishes its certificate lacks the intermediate; with the intermediate the chain
+    is complete.
+    """
     intermediate = authority("Intermediate", authority("Root"))
     leaf = issue(HOST, issuer=intermediate, ca_issuers=True)
 
@@ -105,7 +111,7 @@ def test_a_missing_intermediate_is_reported() -> None:
 
 
 def test_a_leaf_of_a_private_root_is_complete() -> None:
-    """A private CA's leaf alone is no mistake: the client is given the CA."""
+    """A lone leaf of a private CA is no mistake, because clients have the CA."""
     leaf = issue(HOST, issuer=authority())
 
     assert reasons(leaf.crt, leaf.pem) == set()
@@ -121,7 +127,7 @@ def test_a_leaf_of_a_private_root_is_complete() -> None:
     ],
 )
 def test_what_some_clients_refuse_is_served_and_reported(make: Callable[[], Issued], reason: str) -> None:
-    """What Envoy takes and a client may not is a weakness, not an error."""
+    """A certificate that Envoy accepts and a client may refuse has a weakness, not an error."""
     made = make()
 
     assert reasons(made.crt, made.pem) == {reason}
@@ -172,7 +178,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[bytes, bytes]], str, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_served_is_refused(case: str) -> None:
-    """Each has a reason, a fix and the part that is wrong."""
+    """Each error has a reason, a fix and the wrong part."""
     make, reason, part = REFUSED[case]
 
     with pytest.raises(CertificateError) as caught:
@@ -199,7 +205,7 @@ def test_what_cannot_be_served_is_refused(case: str) -> None:
 def test_only_what_was_understood_is_handed_on(
     form: serialization.PrivateFormat, wrap: Callable[[bytes], bytes]
 ) -> None:
-    """However a key is wrapped, Envoy gets it as plain PKCS #8, and the certificate as plain PEM."""
+    """In whatever form a key is given, Envoy gets it as plain PKCS #8, and the certificate as plain PEM."""
     key = ecdsa()
     made = issue(HOST, key=key)
 
@@ -212,7 +218,7 @@ def test_only_what_was_understood_is_handed_on(
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(st.binary(max_size=300), st.integers(0, 2000))
 def test_no_input_breaks_the_reader(noise: bytes, at: int) -> None:
-    """Bytes written over any part of a certificate or key give an error with a reason, or a served pair; never else."""
+    """With any bytes overwritten, the result is an error with a reason or a pair that can be served."""
     for chain, key in (
         (SIMPLE.crt[:at] + noise + SIMPLE.crt[at + len(noise) :], SIMPLE.pem),
         (SIMPLE.crt, SIMPLE.pem[:at] + noise + SIMPLE.pem[at + len(noise) :]),
@@ -223,7 +229,7 @@ def test_no_input_breaks_the_reader(noise: bytes, at: int) -> None:
 
 @given(st.binary(min_size=40, max_size=400))
 def test_no_message_quotes_the_key(noise: bytes) -> None:
-    """Nothing of an unreadable key is in the error or in what caused it."""
+    """Neither the error nor its cause contains any part of an unreadable key."""
     with pytest.raises(CertificateError) as caught:
         inspect(SIMPLE.crt, b"-----BEGIN PRIVATE KEY-----\n" + noise.hex().encode() + b"\n-----END PRIVATE KEY-----\n")
 

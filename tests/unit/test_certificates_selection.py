@@ -1,4 +1,4 @@
-"""Which certificate answers which name, and that a bad Secret takes no good one down."""
+"""Which certificate is served for which name, and that a bad Secret does not affect a good one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reasons(result: Result) -> set[str]:
 
 
 def test_each_host_is_answered_by_its_own_certificate() -> None:
-    """Of several Secrets each host gets the one with its name; without SNI the first answers."""
+    """Of several Secrets each host gets the one with its name; without SNI the first is served."""
     result = translated(
         service(), secret("one", issue(A)), secret("two", issue(B)), ingress("i", [A, B], ["one", "two"])
     )
@@ -49,7 +49,7 @@ def test_each_host_is_answered_by_its_own_certificate() -> None:
 
 
 def test_an_exact_name_goes_before_a_wildcard() -> None:
-    """A certificate that names the host answers it, also where a wildcard comes first in the list."""
+    """A certificate with the host's name is served for it, also if a wildcard comes first in the list."""
     result = translated(
         service(),
         secret("wild", issue("*.example.com")),
@@ -62,7 +62,7 @@ def test_an_exact_name_goes_before_a_wildcard() -> None:
 
 
 def test_rsa_and_ecdsa_answer_side_by_side() -> None:
-    """One of each key type answers a host; without SNI, too, when they are for the same names."""
+    """One certificate of each key type is served for a host; without SNI, too, if they have the same names."""
     result = translated(
         service(),
         secret("ec", issue(A)),
@@ -75,7 +75,7 @@ def test_rsa_and_ecdsa_answer_side_by_side() -> None:
 
 
 def test_a_valid_certificate_goes_before_an_expired_one() -> None:
-    """An expired certificate answers only while nothing valid is there, and is reported either way."""
+    """An expired certificate is served only if no valid one exists, and is reported in both cases."""
     both = translated(
         service(),
         secret("old", issue(A, key=RSA, **EXPIRED)),  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def test_a_valid_certificate_goes_before_an_expired_one() -> None:
 
 
 def test_names_below_a_wildcard_host_are_chosen_by_certificate() -> None:
-    """A wildcard host's Ingress answers each name with the certificate that carries it."""
+    """The Ingress of a wildcard host serves each name with the certificate that contains it."""
     result = translated(
         service(),
         secret("wild", issue("*.example.com")),
@@ -103,7 +103,7 @@ def test_names_below_a_wildcard_host_are_chosen_by_certificate() -> None:
 
 
 def test_the_ingress_of_all_other_hosts_answers_for_its_certificates_names() -> None:
-    """Without hosts in its rules an Ingress is chosen from by the certificates' names alone, as on GKE."""
+    """For an Ingress without hosts the certificates' names alone decide, as on GKE."""
     result = translated(
         service(), secret("one", issue(A)), secret("two", issue(B)), ingress("i", [None], ["two", "one"])
     )
@@ -112,7 +112,7 @@ def test_the_ingress_of_all_other_hosts_answers_for_its_certificates_names() -> 
 
 
 def test_no_namespace_answers_for_anothers_host() -> None:
-    """A certificate with another namespace's host in it never answers that host."""
+    """A certificate that contains a host of another namespace is never served for that host."""
     result = translated(
         service("victim"),
         service("attacker"),
@@ -127,7 +127,10 @@ def test_no_namespace_answers_for_anothers_host() -> None:
 
 
 def test_a_host_that_no_certificate_covers_is_reported() -> None:
-    """The first certificate answers such a host, and the diagnostic says what clients will do and what to do."""
+    """
+    The first certificate is served for such a host, and the diagnostic says that clients will refuse it and
+    what to do.
+    """
     result = translated(service(), secret("one", issue(A)), ingress("i", [B], ["one"]))
 
     found = next(d for d in result.diagnostics if d.reason == "HostNotCovered")
@@ -146,7 +149,7 @@ BAD: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_secret_of_another_ingress_takes_nothing_down(case: str) -> None:
-    """The Ingress with a good Secret is served, whatever another's Secret is."""
+    """The Ingress with a good Secret is served, whatever another's Secret contains."""
     result = translated(
         service(),
         secret("good", issue(A)),
@@ -162,7 +165,7 @@ def test_a_bad_secret_of_another_ingress_takes_nothing_down(case: str) -> None:
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("order", [["good", "bad"], ["bad", "good"]])
 def test_a_bad_secret_beside_a_good_one_takes_nothing_down(case: str, order: list[str]) -> None:
-    """GKE refuses the whole Ingress; here the good Secret's host is served, also from the very start."""
+    """GKE refuses the whole Ingress; here the good Secret's host is served, also at the first start."""
     result = translated(service(), secret("good", issue(A)), secret("bad", BAD[case]), ingress("i", [A, B], order))
 
     assert answers(result)[A] == ("good",)
@@ -170,7 +173,7 @@ def test_a_bad_secret_beside_a_good_one_takes_nothing_down(case: str, order: lis
 
 
 def test_a_secret_that_turns_bad_is_served_in_its_last_good_form() -> None:
-    """A replacement that cannot be served leaves the old certificate; a good one beside it is still renewed."""
+    """If a replacement cannot be served, the old certificate stays; a good Secret beside it is still renewed."""
     translator = Translator()
     documents = [service(), ingress("i", [A, B], ["one", "two"])]
     before = translated(*documents, secret("one", issue(A)), secret("two", issue(B)), translator=translator)
@@ -186,7 +189,7 @@ def test_a_secret_that_turns_bad_is_served_in_its_last_good_form() -> None:
 
 
 def test_the_time_is_judged_when_it_comes() -> None:
-    """Without any change of the manifests a certificate is reported 21 days before its end and at its end."""
+    """Without any change of the manifests a certificate is reported 21 days before its expiry and at its expiry."""
     translator = Translator()
     loaded = load_documents(
         text(service(), secret("one", issue(A, end=dt.timedelta(days=60))), ingress("i", [A], ["one"])), "test.yaml"

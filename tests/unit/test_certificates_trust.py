@@ -1,4 +1,4 @@
-"""Whom the balancer believes: endpoints verified against a CA, certificates of clients, TLS profiles."""
+"""Trust: endpoints verified against a CA, certificates of clients, TLS profiles."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_any_endpoint_certificate_is_accepted_where_nothing_is_said() -> None:
 
 
 def test_endpoints_are_verified_against_a_ca_and_a_name() -> None:
-    """The annotations of the Service say the CA, the name and what is shown to the endpoints."""
+    """The Service's annotations give the CA, the name and the client certificate."""
     result = translated(
         verified(ca_secret="ca", server_name="milvus.internal", client_certificate_secret="client"),
         bundle("ca"),
@@ -102,7 +102,7 @@ def test_endpoints_are_verified_against_a_ca_and_a_name() -> None:
     ],
 )
 def test_what_cannot_be_verified_gets_no_call(documents: list[dict[str, Any]], reason: str) -> None:
-    """Where verification is asked for and cannot be had, the Service is not used at all, and the reason is said."""
+    """If verification is required and not possible, the Service gets no calls, with the reason in a diagnostic."""
     result = translated(*documents, SERVER, ingress("i", [A], ["tls"]))
 
     assert reason in reasons(result)
@@ -110,7 +110,7 @@ def test_what_cannot_be_verified_gets_no_call(documents: list[dict[str, Any]], r
 
 
 def test_a_ca_without_a_name_is_warned_about() -> None:
-    """With a CA alone any certificate that it has signed will do, which is said."""
+    """With a CA alone any certificate of it is accepted, and there is a warning."""
     result = translated(verified(ca_secret="ca"), bundle("ca"), SERVER, ingress("i", [A], ["tls"]))
 
     assert "BackendNameUnchecked" in reasons(result)
@@ -118,7 +118,7 @@ def test_a_ca_without_a_name_is_warned_about() -> None:
 
 
 def test_required_client_certificates_close_every_other_way() -> None:
-    """A host that asks for certificates is not served in plaintext, and on its own connections only."""
+    """A host that requires certificates is not served in plaintext, and only on connections for its own name."""
     result = translated(
         service(),
         SERVER,
@@ -140,7 +140,7 @@ def test_required_client_certificates_close_every_other_way() -> None:
 
 
 def test_optional_client_certificates_share_the_connections() -> None:
-    """Optional certificates are verified when they are shown; the host is served as any other."""
+    """Optional certificates are verified if a client shows one; the host is served like any other."""
     result = translated(
         service(),
         SERVER,
@@ -165,7 +165,7 @@ def test_optional_client_certificates_share_the_connections() -> None:
 def test_what_cannot_be_asked_of_clients_serves_nobody(
     annotations: dict[str, str], documents: list[dict[str, Any]], reason: str
 ) -> None:
-    """Where certificates are asked for and there is no CA, the host is served to nobody rather than to everybody."""
+    """If certificates are required and there is no CA, the host serves no client."""
     result = translated(service(), SERVER, *documents, ingress("i", [A], ["tls"], annotations=annotations))
 
     (host,) = result.model.hosts
@@ -174,7 +174,7 @@ def test_what_cannot_be_asked_of_clients_serves_nobody(
 
 
 def test_a_ca_that_goes_away_leaves_the_last_good_form() -> None:
-    """A running host whose CA Secret is deleted goes on asking for certificates of the CA it had."""
+    """A running host whose CA Secret is deleted still requires certificates of the last CA."""
     translator = Translator()
     documents = [service(), SERVER, ingress("i", [A], ["tls"], annotations=CLIENT_CA)]
     before = translated(*documents, bundle("clients"), translator=translator)
@@ -228,7 +228,7 @@ def test_an_ssl_policy_is_what_the_user_says_it_is() -> None:
 
 
 def test_the_ssl_policy_option_is_read() -> None:
-    """``NAME=PROFILE``; anything else is told with the profiles there are."""
+    """The form is ``NAME=PROFILE``; the error for any other text lists the profiles."""
     assert parse_ssl_policies(["a=MODERN", "b=RESTRICTED"]) == {"a": TLSProfile.MODERN, "b": TLSProfile.RESTRICTED}
     for bad in ("a", "a=CUSTOM", "=MODERN"):
         with pytest.raises(ValueError, match="COMPATIBLE, MODERN, RESTRICTED"):

@@ -1,4 +1,4 @@
-"""The chart and the command line it starts belong together."""
+"""The chart's arguments match the command line that it starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEPLOYMENT = Path(__file__).resolve().parents[2] / "deploy/chart/templates/deplo
 
 
 def test_every_argument_of_the_chart_is_one_of_the_controller() -> None:
-    """An option that the chart gives to ``kiteway controller`` exists there."""
+    """Every option that the chart passes to ``kiteway controller`` exists."""
     commands = get_command(app).commands  # type: ignore[attr-defined]
     known = {name for p in commands["controller"].params for name in (*p.opts, *p.secondary_opts)}
 
@@ -24,7 +24,7 @@ def test_every_argument_of_the_chart_is_one_of_the_controller() -> None:
 
 
 def test_the_probes_ask_for_what_is_served() -> None:
-    """The paths of the chart's probes are those of the metrics endpoint."""
+    """The paths of the chart's probes exist on the metrics endpoint."""
     asked = set(re.findall(r"httpGet: \{path: (\S+), port: metrics\}", DEPLOYMENT.read_text()))
 
     assert asked == {"/live", "/ready"}

@@ -1,4 +1,4 @@
-"""What commands print for people is whole, wherever it goes."""
+"""Commands print complete output, to a terminal and to a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG = "default/a-service-of-quite-some-length/19530"
 
 
 def test_a_narrow_terminal_folds_a_cell() -> None:
-    """No character of a cell is lost where the terminal is narrower than the table."""
+    """If the terminal is narrower than the table, no character of a cell is lost."""
     terminal = Terminal(file=io.StringIO(), soft_wrap=True, force_terminal=True, width=30, color_system=None)
     rows = table("POOL", "HOST")
     rows.add_row(LONG, "milvus.example.com")
@@ -32,7 +32,7 @@ def test_a_narrow_terminal_folds_a_cell() -> None:
 
 
 def test_each_row_is_one_line_in_a_pipe() -> None:
-    """What is piped into grep has each row on one line."""
+    """In a pipe each row is one line."""
     result = CLI.invoke(app, ["plan", "-f", str(EXAMPLE)])
     row = next(line for line in result.stdout.splitlines() if "my-release.milvus.io" in line)
     assert row.split() == [
@@ -46,13 +46,13 @@ def test_each_row_is_one_line_in_a_pipe() -> None:
 
 
 def test_the_summary_counts_one_error_as_one() -> None:
-    """It is one error, not "1 errors"."""
+    """One error is "1 error", not "1 errors"."""
     result = CLI.invoke(app, ["plan", "-f", "no-such-file.yaml"])
     assert "1 error, 0 warnings" in result.stderr
 
 
 def test_status_says_where_a_diagnostic_is_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    """A diagnostic of a running instance reads as that of `plan`."""
+    """A diagnostic in the status has the same text as in `plan`."""
     diagnostic = Diagnostic(
         Severity.ERROR,
         "SecretNotFound",

@@ -1,4 +1,4 @@
-"""What the control plane answers while it builds a configuration."""
+"""The control plane answers requests while it builds a configuration."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
 
 
 async def test_status_and_probes_are_answered_while_a_configuration_is_built(tmp_path: Path, build: Build) -> None:
-    """The first build has no end yet, and both answers are there."""
+    """Both are answered during the first build."""
     manifests = tmp_path / "manifests"
     manifests.mkdir()
     config = Config(str(tmp_path / "data"), (str(manifests),), EnvoySettings())

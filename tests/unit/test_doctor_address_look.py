@@ -1,4 +1,4 @@
-"""What is seen of an address: real servers on loopback, each wrong in one way."""
+"""The facts about an address: real servers on loopback, each wrong in one way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _results(facts: AddressFacts) -> dict[str, Result]:
 
 
 def test_a_milvus_with_tls(tmp_path: Path) -> None:
-    """Name, chain, ALPN, HTTP/2 and the three calls pass; that it asks for no credentials is found."""
+    """Name, chain, ALPN, HTTP/2 and the three calls pass; that Milvus requires no credentials is reported."""
     authority = Authority(tmp_path)
     with grpc_server(MILVUS, authority.grpc_credentials()) as port:
         results = _results(_look(port, authority.ca_file))
@@ -66,7 +66,7 @@ def test_a_milvus_with_tls(tmp_path: Path) -> None:
 
 
 def test_a_milvus_without_tls() -> None:
-    """In plaintext the calls are made all the same, and what belongs to TLS is skipped."""
+    """In plaintext the calls are made, and checks of TLS are skipped."""
     with grpc_server(MILVUS) as port:
         results = _results(_look(port, secure=False))
     assert results["GRPC_DIRECT"] is Result.PASSED
@@ -86,7 +86,7 @@ class _Recorder(grpc.GenericRpcHandler):
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_the_token_goes_only_where_the_certificate_is_in_order(tmp_path: Path, *, trusted: bool) -> None:
-    """To a server that is not trusted only the made-up wrong token is sent, never the user's."""
+    """A server that is not trusted gets only the invented wrong token, never the user's."""
     authority, stranger = Authority(tmp_path), tmp_path / "stranger"
     stranger.mkdir()
     recorder = _Recorder()
@@ -106,7 +106,10 @@ def test_the_token_goes_only_where_the_certificate_is_in_order(tmp_path: Path, *
 
 
 def test_the_guides_certificate_is_refused_with_its_reasons(tmp_path: Path) -> None:
-    """Self-signed and CN-only: the chain fails, the missing SAN is a warning, the name is found in the CN."""
+    """
+    For a self-signed certificate with a CN only, the chain fails, the missing SAN is a warning, and the name
+    matches the CN.
+    """
     certificate, key = self_signed(tmp_path, names=())
     credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
     with grpc_server(MILVUS, credentials) as port:
@@ -117,14 +120,14 @@ def test_the_guides_certificate_is_refused_with_its_reasons(tmp_path: Path) -> N
 
 
 def test_without_alpn(tmp_path: Path) -> None:
-    """A TLS front end without ALPN is found by the handshake."""
+    """The handshake shows a TLS server without ALPN."""
     authority = Authority(tmp_path)
     with tls_server(authority.context(alpn=())) as port:
         assert _results(_look(port, authority.ca_file))["ALPN_H2"] is Result.FAILED
 
 
 def test_a_web_server_is_no_milvus() -> None:
-    """Plain HTTP/1.1 where HTTP/2 belongs fails HTTP/2 and the calls, and ends no program."""
+    """With an HTTP/1.1 server the checks of HTTP/2 and the calls fail, without an exception."""
 
     async def look() -> AddressFacts:
         async with serving(http1("404 Not Found", b"<html>")) as port:
@@ -136,7 +139,7 @@ def test_a_web_server_is_no_milvus() -> None:
 
 
 def test_nothing_listens() -> None:
-    """A closed port fails TCP_CONNECT and skips what is above it."""
+    """With a closed port TCP_CONNECT fails and later checks are skipped."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     results = _results(_look(port))
@@ -145,7 +148,7 @@ def test_nothing_listens() -> None:
 
 
 def test_a_ca_file_that_is_none_is_said_before_anything_is_asked(tmp_path: Path) -> None:
-    """An unreadable CA file is the caller's mistake, not a finding about the address."""
+    """An unreadable CA file is a usage error, not a finding about the address."""
     with pytest.raises(TrustFileError, match="cannot be read"):
         _look(1, tmp_path / "none.pem")
 
@@ -157,7 +160,7 @@ def test_a_ca_file_that_is_none_is_said_before_anything_is_asked(tmp_path: Path)
 def test_withdrawn_tls_versions_are_found(
     tmp_path: Path, free_port: object, option: str, accepted: tuple[str, ...]
 ) -> None:
-    """A real OpenSSL server of one version: TLS 1.0 and 1.1 are found where they are taken, and only there."""
+    """A real OpenSSL server with one version: TLS 1.0 and 1.1 are reported only if the server accepts them."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl on this machine")
@@ -226,7 +229,7 @@ def nameserver() -> Iterator[str]:
     ],
 )
 def test_caa_records_hold_for_the_names_below(nameserver: str, host: str, found: CaaResult) -> None:
-    """The records of the nearest parent count; where none has any, everyone may issue."""
+    """The records of the nearest parent count; if no parent has any, every CA may issue."""
     assert asyncio.run(find_caa(host, timeout=3, nameserver=nameserver)) == found
 
 
@@ -244,5 +247,5 @@ def test_caa_records_hold_for_the_names_below(nameserver: str, host: str, found:
     ],
 )
 def test_what_dns_does_not_say_is_a_problem_not_an_exception(nameserver: str, host: str) -> None:
-    """A server's failure, an address and a name that is none are said as the reason why nothing is known."""
+    """For a server's failure, an address and an invalid name the result says why the records are unknown."""
     assert asyncio.run(find_caa(host, timeout=1, nameserver=nameserver)).problem

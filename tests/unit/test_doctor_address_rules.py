@@ -1,4 +1,7 @@
-"""Each rule about an address: where it fires, with its words, and a near miss where it stays silent."""
+"""
+Each rule about an address: facts for which it reports a problem, with the text, and similar facts for which
+it does not.
+"""
 
 from __future__ import annotations
 
@@ -244,7 +247,7 @@ def _failures(rule_id: str, facts: AddressFacts) -> tuple[list[Finding], list[Fi
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule about an address cannot be added without a case here, nor a case without its rule."""
+    """Every rule about an address has a case here, and every case a rule."""
     assert sorted(case[0] for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.ADDRESS)
 
 
@@ -254,7 +257,7 @@ def test_every_rule_has_a_case() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_rule_fires(rule: str, changes: dict[str, Any], words: str) -> None:
-    """What is wrong is found, in words that name it, with what to do."""
+    """The report names the problem and says what to do."""
     failures, _ = _failures(rule, dataclasses.replace(GOOD, **changes))
     assert failures
     assert any(words in failure.message for failure in failures), [failure.message for failure in failures]
@@ -263,20 +266,20 @@ def test_a_rule_fires(rule: str, changes: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize(("rule", "near_miss"), [(case[0], case[3]) for case in CASES])
 def test_a_rule_stays_silent(rule: str, near_miss: dict[str, Any]) -> None:
-    """What nearly is wrong passes, and is judged all the same."""
+    """Similar facts without the problem pass, and are not skipped."""
     failures, findings = _failures(rule, dataclasses.replace(GOOD, **near_miss))
     assert failures == []
     assert [finding.result for finding in findings] == [Result.PASSED] or rule == "HEALTHZ_RACE"
 
 
 def test_a_good_address_passes() -> None:
-    """What the cases start from has no failure of any rule, so that each case shows its own."""
+    """The facts from which the cases start pass every rule, so each case shows its own problem."""
     report = examine(Scope.ADDRESS, GOOD)
     assert [c.finding.message for _, checks in report.checks for c in checks if c.severity] == []
 
 
 def test_what_was_not_asked_is_skipped_not_passed() -> None:
-    """When the name does not resolve, every rule above DNS says that it could not judge."""
+    """If the name does not resolve, every rule above DNS is skipped."""
     failure = ProbeFailure(Reason.NAME_NOT_FOUND, "no such name")
     report = examine(Scope.ADDRESS, AddressFacts(target=GOOD.target, now=NOW, dns=_dns(failure=failure)))
     results = {check.rule.id: check.finding.result for _, checks in report.checks for check in checks}
@@ -293,7 +296,7 @@ def test_a_refusal_on_port_80_is_no_open_port() -> None:
 
 
 def test_a_loopback_address_says_nothing_of_the_outside() -> None:
-    """On loopback an open 9091 is no finding: nobody else reaches it."""
+    """On loopback an open 9091 is no finding, because no other machine reaches it."""
     facts = dataclasses.replace(GOOD, dns=_dns("127.0.0.1", "::1"), healthz=HttpResult(status=200))
     _, findings = _failures("MANAGEMENT_PORT_OPEN", facts)
     assert [finding.result for finding in findings] == [Result.SKIPPED]

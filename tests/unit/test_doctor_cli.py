@@ -1,4 +1,4 @@
-"""The command: exit status, forms of the report, usage."""
+"""The command: exit status, formats of the report, usage errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_warnings_are_allowed(folder: Path) -> None:
 
 
 def test_a_failure_is_exit_status_1_and_json_has_the_known_shape(folder: Path) -> None:
-    """The report has the shape of check-gke-ingress, with severity, fix, docs and position beside it."""
+    """The report has the format of check-gke-ingress, and also severity, fix, docs and position."""
     (folder / "more.yaml").write_text(
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: second}\n"
         "spec: {defaultBackend: {service: {name: none, port: {number: 1}}}}\n"
@@ -71,7 +71,7 @@ def test_a_failure_is_exit_status_1_and_json_has_the_known_shape(folder: Path) -
 
 
 def test_no_private_key_in_any_form(folder: Path) -> None:
-    """Nothing of a Secret's key is in the report, in whatever form."""
+    """No format of the report has any part of a Secret's key."""
     key = yaml.safe_load_all((folder / "manifests.yaml").read_text())
     secret = next(one for one in key if one["kind"] == "Secret")["data"]["tls.key"]
     for output in ("table", "json", "yaml"):
@@ -95,7 +95,7 @@ def test_manifests_are_piped_in(folder: Path, name: str) -> None:
 
 
 def test_an_address(tmp_path: Path) -> None:
-    """A live address is examined; its token comes from a file and is not shown."""
+    """A live address is checked; the token comes from a file and is not printed."""
     token = tmp_path / "token"
     token.write_text("root:Secret\n")
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
@@ -119,7 +119,7 @@ def test_an_address(tmp_path: Path) -> None:
 
 
 def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without arguments this machine is examined, and a missing Envoy is a failure."""
+    """Without arguments this machine is checked, and a missing Envoy is a failure."""
     monkeypatch.setattr(command, "look_at_machine", lambda _envoy: MachineFacts(envoy_problem="No Envoy."))
     result = _doctor()
     assert result.exit_code == 1
@@ -127,7 +127,7 @@ def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_rules_are_listed() -> None:
-    """--list has every rule, for people and for programs, and checks nothing."""
+    """--list has every rule, as a table and as JSON, and checks nothing."""
     listed = json.loads(_doctor("--list", "--output", "json").stdout)["rules"]
     assert [rule["id"] for rule in listed] == [rule.id for rule in RULES]
     assert all(rule["why"] and rule["title"] and rule["docs"] for rule in listed)
@@ -151,7 +151,7 @@ def test_the_rules_are_listed() -> None:
     ],
 )
 def test_usage(arguments: list[str], words: str) -> None:
-    """A mistake on the command line is exit status 2 and a sentence."""
+    """A usage error is exit status 2 and a sentence."""
     result = _doctor(*arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.output.replace("│", " ").split())

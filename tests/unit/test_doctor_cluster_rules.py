@@ -1,4 +1,7 @@
-"""Each rule about a cluster: where it fires, with its words, and a near miss where it stays silent."""
+"""
+Each rule about a cluster: facts for which it reports a problem, with the text, and similar facts for which it
+does not.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def _failures(rule_id: str, facts: ClusterFacts) -> tuple[list[Finding], list[Fi
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule about a cluster cannot be added without a case here, nor a case without its rule."""
+    """Every rule about a cluster has a case here, and every case a rule."""
     assert sorted(case.rule for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.CLUSTER)
 
 
@@ -62,7 +65,7 @@ def test_every_rule_has_a_case() -> None:
     ("rule", "edit", "words"), [case[:3] for case in CASES] + MORE, ids=lambda v: v if isinstance(v, str) else ""
 )
 def test_a_rule_fires(rule: str, edit: Edit, words: str) -> None:
-    """What is wrong is found, in words that name it, with what to do."""
+    """The report names the problem and says what to do."""
     failures, _ = _failures(rule, _facts(edit))
     assert any(words in failure.message for failure in failures), [failure.message for failure in failures]
     assert all(failure.fix.endswith(".") for failure in failures if failure.result is Result.FAILED)
@@ -70,13 +73,13 @@ def test_a_rule_fires(rule: str, edit: Edit, words: str) -> None:
 
 @pytest.mark.parametrize(("rule", "edit"), [(case.rule, case.near_miss) for case in CASES] + SILENT)
 def test_a_rule_stays_silent(rule: str, edit: Edit) -> None:
-    """What nearly is wrong is not said to be."""
+    """Similar facts without the problem are not reported."""
     failures, _ = _failures(rule, _facts(edit))
     assert failures == []
 
 
 def test_a_good_cluster_passes() -> None:
-    """What the cases start from has no failure of any rule, and every rule about clusters judges it."""
+    """The facts from which the cases start pass every rule, and no rule about clusters is skipped."""
     cluster = Cluster()
     cluster.manage("Active")
     cluster.annotations["ingress.gcp.kubernetes.io/pre-shared-cert"] = "mcrt-managed"
@@ -90,7 +93,10 @@ def test_a_good_cluster_passes() -> None:
 
 @pytest.mark.parametrize("kind", [*ALL_KINDS, "Secret", HELM_RELEASE])
 def test_what_may_not_be_read_is_not_said_to_be_wrong(kind: str) -> None:
-    """With one kind forbidden nothing fails that did not; what is forbidden is named, and no rule is sure without it."""
+    """
+    If one kind may not be read, no other check fails; the report names the kind, and rules that need it are
+    skipped.
+    """
     cluster = Cluster()
     cluster.manage("Active")
     name = "my-release" if kind == HELM_RELEASE else ""
@@ -104,7 +110,7 @@ def test_what_may_not_be_read_is_not_said_to_be_wrong(kind: str) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
 def test_nothing_is_said_twice(case: Case) -> None:
-    """One mistake has one finding of a rule about one object, and none of another rule about the values behind it."""
+    """One mistake has one finding about one object, and no second one from a rule about the values behind it."""
     facts = _facts(case.fires)
     _, findings = _failures(case.rule, facts)
     assert len({(finding.resource, finding.message) for finding in findings}) == len(findings)
@@ -114,7 +120,7 @@ def test_nothing_is_said_twice(case: Case) -> None:
 
 
 def test_an_api_server_that_does_not_answer_is_the_only_thing_said() -> None:
-    """Nothing of a cluster that could not be asked is judged."""
+    """If the API server cannot be reached, no other check is made."""
     facts = ClusterFacts(now=Cluster().facts().now, server="https://x", namespace="n", name="r", problem="no route")
     report = examine_cluster(facts)
     assert report.failed
@@ -124,7 +130,7 @@ def test_an_api_server_that_does_not_answer_is_the_only_thing_said() -> None:
 
 
 def test_endpoints_and_addresses_are_judged_as_addresses_are() -> None:
-    """The rules about addresses judge the Ingress's address, and some of them the Pods behind it."""
+    """The rules about addresses apply to the Ingress's address, and some of them to the Pods behind it."""
     cluster = Cluster()
     cluster.fronts = [front_seen()]
     cluster.backs = [pod_seen(1), pod_seen(2, tcp=CLOSED, tls=None, connect=None, version=None, serving=None)]
@@ -137,7 +143,7 @@ def test_endpoints_and_addresses_are_judged_as_addresses_are() -> None:
 
 
 def test_only_what_belongs_to_the_release_is_judged() -> None:
-    """Another release's Ingress with a mistake is not looked at; one that leads nowhere is."""
+    """A mistake in another release's Ingress is not reported; an Ingress with a missing Service is."""
     cluster = Cluster()
     other = {**cluster.service, "metadata": {**cluster.service["metadata"], "name": "other", "labels": {}}}
     other["spec"] = {**other["spec"], "selector": {"app": "other"}}
@@ -148,7 +154,7 @@ def test_only_what_belongs_to_the_release_is_judged() -> None:
 
 
 def test_another_releases_broken_backend_config_is_not_judged() -> None:
-    """What cannot be read and is not named by the release's objects is nobody's mistake here; the release's own is."""
+    """An unreadable object is reported only if the release's objects name it."""
     cluster = Cluster()
     broken = {**cluster.config, "metadata": {"name": "other", "namespace": "default"}, "spec": {"timeoutSec": "long"}}
     cluster.more = {"BackendConfig": [broken]}
@@ -159,7 +165,7 @@ def test_another_releases_broken_backend_config_is_not_judged() -> None:
 
 @pytest.mark.parametrize("text", ["", "AAAA", "not base64", "eyJh", "VzEwPQ==", "Ym5Wc2JBPT0=", "ZTMwPQ=="])
 def test_a_release_that_cannot_be_decoded_is_said(text: str) -> None:
-    """Whatever Helm's Secret holds, nothing is raised, and the rules that need the values are skipped."""
+    """For any content of Helm's Secret no exception is raised, and the rules that need the values are skipped."""
     cluster = Cluster()
     snapshot = dataclasses.replace(cluster.snapshot(), release={"metadata": {}, "data": {"release": text}})
     facts = assemble(snapshot, "my-release", cluster.facts().now)
@@ -174,7 +180,7 @@ def test_a_release_that_cannot_be_decoded_is_said(text: str) -> None:
     st.one_of(st.text(max_size=40), st.sampled_from(["{}", "[]", "null", '{"a": 1}', "[[[", "9" * 5000, "1e999"])),
 )
 def test_no_annotation_makes_it_raise(key: str, value: str) -> None:
-    """Annotations are text that anybody may have written; whatever they say, there is a report."""
+    """With any text in annotations there is a report."""
     cluster = Cluster()
     cluster.annotations[key] = value
     cluster.service_annotations[key] = value

@@ -1,4 +1,7 @@
-"""Each rule about files: where it fires, with its words, and a near miss where it stays silent."""
+"""
+Each rule about files: an edit for which it reports a problem, with the text, and a similar edit for which it
+does not.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ def _read(edit: Edit, folder: Path) -> Manifests:
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule about files cannot be added without a case here, nor a case without its rule."""
+    """Every rule about files has a case here, and every case a rule."""
     assert sorted(case.rule for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.FILES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
 def test_a_rule_fires(case: Case, tmp_path: Path) -> None:
-    """The mistake is found, in words that name it, with what to do."""
+    """The report names the mistake and says what to do."""
     failures, _ = _failures(case.rule, _read(case.fires, tmp_path))
     assert failures
     assert any(case.words in failure.message for failure in failures), [failure.message for failure in failures]
@@ -43,14 +46,14 @@ def test_a_rule_fires(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rule", "fires", "words"), MORE)
 def test_a_rule_fires_in_other_ways(rule: str, fires: Edit, words: str, tmp_path: Path) -> None:
-    """The same mistake in another form is found as well."""
+    """The same mistake in another form is reported, too."""
     failures, _ = _failures(rule, _read(fires, tmp_path))
     assert any(words in failure.message for failure in failures), [failure.message for failure in failures]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
 def test_a_rule_stays_silent(case: Case, tmp_path: Path) -> None:
-    """What nearly is the mistake passes, and is judged all the same."""
+    """A similar edit without the mistake passes, and is not skipped."""
     failures, findings = _failures(case.rule, _read(case.near_miss, tmp_path))
     assert failures == []
     assert case.rule in {"LEFT_OUT", "MANIFEST_ERRORS", "MANAGED_CERT_ORDER"} or any(
@@ -59,7 +62,7 @@ def test_a_rule_stays_silent(case: Case, tmp_path: Path) -> None:
 
 
 def test_manifests_without_a_mistake_pass(tmp_path: Path) -> None:
-    """What the cases start from has no failure of any rule, so that each case shows its own."""
+    """The manifests from which the cases start pass every rule, so each case shows its own mistake."""
     report = examine(Scope.FILES, Files().read(tmp_path))
     assert not report.failed
     assert report.count(Severity.WARNING) == 0, [
@@ -68,7 +71,7 @@ def test_manifests_without_a_mistake_pass(tmp_path: Path) -> None:
 
 
 def test_what_plan_refuses_doctor_fails(tmp_path: Path) -> None:
-    """No error of the translation gets past the rules: each is a failed check of one of them."""
+    """Every error of the translation is a failed check of one of the rules."""
     for case in CASES:
         manifests = _read(case.fires, tmp_path)
         errors = {d.message for d in manifests.diagnostics if d.severity is Severity.ERROR}
@@ -92,7 +95,7 @@ def test_what_was_not_looked_at_does_not_pass(tmp_path: Path) -> None:
 
 
 def test_a_milvus_yaml_is_read_as_well(tmp_path: Path) -> None:
-    """milvus.yaml itself, without Helm around it, is judged, and the mistake is found where it stands."""
+    """A plain milvus.yaml, without Helm values, is checked, and the finding has the position."""
     path = tmp_path / "milvus.yaml"
     path.write_text("proxy:\n  port: 19530\ncommon:\n  security:\n    tlsMode: 1\n")
     failures, _ = _failures("MILVUS_TLS_SHARED_PORT", read_manifests([path], NOW))
@@ -100,6 +103,6 @@ def test_a_milvus_yaml_is_read_as_well(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    """A path that cannot be read is an error of the report, not of the program."""
+    """An unreadable path is an error in the report, not an exception."""
     failures, _ = _failures("MANIFEST_ERRORS", read_manifests([tmp_path / "none.yaml"], NOW))
     assert "cannot be read" in failures[0].message

@@ -1,4 +1,4 @@
-"""Each rule about this machine, and what it is judged by."""
+"""Each rule about this machine, and the facts that it uses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule about the machine cannot be added without a case here, nor a case without its rule."""
+    """Every rule about the machine has a case here, and every case a rule."""
     assert sorted(case[0] for case in CASES) == sorted(rule.id for rule in RULES if rule.scope is Scope.MACHINE)
 
 
@@ -50,7 +50,7 @@ def test_every_rule_has_a_case() -> None:
 def test_a_rule_fires_and_stays_silent(
     rule_id: str, changes: dict[str, Any], words: str, near_miss: dict[str, Any]
 ) -> None:
-    """What is missing is found, in words that name it, with what to do; what nearly is passes."""
+    """The report names the problem and says what to do; similar facts pass."""
     rule = next(rule for rule in RULES if rule.id == rule_id)
     (found,) = rule.check(dataclasses.replace(GOOD, **changes))
     assert found.result is Result.FAILED
@@ -61,7 +61,7 @@ def test_a_rule_fires_and_stays_silent(
 
 
 def test_only_envoy_is_needed() -> None:
-    """A machine with Envoy and nothing else has warnings, not failures; without Envoy it has failed."""
+    """A machine with only Envoy has warnings; without Envoy there is a failure."""
     bare = dataclasses.replace(
         GOOD, filter_problem="x.", cargo=False, missing_extras=("verify",), descriptors=1024, netns_problem="x"
     )
@@ -70,7 +70,7 @@ def test_only_envoy_is_needed() -> None:
 
 
 def test_an_envoy_too_old_for_the_filter_fails() -> None:
-    """Below 1.38 it is not a matter of security releases: Kiteway cannot use it."""
+    """An Envoy below 1.38 is a failure, because Kiteway cannot use it."""
     assert examine(Scope.MACHINE, dataclasses.replace(GOOD, envoy_version=(1, 37, 99))).failed
 
 
@@ -83,12 +83,12 @@ def test_an_envoy_too_old_for_the_filter_fails() -> None:
     ],
 )
 def test_envoys_version_is_read(text: str, version: tuple[int, int, int] | None) -> None:
-    """The version comes out of what Envoy prints; whatever else it prints is no version."""
+    """The version is read from Envoy's output; any other output is no version."""
     assert parse_version(text) == version
 
 
 def test_a_port_that_is_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that another process listens on is reported, a free one is not."""
+    """A port on which another process listens is reported, a free one is not."""
     with socket.create_server(("127.0.0.1", 0)) as held, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         ports = (held.getsockname()[1], free.getsockname()[1])
@@ -98,7 +98,7 @@ def test_a_port_that_is_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_envoy_that_does_not_run_is_said(tmp_path: Path) -> None:
-    """A file named by --envoy that is no program is a problem, not an exception."""
+    """If the file of --envoy is no program, the report says so, without an exception."""
     file = tmp_path / "envoy"
     file.write_text("this is no program")
     assert "is not an executable file" in look_at_machine(file).envoy_problem

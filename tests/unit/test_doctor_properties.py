@@ -68,13 +68,13 @@ def _examined(text: bytes) -> Report:
 @example(b"proxy: !!binary aGVsbG8=\ntls: 2026-01-01\n")
 @example(b"? [a]\n: b\nproxy: {}\n")
 def test_no_bytes_make_it_raise(text: bytes) -> None:
-    """Whatever a file holds, there is a report that can be printed."""
+    """For any content of a file there is a report that can be printed."""
     assert isinstance(_examined(text).plain(), dict)
 
 
 @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=6))
 def test_no_milvus_configuration_makes_it_raise(value: dict[str, Any]) -> None:
-    """A Milvus configuration with values of any type, anywhere, is reported on."""
+    """For a Milvus configuration with values of any type there is a report."""
     assert isinstance(_examined(yaml.safe_dump(value, allow_unicode=True).encode()).plain(), dict)
 
 
@@ -87,7 +87,7 @@ def test_no_milvus_configuration_makes_it_raise(value: dict[str, Any]) -> None:
     st.one_of(_VALUES, st.sampled_from([APP_PROTOCOLS, BACKEND_CONFIG, MANAGED, NEG]).map(lambda key: {key: "{"})),
 )
 def test_no_spoilt_manifest_makes_it_raise(which: str, path: list[str], value: Any) -> None:
-    """A part of the guide's manifests replaced by anything is reported on."""
+    """With any part of the guide's manifests replaced by any value there is a report."""
     files = Files()
     target = getattr(files, which)
     for step in path[:-1]:
@@ -103,7 +103,7 @@ def test_no_spoilt_manifest_makes_it_raise(which: str, path: list[str], value: A
 @example("a.\u3002.b")
 @example("." * 70000)
 def test_no_name_makes_the_first_message_fail(name: str) -> None:
-    """Whatever name is to be asked for, the message's lengths are those of its parts."""
+    """For any server name the message's lengths are those of its parts."""
     for version in OLD_VERSIONS.values():
         message = client_hello(name, version)
         assert int.from_bytes(message[3:5], "big") == len(message) - 5
@@ -112,6 +112,6 @@ def test_no_name_makes_the_first_message_fail(name: str) -> None:
 
 @given(st.binary(max_size=200).map(lambda text: b"extraConfigFiles: {user.yaml: " + text))
 def test_no_text_in_the_helm_values_makes_it_raise(text: bytes) -> None:
-    """The text inside of the text is read as carefully as the file."""
+    """For any text in extraConfigFiles.user.yaml there is a report."""
     config = read_milvus_config(text, "values.yaml")
     assert config is None or isinstance(config.problem, str)

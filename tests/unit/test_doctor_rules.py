@@ -1,4 +1,4 @@
-"""What holds for every rule."""
+"""Properties of every rule."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_check_gke_ingress_is_among_them() -> None:
 
 
 def test_one_rule_is_one_file() -> None:
-    """A rule's file is named after it, in the folder of what it looks at."""
+    """A rule's file has the rule's name, in the folder of its scope."""
     modules = [m.name for m in pkgutil.walk_packages(rules.__path__, f"{rules.__name__}.") if not m.ispkg]
     assert len(modules) == len(RULES) == len({rule.id for rule in RULES})
     for name in modules:
@@ -42,13 +42,13 @@ def test_one_rule_is_one_file() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_says_what_it_is(rule: Rule[object]) -> None:
-    """A title without a full stop, and why in whole sentences: both are printed as they are."""
+    """The title has no full stop, and the reason is whole sentences: both are printed unchanged."""
     assert rule.title
     assert not rule.title.endswith(".")
     assert rule.why.endswith(".")
 
 
 def test_no_reason_has_two_rules() -> None:
-    """A diagnostic is put into one check, so that nothing is said twice."""
+    """A diagnostic belongs to one check, so that nothing is reported twice."""
     reasons = [reason for rule in RULES for reason in rule.reasons]
     assert len(reasons) == len(set(reasons))

@@ -1,4 +1,4 @@
-"""Endpoints that leave a pool drain for as long as its BackendConfig says."""
+"""An endpoint that is removed from a pool drains for the BackendConfig's drainingTimeoutSec."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draining(endpoint: Endpoint) -> Endpoint:
 
 
 def test_what_is_there_is_passed_on() -> None:
-    """Without a departure the table is the sources', and there is nothing to wait for."""
+    """Without a removal the table is that of the sources, and there is nothing to wait for."""
     state = Draining()
 
     assert state.update(POOL, (A, B), START) == (A, B)
@@ -47,7 +47,7 @@ def test_what_is_there_is_passed_on() -> None:
 
 
 def test_an_endpoint_that_leaves_drains_for_its_time() -> None:
-    """It is there as draining until the last moment of drainingTimeoutSec, and gone then."""
+    """The endpoint is draining until drainingTimeoutSec is over, and then removed."""
     state = Draining()
     state.update(POOL, (A, B), START)
 
@@ -61,7 +61,7 @@ def test_an_endpoint_that_leaves_drains_for_its_time() -> None:
 
 
 def test_looking_again_does_not_prolong_it() -> None:
-    """The time runs from the departure, however often the table is asked for meanwhile."""
+    """The time counts from the removal, however often the table is read."""
     state = Draining()
     state.update(POOL, (B,), START)
     for second in range(1, 60):
@@ -71,7 +71,7 @@ def test_looking_again_does_not_prolong_it() -> None:
 
 
 def test_one_that_comes_back_is_an_endpoint_again() -> None:
-    """A return ends the draining, and the next departure has its full time."""
+    """Adding the endpoint again ends the draining, and the next removal has the full time."""
     state = Draining()
     state.update(POOL, (A,), START)
     state.update(POOL, (), after(1))
@@ -83,7 +83,7 @@ def test_one_that_comes_back_is_an_endpoint_again() -> None:
 
 
 def test_without_a_draining_time_it_is_gone_at_once() -> None:
-    """GKE's default, 0, keeps nothing."""
+    """With GKE's default, 0, the endpoint is removed at once."""
     state = Draining()
     pool = dataclasses.replace(POOL, draining=0)
     state.update(pool, (A, B), START)
@@ -92,7 +92,7 @@ def test_without_a_draining_time_it_is_gone_at_once() -> None:
 
 
 def test_a_pool_that_is_gone_is_forgotten() -> None:
-    """Nothing of it is kept, and it begins anew when it comes back."""
+    """No state of a removed pool is left, also when it is added again."""
     state = Draining()
     state.update(POOL, (A,), START)
 
@@ -105,7 +105,7 @@ def test_a_pool_that_is_gone_is_forgotten() -> None:
 
 
 def test_a_new_health_port_is_no_departure() -> None:
-    """An endpoint is its address and port; what else is known of it may change."""
+    """An endpoint is identified by address and port; its other properties may change."""
     state = Draining()
     state.update(POOL, (A,), START)
     changed = dataclasses.replace(A, health_port=9091, zone="a")

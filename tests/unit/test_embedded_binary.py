@@ -1,4 +1,4 @@
-"""The Milvus program is found, unpacked once, and its absence is explained."""
+"""The Milvus program is found and unpacked once, and an error explains why it is missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDistribution
 
 
 def test_unpacks_into_the_cache_once(package: FakeDistribution, tmp_path: Path) -> None:
-    """The files are unpacked, executable, under the user's cache, and not touched again."""
+    """The files are unpacked, executable, in the user's cache, and not written again."""
     found = find_milvus_binary()
     assert found.program == tmp_path / "cache" / "kiteway" / "milvus-2.3.5" / "milvus"
     assert found.program.read_bytes() == b"milvus"
@@ -49,7 +49,7 @@ def test_unpacks_into_the_cache_once(package: FakeDistribution, tmp_path: Path) 
 
 
 def test_many_at_once_leave_one_whole_copy(package: FakeDistribution, tmp_path: Path) -> None:
-    """Eight that unpack at the same moment all get whole files, and no scratch directory stays."""
+    """If eight processes unpack at the same time, all get complete files, and no scratch directory is left."""
     barrier = threading.Barrier(8)
     contents: list[bytes] = []
 
@@ -67,7 +67,7 @@ def test_many_at_once_leave_one_whole_copy(package: FakeDistribution, tmp_path: 
 
 
 def test_a_broken_archive_leaves_nothing(package: FakeDistribution, tmp_path: Path) -> None:
-    """When unpacking fails, neither a half copy nor a scratch directory is left to be taken for a whole one."""
+    """If unpacking fails, neither an incomplete copy nor a scratch directory is left."""
     archive = tmp_path / "site" / "milvus" / "data" / "bin" / "libz.so.1.lzma"
     archive.write_bytes(archive.read_bytes()[:-8])
     with pytest.raises(EOFError):
@@ -78,7 +78,7 @@ def test_a_broken_archive_leaves_nothing(package: FakeDistribution, tmp_path: Pa
 def test_a_relative_cache_home_is_ignored(
     package: FakeDistribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the XDG specification asks, a relative XDG_CACHE_HOME counts as none."""
+    """A relative XDG_CACHE_HOME is ignored, as the XDG specification requires."""
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert find_milvus_binary().program.is_relative_to(tmp_path / ".cache")
@@ -96,14 +96,14 @@ def test_a_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_another_version_is_explained(package: FakeDistribution) -> None:
-    """Another version of the package is refused by name, not run by chance."""
+    """Another version of the package is an error that names it."""
     package.version = "2.2.9"
     with pytest.raises(MilvusUnavailableError, match=r"is version 2\.2\.9.*needs 2\.3\.5"):
         find_milvus_binary()
 
 
 def test_a_wheel_without_the_program_is_explained(package: FakeDistribution) -> None:
-    """A package without the server program (another platform's) is refused with the fix."""
+    """A package without the server program (for another platform) is an error with a fix."""
     (package.root / "milvus" / "data" / "bin" / "milvus.lzma").unlink()
     with pytest.raises(MilvusUnavailableError, match=r"no server program.*--force-reinstall"):
         find_milvus_binary()

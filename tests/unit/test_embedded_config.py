@@ -1,4 +1,4 @@
-"""What the embedded Milvus is told."""
+"""The configuration of the embedded Milvus."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def written(home: Path, binary: MilvusBinary, settings: dict[str, Any]) -> dict[
 
 
 def test_the_template_stays_where_nothing_is_set(tmp_path: Path, binary: MilvusBinary) -> None:
-    """Milvus's own values and placeholders' defaults are kept: quotas, security."""
+    """Milvus's own values and the placeholders' defaults stay: quotas, security."""
     config = written(tmp_path, binary, {"common.session.ttl": 5})
     assert config["quotaAndLimits"] == {"enabled": True}
     assert config["common"]["security"] == {"tlsMode": 0, "authorizationEnabled": False}
@@ -73,7 +73,7 @@ def test_the_template_stays_where_nothing_is_set(tmp_path: Path, binary: MilvusB
 
 
 def test_only_the_chosen_message_queue_is_configured(tmp_path: Path, binary: MilvusBinary) -> None:
-    """The template's other message queues are gone, since Milvus would take their presence as a choice."""
+    """The template's other message queues are removed, because Milvus uses any that is present."""
     config = written(tmp_path, binary, rocksmq_settings(tmp_path))
     assert config["mq"] == {"type": "rocksmq"}
     assert config["rocksmq"]["path"] == str(tmp_path / "rocksmq")
@@ -91,7 +91,7 @@ def test_tls_is_mode_1_with_both_files(tmp_path: Path, binary: MilvusBinary) -> 
 
 
 def test_every_port_is_the_chosen_one(tmp_path: Path, binary: MilvusBinary) -> None:
-    """All listeners get their port from us, embedded etcd's by its own file."""
+    """All listeners have the chosen ports; embedded etcd gets its ports by its own file."""
     settings = proxy_settings(ProxyPorts(1, 2), None) | backend_settings(PORTS, tmp_path)
     config = written(tmp_path, binary, settings)
     components = ("rootCoord", "queryCoord", "dataCoord", "queryNode", "dataNode", "indexNode")
@@ -105,7 +105,7 @@ def test_every_port_is_the_chosen_one(tmp_path: Path, binary: MilvusBinary) -> N
 
 
 def test_a_member_uses_the_backends_etcd_and_the_shared_queue(tmp_path: Path, binary: MilvusBinary) -> None:
-    """A further proxy starts no etcd of its own, and reads the same message queue and nothing else."""
+    """An additional proxy starts no etcd and uses the backend's etcd and message queue."""
     config = written(tmp_path, binary, member_settings(101) | kafka_settings(99))
     assert config["etcd"]["use"]["embed"] is False
     assert config["etcd"]["endpoints"] == "127.0.0.1:101"
@@ -115,7 +115,7 @@ def test_a_member_uses_the_backends_etcd_and_the_shared_queue(tmp_path: Path, bi
 
 
 def test_logs_are_the_processes_own_and_storage_is_shared(tmp_path: Path) -> None:
-    """Logs are in the process's home, storage is where the cluster says; the demo's short times are set."""
+    """Logs are in the process's home, storage is shared by the cluster; the demo's short times are set."""
     settings = common_settings(tmp_path / "proxy-1", tmp_path / "storage", Tuning(session_ttl=7))
     assert settings["localStorage.path"] == str(tmp_path / "storage")
     assert settings["log.file.rootPath"] == str(tmp_path / "proxy-1" / "logs")

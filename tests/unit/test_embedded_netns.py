@@ -1,4 +1,4 @@
-"""A network namespace is separate, usable from this process, and gone with its parent."""
+"""A network namespace is separate, usable from this process, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 @needs_namespaces
 def test_loopback_works_inside_and_is_another_one() -> None:
-    """A server inside is reached from inside by `connect`, and not from outside on the same port."""
+    """`connect` reaches a server inside; from outside the same port is not reachable."""
     with (
         NetworkNamespace.create() as namespace,
         namespace.call(lambda: socket.create_server(("127.0.0.1", 0))) as server,
@@ -54,7 +54,7 @@ def _namespaces() -> dict[str, Path]:
 
 @needs_namespaces
 def test_this_process_stays_where_it_was() -> None:
-    """`call` leaves every thread of this process in its own namespace, also when the function fails."""
+    """`call` leaves every thread of this process in its own namespace, also if the function fails."""
     before = _namespaces()
     with NetworkNamespace.create() as namespace:
         inside = namespace.call(lambda: Path("/proc/thread-self/ns/net").readlink())
@@ -67,7 +67,7 @@ def test_this_process_stays_where_it_was() -> None:
 
 @needs_namespaces
 def test_a_command_runs_inside_under_its_own_pid() -> None:
-    """The command prefix puts a program into the namespace, and it is the process that was started."""
+    """With the command prefix a program runs in the namespace under the pid that was started."""
     with NetworkNamespace.create() as namespace:
         code = "import os; print(os.getpid(), os.readlink('/proc/self/ns/net'))"
         with subprocess.Popen(
@@ -78,7 +78,7 @@ def test_a_command_runs_inside_under_its_own_pid() -> None:
 
 @needs_namespaces
 def test_close_ends_the_holder() -> None:
-    """After `close`, which may be called twice, nothing holds the namespace."""
+    """After `close`, which may be called twice, no process holds the namespace."""
     namespace = NetworkNamespace.create()
     path = Path(namespace.path)
     namespace.close()
@@ -88,7 +88,7 @@ def test_close_ends_the_holder() -> None:
 
 @needs_namespaces
 def test_kill_9_of_the_parent_ends_the_holder() -> None:
-    """When the process that made the namespace is killed with SIGKILL, its holder ends by itself."""
+    """When the process that made the namespace is killed with SIGKILL, its holder ends."""
     code = "import time; from kiteway.netns import NetworkNamespace as N; n = N.create(); print(n.path, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -101,7 +101,7 @@ def test_kill_9_of_the_parent_ends_the_holder() -> None:
 @needs_namespaces
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes the capability away")
 def test_without_the_capability_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel refuses, `supported` gives the kernel's reason and what is needed."""
+    """If the kernel refuses, `supported` returns the kernel's reason and the needed capabilities."""
     without = ("setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin", "--")
     monkeypatch.setattr(netns, "_SELF", (*without, *netns._SELF))
     reason = supported()
@@ -111,7 +111,7 @@ def test_without_the_capability_the_reason_says_so(monkeypatch: pytest.MonkeyPat
 
 
 def test_elsewhere_than_linux_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On another system the answer is a sentence, not a traceback."""
+    """On another system the result is a sentence, not a traceback."""
     monkeypatch.setattr(sys, "platform", "darwin")
     assert supported() == "network namespaces exist only on Linux"
     with pytest.raises(NetworkNamespaceError):

@@ -1,4 +1,4 @@
-"""The readiness probe's calls, against a real gRPC server; and what a start error quotes."""
+"""The calls of the readiness probe, against a real gRPC server; and the log lines in a start error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_failed_call_says_its_status() -> None:
 
 
 def test_a_server_that_hangs_up_is_an_error() -> None:
-    """A connection that closes before the answer is an error, not an endless wait."""
+    """A connection that closes before the answer is an error, without a long wait."""
     ours, theirs = socket.socketpair()
     with ours:
         theirs.close()
@@ -78,7 +78,7 @@ def test_a_server_that_hangs_up_is_an_error() -> None:
 
 
 def test_tls_is_pinned_to_the_certificate(tmp_path: Path) -> None:
-    """Only the server with exactly the given certificate is spoken to, whatever name it is for."""
+    """The probe accepts only the server with exactly the given certificate, whatever its names."""
     authority = trustme.CA()
     mine, other = authority.issue_cert("a.example"), authority.issue_cert("a.example")
     for name, issued in (("mine", mine), ("other", other)):
@@ -115,7 +115,7 @@ class Healthz(BaseHTTPRequestHandler):
 
 
 def test_ready_is_healthz_and_the_serving_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Milvus is ready only when /healthz says 200 and the serving port itself says SERVING, not at either alone."""
+    """Milvus is ready only if /healthz answers 200 and the serving port answers SERVING."""
     health = Health()
     server = grpc.server(ThreadPoolExecutor(1), handlers=[health])
     port = server.add_insecure_port("127.0.0.1:0")
@@ -139,7 +139,7 @@ def test_ready_is_healthz_and_the_serving_port(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_key_that_does_not_belong_is_named(tmp_path: Path) -> None:
-    """A certificate with another's key, or a missing file, is refused before Milvus starts, by name."""
+    """A certificate with another key, or a missing file, is an error with its name before Milvus starts."""
     authority = trustme.CA()
     mine, other = authority.issue_cert("a.example"), authority.issue_cert("a.example")
     cert, key, wrong = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "wrong.pem"
@@ -154,7 +154,7 @@ def test_a_key_that_does_not_belong_is_named(tmp_path: Path) -> None:
 
 
 def test_free_ports_avoid_listeners_and_what_is_taken() -> None:
-    """Ports are different from each other, from those taken, and nothing listens on them."""
+    """The ports differ from each other and from those taken, and no process listens on them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert not is_free(listener.getsockname()[1])
     first = free_ports(5)
@@ -163,7 +163,7 @@ def test_free_ports_avoid_listeners_and_what_is_taken() -> None:
 
 
 def test_a_panic_is_quoted_without_its_stacks(tmp_path: Path) -> None:
-    """Of a log that ends in a Go panic, the last lines are those that say why, not the goroutines after them."""
+    """Of a log that ends in a Go panic, the error quotes the lines with the reason, not the goroutines after them."""
     log = tmp_path / "log"
     lines = [f"line {number}" for number in range(100)]
     stacks = ["", "goroutine 322 [running]:", *["\truntime.gopark()"] * 500, "goroutine 1 [semacquire]:", "end"]

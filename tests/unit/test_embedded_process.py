@@ -1,4 +1,4 @@
-"""A child process ends when asked, when stopped by force, and when its parent dies."""
+"""A child process ends on request, by force, and when its parent ends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def start(tmp_path: Path, code: str) -> ChildProcess:
 
 
 def test_a_deaf_process_and_its_fork_are_killed(tmp_path: Path) -> None:
-    """A process that ignores SIGTERM is killed after the grace time, and what it forked with it."""
+    """A process that ignores SIGTERM is killed after the grace time, with its child processes."""
 
     async def scenario() -> None:
         child = await start(tmp_path, DEAF)
@@ -81,7 +81,7 @@ def test_a_deaf_process_and_its_fork_are_killed(tmp_path: Path) -> None:
 
 
 def test_a_paused_process_is_stopped_politely(tmp_path: Path) -> None:
-    """A process under SIGSTOP still ends by SIGTERM, without waiting for force."""
+    """A process under SIGSTOP still ends by SIGTERM, without SIGKILL."""
 
     async def scenario() -> None:
         child = await start(tmp_path, "import signal; print('up', flush=True); signal.pause()")
@@ -95,7 +95,7 @@ def test_a_paused_process_is_stopped_politely(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_exactly_what_was_given(tmp_path: Path) -> None:
-    """Nothing of the parent's environment reaches the child: Milvus would read settings from it."""
+    """The child does not inherit the parent's environment: Milvus would read settings from it."""
 
     async def scenario() -> str:
         child = await start(tmp_path, "import os; print(','.join(sorted(os.environ)), flush=True)")
@@ -107,7 +107,7 @@ def test_the_environment_is_exactly_what_was_given(tmp_path: Path) -> None:
 
 
 def test_kill_9_of_the_parent_takes_the_child_along(tmp_path: Path) -> None:
-    """When the parent is killed with SIGKILL, the kernel kills the child: nothing is left to clean up."""
+    """When the parent is killed with SIGKILL, the kernel kills the child: no process is left."""
     program = textwrap.dedent(f"""
         import asyncio, sys
         from pathlib import Path

@@ -16,7 +16,7 @@ CLI = CliRunner()
 
 
 def test_every_reason_and_every_rule_has_an_explanation() -> None:
-    """A code without a section of the reference could not be explained."""
+    """Every code has a section in the reference."""
     known = explanations()
     assert {reason.name for reason in reasons()} | {rule.id for rule in RULES} <= known.keys()
     assert all(each.text for each in known.values())
@@ -26,7 +26,7 @@ def test_every_reason_and_every_rule_has_an_explanation() -> None:
     ("code", "words"), [("AllowHttpOpen", "port 80 serves the same hosts in plaintext"), ("DRAIN_0", "rolling restart")]
 )
 def test_a_code_is_explained(code: str, words: str) -> None:
-    """The section is printed, under the code's name."""
+    """The command prints the section under the code's name."""
     result = CLI.invoke(app, ["explain", code])
     assert result.exit_code == 0
     assert result.stdout.startswith(f"{code} (")
@@ -35,14 +35,14 @@ def test_a_code_is_explained(code: str, words: str) -> None:
 
 
 def test_a_misspelt_code_names_the_similar_ones() -> None:
-    """The error says which code was probably meant."""
+    """The error names codes that look similar."""
     result = CLI.invoke(app, ["explain", "allowhttpopened"])
     assert result.exit_code == 1
     assert "Did you mean AllowHttpOpen" in result.stderr
 
 
 def test_the_list_for_programs_holds_every_code_once() -> None:
-    """Without a code the JSON lists all of them."""
+    """Without a code the JSON lists all codes, each once."""
     result = CLI.invoke(app, ["explain", "--output", "json"])
     codes = [each["code"] for each in json.loads(result.stdout)]
     assert len(codes) == len(set(codes)) == len(explanations())

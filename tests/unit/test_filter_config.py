@@ -1,4 +1,4 @@
-"""The configuration of the filter in Envoy: what Kiteway writes and what the filter reads are one thing."""
+"""The configuration of the filter in Envoy is the same for Kiteway, which writes it, and for the filter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALL = [(kind, case) for kind in KINDS for case in CASES[kind]]
 
 @pytest.mark.parametrize(("kind", "case"), ALL, ids=lambda value: value if isinstance(value, str) else value["json"])
 def test_each_case_has_its_meaning(kind: str, case: dict[str, Any]) -> None:
-    """What the filter accepts and refuses, the typed values accept and refuse; what Kiteway writes keeps the meaning."""
+    """The Python types accept and refuse the same as the filter; writing a configuration preserves its meaning."""
     if "meaning" not in case:
         with pytest.raises(msgspec.DecodeError):
             msgspec.json.decode(case["json"], type=KINDS[kind])
@@ -32,7 +32,7 @@ def test_each_case_has_its_meaning(kind: str, case: dict[str, Any]) -> None:
 
 
 def test_every_part_has_cases() -> None:
-    """A mode or a part of a route without a case would not be tested in the filter."""
+    """Every mode and every part of a route has a case, so that the filter's tests cover it."""
     assert {case["meaning"]["mode"] for case in CASES["filter"] if "meaning" in case} == set(Mode)
     parts = {part for case in CASES["route"] for part in case.get("meaning", {})}
     assert parts == set(RouteConfig.__struct_fields__)

@@ -20,12 +20,12 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def test_the_filter_keeps_its_layers() -> None:
-    """Every module of the filter uses only what it may."""
+    """Every module of the filter uses only the modules that it may use."""
     assert problems(SOURCES) == []
 
 
 def test_every_module_of_the_table_exists() -> None:
-    """The table has no module that is gone."""
+    """Every module in the table exists."""
     assert {path.stem for path in SOURCES.glob("*.rs")} == {*check_filter_layers.LAYERS, "lib"}
 
 
@@ -41,21 +41,21 @@ def test_every_module_of_the_table_exists() -> None:
     ],
 )
 def test_a_forbidden_use_is_named(tmp_path: Path, text: str) -> None:
-    """However it is written, with its file and what would be allowed."""
+    """In any notation, the message has the file and what is allowed."""
     [problem] = problems(write(tmp_path, metrics__attempts=f"// one line\n{text}\n", listener="", host=""))
 
     assert problem.endswith(":2: metrics uses listener, but may use host, milvus")
 
 
 def test_an_allowed_use_and_a_comment_are_no_problem(tmp_path: Path) -> None:
-    """Comments may name what they like."""
+    """Comments may name any module."""
     text = "//! Unlike `crate::endpoint`.\nuse crate::host::{body, Action}; // not crate::filter\nuse super::*;\n"
 
     assert problems(write(tmp_path, listener__hooks=text, host__body="")) == []
 
 
 def test_files_that_use_each_other_are_named(tmp_path: Path) -> None:
-    """Also inside one layer, and by way of a third file."""
+    """This holds inside one layer, too, and across a third file."""
     files = {
         "milvus__a": "use crate::milvus::b::B;",
         "milvus__b": "use crate::milvus::c;",
@@ -68,7 +68,7 @@ def test_files_that_use_each_other_are_named(tmp_path: Path) -> None:
 
 
 def test_a_relative_path_is_refused(tmp_path: Path) -> None:
-    """It would hide what is used."""
+    """It would hide which module is used."""
     [problem] = problems(write(tmp_path, wire__grpc="use super::super::filter::Stream;"))
 
     assert ":1: write the path from `crate::`" in problem
@@ -84,7 +84,7 @@ def test_a_module_without_a_rule_is_refused(tmp_path: Path) -> None:
 def test_the_command_fails_on_a_forbidden_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It exits 1 and says why, 0 on the filter itself."""
+    """The command exits with 1 and names it, and with 0 for the filter itself."""
     assert check_filter_layers.main() == 0
     monkeypatch.setattr(check_filter_layers, "SOURCES", write(tmp_path, host="use crate::filter::Filter;"))
     assert check_filter_layers.main() == 1

@@ -1,4 +1,4 @@
-"""Where the filter is looked for, and what is said when there is none."""
+"""The search for the filter, and the message if it is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_packaged_filter_is_found(packaged: Path) -> None:
-    """An installed filter is the filter, and nothing is missing."""
+    """An installed filter is found, and there is no message."""
     packaged.touch()
 
     assert kiteway_filter.filter_path() == packaged
@@ -33,7 +33,7 @@ def test_a_package_without_filter_says_how_to_get_one(packaged: Path) -> None:
 
 
 def test_the_variable_overrides_the_package(packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """KITEWAY_FILTER_PATH wins, and a relative path becomes absolute for Envoy."""
+    """KITEWAY_FILTER_PATH has priority, and a relative path becomes absolute for Envoy."""
     packaged.touch()
     (tmp_path / "mine.so").touch()
     monkeypatch.chdir(tmp_path)
@@ -43,7 +43,7 @@ def test_the_variable_overrides_the_package(packaged: Path, tmp_path: Path, monk
 
 
 def test_a_wrong_variable_does_not_fall_back(packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that names no file gives no filter, and the reason names variable and file."""
+    """If the variable names no file there is no filter, and the reason names variable and file."""
     packaged.touch()
     monkeypatch.setenv("KITEWAY_FILTER_PATH", "/nonexistent/filter.so")
 

@@ -1,4 +1,4 @@
-"""Doing plans, with commands that a shell script answers."""
+"""Applying plans; shell scripts stand in for the commands."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def _doing(folder: Path, command: Command, readings: list[ClusterReading]) -> tu
 
 
 def test_a_helm_that_began_meanwhile_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed run's Helm may not have shown itself when the next run reads; what it does not do is done after it."""
+    """
+    The Helm process of a killed run may start after the next run's reading: the run waits for it and does the
+    rest.
+    """
     monkeypatch.setattr("kiteway.gke.apply._POLL_SECONDS", 0.0)
     start = live()
     pending = dataclasses.replace(start, release=release(status="pending-upgrade"))
@@ -90,7 +93,7 @@ def test_a_helm_that_began_meanwhile_is_waited_for(tmp_path: Path, monkeypatch: 
 
 
 def test_another_complaint_ends_the_run(tmp_path: Path) -> None:
-    """What Helm says otherwise is the user's to read, and nothing is tried again."""
+    """Any other error of Helm is shown to the user, and nothing is retried."""
     doing, _ = _doing(tmp_path, _helm(tmp_path, "Error: chart not found"), [live()])
     with pytest.raises(CommandError, match="chart not found"):
         asyncio.run(apply(doing))

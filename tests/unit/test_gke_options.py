@@ -1,4 +1,4 @@
-"""The options of ``kiteway gke``: one place, the file's names."""
+"""The options of ``kiteway gke``: defined once, with the file's names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class _Size:
 
 
 def test_a_group_becomes_options_and_a_value() -> None:
-    """A command takes a dataclass; its user gives the fields as options, and what is not given has its default."""
+    """
+    A command gets a dataclass; the user gives its fields as options, and fields that are not given have their
+    defaults.
+    """
     app = typer.Typer()
     seen: list[tuple[_Size, bool]] = []
 
@@ -42,14 +45,14 @@ def test_a_group_becomes_options_and_a_value() -> None:
 
 
 def test_every_field_of_the_file_is_an_option() -> None:
-    """What may stand in the file may be given on the command line, by the same name."""
+    """Every field of the file is also an option, with the same name."""
     fields = {field.encode_name for field in msgspec.structs.fields(GkeOptions)}
     assert {*Wish().named(), *Where().named()} == fields - IN_THE_FILE_ONLY
     assert set(schema()["$defs"]["GkeOptions"]["properties"]) == fields
 
 
 def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
-    """The file says what is not given; what it does not know is named, with the file."""
+    """An option has priority over the file; an unknown field is named, with the file."""
     file = tmp_path / "gke.yaml"
     file.write_text("host: a.example.com\nrest-port: 8081\n")
     assert make_options(file, {"rest-port": 8082, "chart": None}) == GkeOptions(host="a.example.com", rest_port=8082)

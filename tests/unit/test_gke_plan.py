@@ -1,4 +1,4 @@
-"""Plans made from made-up readings."""
+"""Plans made from invented readings."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_the_steps_are_in_the_order_that_works() -> None:
 
 
 def test_the_old_balancer_stays_unless_asked() -> None:
-    """Without --remove-l4 nothing touches service.type: removing it first is an outage (G9)."""
+    """Without --remove-l4 no step changes service.type: removing the old balancer first is an outage (G9)."""
     plan = make_plan(live(), wanted(), SHELL)
     assert "remove-l4" not in states(live(), wanted())
     assert "ClusterIP" not in "".join(step.diff for step in plan.steps)
 
 
 def test_when_everything_is_there_nothing_is_to_be_done() -> None:
-    """A second plan says that nothing would change."""
+    """A plan after a complete apply has no step to do."""
     plan = make_plan(after_everything(wanted()), wanted(), SHELL)
     assert {step.id for step in plan.steps if step.state is not State.DONE} == set()
     assert not plan.changes
@@ -116,7 +116,7 @@ def test_the_release_is_upgraded_once_and_keeps_its_chart_version() -> None:
 
 
 def test_the_plan_says_whom_tls_interrupts() -> None:
-    """Turning on TLS cuts plaintext clients; the plan says so, names their address and the way around."""
+    """Turning on TLS interrupts plaintext clients; the plan says so, names their address and the alternative."""
     step = step_of(make_plan(live(), wanted(), SHELL), "milvus-tls")
     assert step.effect.impact is Impact.PLAINTEXT_INTERRUPTED
     assert "203.0.113.9" in step.effect.text
@@ -124,7 +124,7 @@ def test_the_plan_says_whom_tls_interrupts() -> None:
 
 
 def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
-    """Where Milvus speaks TLS already, its clients only connect again."""
+    """If Milvus uses TLS already, its clients only reconnect."""
     text = "common: {security: {tlsMode: 1}}\n"
     on = release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}}))
     step = step_of(make_plan(live(release=on), wanted(), SHELL), "milvus-tls")
@@ -132,14 +132,14 @@ def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
 
 
 def test_behind_kiteway_nobody_notices() -> None:
-    """Every step of Kiteway's data plane leaves connected clients alone, and Milvus's release as it is."""
+    """No step of Kiteway's data plane affects connected clients or changes Milvus's release."""
     plan = make_plan(live(), wanted(data_plane=DataPlane.KITEWAY), SHELL)
     assert {s.effect.impact for s in plan.steps if s.id != "dns"} == {Impact.NONE}
     assert "milvus-tls" not in {s.id for s in plan.steps}
 
 
 def test_behind_google_and_kiteway_nobody_notices() -> None:
-    """With Kiteway between Google and Milvus the release stays as it is, and so do its clients."""
+    """With Kiteway between Google and Milvus, neither the release nor its clients are affected."""
     plan = make_plan(live(), wanted(data_plane=DataPlane.GOOGLE_KITEWAY), SHELL)
     assert [step.id for step in plan.steps] == [
         "record",
@@ -159,7 +159,10 @@ def test_behind_google_and_kiteway_nobody_notices() -> None:
 
 
 def test_google_leads_to_kiteway_and_kiteway_to_milvus() -> None:
-    """Google's Ingress names Kiteway's Service over HTTP/2, which is checked at Kiteway; Kiteway's own names Milvus's."""
+    """
+    Google's Ingress names Kiteway's Service with HTTP/2, whose health is checked at Kiteway; Kiteway's own
+    names Milvus's.
+    """
     wish = wanted(data_plane=DataPlane.GOOGLE_KITEWAY)
     called = names(live(), release(), wish)
     front, behind = ingress(live(), wish, called), route(live(), wish, called)
@@ -179,7 +182,7 @@ def test_google_leads_to_kiteway_and_kiteway_to_milvus() -> None:
 
 
 def test_kiteways_names_fit_helm() -> None:
-    """Helm takes releases of up to 53 characters; the chart's objects are called after the release."""
+    """Helm allows 53 characters for a release; the chart names its objects after the release."""
     wish = wanted(data_plane=DataPlane.GOOGLE_KITEWAY, release="a" * 53)
     called = names(live(), dataclasses.replace(release(), name="a" * 53), wish)
     assert called.kiteway == "a" * 42 + "-kiteway"
@@ -187,7 +190,7 @@ def test_kiteways_names_fit_helm() -> None:
 
 @pytest.mark.parametrize("data_plane", [DataPlane.KITEWAY, DataPlane.GOOGLE_KITEWAY])
 def test_kiteway_must_know_that_milvus_speaks_tls(data_plane: DataPlane) -> None:
-    """A Milvus with TLS whose Service does not say so would be spoken to in plaintext."""
+    """If Milvus uses TLS and its Service does not say so, Kiteway would use plaintext: the plan has an error."""
     settings = {"extraConfigFiles": {"user.yaml": "common: {security: {tlsMode: 1}}"}}
     silent = make_plan(live(release=release(merged(VALUES, settings))), wanted(data_plane=data_plane), SHELL)
     assert [p.reason for p in silent.problems] == ["ProtocolNotSaid"]
@@ -207,7 +210,7 @@ def test_certificate_and_ingress_are_written_together() -> None:
 
 
 def test_a_certificate_that_waits_says_what_for() -> None:
-    """DNS that leads elsewhere is why a managed certificate stays Provisioning; the plan says so."""
+    """The plan says that a managed certificate stays Provisioning because DNS leads elsewhere."""
     wish = wanted(certificate=CertificateKind.GOOGLE_MANAGED)
     reading = after_everything(wish)
     item = {
@@ -227,7 +230,7 @@ def test_a_certificate_that_waits_says_what_for() -> None:
 
 
 def test_the_manifests_have_no_trap_of_the_guide() -> None:
-    """Written together with the Service they translate without any complaint of Kiteway's own (G5, G7, G8, G10)."""
+    """Together with the Service they translate without any diagnostic of Kiteway (G5, G7, G8, G10)."""
     wish = wanted()
     reading = after_everything(wish)
     items = [dict(item) for item in reading.objects.values()]
@@ -252,14 +255,14 @@ def test_the_manifests_have_no_trap_of_the_guide() -> None:
 
 
 def test_a_proxy_outlives_the_draining() -> None:
-    """The preStop is longer than the draining, and the grace period longer than both (G12)."""
+    """The preStop sleep is longer than the draining, and the grace period longer than both (G12)."""
     spec = graceful.patch(wanted(draining_timeout_sec=60), "proxy")["spec"]["template"]["spec"]
     sleep = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert 60 < sleep < spec["terminationGracePeriodSeconds"]
 
 
 def test_proxies_restart_after_the_endpoint_groups_are_there() -> None:
-    """Google's readiness gate comes only into pods created after the Service has its endpoint groups (G12)."""
+    """Google injects its readiness gate only into pods created after the Service has its endpoint groups (G12)."""
     order = list(states(live(), wanted()))
     assert order.index("ingress") < order.index("endpoint-groups") < order.index("readiness") < order.index("ready")
     assert states(live(), wanted())["endpoint-groups"] is State.WAITING
@@ -279,7 +282,10 @@ def test_proxies_restart_after_the_endpoint_groups_are_there() -> None:
 def test_pods_without_googles_gate_are_started_again_once(
     gates: tuple[bool, ...], restarted_for: str, state: State
 ) -> None:
-    """Pods from before the endpoint groups are replaced; where even new ones get no gate, it is not tried for ever."""
+    """
+    Pods from before the endpoint groups are replaced; if new ones get no gate either, the restart is not
+    repeated.
+    """
     reading = after_everything(wanted())
     workload = dict(reading.workload or {})
     if restarted_for:
@@ -291,7 +297,7 @@ def test_pods_without_googles_gate_are_started_again_once(
 
 
 def test_rules_of_other_hosts_stay() -> None:
-    """An Ingress of this name that serves another host goes on doing so."""
+    """Rules for another host in an Ingress of this name stay."""
     other = {"host": "other.example.com", "http": {"paths": []}}
     there = {
         "kind": "Ingress",
@@ -321,14 +327,14 @@ def test_rules_of_other_hosts_stay() -> None:
     ],
 )
 def test_what_cannot_work_is_refused(fields: dict[str, Any], reason: str) -> None:
-    """Each has its reason, and no step is offered."""
+    """Each problem has its reason, and the plan has no step."""
     plan = make_plan(live(**fields), wanted(), SHELL)
     assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]
     assert plan.steps == ()
 
 
 def test_other_options_than_the_release_was_set_up_with_are_refused() -> None:
-    """Changing the data plane half way would leave the first one's traces; --remove-l4 may come later."""
+    """Changing the data plane would leave objects of the first one; --remove-l4 may be added later."""
     reading = after_everything(wanted())
     other = make_plan(reading, wanted(data_plane=DataPlane.KITEWAY), SHELL)
     assert [p.reason for p in other.problems] == ["OptionsChanged"]
@@ -339,7 +345,7 @@ def test_other_options_than_the_release_was_set_up_with_are_refused() -> None:
 
 
 def test_standalone_says_that_each_restart_interrupts() -> None:
-    """One Milvus cannot be restarted without anybody noticing."""
+    """A restart of a single Milvus interrupts clients, and the plan says so."""
     alone = release(merged(VALUES, {"cluster": {"enabled": False}}))
     workload = deployment("my-release-milvus-standalone", "standalone", 1)
     plan = make_plan(live(release=alone, workload=workload), wanted(), SHELL)
@@ -358,14 +364,14 @@ def test_standalone_says_that_each_restart_interrupts() -> None:
     ],
 )
 def test_a_rollout_is_complete_when_no_old_pod_is_left(status: dict[str, int], *, complete: bool) -> None:
-    """All pods new, none old, all available, and the newest change seen."""
+    """All pods are new and available, none is old, and the newest change is observed."""
     workload = deployment()
     workload["status"].update(status)
     assert rolled_out(workload)[0] is complete
 
 
 def test_no_secret_is_shown() -> None:
-    """Neither keys nor passwords in milvus.yaml are in a plan, in any form."""
+    """A plan contains neither keys nor passwords of milvus.yaml, in any format."""
     text = "minio:\n  secretAccessKey: hunter2\ncommon:\n  security:\n    defaultRootPassword: hunter2\n"
     reading = live(release=release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}, "token": "hunter2"})))
     plan = make_plan(reading, wanted(), SHELL)
@@ -376,7 +382,7 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_without_gcloud_the_address_is_the_users_to_reserve() -> None:
-    """The step is not skipped in silence."""
+    """The step is shown as manual."""
     plan = make_plan(live(static_address=StaticAddress(known=False)), wanted(), SHELL)
     step = step_of(plan, "static-ip")
     assert step.state is State.MANUAL

@@ -1,4 +1,4 @@
-"""The users' own certificate, looked at before anything is planned."""
+"""The user's own certificate is checked before anything is planned."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _certificate(host: str, start: dt.datetime | None = None) -> dict[str, Any]:
 
 
 def test_a_certificate_of_the_users_is_looked_at_and_kept() -> None:
-    """A good one is used as it is."""
+    """A valid certificate of the user is used unchanged."""
     good = {("Secret", "default", "my-release-milvus-tls"): tls_secret("my-release-milvus-tls", "default", HOST)}
     plan = make_plan(live(objects=good, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
     assert step_of(plan, "certificate").state is State.DONE
@@ -61,7 +61,7 @@ def _common_name_only() -> dict[str, Any]:
     ],
 )
 def test_a_bad_certificate_stops_the_plan(item: dict[str, Any], reason: str) -> None:
-    """What clients would refuse is said before anything is changed."""
+    """A certificate that clients would refuse is an error of the plan."""
     objects = {("Secret", "default", "my-release-milvus-tls"): item}
     plan = make_plan(live(objects=objects, at=dt.datetime.now(dt.UTC)), wanted(), SHELL)
     assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]

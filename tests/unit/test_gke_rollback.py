@@ -1,4 +1,4 @@
-"""The way back, from made-up readings."""
+"""Rollback plans, made from invented readings."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def _applied(before: ClusterReading | None = None) -> ClusterReading:
 
 
 def test_without_a_record_there_is_nothing_to_roll_back() -> None:
-    """A release that was never applied to is left alone."""
+    """A release without a record is not changed."""
     plan = make_rollback(live(), SHELL)
     assert plan.steps == ()
     assert [p.reason for p in plan.problems] == ["NothingRecorded"]
 
 
 def test_the_record_goes_last() -> None:
-    """Until everything is as it was, the record must be there for another run."""
+    """The record stays until everything else is restored, for a further run."""
     steps = [step.id for step in make_rollback(_applied(), SHELL, destroy=True).steps]
     assert steps[0] == "ingress"
     assert steps[-1] == "record"
 
 
 def test_the_values_of_the_start_are_all_that_is_given_to_helm() -> None:
-    """Helm gets the user's own values, whole, and what somebody has set since with them."""
+    """Helm gets the user's complete original values, with the user's later changes."""
     reading = _applied()
     assert reading.release is not None
     later = release(merged(reading.release.values, {"queryNode": {"replicas": 7}}))
@@ -63,7 +63,7 @@ def test_the_values_of_the_start_are_all_that_is_given_to_helm() -> None:
 
 
 def test_a_certificate_of_the_users_is_kept() -> None:
-    """Only Secrets that were made here are deleted."""
+    """Only Secrets that kiteway gke made are deleted."""
     reading = _applied()
     theirs = dict(reading.objects["Secret", "default", "my-release-milvus-tls"])
     theirs["metadata"] = {"name": "my-release-milvus-tls", "namespace": "default"}
@@ -74,7 +74,7 @@ def test_a_certificate_of_the_users_is_kept() -> None:
 
 
 def test_an_ingress_that_was_there_before_is_put_back() -> None:
-    """It is replaced by what it was, not deleted."""
+    """An Ingress that existed before is restored, not deleted."""
     old = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -93,7 +93,7 @@ def test_an_ingress_that_was_there_before_is_put_back() -> None:
 
 
 def test_the_address_is_given_back_only_if_it_was_reserved_here() -> None:
-    """An address the user had reserved is theirs."""
+    """An address that the user had reserved is not released."""
     reading = dataclasses.replace(_applied(), static_address=StaticAddress(known=True, address="198.51.100.7"))
     assert reading.record is not None
     theirs = dataclasses.replace(reading, record={**reading.record, "createdStaticAddress": False})

@@ -34,12 +34,15 @@ asyncio.run(run.run(Command(tuple(sys.argv[1:]), lambda: b"x" * 300_000)))
 
 
 def test_a_command_reads_its_input() -> None:
-    """What is fed arrives whole, however much it is."""
+    """The input arrives completely, whatever its size."""
     assert asyncio.run(output(Command(("wc", "-c"), lambda: FEED))).split() == [str(len(FEED))]
 
 
 def test_a_command_reads_its_whole_input_when_we_are_killed(tmp_path: Path) -> None:
-    """Killed with -9 right after the start, the command still gets all: half of the values would be a lost release."""
+    """
+    After a kill -9 right after the start the command still gets all its input: half of the values would ruin
+    a release.
+    """
     got = tmp_path / "got"
     command = ["sh", "-c", f"cat > {got}.part && mv {got}.part {got}"]
     done = subprocess.run([sys.executable, "-c", _PARENT, *command], check=False)
@@ -49,12 +52,12 @@ def test_a_command_reads_its_whole_input_when_we_are_killed(tmp_path: Path) -> N
 
 
 def test_a_failure_quotes_what_the_program_said() -> None:
-    """The error names the command and its complaint."""
+    """The error has the command and its error output."""
     with pytest.raises(CommandError, match=r"`sh -c 'echo no >&2; exit 3'` failed: no"):
         asyncio.run(output(Command(("sh", "-c", "echo no >&2; exit 3"))))
 
 
 def test_a_program_that_is_missing_is_said_to_be() -> None:
-    """No traceback, a sentence."""
+    """A missing program is a sentence, not a traceback."""
     with pytest.raises(CommandError, match="nosuchprogram cannot be started"):
         asyncio.run(output(Command(("nosuchprogram",))))

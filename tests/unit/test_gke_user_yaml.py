@@ -13,7 +13,7 @@ SETTINGS = {TLS_MODE: 1, SERVER_PEM: "/etc/milvus/certs/tls.crt", HTTP_PORT: 808
 
 
 def test_settings_go_into_the_users_text_and_its_comments_stay() -> None:
-    """Everything the user wrote is there afterwards, comments included (G3: the guide replaces the whole text)."""
+    """The user's text is preserved, comments included (G3: the guide replaces the whole text)."""
     text = merge(USER_YAML, SETTINGS)
     assert "# our settings" in text
     assert "# more than the default" in text
@@ -32,7 +32,7 @@ def test_a_text_of_comments_keeps_them() -> None:
 
 
 def test_a_text_that_says_it_already_is_not_touched() -> None:
-    """Merging twice is merging once, byte for byte."""
+    """A second merge changes no byte."""
     once = merge(USER_YAML, SETTINGS)
     assert merge(once, SETTINGS) == once
     odd = "common: {security: {tlsMode: 1}}   # so\n"
@@ -47,24 +47,24 @@ def test_keys_are_found_without_regard_to_case() -> None:
 
 @pytest.mark.parametrize("text", ["- a\n", "a: [\n", "text\n"])
 def test_what_is_no_mapping_is_refused(text: str) -> None:
-    """A text Milvus could not read is not guessed at."""
+    """A text that Milvus could not read is an error."""
     with pytest.raises(UserYamlError, match=r"user\.yaml"):
         merge(text, SETTINGS)
 
 
 def test_a_parent_that_is_no_mapping_is_refused() -> None:
-    """``common: 3`` cannot take a setting below it."""
+    """A setting cannot be added below ``common: 3``."""
     with pytest.raises(UserYamlError, match=r"common\.security"):
         merge("common:\n  security: 3\n", SETTINGS)
 
 
 def test_reverting_what_nobody_touched_gives_the_very_text() -> None:
-    """The original comes back byte for byte."""
+    """The original text is restored byte for byte."""
     assert revert(merge(USER_YAML, SETTINGS), SETTINGS, USER_YAML) == USER_YAML
 
 
 def test_reverting_keeps_what_was_added_since() -> None:
-    """Only our settings go; a later edit of the user's stays, and so does a setting they have changed."""
+    """Only Kiteway's settings are removed; the user's later edits stay, also to these settings."""
     text = merge(USER_YAML, SETTINGS).replace("8080", "8081") + "log:\n  level: debug\n"
     found = read(revert(text, SETTINGS, USER_YAML))
     assert found == {
@@ -82,7 +82,7 @@ trees = st.recursive(
 
 @given(st.dictionaries(keys, trees, max_size=4))
 def test_any_text_comes_back(found: dict[str, object]) -> None:
-    """Merged and reverted, every text is what it was, unless it cannot take the settings at all."""
+    """Every text is the same after merge and revert, unless it cannot take the settings."""
     import yaml
 
     text = yaml.safe_dump(found)

@@ -1,4 +1,4 @@
-"""What is laid over a release's values, and taken off again."""
+"""The overlay on a release's values, and its removal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _names() -> Names:
 
 
 def test_no_value_of_the_user_is_lost() -> None:
-    """The image's tag, the volumes and the user's own settings of Milvus are all there afterwards (G2, G3)."""
+    """The image's tag, the volumes and the user's own settings of Milvus are preserved (G2, G3)."""
     after = upgraded(release(), wanted(), _names())
     assert after["image"] == VALUES["image"]
     assert after["service"]["type"] == "LoadBalancer"
@@ -51,12 +51,12 @@ def test_tls_comes_with_a_port_for_rest_and_a_mounted_key() -> None:
     ],
 )
 def test_rest_gets_a_port_only_where_it_shares_one(text: str, port: int | None) -> None:
-    """A port of its own, or no REST at all, is the user's choice and stays."""
+    """A REST port of its own, or no REST at all, is the user's choice and stays."""
     assert milvus_settings(text, wanted()).get(HTTP_PORT) == port
 
 
 def test_the_annotations_are_values_of_the_chart() -> None:
-    """The three annotations stand in service.annotations, by the port's name (G10); others of the user's stay."""
+    """The three annotations are in service.annotations, by the port's name (G10); others of the user stay."""
     mine = merged(VALUES, {"service": {"annotations": {"team": "search", NEG: '{"exposed_ports":{"9091":{}}}'}}})
     after = upgraded(release(mine), wanted(), _names())["service"]["annotations"]
     assert after["team"] == "search"
@@ -66,13 +66,13 @@ def test_the_annotations_are_values_of_the_chart() -> None:
 
 
 def test_the_port_is_called_by_its_name_in_the_values() -> None:
-    """app-protocols is looked up by the port's name only: another key would be ignored in silence."""
+    """GKE looks app-protocols up by the port's name only: another key would be silently ignored."""
     after = upgraded(release(merged(VALUES, {"service": {"portName": "grpc"}})), wanted(), _names())
     assert json.loads(after["service"]["annotations"][APP_PROTOCOLS]) == {"grpc": "HTTP2"}
 
 
 def test_standalone_mounts_by_the_values_of_all_components() -> None:
-    """The chart has no volumes for standalone alone."""
+    """The chart has no separate volumes for standalone."""
     alone = release(merged(VALUES, {"cluster": {"enabled": False}}))
     over = overlay(alone, wanted(), names(live(), alone, wanted()))
     assert [v["name"] for v in over["volumes"]] == ["kiteway-tls"]
@@ -80,20 +80,20 @@ def test_standalone_mounts_by_the_values_of_all_components() -> None:
 
 
 def test_laid_over_twice_is_laid_over_once() -> None:
-    """A second upgrade would change nothing: that is how a step knows that it is done."""
+    """A second overlay changes nothing; this is how a step knows that it is done."""
     once = upgraded(release(), wanted(), _names())
     assert upgraded(release(once), wanted(), _names()) == once
 
 
 def test_milvus_stays_as_it_is_behind_kiteway() -> None:
-    """Where TLS ends at Kiteway, Milvus's release is not touched, so nobody is interrupted."""
+    """If TLS ends at Kiteway, Milvus's release does not change, so no client is interrupted."""
     assert overlay(release(), wanted(data_plane=DataPlane.KITEWAY), _names()) == {}
 
 
 @pytest.mark.parametrize("values", [VALUES, {}, {"service": {"annotations": {NEG: "{}"}}}])
 @pytest.mark.parametrize("remove", [False, True])
 def test_taken_off_it_is_what_it_was(values: dict[str, object], *, remove: bool) -> None:
-    """Rollback gives the very values of the start, the removed Layer-4 balancer included."""
+    """Rollback restores the original values, the removed Layer-4 balancer included."""
     before = release(values)
     asked = wanted(remove_l4=remove)
     after = upgraded(before, asked, _names())
@@ -103,7 +103,7 @@ def test_taken_off_it_is_what_it_was(values: dict[str, object], *, remove: bool)
 
 
 def test_what_changed_since_stays() -> None:
-    """A rollback takes off what was laid over, not what somebody has set since."""
+    """A rollback removes the overlay, not later changes by others."""
     before = release()
     after = upgraded(before, wanted(), _names())
     after = merged(after, {"image": {"all": {"tag": "v2.6.4"}}, "proxy": {"replicas": 5}})
@@ -135,6 +135,6 @@ def test_names_are_the_charts(release_name: str, override: str, expected: str) -
 
 
 def test_an_ingress_of_the_charts_own_is_not_taken() -> None:
-    """With ingress.enabled the chart has an Ingress of the guide's name; ours gets another."""
+    """With ingress.enabled the chart has an Ingress of the guide's name, so kiteway gke uses another name."""
     on = release(merged(DEFAULTS, {"ingress": {"enabled": True}}))
     assert names(live(), on, wanted()).ingress == "my-release-milvus-l7"

@@ -47,7 +47,7 @@ def test_default_data_dir_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_relative_data_dir_stays_the_same_after_chdir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An instance keeps its place when the process changes its directory."""
+    """The paths stay the same when the process changes its directory."""
     monkeypatch.chdir(tmp_path)
     instance = Instance(Path("d"))
     monkeypatch.chdir("/")
@@ -55,7 +55,7 @@ def test_relative_data_dir_stays_the_same_after_chdir(monkeypatch: pytest.Monkey
 
 
 def test_everything_is_private_and_gone_afterwards(short_dir: Path) -> None:
-    """The run directory is 0700, its files 0600; only state/ and logs/ outlive the instance."""
+    """The run directory is 0700, its files 0600; only state/ and logs/ remain after the instance."""
     instance = Instance(short_dir)
     with instance.acquire():
         write_atomic(instance.bootstrap_file, b"{}", 0o600)
@@ -67,7 +67,7 @@ def test_everything_is_private_and_gone_afterwards(short_dir: Path) -> None:
 
 
 def test_second_instance_is_refused_with_the_pid_of_the_first(short_dir: Path) -> None:
-    """One data directory, one instance: the error names the process that has it, and loses nothing of it."""
+    """The error names the first instance's process, and the first loses nothing."""
     with Instance(short_dir).acquire():
         write_atomic(Instance(short_dir).bootstrap_file, b"{}", 0o600)
         with pytest.raises(InstanceRunningError, match=rf"in use by process {os.getpid()}: .*--data-dir"):
@@ -88,7 +88,7 @@ def test_running_pid(short_dir: Path) -> None:
 
 
 def test_leftovers_of_a_killed_instance_are_removed(short_dir: Path) -> None:
-    """After kill -9 the next start finds no stale socket and no stale temporary file."""
+    """After kill -9 the next start leaves no old socket and no old temporary file."""
     script = (
         "import os, pathlib, signal, socket, sys\n"
         "from kiteway.files import write_atomic\n"
@@ -110,7 +110,7 @@ def test_leftovers_of_a_killed_instance_are_removed(short_dir: Path) -> None:
 def test_long_data_dir_gets_short_sockets_that_are_found_again(
     long_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Socket paths fit the platform; another environment (`kiteway status`) finds the same ones."""
+    """Socket paths fit the platform; a process with another environment (`kiteway status`) finds the same ones."""
     runtime = tmp_path_factory.mktemp("r")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     instance = Instance(long_dir)
@@ -127,7 +127,7 @@ def test_long_data_dir_gets_short_sockets_that_are_found_again(
 
 
 def test_short_run_dir_differs_between_data_dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two long data directories do not meet in one run directory."""
+    """Two long data directories have different run directories."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     first, second = (Instance(tmp_path / (letter * 100)) for letter in "ab")
     assert first.run_dir != second.run_dir
@@ -137,7 +137,7 @@ def test_short_run_dir_differs_between_data_dirs(tmp_path: Path, monkeypatch: py
 def test_run_dir_prepared_by_another_is_refused(
     long_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A run directory others can enter, or a link in its place, is an error and stays untouched."""
+    """A run directory that others can enter, or a link in its place, is an error and does not change."""
     runtime = tmp_path_factory.mktemp("r")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     run_dir = Instance(long_dir).run_dir
@@ -155,7 +155,7 @@ def test_run_dir_prepared_by_another_is_refused(
 
 
 def test_unusable_data_dir_is_a_clear_error(tmp_path: Path) -> None:
-    """A file in the way is named, with the way out."""
+    """The error names a file in the place of the directory and says what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(InstanceError, match=r"Cannot use the data directory .*file/d.*--data-dir"):
         Instance(tmp_path / "file" / "d").acquire().__enter__()

@@ -1,4 +1,7 @@
-"""How one collection is followed: resumed where it broke, listed again only when the server has forgotten."""
+"""
+Following one collection: a broken watch is resumed, and the collection is listed again only if its version
+has expired.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,7 @@ def test_a_broken_watch_is_resumed() -> None:
 
 
 def test_an_expired_version_is_listed_again() -> None:
-    """410 costs one list, and the sink is what it says."""
+    """A 410 costs one list, and the sink then has exactly the listed objects."""
     script = Script([[named("a", "1")], [named("b", "2"), named("c", "3")]], [[ApiError(410, "Expired", "too old")]])
     sink = Names()
 
@@ -117,7 +120,7 @@ def test_an_expired_version_is_listed_again() -> None:
 
 
 def test_a_refusal_keeps_what_was_seen() -> None:
-    """Without permission the objects stay, and the problem is said until it is over."""
+    """Without permission the objects stay, and the problem is reported until the permission is back."""
     script = Script([[named("a", "1")]], [[ApiError(403, "Forbidden", "no")]] * 2)
     sink = Names()
     said: list[tuple[str, bool]] = []
@@ -134,7 +137,7 @@ def test_a_refusal_keeps_what_was_seen() -> None:
 
 
 def test_an_absent_kind_is_none() -> None:
-    """A cluster without the kind has no objects of it, and that counts as seen."""
+    """In a cluster without the kind there are no objects, and the collection counts as read."""
     sink = Names("stale")
     script = Script([ApiError(404, "NotFound", "no such kind")] * 100, [])
 
@@ -145,7 +148,10 @@ def test_an_absent_kind_is_none() -> None:
 
 
 def test_a_known_kind_is_not_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind that was there is kept while a starting server does not know it yet; after a while it is gone."""
+    """
+    The objects of a known kind stay while a starting server does not know it yet; after a minute they are
+    removed.
+    """
     sink = Names("kept")
     script = Script([ApiError(404, "NotFound", "no such kind")] * 100, [])
 
@@ -167,7 +173,7 @@ def test_a_known_kind_is_not_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_required_kind_is_waited_for() -> None:
-    """404 for a kind that every cluster has is a problem, never an empty collection."""
+    """A 404 for a kind that every cluster has is a problem, never an empty collection."""
     sink = Names("kept")
     script = Script([ApiError(404, "NotFound", "what?")] * 100, [])
 

@@ -1,4 +1,4 @@
-"""What of an object is kept, and which changes count."""
+"""Which parts of an object are stored, and which changes count."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _with(**metadata: Any) -> dict[str, Any]:
 
 
 def test_what_controllers_write_is_no_change() -> None:
-    """Status, bookkeeping and written annotations touch the live part, and cost no translation."""
+    """Changes of status, bookkeeping and controllers' annotations cause no translation."""
     store = Store()
     changes: list[Object | None] = []
     touches: list[None] = []
@@ -65,7 +65,7 @@ def test_what_controllers_write_is_no_change() -> None:
 
 
 def test_what_users_write_is_a_change() -> None:
-    """An annotation of the user's is a change of substance."""
+    """An annotation of a user is a change."""
     store = Store()
     changes: list[Object | None] = []
     view = _view(store, Ingress, changes, [])
@@ -77,7 +77,7 @@ def test_what_users_write_is_a_change() -> None:
 
 
 def test_a_list_drops_what_is_gone_in_its_namespace_only() -> None:
-    """A list of one namespace says nothing about another."""
+    """A list of one namespace does not affect another."""
     store = Store()
     changes: list[Object | None] = []
     _view(store, Ingress, changes, []).put(_with(namespace="other"))
@@ -91,7 +91,7 @@ def test_a_list_drops_what_is_gone_in_its_namespace_only() -> None:
 
 
 def test_kubectls_copy_of_a_secret_is_not_kept() -> None:
-    """The annotation with the whole object, key included, is neither held nor written to the file."""
+    """The annotation with the whole object, key included, is neither in memory nor in the file."""
     store = Store()
     copied = {"kubectl.kubernetes.io/last-applied-configuration": "the-key-again"}
     secret = {"metadata": {"name": "s", "namespace": "default", "annotations": copied}, "type": "Opaque", "data": {}}
@@ -102,7 +102,7 @@ def test_kubectls_copy_of_a_secret_is_not_kept() -> None:
 
 
 def test_a_google_field_manager_is_noticed() -> None:
-    """An object that ingress-gce has written tells that the cluster is GKE."""
+    """An object that ingress-gce has written shows that the cluster is GKE."""
     store = Store()
     _view(store, Ingress, [], []).put(_with(managedFields=[{"manager": "glbc"}]))
 
@@ -110,7 +110,7 @@ def test_a_google_field_manager_is_noticed() -> None:
 
 
 def test_what_another_class_has_written_is_not_ours() -> None:
-    """A Kiteway of another class writes by another name; each takes back only its own."""
+    """A Kiteway of another class has another field manager; each removes only its own fields."""
     ours = _with(managedFields=[{"manager": "kiteway"}])
     for manager, written in (("kiteway", True), ("kiteway-behind", False)):
         store = Store(manager)
@@ -121,7 +121,7 @@ def test_what_another_class_has_written_is_not_ours() -> None:
 
 
 def test_whose_ingresses_are_whose() -> None:
-    """On GKE Ingresses without a class and Google's classes are Google's; elsewhere both are for the translation."""
+    """On GKE Ingresses without a class and of Google's classes are Google's; in other clusters both are translated."""
     store = Store()
     view = _view(store, Ingress, [], [])
     key = "kubernetes.io/ingress.class"
@@ -139,7 +139,7 @@ def test_whose_ingresses_are_whose() -> None:
 
 
 def test_the_kept_form_reads_the_same() -> None:
-    """What is written to the file is what was read from the API server."""
+    """Objects read back from the file equal those of the API server."""
     store = Store()
     _view(store, Ingress, [], []).put(INGRESS)
 
@@ -172,7 +172,7 @@ def test_the_kept_form_reads_the_same() -> None:
     ],
 )
 def test_the_addresses_of_the_service_in_front(service: dict[str, Any], expected: list[dict[str, str]]) -> None:
-    """Those of its load balancer, once it has one; else its external addresses, else its own."""
+    """They are those of its load balancer if there is one, else its external addresses, else its own."""
     told: list[None] = []
     published = PublishedService(lambda: told.append(None))
 

@@ -1,4 +1,4 @@
-"""What is written to the cluster, by whom, and how often."""
+"""What Kiteway writes to the cluster, which replica writes, and how often."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _model() -> LoadBalancer:
 
 
 def test_what_the_guide_shows() -> None:
-    """The Ingress gets the address and the backends' health, the Service its groups and zones."""
+    """The Ingress has the address and the backends' health, the Service its groups and zones."""
     found = object_statuses(
         _model(), {CLUSTER: Health.HEALTHY}, ({"ip": "203.0.113.7"},), {("default", "milvus"): ["b", "a", "b"]}, ()
     )
@@ -67,7 +67,10 @@ def test_what_the_guide_shows() -> None:
 
 
 def test_who_is_in_quarantine_carries_a_condition() -> None:
-    """It is beside what else is said, for one that is not served too, and is taken back when it is mended."""
+    """
+    The condition is beside the other status, also for an Ingress that is not served, and is removed after a
+    correction.
+    """
     since = dt.datetime(2026, 11, 29, 10, tzinfo=dt.UTC)
     other = ObjectRef("Ingress", "default", "other")
     undecided = ObjectRef("Ingress", "default", "undecided")
@@ -96,7 +99,7 @@ def test_who_is_in_quarantine_carries_a_condition() -> None:
 
 
 def test_an_address_that_is_not_known_is_not_touched() -> None:
-    """Where no address is configured or known yet, an Ingress's address stays unchanged."""
+    """If no address is configured or known yet, an Ingress's address does not change."""
     found = object_statuses(_model(), {}, None, {}, ())
 
     assert found[INGRESS].status == {}
@@ -104,7 +107,7 @@ def test_an_address_that_is_not_known_is_not_touched() -> None:
 
 
 def test_an_address_that_is_gone_is_taken_back() -> None:
-    """When the published Service has lost its address, so has the Ingress; the API server leaves empty lists out."""
+    """If the published Service has lost its address, the Ingress loses it too; the API server omits empty lists."""
     what = object_statuses(_model(), {}, (), {}, ())[INGRESS]
 
     assert what.status == {"loadBalancer": {"ingress": []}}
@@ -144,7 +147,7 @@ def test_a_managed_certificate_says_what_google_says() -> None:
     ],
 )
 def test_why_there_is_no_certificate_is_an_event(status: str, domain: str, message: str, reason: str) -> None:
-    """What GKE's words leave out is in an Event, whose reason is the word; what is in order, or no failure, is none."""
+    """The reason that GKE's words leave out is in an Event; a status without a failure gives no Event."""
     found = of_certificate(
         {
             "name": "default/cert",
@@ -162,7 +165,7 @@ def test_why_there_is_no_certificate_is_an_event(status: str, domain: str, messa
 
 
 def test_group_names_are_short_and_distinct() -> None:
-    """Two long names that begin alike stay apart within 63 characters."""
+    """Two long names with the same beginning differ within 63 characters."""
     long = [PoolKey("n" * 60, f"{'s' * 60}{end}", 19530) for end in "ab"]
     names = {group_name(key) for key in long}
 
@@ -171,7 +174,10 @@ def test_group_names_are_short_and_distinct() -> None:
 
 
 def test_said_already() -> None:
-    """What is there is not written; others' fields do not count; what is ours without reason is taken back."""
+    """
+    Present values are not written again; others' fields do not count; Kiteway's fields without a reason are
+    removed.
+    """
     what = ObjectStatus({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}, {"k": "v"})
     there = ControllerState("u", {**what.status, "others": 1}, {"k": "v", "x": "y"}, ours=True)
 
@@ -193,7 +199,7 @@ def test_said_already() -> None:
     ],
 )
 def test_health(statuses: list[dict[str, Any]], expected: Health) -> None:
-    """One healthy endpoint makes a backend HEALTHY; one that was not checked yet says nothing."""
+    """One healthy endpoint makes a backend HEALTHY; an endpoint that is not checked yet does not count."""
     hosts = [
         {"address": {"socket_address": {"address": f"10.0.0.{n}", "port_value": 1}}, "health_status": each, "weight": 1}
         for n, each in enumerate(statuses)
@@ -230,7 +236,10 @@ class Leases:
 
 
 def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second gets the Lease only when the first has not renewed it for the whole duration, as it has seen."""
+    """
+    The second replica gets the Lease only if the first has not renewed it for the whole duration, as the
+    second sees it.
+    """
     now = 1000.0
     monkeypatch.setattr("kiteway.kubernetes.lease.time.monotonic", lambda: now)
     leases = Leases()
@@ -250,7 +259,10 @@ def test_one_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_time_of_holding_it_is_another_term(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who renews in time stays in one term; who held it too long ago begins another, even if nobody took it."""
+    """
+    A renewal in time stays in the same term; a holder that was too late begins another one, even if no other
+    took the Lease.
+    """
     now = 1000.0
     monkeypatch.setattr("kiteway.kubernetes.lease.time.monotonic", lambda: now)
     rounds = iter([0.0, 5.0, 60.0])
@@ -272,7 +284,7 @@ def test_each_time_of_holding_it_is_another_term(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_race_for_the_lease_has_one_winner() -> None:
-    """Of two that write at the same time the slower one is refused, and does not take that for the Lease."""
+    """Of two replicas that write at the same time the slower one is refused and does not hold the Lease."""
     leases = Leases()
     asyncio.run(leases.create("", {"spec": {"holderIdentity": "", "leaseTransitions": 0}}))
     stale = dict(leases.lease or {})
@@ -304,7 +316,7 @@ def _events(monkeypatch: pytest.MonkeyPatch) -> tuple[Posts, Events]:
 
 
 def test_an_event_is_posted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same sentence about the same object is one Event, however often it is said."""
+    """The same sentence about the same object is one Event, however often it is reported."""
     posts, events = _events(monkeypatch)
     for _ in range(3):
         events.add([Event(INGRESS, "Trap", "it is one"), Event(SERVICE, "Trap", "it is one")])
@@ -315,7 +327,7 @@ def test_an_event_is_posted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_events_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand mistakes are a burst of 25 and then one in two seconds, until all are said."""
+    """A thousand mistakes are a burst of 25 Events and then one in two seconds, until all are written."""
     now = 1000.0
     monkeypatch.setattr("kiteway.status.writeback.events.time.monotonic", lambda: now)
     posts, events = _events(monkeypatch)
@@ -329,7 +341,10 @@ def test_events_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_notes_are_no_events() -> None:
-    """A note is for `kiteway status`, and what is about no object of a namespace has no place."""
+    """
+    A note appears only in `kiteway status`, and a diagnostic without a namespaced object has no place for an
+    Event.
+    """
     make: Callable[..., Diagnostic] = Diagnostic
     assert of(make(Severity.NOTE, "R", "m", "", INGRESS)) is None
     assert of(make(Severity.ERROR, "R", "m", "", None)) is None
@@ -346,7 +361,7 @@ def _gated(name: str, *, ready: bool) -> dict[str, Any]:
 
 
 def test_whose_gate_opens() -> None:
-    """Pods that run and are seen healthy, and those that have waited for ten minutes."""
+    """The gate opens for running Pods that are healthy, and for those that have waited for ten minutes."""
     gate = Gate(lambda _: None)
     for name, ready in (("1", True), ("2", True), ("3", False)):
         gate.put(_gated(name, ready=ready))
@@ -359,7 +374,7 @@ def test_whose_gate_opens() -> None:
 
 
 def test_a_refused_lease_is_no_lost_race() -> None:
-    """A refusal other than a conflict is raised: it has a cause that somebody must remove."""
+    """A refusal other than a conflict is raised, because a user must remove its cause."""
     leases = Leases()
 
     async def refuse(_path: str, _body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is taken of Envoy's statistics, and the access log's files."""
+"""Which of Envoy's statistics are used, and the files of the access log."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_what_is_useful_is_taken(name: str) -> None:
     ],
 )
 def test_the_rest_is_not(name: str) -> None:
-    """Envoy's inside is not."""
+    """Envoy's internal statistics are not."""
     assert not re.fullmatch(SHOWN, name)
 
 
@@ -73,7 +73,7 @@ def is_kept(name: str) -> bool:
     ],
 )
 def test_what_the_status_and_the_start_look_at_is_kept(name: str) -> None:
-    """It is not on the page."""
+    """Envoy counts them, and they are not on the page."""
     assert is_kept(name)
     assert not re.fullmatch(SHOWN, name)
 
@@ -89,7 +89,7 @@ def test_what_the_status_and_the_start_look_at_is_kept(name: str) -> None:
     ],
 )
 def test_nothing_else_is_kept_of_calls(name: str) -> None:
-    """It would cost each of them."""
+    """Each statistic would make every call more expensive."""
     assert not is_kept(name)
 
 
@@ -104,7 +104,7 @@ async def _collect(pieces: Iterable[bytes], *pools: PoolKey) -> str:
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", [1, 7, 4096])
 async def test_the_pool_is_a_label(size: int) -> None:
-    """Two pools' counters become one metric with a label each, however the page is cut into pieces."""
+    """The counters of two pools become one metric with a label each, in whatever pieces the page arrives."""
     page = (
         b"# TYPE envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total counter\n"
         b'envoy_cluster_pool_a_b_c_1_grpc_kiteway_not_ready_total{rpc="Search"} 2\n'
@@ -147,7 +147,7 @@ def _files(folder: Path) -> list[Path]:
 
 @pytest.mark.anyio
 async def test_a_full_log_is_moved_and_a_bounded_number_kept(tmp_path: Path) -> None:
-    """However long it runs, there are the log and its four predecessors, for the owner alone, newest first."""
+    """There are at most the log and its four predecessors, readable for the owner only, newest first."""
     path, admin = tmp_path / "access.log", _Admin()
     log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
     for number in range(10):
@@ -162,7 +162,7 @@ async def test_a_full_log_is_moved_and_a_bounded_number_kept(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 async def test_an_envoy_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
-    """While Envoy cannot open the new file it writes to the moved one: that is not moved a second time."""
+    """While Envoy cannot open the new file it writes to the renamed one, which is not renamed a second time."""
     path, admin = tmp_path / "access.log", _Admin()
     log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
     path.write_text("first and full")
@@ -178,7 +178,7 @@ async def test_an_envoy_that_does_not_answer_is_asked_again(tmp_path: Path) -> N
 
 @pytest.mark.anyio
 async def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
-    """Below the limit nothing moves."""
+    """A log below the limit is not renamed."""
     path, admin = tmp_path / "access.log", _Admin()
     log = AccessLog(path, cast("AdminClient", admin), max_bytes=10)
     path.write_text("small")

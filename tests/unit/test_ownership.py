@@ -1,4 +1,4 @@
-"""Folders and files that another user has prepared."""
+"""Folders and files that another user has made."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refused(data_dir: Path) -> str:
 
 @as_root
 def test_a_data_directory_of_another_user_is_refused_and_left_alone(shared: Path) -> None:
-    """It is said whose it is and what to do, and nothing in it is touched."""
+    """The error names the owner and says what to do, and the directory does not change."""
     planted = shared / "kiteway"
     (planted / "run").mkdir(parents=True)
     (planted / "run" / "theirs").touch()
@@ -77,7 +77,7 @@ def test_a_data_directory_of_another_user_is_refused_and_left_alone(shared: Path
 
 @as_root
 def test_the_same_holds_for_a_user_who_is_not_root(shared: Path) -> None:
-    """A folder of root's is not nobody's either; one of their own is."""
+    """A user other than root is refused a folder of root's, and accepted with a folder of its own."""
     (shared / "roots").mkdir(mode=0o777)
     (shared / "roots").chmod(0o777)
     assert "belongs to user root, not to user nobody" in acquired_as(NOBODY, shared / "roots")
@@ -88,7 +88,7 @@ def test_the_same_holds_for_a_user_who_is_not_root(shared: Path) -> None:
 @as_root
 @pytest.mark.parametrize("name", ["state", "logs"])
 def test_a_folder_in_it_of_another_user_is_refused(shared: Path, name: str) -> None:
-    """State and logs are ours as well."""
+    """The folders for state and logs must belong to the user as well."""
     (shared / "d" / name).mkdir(parents=True)
     os.chown(shared / "d" / name, NOBODY, NOBODY)
     assert f"{shared}/d/{name} belongs to user nobody" in refused(shared / "d")
@@ -96,7 +96,7 @@ def test_a_folder_in_it_of_another_user_is_refused(shared: Path, name: str) -> N
 
 @as_root
 def test_a_way_that_another_user_can_change_is_refused(shared: Path) -> None:
-    """A folder that is ours in a folder of another user's can be replaced; so can a link of theirs."""
+    """A folder inside another user's folder can be replaced by that user; so can a link of another user."""
     (shared / "theirs" / "d").mkdir(parents=True)
     os.chown(shared / "theirs", NOBODY, NOBODY)
     assert f"{shared}/theirs, which belongs to user nobody, who can replace it" in refused(shared / "theirs" / "d")
@@ -112,14 +112,14 @@ def test_a_way_that_another_user_can_change_is_refused(shared: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o777, 0o707, 0o770, 0o1777])
 def test_a_data_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
-    """Also when it is ours, and sticky: others could put a link in it before us."""
+    """This holds also for a sticky one of the same user: others could create a link in it first."""
     (tmp_path / "d").mkdir()
     (tmp_path / "d").chmod(mode)
     assert f"{tmp_path}/d is writable by others" in refused(tmp_path / "d")
 
 
 def test_a_parent_that_others_may_write_to_is_refused_unless_it_is_sticky(tmp_path: Path) -> None:
-    """As /tmp is: there, only its owner can rename or remove a folder."""
+    """In a sticky folder such as /tmp only the owner can rename or remove a folder."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     assert f"{tmp_path}/open, where other users can replace it" in refused(tmp_path / "open" / "d")
@@ -129,7 +129,7 @@ def test_a_parent_that_others_may_write_to_is_refused_unless_it_is_sticky(tmp_pa
 
 @as_root
 def test_only_the_own_primary_group_may_write_to_a_parent(tmp_path: Path) -> None:
-    """Most systems have one a user, and make homes writable by it."""
+    """Most systems have one primary group for each user, and make homes writable by it."""
     parent = tmp_path / "home"
     parent.mkdir()
     parent.chmod(0o775)
@@ -155,7 +155,7 @@ def test_a_volume_may_be_open_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_own_links_to_the_data_directory_are_followed_and_those_in_it_are_not(tmp_path: Path) -> None:
-    """A data directory may be elsewhere; within it, nothing is a link but the one that Kiteway makes."""
+    """The data directory may be a link; inside it only Kiteway's own link is allowed."""
     make_own(tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
     with Instance(tmp_path / "link").acquire():
@@ -168,7 +168,7 @@ def test_own_links_to_the_data_directory_are_followed_and_those_in_it_are_not(tm
 
 @pytest.mark.parametrize("length", [1, 100])
 def test_where_run_leads_to_is_never_removed(tmp_path: Path, length: int) -> None:
-    """Only a link to the name that Kiteway has computed is followed; any other is removed, and not what it leads to."""
+    """Only a link to the name that Kiteway computes is followed; any other link is removed, and not its target."""
     victim = tmp_path / "victim"
     victim.mkdir(mode=0o700)
     (victim / "precious").touch()
@@ -183,7 +183,7 @@ def test_where_run_leads_to_is_never_removed(tmp_path: Path, length: int) -> Non
 
 
 def test_asking_follows_no_planted_lock(tmp_path: Path) -> None:
-    """`kiteway status` on a planted directory neither hangs at a FIFO nor opens what a link leads to."""
+    """`kiteway status` on another user's directory neither hangs at a FIFO nor opens the target of a link."""
     os.mkfifo(tmp_path / "kiteway.lock")
     assert Instance(tmp_path).running_pid() is None
     (tmp_path / "kiteway.lock").unlink()
@@ -196,7 +196,7 @@ def test_asking_follows_no_planted_lock(tmp_path: Path) -> None:
 @as_root
 @pytest.mark.parametrize("command", [("status",), ("cert", "list"), ("cert", "renew", "x")], ids=" ".join)
 def test_asking_about_what_one_may_not_see_is_an_error_in_words(shared: Path, command: tuple[str, ...]) -> None:
-    """Another user's instance is no traceback."""
+    """For another user's instance the error is a sentence, not a traceback."""
     CliRunner().invoke(app, [*command, "--data-dir", str(shared / "none")])  # imported before this user may not read us
     with Instance(shared / "d").acquire():
         os.seteuid(NOBODY)
@@ -211,7 +211,7 @@ def test_asking_about_what_one_may_not_see_is_an_error_in_words(shared: Path, co
 
 
 def test_a_link_among_the_logs_is_refused(tmp_path: Path) -> None:
-    """Envoy opens its access log by name; what a link leads to is not written."""
+    """Envoy opens its access log by name and must not write to the target of a link."""
     (tmp_path / "d" / "logs").mkdir(parents=True)
     (tmp_path / "d" / "logs" / "access.log").symlink_to(tmp_path / "victim")
     assert f"{tmp_path}/d/logs/access.log is neither a file nor a folder" in refused(tmp_path / "d")
@@ -233,7 +233,7 @@ def _access(path: Path) -> None:
 def test_logs_are_not_written_through_what_lies_in_their_place(
     tmp_path: Path, write: Callable[[Path], None], plant: str
 ) -> None:
-    """A link is not followed, and a FIFO does not stop whoever logs; such a log loses its lines."""
+    """A link is not followed, and a FIFO does not block the writer; lines for such a log are lost."""
     victim, log = tmp_path / "victim", tmp_path / "child.log"
     if plant == "link":
         victim.write_bytes(b"precious")
@@ -247,7 +247,7 @@ def test_logs_are_not_written_through_what_lies_in_their_place(
 
 @as_root
 def test_a_file_of_another_user_is_not_opened(tmp_path: Path) -> None:
-    """It could be read, and changed afterwards."""
+    """The other user could read and change it."""
     (tmp_path / "f").touch()
     os.chown(tmp_path / "f", NOBODY, NOBODY)
     with pytest.raises(OSError, match="is not a file of user root"):

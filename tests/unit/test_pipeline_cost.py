@@ -1,4 +1,4 @@
-"""What a change costs: what it changed, and nothing else."""
+"""A round costs only the work for the objects that changed."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def translated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_round_without_a_change(world: World, translated: list[str]) -> None:
-    """Nothing is translated, and every resource is the very object of the round before."""
+    """Nothing is translated, and every resource is the same object as in the last round."""
     before = world.pipeline.outcome
     after = world.run()
     assert before is not None
@@ -108,7 +108,7 @@ def by_path(of_rule: str, name: str) -> list[Object]:
 
 
 def test_paths_are_made_canonical_from_the_first_rule_by_path_on(world: World) -> None:
-    """That changes the listeners; until then no rule is for another path than another, and nothing can be got past."""
+    """The first rule for a path other than / changes the listeners; before, there is no rule to bypass."""
     steps = [world.run(), world.run(*by_path("/v1", "milvus-1")), world.run(*by_path("/v2", "milvus-2"))]
     assert [normalizes(step) for step in steps] == [{False}, {True}, {True}]
     assert LISTENER in steps[1].snapshot.diff(steps[0].snapshot)
@@ -116,7 +116,7 @@ def test_paths_are_made_canonical_from_the_first_rule_by_path_on(world: World) -
 
 
 def test_a_path_that_comes_and_goes_changes_the_listeners_once(world: World) -> None:
-    """Every change of them drains the connections of all tenants."""
+    """Every change of the listeners drains the connections of all tenants."""
     world.run()
     steps = [world.run(*by_path(one, "milvus-1")) for one in ("/v1", "/", "/v1", "/")]
     assert [normalizes(step) for step in steps] == [{True}] * 4
@@ -124,7 +124,7 @@ def test_a_path_that_comes_and_goes_changes_the_listeners_once(world: World) -> 
 
 
 def test_a_rule_for_exactly_the_root_is_one_by_path(world: World) -> None:
-    """All other paths are another rule's."""
+    """With an Exact rule for /, all other paths belong to another rule."""
     name = "milvus-1"
     exact = objects(ingress(rule(f"{name}.example.com", path("/", name, kind="Exact")), name=name, tls=[name]))
     assert normalizes(world.run(*exact)) == {True}
@@ -142,7 +142,7 @@ def normalizes(outcome: Outcome) -> set[bool]:
 
 
 def test_one_ingress_changes(world: World, translated: list[str]) -> None:
-    """Only it is translated, and only the route tables are made anew."""
+    """Only this Ingress is translated, and only the route tables are built again."""
     name = "milvus-1"
     before = world.run(*by_path("/v1", name))
     translated.clear()
@@ -156,7 +156,7 @@ def test_one_ingress_changes(world: World, translated: list[str]) -> None:
 
 
 def test_one_host_of_a_table_is_serialised(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After rounds in which nothing changed, too, a table is put together from the bytes of the hosts that did not."""
+    """Also after rounds without a change, a table is put together from the bytes of unchanged hosts."""
     serialised: list[str] = []
 
     def spy(host: Any, field: RepeatedField) -> Piece:
@@ -177,7 +177,7 @@ def test_one_host_of_a_table_is_serialised(world: World, monkeypatch: pytest.Mon
 
 
 def test_one_endpoint_changes(world: World, translated: list[str]) -> None:
-    """Nothing is translated, and only its Service's load assignments are made anew; the next full round agrees."""
+    """Nothing is translated, and only this Service's load assignments are built again; the next full round agrees."""
     before = world.pipeline.outcome
     [slice_] = objects(endpoint_slice(["10.0.1.9"], 19530, "milvus-1"))
     assert isinstance(slice_, EndpointSlice)
@@ -192,7 +192,7 @@ def test_one_endpoint_changes(world: World, translated: list[str]) -> None:
 
 
 def test_a_round_outweighs_what_was_taken_alone(world: World) -> None:
-    """A round is given everything there is: a slice that it does not have counts no more."""
+    """A full round has all objects: a slice that it lacks no longer counts."""
     before = world.run()
     [slice_] = objects(endpoint_slice(["10.0.1.9"], 19530, "milvus-1"))
     assert isinstance(slice_, EndpointSlice)
@@ -201,7 +201,7 @@ def test_a_round_outweighs_what_was_taken_alone(world: World) -> None:
 
 
 def test_an_ingress_comes_and_goes(world: World) -> None:
-    """After it has gone everything is, byte for byte, as before it came."""
+    """After its removal everything is, byte for byte, as before it was added."""
     before = world.run()
     more = app(7)
     assert world.run(*more).snapshot.version != before.snapshot.version
@@ -209,7 +209,7 @@ def test_an_ingress_comes_and_goes(world: World) -> None:
 
 
 def test_a_backend_config_changes(world: World, translated: list[str]) -> None:
-    """The Ingresses that depend on it are translated; a warm pipeline gives what a cold one does."""
+    """The Ingresses that depend on it are translated; a warm pipeline gives the same result as a cold one."""
     changed = objects(backend_config("milvus-2", timeoutSec=30))
     warm = world.run(*changed)
     assert translated == ["milvus-2"]
@@ -218,7 +218,7 @@ def test_a_backend_config_changes(world: World, translated: list[str]) -> None:
 
 
 def test_kept_values_are_told_apart_by_identity_and_forgotten() -> None:
-    """What is asked for in every round is made once; what is not asked for in a round is made again."""
+    """A value used in every round is computed once; one that a round does not use is computed again."""
     made: list[object] = []
 
     def make(value: object, members: tuple[object, ...]) -> list[object]:
@@ -238,7 +238,7 @@ def test_kept_values_are_told_apart_by_identity_and_forgotten() -> None:
 
 
 def test_rows_of_values_cost_what_is_new_in_them() -> None:
-    """A row's values are made once while they are in it; the same row gives the very same results."""
+    """The results for the values of a row are computed once; the same row gives the same results."""
     made: list[str] = []
     values = [object() for _ in range(4)]
     names = {id(value): name for name, value in zip("abcd", values, strict=True)}
@@ -261,7 +261,7 @@ def test_rows_of_values_cost_what_is_new_in_them() -> None:
 
 
 def test_again_begins_with_what_was_made_last() -> None:
-    """With the same arguments it is the very same; with others it is made from it; forgotten, from nothing."""
+    """With the same arguments the result is the same object; with others it is made from the last one, or from none."""
     memo, one, other = Memo(), object(), object()
 
     def make(last: list[object] | None, value: object) -> list[object]:

@@ -1,4 +1,4 @@
-"""The pipeline keeps endpoints that left for drainingTimeoutSec, and takes them out without a translation."""
+"""The pipeline keeps removed endpoints for drainingTimeoutSec, and then removes them without a translation."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def members(outcome: Outcome | None) -> dict[str, str]:
 
 
 def test_an_endpoint_drains_and_goes() -> None:
-    """It is DRAINING from its departure on, and removed by `run_drained` when its time is over, not before."""
+    """It is DRAINING after its removal, and `run_drained` removes it when its time is over, not before."""
     pipeline = started()
 
     left = pipeline.run_endpoints({SERVICE: (A,)}, after(1))
@@ -84,7 +84,7 @@ def test_an_endpoint_drains_and_goes() -> None:
 
 
 def test_draining_changes_nothing_but_endpoints() -> None:
-    """Clusters, routes and listeners are the very same values before, during and after."""
+    """Clusters, routes and listeners are the same objects before, during and after."""
     pipeline = started()
     assert pipeline.outcome is not None
     before = pipeline.outcome.snapshot
@@ -98,7 +98,7 @@ def test_draining_changes_nothing_but_endpoints() -> None:
 
 
 def test_a_translation_does_not_end_a_drain() -> None:
-    """An edit of a manifest meanwhile leaves what drains where it is."""
+    """An edit of a manifest during a drain does not end it."""
     pipeline = started()
     pipeline.run_endpoints({SERVICE: (A,)}, after(1))
     loaded = load_documents(MANIFESTS, "manifests.yaml")

@@ -1,4 +1,4 @@
-"""What is made of what changed is, byte for byte, what is made of everything."""
+"""A round that uses cached results gives, byte for byte, the result of a round without a cache."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def histories(draw: st.DrawFn) -> list[Moment]:
 @given(histories())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_a_warm_round_gives_the_bytes_of_a_whole_one(history: list[Moment]) -> None:
-    """After any history the bytes are those of the model serialised whole, and the versions those of a cold pipeline."""
+    """
+    After any history the bytes are those of the whole model serialised, and the versions those of a cold
+    pipeline.
+    """
     warm = Pipeline(SETTINGS)
     for moment in history:
         cluster, challenges = moment.cluster, moment.challenges
@@ -128,7 +131,10 @@ def _slices(cluster: Cluster) -> dict[ObjectRef, Any]:
 @given(histories())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_endpoints_that_change_alone_give_what_a_round_does(history: list[Moment]) -> None:
-    """Slices that are taken without a translation lead to the assignments and diagnostics of one, and it agrees."""
+    """
+    Slices that are taken without a translation give the assignments and diagnostics of a full round, and the
+    next one agrees.
+    """
     warm = Pipeline(SETTINGS)
     first, *rest = history
     cluster, challenges = first.cluster, first.challenges

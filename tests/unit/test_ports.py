@@ -1,4 +1,4 @@
-"""Which ports an instance needs, who has one, and the claims that keep instances apart."""
+"""Which ports an instance needs, which process uses one, and the claims that separate instances."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_every_listener_counts() -> None:
 
 @pytest.mark.parametrize("metrics", ["0.0.0.0:8443", "127.0.0.1:8080"])
 def test_two_listeners_on_one_port_are_a_mistake(metrics: str) -> None:
-    """It is seen through different addresses, too."""
+    """This is an error also if the addresses differ but overlap."""
     with pytest.raises(ValueError, match=r"--https?-port and --metrics-bind are the same port"):
         ports_of(EnvoySettings(), metrics)
 
 
 def test_a_name_is_no_address_to_bind() -> None:
-    """Envoy binds addresses only, and would say so in a rejection."""
+    """Envoy binds addresses only, and would otherwise report it by a rejection."""
     with pytest.raises(ValueError, match='"localhost" of --bind is not an IP address'):
         ports_of(EnvoySettings(bind="localhost"))
 
@@ -107,7 +107,7 @@ def test_a_name_is_no_address_to_bind() -> None:
 )
 @linux
 def test_a_claim_is_on_an_address(free_port: Callable[[], int], one: str, other: str, *, overlap: bool) -> None:
-    """Addresses that share no connection are two claims, a wildcard is on all of its family."""
+    """Addresses that share no connection are two claims; a wildcard covers all addresses of its family."""
     number = free_port()
     with Claims() as first, Claims() as second:
         first.take(port(number, one))
@@ -120,7 +120,7 @@ def test_a_claim_is_on_an_address(free_port: Callable[[], int], one: str, other:
 
 @linux
 def test_a_claim_names_its_process_and_ends_with_it(free_port: Callable[[], int]) -> None:
-    """No file is left behind, however the process ends."""
+    """No file is left, however the process ends."""
     number = free_port()
     code = f"""
         from kiteway.ports import Claims, Port
@@ -136,7 +136,10 @@ def test_a_claim_names_its_process_and_ends_with_it(free_port: Callable[[], int]
 
 @linux
 def test_only_one_may_follow(free_port: Callable[[], int]) -> None:
-    """Of two successors of one instance one gets the claim; when the first is gone, the port is the successor's."""
+    """
+    Of two successors of one instance one gets the claim; when the first instance has ended, the port is the
+    successor's.
+    """
     number = free_port()
     with Claims() as first, Claims(os.getpid()) as second:
         first.take(port(number))
@@ -161,7 +164,7 @@ def test_only_one_may_follow(free_port: Callable[[], int]) -> None:
 @linux
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
 def test_another_users_claim_with_our_name_is_nothing(free_port: Callable[[], int]) -> None:
-    """Whoever takes the name of a claim cannot keep this user's instance from starting."""
+    """Another user cannot prevent an instance from starting by taking the name of its claim."""
     number = free_port()
     claims = [socket.socket(socket.AF_UNIX) for _ in range(2)]
     names = [f"\0kiteway/{os.geteuid()}/port/{number}/127.0.0.1/{slot}" for slot in (1, 2)]
@@ -186,7 +189,7 @@ def test_another_users_claim_with_our_name_is_nothing(free_port: Callable[[], in
     [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::ffff:127.0.0.1")],
 )
 def test_the_holder_of_a_port_is_found(family: socket.AddressFamily, address: str) -> None:
-    """Process, program and user; and no data directory of a program that is not Kiteway's."""
+    """The result has process, program and user, and no data directory if the program is not Kiteway."""
     with socket.create_server((address, 0), family=family, dualstack_ipv6=family is socket.AF_INET6) as taken:
         (holder,) = holders(port(taken.getsockname()[1]))
 
@@ -197,7 +200,7 @@ def test_the_holder_of_a_port_is_found(family: socket.AddressFamily, address: st
 
 @linux
 def test_an_instance_is_known_by_its_lock(tmp_path: Path) -> None:
-    """The port of a process that owns a data directory, or of its child, is that instance's."""
+    """The port of a process that has a data directory's lock, or of its child, belongs to that instance."""
     instance = Instance(tmp_path / "data")
     code = """
         import socket
@@ -222,7 +225,7 @@ def test_an_instance_is_known_by_its_lock(tmp_path: Path) -> None:
 @linux
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
 def test_a_process_that_cannot_be_seen_is_said_to_be_there(free_port: Callable[[], int]) -> None:
-    """Without the right to see it there is still its user, and the command that shows it to root."""
+    """Without permission to see the process, the message has its user and the command for root."""
     number = free_port()
 
     def work() -> str:
@@ -247,7 +250,7 @@ def test_a_process_that_cannot_be_seen_is_said_to_be_there(free_port: Callable[[
 
 
 def test_a_connection_that_ended_holds_no_port() -> None:
-    """The near end of a connection in TIME_WAIT keeps the port from nobody who listens."""
+    """A closed connection in TIME_WAIT does not block the port for a listener."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", number))
@@ -259,7 +262,7 @@ def test_a_connection_that_ended_holds_no_port() -> None:
 
 
 def test_a_port_that_is_taken_for_good_is_refused(free_port: Callable[[], int]) -> None:
-    """Nothing of the others is kept when one cannot be had."""
+    """If one port cannot be owned, the claims on the others are released."""
     numbers = free_port(), free_port()
     with (
         socket.create_server(("127.0.0.1", numbers[1])),

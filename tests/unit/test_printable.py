@@ -1,4 +1,4 @@
-"""Text that others wrote, on its way to people."""
+"""Text of tenants and servers, printed for people."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def captured() -> Iterator[io.StringIO]:
 
 @given(TEXT)
 def test_printable_is_one_line_without_control_characters(text: str) -> None:
-    """What comes out is printable and encodable, and what was so already comes out as it was."""
+    """The result is printable and encodable, and printable text does not change."""
     shown = printable(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
@@ -71,7 +71,7 @@ def test_printable_is_one_line_without_control_characters(text: str) -> None:
 
 
 def test_printable_shows_what_is_there() -> None:
-    """Escapes are Python's; other scripts than Latin are no danger."""
+    """Escapes are Python's; scripts other than Latin are printed unchanged."""
     assert printable("a\tb\nc\x1b[1m\x9b\u202e\udcff\U000e0001") == r"a\tb\nc\x1b[1m\x9b\u202e\udcff\U000e0001"
     assert printable("集合 é ✓ C:\\temp") == "集合 é ✓ C:\\temp"
 
@@ -80,7 +80,7 @@ def test_printable_shows_what_is_there() -> None:
 @given(value=st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=2), max_size=3))
 @settings(deadline=None)
 def test_programs_read_exactly_what_is_there(form: Output, value: dict[str, Any]) -> None:
-    """JSON and YAML carry every character, and yet no terminal obeys one."""
+    """JSON and YAML preserve every character, and contain none that controls a terminal."""
     if form is Output.YAML and any("\ud800" <= each <= "\udfff" for each in json.dumps(value, ensure_ascii=False)):
         return  # YAML has no lone surrogates
     with captured() as shown:
@@ -93,7 +93,7 @@ def test_programs_read_exactly_what_is_there(form: Output, value: dict[str, Any]
 @given(TEXT, TEXT, TEXT)
 @settings(deadline=None)
 def test_diagnostics_and_errors_stay_lines_of_their_own(message: str, name: str, file: str) -> None:
-    """A diagnostic is one line and its fix another, whatever is in object, place and message."""
+    """A diagnostic is one line and its fix another, whatever object, place and message contain."""
     diagnostic = Diagnostic(
         Severity.ERROR, "Reason", message, "Do it.", ObjectRef("Ingress", name, name), Position(file, 1, 2), message
     )
@@ -191,7 +191,7 @@ spec: {{ports: [{{name: one, port: 1}}]}}
 )
 @settings(deadline=None, max_examples=15)
 def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`plan`, `doctor` and `cert list` print names, paths, annotations and file names of others as what they are."""
+    """`plan`, `doctor` and `cert list` print names, paths, annotations and file names as plain text."""
     folder = tmp_path_factory.mktemp("m")
     file = folder / f"{FORGED}\n{FORGED}\x1b[2J.yaml"
     file.write_text(_manifests(text))
@@ -203,7 +203,7 @@ def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory:
 
 
 def test_status_shows_and_does_not_obey() -> None:
-    """Every string of the status may be a tenant's; `kiteway status` prints none of them as it is."""
+    """Every string of the status may be a tenant's; `kiteway status` prints all of them as plain text."""
     text = HOSTILE
     value = {
         "ready": False,
@@ -267,7 +267,7 @@ def test_status_shows_and_does_not_obey() -> None:
 
 
 def test_gke_and_verify_show_and_do_not_obey() -> None:
-    """What a cluster and a server answer is shown as it is."""
+    """Answers of a cluster and a server are printed as plain text."""
     text = HOSTILE
     step = Step(text, text, State.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))
     failure = Failure(FailureReason.TCP, text, text)
@@ -281,7 +281,7 @@ def test_gke_and_verify_show_and_do_not_obey() -> None:
 
 
 def test_suggested_commands_are_quoted() -> None:
-    """A name with a shell's characters stays one word of the command that is suggested."""
+    """In a suggested command a name with a shell's characters is one word."""
     name = "x; rm -rf ~ `id`$(id)'\""
     words = suggested("kubectl", "create", "secret", "tls", name)
     assert shlex.split(words[1:-1]) == ["kubectl", "create", "secret", "tls", name]
@@ -294,7 +294,7 @@ def test_suggested_commands_are_quoted() -> None:
 
 
 def test_nothing_else_writes_to_the_terminal() -> None:
-    """Rich's own text, console and markup are used in one module; nothing else can forget to make text printable."""
+    """Only one module uses Rich's text, console and markup, so no other can forget to escape text."""
     found = {
         f"{path.name}: {name.name}"
         for path in SOURCE.rglob("*.py")
@@ -308,7 +308,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
 
 
 def test_the_control_plane_s_log_has_one_line_an_event() -> None:
-    """A tenant's text cannot write a line of the log that looks like the control plane's, in our log or a library's."""
+    """A tenant's text cannot forge a line of the control plane's log, in Kiteway's or a library's messages."""
     program = (
         "import logging, sys, structlog\n"
         "from kiteway.controlplane.log import configure\n"

@@ -1,4 +1,4 @@
-"""Addresses as users write them, and the two lowest layers: DNS and TCP."""
+"""Addresses in a user's notation, and the two lowest layers: DNS and TCP."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_the_forms_of_an_address(text: str, host: str, port: int) -> None:
     ],
 )
 async def test_what_is_no_address_gets_a_sentence(text: str, sentence: str) -> None:
-    """Everything else is refused with a sentence that says what to write."""
+    """Any other text is an error with a sentence that says what to write."""
     with pytest.raises(ValueError, match=sentence):
         parse_endpoint(text, 443)
 
@@ -74,7 +74,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 
 async def test_an_address_resolves_to_itself() -> None:
-    """IPv4 and IPv6 addresses are answered as they are."""
+    """An IPv4 or IPv6 address resolves to itself."""
     assert (await probe_dns("127.0.0.1", 1)).ipv4 == ("127.0.0.1",)
     assert (await probe_dns("::1", 1)).ipv6 == ("::1",)
 
@@ -88,7 +88,7 @@ async def test_a_name_resolves() -> None:
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 300, "a..b", "\ud800"])
 async def test_what_does_not_resolve_is_a_value(name: str) -> None:
-    """A name without a record, and one that is none, are failures, not exceptions."""
+    """A name without a record, and an invalid name, are failures in the result, not exceptions."""
     seen = await probe_dns(name, 1)
     assert seen.failure is not None
     assert seen.failure.reason in (Reason.NAME_NOT_FOUND, Reason.RESOLVER_FAILED)
@@ -96,7 +96,7 @@ async def test_what_does_not_resolve_is_a_value(name: str) -> None:
 
 
 async def test_a_slow_resolver_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that does not answer in time is a failure of its own, and nobody waits for it."""
+    """A resolver that does not answer in time is a failure of its own, and the probe does not wait longer."""
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30))
     seen = await probe_dns("milvus.example", 1, timeout=0.05)
@@ -106,7 +106,7 @@ async def test_a_slow_resolver_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_an_open_port_connects() -> None:
-    """TCP is open where somebody listens; ``connect_to`` says where to go, whatever the host's name."""
+    """A probe of an open port succeeds; ``connect_to`` is the real target, whatever the host's name."""
     async with serving(silence) as port:
         seen = await probe_tcp(Endpoint("no-such-name.invalid", port, connect_to="127.0.0.1"))
     assert seen.failure is None
@@ -114,7 +114,7 @@ async def test_an_open_port_connects() -> None:
 
 
 async def test_a_closed_port_is_refused() -> None:
-    """Nobody listening is told from nobody answering."""
+    """A refused connection is distinguished from one without an answer."""
     async with serving(silence) as port:
         pass
     seen = await probe_tcp(Endpoint("127.0.0.1", port))
@@ -123,7 +123,7 @@ async def test_a_closed_port_is_refused() -> None:
 
 
 async def test_a_dropped_connect_ends_in_time() -> None:
-    """Where packets are dropped, the timeout ends it, and the reason says so."""
+    """If packets are dropped the probe ends at the timeout, and the reason says so."""
     with full_backlog() as port:
         seen = await probe_tcp(Endpoint("127.0.0.1", port), timeout=0.2)
     assert seen.failure is not None
@@ -131,14 +131,14 @@ async def test_a_dropped_connect_ends_in_time() -> None:
 
 
 async def test_an_address_without_a_route_is_unreachable() -> None:
-    """The kernel's own refusal to send is told apart: 255.255.255.255 is nobody's TCP address."""
+    """A refusal by the kernel is a reason of its own: 255.255.255.255 is no TCP address."""
     seen = await probe_tcp(Endpoint("255.255.255.255", 1), timeout=1)
     assert seen.failure is not None
     assert seen.failure.reason is Reason.UNREACHABLE
 
 
 async def test_a_dead_address_does_not_hide_a_living_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several addresses the dead ones are reported, and the first that lives is used."""
+    """Of several addresses the probe uses the first that accepts, and reports the others."""
     async with serving(silence) as port:
         with full_backlog() as dead:
             answers = [

@@ -1,4 +1,4 @@
-"""``detect`` finds out how a Milvus is to be reached."""
+"""``detect`` finds the properties of a Milvus."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def health(monkeypatch: pytest.MonkeyPatch, status: str = "200 OK", body: 
 
 
 async def test_a_plaintext_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``tlsMode: 0``: no TLS, the version, and where health answers."""
+    """With ``tlsMode: 0`` the result has no TLS, the version, and the health port."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with health(monkeypatch) as health_port:
             facts = await detect("127.0.0.1", port)
@@ -62,7 +62,7 @@ async def test_a_plaintext_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_tls_milvus(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
-    """``tlsMode: 1``: TLS with ALPN h2, and the certificate's names, whoever signed it."""
+    """With ``tlsMode: 1`` the result has TLS with ALPN h2 and the certificate's names, whatever its issuer."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}, authority.grpc_credentials(HOST, "milvus")) as port:
         async with health(monkeypatch):
             facts = await detect("127.0.0.1", port)
@@ -72,7 +72,7 @@ async def test_a_tls_milvus(monkeypatch: pytest.MonkeyPatch, authority: Authorit
 
 
 async def test_a_milvus_with_mutual_tls(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
-    """``tlsMode: 2`` is recognised, and the reason says what to do."""
+    """The result recognises ``tlsMode: 2``, and the reason says what to do."""
     with tls_server(authority.mutual()) as port:
         async with health(monkeypatch):
             facts = await detect("127.0.0.1", port)
@@ -82,7 +82,7 @@ async def test_a_milvus_with_mutual_tls(monkeypatch: pytest.MonkeyPatch, authori
 
 
 async def test_a_milvus_that_wants_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """UNAUTHENTICATED is a living Milvus: no reason against it, but no version either."""
+    """UNAUTHENTICATED means that Milvus runs: there is no reason against it, but no version either."""
     with grpc_server({GET_VERSION: (grpc.StatusCode.UNAUTHENTICATED, "auth check failure")}) as port:
         async with health(monkeypatch):
             facts = await detect("127.0.0.1", port)
@@ -90,7 +90,7 @@ async def test_a_milvus_that_wants_credentials(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_an_unhealthy_milvus_still_shows_its_health_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 500 from ``/healthz`` is an answer: the port is right, the reason is Milvus's own text."""
+    """A 500 from ``/healthz`` shows that the port is right; the reason is Milvus's own text."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with health(monkeypatch, "500 Internal Server Error", b"Not all components are healthy, 1/2") as found:
             facts = await detect("127.0.0.1", port)
@@ -103,7 +103,7 @@ async def test_an_unhealthy_milvus_still_shows_its_health_port(monkeypatch: pyte
     "metrics", [b"process_open_fds 12\n", b"process_max_fds 1024\n", b"", b"process_open_fds 1\n" + b"x" * 300_000]
 )
 async def test_a_health_port_of_somebody_else_is_not_believed(monkeypatch: pytest.MonkeyPatch, metrics: bytes) -> None:
-    """Who answers /healthz there but has no part in the connections to the Milvus is not its health."""
+    """A health port whose process does not accept the connections to the Milvus does not count."""
     monkeypatch.setattr(backend, "BELONGS_SECONDS", 0.5)
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with serving(management("200 OK", b"OK", metrics)) as stranger:
@@ -119,7 +119,7 @@ async def test_a_health_port_of_somebody_else_is_not_believed(monkeypatch: pytes
 
 @pytest.mark.parametrize("there", [True, False])
 async def test_a_health_port_that_is_given_is_believed(*, there: bool) -> None:
-    """It is asked all the same, and what it says is said."""
+    """A given health port is probed without the test, and its answer is reported."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with serving(http1("200 OK", b"OK") if there else http1("404 Not Found", b"")) as health_port:
             facts = await detect("127.0.0.1", port, health_port=health_port)
@@ -130,7 +130,7 @@ async def test_a_health_port_that_is_given_is_believed(*, there: bool) -> None:
 
 
 async def test_no_health_is_looked_for_when_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A health port that would be found is left alone."""
+    """With health=none the health port is not probed."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with health(monkeypatch):
             facts = await detect("127.0.0.1", port, find_health=False)
@@ -140,7 +140,7 @@ async def test_no_health_is_looked_for_when_none_is_wanted(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("other", ["404 Not Found", None])
 async def test_no_health_anywhere(monkeypatch: pytest.MonkeyPatch, other: str | None) -> None:
-    """Somebody else on 9091, or nobody: no health port, and the reason why."""
+    """If 9091 belongs to another process, or no process listens, there is no health port, and the reason is given."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         async with health(monkeypatch, other or "200 OK") as health_port:
             facts = await detect("127.0.0.1", port) if other else None
@@ -161,7 +161,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_something_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A web server is reachable and no Milvus."""
+    """A web server is reachable and not a Milvus."""
     async with health(monkeypatch), serving(http1("404 Not Found", b"")) as port:
         facts = await detect("127.0.0.1", port)
     assert facts.reachable

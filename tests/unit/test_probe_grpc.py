@@ -1,4 +1,4 @@
-"""HTTP/2, gRPC, HTTP and Milvus probes against servers that answer well and badly."""
+"""Probes of HTTP/2, gRPC, HTTP and Milvus against good and bad servers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_http2_in_plaintext() -> None:
 
 
 async def test_http2_over_tls_with_a_name(authority: Authority) -> None:
-    """Over TLS too, by ALPN, with the name in the certificate and the connection to loopback."""
+    """The same over TLS, by ALPN, with the name in the certificate and a connection to loopback."""
     with grpc_server({}, authority.grpc_credentials()) as port:
         seen = await probe_h2(Endpoint(HOST, port, "127.0.0.1"), TlsOptions(ca=authority.ca_file))
     assert seen.failure is None
@@ -74,7 +74,7 @@ async def test_http2_over_tls_with_a_name(authority: Authority) -> None:
     ],
 )
 async def test_what_is_not_http2(handler: Handler, reason: Reason) -> None:
-    """HTTP/1.1, a closed connection and silence are three reasons, for HTTP/2 and for a call."""
+    """HTTP/1.1, a closed connection and no answer are three reasons, for HTTP/2 and for a call."""
     async with serving(handler) as port:
         seen = await probe_h2(local(port), None, timeout=0.3)
         call = await probe_grpc(local(port), GET_VERSION, tls=None, timeout=0.3)
@@ -93,7 +93,7 @@ async def test_get_version_reads_the_version() -> None:
 
 
 async def test_a_call_over_tls(authority: Authority) -> None:
-    """The same over TLS, and refused by a name the certificate does not have."""
+    """The same over TLS; with a name that is not in the certificate the probe fails."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}, authority.grpc_credentials()) as port:
         named = TlsOptions(ca=authority.ca_file, server_name=HOST)
         assert (await milvus.get_version(local(port), tls=named)).version == "v2.3.5"
@@ -107,7 +107,7 @@ async def test_a_call_over_tls(authority: Authority) -> None:
     [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED],
 )
 async def test_a_grpc_status_is_an_answer(status: grpc.StatusCode) -> None:
-    """A status other than OK is gRPC all the same: its name and its message are kept."""
+    """A status other than OK is a gRPC answer: the result has its name and its message."""
     with grpc_server({CONNECT: (status, "héllo: 50% of it")}) as port:
         seen = await milvus.connect(local(port), tls=None)
     assert not seen.ok
@@ -123,7 +123,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
 
 
 async def test_a_404_page_is_not_grpc_and_keeps_its_origin() -> None:
-    """An HTML answer is recognised with its HTTP status, type and server, which a gRPC client drops."""
+    """The result of an HTML answer has its HTTP status, type and server, which a gRPC client drops."""
     headers = [(":status", "404"), ("server", "nginx/1.25"), ("content-type", "text/html")]
     async with serving(http2(headers, b"<html>")) as port:
         seen = await probe_grpc(local(port), GET_VERSION, tls=None)
@@ -145,7 +145,7 @@ async def test_milvus_s_own_status_is_read() -> None:
 
 
 async def test_the_token_is_sent_as_milvus_wants_it() -> None:
-    """``authorization`` is base64 of the token without a scheme word."""
+    """The header ``authorization`` is base64 of the token without a scheme word."""
     seen: list[tuple[str, str | bytes]] = []
 
     class Spy(grpc.ServerInterceptor):
@@ -166,7 +166,7 @@ async def test_the_token_is_sent_as_milvus_wants_it() -> None:
 
 @pytest.mark.parametrize(("answer", "serving_it"), [(b"\x08\x01", True), (b"\x08\x02", False), (b"", False)])
 async def test_health_check_reads_serving(answer: bytes, *, serving_it: bool) -> None:
-    """Only SERVING is serving."""
+    """Only the answer SERVING counts as serving."""
     with grpc_server({HEALTH_CHECK: answer}) as port:
         assert (await milvus.is_serving(local(port), tls=None))[0] is serving_it
 
@@ -180,7 +180,7 @@ async def test_http_health_answers() -> None:
 
 
 async def test_http_body_is_bounded() -> None:
-    """Of a huge body only the beginning is kept."""
+    """Only the beginning of a huge body is stored."""
     async with serving(http1("200 OK", b"x" * 1_000_000)) as port:
         seen = await probe_http(local(port), "/healthz")
     assert seen.status == 200
@@ -188,7 +188,7 @@ async def test_http_body_is_bounded() -> None:
 
 
 async def test_https_health_answers_for_its_name(authority: Authority) -> None:
-    """HTTPS goes to ``connect_to`` and asks for the endpoint's name."""
+    """HTTPS connects to ``connect_to`` and sends the endpoint's name."""
     async with serving(http1("200 OK", b"OK"), authority.context(alpn=("http/1.1",))) as port:
         options = TlsOptions(ca=authority.ca_file)
         seen = await probe_http(Endpoint(HOST, port, "127.0.0.1"), "/healthz", tls=options)
@@ -206,7 +206,7 @@ async def test_https_health_answers_for_its_name(authority: Authority) -> None:
     ],
 )
 async def test_what_is_not_http(handler: Handler, reason: Reason) -> None:
-    """A server that says nothing HTTP is a failure, never an exception."""
+    """A server that does not speak HTTP is a failure, never an exception."""
     async with serving(handler) as port:
         seen = await probe_http(local(port), "/healthz", timeout=0.3)
     assert seen.failure is not None
@@ -215,7 +215,7 @@ async def test_what_is_not_http(handler: Handler, reason: Reason) -> None:
 
 @given(message=st.binary(max_size=200), number=st.integers(1, 20))
 def test_no_bytes_break_the_protobuf_reader(message: bytes, number: int) -> None:
-    """Any bytes read to fields or to nothing, and what was written is read back."""
+    """Any bytes give fields or nothing, and a written message is read back."""
     protobuf.first(message, number)
     written = protobuf.bytes_field(number, message)
     assert protobuf.first(written, number) == message

@@ -1,4 +1,4 @@
-"""The TLS probe tells every way apart in which a handshake goes wrong."""
+"""The TLS probe distinguishes the ways in which a handshake fails."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_good_handshake_reports_its_facts(authority: Authority) -> None:
 
 
 async def test_an_ip_address_is_matched_against_ip_names(authority: Authority) -> None:
-    """A host that is an address is found among the certificate's IP names, not its DNS names."""
+    """A host that is an address matches the certificate's IP names, not its DNS names."""
     options = TlsOptions(ca=authority.ca_file)
     async with serving(silence, authority.context("127.0.0.1")) as port:
         assert (await probe_tls(Endpoint("127.0.0.1", port), options)).failure is None
@@ -80,14 +80,14 @@ async def test_a_wrong_name_is_reported_with_the_names_there_are(authority: Auth
 
 
 async def test_the_server_name_overrides_the_host(authority: Authority) -> None:
-    """With a server name the certificate is matched against it, wherever the host is."""
+    """With a server name the certificate must be for it, whatever the host is."""
     async with serving(silence, authority.context("other.example")) as port:
         options = TlsOptions(ca=authority.ca_file, server_name="other.example")
         assert (await probe_tls(Endpoint("127.0.0.1", port), options)).failure is None
 
 
 async def test_an_unknown_ca_is_not_trusted(authority: Authority) -> None:
-    """A certificate of a CA that is not in the trusted file is refused, and shown all the same."""
+    """A certificate of a CA that is not in the trusted file is refused, and still part of the result."""
     async with serving(silence, authority.context()) as port:
         seen = await probe_tls(at(port), TlsOptions(ca=grpc_default_roots()))
     assert seen.failure is not None
@@ -96,7 +96,7 @@ async def test_an_unknown_ca_is_not_trusted(authority: Authority) -> None:
 
 
 async def test_a_self_signed_certificate_is_told_from_an_unknown_ca(tmp_path: Path) -> None:
-    """A certificate that signs itself has a reason of its own, and is trusted when its own file is given."""
+    """A self-signed certificate has a reason of its own, and is trusted if its own file is given."""
     certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -110,7 +110,7 @@ async def test_a_self_signed_certificate_is_told_from_an_unknown_ca(tmp_path: Pa
 
 
 async def test_the_guides_certificate_without_san_matches_by_its_common_name(tmp_path: Path) -> None:
-    """A certificate with only a common name, as the guide makes it, is accepted as gRPC's client accepts it."""
+    """The probe accepts a certificate with only a common name, as the guide makes it, because gRPC's client does."""
     certificate, key = self_signed(tmp_path, names=())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -121,7 +121,7 @@ async def test_the_guides_certificate_without_san_matches_by_its_common_name(tmp
 
 
 async def test_the_trusted_file_may_be_the_server_s_own_certificate(authority: Authority, tmp_path: Path) -> None:
-    """A leaf in the trusted file is an anchor though it is no CA: gRPC's client accepts it, and so does the probe."""
+    """A leaf in the trusted file is an anchor though it is no CA, as for gRPC's client."""
     credentials = authority.grpc_credentials()
     with grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as port:
         seen = await probe_tls(at(port), TlsOptions(ca=authority.ca_file))
@@ -151,7 +151,7 @@ async def test_the_trusted_file_may_be_the_server_s_own_certificate(authority: A
 async def test_a_certificate_out_of_its_time_is_refused_with_the_date(
     authority: Authority, not_before: dt.datetime, not_after: dt.datetime, reason: Reason
 ) -> None:
-    """Expired and not yet valid are two reasons, each with the date that matters."""
+    """Expired and not yet valid are two reasons, each with its date."""
     async with serving(silence, authority.context(not_before=not_before, not_after=not_after)) as port:
         seen = await probe_tls(at(port), TlsOptions(ca=authority.ca_file))
     assert seen.failure is not None
@@ -172,7 +172,7 @@ async def test_a_server_without_h2_shows_by_its_alpn(
 
 
 async def test_a_demand_for_a_client_certificate_is_seen(authority: Authority) -> None:
-    """A TLS 1.3 server refuses only after the client's handshake is done; a certificate it trusts satisfies it."""
+    """A TLS 1.3 server refuses only after the client's handshake; a trusted client certificate is accepted."""
     certificate, key = authority.client_files()
     with tls_server(authority.mutual()) as port:
         without = await probe_tls(at(port), TlsOptions(ca=authority.ca_file))
@@ -183,7 +183,7 @@ async def test_a_demand_for_a_client_certificate_is_seen(authority: Authority) -
 
 
 async def test_an_old_tls_version_is_named(authority: Authority) -> None:
-    """A server that ends at TLS 1.1 is refused for its version."""
+    """For a server with TLS 1.1 at most the reason is its version."""
     context = authority.context()
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1"):
@@ -197,7 +197,7 @@ async def test_an_old_tls_version_is_named(authority: Authority) -> None:
 
 
 async def test_a_server_that_hangs_up_is_told_from_one_without_tls() -> None:
-    """Closing in the middle of the handshake is a reason of its own."""
+    """A connection that closes during the handshake is a reason of its own."""
     async with serving(hang_up) as port:
         seen = await probe_tls(at(port))
     assert seen.failure is not None
@@ -205,7 +205,7 @@ async def test_a_server_that_hangs_up_is_told_from_one_without_tls() -> None:
 
 
 async def test_plain_http1_is_not_tls() -> None:
-    """A server that answers the ClientHello with HTTP/1.1 speaks no TLS, and is named."""
+    """A server that answers the ClientHello with HTTP/1.1 has no TLS, and the result names its protocol."""
     async with serving(http1("400 Bad Request", b"")) as port:
         seen = await probe_tls(at(port))
     assert seen.failure is not None
@@ -213,7 +213,7 @@ async def test_plain_http1_is_not_tls() -> None:
 
 
 async def test_plaintext_http2_is_not_tls() -> None:
-    """A gRPC server without TLS is recognised by the SETTINGS it sends first."""
+    """A gRPC server without TLS is recognised by its first SETTINGS."""
     with grpc_server({}) as port:
         seen = await probe_tls(at(port))
     assert seen.failure is not None
@@ -221,7 +221,7 @@ async def test_plaintext_http2_is_not_tls() -> None:
 
 
 async def test_silence_ends_in_time() -> None:
-    """A server that accepts TCP and says nothing is given up after the timeout, with that reason."""
+    """For a server that accepts TCP and sends nothing, the probe ends at the timeout with this reason."""
     async with serving(silence) as port:
         seen = await probe_tls(at(port), timeout=0.3)
     assert seen.failure is not None

@@ -1,4 +1,4 @@
-"""Probes and scrapes while somebody takes all the connections that there are."""
+"""Probes and scrapes while other clients use all connections."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def connected(port: int, number: int, *, peers: int = 1) -> AsyncIterator[
 
 @pytest.mark.parametrize(("number", "peers"), [(64, 1), (300, 1), (600, 200)])
 async def test_silent_connections_keep_no_probe_out(free_port: Callable[[], int], number: int, peers: int) -> None:
-    """Probes are answered at once while others hold as many connections as they like, from one address or many."""
+    """Probes are answered at once while others hold any number of connections, from one address or many."""
     async with served(free_port) as (port, _), connected(port, number, peers=peers):
         for path in ("/live", "/ready") * 5:
             async with asyncio.timeout(1):
@@ -125,14 +125,17 @@ async def test_silent_connections_keep_no_probe_out(free_port: Callable[[], int]
 
 
 async def test_a_probe_from_the_attackers_own_address_is_answered(free_port: Callable[[], int]) -> None:
-    """On one machine, all come from loopback."""
+    """On one machine all connections come from loopback."""
     async with served(free_port) as (port, _), connected(port, 300):
         async with asyncio.timeout(1):
             assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[], int]) -> None:
-    """However many wait in the kernel behind a probe, also of its own address, it is read before they are taken."""
+    """
+    However many connections wait behind a probe, also of its own address, the probe is read before they are
+    accepted.
+    """
     async with served(free_port) as (port, _):
         # The server shares this thread: it sees them all at once.
         with contextlib.ExitStack() as stack:
@@ -146,7 +149,7 @@ async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[
 
 
 async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:
-    """The oldest ones give way, of the peer with the most."""
+    """Above either limit the server closes the oldest connection of the peer with the most."""
     limits = Limits(connections=8, of_a_peer=4)
     async with served(free_port, limits) as (port, _), connected(port, 6) as greedy:
         await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:2]))
@@ -181,7 +184,7 @@ async def test_who_asks_nothing_is_let_go(free_port: Callable[[], int], bytes_: 
 
 
 async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> None:
-    """The time for a head is not prolonged by its bytes."""
+    """Bytes of a request's head do not prolong its time limit."""
     async with served(free_port, QUICK) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         ended = asyncio.create_task(_ended(reader))
@@ -195,7 +198,7 @@ async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> No
 
 
 async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -> None:
-    """A client may keep its connection, as Prometheus does, and is let go when it asks no more."""
+    """A client may keep its connection, as Prometheus does; it is closed when no request comes."""
     async with served(free_port, QUICK) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         began = time.monotonic()
@@ -208,7 +211,7 @@ async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -
 
 
 async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
-    """A head that never ends is refused; nobody's memory grows."""
+    """An endless head is refused and uses bounded memory."""
     async with served(free_port) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /live HTTP/1.1\r\nX: " + b"x" * 100_000)
@@ -218,7 +221,7 @@ async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
 
 
 async def test_who_does_not_read_is_let_go_and_scrapes_are_few(free_port: Callable[[], int]) -> None:
-    """Slow readers hold no page for long, get no more than a few at a time, and hold up no probe."""
+    """Slow readers hold a page for a limited time, only a few at a time, and do not delay probes."""
     async with served(free_port, QUICK) as (port, page):
         slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(12)]
         for _, writer in slow:
@@ -236,7 +239,10 @@ async def test_who_does_not_read_is_let_go_and_scrapes_are_few(free_port: Callab
 
 
 async def test_envoy_is_asked_once_at_a_time_whether_it_is_ready(free_port: Callable[[], int]) -> None:
-    """A thousand probes at a time are one question to Envoy; whoever goes away meanwhile ends it for nobody."""
+    """
+    A thousand concurrent probes are one request to Envoy; a client that disconnects does not end it for the
+    others.
+    """
     asked, answer = 0, asyncio.Event()
 
     async def ready() -> str:

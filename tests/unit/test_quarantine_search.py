@@ -1,4 +1,4 @@
-"""Who is to blame: the state machine against a model of a client that rejects what a hidden rule says."""
+"""The search for the unit to blame: the state machine against a model of a client that rejects by a hidden rule."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def forms(count: int, **others: str) -> dict[str, str]:
 
 
 def test_what_is_accepted_costs_one_push() -> None:
-    """Nothing is searched, and a later change of one unit is on trial alone."""
+    """There is no search, and a later change of one unit is on trial alone."""
     search, client = Search[str](), Client()
     search.want(forms(1000))
     assert settle(search, client, forms(1000)) == 1
@@ -78,7 +78,7 @@ def test_what_is_accepted_costs_one_push() -> None:
 
 
 def test_a_culprit_keeps_its_last_accepted_form_and_others_go_on() -> None:
-    """It is not tried again while it stays the same, and at once when it changes."""
+    """It is not tried again while it is unchanged, and tried at once when it changes."""
     search, client = Search[str](), Client()
     search.want(forms(5))
     settle(search, client, forms(5))
@@ -97,7 +97,7 @@ def test_a_culprit_keeps_its_last_accepted_form_and_others_go_on() -> None:
 
 
 def test_going_back_to_the_accepted_form_ends_the_quarantine_without_a_push() -> None:
-    """Nothing has to be tried."""
+    """The accepted form needs no trial."""
     search, client = Search[str](), Client()
     search.want(forms(2))
     settle(search, client, forms(2))
@@ -123,7 +123,7 @@ def test_one_culprit_among_a_thousand_new_units(place: int) -> None:
 
 
 def test_a_named_culprit_costs_two_pushes() -> None:
-    """The others are tried without those that the sentence names; if they are accepted, it is the one named."""
+    """The units that the message does not name are tried first; if they are accepted, the named one is to blame."""
     search, client = Search[str](), Client()
     wanted = forms(1000, u0500="bad")
     search.want(wanted)
@@ -133,7 +133,7 @@ def test_a_named_culprit_costs_two_pushes() -> None:
 
 
 def test_a_wrong_name_is_not_believed() -> None:
-    """A sentence that names an innocent unit costs pushes and nothing else."""
+    """A message that names a good unit costs pushes only."""
     search, client = Search[str](), Client()
     wanted = forms(100, u0050="bad")
     search.want(wanted)
@@ -152,7 +152,7 @@ def test_of_two_that_conflict_the_younger_is_to_blame() -> None:
 
 
 def test_changes_during_a_search_are_tried_before_it_goes_on() -> None:
-    """A change of somebody else is the very next thing that is published, and waits for one verdict only."""
+    """Another unit's change is published next, and the search waits for one verdict only."""
     search, client = Search[str](), Client()
     wanted = forms(1000, u0500="bad")
     search.want(wanted)
@@ -169,7 +169,7 @@ def test_changes_during_a_search_are_tried_before_it_goes_on() -> None:
 
 
 def test_changes_do_not_wait_long_for_a_verdict() -> None:
-    """When a client takes its time, what waits is published beside what is on trial."""
+    """If a client is slow, waiting changes are published beside those on trial."""
     search = Search[str]()
     search.want(forms(3))
     search.want(forms(3, u0001="newer"))
@@ -180,7 +180,7 @@ def test_changes_do_not_wait_long_for_a_verdict() -> None:
 
 
 def test_a_search_that_takes_too_long_holds_the_rest_back_until_it_is_tried_again() -> None:
-    """What is unsettled stays out and does not come back by itself; a retry settles it."""
+    """Undecided units are held back and do not return by themselves; a retry decides."""
     wanted = forms(1000, **{f"u{number:04}": "bad" for number in range(0, 1000, 100)})
     search, client = Search[str](), Client()
     search.want(wanted)
@@ -198,7 +198,7 @@ def test_a_search_that_takes_too_long_holds_the_rest_back_until_it_is_tried_agai
 
 
 def test_a_search_that_is_given_up_goes_on_where_it_was() -> None:
-    """On a slow client each search gets further."""
+    """With a slow client each search makes progress."""
     wanted = forms(1000, u0700="bad")
     search, client = Search[str](), Client()
     search.want(wanted)
@@ -215,7 +215,7 @@ def test_a_search_that_is_given_up_goes_on_where_it_was() -> None:
 
 
 def test_changes_of_others_do_not_hold_up_a_search() -> None:
-    """Somebody changes between any two verdicts, and the culprit is found all the same."""
+    """With a change of another unit between any two verdicts, the unit to blame is still found."""
     wanted = forms(256)
     search, client = Search[str](), Client()
     search.want(wanted)
@@ -232,7 +232,7 @@ def test_changes_of_others_do_not_hold_up_a_search() -> None:
 
 
 def test_what_is_mended_by_somebody_elses_change_is_not_blamed() -> None:
-    """Of two that conflict one changes during the search: what was known is not enough to blame the other."""
+    """If one of two conflicting units changes during the search, the other is not blamed on old evidence."""
     search, client = Search[str](), Client([("good1", "next2")])
     search.want(forms(3))
     settle(search, client, forms(3))
@@ -246,7 +246,10 @@ def test_what_is_mended_by_somebody_elses_change_is_not_blamed() -> None:
 
 
 def test_who_is_parked_holds_up_nobody() -> None:
-    """The others on trial are accepted without it; when the client is ready for it, it is on trial again."""
+    """
+    The other units on trial are accepted without the parked one, which is on trial again when the client is
+    ready for it.
+    """
     search, client = Search[str](), Client()
     search.want(forms(3))
     settle(search, client, forms(3))
@@ -267,7 +270,7 @@ def test_who_is_parked_holds_up_nobody() -> None:
 
 
 def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
-    """Neither does it come back by another round, but by a change of its own."""
+    """It does not come back by another round, but by a change of its own."""
     search, client = Search[str](), Client()
     search.want(forms(2))
     settle(search, client, forms(2))
@@ -282,7 +285,7 @@ def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
 
 
 def test_who_keeps_a_client_from_starting_is_left_out_until_it_is_ready() -> None:
-    """Not even its accepted form is published, and no verdict is needed when it comes back."""
+    """Even its accepted form is not published, and it comes back without a verdict."""
     search, client = Search[str](forms(3)), Client()
     search.want(forms(3))
     search.leave_out(["u0001"])
@@ -297,7 +300,10 @@ def test_who_keeps_a_client_from_starting_is_left_out_until_it_is_ready() -> Non
 
 
 def test_a_client_that_rejects_everything_blames_nobody() -> None:
-    """Its port is taken, or it lacks our module: all units are published, and all is well when it takes them."""
+    """
+    If its port is taken or it lacks the module, all units are published, and all are accepted once the client
+    accepts them.
+    """
     search, client = Search({"u0000": "good0", "u0001": "good1"}), Client(takes_anything=False)
     search.want(forms(3))
     settle_once = [judge(search, client, forms(3)) for _ in range(3)]
@@ -313,7 +319,7 @@ def test_a_client_that_rejects_everything_blames_nobody() -> None:
 
 
 def test_a_new_client_gets_what_is_known_to_be_good_first() -> None:
-    """What was on trial when the last one went is tried once the accepted forms are there."""
+    """Forms that were on trial when the last client ended are tried after the accepted forms."""
     search, client = Search[str](), Client()
     search.want(forms(3))
     settle(search, client, forms(3))
@@ -327,7 +333,7 @@ def test_a_new_client_gets_what_is_known_to_be_good_first() -> None:
 
 
 def test_a_restart_tries_nothing_that_is_known_to_be_bad() -> None:
-    """Accepted forms and culprits are all that has to be kept."""
+    """The state to store is the accepted forms and the units to blame."""
     wanted = forms(4, u0002="bad", u0003="new")
     first, client = Search[str](), Client()
     first.want(wanted)
@@ -341,7 +347,7 @@ def test_a_restart_tries_nothing_that_is_known_to_be_bad() -> None:
 
 
 def test_who_is_to_blame_again_and_again_waits() -> None:
-    """Nobody keeps the client busy by changing a bad object all the time."""
+    """A tenant cannot keep the client busy by changing a bad object all the time."""
     search, client = Search[str](), Client()
     for number in range(MAX_OFFENCES):
         search.want({"a": "good", "b": f"bad{number}"})
@@ -377,7 +383,10 @@ def test_who_is_to_blame_again_and_again_waits() -> None:
 def test_every_culprit_is_found_and_no_other(
     drawn: tuple[int, set[int], set[tuple[int, int]], set[int]],
 ) -> None:
-    """Whoever is bad, alone or with an older one: all others end in their newest form, within the pushes of each search."""
+    """
+    For any bad units, alone or with an older one, all others end in their newest form, within the pushes of
+    each search.
+    """
     count, bad, pairs, named = drawn
     wanted = forms(count, **{f"u{number:04}": f"bad{number}" for number in bad})
     good = {number: f"good{number}" for number in range(count) if number not in bad}

@@ -1,4 +1,4 @@
-"""The quarantine with real units: what is published, said and kept."""
+"""The quarantine with real units: what it publishes, reports and stores."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def unit(*manifests: Manifest) -> Unit:
 
 
 def test_a_culprit_is_held_in_its_last_accepted_form_and_named() -> None:
-    """What is published of it is the very form from before; the others are new."""
+    """It is published in its last accepted form; the others are new."""
     world = World()
     world.run(app("a"), app("b"))
     outcome = world.run(app("a", BAD, to="/new"), app("b", to="/new"))
@@ -112,7 +112,7 @@ def test_a_culprit_is_held_in_its_last_accepted_form_and_named() -> None:
 
 
 def test_a_round_without_a_change_publishes_nothing_new() -> None:
-    """While somebody is in quarantine, too, every resource is the very object of the round before."""
+    """Also while a unit is in quarantine, every resource is the same object as in the last round."""
     world = World()
     world.run(app("a"), app("b"))
     first = world.run(app("a", BAD), app("b"))
@@ -122,7 +122,7 @@ def test_a_round_without_a_change_publishes_nothing_new() -> None:
 
 
 def test_who_shares_what_is_bad_is_held_too() -> None:
-    """Two Ingresses name one BackendConfig: both keep what they had, and nobody else does."""
+    """Of Ingresses that share a bad BackendConfig all keep their last accepted form, and no other Ingress does."""
     world = World()
     world.run(app("a"), app("b", config="a"), app("c"))
     outcome = world.run(app("a", BAD, to="/new"), app("b", config="a", to="/new"), app("c", to="/new"))
@@ -131,7 +131,7 @@ def test_who_shares_what_is_bad_is_held_too() -> None:
 
 
 def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
-    """An Ingress that asks clients for certificates since, and is bad otherwise, serves nobody without one."""
+    """A bad Ingress that now requires certificates of clients serves no client without one."""
     world = World()
     world.run(app("a"), app("b"))
     closed = app("a", BAD)
@@ -146,7 +146,7 @@ def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
 
 
 def test_what_is_not_shared_says_nothing_of_others() -> None:
-    """A cluster that is rejected is a verdict on who is on trial with it, and on nobody else."""
+    """The rejection of a cluster is a verdict on the unit that owns it, and on no other."""
     quarantine = Quarantine()
     a, b = unit(*app("a")), unit(*app("b"))
     quarantine.want([a])
@@ -160,7 +160,7 @@ def test_what_is_not_shared_says_nothing_of_others() -> None:
 
 
 def test_the_last_accepted_form_survives_a_restart(tmp_path: Path) -> None:
-    """With its key, in a file that nobody else may read; what is known to be bad is not tried again."""
+    """It is stored with its key in a file for the owner only; forms that are known to be bad are not tried again."""
     world = World()
     world.run(app("a"), app("b"))
     before = world.run(app("a", BAD, to="/new"), app("b", to="/new"), app("c", BAD))
@@ -180,7 +180,7 @@ def test_the_last_accepted_form_survives_a_restart(tmp_path: Path) -> None:
 
 
 def test_another_version_of_kiteway_tries_again(tmp_path: Path) -> None:
-    """It may make something else of the same objects, and begins with the accepted forms."""
+    """It may translate differently, and begins with the accepted forms."""
     world = World()
     world.run(app("a"), app("b"))
     world.run(app("a", BAD, to="/new"), app("b"))
@@ -206,7 +206,7 @@ def test_another_version_of_kiteway_tries_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_is_no_file(tmp_path: Path, content: bytes) -> None:
-    """Everything is tried anew."""
+    """All units are tried again."""
     file = tmp_path / "quarantine.json"
     file.write_bytes(content)
     assert store.read(file) == store.Stored()
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_read_is_no_file(tmp_path: Path, content: bytes) -
     "damage", [b"", b"{", b"{}", b"\xff", b'{"hosts": 1}', b'{"hosts": "\xff"}', b'{"a":' * 500_000]
 )
 def test_a_last_accepted_form_that_is_damaged_is_none(damage: bytes) -> None:
-    """Its Ingress is tried anew, and the others are served."""
+    """Its Ingress is tried again, and the others are served."""
     world = World()
     world.run(app("a"), app("b"))
     world.run(app("a", BAD), app("b"))
@@ -229,7 +229,7 @@ def test_a_last_accepted_form_that_is_damaged_is_none(damage: bytes) -> None:
 
 
 def test_a_form_is_known_by_its_content() -> None:
-    """Age and diagnostics do not count; what Envoy sees does, and JSON keeps all of it."""
+    """Age and diagnostics do not count, everything that Envoy gets does, and JSON preserves all of it."""
     one, same, other = unit(*app("a")), unit(*app("a")), unit(*app("a", to="/other"))
     assert forms.fingerprint(one) == forms.fingerprint(dataclasses.replace(same, retained=True, diagnostics=()))
     assert forms.fingerprint(one) != forms.fingerprint(other)
@@ -251,7 +251,7 @@ def test_a_form_is_known_by_its_content() -> None:
     ],
 )
 def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: str, expected: str) -> None:
-    """By a resource of its own, its host, its name, or a word that nobody else holds."""
+    """It points to a unit by its own resource, its host, its name, or a word that no other unit has."""
     units = [unit(*app("a", "x-word:%ONLY_IN_A%")), unit(*app("b")), unit(*app("c"))]
     rejection = Rejection(kind, "1", dict.fromkeys(resources, "1"), (), certain=True, message=message)
     assert [found.ref.name for found in blame.named(rejection, units)] == list(expected)
@@ -275,7 +275,7 @@ def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: st
     ],
 )
 def test_whose_rejection_it_is(kind: str, message: str, *, counts: bool) -> None:
-    """A port or a module is nobody's, and no tenant can make a rejection look so."""
+    """A rejection because of a port or a module blames no unit, and a tenant cannot imitate one."""
     rejection = Rejection(kind, "1", {"x": "1"}, (), certain=True, message=message)
     assert bool(blame.of_units([rejection])) is counts
 
@@ -290,7 +290,7 @@ Step = Mapping[str, tuple[bool, int]]
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_innocent_is_served_in_its_newest_form(steps: list[Step]) -> None:
-    """Whoever comes, goes, turns bad and is mended, with a restart between any two steps."""
+    """This holds however units are added, removed, broken and corrected, with a restart between any two steps."""
     world = World()
     last: dict[str, str] = {}
     for step in steps:

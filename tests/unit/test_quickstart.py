@@ -1,4 +1,4 @@
-"""`kiteway up --to`: what is found out, and what is written for it."""
+"""`kiteway up --to`: the detection of a Milvus, and the manifests for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGET = "127.0.0.1"
 
 
 def test_targets_are_read() -> None:
-    """The port has a default; health is looked for, given, or not wanted."""
+    """The port has a default; health is detected, given, or none."""
     assert parse_targets(["milvus", "10.0.0.5:19531,health=9092", "[::1]:7,health=none"]) == (
         MilvusTarget("milvus", 19530),
         MilvusTarget("10.0.0.5", 19531, 9092, find_health=False),
@@ -37,7 +37,7 @@ def test_targets_are_read() -> None:
     ],
 )
 def test_what_is_no_target_is_said(texts: list[str], said: str) -> None:
-    """With the part that is wrong and what may stand there."""
+    """The error has the wrong part and the allowed values."""
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         parse_targets(texts)
 
@@ -60,7 +60,7 @@ def closed_port() -> int:
 
 
 def test_several_targets_are_one_service(tmp_path: Path) -> None:
-    """Each is an endpoint with its own ports, and the check asks the health ports when each has one."""
+    """Each target is an endpoint with its own ports, and the check uses the health ports if each endpoint has one."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as one, grpc_server({GET_VERSION: VERSION_ANSWER}) as two:
         found, documents = start(
             tmp_path,
@@ -76,7 +76,7 @@ def test_several_targets_are_one_service(tmp_path: Path) -> None:
 
 
 def test_one_without_a_health_port_leaves_the_check_to_the_serving_ports(tmp_path: Path) -> None:
-    """A pool has one kind of check; that the others' health ports are not asked is said."""
+    """A pool has one kind of check; a note says that the health ports are not used."""
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as one, grpc_server({GET_VERSION: VERSION_ANSWER}) as two:
         found, documents = start(
             tmp_path,
@@ -90,7 +90,7 @@ def test_one_without_a_health_port_leaves_the_check_to_the_serving_ports(tmp_pat
 
 
 def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
-    """A proxy that restarts just now keeps nobody from starting, and gets calls when it is back."""
+    """A proxy that cannot be reached does not prevent the start, and gets calls when it is back."""
     away = closed_port()
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as there:
         found, _ = start(
@@ -104,7 +104,7 @@ def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
 
 
 def test_nobody_there_is_an_error(tmp_path: Path) -> None:
-    """It says of each what was seen."""
+    """The error has the result of each target."""
     ports = closed_port(), closed_port()
     with pytest.raises(QuickstartError, match="there is no Milvus at ") as caught:
         start(tmp_path, *(MilvusTarget(TARGET, port) for port in ports))
@@ -112,7 +112,7 @@ def test_nobody_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_those_that_speak_otherwise_are_an_error(tmp_path: Path) -> None:
-    """TLS is a Service's, not an endpoint's."""
+    """All endpoints of a Service use TLS, or none does."""
     credentials = Authority(tmp_path).grpc_credentials(HOST)
     with (
         grpc_server({GET_VERSION: VERSION_ANSWER}) as plain,
@@ -123,7 +123,7 @@ def test_those_that_speak_otherwise_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_successor_takes_the_certificate_over(tmp_path: Path) -> None:
-    """Clients trust it already; one for other names is made anew."""
+    """Clients trust the predecessor's certificate already; for other names a new one is made."""
     instances = [Instance(tmp_path / name) for name in ("old", "new", "other")]
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
         target = [MilvusTarget(TARGET, port, find_health=False)]

@@ -1,4 +1,4 @@
-"""Why an instance is not ready, or degraded."""
+"""The reasons why an instance is not ready, or degraded."""
 
 from __future__ import annotations
 
@@ -67,53 +67,53 @@ GOOD = (ingress(rule("a.example.com", path("/", "a")), name="a"), service("a"))
 
 
 def test_a_client_with_all_of_it_serves() -> None:
-    """There is nothing to say, and nothing amiss."""
+    """There is no reason and no problem."""
     assert why_not_serving(state(stream()), SETTLED) == ""
     assert shortcomings(outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a")), state(stream())) == []
 
 
 def test_a_listener_that_cannot_bind_is_not_ready() -> None:
-    """Envoy's own sentence is the reason, before the first configuration and afterwards."""
+    """The reason is Envoy's own message, before the first configuration and afterwards."""
     for active in (False, True):
         reason = why_not_serving(state(stream(active=active, refused={"https": BIND}, missing=("https",))), SETTLED)
         assert reason == f"Envoy rejects the Listener https: {BIND}"
 
 
 def test_a_route_table_that_was_never_taken_is_not_ready() -> None:
-    """A listener without it answers every host 404."""
+    """A listener without its route table answers every host with 404."""
     reason = why_not_serving(state(stream(refused={"https": "bad header"}, missing=("https",), kind=ROUTE)), SETTLED)
     assert reason == "Envoy rejects the RouteConfiguration https: bad header"
 
 
 def test_a_rejected_change_is_degraded() -> None:
-    """The version before serves on."""
+    """The version before stays in force."""
     now = state(stream(refused={"https": "bad"}))
     assert why_not_serving(now, SETTLED) == ""
     assert shortcomings(None, now) == ["Envoy rejects the Listener https: bad"]
 
 
 def test_before_the_first_configuration_it_is_not_ready() -> None:
-    """Nor before a client is there; one that serves on while its stream is broken is."""
+    """Neither is it before a client connects; a client that serves while its stream is broken is ready."""
     assert why_not_serving(state(stream(active=False)), SETTLED) == "Envoy has not taken the first configuration yet"
     assert why_not_serving(state(active=False), SETTLED) == "Envoy has not connected to the control plane yet"
     assert why_not_serving(state(active=True), SETTLED) == ""
 
 
 def test_the_newest_client_counts() -> None:
-    """An Envoy that reconnects may be there twice."""
+    """An Envoy that reconnects may appear twice."""
     assert why_not_serving(state(stream(active=False), stream()), SETTLED) == ""
     assert shortcomings(None, state(stream(refused={"https": "bad"}), stream())) == []
 
 
 def test_a_host_without_any_endpoint_is_degraded() -> None:
-    """It is named with its Ingress."""
+    """The reason names the host and its Ingress."""
     assert shortcomings(outcome(*GOOD), state(stream())) == [
         "the host a.example.com of Ingress default/a has no endpoint"
     ]
 
 
 def test_an_object_with_errors_is_degraded() -> None:
-    """It is named once, with the reason."""
+    """The reason names the object once."""
     good = outcome(*GOOD, endpoint_slice(["10.0.0.1"], 19530, "a"))
     about = ObjectRef("Ingress", "default", "b")
     bad = [dataclasses.replace(d, severity=Severity.ERROR, reason="Bad", object=about) for d in good.diagnostics[:1]]
@@ -123,7 +123,7 @@ def test_an_object_with_errors_is_degraded() -> None:
 
 @pytest.mark.parametrize(("word", "code"), [("ready", 0), ("degraded", 3), ("not ready", 1)])
 def test_status_exits_by_the_state(word: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script tells the three apart, and the reasons are printed."""
+    """The exit status distinguishes the three states, and the reasons are printed."""
     reasons = [] if word == "ready" else ["because [of] this"]
     monkeypatch.setattr("kiteway.instance.Instance.running_pid", lambda _self: 1)
     command = importlib.import_module("kiteway.cli.status")

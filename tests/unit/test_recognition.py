@@ -1,4 +1,4 @@
-"""Which pools are taken for Milvus, by what answers on their health port."""
+"""Which pools count as Milvus, by the answer on their health port."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def anyio_backend() -> str:
     ],
 )
 async def test_milvus_answers_as_no_other_does(body: bytes, status: int, milvus: bool) -> None:  # noqa: FBT001
-    """Its components tell it, well or not; a server that only says 200 is another one, whatever is in it."""
+    """Milvus lists its components, healthy or not; a server that only answers 200 is not Milvus, whatever its text."""
     with answering(body, status) as port:
         async with httpx2.AsyncClient(trust_env=False) as client:
             found = await answers_as_milvus(client, Address("127.0.0.1", port))
@@ -63,7 +63,7 @@ class Asked:
 
 @pytest.mark.anyio
 async def test_a_pool_is_what_one_of_its_endpoints_is() -> None:
-    """An endpoint is asked once; when it leaves another one is, and until that answers nothing changes."""
+    """One endpoint is asked once; when it is removed another is asked, and until that answers nothing changes."""
     asked = Asked()
     recognition = Recognition(asked)
     assert not await recognition.look({KEY: (FIRST, SECOND)})
@@ -85,7 +85,7 @@ async def test_a_pool_is_what_one_of_its_endpoints_is() -> None:
 
 @pytest.mark.anyio
 async def test_a_pool_that_is_gone_is_forgotten() -> None:
-    """Each pool is known by itself, for as long as it is there."""
+    """The state of each pool is separate and ends with the pool."""
     asked = Asked()
     asked.answers = {FIRST: True, SECOND: False}
     recognition = Recognition(asked)
@@ -96,7 +96,7 @@ async def test_a_pool_that_is_gone_is_forgotten() -> None:
 
 
 def test_only_milvus_s_own_check_is_asked() -> None:
-    """Where a BackendConfig has another check, nobody is asked; else whom Envoy asks."""
+    """With another check in the BackendConfig no endpoint is asked, else the address that Envoy checks."""
     endpoints = (Endpoint("10.0.0.1", 19530), Endpoint("10.0.0.2", 19530, health_port=9))
     own = HealthCheck(port=9091, request_path="/healthz")
     assert health_addresses(pool(health_check=own), endpoints) == (FIRST, Address("10.0.0.2", 9))

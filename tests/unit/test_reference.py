@@ -1,4 +1,4 @@
-"""The reference documentation has everything that there is."""
+"""The reference documentation is complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def emitted() -> dict[str, Reason]:
 
 
 def test_every_reason_of_the_golden_cases_has_an_entry() -> None:
-    """What manifests are told in the golden files is explained in the reference, under the anchor that is linked to."""
+    """Every reason in a golden file has a section in the reference, under the anchor of its link."""
     page = diagnostics.render()
     anchors = {
         f"docs/reference/diagnostics.md#{found.lower()}" for found in re.findall(r"^## (\w+)$", page, re.MULTILINE)
@@ -37,12 +37,12 @@ def test_every_reason_of_the_golden_cases_has_an_entry() -> None:
 
 
 def test_every_reason_that_a_rule_judges_by_exists(emitted: dict[str, Reason]) -> None:
-    """A rule of doctor that waits for a reason nobody gives would pass for ever."""
+    """A doctor rule for a reason that no code gives would always pass."""
     assert {reason for rule in RULES for reason in rule.reasons} - set(emitted) == set()
 
 
 def test_an_entry_says_something(emitted: dict[str, Reason]) -> None:
-    """Nearly all reasons have their words from the source; no text is left in Python's notation."""
+    """Nearly all reasons have texts from the source, and no text is in Python's notation."""
     silent = {reason.name for reason in emitted.values() if not reason.meaning and not reason.messages}
     assert silent <= {"PreSharedCertInvalid", "UserYamlUnreadable"}
     assert not re.search(r"\*[a-z ]+\*\{|\{[a-z_]+\}\}", diagnostics.render())
@@ -75,7 +75,10 @@ def judged():
 
 
 def test_each_way_of_giving_a_reason_is_found(tmp_path: Path) -> None:
-    """By method, function, constant, branch, choice, keyword and return, each with its own words; a log is none."""
+    """
+    A reason is found with its own text in a method, function, constant, branch, choice, keyword and return; a
+    log message is not one.
+    """
     (tmp_path / "module.py").write_text(SOURCE)
     found = {reason.name: reason for reason in reasons(tmp_path)}
     assert set(found) == {
@@ -96,7 +99,7 @@ def test_each_way_of_giving_a_reason_is_found(tmp_path: Path) -> None:
 
 
 def test_every_kind_and_field_is_described() -> None:
-    """Each kind has its section, and the fields that lie deepest are there with their whole path."""
+    """Each kind has a section, and the deepest fields are there with their whole path."""
     page = resources.render()
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == list(KINDS)
     for path in (
@@ -112,7 +115,7 @@ def test_every_kind_and_field_is_described() -> None:
 
 
 def test_every_annotation_is_described() -> None:
-    """Each key that the code knows is in the page, under the kind it is for."""
+    """Each key that the code knows is in the page, under its kind."""
     page = annotation_keys.render()
     known = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and "/" in value}
     assert {key for key in known if f"| `{key}" not in page} == set()
@@ -122,7 +125,7 @@ def test_every_annotation_is_described() -> None:
 
 
 def test_every_rule_is_described() -> None:
-    """Each rule of doctor has the section that its docs link to."""
+    """Each doctor rule has the section to which its link leads."""
     headings = {heading.lower() for heading in re.findall(r"^### (\w+)$", doctor.render(), re.MULTILINE)}
     assert {rule.docs.partition("#")[2] for rule in RULES} == headings
 
@@ -140,7 +143,7 @@ def test_every_command_is_described() -> None:
 def test_a_stale_page_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--check writes nothing, names the pages that are out of date, and is content after they were written."""
+    """With --check nothing is written, outdated pages are named, and after writing them the check passes."""
     monkeypatch.setattr(generate_reference, "ROOT", tmp_path)
     monkeypatch.setattr(generate_reference, "FOLDER", tmp_path / "reference")
     monkeypatch.setattr(generate_reference, "PAGES", {"a.md": lambda: "A\n", "b.md": lambda: "B\n"})

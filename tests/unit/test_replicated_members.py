@@ -1,4 +1,4 @@
-"""Who lives, and who shows what."""
+"""Which replicas are live, and which challenges they show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _said(name: str, number: int, *shown: str) -> tuple[str, str]:
 
 
 def test_all_who_live_are_waited_for() -> None:
-    """Each replica is waited for until it says that it shows the challenge."""
+    """The leader waits for each live replica until it reports that it shows the challenge."""
     members = Members(Clock())
     members.take(dict([_said("a", 1, "x"), _said("b", 1), _said("c", 1, "y")]))
 
@@ -42,7 +42,7 @@ def test_all_who_live_are_waited_for() -> None:
 
 
 def test_who_is_silent_is_not_waited_for() -> None:
-    """A replica that says nothing new for as long as a Lease lasts does not live, whatever its clock says."""
+    """A replica whose annotation does not change for as long as a Lease lasts is not live, whatever its clock says."""
     clock = Clock()
     members = Members(clock)
     silent = _said("b", 1)
@@ -59,7 +59,7 @@ def test_who_is_silent_is_not_waited_for() -> None:
 
 
 def test_a_new_leader_waits_for_whom_it_cannot_know_to_be_dead() -> None:
-    """What is seen for the first time counts as said just now."""
+    """An annotation seen for the first time counts as written just now."""
     members = Members(Clock())
     members.take(dict([_said("long-dead", 7)]))
 
@@ -67,7 +67,7 @@ def test_a_new_leader_waits_for_whom_it_cannot_know_to_be_dead() -> None:
 
 
 def test_who_left_is_not_waited_for() -> None:
-    """A replica that took its annotation back is none any more; what is no replica's, or rubbish, is none either."""
+    """A replica that removed its annotation does not count; neither do other or invalid annotations."""
     members = Members(Clock())
     members.take(dict([_said("a", 1), ("example.com/other", "{}"), (f"{PREFIX}rubbish", "{")]))
     assert members.waited_for("x") == ["a"]
@@ -77,7 +77,7 @@ def test_who_left_is_not_waited_for() -> None:
 
 
 def test_what_was_silent_for_long_may_go() -> None:
-    """Pods come and go, and what they leave behind does not grow for ever."""
+    """Annotations of Pods that ended are removed, so the Lease does not grow for ever."""
     clock = Clock()
     members = Members(clock)
     members.take(dict([_said("a", 1)]))
@@ -109,7 +109,7 @@ def _names(api: MemoryApi) -> list[str]:
 
 
 def test_replicas_meet_in_one_lease() -> None:
-    """The first makes the Lease, each writes its own part, and who ends in order takes it back."""
+    """The first replica makes the Lease, each writes its own annotation, and removes it when it ends normally."""
 
     async def scenario() -> None:
         api = MemoryApi()
@@ -137,7 +137,7 @@ def test_replicas_meet_in_one_lease() -> None:
 
 
 def test_the_leader_removes_what_the_dead_have_left() -> None:
-    """An annotation that has been silent for long goes with the leader's next word, and with no follower's."""
+    """The leader's next write removes an old annotation; a follower's does not."""
 
     async def scenario() -> None:
         api = MemoryApi()

@@ -1,4 +1,4 @@
-"""A challenge is shown by every replica that lives before the CA is told of it."""
+"""Every live replica shows a challenge before the CA is asked to validate it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def test_every_replica_shows_it(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """It is shown when all of them answer it, not before, and what is waited for is said by name."""
+    """The challenge counts as shown when all replicas answer it, not before, and the missing ones are named."""
     world = World(loop, tmp_path, "one", "two", "three")
     world.replicas[2].stage.open = False
     with world.presenting() as done:
@@ -158,7 +158,7 @@ def test_every_replica_shows_it(loop: asyncio.AbstractEventLoop, tmp_path: Path)
 
 
 def test_a_replica_that_cannot_show_it(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """The wait has an end: the CA was not asked, and the message says who does not show it."""
+    """The wait ends, the CA is not asked, and the message names the replicas that do not show it."""
     world = World(loop, tmp_path, "one", "broken")
     world.replicas[1].stage.open = False
     with world.presenting() as done:
@@ -173,7 +173,7 @@ def test_a_replica_that_cannot_show_it(loop: asyncio.AbstractEventLoop, tmp_path
 
 
 def test_the_end_of_the_process_is_not_waited_out(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """Whoever waits for the others ends at once when the process does, and leaves the challenge to the next."""
+    """The wait ends at once when the process ends, and the challenge is left for the next leader."""
     world = World(loop, tmp_path, "one", "two")
     world.replicas[1].stage.open = False
     with world.presenting() as done:
@@ -185,7 +185,7 @@ def test_the_end_of_the_process_is_not_waited_out(loop: asyncio.AbstractEventLoo
 
 
 def test_who_joins_shows_what_is_there_already(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """A replica that starts while the CA looks shows the challenge, too."""
+    """A replica that starts during the validation shows the challenge, too."""
     world = World(loop, tmp_path, "one")
     with world.presenting() as done:
         done.result(30)
@@ -195,7 +195,7 @@ def test_who_joins_shows_what_is_there_already(loop: asyncio.AbstractEventLoop, 
 
 
 def test_what_nobody_took_away_ends(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """A leader may have been killed, and the ManagedCertificate deleted: its challenge is not shown for ever."""
+    """A leader may be killed and the ManagedCertificate deleted: its challenge expires."""
     world = World(loop, tmp_path, "one")
     old = challenges_of([CHALLENGE], dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1))
     deleted = "acme/ca/certificates/default/deleted"
@@ -208,7 +208,7 @@ def test_what_nobody_took_away_ends(loop: asyncio.AbstractEventLoop, tmp_path: P
 
 
 def test_challenges_of_both_kinds_are_stored_whole(tmp_path: Path) -> None:
-    """What one replica writes another reads as the same, the certificate of TLS-ALPN-01 with its key."""
+    """Another replica reads the same challenges, with the certificate and key of TLS-ALPN-01."""
     from cryptography.hazmat.primitives import serialization
     from josepy.jwk import JWKEC
 

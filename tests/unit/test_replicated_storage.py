@@ -1,4 +1,4 @@
-"""The storage in Secrets: one leads and writes, all follow, and nothing is overwritten unseen."""
+"""The storage in Secrets: the leader writes, all replicas follow, and no unseen change is overwritten."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def world() -> Iterator[World]:
 
 
 def test_followers_see_what_the_leader_writes(world: World) -> None:
-    """What one replica stores is there for the others without a request of theirs, and they are told where."""
+    """Other replicas get a stored value without a request of their own, and are notified of its folder."""
     leader, follower = world.replica(Leader()), world.replica()
     told: list[str] = []
     follower.listeners.append(told.append)
@@ -77,7 +77,7 @@ def test_followers_see_what_the_leader_writes(world: World) -> None:
 
 
 def test_only_the_leader_locks(world: World) -> None:
-    """Who does not hold the Lease gets no lock."""
+    """A replica without the Lease gets no lock."""
     follower = world.replica()
 
     with pytest.raises(LockedError, match="another replica leads"), follower.lock(FOLDER):
@@ -85,7 +85,7 @@ def test_only_the_leader_locks(world: World) -> None:
 
 
 def test_a_lock_ends_with_its_term(world: World) -> None:
-    """Who lost the Lease in between must not go on, even if it is theirs again; and writes nothing."""
+    """A replica that lost the Lease must not go on, even if it holds it again; it writes nothing."""
     leader = Leader()
     storage = world.replica(leader)
     with storage.lock(FOLDER) as lease:
@@ -104,7 +104,7 @@ def test_a_lock_ends_with_its_term(world: World) -> None:
 
 
 def test_under_a_lock_the_secret_itself_is_read(world: World) -> None:
-    """A leader whose watch is behind sees what the one before it wrote last."""
+    """A leader whose watch lags behind sees the last write of the leader before."""
     old = world.replica(Leader())
     new = world.replica(Leader())
     world.loop.call_soon_threadsafe(world.task.cancel)  # the new one's watch is broken
@@ -119,7 +119,10 @@ def test_under_a_lock_the_secret_itself_is_read(world: World) -> None:
 
 
 def test_a_late_write_changes_nothing(world: World) -> None:
-    """Of two that both believe to lead the one whose view is old learns it, and the other's value stays."""
+    """
+    Of two replicas that both believe to lead, the one with the old state gets an error, and the other's value
+    stays.
+    """
     old, new = world.replica(Leader()), world.replica(Leader())
     with old.lock(FOLDER):
         old.store(f"{FOLDER}/order", b"1")
@@ -134,7 +137,7 @@ def test_a_late_write_changes_nothing(world: World) -> None:
 
 
 def test_another_value_of_the_folder_is_no_conflict(world: World) -> None:
-    """A person's demand that comes while the leader writes is kept, and so is what the leader writes."""
+    """A user's request that comes while the leader writes is preserved, and so is the leader's value."""
     leader, person = world.replica(Leader()), world.replica()
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")
@@ -147,7 +150,7 @@ def test_another_value_of_the_folder_is_no_conflict(world: World) -> None:
 
 
 def test_a_write_whose_answer_was_lost(world: World) -> None:
-    """The connection breaks after the write: it is tried again, and its own work is no conflict."""
+    """If the connection breaks after the write, the write is retried, and the replica's own change is no conflict."""
     leader = world.replica(Leader())
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")
@@ -159,7 +162,7 @@ def test_a_write_whose_answer_was_lost(world: World) -> None:
 
 
 def test_an_outage_is_waited_out_while_the_lease_lasts(world: World) -> None:
-    """What the CA has done already is written when the API server is back; without the Lease it is not."""
+    """The result of the CA is written when the API server is back; without the Lease it is not."""
     leader = Leader()
     storage = world.replica(leader)
     with storage.lock(FOLDER):
@@ -174,7 +177,7 @@ def test_an_outage_is_waited_out_while_the_lease_lasts(world: World) -> None:
 
 
 def test_a_secret_that_somebody_deleted_is_made_again(world: World) -> None:
-    """Deleted under the leader's hands the Secret is made anew with what is stored next."""
+    """A Secret deleted during the leader's work is created again by the next write."""
     leader = world.replica(Leader())
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")
@@ -186,7 +189,7 @@ def test_a_secret_that_somebody_deleted_is_made_again(world: World) -> None:
 
 
 def test_what_a_secret_looks_like(world: World) -> None:
-    """It has a type of its own, a name for people, and says whose it is and which folder."""
+    """It has a type of its own, a readable name, and its owner and folder."""
     leader = world.replica(Leader())
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")
@@ -198,7 +201,7 @@ def test_what_a_secret_looks_like(world: World) -> None:
 
 
 def test_a_watch_that_is_behind_takes_nothing_back() -> None:
-    """What this process has written itself is not replaced by what the watch shows of the time before."""
+    """An older state from the watch does not replace a value that this process has written."""
     told: list[str] = []
     mirror = Mirror("kiteway", told.append)
     mirror.take(FOLDER, Folder("10", {"order": b"new"}))
@@ -213,7 +216,7 @@ def test_a_watch_that_is_behind_takes_nothing_back() -> None:
 
 
 def test_two_kiteways_in_one_namespace_do_not_meet(world: World) -> None:
-    """Kiteways of two classes have each its own accounts and certificates."""
+    """Kiteways of two classes have separate accounts and certificates."""
     one, two = world.replica(Leader()), world.replica(Leader(), owner="kiteway-internal")
     for storage in (one, two):
         with storage.lock(FOLDER):
@@ -224,7 +227,7 @@ def test_two_kiteways_in_one_namespace_do_not_meet(world: World) -> None:
 
 
 def test_a_restart_while_the_api_server_is_away(world: World, tmp_path: Path) -> None:
-    """What was seen last is read from a 0600 file; without one nothing is known."""
+    """The last state is read from a 0600 file; without the file nothing is known."""
     file = tmp_path / "acme.json"
     leader = world.replica(Leader(), file)
     with leader.lock(FOLDER):
@@ -241,7 +244,7 @@ def test_a_restart_while_the_api_server_is_away(world: World, tmp_path: Path) ->
 
 
 def test_rubbish_in_a_secret_counts_as_none(world: World) -> None:
-    """A value that somebody broke is as if it were not there."""
+    """A damaged value counts as missing."""
     leader, follower = world.replica(Leader()), world.replica()
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")

@@ -1,4 +1,4 @@
-"""The values of annotations are read as GKE reads them, or explained."""
+"""The values of annotations are read as GKE reads them, or give an explanation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ READERS: list[Callable[[str], object]] = [
     ],
 )
 def test_good_values_are_read(read: Callable[[str], object], text: str, value: object) -> None:
-    """Each reader returns what the annotation says."""
+    """Each reader returns the annotation's value."""
     assert value == read(text)
 
 

@@ -1,4 +1,4 @@
-"""The decoder apart from files and kinds."""
+"""The decoder alone, without files and kinds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_value_that_breaks_a_rule_of_several_fields_is_not_built() -> None:
 
 
 def test_a_report_keeps_what_it_has_room_for_and_counts_the_rest() -> None:
-    """Of fifty mistakes three are kept; all are counted."""
+    """Of fifty mistakes three are stored; all are counted."""
     report = Report(room=3)
 
     structure(ServiceSpec)({"ports": [{"port": 0}] * 50}, (), report)

@@ -1,4 +1,4 @@
-"""Each kind's own rules: what is wrong gets its reason, its place and a sentence."""
+"""The rules of each kind: every mistake has its reason, its place and a sentence."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_all_mistakes_of_an_object_are_collected() -> None:
 
 
 def test_backends_of_the_removed_version_are_explained() -> None:
-    """ServiceName and servicePort are answered with what to write instead."""
+    """The diagnostic for serviceName and servicePort says what to write instead."""
     text = INGRESS + "  backend: {serviceName: a, servicePort: 80}\n"
     loaded = load_documents(text.encode(), "f.yaml")
     assert "defaultBackend" in loaded.diagnostics[0].fix
@@ -257,7 +257,7 @@ def test_backends_of_the_removed_version_are_explained() -> None:
     ],
 )
 def test_a_secrets_values_are_in_no_message(text: str) -> None:
-    """Whatever is wrong with a Secret, its values are not repeated."""
+    """Whatever is wrong with a Secret, no message contains its values."""
     loaded = load_documents((SECRET + text).encode(), "f.yaml")
 
     assert loaded.diagnostics
@@ -265,7 +265,7 @@ def test_a_secrets_values_are_in_no_message(text: str) -> None:
 
 
 def test_a_secrets_values_are_in_no_repr() -> None:
-    """A Secret prints the names and sizes of its values; the values themselves are there when asked for."""
+    """A Secret prints the names and sizes of its values; the code can read the values themselves."""
     text = SECRET + "data: {a: b3Blbi1zZXNhbWU=}\nstringData: {b: open-sesame, a: other-sesame}\n"
     loaded = load_documents(text.encode(), "f.yaml")
     [secret] = loaded.objects
@@ -313,7 +313,7 @@ def test_the_secrets_of_a_backend_config_are_in_no_repr() -> None:
     ],
 )  # fmt: skip
 def test_what_kubernetes_takes_is_taken(text: str) -> None:
-    """Near misses of the rules are fine."""
+    """Values close to the limits of the rules are accepted."""
     loaded = load_documents(text.encode(), "f.yaml")
 
     assert loaded.diagnostics == ()
@@ -321,7 +321,7 @@ def test_what_kubernetes_takes_is_taken(text: str) -> None:
 
 
 def test_the_annotation_keys_are_those_of_gke() -> None:
-    """A key that is misspelt here would be ignored everywhere."""
+    """A key that is misspelt here would have no effect anywhere."""
     assert keys.APP_PROTOCOLS == "cloud.google.com/app-protocols"
     assert keys.BACKEND_CONFIG == "cloud.google.com/backend-config"
     assert keys.NEG == "cloud.google.com/neg"

@@ -59,7 +59,7 @@ SERVICE = "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {ports: [
 
 
 def test_kubectl_get_of_a_milvus_release_loads_without_a_word() -> None:
-    """What kubectl prints, status and managedFields included, gives typed objects and no diagnostic."""
+    """The output of kubectl, status and managedFields included, gives typed objects and no diagnostic."""
     loaded = load_documents(FIXTURE.read_bytes(), "get.yaml")
 
     assert loaded.diagnostics == ()
@@ -103,7 +103,7 @@ def test_yaml_json_and_the_api_give_equal_objects() -> None:
 
 
 def test_positions_are_of_values_or_their_nearest_parent() -> None:
-    """A field is where its value begins; what was not written is where it would belong."""
+    """A field's position is that of its value; a missing field has the position of its parent."""
     [ingress] = load_documents(GUIDE, "guide.yaml").objects
 
     assert ingress.at("spec", "rules", 0, "host") == Position("guide.yaml", 11, 11)
@@ -140,7 +140,7 @@ def test_the_namespace_is_the_objects_own_or_the_given_one() -> None:
 
 
 def test_items_of_lists_are_at_their_own_places() -> None:
-    """Lists in lists are opened; each item has its position, and a bad one costs no other."""
+    """Nested lists are read; each item has its position, and a bad item does not affect others."""
     text = f"""\
 kind: List
 apiVersion: v1
@@ -244,7 +244,7 @@ def test_what_is_no_object_of_ours_by_mistake_is_explained(text: str, reason: st
     ],
 )
 def test_unrelated_kinds_are_noted_once_with_their_number(api_version: str, kind: str) -> None:
-    """Three objects of a kind that is not ours are one note at the first of them."""
+    """Three objects of another kind are one note at the first of them."""
     text = f"---\napiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n" * 3
     [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
 
@@ -264,7 +264,7 @@ def test_a_file_full_of_mistakes_lists_some_and_counts_the_rest() -> None:
 
 
 def test_hostile_names_do_not_reach_a_terminal() -> None:
-    """A name with an escape sequence is shown with the escape spelt out."""
+    """A name with an escape sequence is printed with the escape spelt out."""
     text = 'apiVersion: v1\nkind: Service\nmetadata: {name: "a\\e[31m"}\nspec: {ports: [{port: 80}]}\n'
     [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
 
@@ -290,7 +290,7 @@ def parts(cls: type) -> set[type]:
 
 @pytest.mark.parametrize("cls", KINDS.values(), ids=KINDS)
 def test_every_field_says_what_it_is(cls: type) -> None:
-    """The reference documentation finds a sentence and a support level at every field of every kind."""
+    """Every field of every kind has a sentence and a support level for the reference documentation."""
     assert ObjectMeta in parts(cls)
     for part in parts(cls):
         assert dataclasses.is_dataclass(part)

@@ -1,4 +1,4 @@
-"""No input makes the loader raise, and what is good stays good beside what is bad."""
+"""No input makes the loader raise, and a good object is read beside a bad one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SECURITY.md says the limits that hold."""
+"""SECURITY.md lists the limits of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "SECURITY.md").read_text()
 
 
 def test_every_limit_of_a_tenant_is_in_the_table() -> None:
-    """With its value: neither more nor fewer than there are."""
+    """The table has exactly the code's limits, with their values."""
     rows = re.findall(r"^\| .* \| ([\d,]+) \| `([A-Za-z_.]+)` \|$", PAGE, re.MULTILINE)
     said = {name: int(value.replace(",", "")) for value, name in rows}
 
@@ -24,6 +24,6 @@ def test_every_limit_of_a_tenant_is_in_the_table() -> None:
 
 
 def test_the_other_limits_are_those_of_the_code() -> None:
-    """Those of files and of the port of metrics and probes."""
+    """This covers the limits of files and of the port of metrics and probes."""
     assert f"at most {DEFAULT.size >> 20} MiB" in PAGE
     assert f"{Limits().connections} connections at a time, {Limits().of_a_peer} of one address" in PAGE

@@ -1,4 +1,4 @@
-"""Manifests in files: which of them are read again."""
+"""Manifests in files, and which of them are read again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def names(source: FileSource) -> list[str]:
 def test_what_has_not_changed_for_a_while_is_not_read_again(
     tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the file that was replaced, or written in place, is read; the others' objects stay."""
+    """Only a replaced or rewritten file is read; the objects of the others stay."""
     monkeypatch.setattr(files, "_SETTLED_SECONDS", -60.0)
     write(tmp_path, "a.yaml", "one")
     write(tmp_path, "b.yaml", "two")
@@ -56,7 +56,7 @@ def test_what_has_not_changed_for_a_while_is_not_read_again(
 
 
 def test_what_was_just_written_is_read_again(tmp_path: Path, opened: list[str]) -> None:
-    """Within the tick of a file system's clock a second change looks like the first: such a file is not trusted."""
+    """Within one tick of the file system's clock a second change looks like the first, so such a file is read again."""
     write(tmp_path, "a.yaml", "one")
     source = FileSource((tmp_path,))
     assert names(source) == ["one"]

@@ -1,4 +1,4 @@
-"""What every storage promises: whole values under keys, and a lock that one holds at a time."""
+"""The properties of every storage: whole values under keys, and a lock with at most one holder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 
 
 def test_a_value_is_stored_and_removed(storage: Storage) -> None:
-    """What was stored is loaded, replaced, listed and deleted; deleting twice is no error."""
+    """A stored value is loaded, replaced, listed and deleted; deleting it twice is no error."""
     storage.store("acme/ca/account", b"1")
     storage.store("acme/ca/account", b"2")
     storage.store("acme/ca/certificates/default/a/order", b"3")
@@ -65,13 +65,13 @@ def test_a_folder_is_no_value(storage: Storage) -> None:
 
 @pytest.mark.parametrize("key", ["../a", "a/../b", "/etc/passwd", "a//b", "", "a/.hidden", "a\0b"])
 def test_a_key_does_not_leave_the_folder(storage: Storage, key: str) -> None:
-    """What is no path of plain segments is refused."""
+    """A key that is not a path of plain segments is refused."""
     with pytest.raises(ValueError, match="is no storage key"):
         storage.store(key, b"")
 
 
 def test_what_is_stored_under_a_lock_is_read_at_once(storage: Storage) -> None:
-    """The holder reads what it has written, and so does everybody afterwards."""
+    """The holder reads its own write at once, and all others read it afterwards."""
     storage.store("a/b/order", b"before")
     with storage.lock("a/b"):
         assert storage.load("a/b/order") == b"before"
@@ -85,7 +85,7 @@ def test_what_is_stored_under_a_lock_is_read_at_once(storage: Storage) -> None:
 
 
 def test_one_holder_at_a_time(storage: Storage) -> None:
-    """A lock that is held is refused to others at once, other locks are not, and it is free afterwards."""
+    """A held lock is refused to others at once, other locks are not, and it is free afterwards."""
     with storage.lock("a"):
         with pytest.raises(LockedError), storage.lock("a"):
             pass
@@ -96,7 +96,7 @@ def test_one_holder_at_a_time(storage: Storage) -> None:
 
 
 def test_of_many_threads_one_gets_it(storage: Storage) -> None:
-    """Of 16 threads that try at the same moment exactly one gets the lock."""
+    """Of 16 threads that try at the same time exactly one gets the lock."""
     barrier, release = threading.Barrier(16), threading.Event()
     won: list[int] = []
     lost: list[int] = []

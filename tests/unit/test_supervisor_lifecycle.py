@@ -1,4 +1,4 @@
-"""The supervisor over fake children: tiny processes that do as their script says."""
+"""The supervisor with small scripts as children."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_started_in_order_stopped_in_reverse(tmp_path: Path) -> None:
-    """The first child is there for the second all the time the second lives."""
+    """The first child runs as long as the second."""
 
     async def act(watch: Watch) -> None:
         await watch.until("b", "started")
@@ -123,7 +123,7 @@ def test_started_in_order_stopped_in_reverse(tmp_path: Path) -> None:
 
 
 def test_dead_child_alone_is_started_again(tmp_path: Path) -> None:
-    """Kill -9 of one child restarts that one, with its reason on record; the other is not touched."""
+    """After a kill -9 of one child only that one restarts, and the reason is recorded."""
 
     async def act(watch: Watch) -> None:
         await watch.until("a", "started")
@@ -140,7 +140,7 @@ def test_dead_child_alone_is_started_again(tmp_path: Path) -> None:
 
 
 def test_child_that_keeps_dying_is_tried_less_and_less(tmp_path: Path) -> None:
-    """Each failure says its reason and when the next start comes, twice as late each time."""
+    """Each failure is reported with its reason and the time of the next start; the wait doubles."""
 
     async def act(watch: Watch) -> None:
         await watch.until("a", "failed", 4)
@@ -151,7 +151,7 @@ def test_child_that_keeps_dying_is_tried_less_and_less(tmp_path: Path) -> None:
 
 
 def test_command_that_cannot_run_is_a_failure_with_its_reason(tmp_path: Path) -> None:
-    """A missing binary does not end the supervisor; it is retried and named."""
+    """A missing binary does not end the supervisor; the start is retried, and the reason names the binary."""
 
     async def act(watch: Watch) -> None:
         await watch.until("a", "failed", 2)
@@ -161,7 +161,7 @@ def test_command_that_cannot_run_is_a_failure_with_its_reason(tmp_path: Path) ->
 
 
 def test_output_is_in_the_log(tmp_path: Path) -> None:
-    """Stdout and stderr of a child, to the last byte before its end."""
+    """The log has stdout and stderr of a child, to the last byte."""
     script = "import sys; print('out', flush=True); sys.stderr.write('err'); sys.stderr.flush(); raise SystemExit(1)"
 
     async def act(watch: Watch) -> None:
@@ -172,7 +172,7 @@ def test_output_is_in_the_log(tmp_path: Path) -> None:
 
 
 def test_stubborn_child_is_killed(tmp_path: Path) -> None:
-    """A child that ignores SIGTERM gets SIGKILL after its time, and nothing of it is left."""
+    """A child that ignores SIGTERM gets SIGKILL after its time, and no process of it is left."""
 
     async def act(watch: Watch) -> None:
         await watch.until("a", "started")
@@ -184,7 +184,7 @@ def test_stubborn_child_is_killed(tmp_path: Path) -> None:
 
 
 def test_grandchildren_go_with_the_child(tmp_path: Path) -> None:
-    """What a child started in its session does not outlive it."""
+    """A process that a child started in its session ends with the child."""
     script = f"import subprocess, sys\np = subprocess.Popen([sys.executable, '-c', {SLEEP!r}])\nprint(p.pid, flush=True)\n{SLEEP}"
     grandchildren: list[int] = []
 
@@ -198,7 +198,7 @@ def test_grandchildren_go_with_the_child(tmp_path: Path) -> None:
 
 
 def test_drain_comes_before_the_end_and_is_cut_by_its_time(tmp_path: Path) -> None:
-    """A drain that never ends is given up after drain_seconds; then the child is stopped as usual."""
+    """A drain that does not end is stopped after drain_seconds; then the child is stopped as usual."""
     cancelled = []
 
     async def drain() -> None:
@@ -217,7 +217,7 @@ def test_drain_comes_before_the_end_and_is_cut_by_its_time(tmp_path: Path) -> No
 
 
 def test_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
-    """Whoever presses Ctrl-C twice does not wait for the drain."""
+    """After a second Ctrl-C the supervisor does not wait for the drain."""
 
     async def drain() -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -232,7 +232,7 @@ def test_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
 
 
 def test_failed_drain_is_told_and_the_child_still_stopped(tmp_path: Path) -> None:
-    """A drain that raises keeps nobody alive."""
+    """A drain that raises does not prevent the end of the child."""
 
     async def drain() -> None:
         raise OSError("no answer")
@@ -282,7 +282,7 @@ with instance.acquire():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
-    """Kill -9 of the supervisor leaves no child behind."""
+    """After a kill -9 of the supervisor no child is left."""
     with subprocess.Popen([sys.executable, "-c", DRIVER, tmp_path], stdout=subprocess.PIPE) as supervisor:
         file = Instance(tmp_path).supervisor_file
         wait_for(lambda: (state := read_state(file)) is not None and all(c.pid for c in state.children.values()))
@@ -340,7 +340,7 @@ with instance.acquire():
 
 @pytest.mark.skipif(not _can_make_namespaces(), reason="no PID namespace may be made here")
 def test_as_process_1_it_reaps_orphans(tmp_path: Path) -> None:
-    """In a container the supervisor is process 1: no zombie stays, and SIGTERM still ends it well."""
+    """As process 1 of a container the supervisor leaves no zombie, and SIGTERM still ends it."""
     command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     result = subprocess.run(
         [*command, sys.executable, "-c", INIT_DRIVER, tmp_path], check=False, capture_output=True, timeout=60
@@ -376,7 +376,10 @@ class Patient:
 
 
 def test_a_child_that_hangs_is_said_killed_and_started_again(tmp_path: Path) -> None:
-    """Who has answered before and does not any more is killed, as SIGTERM would wait too; the reason is on record."""
+    """
+    A child that answered before and does not any more is killed, because SIGTERM would not be handled; the
+    reason is recorded.
+    """
     patient = Patient(answers=True)
 
     async def act(watch: Watch) -> None:
@@ -404,7 +407,7 @@ def test_a_child_that_hangs_is_said_killed_and_started_again(tmp_path: Path) -> 
 
 
 def test_a_child_that_answers_again_is_left_alone(tmp_path: Path) -> None:
-    """A busy machine costs nobody a restart."""
+    """A slow answer on a busy machine causes no restart."""
     patient = Patient(answers=True)
 
     async def act(watch: Watch) -> None:
@@ -435,7 +438,7 @@ def test_a_child_that_has_not_answered_yet_may_take_its_time(tmp_path: Path) -> 
 
 
 def test_a_child_that_never_answers_is_started_again_at_last(tmp_path: Path) -> None:
-    """Who hangs before the first answer is ended too."""
+    """A child that hangs before its first answer is restarted, too."""
 
     async def act(watch: Watch) -> None:
         await watch.until("a", "failed")

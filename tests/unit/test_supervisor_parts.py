@@ -18,14 +18,14 @@ from kiteway.supervisor.state import ChildState, SupervisorState, write_state
 
 
 def test_backoff_doubles_to_its_limit() -> None:
-    """0.1 s, doubling, never more than 10 s."""
+    """The waits are 0.1 s, doubling, at most 10 s."""
     backoff = child_backoff()
     delays = [next_delay(backoff, 0.0) for _ in range(9)]
     assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10])
 
 
 def test_backoff_begins_again_after_a_good_run() -> None:
-    """A child that ran 30 s starts at once again; one that ran less does not."""
+    """A child that ran for 30 s restarts at once; one that ran less does not."""
     backoff = child_backoff()
     assert [next_delay(backoff, ran) for ran in (0, 0, 29.9, 30, 0)] == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
 
@@ -35,7 +35,7 @@ def test_backoff_begins_again_after_a_good_run() -> None:
     [(0, "exit status 0"), (3, "exit status 3"), (-9, "killed by SIGKILL"), (-63, "killed by signal 63")],
 )
 def test_exit_reason(returncode: int, reason: str) -> None:
-    """The end of a child in words."""
+    """The reason describes the end of a child in words."""
     assert exit_reason(returncode) == reason
 
 
@@ -47,7 +47,10 @@ def test_exit_reason(returncode: int, reason: str) -> None:
     ],
 )
 def test_envoy_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: str | None, envoy_s: str) -> None:
-    """Its allocator may keep memory by CPU; what the user tunes is last, so that it counts; no secret is handed on."""
+    """
+    The allocator may have per-CPU caches; the user's tunables come last, so that they have priority; no
+    secret is passed on.
+    """
     monkeypatch.setenv("MILVUS_TOKEN", "root:Milvus")
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if ours is not None:
@@ -61,7 +64,7 @@ def test_envoy_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ou
 
 
 def test_log_rotation_is_bounded_and_keeps_order(tmp_path: Path) -> None:
-    """The newest lines are in the file, older ones in .1 to .4, the oldest are gone; every file is private."""
+    """The newest lines are in the file, older ones in .1 to .4, the oldest are deleted; every file is private."""
     path = tmp_path / "child.log"
     log = RotatingLog(path, max_bytes=20)
     lines = [f"line {number:03}\n".encode() for number in range(100)]  # 9 bytes: two a file
@@ -75,7 +78,7 @@ def test_log_rotation_is_bounded_and_keeps_order(tmp_path: Path) -> None:
 
 
 def test_log_goes_on_after_a_restart(tmp_path: Path) -> None:
-    """A new supervisor appends, and counts what is there already."""
+    """A new supervisor appends, and counts the existing bytes."""
     path = tmp_path / "child.log"
     for _ in range(2):
         log = RotatingLog(path, max_bytes=20)
@@ -85,7 +88,7 @@ def test_log_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_log_outlives_a_directory_that_vanished(tmp_path: Path) -> None:
-    """A log that cannot be written loses its lines and harms nobody."""
+    """If a log cannot be written its lines are lost, and nothing else fails."""
     log = RotatingLog(tmp_path / "missing" / "child.log")
     log.write(b"lost\n")
     (tmp_path / "missing").mkdir()
@@ -113,7 +116,7 @@ def _forwarded(folder: Path, text: bytes) -> bytes:
 
 
 def test_forward_splits_lines_that_are_too_long(tmp_path: Path) -> None:
-    """A child that writes no newline costs bounded memory, and nothing of its output is lost."""
+    """A child that writes no newline uses bounded memory, and none of its output is lost."""
     text = b"x" * (3 * LINE_LIMIT_BYTES) + b"\nlast, without an end"
     written = _forwarded(tmp_path, text)
     assert written.replace(b"\n", b"") == text.replace(b"\n", b"")
@@ -122,7 +125,7 @@ def test_forward_splits_lines_that_are_too_long(tmp_path: Path) -> None:
 
 
 def test_forward_escapes_what_a_terminal_would_obey(tmp_path: Path) -> None:
-    """Text of tenants and clients in a child's output neither steers the terminal of who reads the log nor is lost."""
+    """Text of tenants and clients in a child's output cannot control the reader's terminal, and is not lost."""
     assert (
         _forwarded(tmp_path, b"a\x1b[2J\xff \xe2\x80\xae\r\n\xe9\x9b\x86\n")
         == rb"a\x1b[2J\xff \u202e\r" + b"\n\xe9\x9b\x86\n"
@@ -130,13 +133,13 @@ def test_forward_escapes_what_a_terminal_would_obey(tmp_path: Path) -> None:
 
 
 def test_stderr_lines_carry_the_child_s_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """On a shared stderr every line says whose it is."""
+    """On a shared stderr every line has the child's name."""
     PrefixedStderr("envoy").write(b"hello\n")
     assert capfdbinary.readouterr().err == b"envoy: hello\n"
 
 
 def test_state_is_read_back(tmp_path: Path) -> None:
-    """`kiteway status` reads what the supervisor wrote."""
+    """`kiteway status` reads the state that the supervisor wrote."""
     state = SupervisorState(7, 1.5, "running", {"envoy": ChildState(8, 2.5, 3, "killed by SIGKILL")})
     write_state(tmp_path / "s", state)
     assert read_state(tmp_path / "s") == state
@@ -144,7 +147,7 @@ def test_state_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"\xff"])
 def test_state_that_is_not_ours_is_none(tmp_path: Path, content: bytes | None) -> None:
-    """No file, or a file of another make, is no state; never an exception."""
+    """A missing file, or one in another format, is no state and never an exception."""
     if content is not None:
         (tmp_path / "s").write_bytes(content)
     assert read_state(tmp_path / "s") is None
@@ -186,12 +189,12 @@ def test_wait_ready_says_why_not(tmp_path: Path) -> None:
 
 
 def test_wait_ready_survives_nonsense(tmp_path: Path) -> None:
-    """An answer that is no HTTP is "not reachable", not a crash."""
+    """An answer that is not HTTP is "not reachable"."""
     with pytest.raises(NotReadyError, match="not reachable"):
         serve(Instance(tmp_path), [b"nonsense"], 0.01)
 
 
 def test_wait_ready_without_a_control_plane(tmp_path: Path) -> None:
-    """No socket at all: the error says so."""
+    """Without a socket the error says so."""
     with pytest.raises(NotReadyError, match=r"not reachable .*No such file"):
         asyncio.run(wait_ready(Instance(tmp_path), 0.01))

@@ -1,4 +1,4 @@
-"""The scripts in ``tools/`` that others build on."""
+"""The scripts in ``tools/`` on which other tools rely."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_command_runs_isolated_and_its_exit_code_is_kept() -> None:
 def test_without_permission_the_command_runs_outside_with_a_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where no namespace is permitted, the command is run all the same and a note says what that means."""
+    """If no namespace is permitted, the command runs outside and a note says so."""
     became: list[str] = []
     monkeypatch.setattr(in_netns, "isolated", lambda: False)
     monkeypatch.setattr(in_netns, "permitted", lambda: "not here")
@@ -61,7 +61,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_apt_the_error_says_what_to_do(
     elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine without apt the message names the packages and the way out."""
+    """On a machine without apt the message names the packages and the alternative."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(debian.DebianError, match=r"no apt-get on this machine\. Install haproxy with"):
         debian.programs("haproxy")
@@ -88,7 +88,10 @@ def _package(folder: Path) -> Path:
 def test_a_package_is_unpacked_once_and_its_program_finds_its_libraries(
     elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wrapper passes arguments on and sets the library path, wherever the clone is; a second call fetches nothing."""
+    """
+    The wrapper passes arguments on and sets the library path, wherever the clone is; a second call downloads
+    nothing.
+    """
     if shutil.which("dpkg-deb") is None or shutil.which("apt-get") is None:
         pytest.skip("no dpkg-deb or apt-get on this machine")
     downloads: list[list[str]] = []

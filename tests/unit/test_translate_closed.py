@@ -1,4 +1,4 @@
-"""What must not be reached without a certificate is not, whatever else the manifests say."""
+"""Without a certificate no client reaches a host that requires one, whatever else the manifests contain."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def asking(notes: dict[str, str], *, tls: bool = False, frontend: str | None = N
 def test_without_a_certificate_nobody_gets_to_a_host_that_requires_one(
     before: list[Manifest], now: list[Manifest]
 ) -> None:
-    """On no port, with any objects missing or broken, and whatever was in force before."""
+    """This holds on every port, with any objects missing or broken, and whatever was in force before."""
     result = rounds(before, now)
     asks = {m["metadata"]["name"] for m in now if m["kind"] == "Ingress" and required(m)}
     messages = build(result.model, SETTINGS)
@@ -178,13 +178,16 @@ def test_without_a_certificate_nobody_gets_to_a_host_that_requires_one(
 
 
 def test_ways_in_are_found() -> None:
-    """A host that asks for none is reached on each port: what finds no way finds those that there are."""
+    """A host that requires no certificate is reachable on each port, so the test can find a way in."""
     messages = build(rounds(BEFORE).model, SETTINGS)
     assert {way.partition(" ")[0] for way in ways_in(messages, "a.example.com")} == {"https", "http", "grpc"}
 
 
 def test_the_retained_form_asks_for_the_certificates_of_now() -> None:
-    """An Ingress that begins to require certificates and has an error elsewhere serves its last good form to those only."""
+    """
+    An Ingress that now requires certificates and has another error serves its last good form only to clients
+    with one.
+    """
     bad = [
         guarded(
             ingress(rule("a.example.com", path("/", "gone")), name="one", tls=["tls"]), **{keys.CLIENT_CA: "clients"}
@@ -200,7 +203,7 @@ def test_the_retained_form_asks_for_the_certificates_of_now() -> None:
     "key", [keys.BACKEND_CA, keys.BACKEND_SERVER_NAME, keys.BACKEND_CLIENT_CERTIFICATE, keys.CLIENT_CA]
 )
 def test_an_empty_name_is_a_mistake(key: str) -> None:
-    """An annotation about whom to believe that names nobody is refused, and not taken for one that is not there."""
+    """An annotation about trust with an empty name is an error, and does not count as missing."""
     where = guarded(service(protocol="HTTP2"), **{key: ""}), BEFORE[0]
     if key == keys.CLIENT_CA:
         where = service(protocol="HTTP2"), guarded(BEFORE[0], **{key: ""})
@@ -211,7 +214,7 @@ def test_an_empty_name_is_a_mistake(key: str) -> None:
 
 
 def test_plaintext_is_closed_while_the_frontend_config_is_missing() -> None:
-    """What port 80 does is said in a FrontendConfig; where there is HTTPS it is off until that can be read."""
+    """The FrontendConfig decides about port 80; with HTTPS, port 80 is off until the FrontendConfig can be read."""
     missing = ingress(rule("a.example.com"), name="one", tls=["tls"], frontend="gone")
     result = rounds([missing, *BEFORE[1:]])
     assert [(host.https, str(host.http)) for host in result.model.hosts] == [(True, "off")]

@@ -1,4 +1,4 @@
-"""What one Ingress may ask of what all share: each limit, and that what is within it is served."""
+"""The limits of one Ingress in shared resources: each limit is applied, and items within it are served."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def _chains(translated: Translated) -> dict[str, Any]:
 
 
 def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None:
-    """However many names a certificate has, those that no rule is for are one filter chain, and there is a most."""
+    """
+    However many names a certificate has, those without a rule share one filter chain, and their number is
+    limited.
+    """
     translated = _translated(ingress("a", [None], ["many"]), secret("many", many_names))
 
     ((name, names),) = _chains(translated).items()
@@ -67,7 +70,7 @@ def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None
 
 
 def test_hosts_with_a_large_certificate_share_a_filter_chain(many_names: Issued) -> None:
-    """Envoy reads a certificate of 50 kB once, although its Ingress has rules for hundreds of its names."""
+    """Envoy gets a certificate of 50 kB once, although its Ingress has rules for hundreds of its names."""
     hosts = NAMES[:300]
     translated = _translated(ingress("a", hosts, ["many"]), secret("many", many_names))
 
@@ -75,7 +78,7 @@ def test_hosts_with_a_large_certificate_share_a_filter_chain(many_names: Issued)
 
 
 def test_hosts_with_an_ordinary_certificate_have_filter_chains_of_their_own() -> None:
-    """With a certificate of a hundred names, a change of one host leaves the filter chains of the others alone."""
+    """With a certificate of a hundred names, a change of one host does not change the filter chains of the others."""
     hosts = NAMES[:100]
     translated = _translated(ingress("a", hosts, ["some"]), secret("some", issue(*hosts)))
 
@@ -83,7 +86,7 @@ def test_hosts_with_an_ordinary_certificate_have_filter_chains_of_their_own() ->
 
 
 def test_a_certificate_that_is_too_long_is_refused_alone() -> None:
-    """A chain that no client takes is not served, and the Ingress's other certificate is."""
+    """A chain that no client accepts is not served, and the Ingress's other certificate is."""
     long = issue(*[f"{'a' * 60}-{number}.example.com" for number in range(900)], cn="long")
     assert len(long.crt) > limits.LONGEST_CERTIFICATE_CHAIN
     translated = _translated(
@@ -103,7 +106,7 @@ def _authority(length: int) -> str:
 
 
 def test_a_client_ca_is_in_the_configuration_once() -> None:
-    """The CA of a hundred hosts is a secret of its own; the listener names it."""
+    """The CA of a hundred hosts is a secret of its own, which the listener names."""
     hosts = [f"h{number}.example.com" for number in range(100)]
     ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(100_000)}}
     notes = {"kiteway.io/client-ca-secret": "ca"}
@@ -119,7 +122,7 @@ def test_a_client_ca_is_in_the_configuration_once() -> None:
 
 
 def test_a_client_ca_that_is_too_long() -> None:
-    """Its host is not served at all: whoever asks for certificates does not mean to go without."""
+    """Its host is not served at all, because its owner requires certificates."""
     ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(270_000)}}
     notes = {"kiteway.io/client-ca-secret": "ca", "kubernetes.io/ingress.allow-http": "true"}
     translated = _translated(
@@ -131,7 +134,7 @@ def test_a_client_ca_that_is_too_long() -> None:
 
 
 def test_more_certificates_than_one_ingress_may_have() -> None:
-    """Those after the first hundred are left out, and the Ingress is told."""
+    """Certificates after the first hundred are left out, with a diagnostic."""
     one = issue("a.example.com")
     names = [f"s{number}" for number in range(limits.MOST_CERTIFICATES + 1)]
     translated = _translated(ingress("a", [None], names), *(secret(name, one) for name in names))
@@ -153,7 +156,7 @@ SERVER = secret("server", issue("a.example.com"))
 
 
 def test_paths_up_to_the_most_are_served() -> None:
-    """An Ingress with as many paths as it may have is told nothing, and all of them have routes."""
+    """An Ingress with as many paths as allowed gets no diagnostic, and all paths have routes."""
     translated = _translated(_with_paths(limits.MOST_PATHS), SERVER)
 
     assert "PathsTooMany" not in _reasons(translated)
@@ -161,7 +164,7 @@ def test_paths_up_to_the_most_are_served() -> None:
 
 
 def test_paths_after_the_most_are_left_out() -> None:
-    """The paths of all rules count together; the Ingress is told once, at the first that is left out."""
+    """The paths of all rules count together; there is one diagnostic, at the first path that is left out."""
     both = _with_paths(limits.MOST_PATHS - 10)
     both["spec"]["rules"] += _with_paths(20, host="b.example.com", start=7000)["spec"]["rules"]
     both["spec"]["rules"] += _with_paths(20, host="c.example.com")["spec"]["rules"]
@@ -173,7 +176,7 @@ def test_paths_after_the_most_are_left_out() -> None:
 
 
 def test_rules_after_the_most_are_left_out() -> None:
-    """Of more rules than an Ingress may have the first are served."""
+    """Of too many rules the first are served."""
     hosts = [f"h{number}.example.com" for number in range(limits.MOST_RULES + 1)]
     translated = _translated(ingress("a", hosts, ["server"]), SERVER)
 
@@ -182,7 +185,7 @@ def test_rules_after_the_most_are_left_out() -> None:
 
 
 def test_headers_of_many_paths() -> None:
-    """Headers count at each path that has them: those of the paths after a megabyte are left out."""
+    """Headers count for each path that has them: those of the paths after a megabyte are left out."""
     config = {
         "apiVersion": "cloud.google.com/v1",
         "kind": "BackendConfig",
@@ -225,7 +228,10 @@ def _ingresses(*years: int, namespace: str = "default") -> list[dict[str, Any]]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_namespace_that_claims_too_much(most: limits.NamespaceLimits, what: str) -> None:
-    """The oldest Ingresses keep what they have, the newest is refused and told why, and other namespaces lose nothing."""
+    """
+    The oldest Ingresses are served, the newest is refused with a diagnostic, and other namespaces are not
+    affected.
+    """
     other = secret("server", issue("a.example.com"), "other")
     result = _within(most, *_ingresses(2024, 2022, 2023), *_ingresses(2025, namespace="other"), SERVER, other)
 
@@ -237,7 +243,7 @@ def test_a_namespace_that_claims_too_much(most: limits.NamespaceLimits, what: st
 
 
 def test_a_namespace_with_room_again() -> None:
-    """One that was refused is served when an older one is gone; one that is too large leaves room for one that is not."""
+    """A refused Ingress is served when an older one is removed; one that is too large does not block a smaller one."""
     small = ingress("small", ["small.example.com"], ["server"], created="2025-01-01T00:00:00Z")
     most = limits.NamespaceLimits(hosts=5)
 
@@ -257,13 +263,13 @@ def test_a_namespace_with_room_again() -> None:
     "given", ["hosts", "hosts=", "hosts=0", "hosts=-1", "host=1", "hosts=1e3", "hosts=" + "9" * 40]
 )
 def test_a_limit_that_cannot_be_read(given: str) -> None:
-    """The command says what is wrong with a limit, and gives an example."""
+    """The error says what is wrong with a limit, and gives an example."""
     with pytest.raises(ValueError, match="--namespace-limit is not WHAT=NUMBER"):
         parse_namespace_limits([given])
 
 
 def test_limits_that_are_given() -> None:
-    """What is given is taken, the last one of each; the others are as by default."""
+    """The last value of each given limit counts; the others have their defaults."""
     assert parse_namespace_limits(["hosts=1", "hosts=7", "bytes=9"]) == limits.NamespaceLimits(hosts=7, bytes=9)
 
 

@@ -1,4 +1,4 @@
-"""What holds of the translation whatever it is given."""
+"""Properties of the translation for any input."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def worlds() -> SearchStrategy[list[Manifest]]:
 @given(worlds(), st.randoms(use_true_random=False))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_the_order_does_not_matter(manifests: list[Manifest], chance: Any) -> None:
-    """The model, the diagnostics and the bytes of the xDS depend on what is said, not on its order."""
+    """The model, the diagnostics and the bytes of the xDS depend on the objects, not on their order."""
     result, snapshot = translated(manifests)
     shuffled = list(manifests)
     chance.shuffle(shuffled)
@@ -186,7 +186,7 @@ STRANGER = [
 @given(worlds())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_an_unrelated_object_changes_nothing_else(manifests: list[Manifest]) -> None:
-    """With and without an Ingress of another namespace the bytes of all others' xDS are the same, and their words."""
+    """With and without an Ingress of another namespace, the bytes and the diagnostics of all others are the same."""
     before, without = translated(manifests)
     after, having = translated([*manifests, *STRANGER])
     assert [d for d in after.diagnostics if d.object is None or d.object.namespace != "zz"] == list(before.diagnostics)
@@ -268,13 +268,13 @@ def broken_guides(draw: DrawFn) -> list[Manifest]:
 @given(broken_guides())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_no_manifest_makes_it_raise(manifests: list[Manifest]) -> None:
-    """Whatever stands in a manifest, the outcome is a model and diagnostics."""
+    """For any manifest the result is a model and diagnostics."""
     translated(manifests)
 
 
 @pytest.mark.e2e
 def test_whatever_is_left_is_accepted_by_envoy(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a broken guide still comes to, Envoy takes."""
+    """Envoy accepts the configuration that a broken guide still gives."""
 
     @given(broken_guides())
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -291,7 +291,7 @@ def test_whatever_is_left_is_accepted_by_envoy(envoy_binary: Path, tmp_path_fact
 @given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
 @settings(max_examples=100)
 def test_no_file_makes_it_raise(content: bytes) -> None:
-    """A file of anything, beside the guide's: the guide's still means what it means."""
+    """With any other file beside them, the guide's manifests have the same meaning."""
     whole = load_documents(text(_GUIDE), "guide.yaml")
     other = load_documents(content, "other.yaml")
     result = translate([*whole.objects, *other.objects], Options(), NOW, other.refused)

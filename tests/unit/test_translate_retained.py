@@ -1,4 +1,4 @@
-"""The last good form of an Ingress, and what holds of it."""
+"""The last good form of an Ingress, and its properties."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def hosts(result: Result) -> dict[str, list[str]]:
 
 
 def test_an_ingress_with_errors_keeps_its_last_good_form() -> None:
-    """A change that names a missing Service is not put in force; its diagnostics are reported, and it is listed."""
+    """
+    A change that names a missing Service does not take effect; its diagnostics are reported, and the Ingress
+    is listed.
+    """
     rounds = Rounds()
     good = rounds(*GOOD)
     bad = rounds(ingress(rule(HOST, path("/new", "nowhere")), tls=["tls"]), *GOOD[1:])
@@ -51,7 +54,7 @@ def test_an_ingress_with_errors_keeps_its_last_good_form() -> None:
 
 
 def test_an_unreadable_ingress_keeps_its_last_good_form() -> None:
-    """The same holds for an object that cannot be read any more."""
+    """The same holds for an object that can no longer be read."""
     rounds = Rounds()
     good = rounds(*GOOD)
     bad = rounds(ingress(rule("not a host"), tls=["tls"]), *GOOD[1:])
@@ -59,7 +62,7 @@ def test_an_unreadable_ingress_keeps_its_last_good_form() -> None:
 
 
 def test_a_deleted_ingress_leaves_nothing() -> None:
-    """What is gone is gone: host, pool and certificate, and another Ingress may have the host."""
+    """Host, pool and certificate are removed, and another Ingress may claim the host."""
     rounds = Rounds()
     rounds(*GOOD)
     assert rounds(*GOOD[1:]).model.hosts == ()
@@ -70,14 +73,14 @@ def test_a_deleted_ingress_leaves_nothing() -> None:
 
 
 def test_without_a_last_good_form_what_is_in_order_serves() -> None:
-    """The first round of an Ingress with a mistake serves its other paths."""
+    """An Ingress with a mistake in its first round serves its other paths."""
     result = Rounds()(ingress(rule(HOST, path(), path("/gone", "gone")), tls=["tls"]), *GOOD[1:])
     assert hosts(result) == {HOST: ["/"]}
     assert result.retained == ()
 
 
 def test_a_retained_ingress_does_not_hold_back_a_shared_service() -> None:
-    """A Service that a good Ingress uses as well is what the good one says, though the retained one is older."""
+    """A Service that a good Ingress uses as well follows the good one, though the retained one is older."""
     rounds = Rounds()
     new = ingress(rule("new.milvus.io"), name="new", created="2026-01-02T00:00:00Z")
     old = ingress(rule(HOST), tls=["tls"], created="2026-01-01T00:00:00Z")
@@ -89,7 +92,7 @@ def test_a_retained_ingress_does_not_hold_back_a_shared_service() -> None:
 
 
 def test_a_retained_ingress_takes_no_new_host() -> None:
-    """A change that has errors claims nothing: the host it would have wanted is another's."""
+    """A change with errors claims nothing: another Ingress may have the host."""
     rounds = Rounds()
     rounds(*GOOD)
     greedy = ingress(
@@ -104,7 +107,10 @@ def test_a_retained_ingress_takes_no_new_host() -> None:
 
 
 def test_what_kubectl_prints_of_a_release_translates_without_errors() -> None:
-    """`kubectl get -o yaml` of a release of the Milvus chart: no error, its host, its pool and its endpoints."""
+    """
+    The output of `kubectl get -o yaml` for a release of the Milvus chart gives no error, its host, its pool
+    and its endpoints.
+    """
     file = Path(__file__).parents[1] / "fixtures" / "kubectl-get-milvus.yaml"
     loaded = load_documents(file.read_bytes(), file.name)
     result = Translator().translate(loaded.objects, OPTIONS, NOW, loaded.refused)
@@ -121,7 +127,7 @@ def _objects(*manifests: Manifest) -> tuple[Object, ...]:
 
 
 def test_endpoints_follow_their_objects() -> None:
-    """The endpoints of a pool are the very value of last time until a slice or the Service changes."""
+    """The endpoints of a pool are the same object as before until a slice or the Service changes."""
     key = next(iter(Rounds()(*GOOD).model.pools)).key
     first = _objects(GOOD[1], endpoint_slice(["10.0.0.1"], 19530))
     endpoints = Endpoints(first)
@@ -136,7 +142,7 @@ def test_endpoints_follow_their_objects() -> None:
 
 
 def test_what_cannot_be_read_is_told_from_what_is_not_there() -> None:
-    """A Service that is made with an error is no longer said to be missing, though neither form can be used."""
+    """A Service that is created with an error is no longer reported as missing, though it cannot be used."""
     rounds = Rounds()
     unreadable = service()
     unreadable["metadata"]["annotations"]["a/b"] = "\0"

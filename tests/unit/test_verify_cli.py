@@ -1,4 +1,4 @@
-"""The command: exit status, forms of the report, where the token comes from."""
+"""The command: exit status, formats of the report, sources of the token."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def call(*arguments: str) -> Result:
 
 
 def test_verified_is_exit_0_and_json_is_alone_on_stdout(verification: _Verification) -> None:
-    """Standard output is the report and nothing else; the steps are on standard error."""
+    """Standard output has only the report; the steps are on standard error."""
     result = call("milvus.example", "--output", "json")
     assert result.exit_code == 0
     report = json.loads(result.stdout)
@@ -90,7 +90,7 @@ def test_verified_is_exit_0_and_json_is_alone_on_stdout(verification: _Verificat
 
 
 def test_not_verified_is_exit_1(verification: _Verification) -> None:
-    """The failure is in every form of the report."""
+    """Every format of the report has the failure."""
     verification.report = FAILED
     result = call("milvus.example", "--output", "yaml")
     assert result.exit_code == 1
@@ -118,7 +118,7 @@ def test_not_verified_is_exit_1(verification: _Verification) -> None:
 def test_the_port_follows_the_protocol(
     verification: _Verification, arguments: list[str], port: int, *, secure: bool
 ) -> None:
-    """443 with TLS, 19530 without, or what is given."""
+    """The port is 443 with TLS, 19530 without, or the given one."""
     assert call(*arguments).exit_code == 0
     assert verification.target == Target(host="milvus.example", port=port, secure=secure)
 
@@ -137,7 +137,7 @@ def test_the_port_follows_the_protocol(
     ],
 )
 def test_usage_errors_are_exit_2(verification: _Verification, arguments: list[str]) -> None:
-    """What cannot be meant is refused before anything is connected."""
+    """Contradictory options are refused before any connection."""
     result = call(*arguments)
     assert result.exit_code == 2
     assert verification.target is None
@@ -162,7 +162,7 @@ def test_without_pymilvus_it_is_exit_2_with_the_extra(verification: _Verificatio
 def test_the_token_comes_from_file_or_environment(
     verification: _Verification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a word about it; the file wins over the environment."""
+    """Neither gives a warning; the file has priority over the environment."""
     file = tmp_path / "token"
     file.write_text("root:Milvus\nmore\n")
     monkeypatch.setenv("KITEWAY_TOKEN", "from:environment")
@@ -174,7 +174,7 @@ def test_the_token_comes_from_file_or_environment(
 
 
 def test_a_token_on_the_command_line_is_warned_about(verification: _Verification) -> None:
-    """It works, and the user learns that others can see it; the warning does not repeat it."""
+    """It works, with a warning that other users can see it; the warning does not repeat the token."""
     result = call("milvus.example", "--token", "root:Milvus")
     assert verification.target is not None
     assert verification.target.token == "root:Milvus"
@@ -183,14 +183,14 @@ def test_a_token_on_the_command_line_is_warned_about(verification: _Verification
 
 
 def test_help_has_examples() -> None:
-    """The guide's three forms are there to be copied."""
+    """The help has the guide's three forms."""
     result = call("--help")
     assert result.exit_code == 0
     assert result.output.count("kiteway verify") >= 4
 
 
 def test_only_the_steps_are_on_standard_error(tmp_path: Path) -> None:
-    """In a process of its own neither gRPC's log nor PyMilvus's tracebacks of a refused certificate reach the user."""
+    """In a real process neither gRPC's log nor PyMilvus's tracebacks of a refused certificate reach the user."""
     pytest.importorskip("pymilvus")
     kiteway = Path(sys.executable).with_name("kiteway")
     with tls_server(Authority(tmp_path).context()) as port:

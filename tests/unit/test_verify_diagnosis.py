@@ -1,4 +1,4 @@
-"""What ``verify`` says about servers that are wrong in one way each, with the real PyMilvus as the client."""
+"""The diagnosis of ``verify`` for servers that are wrong in one way each, with the real PyMilvus as the client."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def sentence(report: VerifyReport) -> str:
 
 
 async def test_a_closed_port() -> None:
-    """Nobody listens: TCP."""
+    """For a closed port the layer is TCP."""
     async with serving(silence) as port:
         pass
     report = await verify(Target(host="127.0.0.1", port=port), timeout=10)
@@ -75,7 +75,7 @@ async def test_a_closed_port() -> None:
 
 
 async def test_a_dropped_connect() -> None:
-    """Packets are dropped: TCP, and the fix speaks of a firewall."""
+    """For dropped packets the layer is TCP, and the fix mentions a firewall."""
     with full_backlog() as port:
         report = await verify(Target(host="127.0.0.1", port=port), timeout=4)
     assert reason(report) is FailureReason.TCP
@@ -84,19 +84,19 @@ async def test_a_dropped_connect() -> None:
 
 
 async def test_an_unknown_name() -> None:
-    """A name without a record: DNS."""
+    """For a name without a record the layer is DNS."""
     report = await verify(Target(host="no-such-name.invalid"), timeout=10)
     assert reason(report) is FailureReason.DNS
 
 
 async def test_an_ipv6_address_is_pymilvus_s_limit() -> None:
-    """PyMilvus cannot dial an IPv6 address: the report says that, not that the server is wrong."""
+    """PyMilvus cannot connect to an IPv6 address: the report says that, and not that the server is wrong."""
     report = await verify(Target(host="::1", port=1), timeout=10)
     assert reason(report) is FailureReason.SDK
 
 
 async def test_tls_to_a_plaintext_server() -> None:
-    """The server speaks plaintext HTTP/2: TLS, and what it speaks."""
+    """For a plaintext HTTP/2 server the layer is TLS, and the report names the server's protocol."""
     with grpc_server({}) as port:
         report = await verify(Target(host="127.0.0.1", port=port), timeout=10)
     assert reason(report) is FailureReason.TLS
@@ -104,7 +104,7 @@ async def test_tls_to_a_plaintext_server() -> None:
 
 
 async def test_plaintext_to_a_tls_server(authority: Authority) -> None:
-    """The server speaks TLS and the client was told not to."""
+    """The report says that the server uses TLS and the client does not."""
     with grpc_server({}, authority.grpc_credentials()) as port:
         report = await verify(plain(port), timeout=10)
     assert reason(report) is FailureReason.TLS_EXPECTED
@@ -122,7 +122,7 @@ async def test_a_certificate_of_another_name(authority: Authority) -> None:
 
 @pytest.mark.parametrize("given", [False, True])
 async def test_a_certificate_of_another_ca(authority: Authority, tmp_path: Path, *, given: bool) -> None:
-    """Without --ca the public CAs do not know it; with the wrong --ca the file is named."""
+    """Without --ca no public CA matches; with the wrong --ca the report names the file."""
     wrong, _ = self_signed(tmp_path)
     with grpc_server({}, authority.grpc_credentials("127.0.0.1")) as port:
         report = await verify(Target(host="127.0.0.1", port=port, ca=wrong if given else None), timeout=10)
@@ -131,7 +131,7 @@ async def test_a_certificate_of_another_ca(authority: Authority, tmp_path: Path,
 
 
 async def test_an_expired_certificate(authority: Authority) -> None:
-    """Expired, with the date."""
+    """The report says that it is expired, with the date."""
     context = authority.context("127.0.0.1", not_before=NOW - 3 * DAY, not_after=NOW - DAY)
     async with serving(silence, context) as port:
         report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file), timeout=10)
@@ -140,14 +140,14 @@ async def test_an_expired_certificate(authority: Authority) -> None:
 
 
 async def test_no_alpn(authority: Authority) -> None:
-    """TLS is fine but without h2: ALPN."""
+    """For TLS without h2 the layer is ALPN."""
     async with serving(silence, authority.context("127.0.0.1", alpn=())) as port:
         report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file), timeout=10)
     assert reason(report) is FailureReason.ALPN
 
 
 async def test_mutual_tls(authority: Authority) -> None:
-    """The server wants a client certificate."""
+    """The report says that the server requires a client certificate."""
     with tls_server(authority.mutual()) as port:
         report = await verify(Target(host="127.0.0.1", port=port, ca=authority.ca_file, server_name=HOST), timeout=10)
     assert reason(report) is FailureReason.CLIENT_CERTIFICATE
@@ -169,7 +169,7 @@ def page(status: str, body: bytes = b"<html>") -> Handler:
     ],
 )
 async def test_an_answer_that_is_not_grpc(handler: Handler, expected: FailureReason) -> None:
-    """Who answers in HTML is told from Milvus, by its status, and its ``server`` is named."""
+    """An answer in HTML is not Milvus's: the report has its status and its ``server``."""
     async with serving(handler) as port:
         report = await verify(plain(port), timeout=10)
     assert reason(report) is expected
@@ -188,7 +188,7 @@ async def test_an_answer_that_is_not_grpc(handler: Handler, expected: FailureRea
     ],
 )
 async def test_a_grpc_status_at_connect(status: grpc.StatusCode, expected: FailureReason) -> None:
-    """The status gives the reason, and the sentence of the server, which PyMilvus drops, is in the report."""
+    """The reason follows from the status, and the report has the server's sentence, which PyMilvus drops."""
     with grpc_server({CONNECT: (status, SENTENCE)}) as port:
         report = await verify(plain(port), timeout=10)
     assert reason(report) is expected
@@ -284,7 +284,7 @@ async def test_a_mute_server() -> None:
     ],
 )
 async def test_a_grpc_status_after_connect(status: grpc.StatusCode, expected: FailureReason) -> None:
-    """When the connection stands and a later step fails, the step's own status gives the reason."""
+    """If a step after the connection fails, the reason follows from the step's own status."""
     answers: dict[str, bytes | tuple[grpc.StatusCode, str]] = {
         CONNECT: b"",
         GET_VERSION: b"\x0a\x00\x12\x02v2",
@@ -302,7 +302,7 @@ async def test_a_grpc_status_after_connect(status: grpc.StatusCode, expected: Fa
 
 
 async def test_a_proxy_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyMilvus obeys http_proxy, the probes do not: when only PyMilvus fails, the variable is the reason."""
+    """PyMilvus uses http_proxy, the probes do not: if only PyMilvus fails, the report names the variable."""
     async with serving(silence) as dead:
         pass
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{dead}")
@@ -339,11 +339,11 @@ async def test_pymilvus_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_contradictory_targets_are_refused(wrong: dict[str, object]) -> None:
-    """What PyMilvus would silently ignore is refused."""
+    """Options that PyMilvus would silently ignore are refused."""
     with pytest.raises(ValueError, match=r"client certificate|--plaintext"):
         Target(host="milvus.example", **wrong)  # type: ignore[arg-type]
 
 
 def test_a_target_does_not_print_its_token() -> None:
-    """The token is not in the target's printed form."""
+    """The printed form of a target does not contain the token."""
     assert "secret" not in repr(Target(host="milvus.example", token="secret"))

@@ -1,4 +1,4 @@
-"""How a verification runs, ends and cleans up, with a PyMilvus made up for the purpose."""
+"""The steps, the end and the clean-up of a verification, with a stand-in for PyMilvus."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ TARGET = Target(host="127.0.0.1", port=1, secure=False)
 
 
 async def test_a_good_run_takes_every_step_once(milvus: _FakeMilvus) -> None:
-    """All steps in order, each reported as it ends, nothing left behind, everything closed."""
+    """All steps run in order, each is reported as it ends, no collection is left, and everything is closed."""
     seen: list[Step] = []
     report = await verify(TARGET, on_step=seen.append, timeout=30)
     assert report.verified
@@ -142,7 +142,7 @@ async def test_a_good_run_takes_every_step_once(milvus: _FakeMilvus) -> None:
 
 
 async def test_each_run_has_a_collection_of_its_own(milvus: _FakeMilvus) -> None:
-    """Two runs never share a name, and the name says whose it is."""
+    """Two runs never share a name, and the name shows its origin."""
     await verify(TARGET, timeout=30)
     await verify(TARGET, timeout=30)
     assert len(set(milvus.dropped)) == 2
@@ -150,7 +150,7 @@ async def test_each_run_has_a_collection_of_its_own(milvus: _FakeMilvus) -> None
 
 
 async def test_a_wrong_neighbour_is_not_verified(milvus: _FakeMilvus) -> None:
-    """A search that does not find the row itself first fails, and the collection is dropped."""
+    """A search that does not return the row itself first is a failure, and the collection is dropped."""
     milvus.first_hit = 3
     report = await verify(TARGET, timeout=30)
     assert report.failure is not None
@@ -162,7 +162,7 @@ async def test_a_wrong_neighbour_is_not_verified(milvus: _FakeMilvus) -> None:
 async def test_a_delete_that_does_not_delete_is_not_verified(
     milvus: _FakeMilvus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that are still there after their delete fail the run."""
+    """Rows that still exist after their delete are a failure."""
     monkeypatch.setattr(milvus, "delete", lambda *_, **__: None)
     report = await verify(TARGET, timeout=30)
     assert report.failure is not None
@@ -172,7 +172,7 @@ async def test_a_delete_that_does_not_delete_is_not_verified(
 
 
 async def test_a_collection_that_cannot_be_dropped_is_named(milvus: _FakeMilvus) -> None:
-    """What stays behind is in the report."""
+    """The report names a collection that is left."""
     milvus.drop_error = RuntimeError("no")
     report = await verify(TARGET, timeout=30)
     assert not report.verified
@@ -180,7 +180,7 @@ async def test_a_collection_that_cannot_be_dropped_is_named(milvus: _FakeMilvus)
 
 
 async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
-    """Ctrl-C during a step: the step under way ends, then the collection is dropped and the rest closed."""
+    """After Ctrl-C during a step the step ends, then the collection is dropped and the connections are closed."""
     milvus.release.clear()
     task = asyncio.ensure_future(verify(TARGET, timeout=30))
     assert await asyncio.to_thread(milvus.flushing.wait, 30)
@@ -194,7 +194,7 @@ async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
 
 
 async def test_a_step_that_hangs_is_left_at_the_time_limit(milvus: _FakeMilvus) -> None:
-    """A call that never returns does not hold the run: it ends as a failure, cleaned up all the same."""
+    """A call that never returns is a failure at the time limit, and the run is still cleaned up."""
     milvus.release.clear()
     report = await verify(TARGET, timeout=4)
     milvus.release.set()
@@ -229,7 +229,7 @@ async def test_the_error_of_a_late_step_is_explained(milvus: _FakeMilvus, monkey
 
 
 async def test_without_pymilvus_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is named when it is missing."""
+    """The error names the missing extra."""
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(SdkMissingError, match=r"pip install 'kiteway\[verify\]'"):
         await verify(TARGET)

@@ -1,4 +1,4 @@
-"""The waiting room beside listeners of this process, which play the child."""
+"""The waiting room beside listeners of this process, which stand in for the child."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_child_gets_every_connection_while_it_listens(free_port: Callable[[], int], workers: int) -> None:
-    """Beside a child that serves, the room is given nobody; and it is there, which shows when the child goes."""
+    """While a child listens the waiting room gets no connection; it gets them when the child ends."""
 
     async def main() -> None:
         child = Child(free_port(), workers)
@@ -123,7 +123,7 @@ def test_the_child_gets_every_connection_while_it_listens(free_port: Callable[[]
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_comes_meanwhile_is_handed_to_the_next_child(free_port: Callable[[], int], workers: int) -> None:
-    """Connections made while nobody serves are accepted by the child that listens next, twice over."""
+    """The child that listens next accepts the connections made meanwhile; twice in a row."""
 
     async def main() -> None:
         child = Child(free_port(), workers)

@@ -1,4 +1,4 @@
-"""What lies in the working directory is never run."""
+"""No code in the working directory is run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ran(hostile: Path) -> list[str]:
     ids=" ".join,
 )
 def test_commands_run_nothing_of_the_working_directory(hostile: Path, arguments: tuple[str, ...]) -> None:
-    """No command imports a module that lies where it is started."""
+    """No command imports a module from the directory in which it is started."""
     (hostile / "none").touch()
     subprocess.run(
         [KITEWAY, *arguments], cwd=hostile, input=MANIFEST.encode(), capture_output=True, check=False, timeout=60
@@ -72,7 +72,7 @@ def test_control_plane_runs_nothing_of_the_working_directory(hostile: Path, tmp_
 
 
 def test_every_python_child_leaves_the_working_directory_out() -> None:
-    """Whatever starts Python says ``-P`` or ``-I`` first: ``-m`` and ``-c`` import from the working directory."""
+    """Every start of Python has ``-P`` or ``-I`` first: ``-m`` and ``-c`` import from the working directory."""
     found = {f"{path.name}:{line}": option for path in SOURCE.rglob("*.py") for line, option in _starts(path)}
     assert len(found) >= 5
     assert {where: option for where, option in found.items() if option not in {"-P", "-I"}} == {}

@@ -1,4 +1,4 @@
-"""Which route a call of Milvus takes, and what is on for it."""
+"""The route of each call of Milvus, and the filters that are on for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def last(name: str) -> str:
 
 
 def test_what_is_called_often_is_found_by_comparing_paths() -> None:
-    """Its routes come first, one for each path; an expression would cost each of them more."""
+    """Frequent calls have the first routes, one for each path; an expression would make each of them more expensive."""
     calls = [each for each in routes(WITH_FILTER) if each.match.HasField("grpc")]
     found = [(last(each.name), each.match.path.removeprefix(f"{SERVICE}/")) for each in calls]
     assert found == [
@@ -48,13 +48,13 @@ def test_what_is_called_often_is_found_by_comparing_paths() -> None:
 
 
 def test_a_rule_for_a_part_of_the_paths_looks_at_both() -> None:
-    """Elsewhere the rule's own path takes the place, and the class is an expression."""
+    """For such a rule the route compares the rule's own path, and an expression selects the class."""
     assert not any(each.match.path for each in routes(WITH_FILTER, "/milvus.proto.milvus.MilvusService"))
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.5])
 def test_the_filter_is_on_where_marks_are_to_be_taken_off(rate: float) -> None:
-    """It is on for what may not be repeated, and else only where a share is logged."""
+    """The filter is on for calls that may not be repeated, and for others only if a share is logged."""
     for each in routes(WITH_FILTER, rate=rate):
         policy, config = last(each.name), each.typed_per_filter_config
         on = rate < 1 or policy in {"write", "stream", "other"}
@@ -64,7 +64,7 @@ def test_the_filter_is_on_where_marks_are_to_be_taken_off(rate: float) -> None:
 
 
 def test_an_empty_configuration_turns_it_on() -> None:
-    """Envoy refuses one without the field."""
+    """Envoy refuses a per-route entry without the configuration field."""
     [write] = [each for each in routes(WITH_FILTER) if each.match.path == f"{SERVICE}/Insert"]
     config = FilterConfig()
     assert write.typed_per_filter_config[FILTER].Unpack(config)
@@ -72,14 +72,14 @@ def test_an_empty_configuration_turns_it_on() -> None:
 
 
 def test_without_the_filter_no_route_speaks_to_it() -> None:
-    """Nor is it in the listener."""
+    """No route has a configuration for it, and it is not in the listener."""
     assert not any(FILTER in each.typed_per_filter_config for each in routes(WITHOUT_FILTER))
     assert [each.name for each in http_filters(WITHOUT_FILTER)] == ["envoy.filters.http.router"]
     assert [each.disabled for each in http_filters(WITH_FILTER)] == [True, False]
 
 
 def test_the_filter_and_the_routes_agree_on_what_may_be_repeated() -> None:
-    """What the filter refuses must be on a route where nothing has to be taken off, and nothing else may be refused."""
+    """The upstream filter rejects a call only on routes without a mark to remove, and no others."""
     table = (Path(__file__).parents[2] / "filter/core/src/milvus/rpc_table.rs").read_text()
     refused = set(re.findall(r'Rpc::new\("([^"]+)", "[^"]+", Class::\w+, true,', table))
     repeatable = [policy for policy in grpc_policies() if policy.repeatable]

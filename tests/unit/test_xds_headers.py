@@ -1,4 +1,4 @@
-"""Where custom headers stand: at the virtual host where all its routes have them, else at the routes."""
+"""Where custom headers are: at the virtual host if all its routes have them, else at the routes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _at_routes(host: VirtualHost) -> set[tuple[str, ...]]:
 
 
 def test_headers_that_all_routes_have() -> None:
-    """Envoy keeps the headers of a host whose paths all have the same ones once."""
+    """Headers common to all paths of a host are in Envoy's configuration once."""
     host = _host(
         {"/": "one", "/two": "two"}, *map(_service, ("one", "two")), _config("one", *SAME), _config("two", *SAME)
     )
@@ -65,7 +65,7 @@ def test_headers_that_all_routes_have() -> None:
 
 
 def test_headers_that_differ() -> None:
-    """Headers belong to the backend: where two paths have other ones, each has its own."""
+    """Headers belong to the backend: if two paths have different ones, each has its own."""
     other = _config("two", ["x-request:2"], ["x-response:2"])
     host = _host({"/": "one", "/two": "two"}, *map(_service, ("one", "two")), _config("one", *SAME), other)
 
@@ -77,7 +77,7 @@ def test_headers_that_differ() -> None:
     ("paths", "rest"), [({"/": "one"}, False), ({"/one": "one"}, True)], ids=["no REST", "not every path"]
 )
 def test_what_kiteway_answers_has_no_headers_of_a_backend(paths: dict[str, str], rest: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Where Kiteway itself may answer, headers towards the client stay with the routes that forward."""
+    """If Kiteway may answer itself, response headers stay at the routes to backends."""
     host = _host(paths, _service("one", rest=rest), _config("one", *SAME))
 
     assert _at_host(host) == (["x-request"], [])
@@ -85,7 +85,7 @@ def test_what_kiteway_answers_has_no_headers_of_a_backend(paths: dict[str, str],
 
 
 def test_a_host_that_stands_for_others() -> None:
-    """A wildcard's virtual host answers for deeper names, too, which are nobody's: its headers stay with its own."""
+    """A wildcard's virtual host also answers unknown deeper names, so its headers stay at its routes."""
     host = _host({"/": "one"}, _service("one"), _config("one", *SAME), host="*.example.com")
 
     assert _at_host(host) == ([], [])
@@ -93,7 +93,7 @@ def test_a_host_that_stands_for_others() -> None:
 
 
 def test_a_host_with_an_acme_challenge() -> None:
-    """The routes that go on beside a challenge keep their headers."""
+    """The routes beside a challenge keep their headers."""
     host = _host({"/": "one"}, _service("one"), _config("one", *SAME))
 
     (challenged,) = with_challenges((host,), (HTTPChallenge(HOST, "token", "token.key"),))

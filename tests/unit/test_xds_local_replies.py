@@ -1,4 +1,4 @@
-"""The answers of Envoy itself."""
+"""Envoy's own answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NOT_REPEATED = {
 
 @pytest.mark.parametrize("reply", LOCAL_REPLIES, ids=lambda reply: reply.text[:30])
 def test_a_status_that_pymilvus_repeats_is_safe_to_repeat(reply: LocalReply) -> None:
-    """What may have been done has a status PyMilvus does not send again on."""
+    """A call that may have been done gets a status on which PyMilvus does not send it again."""
     broken = {"UC", "UR", "LR", "UPE"} & set(reply.flags)
     if broken and not reply.once:
         assert LOCAL_REPLIES.index(reply) > next(i for i, r in enumerate(LOCAL_REPLIES) if r.once)
@@ -68,14 +68,14 @@ def test_the_reference_lists_every_field_of_the_access_log() -> None:
 
 
 def test_rest_gets_no_grpc_status() -> None:
-    """Only the mapper that asks for gRPC's content type adds the header."""
+    """Only the mapper for gRPC's content type adds the header."""
     for mapper in local_replies().mappers:
         names = [f.header_filter.header.name for f in mapper.filter.and_filter.filters if f.HasField("header_filter")]
         assert ("content-type" in names) == bool(mapper.headers_to_add)
 
 
 def test_only_reads_are_repeatable() -> None:
-    """The paths that may be sent twice are those the catalogue calls safe, and REST calls that only read."""
+    """The repeatable paths are those that the catalogue calls safe, and REST calls that only read."""
     grpc, rest = repeatable_paths(grpc_policies()), repeatable_paths(rest_policies())
     for rpc in catalogue():
         repeatable = re.fullmatch(grpc, rpc.path) is not None
@@ -86,7 +86,7 @@ def test_only_reads_are_repeatable() -> None:
 
 
 def test_every_call_has_one_policy() -> None:
-    """The last policy takes what no other matches, and no rpc matches two of the others."""
+    """The last policy matches all remaining calls, and no rpc matches two of the others."""
     for policies in (grpc_policies(), rest_policies()):
         *classes, last = policies
         assert last.regex is None
@@ -97,7 +97,7 @@ def test_every_call_has_one_policy() -> None:
 
 
 def test_a_write_is_never_sent_again_after_it_was_sent() -> None:
-    """A policy for what is not safe to repeat names no condition under which something may have arrived."""
+    """A policy for unsafe calls has no retry condition under which an endpoint may have received a byte."""
     once = {"connect-failure", "refused-stream", "reset-before-request"}
     for policy in (*grpc_policies(), *rest_policies()):
         safe = policy.name.removeprefix("rest-") in {"read", "session", "meta-read"}
@@ -118,7 +118,7 @@ def test_the_rate_is_a_bound_of_request_ids(rate: float, below: str) -> None:
 
 @pytest.mark.parametrize(("rate", "said"), [(0.0, "0.0"), (0.25, "0.25"), (1.0, None)])
 def test_the_filter_is_told_a_rate_below_one(rate: float, said: str | None) -> None:
-    """The filter draws where a route is not always logged; the other routes say nothing, which costs nothing."""
+    """Routes that are not always logged have a rate for the filter; the others have none, which costs nothing."""
     route, settings = Route(), EnvoySettings(filter_path=Path("/filter.so"))
     add_log_rate_without_filter(route, rate, settings)
     turn_on(route, settings, RouteConfig(log_rate=log_rate_for_filter(rate)))
@@ -148,7 +148,7 @@ def test_no_file_no_log() -> None:
     ],
 )
 def test_calls_are_read_only_for_a_log_that_is_to_have_them(log: Path | None, *, log_calls: bool, said: str) -> None:
-    """Reading is off without a log, and without the choice; then the lines have no field for it either."""
+    """Without a log, or without --log-calls, messages are not read, and the lines have no field for them."""
     settings = EnvoySettings(filter_path=Path("/filter.so"), access_log=log, log_calls=log_calls)
     config, value = DynamicModuleFilter(), StringValue()
     grpc_filters(settings, "pool/a/b/1/grpc")[0].typed_config.Unpack(config)

@@ -1,4 +1,4 @@
-"""Wildcard hosts: names of one label, and what the others cost."""
+"""Wildcard hosts match names of one label; the cost of other names."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def _wildcard(*hosts: Host) -> VirtualHost:
 
 
 def test_a_wildcard_costs_the_same_whatever_others_have() -> None:
-    """Nothing of a rule for all hosts is copied to each wildcard: a hundred of both were a table of a gigabyte."""
+    """No route of a rule for all hosts is copied to each wildcard: a hundred of both made a table of a gigabyte."""
     anywhere = host("*", *(route(f"/{number}/x") for number in range(50)))
     assert len(_wildcard(anywhere).routes) == len(_wildcard().routes)

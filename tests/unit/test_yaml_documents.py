@@ -1,4 +1,4 @@
-"""Bytes become documents; what cannot be read is said, where it stands, and costs nothing beside it."""
+"""From bytes to documents; an unreadable part is reported with its position and does not affect other documents."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ def only_fault(text: bytes, limits: Limits = DEFAULT) -> tuple[str, int, int]:
     ],
 )
 def test_documents_have_the_values_of_json(text: bytes, expected: list[object]) -> None:
-    """Separators, line ends, byte order marks, JSON, quotes, keys, anchors and merges come out as kubectl reads them."""
+    """
+    Separators, line ends, byte order marks, JSON, quotes, keys, anchors and merges are read as kubectl reads
+    them.
+    """
     assert expected == [{str(k): v for k, v in d.items()} if isinstance(d, dict) else d for d in values(text)]
     assert faults(text) == []
 
@@ -95,7 +98,7 @@ def test_a_mistake_has_a_reason_and_its_place(text: bytes, expected: tuple[str, 
 
 
 def test_a_document_that_cannot_be_read_costs_no_other() -> None:
-    """A syntax error, a NUL and bytes that are no UTF-8 leave the documents around them as they are."""
+    """A syntax error, a NUL and bytes that are not UTF-8 do not affect the documents around them."""
     text = b"a: 1\n---\nb: [\n---\nc: 3\n---\nd: \x00\n---\ne: \xff\n---\nf: 6\n"
 
     assert values(text) == [{"a": 1}, {"c": 3}, {"f": 6}]
@@ -103,7 +106,7 @@ def test_a_document_that_cannot_be_read_costs_no_other() -> None:
 
 
 def test_a_duplicate_key_names_both_places() -> None:
-    """The message says where the key stood first; the first value stays."""
+    """The message has the position of the first key, whose value stays."""
     [document] = parse(b"a: 1\nb:\n  c: 2\n  c: 3\n")
 
     assert isinstance(document, Document)
@@ -114,21 +117,21 @@ def test_a_duplicate_key_names_both_places() -> None:
 
 @pytest.mark.parametrize("text", [b"password: !Hunter2 x\n", b"password: *Hunter2\n", b"password: !!Hunter2 x\n"])
 def test_a_password_that_looks_like_yaml_stays_secret(text: bytes) -> None:
-    """An unquoted value that YAML takes for a tag or an alias is in no message."""
+    """No message contains an unquoted value that YAML reads as a tag or an alias."""
     [fault] = faults(text)
 
     assert "Hunter2" not in fault.message + fault.fix
 
 
 def test_a_template_is_recognised() -> None:
-    """A chart's template gets the advice to render it."""
+    """For a chart's template the fix says to render it."""
     [fault] = faults(b"metadata:\n  name: {{ .Release.Name }}\n")
 
     assert "helm template" in fault.fix
 
 
 def test_a_billion_laughs_is_one_fault() -> None:
-    """Aliases of aliases are counted with all they stand for, before anything is copied."""
+    """Nested aliases are counted with everything that they expand to, before anything is copied."""
     laughs = b"a0: &a0 [lol]\n" + b"".join(
         b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 30)
     )
@@ -138,7 +141,7 @@ def test_a_billion_laughs_is_one_fault() -> None:
 
 
 def test_merge_keys_count_as_aliases() -> None:
-    """Merging one large mapping over and over is refused, too."""
+    """Merging one large mapping repeatedly is refused, too."""
     large = b"a: &a {%s}\n" % b",".join(b"k%d: 1" % i for i in range(1000))
     text = large + b"".join(b"b%d: {<<: *a}\n" % i for i in range(200))
 
@@ -164,7 +167,7 @@ def test_depth_counts_through_aliases() -> None:
     ],
 )
 def test_each_limit_is_a_fault(limit: dict[str, int], text: bytes, reason: str, kept: int) -> None:
-    """A limit that is passed is said; documents that keep it are read."""
+    """A document above a limit is reported; documents within it are read."""
     limits = dataclasses.replace(DEFAULT, **limit)
 
     assert [fault.reason for fault in faults(text, limits)] == [reason]
@@ -172,19 +175,19 @@ def test_each_limit_is_a_fault(limit: dict[str, int], text: bytes, reason: str, 
 
 
 def test_ten_thousand_documents_are_read() -> None:
-    """A whole cluster in one file is no attack."""
+    """A whole cluster in one file is allowed."""
     assert len(values(b"---\na: {b: [1, 2]}\n" * 10_000)) == 10_000
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_make_the_reader_raise(text: bytes) -> None:
-    """Arbitrary bytes are documents and faults."""
+    """Arbitrary bytes give documents and faults."""
     for found in parse(text):
         assert isinstance(found, Document | Fault)
 
 
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"#%@`, \n\t?~<.0y\r\x85\u2028\ufeff", max_size=120))
 def test_no_yaml_makes_the_reader_raise(text: str) -> None:
-    """Nor does text made of YAML's own punctuation."""
+    """Arbitrary text made of YAML's punctuation gives documents and faults, too."""
     for found in parse(text.encode()):
         assert isinstance(found, Document | Fault)

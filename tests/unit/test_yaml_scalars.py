@@ -1,4 +1,4 @@
-"""Plain scalars mean what they mean to kubectl."""
+"""Plain scalars have the values that kubectl reads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_plain_scalars_resolve_as_kubectl_does(text: str, value: object) -> None
 
 @given(st.text(max_size=200))
 def test_resolving_never_raises(text: str) -> None:
-    """Whatever a scalar holds, it has a value."""
+    """Every scalar has a value."""
     assert isinstance(resolve(text), str | int | float | None)
 
 

@@ -1,8 +1,8 @@
 """
-Lets a control plane make of an Ingress what Envoy rejects and no rule of Kiteway's refuses.
+Makes a control plane translate an Ingress into a resource that Envoy rejects and no rule of Kiteway refuses.
 
-Python imports a module of this name by itself, so a Kiteway that a test starts as a process needs no hook for it: the
-test puts this folder on ``PYTHONPATH`` (`tests.support.poison`).
+Python imports a module of this name by itself, so a Kiteway that a test starts as a process needs no hook: the test
+puts this folder on ``PYTHONPATH`` (`tests.support.poison`).
 """
 
 from __future__ import annotations
