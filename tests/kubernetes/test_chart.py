@@ -197,6 +197,27 @@ def test_the_key_of_a_binding_is_mounted_and_never_an_argument() -> None:
     assert {"acme-eab", "acme-ca"} <= mounted == {v["name"] for v in pod["volumes"]}
 
 
+def test_the_access_log_is_off_by_default_and_on_disk_when_it_is_on() -> None:
+    """Only with a log there is a volume for it, which takes no memory; calls cannot be logged without a log."""
+
+    def pod(values: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+        rendered = next(o for o in render(RELEASE, NAMESPACE, values) if o["kind"] == "Deployment")
+        spec = rendered["spec"]["template"]["spec"]
+        arguments = [each for each in spec["containers"][0]["args"] if "log" in each]
+        volumes = {volume["name"]: volume.get("emptyDir") for volume in spec["volumes"]}
+        mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        return arguments, {mounts[name]: where for name, where in volumes.items()}
+
+    arguments, volumes = pod({})
+    assert arguments == ["--log-users=names"]
+    assert "/var/lib/kiteway/logs" not in volumes
+    arguments, volumes = pod({"accessLog": {"enabled": True, "calls": True, "users": "hashed"}})
+    assert arguments == ["--log-users=hashed", "--access-log", "--log-calls"]
+    assert volumes["/var/lib/kiteway/logs"] == {"sizeLimit": "128Mi"}
+    with pytest.raises(AssertionError, match="accessLog/calls"):
+        render(RELEASE, NAMESPACE, {"accessLog": {"calls": True}})
+
+
 def test_releases_of_one_name_get_along() -> None:
     """Releases for some namespaces only share no object with one of the same name in another namespace."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
-from kiteway.cli.options import CLUSTER_PANEL, KubeconfigOption
+from kiteway.cli.options import CLUSTER_PANEL, AccessLogOption, KubeconfigOption, LogCallsOption
 from kiteway.cli.output import fail
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
@@ -97,6 +97,8 @@ def controller(
         int, typer.Option("--public-https-port", min=1, max=65535, help="The HTTPS port that clients see.")
     ] = 443,
     bind: Annotated[str, typer.Option("--bind", metavar="ADDRESS", help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 - a Pod is reached by its address
+    access_log: AccessLogOption = False,
+    log_calls: LogCallsOption = False,
     options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs/--log-files", help="Print the logs, or write them to files.")] = True,
 ) -> None:
@@ -123,12 +125,19 @@ def controller(
         raise fail(f'--publish-service "{publish_service}" is not NAMESPACE/NAME', 2)
     if kubeconfig is not None and not kubeconfig.is_file():
         raise fail(f"--kubeconfig {kubeconfig} is not a file", 2)
+    if log_calls and not access_log:
+        raise fail("--log-calls adds to the access log; add --access-log", 2)
     try:
         checked = options.check()
         # The control plane reads it again. An error in it is reported here once, instead of again and again in the log.
         read_kubeconfig(str(kubeconfig.absolute()) if kubeconfig else "")
         instance = Instance(options.data_dir or default_data_dir())
-        settings = options.settings(bind, public_https_port=None if public_https_port == _HTTPS else public_https_port)
+        settings = options.settings(
+            bind,
+            public_https_port=None if public_https_port == _HTTPS else public_https_port,
+            access_log=instance.log_dir / "access.log" if access_log else None,
+            log_calls=log_calls,
+        )
         ports = ports_of(settings, checked.metrics_bind)
         predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError, NoClusterError) as error:

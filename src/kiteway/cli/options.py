@@ -50,6 +50,21 @@ MetricsBindOption = Annotated[
         show_default="none",
     ),
 ]
+AccessLogOption = Annotated[
+    bool,
+    typer.Option(
+        "--access-log/--no-access-log",
+        help="Write logs/access.log in the data directory; the logging field of a BackendConfig sets the share.",
+    ),
+]
+LogCallsOption = Annotated[
+    bool,
+    typer.Option(
+        "--log-calls",
+        help="Also log the content of gRPC calls and answers: users, names of databases and collections, nq, limit, "
+        "consistency, rows, Milvus's code. A Search then costs Envoy a quarter more instructions.",
+    ),
+]
 CertificateFilesOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,8 +13,10 @@ from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_opt
 from kiteway.cli.health import tell_health
 from kiteway.cli.mistakes import tell_errors
 from kiteway.cli.options import (
+    AccessLogOption,
     CertificateFilesOption,
     FilesOption,
+    LogCallsOption,
     parse_certificate_files,
     parse_static_endpoint,
 )
@@ -77,21 +79,8 @@ def up(
         ),
     ] = None,
     tls: CertificateFilesOption = None,
-    access_log: Annotated[
-        bool,
-        typer.Option(
-            "--access-log/--no-access-log",
-            help="Write logs/access.log in the data directory; the logging field of a BackendConfig sets the share.",
-        ),
-    ] = True,
-    log_calls: Annotated[
-        bool,
-        typer.Option(
-            "--log-calls",
-            help="Also log the content of gRPC calls and answers: names of databases and collections, nq, limit, "
-            "consistency, rows, Milvus's code. A Search then costs Envoy a quarter more instructions.",
-        ),
-    ] = False,
+    access_log: AccessLogOption = True,
+    log_calls: LogCallsOption = False,
     options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs", help="Print the logs instead of writing them to files.")] = False,
 ) -> None:
