@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.reference import annotation_keys, cli, diagnostics, doctor, limits, resources
+from tools.reference import annotation_keys, cli, diagnostics, doctor, limits, resources, status
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/reference"
@@ -21,6 +21,8 @@ PAGES = {
     "doctor.md": doctor.render,
     "limits.md": limits.render,
     "resources.md": resources.render,
+    "status.md": status.render,
+    "status.schema.json": status.render_schema,
 }
 
 

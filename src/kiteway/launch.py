@@ -20,7 +20,8 @@ from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.envoy.user_key import user_key_file
 from kiteway.instance import Instance
 from kiteway.ports import Claims
-from kiteway.supervisor import ChildSpec, Event, controlplane_child, envoy_child, read_state, run, wait_ready
+from kiteway.report.supervisor import Phase
+from kiteway.supervisor import ChildEvent, ChildSpec, controlplane_child, envoy_child, read_state, run, wait_ready
 from kiteway.supervisor.children import DRAIN_SECONDS
 
 
@@ -50,10 +51,10 @@ class Launch:
     to_stderr: bool = False
 
 
-async def launch(what: Launch, on_event: Callable[[Event], None]) -> int:
+async def launch(what: Launch, on_event: Callable[[ChildEvent], None]) -> int:
     """Run until a signal or cancellation; return the exit status."""
 
-    def tell(event: Event) -> None:
+    def tell(event: ChildEvent) -> None:
         if event.what == "draining":
             what.claims.release()
         on_event(event)
@@ -67,7 +68,7 @@ async def launch(what: Launch, on_event: Callable[[Event], None]) -> int:
         await asyncio.gather(follow, return_exceptions=True)
 
 
-async def _replace(what: Launch, on_event: Callable[[Event], None]) -> None:
+async def _replace(what: Launch, on_event: Callable[[ChildEvent], None]) -> None:
     """Let the predecessor drain once this instance serves."""
     if what.predecessor is None:
         return
@@ -75,8 +76,8 @@ async def _replace(what: Launch, on_event: Callable[[Event], None]) -> None:
     pid = what.predecessor.running_pid()
     state = read_state(what.predecessor.supervisor_file)
     # A second signal would cut short the predecessor's drain.
-    if pid is not None and (state is None or state.phase == "running"):
-        on_event(Event("predecessor", "draining", f"{what.predecessor.data_dir} (process {pid})"))
+    if pid is not None and (state is None or state.phase is Phase.RUNNING):
+        on_event(ChildEvent("predecessor", "draining", f"{what.predecessor.data_dir} (process {pid})"))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 

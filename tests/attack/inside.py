@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
+import msgspec
+
 from kiteway.controlplane import run
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.source import Files, TakeSlices, Translate
@@ -133,7 +135,8 @@ class Inside:
 
     def report(self) -> dict[str, Any]:
         """Return the value of ``kiteway status``."""
-        return self._wait(self._plane.report())
+        value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self._wait(self._plane.status())))
+        return value
 
     def close(self) -> None:
         """End both."""

@@ -116,7 +116,7 @@ class World:
                     break
                 time.sleep(0.02)
             took = time.monotonic() - begin
-            wait_until(lambda: "hosts" in self.running.status(), "the control plane answers", 60)
+            wait_until(lambda: self.running.status()["answered"], "the control plane answers", 60)
         return min(took, LIMIT_SECONDS)
 
     def refusals(self, *namespaces: str) -> list[str]:

@@ -137,7 +137,7 @@ async def _end_child(system: System, name: str) -> None:
     os.kill(pid, signal.SIGKILL)
     while not (system.kiteway.child(name)[1] > restarts and system.kiteway.child(name)[0] not in {None, pid}):  # noqa: ASYNC110 - it is another process
         await asyncio.sleep(0.05)
-    while not system.kiteway.status().get("ready"):  # noqa: ASYNC110 - likewise
+    while not system.kiteway.status()["ready"]:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.05)
     await asyncio.sleep(3)
 

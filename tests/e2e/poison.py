@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 import yaml
 
@@ -185,7 +186,8 @@ class Site:
 
     async def report(self) -> dict[str, Any]:
         """Return the value of ``kiteway status``."""
-        return await self.controlplane.report()
+        value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(await self.controlplane.status()))
+        return value
 
 
 async def eventually(condition: Callable[[], Any], what: str) -> None:

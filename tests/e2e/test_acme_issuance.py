@@ -128,7 +128,7 @@ def test_nothing_is_asked_before_the_terms_are_accepted(tmp_path: Path, pebble: 
 
     assert (managed["certificateStatus"], managed["domainStatus"][0]["status"]) == ("Provisioning", "Provisioning")
     assert "--acme-accept-terms and --acme-contact" in managed["fix"]
-    assert managed["expireTime"] == ""
+    assert managed["expireTime"] is None
     assert organization(temporary) == ORGANIZATION
     assert "ManagedCertificateProvisioning" in diagnostics
     assert len(pebble.requests()) == before

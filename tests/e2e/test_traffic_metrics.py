@@ -15,8 +15,8 @@ from typing import NamedTuple
 import grpc
 import pytest
 
-from kiteway.controlplane.access_log import KEPT_FILES
 from kiteway.filter import filter_path, missing_reason
+from kiteway.rotation import KEPT_FILES
 from tests.e2e.traffic import (
     INSERT,
     NOT_READY_RESULT,

@@ -54,7 +54,7 @@ class Replica:
 
     def managed(self, name: str) -> dict[str, Any]:
         """Return its status of a ManagedCertificate; an empty one while it has not heard of it."""
-        found = self.running.status().get("managedCertificates", ())
+        found = self.running.status()["managedCertificates"]
         return next((each for each in found if each["name"] == f"default/{name}"), {})
 
     def signal(self, number: int) -> None:

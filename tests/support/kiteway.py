@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from kiteway.certificates.create import KeyPair, create_self_signed
@@ -62,8 +63,9 @@ class Running:
         self.log = log
 
     def status(self) -> dict[str, Any]:
-        """Return the value of ``kiteway status``."""
-        return read_status(self.instance)
+        """Return the value of ``kiteway status --output json``."""
+        value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(read_status(self.instance)))
+        return value
 
     def report(self) -> dict[str, Any]:
         """Return the same once the control plane answers, however busy the machine is."""
@@ -71,7 +73,7 @@ class Running:
 
         def answered() -> bool:
             found.update(self.status())
-            return "pools" in found
+            return bool(found["answered"])
 
         wait_until(answered, "the control plane answers", 120.0)
         return found
@@ -87,7 +89,7 @@ class Running:
 
         def ready() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            return self.instance.status_socket.exists() and bool(self.status().get("ready"))
+            return self.instance.status_socket.exists() and bool(self.status()["ready"])
 
         wait_until(ready, "kiteway up is ready", limit=90.0)
 
@@ -95,7 +97,7 @@ class Running:
         """Wait until so many endpoints are healthy."""
 
         def healthy() -> bool:
-            found = [e["healthy"] for pool in self.status().get("pools", ()) for e in pool["endpoints"]]
+            found = [e["healthy"] for pool in self.status()["pools"] for e in pool["endpoints"]]
             return found.count(True) >= endpoints
 
         wait_until(healthy, f"{endpoints} healthy endpoints")

@@ -91,6 +91,6 @@ def test_what_somebody_deleted_is_served_on(tmp_path: Path) -> None:
 
         assert manager.served[WANTED.key] == before
         assert not before.temporary
-        assert manager.report()[0]["certificateStatus"] == "Provisioning"
+        assert manager.report()[0].certificate_status == "Provisioning"
 
     asyncio.run(scenario())

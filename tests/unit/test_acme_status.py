@@ -62,7 +62,7 @@ def test_the_words(known: Known, status: str, domain: str) -> None:
     """Stored records and the last failure as certificateStatus and domainStatus."""
     report = managed_report(WANTED, known, READY, NOW)
 
-    assert (report["certificateStatus"], report["domainStatus"][0]["status"]) == (status, domain)
+    assert (report.certificate_status, report.domain_status[0].status) == (status, domain)
 
 
 def test_a_name_more_is_provisioning() -> None:
@@ -71,43 +71,43 @@ def test_a_name_more_is_provisioning() -> None:
 
     report = managed_report(wanted, Known((HOST, OTHER), ISSUED, (HOST,)), READY, NOW)
 
-    assert report["certificateStatus"] == "Provisioning"
-    assert [(d["domain"], d["status"]) for d in report["domainStatus"]] == [(HOST, "Active"), (OTHER, "Provisioning")]
+    assert report.certificate_status == "Provisioning"
+    assert [(d.domain, d.status) for d in report.domain_status] == [(HOST, "Active"), (OTHER, "Provisioning")]
 
 
 def test_the_terms_come_first() -> None:
     """Without the terms and a contact the message says that the CA is not contacted, and the fix names the options."""
     report = managed_report(WANTED, Known((HOST,)), AcmeConfig(accept_terms=True), NOW)
 
-    assert report["message"].startswith(
+    assert report.message.startswith(
         "Kiteway contacts the CA https://acme-v02.api.letsencrypt.org/directory only after"
     )
-    assert report["fix"] == "Read the CA's terms of service, then give --acme-contact EMAIL."
-    assert report["nextAttempt"] == ""
+    assert report.fix == "Read the CA's terms of service, then give --acme-contact EMAIL."
+    assert report.next_attempt is None
 
 
 def test_an_attempt_says_what_it_waits_for() -> None:
     """During an attempt the report has the step for which it waits, beside the last failure."""
     report = managed_report(WANTED, Known((HOST,)), READY, NOW, "1 of 3 replicas")
 
-    assert report["waitingFor"] == "1 of 3 replicas"
-    assert report["certificateStatus"] == "Provisioning"
+    assert report.waiting_for == "1 of 3 replicas"
+    assert report.certificate_status == "Provisioning"
 
 
 def test_without_the_terms_a_fresh_certificate_is_active() -> None:
     """A stored certificate is served and Active, also if the terms are not accepted this time."""
     report = managed_report(WANTED, Known((HOST,), ISSUED, (HOST,)), AcmeConfig(), NOW)
 
-    assert (report["certificateStatus"], report["message"]) == ("Active", "")
+    assert (report.certificate_status, report.message) == ("Active", "")
 
 
 def test_what_no_ingress_names_is_not_issued() -> None:
     """The report of a ManagedCertificate without an Ingress says so, and how an Ingress names it."""
     report = managed_report(dataclasses.replace(WANTED, attached=False), Known((HOST,)), READY, NOW)
 
-    assert report["certificateStatus"] == "Provisioning"
-    assert report["message"] == "no Ingress names it, so Kiteway does not order it."
-    assert report["fix"].endswith("networking.gke.io/managed-certificates: guide")
+    assert report.certificate_status == "Provisioning"
+    assert report.message == "no Ingress names it, so Kiteway does not order it."
+    assert report.fix.endswith("networking.gke.io/managed-certificates: guide")
 
 
 def test_the_certificates_name() -> None:

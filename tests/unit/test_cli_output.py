@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from kiteway.cli import app
-from kiteway.cli.status import _print
+from kiteway.cli.status_show import print_status
 from kiteway.cli.terminal import Terminal, table
 from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
-from kiteway.status.diagnostics import diagnostic_report
+from kiteway.report.problem import Problem
+from kiteway.report.status import State, Status
 
 CLI = CliRunner()
 EXAMPLE = Path(__file__).parents[2] / "examples" / "guide-self-managed"
@@ -62,7 +63,9 @@ def test_status_says_where_a_diagnostic_is_and_what_to_do(capsys: pytest.Capture
         position=Position("/m/ingress.yaml", 11, 17),
         path="spec.tls[0].secretName",
     )
-    _print({"state": "degraded", "reasons": [], "diagnostics": [diagnostic_report(diagnostic)]})
+    print_status(
+        Status(version="1", state=State.DEGRADED, ready=True, diagnostics=(Problem.of_diagnostic(diagnostic),))
+    )
     printed = capsys.readouterr().out
     assert (
         "/m/ingress.yaml:11:17: error SecretNotFound: Ingress default/a: spec.tls[0].secretName: it does not" in printed

@@ -25,11 +25,13 @@ from kiteway.model import (
     VirtualHost,
 )
 from kiteway.quarantine.quarantine import Quarantined
+from kiteway.report.certificates import DomainReport, DomainStatus, IssuanceStatus, ManagedCertificateReport
+from kiteway.report.problem import ObjectName
 from kiteway.resources.annotations import ACCEPTED
 from kiteway.sources.kubernetes.gate import Gate
 from kiteway.sources.kubernetes.store import ControllerState, Store
-from kiteway.status.writeback.events import Event, Events, of, of_certificate
-from kiteway.status.writeback.health import Health, read
+from kiteway.status.writeback.events import Events, ObjectEvent, certificate_event, diagnostic_event
+from kiteway.status.writeback.health import BackendHealth, read
 from kiteway.status.writeback.object_status import ObjectStatus, group_name, object_statuses
 from kiteway.status.writeback.readiness import TIMEOUT_SECONDS, due
 from kiteway.status.writeback.writer import is_written
@@ -56,7 +58,11 @@ def _model() -> LoadBalancer:
 def test_what_the_guide_shows() -> None:
     """The Ingress has the address and the backends' health, the Service its groups and zones."""
     found = object_statuses(
-        _model(), {CLUSTER: Health.HEALTHY}, ({"ip": "203.0.113.7"},), {("default", "milvus"): ["b", "a", "b"]}, ()
+        _model(),
+        {CLUSTER: BackendHealth.HEALTHY},
+        ({"ip": "203.0.113.7"},),
+        {("default", "milvus"): ["b", "a", "b"]},
+        (),
     )
 
     assert found[INGRESS].status == {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
@@ -116,16 +122,24 @@ def test_an_address_that_is_gone_is_taken_back() -> None:
     assert not is_written(ControllerState("u", old, what.annotations, ours=True), what)
 
 
+def managed(status: IssuanceStatus, domain: DomainReport, message: str = "", fix: str = "") -> ManagedCertificateReport:
+    """Return the report on a ManagedCertificate with one name."""
+    return ManagedCertificateReport(
+        name="default/cert",
+        object=ObjectName("ManagedCertificate", "default", "cert"),
+        certificate_name="mcrt-1",
+        certificate_status=status,
+        domain_status=(domain,),
+        message=message,
+        fix=fix,
+    )
+
+
 def test_a_managed_certificate_says_what_google_says() -> None:
     """Only GKE's fields are written, and no empty expireTime, which is no date."""
-    report = {
-        "name": "default/cert",
-        "certificateName": "mcrt-1",
-        "certificateStatus": "Provisioning",
-        "domainStatus": [{"domain": "m.example.com", "status": "Provisioning", "message": "ours"}],
-        "expireTime": "",
-        "fix": "ours",
-    }
+    report = managed(
+        IssuanceStatus.PROVISIONING, DomainReport("m.example.com", DomainStatus.PROVISIONING, "ours"), fix="ours"
+    )
     found = object_statuses(LoadBalancer(), {}, (), {}, [report])
 
     assert found[ObjectRef("ManagedCertificate", "default", "cert")].status == {
@@ -148,14 +162,13 @@ def test_a_managed_certificate_says_what_google_says() -> None:
 )
 def test_why_there_is_no_certificate_is_an_event(status: str, domain: str, message: str, reason: str) -> None:
     """The reason that GKE's words leave out is in an Event; a status without a failure gives no Event."""
-    found = of_certificate(
-        {
-            "name": "default/cert",
-            "certificateStatus": status,
-            "domainStatus": [{"domain": "m.example.com", "status": domain, "message": ""}],
-            "message": message,
-            "fix": "Correct it.",
-        }
+    found = certificate_event(
+        managed(
+            IssuanceStatus(status),
+            DomainReport("m.example.com", DomainStatus(domain)),
+            message=message,
+            fix="Correct it.",
+        )
     )
 
     assert (found.reason if found else "") == reason
@@ -191,14 +204,14 @@ def test_said_already() -> None:
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
-        ([], Health.UNKNOWN),
-        ([{"pending_active_hc": True, "failed_active_health_check": True}], Health.UNKNOWN),
-        ([{"failed_active_health_check": True}], Health.UNHEALTHY),
-        ([{"failed_active_health_check": True}, {"eds_health_status": "HEALTHY"}], Health.HEALTHY),
-        ([{"eds_health_status": "DRAINING"}], Health.UNHEALTHY),
+        ([], BackendHealth.UNKNOWN),
+        ([{"pending_active_hc": True, "failed_active_health_check": True}], BackendHealth.UNKNOWN),
+        ([{"failed_active_health_check": True}], BackendHealth.UNHEALTHY),
+        ([{"failed_active_health_check": True}, {"eds_health_status": "HEALTHY"}], BackendHealth.HEALTHY),
+        ([{"eds_health_status": "DRAINING"}], BackendHealth.UNHEALTHY),
     ],
 )
-def test_health(statuses: list[dict[str, Any]], expected: Health) -> None:
+def test_health(statuses: list[dict[str, Any]], expected: BackendHealth) -> None:
     """One healthy endpoint makes a backend HEALTHY; an endpoint that is not checked yet does not count."""
     hosts = [
         {"address": {"socket_address": {"address": f"10.0.0.{n}", "port_value": 1}}, "health_status": each, "weight": 1}
@@ -319,7 +332,7 @@ def test_an_event_is_posted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same sentence about the same object is one Event, however often it is reported."""
     posts, events = _events(monkeypatch)
     for _ in range(3):
-        events.add([Event(INGRESS, "Trap", "it is one"), Event(SERVICE, "Trap", "it is one")])
+        events.add([ObjectEvent(INGRESS, "Trap", "it is one"), ObjectEvent(SERVICE, "Trap", "it is one")])
         asyncio.run(events.post())
 
     assert [each["involvedObject"]["kind"] for each in posts.posted] == ["Ingress", "Service"]
@@ -331,7 +344,7 @@ def test_events_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("kiteway.status.writeback.events.time.monotonic", lambda: now)
     posts, events = _events(monkeypatch)
-    events.add(Event(INGRESS, "Trap", str(number)) for number in range(100))
+    events.add(ObjectEvent(INGRESS, "Trap", str(number)) for number in range(100))
 
     asyncio.run(events.post())
     assert len(posts.posted) == 25
@@ -346,9 +359,11 @@ def test_notes_are_no_events() -> None:
     Event.
     """
     make: Callable[..., Diagnostic] = Diagnostic
-    assert of(make(Severity.NOTE, "R", "m", "", INGRESS)) is None
-    assert of(make(Severity.ERROR, "R", "m", "", None)) is None
-    assert of(make(Severity.ERROR, "R", "is bad.", "Fix it.", INGRESS)) == Event(INGRESS, "R", "is bad. Fix it.")
+    assert diagnostic_event(make(Severity.NOTE, "R", "m", "", INGRESS)) is None
+    assert diagnostic_event(make(Severity.ERROR, "R", "m", "", None)) is None
+    assert diagnostic_event(make(Severity.ERROR, "R", "is bad.", "Fix it.", INGRESS)) == ObjectEvent(
+        INGRESS, "R", "is bad. Fix it."
+    )
 
 
 def _gated(name: str, *, ready: bool) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import cast
 
 import pytest
 
-from kiteway.controlplane.access_log import KEPT_FILES, AccessLog
+from kiteway.controlplane.access_log import AccessLog
 from kiteway.envoy.admin import AdminClient, AdminUnavailableError
 from kiteway.envoy.statistics import SHOWN, kept
 from kiteway.metrics.envoy import labelled
 from kiteway.model import PoolKey
+from kiteway.rotation import KEPT_FILES
 
 
 @pytest.fixture

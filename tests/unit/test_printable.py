@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import datetime as dt
 import importlib
 import io
 import json
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -23,11 +25,28 @@ from typer.testing import CliRunner
 from kiteway.cli import app
 from kiteway.cli.gke_show import print_plan
 from kiteway.cli.output import Output, emit, fail, print_diagnostics
+from kiteway.cli.status_show import print_status
 from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
-from kiteway.gke.step import Command, Effect, Impact, Plan, State, Step
+from kiteway.gke.step import Command, Effect, Impact, Plan, Step
+from kiteway.gke.step import State as StepState
 from kiteway.milvus.verify import Failure, FailureReason, VerifyReport, Versions
 from kiteway.milvus.verify import Step as VerifyStep
+from kiteway.model import BackendProtocol, ListenerProtocol
 from kiteway.printable import printable, suggested
+from kiteway.report.certificates import (
+    CertificateProblem,
+    DomainReport,
+    DomainStatus,
+    IssuanceStatus,
+    ManagedCertificateReport,
+    ServedCertificate,
+)
+from kiteway.report.configuration import ConfigurationReport, QuarantineReport, RejectionReport
+from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport, UpstreamTlsReport
+from kiteway.report.problem import ObjectName, Problem
+from kiteway.report.routing import ListenerReport
+from kiteway.report.status import EnvoyReport, FilterReport, State, Status
+from kiteway.report.supervisor import ChildState, Phase, SupervisorState
 
 SOURCE = Path(__file__).parents[2] / "src" / "kiteway"
 FORGED = "FORGED: all is well"
@@ -205,71 +224,93 @@ def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory:
 def test_status_shows_and_does_not_obey() -> None:
     """Every string of the status may be a tenant's; `kiteway status` prints all of them as plain text."""
     text = HOSTILE
-    value = {
-        "ready": False,
-        "state": "not ready",
-        "reasons": [text],
-        "version": text,
-        "envoy": {"reachable": True, "version": text, "state": text, "uptimeSeconds": 1},
-        "supervisor": {"children": {text: {"restarts": 1, "lastExit": text}}},
-        "filter": {"loaded": False, "reason": text},
-        "listeners": [{"name": text, "address": text, "port": 1}],
-        "pools": [
-            {
-                "name": text,
-                "tls": {"how": text, "problems": [text]},
-                "endpoints": [
-                    {
-                        "address": text,
-                        "healthy": False,
-                        "failures": [text],
-                        "check": text,
-                        "checkFails": True,
-                        "calls": 1,
-                        "errors": 1,
-                        "active": 1,
-                    }
-                ],
-            }
-        ],
-        "certificates": [
-            {"name": text, "names": [text], "temporary": False, "daysLeft": 1, "problems": [{"reason": text}]}
-        ],
-        "managedCertificates": [
-            {
-                "name": text,
-                "certificateStatus": text,
-                "domainStatus": [{"domain": text, "status": text}],
-                "waitingFor": text,
-                "message": text,
-                "fix": text,
-                "nextAttempt": text,
-            }
-        ],
-        "configuration": {"rejections": [{"resources": [text], "message": text}]},
-        "diagnostics": [
-            {
-                "severity": "error",
-                "reason": text,
-                "object": {"kind": text, "namespace": text, "name": text},
-                "position": {"file": text, "line": 1, "column": 1},
-                "path": text,
-                "message": text,
-                "fix": text,
-            }
-        ],
-    }
-    status = importlib.import_module("kiteway.cli.status")
     with captured() as shown:
-        status._print(value)
+        print_status(_hostile_status(text))
     assert_harmless(shown.getvalue())
     assert "[red]x[/red]" in shown.getvalue()
+
+
+def _hostile_status(text: str) -> Status:
+    """Return a status in which each string is ``text``."""
+    now = dt.datetime.now(dt.UTC)
+    endpoint = EndpointReport(
+        address=text, healthy=False, health=EndpointHealth.FAILING, check=text, check_fails=True, why=text
+    )
+    return Status(
+        version=text,
+        state=State.NOT_READY,
+        reasons=(text,),
+        ready=False,
+        reason=text,
+        supervisor=SupervisorState(1, now, Phase.RUNNING, {text: ChildState(1, now, 1, text)}),
+        envoy=EnvoyReport(reachable=True, version=text),
+        filter=FilterReport(loaded=False, reason=text),
+        configuration=ConfigurationReport(
+            text,
+            (RejectionReport(now, text, (text,), text),),
+            (QuarantineReport(text, text, now, served=True),),
+            (text,),
+        ),
+        listeners=(ListenerReport(ListenerProtocol.HTTP, text, 1),),
+        certificates=(
+            ServedCertificate(
+                name=text,
+                names=(text,),
+                not_before=now,
+                not_after=now,
+                days_left=1,
+                key_type=text,
+                issuer=text,
+                self_signed=False,
+                fingerprint=text,
+                chain=(),
+                problems=(CertificateProblem(text, text, text),),
+                source=text,
+                served_for=(text,),
+                temporary=False,
+            ),
+        ),
+        managed_certificates=(
+            ManagedCertificateReport(
+                name=text,
+                object=ObjectName(text, text, text),
+                certificate_name=text,
+                certificate_status=IssuanceStatus.PROVISIONING,
+                domain_status=(DomainReport(text, DomainStatus.PROVISIONING),),
+                message=text,
+                fix=text,
+                waiting_for=text,
+                next_attempt=now,
+            ),
+        ),
+        pools=(
+            PoolReport(
+                name=text,
+                protocol=BackendProtocol.HTTP,
+                rest=True,
+                endpoints=(endpoint, msgspec.structs.replace(endpoint, why="")),
+                tls=UpstreamTlsReport(verified=False, how=text, problems=(text,)),
+                keepalive_seconds=6.0,
+            ),
+        ),
+        diagnostics=(
+            Problem(
+                severity=Severity.ERROR,
+                reason=text,
+                object=ObjectName(text, text, text),
+                position=Position(text, 1, 1),
+                path=text,
+                message=text,
+                fix=text,
+            ),
+        ),
+    )
 
 
 def test_gke_and_verify_show_and_do_not_obey() -> None:
     """Answers of a cluster and a server are printed as plain text."""
     text = HOSTILE
-    step = Step(text, text, State.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))
+    step = Step(text, text, StepState.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))
     failure = Failure(FailureReason.TCP, text, text)
     report = VerifyReport(False, text, text, (VerifyStep(text, False, 0.1, text),), Versions(text, text), failure, text)
     verify = importlib.import_module("kiteway.cli.verify")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import importlib
 from collections.abc import Mapping
 
 import pytest
@@ -16,6 +15,7 @@ from kiteway.envoy.ads import LISTENER, ROUTE, AdsState, RejectedAt, Rejection, 
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import QuarantineState
+from kiteway.report.status import State, Status
 from kiteway.resources import load_object
 from kiteway.sources.files import Resources
 from kiteway.status.readiness import shortcomings, why_not_serving
@@ -126,12 +126,8 @@ def test_status_exits_by_the_state(word: str, code: int, monkeypatch: pytest.Mon
     """The exit status distinguishes the three states, and the reasons are printed."""
     reasons = [] if word == "ready" else ["because [of] this"]
     monkeypatch.setattr("kiteway.instance.Instance.running_pid", lambda _self: 1)
-    command = importlib.import_module("kiteway.cli.status")
-    monkeypatch.setattr(
-        command,
-        "read_status",
-        lambda _instance: {"state": word, "reasons": reasons, "ready": word != "not ready", "reason": ""},
-    )
+    value = Status(version="1", state=State(word), reasons=tuple(reasons), ready=word != "not ready")
+    monkeypatch.setattr("kiteway.cli.running.read_status", lambda _instance: value)
     result = CliRunner().invoke(app, ["status"])
     assert result.exit_code == code
     assert word in result.output

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from kiteway.instance import Instance
-from kiteway.supervisor import ChildSpec, Event, SupervisorState, read_state, run
+from kiteway.report.supervisor import SupervisorState
+from kiteway.supervisor import ChildEvent, ChildSpec, read_state, run
 from kiteway.supervisor.pulse import Pulse
 
 SLEEP = "import signal; signal.pause()"
@@ -31,11 +32,11 @@ class Watch:
     """The events so far, and waiting for them."""
 
     def __init__(self, instance: Instance) -> None:
-        self.events: list[Event] = []
+        self.events: list[ChildEvent] = []
         self._instance = instance
         self._changed = asyncio.Event()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: ChildEvent) -> None:
         """Take note of ``event``."""
         self.events.append(event)
         self._changed.set()
@@ -241,7 +242,7 @@ def test_failed_drain_is_told_and_the_child_still_stopped(tmp_path: Path) -> Non
         await watch.until("a", "started")
 
     watch = supervise([child("a", SLEEP, tmp_path, drain=drain, drain_seconds=10)], tmp_path, act)
-    assert Event("a", "draining", "failed: no answer") in watch.events
+    assert ChildEvent("a", "draining", "failed: no answer") in watch.events
     assert watch.seen()[-1] == ("a", "stopped")
 
 
@@ -391,7 +392,7 @@ def test_a_child_that_hangs_is_said_killed_and_started_again(tmp_path: Path) -> 
         await watch.until("a", "hangs")
         since = watch.state().children["a"].silent_since
         assert since is not None
-        assert abs(time.time() - since) < 30
+        assert abs(time.time() - since.timestamp()) < 30
         await watch.until("a", "started", 2)
         assert watch.pid("a") != first
         state = watch.state().children["a"]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 from pathlib import Path
 
 import pytest
 
 from kiteway.instance import Instance
+from kiteway.report.supervisor import ChildState, Phase, SupervisorState
+from kiteway.rotation import KEPT_FILES
 from kiteway.supervisor import NotReadyError, read_state, wait_ready
 from kiteway.supervisor.child import exit_reason
 from kiteway.supervisor.children import envoy_child
 from kiteway.supervisor.keeper import child_backoff, next_delay
-from kiteway.supervisor.logs import KEPT_FILES, LINE_LIMIT_BYTES, PrefixedStderr, RotatingLog, forward
-from kiteway.supervisor.state import ChildState, SupervisorState, write_state
+from kiteway.supervisor.logs import LINE_LIMIT_BYTES, PrefixedStderr, RotatingLog, forward
+from kiteway.supervisor.state import write_state
 
 
 def test_backoff_doubles_to_its_limit() -> None:
@@ -140,7 +143,8 @@ def test_stderr_lines_carry_the_child_s_name(capfdbinary: pytest.CaptureFixture[
 
 def test_state_is_read_back(tmp_path: Path) -> None:
     """`kiteway status` reads the state that the supervisor wrote."""
-    state = SupervisorState(7, 1.5, "running", {"envoy": ChildState(8, 2.5, 3, "killed by SIGKILL")})
+    at = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+    state = SupervisorState(7, at, Phase.RUNNING, {"envoy": ChildState(8, at, 3, "killed by SIGKILL", at)})
     write_state(tmp_path / "s", state)
     assert read_state(tmp_path / "s") == state
 

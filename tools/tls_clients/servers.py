@@ -155,9 +155,9 @@ def _wait_ready(process: subprocess.Popen[bytes], instance: Instance) -> None:
     while process.poll() is None and time.monotonic() < deadline:
         if instance.status_socket.exists():
             status = read_status(instance)
-            if status.get("ready"):
+            if status.ready:
                 return
-            reason = str(status.get("reason"))
+            reason = status.reason
         time.sleep(0.1)
     raise RuntimeError(f"kiteway up is not ready (exit status {process.poll()}): {reason}")
 

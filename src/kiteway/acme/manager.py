@@ -24,6 +24,7 @@ from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Certificate
 from kiteway.probe.threads import in_daemon_thread
+from kiteway.report.certificates import ManagedCertificateReport
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +95,7 @@ class ManagedCertificates:
         """The served certificate of each ManagedCertificate, by ``namespace/name``."""
         return {key: item.served for key, item in self._items.items()}
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[ManagedCertificateReport]:
         """Return the status of every ManagedCertificate."""
         now = self._context.now()
         return [

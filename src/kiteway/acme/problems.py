@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from dataclasses import dataclass, field
+from typing import Final
+
+from kiteway.report.certificates import DomainStatus
 
 
 class Kind(enum.StrEnum):
@@ -22,7 +25,13 @@ class Kind(enum.StrEnum):
     """The CA does not know the account any more."""
 
 
-DOMAIN_KINDS = frozenset({Kind.NOT_VISIBLE, Kind.CAA_CHECKING, Kind.CAA_FORBIDDEN, Kind.RATE_LIMITED})
+DOMAIN_KINDS: Final = {
+    Kind.NOT_VISIBLE: DomainStatus.FAILED_NOT_VISIBLE,
+    Kind.CAA_CHECKING: DomainStatus.FAILED_CAA_CHECKING,
+    Kind.CAA_FORBIDDEN: DomainStatus.FAILED_CAA_FORBIDDEN,
+    Kind.RATE_LIMITED: DomainStatus.FAILED_RATE_LIMITED,
+}
+"""The kinds that are GKE's status of a domain, and that status."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""A certificate as plain values for people and JSON; they never hold key material."""
+"""A certificate for people and for JSON; no key material is in the report."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,15 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from kiteway.certificates.chain import ordered_chain, self_issued
 from kiteway.certificates.names import alternative_names, common_names
 from kiteway.certificates.weaknesses import validity, weaknesses
+from kiteway.report.certificates import CertificateProblem, CertificateReport, ChainMember
 
 
-def describe(given: Sequence[x509.Certificate], now: dt.datetime) -> dict[str, Any]:
+def describe(name: str, given: Sequence[x509.Certificate], now: dt.datetime) -> CertificateReport:
     """
-    Return the fields of a chain, and its problems at ``now``.
+    Report a chain, and its problems at ``now``.
 
     Args:
+        name: the name of the report: a Secret, a file or an address.
         given: the certificates as they were written or sent, the server's first.
-        now: the time they are judged by.
+        now: the time at which the validity is judged.
     """
     leaf = given[0]
     chain = ordered_chain(leaf, given)
@@ -30,20 +31,19 @@ def describe(given: Sequence[x509.Certificate], now: dt.datetime) -> dict[str, A
     time = validity(leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
     if time is not None:
         wrong.insert(0, time)
-    return {
-        "names": list(names or common_names(leaf)),
-        "notBefore": leaf.not_valid_before_utc.isoformat(),
-        "notAfter": leaf.not_valid_after_utc.isoformat(),
-        "daysLeft": (leaf.not_valid_after_utc - now).days,
-        "keyType": _key_type(leaf),
-        "issuer": leaf.issuer.rfc4514_string(),
-        "selfSigned": self_issued(leaf),
-        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex(),
-        "chain": [
-            {"subject": c.subject.rfc4514_string(), "notAfter": c.not_valid_after_utc.isoformat()} for c in chain
-        ],
-        "problems": [{"reason": w.reason, "message": w.message, "fix": w.fix} for w in wrong],
-    }
+    return CertificateReport(
+        name=name,
+        names=tuple(names or common_names(leaf)),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        days_left=(leaf.not_valid_after_utc - now).days,
+        key_type=_key_type(leaf),
+        issuer=leaf.issuer.rfc4514_string(),
+        self_signed=self_issued(leaf),
+        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+        chain=tuple(ChainMember(c.subject.rfc4514_string(), c.not_valid_after_utc) for c in chain),
+        problems=tuple(CertificateProblem(w.reason, w.message, w.fix) for w in wrong),
+    )
 
 
 def _key_type(certificate: x509.Certificate) -> str:

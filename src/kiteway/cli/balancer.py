@@ -40,7 +40,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance
 from kiteway.model import TLSProfile
-from kiteway.supervisor import Event
+from kiteway.supervisor import ChildEvent
 from kiteway.translate.shared.limits import NamespaceLimits
 
 _PARAMETER: Final = "options"
@@ -220,7 +220,7 @@ def with_balancer_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def print_event(event: Event) -> None:
+def print_event(event: ChildEvent) -> None:
     """Print an event of a child that is not part of normal operation."""
     if event.what in {"hangs", "answers", "failed", "draining", "killed"}:
         stderr.print(f"{event.child}: {event.what} {event.detail}".rstrip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,11 +14,12 @@ from kiteway.acme.storage import FileStorage
 from kiteway.acme.wanted_certificate import WantedCertificate
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import fail, stderr
+from kiteway.cli.running import running_instance, status_of
 from kiteway.controlplane.config import Config, read
 from kiteway.diagnostics import ObjectRef
-from kiteway.instance import Instance, default_data_dir
+from kiteway.instance import Instance
 from kiteway.ownership import NotOursError, check_own
-from kiteway.status.client import read_status
+from kiteway.report.certificates import ManagedCertificateReport
 
 RENEW_EXAMPLES = (
     "Examples:\n\n  kiteway cert renew my-release-milvus-tls\n\n  kiteway cert renew default/my-release-milvus-tls"
@@ -38,9 +39,7 @@ def renew(
 
     Exit status: 0 renewed, 1 not.
     """
-    instance = Instance(data_dir or default_data_dir())
-    if instance.running_pid() is None:
-        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up` or `kiteway controller`")
+    instance = running_instance(data_dir)
     namespace, _, own = name.rpartition("/")
     wanted = WantedCertificate(ObjectRef("ManagedCertificate", namespace or "default", own), ())
     before = _managed(instance, wanted.key)
@@ -50,9 +49,10 @@ def renew(
     _ask(instance, config, f"{wanted.folder(config.acme.issuer_key)}/demand")
     stderr.print(f"requested a new certificate for {wanted.key}")
     after = _wait(instance, wanted.key, before)
-    if after["fingerprint"] == before["fingerprint"]:
-        raise fail(f"{after['certificateStatus']}: {after['message']} {after['fix']}".strip())
-    stderr.print(f"renewed, valid until {after['expireTime']}")
+    if after.fingerprint == before.fingerprint:
+        raise fail(f"{after.certificate_status}: {after.message} {after.fix}".strip())
+    until = f", valid until {after.expire_time:%Y-%m-%d %H:%M} UTC" if after.expire_time else ""
+    stderr.print(f"renewed{until}")
 
 
 def _ask(instance: Instance, config: Config, key: str) -> None:
@@ -74,22 +74,20 @@ def _ask(instance: Instance, config: Config, key: str) -> None:
         raise fail(f"the API server refuses the request: {error}") from error
 
 
-def _managed(instance: Instance, key: str) -> dict[str, Any]:
-    found = read_status(instance).get("managedCertificates", ())
-    known = {each["name"]: each for each in found}
+def _managed(instance: Instance, key: str) -> ManagedCertificateReport:
+    known = {each.name: each for each in status_of(instance).managed_certificates}
     if key not in known:
         raise fail(f"there is no ManagedCertificate {key}; there are: {', '.join(known) or 'none'}")
-    managed: dict[str, Any] = known[key]
-    return managed
+    return known[key]
 
 
-def _wait(instance: Instance, key: str, before: dict[str, Any]) -> dict[str, Any]:
+def _wait(instance: Instance, key: str, before: ManagedCertificateReport) -> ManagedCertificateReport:
     """Return the status once it has a new certificate, or a new reason why there is none."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         now = _managed(instance, key)
-        failed = now["nextAttempt"] and now["nextAttempt"] != before["nextAttempt"]
-        if now["fingerprint"] != before["fingerprint"] or failed:
+        failed = now.next_attempt is not None and now.next_attempt != before.next_attempt
+        if now.fingerprint != before.fingerprint or failed:
             return now
         time.sleep(_POLL_SECONDS)
     return _managed(instance, key)

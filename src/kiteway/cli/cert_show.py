@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 import typer
 from cryptography import x509
 from rich.table import Table
@@ -14,12 +16,12 @@ from rich.table import Table
 from kiteway.certificates.describe import describe
 from kiteway.cli.options import DataDirOption, FilesOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, print_diagnostics, stdout
-from kiteway.instance import Instance, default_data_dir
+from kiteway.cli.running import running_instance, status_of
 from kiteway.probe import TlsOptions, parse_endpoint
 from kiteway.probe.tls import probe_tls
+from kiteway.report.certificates import CertificateReport, ServedCertificate
 from kiteway.sources.files import FileSource
-from kiteway.status.client import read_status
-from kiteway.status.model import model_report
+from kiteway.status.model import certificate_reports
 from kiteway.translate import Options, translate
 
 LIST_EXAMPLES = "Examples:\n\n  kiteway cert list\n\n  kiteway cert list -f manifests/ --output json"
@@ -40,20 +42,20 @@ def list_(filename: FilesOption = None, data_dir: DataDirOption = None, output: 
     """
     found = _served(filename, data_dir)
     if output is not Output.TABLE:
-        emit({"certificates": found}, output)
+        emit({"certificates": msgspec.to_builtins(found)}, output)
     else:
         table = Table(box=None, pad_edge=False)
         for column in ("NAME", "NAMES", "SERVED FOR", "KEY", "DAYS LEFT", "PROBLEMS", "FROM"):
             table.add_column(column, overflow="fold", no_wrap=column == "NAME")
         for entry in found:
             table.add_row(
-                entry["name"],
-                ", ".join(entry["names"]),
-                ", ".join(entry["servedFor"]),
-                entry["keyType"],
-                str(entry["daysLeft"]),
-                ", ".join(p["reason"] for p in entry["problems"]) or "none",
-                entry["source"],
+                entry.name,
+                ", ".join(entry.names),
+                ", ".join(entry.served_for),
+                entry.key_type,
+                str(entry.days_left),
+                ", ".join(problem.reason for problem in entry.problems) or "none",
+                entry.source,
             )
         stdout.print(table)
     raise typer.Exit(_status(found))
@@ -76,56 +78,52 @@ def show(
 
     Exit status: 0 it is valid, 1 it is not valid or cannot be read, 2 usage error.
     """
+    found: CertificateReport
     if Path(what).is_file():
-        found = {"name": what, **_of_file(Path(what))}
+        found = _of_file(Path(what))
     elif ":" in what:
-        found = {"name": what, **_of_server(what, server_name)}
+        found = _of_server(what, server_name)
     else:
         served = _served(filename, data_dir)
-        matching = [entry for entry in served if what in {entry["name"], entry["name"].partition("/")[2]}]
+        matching = [entry for entry in served if what in {entry.name, entry.name.partition("/")[2]}]
         if not matching:
-            known = ", ".join(entry["name"] for entry in served) or "none"
+            known = ", ".join(entry.name for entry in served) or "none"
             raise fail(f"there is no certificate {what}, nor a file of that name; there are: {known}")
         found = matching[0]
     if output is Output.TABLE:
         _print(found)
     else:
-        emit(found, output)
+        emit(msgspec.to_builtins(found), output)
     raise typer.Exit(_status([found]))
 
 
-def _status(found: list[dict[str, Any]]) -> int:
-    return 1 if any(problem["reason"] in _NOT_VALID for entry in found for problem in entry["problems"]) else 0
+def _status(found: Sequence[CertificateReport]) -> int:
+    return 1 if any(problem.reason in _NOT_VALID for entry in found for problem in entry.problems) else 0
 
 
-def _served(filename: list[Path] | None, data_dir: Path | None) -> list[dict[str, Any]]:
+def _served(filename: list[Path] | None, data_dir: Path | None) -> tuple[ServedCertificate, ...]:
     if filename:
         resources = FileSource(tuple(filename)).read()
         result = translate(resources.objects, Options(), dt.datetime.now(dt.UTC), resources.failed)
         about = [d for d in (*resources.diagnostics, *result.diagnostics) if d.object and d.object.kind == "Secret"]
         print_diagnostics(about)
-        of_manifests: list[dict[str, Any]] = model_report(result.model)["certificates"]
-        return of_manifests
-    instance = Instance(data_dir or default_data_dir())
-    if instance.running_pid() is None:
-        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`, or give manifests with -f")
-    value = read_status(instance)
-    if "certificates" not in value:
-        raise fail(str(value.get("reason", "the control plane does not answer")))
-    of_instance: list[dict[str, Any]] = value["certificates"]
-    return of_instance
+        return certificate_reports(result.model)
+    value = status_of(running_instance(data_dir))
+    if not value.answered:
+        raise fail(value.reason)
+    return value.certificates
 
 
-def _of_file(file: Path) -> dict[str, Any]:
+def _of_file(file: Path) -> CertificateReport:
     try:
-        return describe(x509.load_pem_x509_certificates(file.read_bytes()), dt.datetime.now(dt.UTC))
+        return describe(str(file), x509.load_pem_x509_certificates(file.read_bytes()), dt.datetime.now(dt.UTC))
     except OSError as error:
         raise fail(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
         raise fail(f"{file} has no valid PEM certificate") from error
 
 
-def _of_server(address: str, server_name: str | None) -> dict[str, Any]:
+def _of_server(address: str, server_name: str | None) -> CertificateReport:
     try:
         endpoint = parse_endpoint(address, 443)
     except ValueError as error:
@@ -133,23 +131,27 @@ def _of_server(address: str, server_name: str | None) -> dict[str, Any]:
     result = asyncio.run(probe_tls(endpoint, TlsOptions(server_name=server_name, verify=False)))
     if not result.chain:
         raise fail(result.failure.detail if result.failure else f"{endpoint} sent no certificate")
-    return describe([x509.load_der_x509_certificate(c.der) for c in result.chain], dt.datetime.now(dt.UTC))
+    return describe(address, [x509.load_der_x509_certificate(c.der) for c in result.chain], dt.datetime.now(dt.UTC))
 
 
-def _print(entry: dict[str, Any]) -> None:
+def _print(entry: CertificateReport) -> None:
     rows = {
-        "name": entry["name"],
-        "names": ", ".join(entry["names"]),
-        "valid": f"{entry['notBefore']} to {entry['notAfter']} ({entry['daysLeft']} days left)",
-        "key": entry["keyType"],
-        "issuer": f"{entry['issuer']}{' (self-signed)' if entry['selfSigned'] else ''}",
-        "SHA-256": entry["fingerprint"],
+        "name": entry.name,
+        "names": ", ".join(entry.names),
+        "valid": f"{_time(entry.not_before)} to {_time(entry.not_after)} ({entry.days_left} days left)",
+        "key": entry.key_type,
+        "issuer": f"{entry.issuer}{' (self-signed)' if entry.self_signed else ''}",
+        "SHA-256": entry.fingerprint,
     }
-    if "source" in entry:
-        rows |= {"from": entry["source"], "served for": ", ".join(entry["servedFor"])}
+    if isinstance(entry, ServedCertificate):
+        rows |= {"from": entry.source, "served for": ", ".join(entry.served_for)}
     for name, value in rows.items():
         stdout.print(f"{name + ':':<12}{value}")
-    for number, member in enumerate(entry["chain"]):
-        stdout.print(f"{'chain:' if not number else '':<12}{member['subject']} until {member['notAfter']}")
-    for problem in entry["problems"]:
-        stdout.print(f"{'problem:':<12}{problem['reason']}: {problem['message']} {problem['fix']}")
+    for number, member in enumerate(entry.chain):
+        stdout.print(f"{'chain:' if not number else '':<12}{member.subject} until {_time(member.not_after)}")
+    for problem in entry.problems:
+        stdout.print(f"{'problem:':<12}{problem.reason}: {problem.message} {problem.fix}")
+
+
+def _time(at: dt.datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from kiteway.instance import Instance
-from kiteway.status.client import read_status
+from kiteway.report.status import Status
+from kiteway.status.client import OtherVersionError, read_status
 
-# The interval of the health checks themselves: one status costs ten milliseconds of CPU time.
 _LOOK_SECONDS = 5.0
+"""Seconds between two requests, the interval of the checks themselves; a request costs about 10 ms of CPU."""
 
 
 async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
-    """Read the status every five seconds until cancelled."""
+    """Ask for the status every five seconds until cancelled, or until the instance has another version of Kiteway."""
     failing: set[str] = set()
     while True:
-        failing = _tell(await asyncio.to_thread(read_status, instance), failing, say)
+        try:
+            failing = _tell(await asyncio.to_thread(read_status, instance), failing, say)
+        except OtherVersionError as error:
+            say(str(error))
+            return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _tell(status: Mapping[str, Any], failing: set[str], say: Callable[[str], None]) -> set[str]:
-    if "pools" not in status:
-        return failing  # no answer at this moment
+def _tell(status: Status, failing: set[str], say: Callable[[str], None]) -> set[str]:
+    if not status.answered:
+        return failing
     now: set[str] = set()
     for address, text, fails in _endpoints(status):
         if fails:
@@ -33,15 +37,16 @@ def _tell(status: Mapping[str, Any], failing: set[str], say: Callable[[str], Non
     return now
 
 
-def _endpoints(status: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    for pool in status["pools"]:
-        last = all(endpoint["checkFails"] for endpoint in pool["endpoints"])
-        for endpoint in pool["endpoints"]:
-            address, check, fails = endpoint["address"], endpoint["check"], endpoint["checkFails"]
+def _endpoints(status: Status) -> Iterator[tuple[str, str, bool]]:
+    for pool in status.pools:
+        last = all(endpoint.check_fails for endpoint in pool.endpoints)
+        for endpoint in pool.endpoints:
+            address, fails = endpoint.address, endpoint.check_fails
+            failed = f"{address} fails its health check ({endpoint.check}){f': {endpoint.why}' if endpoint.why else ''}"
             if not fails:
                 text = f"{address} passes its health check again"
             elif last:
-                text = f"{address} fails its health check ({check}); no endpoint passes, so all get calls"
+                text = f"{failed}; no endpoint passes, so all get calls"
             else:
-                text = f"{address} fails its health check ({check}), and gets no calls until it passes"
+                text = f"{failed}; it gets no calls until it passes"
             yield address, text, fails

@@ -5,16 +5,16 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from kiteway.cli.terminal import Part, Terminal, line
-from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.printable import escaped_in_json, printable
-from kiteway.status.diagnostics import diagnostic_report
+from kiteway.report.problem import Problem
 
 
 class Output(enum.StrEnum):
@@ -63,18 +63,17 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics for people, on standard error."""
-    print_reported(map(diagnostic_report, diagnostics), stderr)
+    print_problems(map(Problem.of_diagnostic, diagnostics), stderr)
 
 
-def print_reported(diagnostics: Iterable[Mapping[str, Any]], terminal: Terminal) -> None:
-    """Print diagnostics that are plain values (`diagnostic_report`): the problem, its place, and what to do."""
-    for diagnostic in diagnostics:
-        position, about, path = diagnostic["position"], diagnostic["object"], diagnostic["path"]
-        where = f"{Position(**position)}: " if position else ""
-        subject = f"{ObjectRef(**about)}: " if about else ""
-        field = f"{path}: " if path else ""
-        severity: Part = (diagnostic["severity"], _COLOURS[Severity(diagnostic["severity"])])
-        reason: Part = (diagnostic["reason"], "bold")
-        terminal.print(line(where, severity, " ", reason, f": {subject}{field}{diagnostic['message']}"))
-        if diagnostic["fix"]:
-            terminal.print(line("    ", ("->", "dim"), f" {diagnostic['fix']}"))
+def print_problems(problems: Iterable[Problem], terminal: Terminal) -> None:
+    """Print problems for people: the problem, its place, and what to do."""
+    for problem in problems:
+        where = f"{problem.position}: " if problem.position else ""
+        subject = f"{problem.object.ref}: " if problem.object else ""
+        field = f"{problem.path}: " if problem.path else ""
+        severity: Part = (str(problem.severity), _COLOURS[problem.severity])
+        reason: Part = (problem.reason, "bold")
+        terminal.print(line(where, severity, " ", reason, f": {subject}{field}{problem.message}"))
+        if problem.fix:
+            terminal.print(line("    ", ("->", "dim"), f" {problem.fix}"))

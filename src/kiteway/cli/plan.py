@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from google.protobuf.json_format import MessageToDict
 
@@ -24,9 +25,10 @@ from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.envoy.xds.redact import redacted
 from kiteway.filter import filter_path
 from kiteway.model import LoadBalancer
+from kiteway.report.problem import Problem
+from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
-from kiteway.status.diagnostics import diagnostic_report
-from kiteway.status.model import model_report
+from kiteway.status.model import certificate_reports, host_reports
 from kiteway.translate import Endpoints, Options, nothing_served, translate
 
 
@@ -91,8 +93,12 @@ def plan(
         print_diagnostics(diagnostics)
         _print_summary(diagnostics)
     else:
-        found = {**model_report(result.model), "diagnostics": [diagnostic_report(d) for d in diagnostics]}
-        emit(found, Output(output.value))
+        found = PlanReport(
+            hosts=host_reports(result.model),
+            certificates=certificate_reports(result.model),
+            diagnostics=tuple(map(Problem.of_diagnostic, diagnostics)),
+        )
+        emit(msgspec.to_builtins(found), Output(output.value))
     raise typer.Exit(1 if any(d.severity is Severity.ERROR for d in diagnostics) else 0)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,8 +28,8 @@ from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.ports import PortError, own_ports, ports_of
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
+from kiteway.report.status import State, Status
 from kiteway.status.client import read_status
-from kiteway.status.state import State
 from kiteway.supervisor import NotReadyError, wait_ready
 
 _READY_SECONDS = 60.0
@@ -197,9 +196,9 @@ async def _run(what: Launch) -> int:
         telling.cancel()
 
 
-def _print_ready(status: Mapping[str, Any]) -> None:
+def _print_ready(status: Status) -> None:
     """Print the open listeners: without a certificate there is none for HTTPS, and without an Ingress none at all."""
-    addresses = [f"{each['name']}://{each['address']}:{each['port']}" for each in status.get("listeners", ())]
+    addresses = [f"{each.name}://{each.address}:{each.port}" for each in status.listeners]
     where = f": {', '.join(addresses) or 'no listener is in use'}; `kiteway status` shows more, Ctrl-C ends it"
-    degraded: Part = (", but degraded", "yellow") if status["state"] == State.DEGRADED else ""
+    degraded: Part = (", but degraded", "yellow") if status.state is State.DEGRADED else ""
     stderr.print(line(("ready", "green"), degraded, where))

@@ -1,4 +1,4 @@
-"""Keeps Envoy's access log bounded: Envoy appends to one file for ever, so somebody else must move it away."""
+"""Rotates Envoy's access log: Envoy itself appends to one file without a limit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.ownership import open_own
+from kiteway.rotation import MAX_BYTES, rotate
 
-MAX_BYTES = 16 * 1024 * 1024
-KEPT_FILES = 4
 _LOOK_SECONDS = 1.0
 
 
 class AccessLog:
     """
-    ``path`` and its predecessors ``path.1`` (the newest) to ``path.4``: about 5 x 16 MiB, and a second's lines more.
+    The access log and its predecessors (`kiteway.rotation`), all 0600.
 
-    All are 0600.
+    A file can exceed the size of a rotation by what Envoy writes in a second.
     """
 
     def __init__(self, path: Path, admin: AdminClient, *, max_bytes: int = MAX_BYTES) -> None:
@@ -30,13 +29,13 @@ class AccessLog:
         self._make()
 
     async def run(self) -> None:
-        """Watch the file until cancelled."""
+        """Check the size once a second until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Move the file away if it is full; a disk or an Envoy that does not answer is asked again next time."""
+        """Rotate the file when it is full; after an error of the disk or of Envoy the next check tries again."""
         with contextlib.suppress(OSError, AdminError):
             if not self._moved and self._path.stat().st_size > self._max_bytes:
                 self._move()
@@ -45,18 +44,12 @@ class AccessLog:
                 self._moved = False
 
     def _move(self) -> None:
-        for number in range(KEPT_FILES - 1, 0, -1):
-            with contextlib.suppress(FileNotFoundError):
-                self._numbered(number).replace(self._numbered(number + 1))
-        self._path.replace(self._numbered(1))
-        # Envoy writes to the moved file until it opens the new one.
+        rotate(self._path)
+        # Envoy writes to the renamed file until it opens the new one.
         self._moved = True
         self._make()
 
     def _make(self) -> None:
-        # Envoy would make it readable to all.
+        # Envoy would create it with mode 0644.
         with contextlib.suppress(OSError):
             os.close(open_own(self._path, os.O_WRONLY | os.O_CREAT))
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster as the control plane's source, and the status it gets back."""
+"""A Kubernetes cluster as the source of the control plane, and the status that is written back to it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _LEASE = "kiteway"
 
 
 def lease_name(ingress_class: str) -> str:
-    """Return the name of the Lease of the replica that writes: Kiteways of two classes write beside each other."""
+    """Return the name of the Lease of the replica that writes: each IngressClass has one."""
     return _LEASE if ingress_class == _LEASE else f"{_LEASE}-{ingress_class}"
 
 
 async def store(kubernetes: KubernetesConfig, ingress_class: str, key: str, value: bytes) -> None:
     """
-    Set a value of a cluster's storage from a process beside the control plane.
+    Set a value in the storage of a cluster; for processes beside the control plane.
 
     Raises:
-        NoClusterError, ApiError, ApiUnavailableError: it is not possible.
+        NoClusterError, ApiError, ApiUnavailableError: it was not set.
     """
     async with Api(read_kubeconfig(kubernetes.kubeconfig)) as api:
         await Secrets(api, kubernetes.lease_namespace, lease_name(ingress_class)).put(key, value)
@@ -46,17 +46,17 @@ async def store(kubernetes: KubernetesConfig, ingress_class: str, key: str, valu
 
 class Cluster:
     """
-    One cluster: the connection, the source, what is written, and what the replicas share.
+    One cluster: the connection, the source, the write-back, and what the replicas share.
 
     Attributes:
-        storage: in Secrets; in files, where nothing may be asked of a CA anyway.
+        storage: in Secrets; in files when no certificate may be requested from a CA.
     """
 
     def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Reports) -> None:
-        """Raise `kiteway.kubernetes.api.NoClusterError` when nothing says which cluster."""
+        """Raise `kiteway.kubernetes.api.NoClusterError` when no cluster is configured."""
         own = lease_name(config.ingress_class)
-        # Kiteways of two classes write beside each other, and neither takes back what the other has written. A field
-        # manager's name has up to 128 characters, a class's up to 253.
+        # Each class has its own field manager, so that Kiteways of two classes do not undo each other's writes. A field
+        # manager's name has at most 128 characters, a class's name 253.
         api = self._api = Api(read_kubeconfig(kubernetes.kubeconfig), own[:128])
         state_dir = Instance(Path(config.data_dir)).state_dir
         self._lease = Lease(api, kubernetes.lease_namespace, own, kubernetes.identity)
@@ -77,18 +77,18 @@ class Cluster:
             managed=managed,
         )
 
-    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
-        """Return a presenter that waits for the other replicas."""
+    def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
+        """Return a presenter that waits until the other replicas have the challenge too."""
         if self._shared is None:
-            return LocalPresenter(stage)
-        return self._shared.present_on(stage, stored)
+            return LocalPresenter(server)
+        return self._shared.present_on(server, stored)
 
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses that Ingresses get."""
         return tuple(text for address in self._source.addresses or () for text in address.values())
 
     def why_incomplete(self) -> str:
-        """Return what the API server has not said yet."""
+        """Return what the API server has not listed yet."""
         if not self._source.complete:
             return self._source.why_incomplete()
         if self._shared is not None and not self._shared.storage.complete:
@@ -96,16 +96,16 @@ class Cluster:
         return ""
 
     async def read(self) -> Resources:
-        """Return everything there is now."""
+        """Return all resources."""
         return self._source.read()
 
     def translated(self, outcome: Outcome) -> None:
-        """Keep what is good, and write what it means."""
+        """Store the last good objects, and write the status of the new outcome."""
         self._source.translated(outcome.retained)
         self._writer.take(outcome)
 
     def judged(self, outcome: Outcome) -> None:
-        """Write what it means."""
+        """Write the status of the new outcome."""
         self._writer.take(outcome)
 
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:

@@ -32,24 +32,27 @@ from kiteway.metrics.server import scraped
 from kiteway.model import LoadBalancer
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.store import FILE_NAME, read
+from kiteway.report.certificates import ManagedCertificateReport
+from kiteway.report.problem import Problem
+from kiteway.report.status import Status
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
-from kiteway.status.diagnostics import diagnostic_report
+from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.status.readiness import why_not_serving
-from kiteway.status.report import report
+from kiteway.status.report import build_status
 from kiteway.status.server import application, serve
 from kiteway.translate import Options
 
 _log = structlog.get_logger(__name__)
 
 _REREAD_SECONDS = 3600.0
-"""Certificates grow old without any file changing."""
+"""Seconds after which everything is translated again: certificates expire without any file changing."""
 _RECOGNITION_SECONDS, _RECOGNITION_LONGEST_SECONDS = 1.0, 60.0
-"""Between two looks at which pools are Milvus, the shortest and the longest."""
+"""Seconds between two checks which pools are Milvus, the shortest and the longest."""
 _FIRST_LOOK_SECONDS = 0.3
-"""So long the first configuration waits for it."""
+"""Seconds that the first configuration waits for the first of these checks."""
 _RETRY_SECONDS, _RETRY_LONGEST_SECONDS = 2.0, 32.0
-"""Between two offers of a listener that Envoy rejects, the first and the longest; Envoy logs a line at each."""
+"""Seconds before a listener that Envoy rejects is sent again, the first pause and the longest; Envoy logs each rejection."""
 
 
 async def run(config: Config) -> int:
@@ -66,7 +69,7 @@ async def run(config: Config) -> int:
             async with (
                 serve(
                     instance.status_socket,
-                    application(controlplane.why_not_ready, controlplane.report, controlplane.errors),
+                    application(controlplane.why_not_ready, controlplane.status, controlplane.errors),
                 ),
                 scraped(config.metrics_bind, scraping(controlplane.metrics, admin, calls, controlplane.why_not_ready)),
             ):
@@ -94,11 +97,11 @@ class ControlPlane:
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
         self._pipeline = Pipeline(config.settings, read(quarantine))
         self._source = _source(config, admin, self._managed_reports)
-        self._stage = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
+        self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
             config.acme,
             self._source.storage,
-            self._source.presenter(self._stage, self._look_again),
+            self._source.presenter(self._challenge_server, self._look_again),
             config.settings,
             self._translate,
             addresses=self._source.addresses,
@@ -110,18 +113,20 @@ class ControlPlane:
             self._pipeline, ads, admin, self._round, publish=self._publish_judged, file=quarantine
         )
         self._recognition = Recognition()
+        same_network = config.settings.listener_network_namespace is None
+        self._health = HealthWatch(admin, lambda: self._pipeline.outcome, probe_check if same_network else None)
         self._published = asyncio.Event()
 
     async def start(self) -> None:
-        """Serve ADS; there is a configuration when the first round is done, which `work` begins."""
+        """Serve ADS; the first configuration comes from `work`."""
         await self._ads.start()
 
     async def stop(self) -> None:
-        """End the streams; Envoy serves on with what it has."""
+        """End the streams; Envoy serves on with the configuration that it has."""
         await self._ads.stop()
 
     def work(self) -> list[Any]:
-        """Return what runs until the end."""
+        """Return the coroutines that run until the end."""
         work = [
             self._follow_time(),
             self._follow_drains(),
@@ -130,6 +135,7 @@ class ControlPlane:
             self._verdicts.run(),
             self._verdicts.keep(),
             self._managed.run(),
+            self._health.run(),
             self._follow_source(),
         ]
         if self._config.settings.access_log is not None:
@@ -137,7 +143,7 @@ class ControlPlane:
         return [*work, self._follow_names()] if self._config.endpoints else work
 
     async def why_not_ready(self) -> str:
-        """Return why Envoy does not serve what it is configured to; empty when it does and is live."""
+        """Return why Envoy does not serve the configuration; empty when it does and is live."""
         if incomplete := self._source.why_incomplete():
             return incomplete
         outcome = self._pipeline.outcome
@@ -150,22 +156,24 @@ class ControlPlane:
         except AdminError as error:
             return str(error)
 
-    async def report(self) -> dict[str, Any]:
+    async def status(self) -> Status:
         """Return the value of ``kiteway status``."""
         reason = await self.why_not_ready()
-        return await report(
+        return await build_status(
             self._config.settings,
             self._pipeline.outcome,
             self._ads.state,
             self._admin,
+            self._health,
             reason=reason,
             managed=self._managed.report(),
         )
 
-    def errors(self) -> list[dict[str, Any]]:
-        """Return the diagnostics that are errors; nothing else is asked or read for it."""
+    def errors(self) -> tuple[Problem, ...]:
+        """Return the diagnostics that are errors; Envoy is not asked for it."""
         outcome = self._pipeline.outcome
-        return [diagnostic_report(d) for d in outcome.diagnostics if d.severity is Severity.ERROR] if outcome else []
+        diagnostics = outcome.diagnostics if outcome else ()
+        return tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -178,7 +186,7 @@ class ControlPlane:
             return Now(self._ads.state, LoadBalancer(), ())
         return Now(self._ads.state, outcome.model, outcome.diagnostics, len(outcome.quarantine.held))
 
-    def _managed_reports(self) -> list[dict[str, Any]]:
+    def _managed_reports(self) -> list[ManagedCertificateReport]:
         return self._managed.report()
 
     def _look_again(self, folder: str) -> None:
@@ -197,12 +205,12 @@ class ControlPlane:
                 )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
-                # A thread of its own: probes and status are answered however long it takes.
+                # In a thread, so that probes and status are answered meanwhile.
                 outcome = await asyncio.to_thread(
-                    self._pipeline.run, resources, static, _now(), options, self._stage.challenges
+                    self._pipeline.run, resources, static, _now(), options, self._challenge_server.challenges
                 )
                 if before is None:
-                    # One that is started again gives Envoy what it has, not something else for a moment.
+                    # A control plane that was restarted must not send an Envoy that serves another keepalive for a moment.
                     addresses = await asyncio.to_thread(self._pipeline.health_addresses)
                     if await self._recognition.look(addresses, _FIRST_LOOK_SECONDS):
                         outcome = await self._recognized() or outcome
@@ -218,13 +226,13 @@ class ControlPlane:
         return await asyncio.to_thread(self._pipeline.recognize, self._recognition.milvus, _now())
 
     async def _follow_endpoints(self) -> None:
-        """Find out which pools are Milvus; those whose endpoints do not answer are asked again, less and less often."""
+        """Find out which pools are Milvus; the pause grows while endpoints do not answer."""
         wait = _RECOGNITION_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._published.wait(), None if self._recognition.complete else wait)
                 wait = _RECOGNITION_SECONDS
-            # Changes that follow one another are looked at together.
+            # Changes in quick succession cost one check.
             await asyncio.sleep(_RECOGNITION_SECONDS)
             self._published.clear()
             async with self._round:
@@ -241,7 +249,7 @@ class ControlPlane:
     async def _follow_source(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._source.follow(self._translate, self._take_slices))
-            # A cluster may have to be seen first, and is translated then.
+            # A cluster that was not listed yet is translated when it is.
             if not self._source.why_incomplete():
                 tasks.create_task(self._translate())
 
@@ -262,7 +270,7 @@ class ControlPlane:
             outcome = self._pipeline.outcome
             end = outcome.next_drained if outcome is not None else None
             wait = None if end is None else max(0.0, (end - _now()).total_seconds())
-            # A change may let endpoints drain that are done before those known now.
+            # After a change other endpoints can be the next whose drain ends.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
             self._changed.clear()
@@ -270,7 +278,7 @@ class ControlPlane:
                 await self._publish(await asyncio.to_thread(self._pipeline.run_drained, _now()))
 
     async def _follow_rejected_listeners(self) -> None:
-        """Offer listeners again that Envoy rejects: their addresses may be free by now."""
+        """Send listeners again that Envoy rejects: their addresses can be free by now."""
         wait = _RETRY_SECONDS
         while True:
             await asyncio.sleep(wait)
@@ -292,11 +300,11 @@ class ControlPlane:
 
 
 def _news(before: tuple[Diagnostic, ...], now: tuple[Diagnostic, ...]) -> list[Diagnostic]:
-    """Return the diagnostics that were not reported before; nearly all of thousands are unchanged objects."""
-    seen = set(map(id, before))
-    others = [diagnostic for diagnostic in now if id(diagnostic) not in seen]
-    said = set(before) if others else set()
-    return [diagnostic for diagnostic in others if diagnostic not in said]
+    """Return the diagnostics of ``now`` that are not in ``before``; identity is compared first, as most objects are the same."""
+    same = set(map(id, before))
+    others = [diagnostic for diagnostic in now if id(diagnostic) not in same]
+    known = set(before) if others else set()
+    return [diagnostic for diagnostic in others if diagnostic not in known]
 
 
 def _now() -> dt.datetime:

@@ -1,27 +1,28 @@
-"""What the control plane asks of a source, and files as one."""
+"""The interface of a source, and manifests in files as one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
 from kiteway.acme.context import Presenter
 from kiteway.acme.storage import FileStorage, Storage
 from kiteway.pipeline.pipeline import Outcome
+from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource, Resources
 
 Translate = Callable[[], Awaitable[None]]
-"""Translates everything there is now."""
+"""Translates all resources."""
 TakeSlices = Callable[[Iterable[EndpointSlice], Iterable[EndpointSlice]], Awaitable[None]]
-"""Takes EndpointSlices that are gone, and those that changed, without a translation."""
+"""Takes EndpointSlices that were deleted, and those that changed, without a translation."""
 
-Reports = Callable[[], Iterable[Mapping[str, Any]]]
-"""Returns the reports on ManagedCertificates."""
+Reports = Callable[[], list[ManagedCertificateReport]]
+"""Returns the status of every ManagedCertificate."""
 
 
 class Source(Protocol):
@@ -29,32 +30,32 @@ class Source(Protocol):
     Where resources come from.
 
     Attributes:
-        storage: what is shared with all that serve the same resources.
+        storage: what all replicas that serve the same resources share.
     """
 
     storage: Storage
 
-    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
+    def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:
         """
-        Return what makes challenges visible to a CA, on ``stage`` and wherever else the same names lead.
+        Return what makes challenges visible to a CA, on ``server`` and on the other replicas.
 
-        ``stored`` is told each folder of the storage to which somebody has written.
+        ``stored`` is called with each folder of the storage to which another process has written.
         """
 
     def addresses(self) -> tuple[str, ...]:
-        """Return where clients reach Kiteway, as far as somebody said so."""
+        """Return the addresses at which clients reach Kiteway, as far as they are known."""
 
     def why_incomplete(self) -> str:
-        """Return what is waited for before there is anything to serve; empty when there is."""
+        """Return what the source waits for before there is anything to serve; empty when there is."""
 
     async def read(self) -> Resources:
-        """Return everything there is now."""
+        """Return all resources."""
 
     def translated(self, outcome: Outcome) -> None:
-        """Take note of what everything came to."""
+        """Take the outcome of a translation."""
 
     def judged(self, outcome: Outcome) -> None:
-        """Take note of what came of it when Envoy had judged it."""
+        """Take the outcome that an ACK or a NACK of Envoy has changed."""
 
     async def follow(self, translate: Translate, take_slices: TakeSlices) -> None:
         """Follow changes until cancelled."""
@@ -70,20 +71,20 @@ class Files:
         self._source = FileSource(paths)
         self._certificates = CertificateFileSource(certificates)
 
-    def presenter(self, stage: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
+    def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
         """Return a presenter without other replicas."""
-        return LocalPresenter(stage)
+        return LocalPresenter(server)
 
     def addresses(self) -> tuple[str, ...]:
-        """Return nothing: files do not say it."""
+        """Return none: they are not in the files."""
         return ()
 
     def why_incomplete(self) -> str:
-        """Return an empty string: files are there, or it is a diagnostic that they are not."""
+        """Return an empty string: a file that is missing is a diagnostic."""
         return ""
 
     async def read(self) -> Resources:
-        """Read them."""
+        """Read the files."""
         return await asyncio.to_thread(lambda: self._certificates.add_to(self._source.read()))
 
     def translated(self, outcome: Outcome) -> None:

@@ -18,6 +18,7 @@ from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState, StreamState
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write
+from kiteway.report.pools import EndpointFailure
 
 _log = structlog.get_logger(__name__)
 
@@ -34,8 +35,6 @@ _KEEP_SECONDS: Final = 1.0
 
 _LOOK_SECONDS: Final = 0.1
 """Seconds between two requests to an Envoy whose clusters are warming, if it does not answer."""
-
-_PENDING: Final = "pending_active_hc"
 
 Take = Callable[[Quarantine], None]
 _Judged = tuple[int, tuple[str, ...]]
@@ -234,7 +233,7 @@ def _clusters_late(client: StreamState) -> bool:
 
 def _unchecked(cluster: ClusterStatus) -> bool:
     """Return whether the first health check of an endpoint is not done."""
-    return any(_PENDING in endpoint.failures for endpoint in cluster.endpoints)
+    return any(EndpointFailure.CHECK_PENDING in endpoint.failures for endpoint in cluster.endpoints)
 
 
 def _late_at(client: StreamState) -> float | None:

@@ -26,6 +26,7 @@ from kiteway.instance import Instance
 from kiteway.launch import Launch, launch
 from kiteway.milvus.verify import Step, Target, VerifyReport, verify
 from kiteway.ports import PATIENCE_SECONDS, Claims, Port, PortError, own_ports, ports_of
+from kiteway.report.status import Status
 from kiteway.status.client import read_status
 from kiteway.supervisor import wait_ready
 
@@ -239,7 +240,7 @@ async def _wait_healthy(instance: Instance, endpoints: int) -> None:
     deadline = time.monotonic() + _HEALTHY_SECONDS
     while True:
         status = await asyncio.to_thread(read_status, instance)
-        healthy = [e for pool in status.get("pools", ()) for e in pool["endpoints"] if e["healthy"]]
+        healthy = [endpoint for pool in status.pools for endpoint in pool.endpoints if endpoint.healthy]
         if len(healthy) >= endpoints or time.monotonic() > deadline:
             return
         await asyncio.sleep(0.1)
@@ -254,13 +255,13 @@ async def _verify(certificate: Path, port: int, narrator: Narrator) -> VerifyRep
     return await verify(target, on_step=on_step, timeout=VERIFY_SECONDS)
 
 
-def _complete(report: Report, found: VerifyReport, status: dict[str, Any]) -> None:
+def _complete(report: Report, found: VerifyReport, status: Status) -> None:
     report.verified = found.verified
     report.steps += [{"name": f"verify/{s.name}", "ok": s.ok, "seconds": round(s.seconds, 3)} for s in found.steps]
-    report.requests = {e["address"]: e["calls"] for pool in status.get("pools", ()) for e in pool["endpoints"]}
+    report.requests = {endpoint.address: endpoint.calls for pool in status.pools for endpoint in pool.endpoints}
     report.versions["pymilvus"] = found.versions.pymilvus
     report.versions["milvus"] = found.versions.milvus or ""
-    report.versions["envoy"] = status.get("envoy", {}).get("version", "")
+    report.versions["envoy"] = status.envoy.version
     if found.failure is not None:
         report.failure = {
             "reason": str(found.failure.reason),

@@ -12,6 +12,8 @@ from typing import Any, Self
 import httpx2
 
 from kiteway.envoy.statistics import CONNECTIONS
+from kiteway.report.pools import EndpointFailure
+from kiteway.report.status import EnvoyState
 
 _TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -39,10 +41,10 @@ class AdminResponseError(AdminError):
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """The running Envoy: ``version`` as Envoy writes it; ``state`` is ``LIVE``, ``DRAINING``, ``INITIALIZING``, ..."""
+    """The running Envoy: ``version`` as Envoy writes it."""
 
     version: str
-    state: str
+    state: EnvoyState
     uptime_seconds: int
 
 
@@ -53,20 +55,19 @@ class EndpointStatus:
 
     Attributes:
         address: ``host:port``, or the path of a unix socket.
-        failures: why it gets no traffic (``failed_active_health_check``, ``failed_outlier_check``, ...); empty when it
-            is healthy.
+        failures: why it gets no calls; empty when it is healthy.
         weight: its load balancing weight.
         stats: its counters and gauges: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
     """
 
     address: str
-    failures: frozenset[str]
+    failures: frozenset[EndpointFailure]
     weight: int
     stats: Mapping[str, int] = field(repr=False)
 
     @property
     def healthy(self) -> bool:
-        """Whether it gets traffic."""
+        """Whether it gets calls."""
         return not self.failures
 
 
@@ -128,7 +129,7 @@ class AdminClient:
         info = await self._json("/server_info")
         return ServerInfo(
             version=str(info["version"]),
-            state=str(info["state"]),
+            state=EnvoyState(info["state"]),
             uptime_seconds=int(str(info["uptime_current_epoch"]).removesuffix("s")),
         )
 
@@ -270,10 +271,10 @@ def _endpoint(status: Mapping[str, Any]) -> EndpointStatus:
     address = status["address"]
     socket = address.get("socket_address")
     health = status.get("health_status", {})
-    failures = {name for name, value in health.items() if value is True}
-    # UNKNOWN is Envoy's word for "no discovery said otherwise".
+    failures = {EndpointFailure(name) for name, value in health.items() if value is True}
+    # UNKNOWN means that EDS gave no health.
     if health.get("eds_health_status", "HEALTHY") not in ("HEALTHY", "UNKNOWN"):
-        failures.add(f"eds_{health['eds_health_status'].lower()}")
+        failures.add(EndpointFailure(f"eds_{health['eds_health_status'].lower()}"))
     return EndpointStatus(
         address=_host_port(socket["address"], socket["port_value"]) if socket else address["pipe"]["path"],
         failures=frozenset(failures),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kiteway.gke.step import Plan, Step
-from kiteway.status.diagnostics import diagnostic_report
+from kiteway.report.problem import Problem
 
 
 def plan_report(plan: Plan) -> dict[str, Any]:
     """Return a plan as dicts, lists and strings; no secret is in it."""
     return {
         "changes": plan.changes,
-        "problems": [diagnostic_report(problem) for problem in plan.problems],
+        "problems": [msgspec.to_builtins(Problem.of_diagnostic(problem)) for problem in plan.problems],
         "steps": [step_report(step) for step in plan.steps],
     }
 

@@ -123,6 +123,19 @@ def _open_files(pid: int) -> Iterator[str]:
             continue
 
 
+def locked_data_dirs() -> set[Path]:
+    """Return the data directories whose lock file a process has open that this user can see."""
+    if not _PROC.is_dir():
+        return set()
+    return {
+        Path(link).parent
+        for name in os.listdir(_PROC)  # noqa: PTH208 - names, not paths
+        if name.isdigit()
+        for link in _open_files(int(name))
+        if link.endswith(f"/{_LOCK_NAME}")
+    }
+
+
 def _supervisor(pid: int) -> tuple[int | None, Instance | None]:
     """Find the supervisor of an instance: it or one of its nearest ancestors has the lock of a data directory open."""
     for _ in range(_GENERATIONS):

@@ -1,1 +1,1 @@
-"""What Kiteway says about itself: to `kiteway status`, and back to the objects."""
+"""Builds, serves and reads the status of an instance, and writes it back to the objects."""

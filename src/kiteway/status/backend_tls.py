@@ -1,25 +1,25 @@
-"""How the endpoints of a pool are spoken to, and why handshakes with them failed."""
+"""The TLS connections to the endpoints of a pool, and why handshakes failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import Pool
+from kiteway.report.pools import UpstreamTlsReport
 
 
-def tls_report(pool: Pool, counters: Mapping[str, int]) -> dict[str, Any]:
-    """Return how the endpoints' certificate is looked at, in words too; ``counters`` count since Envoy's start."""
+def upstream_tls_report(pool: Pool, counters: Mapping[str, int]) -> UpstreamTlsReport:
+    """Report how the endpoints of ``pool`` are verified; ``counters`` are Envoy's, which count from its start."""
     tls = pool.tls
-    return {
-        "verified": tls.ca is not None,
-        "how": _how(pool),
-        "ca": str(tls.ca.source) if tls.ca else None,
-        "serverName": tls.server_name,
-        "clientCertificate": tls.client_certificate.name if tls.client_certificate else None,
-        "problems": _problems(pool, counters),
-    }
+    return UpstreamTlsReport(
+        verified=tls.ca is not None,
+        how=_how(pool),
+        ca=str(tls.ca.source) if tls.ca else None,
+        server_name=tls.server_name,
+        client_certificate=tls.client_certificate.name if tls.client_certificate else None,
+        problems=tuple(_problems(pool, counters)),
+    )
 
 
 def _how(pool: Pool) -> str:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.client
-import json
 import socket
-import time
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+import msgspec
+
+from kiteway import __version__
 from kiteway.instance import Instance
+from kiteway.report.problem import Problem
+from kiteway.report.status import SCHEMA_VERSION, Errors, SchemaVersion, State, Status
+from kiteway.report.supervisor import ChildState, SupervisorState
 from kiteway.supervisor.pulse import HUNG_SECONDS
-from kiteway.supervisor.state import ChildState, read_state
+from kiteway.supervisor.state import read_state
 
 _TIMEOUT_SECONDS = 10.0
 _HANGS_SECONDS = 1.0
-"""For a control plane of which the supervisor says that it hangs: it may go on just now."""
+"""The timeout while the supervisor reports that the control plane hangs: it can recover at any moment."""
+
+T = TypeVar("T")
+
+
+class OtherVersionError(Exception):
+    """The instance has another version of Kiteway, whose status this one cannot read; the message says what to do."""
+
+    def __init__(self, found: SchemaVersion) -> None:
+        super().__init__(
+            f"the running instance is Kiteway {found.version or 'of an unknown version'}, whose status has schema version "
+            f"{found.schema_version}; this is Kiteway {__version__}, which reads schema version {SCHEMA_VERSION}. Use the "
+            "`kiteway` that started the instance, or restart the instance with this one."
+        )
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -32,28 +50,48 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def read_status(instance: Instance) -> dict[str, Any]:
-    """Return what the control plane says; when it does not answer, the state is not ready and ``reason`` says so."""
+def read_status(instance: Instance) -> Status:
+    """
+    Return the status of ``instance``.
+
+    When the control plane does not answer, the state is not ready, ``answered`` is False and ``reason`` says why.
+
+    Raises:
+        OtherVersionError: the instance has another version of the status.
+    """
+    supervisor = read_state(instance.supervisor_file)
     try:
-        found: dict[str, Any] = _get(instance, "/status")
+        found = _decode(_get(instance, "/status", _controlplane(supervisor)), Status)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = _reason(_child(instance), str(error))
-        return {"state": "not ready", "reasons": [reason], "ready": False, "reason": reason}
-    return found
+        reason = _reason(_controlplane(supervisor), str(error))
+        found = Status(version="", state=State.NOT_READY, reasons=(reason,), answered=False, ready=False, reason=reason)
+    return msgspec.structs.replace(found, supervisor=supervisor)
 
 
-def read_errors(instance: Instance) -> list[dict[str, Any]] | None:
-    """Return the diagnostics that are errors, at a fraction of the cost of a status; None without an answer."""
+def read_errors(instance: Instance) -> tuple[Problem, ...] | None:
+    """
+    Return the diagnostics that are errors, at a fraction of the cost of a status; None without an answer.
+
+    Raises:
+        OtherVersionError: the instance has another version of the status.
+    """
     try:
-        found: list[dict[str, Any]] = _get(instance, "/errors")
+        supervisor = read_state(instance.supervisor_file)
+        return _decode(_get(instance, "/errors", _controlplane(supervisor)), Errors).errors
     except (OSError, http.client.HTTPException, ValueError):
         return None
-    return found
 
 
-def _get(instance: Instance, path: str) -> Any:
-    """Ask the control plane. Raises ``OSError``, ``HTTPException``, ``ValueError`` when it does not answer with JSON."""
-    child = _child(instance)
+def _decode(body: bytes, kind: type[T]) -> T:
+    """Raise ``ValueError`` for a body that is not JSON, `OtherVersionError` for another version."""
+    version = msgspec.json.decode(body, type=SchemaVersion)
+    if version.schema_version != SCHEMA_VERSION:
+        raise OtherVersionError(version)
+    return msgspec.json.decode(body, type=kind)
+
+
+def _get(instance: Instance, path: str, child: ChildState | None) -> bytes:
+    """Ask the control plane. Raises ``OSError`` or ``HTTPException`` when it does not answer."""
     hangs = child is not None and child.silent_since is not None
     connection = _UnixConnection(instance.status_socket, _HANGS_SECONDS if hangs else _TIMEOUT_SECONDS)
     with contextlib.closing(connection):
@@ -61,22 +99,21 @@ def _get(instance: Instance, path: str) -> Any:
         response = connection.getresponse()
         if response.status != http.client.OK:
             raise http.client.HTTPException(f"HTTP status {response.status}")
-        return json.load(response)
+        return response.read()
 
 
-def _child(instance: Instance) -> ChildState | None:
-    state = read_state(instance.supervisor_file)
-    return state.children.get("controlplane") if state else None
+def _controlplane(supervisor: SupervisorState | None) -> ChildState | None:
+    return supervisor.children.get("controlplane") if supervisor else None
 
 
 def _reason(child: ChildState | None, why: str) -> str:
-    on = "Envoy serves on with the last configuration"
+    serves = "Envoy serves on with the last configuration"
     if child is not None and child.silent_since is not None:
-        seconds = max(0.0, time.time() - child.silent_since)
+        seconds = max(0.0, (dt.datetime.now(dt.UTC) - child.silent_since).total_seconds())
         return (
             f"the control plane (process {child.pid}) hangs: no answer for {seconds:.0f} s; after {HUNG_SECONDS:g} s it is "
-            f"killed and started again. {on}"
+            f"killed and started again. {serves}"
         )
     if child is not None and child.pid is None and child.last_exit:
-        return f"the control plane has ended ({child.last_exit}) and is started again by itself. {on}"
-    return f"the control plane does not answer ({why}). {on}"
+        return f"the control plane has ended ({child.last_exit}) and is started again by itself. {serves}"
+    return f"the control plane does not answer ({why}). {serves}"

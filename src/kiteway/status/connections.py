@@ -1,4 +1,4 @@
-"""Connections to our own HTTP servers: limited in number, by peer and in time, so that nobody keeps others out."""
+"""The connections to Kiteway's own HTTP servers, limited in number, per client and in time: no client can exclude another."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What clients may take.
+    The limits of a server.
 
     Attributes:
-        connections: so many at a time.
-        of_a_peer: so many at a time from one address.
-        head_seconds: from the connection, or the last answer, to the whole head of a request; bytes do not prolong it.
-        answer_seconds: from there until the client has taken the whole answer.
+        connections: open connections.
+        of_a_peer: open connections from one address.
+        head_seconds: seconds from the connection, or the last response, to the end of a request's head; single bytes do
+            not extend it.
+        answer_seconds: seconds from there until the client has read the whole response.
         head_bytes: the largest head of a request.
     """
 
@@ -34,28 +35,28 @@ class Connections:
     """
     The connections of a server.
 
-    A new one is always taken: where there are too many, another one is closed for it. That is one of the peer with the
-    most connections, one without a request in work before one with, and the oldest of those. So a probe, which connects
-    and asks at once, gets its answer whatever others do.
+    A new connection is always accepted. At a limit another one is closed: of the address with the most connections, the
+    oldest without a request in progress, or else the oldest. So a probe, which sends its request at once, is answered
+    whatever other clients do.
     """
 
     limits: Limits = Limits()
     _open: dict[str, dict[LimitedProtocol, None]] = field(default_factory=dict)
 
     def add(self, connection: LimitedProtocol) -> None:
-        """Take a new connection, and close another one if there are too many."""
-        mine = self._open.setdefault(connection.peer, {})
-        if len(mine) >= self.limits.of_a_peer:
-            _victim(mine).end()
+        """Add a new connection, and close another one at a limit."""
+        of_peer = self._open.setdefault(connection.peer, {})
+        if len(of_peer) >= self.limits.of_a_peer:
+            _victim(of_peer).end()
         elif sum(map(len, self._open.values())) >= self.limits.connections:
             _victim(max(self._open.values(), key=len)).end()
-        mine[connection] = None
+        of_peer[connection] = None
 
     def remove(self, connection: LimitedProtocol) -> None:
-        """Forget a connection; one that is forgotten already may be told again."""
-        mine = self._open.get(connection.peer, {})
-        mine.pop(connection, None)
-        if not mine:
+        """Remove a connection; it need not be there."""
+        of_peer = self._open.get(connection.peer, {})
+        of_peer.pop(connection, None)
+        if not of_peer:
             self._open.pop(connection.peer, None)
 
 
@@ -64,7 +65,7 @@ def _victim(connections: dict[LimitedProtocol, None]) -> LimitedProtocol:
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's protocol within the limits of `Connections`."""
+    """uvicorn's protocol, within the limits of `Connections`."""
 
     def __init__(self, *, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -74,29 +75,29 @@ class LimitedProtocol(H11Protocol):
         self.busy = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection."""
+        """Add the connection."""
         super().connection_made(transport)
         self.peer = self.client[0] if self.client else ""
         self._limited.add(self)
         self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._forget()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the deadline changes when a request is whole, not with each byte."""
+        """Read; the deadline changes when a request is complete, not with each byte."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, which may be there."""
+        """Wait for the next request, which may have been received already."""
         super().on_response_complete()
         self._look()
 
     def end(self) -> None:
-        """Close the connection at once, whatever is in work."""
+        """Close the connection at once, also during a request."""
         self._forget()
         self.transport.abort()
 

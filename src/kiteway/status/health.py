@@ -1,50 +1,63 @@
-"""Which check an endpoint has, and what it means that none passes it."""
+"""The health check of each endpoint, and what it means that none passes it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kiteway._proto.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from kiteway.envoy.ads import ENDPOINT, Snapshot
 from kiteway.envoy.xds.common import grpc_cluster_name
-from kiteway.model import HealthCheck, HealthCheckType, Pool
+from kiteway.model import HealthCheckType, Pool
 from kiteway.probe.result import join_host_port
-
-_FAILED = "failed_active_health_check"
-_PENDING = "pending_active_hc"
+from kiteway.report.pools import PoolReport
 
 
-def fails_check(failures: Collection[str]) -> bool:
-    """Tell whether an endpoint was asked and did not pass, by Envoy's words for why it gets no calls."""
-    return _FAILED in failures and _PENDING not in failures
+@dataclass(frozen=True, slots=True)
+class EndpointCheck:
+    """
+    The health check of one endpoint.
+
+    Attributes:
+        type: the protocol.
+        host: the IP address.
+        port: the port that is checked.
+        path: the path of the request; not used by TCP.
+    """
+
+    type: HealthCheckType
+    host: str
+    port: int
+    path: str
+
+    def __str__(self) -> str:
+        if self.type is HealthCheckType.TCP:
+            return f"a connection to port {self.port}"
+        return f"{self.type} {self.path} on port {self.port}"
 
 
-def checks(pool: Pool, snapshot: Snapshot | None) -> dict[str, str]:
-    """Return what is asked of each endpoint that Envoy was given, by address."""
+def endpoint_checks(pool: Pool, snapshot: Snapshot | None) -> dict[str, EndpointCheck]:
+    """Return the check of each endpoint of ``pool`` that Envoy was given, by ``HOST:PORT``."""
     resource = snapshot[ENDPOINT].get(grpc_cluster_name(pool.key)) if snapshot is not None else None
-    if resource is None or pool.health_check is None:
+    check = pool.health_check
+    if resource is None or check is None:
         return {}
-    found: dict[str, str] = {}
+    found: dict[str, EndpointCheck] = {}
     for locality in ClusterLoadAssignment.FromString(resource.body).endpoints:
         for member in locality.lb_endpoints:
             address = member.endpoint.address.socket_address
             port = member.endpoint.health_check_config.port_value or address.port_value
-            found[join_host_port(address.address, address.port_value)] = _asked(pool.health_check, port)
+            found[join_host_port(address.address, address.port_value)] = EndpointCheck(
+                check.type, address.address, port, check.request_path
+            )
     return found
 
 
-def _asked(check: HealthCheck, port: int) -> str:
-    if check.type is HealthCheckType.TCP:
-        return f"a connection to port {port}"
-    return f"{check.type} {check.request_path} on port {port}"
-
-
-def none_passes(pools: Sequence[Mapping[str, Any]], *, fail_open: bool) -> list[str]:
-    """Return a sentence for each pool, of those in a report, all of whose endpoints fail their check."""
+def none_passes(pools: Sequence[PoolReport], *, fail_open: bool) -> list[str]:
+    """Return a sentence for each pool whose endpoints all fail their check."""
     then = "so calls go to all of them" if fail_open else "so calls are answered with UNAVAILABLE"
     return [
-        f"no endpoint of {pool['name']} passes its health check ({members[0]['check']}), {then}"
+        f"no endpoint of {pool.name} passes its health check ({pool.endpoints[0].check}), {then}"
         for pool in pools
-        if (members := pool["endpoints"]) and all(member["checkFails"] for member in members)
+        if pool.endpoints and all(endpoint.check_fails for endpoint in pool.endpoints)
     ]

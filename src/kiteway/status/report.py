@@ -1,14 +1,14 @@
-"""What `kiteway status` shows: one plain value."""
+"""Builds the status of an instance."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kiteway import __version__
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus, EndpointStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
@@ -19,37 +19,43 @@ from kiteway.filter import missing_reason
 from kiteway.model import LoadBalancer, Pool
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import Quarantined
-from kiteway.status.backend_tls import tls_report
-from kiteway.status.diagnostics import diagnostic_report
-from kiteway.status.health import checks, fails_check, none_passes
-from kiteway.status.model import model_report
+from kiteway.report.certificates import ManagedCertificateReport
+from kiteway.report.configuration import ConfigurationReport, QuarantineReport, RejectionReport
+from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
+from kiteway.report.problem import Problem
+from kiteway.report.routing import ListenerReport
+from kiteway.report.status import EnvoyReport, FilterReport, State, Status
+from kiteway.status.backend_tls import upstream_tls_report
+from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
+from kiteway.status.health_watch import HealthWatch
+from kiteway.status.model import certificate_reports, host_reports
 from kiteway.status.readiness import shortcomings
-from kiteway.status.state import State
 
 _OF_FILTER = r"^cluster\.pool/[^.]+\.kiteway\..*_total\."
 
 
-async def report(
+async def build_status(
     settings: EnvoySettings,
     outcome: Outcome | None,
     ads: AdsState,
     admin: AdminClient,
+    watch: HealthWatch,
     *,
     reason: str,
-    managed: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
+    managed: Sequence[ManagedCertificateReport] = (),
+) -> Status:
     """
-    Return everything there is to know; what Envoy cannot be asked just now is left out and said.
+    Return the status. What Envoy does not answer is left empty, and ``envoy.error`` says why.
 
     Args:
-        settings: the data plane's.
-        outcome: what the last round gave; None before the first.
+        settings: the settings of the data plane.
+        outcome: what the last round of the pipeline gave; None before the first.
         ads: the state of the ADS server.
         admin: Envoy's admin API.
+        watch: the history of the endpoints' health.
         reason: why the instance is not ready; empty when it is.
-        managed: the reports on ManagedCertificates.
+        managed: the ManagedCertificates.
     """
-    envoy: dict[str, Any] = {"reachable": False}
     clusters: dict[str, ClusterStatus] = {}
     calls: dict[str, int] = {}
     handshakes: dict[str, int] = {}
@@ -58,48 +64,40 @@ async def report(
         clusters = await admin.clusters()
         calls = await admin.stats(_OF_FILTER)
         handshakes = await admin.stats(f"^(?:{HANDSHAKES})$")
-        envoy = {
-            "reachable": True,
-            "version": _release(info.version),
-            "state": info.state,
-            "uptimeSeconds": info.uptime_seconds,
-        }
+        envoy = EnvoyReport(
+            reachable=True, version=_release(info.version), state=info.state, uptime_seconds=info.uptime_seconds
+        )
+        await watch.take(clusters, dt.datetime.now(dt.UTC))
     except AdminError as error:
-        envoy["error"] = str(error)
+        envoy = EnvoyReport(error=str(error))
     model = outcome.model if outcome else LoadBalancer()
 
-    def plain() -> dict[str, Any]:
+    def build() -> Status:
         snapshot = outcome.snapshot if outcome else None
-        pools = [_pool(pool, clusters, checks(pool, snapshot), handshakes) for pool in model.pools]
+        pools = tuple(_pool(pool, clusters, endpoint_checks(pool, snapshot), handshakes, watch) for pool in model.pools)
         unhealthy = none_passes(pools, fail_open=settings.fail_open)
         reasons = [reason] if reason else [*shortcomings(outcome, ads), *unhealthy]
-        state = State.NOT_READY if reason else State.DEGRADED if reasons else State.READY
-        return {
-            "version": __version__,
-            "state": str(state),
-            "reasons": reasons,
-            "ready": not reason,
-            "reason": reason,
-            "envoy": envoy,
-            "filter": _filter(settings, calls),
-            "configuration": {
-                "version": ads.version,
-                "rejections": [_rejection(r) for stream in ads.streams[-1:] for r in stream.refusals],
-                "quarantine": [_quarantined(q) for q in outcome.quarantine.held] if outcome else [],
-                "retained": [str(ref) for ref in outcome.retained] if outcome else [],
-            },
-            "listeners": [
-                {"name": each.name, "address": each.address, "port": each.port}
-                for each in open_listeners(model, settings)
-            ],
-            **model_report(model),
-            "managedCertificates": list(managed),
-            "pools": pools,
-            "diagnostics": [diagnostic_report(d) for d in outcome.diagnostics] if outcome else [],
-        }
+        return Status(
+            version=__version__,
+            state=State.NOT_READY if reason else State.DEGRADED if reasons else State.READY,
+            reasons=tuple(reasons),
+            ready=not reason,
+            reason=reason,
+            envoy=envoy,
+            filter=_filter(settings, calls),
+            configuration=_configuration(outcome, ads),
+            listeners=tuple(
+                ListenerReport(each.protocol, each.address, each.port) for each in open_listeners(model, settings)
+            ),
+            hosts=host_reports(model),
+            certificates=certificate_reports(model),
+            managed_certificates=tuple(managed),
+            pools=pools,
+            diagnostics=tuple(map(Problem.of_diagnostic, outcome.diagnostics)) if outcome else (),
+        )
 
-    # Thousands of certificates take seconds to read, in which probes are answered.
-    return await asyncio.to_thread(plain)
+    # Parsing thousands of certificates takes seconds; the event loop answers probes meanwhile.
+    return await asyncio.to_thread(build)
 
 
 def _release(version: str) -> str:
@@ -109,60 +107,77 @@ def _release(version: str) -> str:
 
 
 def _pool(
-    pool: Pool, clusters: dict[str, ClusterStatus], asked: Mapping[str, str], handshakes: dict[str, int]
-) -> dict[str, Any]:
+    pool: Pool,
+    clusters: Mapping[str, ClusterStatus],
+    checks: Mapping[str, EndpointCheck],
+    handshakes: Mapping[str, int],
+    watch: HealthWatch,
+) -> PoolReport:
     cluster = clusters.get(grpc_cluster_name(pool.key))
     rest = clusters.get(rest_cluster_name(pool.key))
     rest_calls = {e.address: e.stats.get("rq_total", 0) for e in rest.endpoints} if rest else {}
-    return {
-        "name": str(pool.key),
-        "protocol": str(pool.protocol),
-        "rest": pool.rest,
-        "endpoints": [
-            {
-                "address": endpoint.address,
-                "healthy": endpoint.healthy,
-                "failures": sorted(endpoint.failures),
-                "check": asked.get(endpoint.address, ""),
-                "checkFails": fails_check(endpoint.failures),
-                "calls": endpoint.stats.get("rq_total", 0) + rest_calls.get(endpoint.address, 0),
-                "errors": endpoint.stats.get("rq_error", 0),
-                "active": endpoint.stats.get("rq_active", 0),
-            }
-            for endpoint in (cluster.endpoints if cluster else ())
-        ],
-        "tls": tls_report(pool, handshakes),
-        "keepaliveSeconds": keepalive(pool),
-    }
+
+    def endpoint(status: EndpointStatus, name: str) -> EndpointReport:
+        check, health = checks.get(status.address), EndpointHealth.of_failures(status.failures)
+        fails = health is EndpointHealth.FAILING
+        return EndpointReport(
+            address=status.address,
+            healthy=status.healthy,
+            health=health,
+            failures=tuple(sorted(status.failures)),
+            check=str(check) if check else "",
+            check_fails=fails,
+            why=watch.why(check) if check and fails else "",
+            since=watch.since(name, status.address),
+            calls=status.stats.get("rq_total", 0) + rest_calls.get(status.address, 0),
+            errors=status.stats.get("rq_error", 0),
+            active=status.stats.get("rq_active", 0),
+        )
+
+    return PoolReport(
+        name=str(pool.key),
+        protocol=pool.protocol,
+        rest=pool.rest,
+        endpoints=tuple(endpoint(each, cluster.name) for each in cluster.endpoints) if cluster else (),
+        tls=upstream_tls_report(pool, handshakes),
+        keepalive_seconds=keepalive(pool),
+    )
 
 
-def _filter(settings: EnvoySettings, calls: dict[str, int]) -> dict[str, Any]:
-    """Return whether the filter is there, and what it counted in all pools together."""
+def _filter(settings: EnvoySettings, calls: Mapping[str, int]) -> FilterReport:
+    """Report whether Envoy has the filter, and what it counted in all pools together."""
     counters: Counter[str] = Counter()
     for name, count in calls.items():
         counters[name.partition(".kiteway.")[2]] += count
-    return {
-        "loaded": settings.filter_path is not None,
-        "reason": "" if settings.filter_path is not None else missing_reason(),
-        "counters": {name: count for name, count in sorted(counters.items()) if count},
-    }
+    loaded = settings.filter_path is not None
+    return FilterReport(
+        loaded=loaded,
+        reason="" if loaded else missing_reason(),
+        counters={name: count for name, count in sorted(counters.items()) if count},
+    )
 
 
-def _rejection(rejected: RejectedAt) -> dict[str, Any]:
+def _configuration(outcome: Outcome | None, ads: AdsState) -> ConfigurationReport:
+    rejections = tuple(_rejection(refusal) for stream in ads.streams[-1:] for refusal in stream.refusals)
+    if outcome is None:
+        return ConfigurationReport(ads.version, rejections)
+    return ConfigurationReport(
+        ads.version,
+        rejections,
+        tuple(map(_quarantined, outcome.quarantine.held)),
+        tuple(map(str, outcome.retained)),
+    )
+
+
+def _rejection(rejected: RejectedAt) -> RejectionReport:
     rejection = rejected.rejection
-    return {
-        "at": rejected.time.isoformat(),
-        "type": rejection.type_url.rpartition(".")[2],
-        "resources": list(rejection.named or rejection.resources),
-        "message": rejection.message,
-    }
+    return RejectionReport(
+        at=rejected.time,
+        type=rejection.type_url.rpartition(".")[2],
+        resources=tuple(rejection.named or rejection.resources),
+        message=rejection.message,
+    )
 
 
-def _quarantined(held: Quarantined) -> dict[str, Any]:
-    """Return an Ingress that is held back; ``since`` is null while it is not known whether it is to blame."""
-    return {
-        "object": str(held.ref),
-        "message": held.message,
-        "since": held.since.isoformat() if held.since is not None else None,
-        "served": held.served,
-    }
+def _quarantined(held: Quarantined) -> QuarantineReport:
+    return QuarantineReport(str(held.ref), held.message, held.since, held.served)

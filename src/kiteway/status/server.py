@@ -1,4 +1,4 @@
-"""The status API on its unix socket: whoever may open the socket (0600) may read it."""
+"""The status API on a unix socket (0600): the user of the instance may read it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from kiteway.report.problem import Problem
+from kiteway.report.status import Errors, Status
 from kiteway.status.connections import Connections, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
-"""Returns why it is not ready; empty when it is."""
-_OF_OWNER = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
-"""A unix socket has one peer; a report of thousands of pools takes its time."""
-_AT_ONCE = 16
-"""Connections that the event loop takes before it does something else, and looks at those that it has."""
-_QUEUE = 1024
-"""Connections that wait in the kernel."""
-Report = Callable[[], Awaitable[dict[str, Any]]]
-Errors = Callable[[], list[dict[str, Any]]]
+"""Returns why the instance is not ready; empty when it is."""
+BuildStatus = Callable[[], Awaitable[Status]]
+ListErrors = Callable[[], tuple[Problem, ...]]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
+_LOCAL_LIMITS = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
+"""A unix socket has one peer, and a status of thousands of pools takes long to build."""
+_BACKLOG_OF_LOOP = 16
+"""Connections that the event loop accepts at once, before it serves those that it has."""
+_BACKLOG_OF_KERNEL = 1024
+"""Connections that wait in the kernel."""
 
 
-def application(ready: Ready, report: Report, errors: Errors) -> Starlette:
+def application(ready: Ready, status: BuildStatus, errors: ListErrors) -> Starlette:
     """Return the API: ``/live`` (200), ``/ready`` (200 or 503 with the reason), ``/status`` and ``/errors`` (JSON)."""
 
     async def get_live(_: Request) -> Response:
@@ -44,21 +47,38 @@ def application(ready: Ready, report: Report, errors: Errors) -> Starlette:
         return PlainTextResponse(reason or "ready", status_code=503 if reason else 200)
 
     async def get_status(_: Request) -> Response:
-        return JSONResponse(await report())
+        return _json(await status())
 
     async def get_errors(_: Request) -> Response:
-        return JSONResponse(errors())
+        return _json(Errors(errors=errors()))
 
     routes = {"/live": get_live, "/ready": get_ready, "/status": get_status, "/errors": get_errors}
     return Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
 
 
+def _json(value: Status | Errors) -> Response:
+    try:
+        body = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        body = msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+    return Response(body, media_type="application/json")
+
+
+def _encodable(value: Any) -> Any:
+    r"""Return ``value`` with lone surrogates, which stand for bytes of file names that are not UTF-8, as ``\udcff``."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 @contextlib.asynccontextmanager
 async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
-    """Serve ``app`` on the unix socket ``path``, mode 0600, in a folder that is ours alone."""
+    """Serve ``app`` on the unix socket ``path``, mode 0600; its folder belongs to this instance alone."""
     listener = _bind(path)
     try:
-        async with serving(listener, app, _OF_OWNER):
+        async with serving(listener, app, _LOCAL_LIMITS):
             yield
     finally:
         listener.close()
@@ -70,17 +90,17 @@ async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> As
     """Serve ``app`` on a bound socket, within ``limits``."""
     config = uvicorn.Config(
         app,
-        # uvicorn calls it; its type knows only of classes.
+        # uvicorn calls it like a class.
         http=cast("type[H11Protocol]", functools.partial(LimitedProtocol, connections=Connections(limits))),
         h11_max_incomplete_event_size=limits.head_bytes,
         ws="none",
         log_config=None,
-        # Whoever sends no HTTP must not fill the log.
+        # A client that does not speak HTTP must not fill the log.
         log_level="error",
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
-        backlog=_AT_ONCE,
+        backlog=_BACKLOG_OF_LOOP,
         server_header=False,
         date_header=False,
     )
@@ -109,25 +129,25 @@ def _unlink(path: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the process's signals alone, and the processor while there is no request."""
+    """Handles no signals, and uses no CPU while there is no request."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._ended = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen; asyncio has made the kernel's queue as short as what it takes at once."""
+        """Begin to listen; asyncio sets the kernel's queue to the length of its own, which is too short."""
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(_QUEUE)
+            listener.listen(_BACKLOG_OF_KERNEL)
 
     def end(self) -> None:
-        """Finish what is asked, and take no more."""
+        """Finish the requests in progress, and accept no more."""
         self.should_exit = True
         self._ended.set()
 
     async def main_loop(self) -> None:
-        """Wait; uvicorn's own looks ten times a second whether it should end, and what the date is."""
+        """Wait for the end; uvicorn's own loop wakes up ten times a second."""
         await self.on_tick(0)
         await self._ended.wait()
 

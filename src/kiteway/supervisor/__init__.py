@@ -1,23 +1,21 @@
 """
-The process that owns the others.
+The supervisor: the parent of the other processes.
 
-It starts the control plane and Envoy, restarts the one that dies, and ends both after a drain. It imports little: it
-stays when everything else fails.
+It starts the control plane and Envoy, restarts each when it ends, and stops both after a drain. It imports little, as it
+must stay when everything else fails.
 """
 
 from kiteway.supervisor.child import ChildSpec
 from kiteway.supervisor.children import controlplane_child, envoy_child
-from kiteway.supervisor.keeper import Event
+from kiteway.supervisor.keeper import ChildEvent
 from kiteway.supervisor.lifecycle import run
 from kiteway.supervisor.ready import NotReadyError, wait_ready
-from kiteway.supervisor.state import ChildState, SupervisorState, read_state
+from kiteway.supervisor.state import read_state
 
 __all__ = [
+    "ChildEvent",
     "ChildSpec",
-    "ChildState",
-    "Event",
     "NotReadyError",
-    "SupervisorState",
     "controlplane_child",
     "envoy_child",
     "read_state",

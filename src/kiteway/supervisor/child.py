@@ -1,4 +1,4 @@
-"""A child process: what it is, how it is started and how its end is noticed."""
+"""A child process: its specification, its start and the detection of its end."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class ChildSpec:
 
     Attributes:
         name: unique among the children; the prefix of its lines on stderr.
-        argv: the command; no secrets (any user of the machine reads it).
+        argv: the command; without secrets, as every user of the machine can read it.
         env: its whole environment.
-        log: its output, rotated; None for our stderr with the name in front.
+        log: the file for its output, rotated; None for standard error, each line after the name.
         drain: lets it finish its work before it is stopped; returns when it has none left.
-        drain_seconds: how long ``drain`` may take.
-        stop_seconds: from SIGTERM to SIGKILL.
-        pulse: how it shows that it lives; None: that it runs is enough.
-        look: what it listens on; clients wait there while it is started again. None: they are refused.
+        drain_seconds: the longest time for ``drain``.
+        stop_seconds: seconds from SIGTERM to SIGKILL.
+        pulse: how to check that it answers; None: it is not checked.
+        look: returns what it listens on; clients wait there while it is restarted. None: they are refused.
     """
 
     name: str
@@ -53,7 +53,7 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
     """
     Start ``spec`` in a session of its own, so that the terminal's Ctrl-C reaches only the supervisor.
 
-    On Linux the kernel kills the child when the *thread* that started it ends: call this on the main thread only.
+    On Linux the kernel kills the child when the *thread* that started it ends, so only the main thread may call this.
 
     Raises:
         OSError: it cannot be executed.
@@ -71,9 +71,9 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
 
 class _DieWithParent:
     """
-    Runs between fork and exec: one system call and a comparison, no locks, no allocation worth the name.
+    Runs between fork and exec: one system call and a comparison, without locks.
 
-    An exec of a file with capabilities or a set-user-id bit forgets the request (prctl(2)).
+    The kernel drops the setting when a file with capabilities or a set-user-id bit is executed (prctl(2)).
     """
 
     def __init__(self) -> None:
@@ -82,12 +82,12 @@ class _DieWithParent:
     def __call__(self) -> None:
         assert _libc is not None  # noqa: S101
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != self._parent:  # it died before the call
+        if os.getppid() != self._parent:  # the parent ended before the call
             os._exit(1)
 
 
 def exit_reason(returncode: int) -> str:
-    """Return ``returncode``, as subprocess gives it, in words."""
+    """Return a return code of `subprocess` in words."""
     if returncode >= 0:
         return f"exit status {returncode}"
     try:
@@ -98,10 +98,10 @@ def exit_reason(returncode: int) -> str:
 
 class Reaper:
     """
-    Notices, by SIGCHLD, the end of the children.
+    Detects the end of children, by SIGCHLD.
 
-    As process 1 of a container it also collects the orphans that the kernel hands to it. Otherwise it touches nothing
-    that it was not told to watch.
+    As process 1 of a container it also reaps the orphans, which the kernel makes its children. Otherwise it touches no
+    process that it does not watch.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Reaper:
         for pid, (process, ended) in list(self._watched.items()):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
-            # What it started goes with it. Before its status is collected, its id cannot be another's.
+            # Its own children are killed with it. Before its status is collected, no other process can have its id.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             del self._watched[pid]
@@ -138,7 +138,7 @@ class Reaper:
     def _reap_orphans(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
-                # WNOWAIT: look first; the status of a watched child belongs to its Popen.
+                # WNOWAIT leaves the status: that of a watched child is for its Popen.
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if ended is None or ended.si_pid in self._watched:
                     return

@@ -20,22 +20,21 @@ from kiteway.supervisor.waiting_room import Listening
 
 DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.1
-# Envoy needs nothing of our environment but this; the rest may hold secrets.
+# Envoy needs no other variables, and others can hold secrets.
 _ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ENVOY_DYNAMIC_MODULES_SEARCH_PATH")
 
 _TUNABLES = "GLIBC_TUNABLES"
-# Envoy's allocator keeps free memory by CPU, without locks, only if it may register the kernel's restartable sequences;
-# since 2.35 glibc is first and needs them for sched_getcpu alone (TCMalloc's docs/rseq.md). What the user sets is read
-# last and counts.
+# Envoy's allocator has caches per CPU, without locks, only if it can register the kernel's restartable sequences. glibc
+# since 2.35 registers first, for sched_getcpu alone (TCMalloc's docs/rseq.md). The user's own tunables come last and win.
 _NO_RSEQ = "glibc.pthread.rseq=0"
 
 
 def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
-    """Return the control plane. Its ``config`` (JSON values) goes into a 0600 file, whose name is its argument."""
+    """Return the control plane. Its ``config`` (JSON values) is written to a 0600 file, whose name is its argument."""
     write_atomic(instance.controlplane_file, json.dumps(config).encode(), 0o600)
     return ChildSpec(
         name="controlplane",
-        # -P: `-m` would import from the working directory first. Not -I: Kiteway may be installed for this user alone.
+        # -P: `-m` would import from the working directory first. Not -I: Kiteway can be installed for this user only.
         argv=(sys.executable, "-P", "-m", "kiteway.controlplane", str(instance.controlplane_file)),
         env=os.environ,
         log=None if to_stderr else instance.log_dir / "controlplane.log",
@@ -58,12 +57,12 @@ def envoy_child(
     """
     Return Envoy with ``bootstrap``.
 
-    With ``waiting_room`` clients wait while it is started again (`kiteway.supervisor.waiting_room`).
-    ``concurrency`` is the number of its worker threads, by default one per CPU; ``drain_seconds`` how long requests in
-    work may take when it is told to stop; ``env`` is added to its environment.
+    With ``waiting_room`` clients wait while it is restarted (`kiteway.supervisor.waiting_room`). ``concurrency`` is the
+    number of its worker threads, by default one per CPU; ``drain_seconds`` how long requests in progress may take when it
+    is told to stop; ``env`` is added to its environment.
 
-    Hot restart is off: its shared memory and sockets would be one more thing that a crash leaves behind. A successor
-    listens on the same port beside it (SO_REUSEPORT).
+    Hot restart is off, because a crash would leave its shared memory and sockets behind. A successor listens on the same
+    port at the same time (SO_REUSEPORT).
     """
     write_atomic(instance.drain_file, b"0", 0o600)
     write_atomic(instance.bootstrap_file, json.dumps(bootstrap).encode(), 0o600)
@@ -74,11 +73,11 @@ def envoy_child(
         "--disable-hot-restart",
         "--log-level",
         log_level,
-        # Its start lists every extension it was built with: a hundred lines each time. What it rejects it quotes whole, twice:
-        # 11 MB for a table of 300 hosts. The control plane gets the sentence and logs it.
+        # At its start it would log every extension, a hundred lines. A rejected resource it would log twice and completely,
+        # 11 MB for a table of 300 hosts; the control plane gets the reason and logs it.
         "--component-log-level",
         "main:warning,config:error",
-        # A rejection quotes what tenants wrote, line ends and all.
+        # A rejection contains text of tenants, which can have line ends.
         "--log-format-escaped",
     ]
     if concurrency is not None:
@@ -109,14 +108,14 @@ def _envoy_environment() -> dict[str, str]:
 
 async def drain_envoy(instance: Instance) -> None:
     """
-    Let Envoy finish: fail its health check, accept nobody, send clients away, and return when the last has gone.
+    Drain Envoy: fail its health check, accept no connections, ask clients to reconnect, return when all have disconnected.
 
-    Busy clients are told with their next answer, idle ones within a second (``instance.drain_file``).
+    Busy clients are asked with their next response, idle ones within a second (``instance.drain_file``).
 
     Raises:
         kiteway.envoy.admin.AdminError: Envoy does not answer.
     """
-    # Here, not above: the HTTP client would be most of the supervisor's memory.
+    # Imported here, as the HTTP client would be most of the supervisor's memory.
     from kiteway.envoy.admin import AdminClient
 
     async with AdminClient(instance.admin_socket) as admin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import signal
 import subprocess
 import time
@@ -12,17 +13,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kiteway.backoff import Backoff
+from kiteway.report.supervisor import ChildState
 from kiteway.supervisor.child import ChildSpec, Reaper, exit_reason, output, spawn
 from kiteway.supervisor.logs import PrefixedStderr, RotatingLog, forward
 from kiteway.supervisor.pulse import Pulse, until_hung
-from kiteway.supervisor.state import ChildState
 from kiteway.supervisor.waiting_room import WaitingRoom
 
-# For output still in the pipe when the child is gone.
 _OUTPUT_SECONDS = 1.0
+"""Seconds to read the output that is still in the pipe when the child has ended."""
 
 _STEADY_SECONDS = 30.0
-"""A child that ran for so long is started again as after its first failure."""
+"""A child that ran for so many seconds is restarted as after its first failure."""
 
 
 def child_backoff() -> Backoff:
@@ -38,11 +39,11 @@ def next_delay(backoff: Backoff, ran_seconds: float) -> float:
 
 
 @dataclass(frozen=True)
-class Event:
+class ChildEvent:
     """
-    Something that happened to a child.
+    An event in the life of a child.
 
-    ``detail`` is for people: the pid, the reason of the end, the delay before the next start.
+    ``detail`` is for people: the process id, the reason of the end, the pause before the next start.
     """
 
     child: str
@@ -58,7 +59,7 @@ class Keeper:
     """
 
     def __init__(
-        self, spec: ChildSpec, reaper: Reaper, *, on_event: Callable[[Event], None], changed: Callable[[], None]
+        self, spec: ChildSpec, reaper: Reaper, *, on_event: Callable[[ChildEvent], None], changed: Callable[[], None]
     ) -> None:
         self.spec = spec
         self.state = ChildState()
@@ -79,7 +80,7 @@ class Keeper:
             self._room.open()
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        """Drain (cut short by ``hurry``), SIGTERM, SIGKILL; return when nothing of the child is left."""
+        """Drain (until ``hurry`` is set), SIGTERM, SIGKILL; return when the child and its own children have ended."""
         self._stopping.set()
         if self._room:
             await self._room.close()
@@ -97,13 +98,13 @@ class Keeper:
             began = time.monotonic()
             reason = await self._run()
             if self._stopping.is_set():
-                self._on_event(Event(self.spec.name, "stopped", reason))
+                self._on_event(ChildEvent(self.spec.name, "stopped", reason))
                 return
             delay = next_delay(backoff, time.monotonic() - began)
             self.state.restarts += 1
             self.state.last_exit = reason
             self._changed()
-            self._on_event(Event(self.spec.name, "failed", f"{reason}; next start in {delay:g} s"))
+            self._on_event(ChildEvent(self.spec.name, "failed", f"{reason}; next start in {delay:g} s"))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
 
@@ -115,9 +116,9 @@ class Keeper:
         self._process = process
         self._ended = self._reaper.watch(process)
         copying = asyncio.create_task(forward(output(process), self._sink))
-        self.state.pid, self.state.started = process.pid, time.time()
+        self.state.pid, self.state.started = process.pid, _now()
         self._changed()
-        self._on_event(Event(self.spec.name, "started", f"pid {process.pid}"))
+        self._on_event(ChildEvent(self.spec.name, "started", f"pid {process.pid}"))
         watching = asyncio.create_task(self._watch(process, self.spec.pulse)) if self.spec.pulse else None
         returncode = await self._ended
         hung = ""
@@ -132,48 +133,52 @@ class Keeper:
         return hung or exit_reason(returncode)
 
     async def _watch(self, process: subprocess.Popen[bytes], pulse: Pulse) -> str:
-        """Kill the child when it hangs; return what to say of its end."""
-        said = False
+        """Kill the child when it hangs; return the reason of its end."""
+        reported = False
 
         def changed(silent: float) -> None:
-            nonlocal said
-            self.state.silent_since = time.time() - silent if silent else None
+            nonlocal reported
+            self.state.silent_since = _now() - dt.timedelta(seconds=silent) if silent else None
             self._changed()
-            # A machine may be busy for one round.
-            if said and not silent:
-                said = False
-                self._on_event(Event(self.spec.name, "answers", "again"))
-            elif not said and silent >= 2 * pulse.round_seconds:
-                said = True
+            # One round without an answer happens on a busy machine.
+            if reported and not silent:
+                reported = False
+                self._on_event(ChildEvent(self.spec.name, "answers", "again"))
+            elif not reported and silent >= 2 * pulse.round_seconds:
+                reported = True
                 detail = (
                     f"pid {process.pid} does not answer; after {pulse.hung_seconds:g} s it is killed and started again"
                 )
-                self._on_event(Event(self.spec.name, "hangs", detail))
+                self._on_event(ChildEvent(self.spec.name, "hangs", detail))
 
         silent = await until_hung(pulse, changed)
-        # SIGTERM would wait until it goes on.
+        # A process that hangs does not handle SIGTERM.
         process.kill()
         return f"killed, as it did not answer for {silent:.3g} s"
 
     async def _drain(self, ended: asyncio.Future[int], hurry: asyncio.Event) -> None:
         if self.spec.drain is None or hurry.is_set() or ended.done():
             return
-        self._on_event(Event(self.spec.name, "draining", f"at most {self.spec.drain_seconds:g} s"))
+        self._on_event(ChildEvent(self.spec.name, "draining", f"at most {self.spec.drain_seconds:g} s"))
         drain = asyncio.ensure_future(self.spec.drain())
         hurried = asyncio.create_task(hurry.wait())
         over: set[asyncio.Future[Any]] = {drain, hurried, ended}
         await asyncio.wait(over, timeout=self.spec.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         drain.cancel()
-        # A drain that fails must not keep the child alive; say so and go on.
+        # After a drain that failed the child is stopped all the same.
         (result,) = await asyncio.gather(drain, return_exceptions=True)
         if isinstance(result, Exception):
-            self._on_event(Event(self.spec.name, "draining", f"failed: {result}"))
+            self._on_event(ChildEvent(self.spec.name, "draining", f"failed: {result}"))
 
     async def _end(self, process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
         for number, what in ((signal.SIGTERM, "stopping"), (signal.SIGKILL, "killed")):
             if ended.done():
                 return
-            self._on_event(Event(self.spec.name, "stopping" if what == "stopping" else "killed"))
+            self._on_event(ChildEvent(self.spec.name, "stopping" if what == "stopping" else "killed"))
             process.send_signal(number)
             await asyncio.wait({ended}, timeout=self.spec.stop_seconds)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,40 +1,41 @@
-"""The supervisor's life, from the first start to the last end."""
+"""The life of the supervisor, from the start of its children to their end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import resource
 import signal
-import time
 from collections.abc import Callable, Sequence
 
 from kiteway.instance import Instance
+from kiteway.report.supervisor import Phase, SupervisorState
 from kiteway.supervisor.child import ChildSpec, Reaper
-from kiteway.supervisor.keeper import Event, Keeper
-from kiteway.supervisor.state import Phase, SupervisorState, write_state
+from kiteway.supervisor.keeper import ChildEvent, Keeper
+from kiteway.supervisor.state import write_state
 
 # SIGHUP: the terminal was closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Callable[[Event], None]) -> int:
+async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Callable[[ChildEvent], None]) -> int:
     """
     Start ``children`` in order, keep each running, stop them in reverse order; return the exit status (0).
 
-    The caller owns ``instance`` (``acquire``) and calls this on the main thread. It ends by SIGTERM, SIGINT or SIGHUP,
-    or by cancellation; a second signal cuts a drain short.
+    The caller owns ``instance`` (``acquire``) and calls this on the main thread. SIGTERM, SIGINT, SIGHUP or cancellation
+    end it; a second signal ends a drain at once.
     """
     _allow_all_descriptors()
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
-    started = time.time()
-    phase: Phase = "running"
+    started = dt.datetime.now(dt.UTC)
+    phase = Phase.RUNNING
 
     def save() -> None:
         states = {keeper.spec.name: keeper.state for keeper in keepers}
-        # A full disk costs the report of `kiteway status`, not the service.
+        # On a full disk only `kiteway status` lacks the state.
         with contextlib.suppress(OSError):
             write_state(instance.supervisor_file, SupervisorState(os.getpid(), started, phase, states))
 
@@ -51,7 +52,7 @@ async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Ca
             await stop.wait()
         finally:
             stop.set()
-            phase = "draining"
+            phase = Phase.DRAINING
             save()
             for keeper in reversed(keepers):
                 await keeper.stop(hurry)
@@ -61,7 +62,7 @@ async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Ca
 
 
 def _allow_all_descriptors() -> None:
-    # Each connection is a descriptor, and the usual soft limit of 1024 is select(2)'s, which nobody here uses.
+    # Each connection is a descriptor. The usual soft limit of 1024 exists for select(2), which is not used here.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

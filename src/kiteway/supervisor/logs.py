@@ -1,4 +1,4 @@
-"""The children's output: to rotated files, or to stderr with the child's name."""
+"""The output of the children: to rotated files, or to standard error after the child's name."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import IO
 
 from kiteway.ownership import open_own
 from kiteway.printable import printable
+from kiteway.rotation import MAX_BYTES, rotate
 
-MAX_BYTES = 16 * 1024 * 1024
-KEPT_FILES = 4
-# A child that writes no newline must not grow our memory.
 LINE_LIMIT_BYTES = 64 * 1024
+"""Longer lines are split: a child that writes no line end must not use the supervisor's memory."""
 
 
 class RotatingLog:
     """
-    ``path`` and its predecessors ``path.1`` (the newest) to ``path.4``: never more than 5 x 16 MiB.
+    A log file and its predecessors (`kiteway.rotation`).
 
-    A full or vanished disk loses lines, not the child.
+    When the disk is full or gone, lines are lost and the child runs on.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
@@ -52,18 +51,12 @@ class RotatingLog:
 
     def _rotate(self) -> IO[bytes]:
         self.close()
-        for number in range(KEPT_FILES - 1, 0, -1):
-            with contextlib.suppress(FileNotFoundError):
-                self._numbered(number).replace(self._numbered(number + 1))
-        self._path.replace(self._numbered(1))
+        rotate(self._path)
         return self._open()
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
 
 
 class PrefixedStderr:
-    """Our own stderr, each line after the child's name."""
+    """Standard error, each line after the child's name."""
 
     def __init__(self, name: str) -> None:
         self._prefix = f"{name}: ".encode()
@@ -75,14 +68,14 @@ class PrefixedStderr:
             sys.stderr.buffer.flush()
 
     def close(self) -> None:
-        """Leave stderr open: it is not ours alone."""
+        """Leave standard error open: other children use it too."""
 
 
 async def forward(pipe: IO[bytes], sink: RotatingLog | PrefixedStderr) -> None:
     """
-    Copy ``pipe`` to ``sink`` line by line until its last writer is gone.
+    Copy ``pipe`` to ``sink`` line by line until its last writer has closed it.
 
-    Longer lines are split. What a terminal would obey is escaped: whoever reads a log shows it on one.
+    Lines longer than `LINE_LIMIT_BYTES` are split. Control characters are escaped: logs are read on terminals.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)

@@ -1,4 +1,4 @@
-"""Notices a child that runs and does nothing: stopped, or caught in an endless loop."""
+"""Detects a child that runs but does not answer: a stopped process, or an endless loop."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 ROUND_SECONDS = 5.0
 HUNG_SECONDS = 30.0
 START_SECONDS = 120.0
-# Before the first answer it is asked more often, so that one who hangs soon after has answered.
 _EARLY = 0.02
+"""Before the first answer a round lasts this part of its length, so that a child that hangs soon afterwards is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """
-    How a child shows that it lives.
+    How to check that a child answers.
 
     Attributes:
-        ask: returns when it has answered; raises OSError or ValueError when it does not.
-        round_seconds: it is asked so often, and has so long to answer.
-        hung_seconds: a child that does not answer for so long hangs.
-        start_seconds: the same before its first answer: a first configuration may be large.
+        ask: returns when the child has answered; raises OSError or ValueError when it does not answer.
+        round_seconds: seconds between two checks, and the timeout of one.
+        hung_seconds: seconds without an answer after which the child hangs.
+        start_seconds: the same before its first answer, as a first configuration can be large.
     """
 
     ask: Callable[[], Awaitable[None]]
@@ -33,11 +33,11 @@ class Pulse:
 
 async def until_hung(pulse: Pulse, on_change: Callable[[float], None]) -> float:
     """
-    Return when the child hangs, for how many seconds it has not answered.
+    Return when the child hangs; the value is the seconds without an answer.
 
-    ``on_change`` is told, once the child has answered, for how many seconds it does not, each round; 0 when it does again.
-    A round counts for no more than its length: a machine that slept, or a supervisor that was stopped itself, makes no
-    child hang.
+    After the first answer ``on_change`` is called in each round without one, with the seconds since the last, and with 0
+    when the child answers again. A round counts for no more than its length: a child does not hang because the machine
+    slept or the supervisor was stopped.
     """
     loop = asyncio.get_running_loop()
     answered, silent = False, 0.0

@@ -1,14 +1,14 @@
 """
-Where clients wait while a child that serves them is started again.
+Where connections wait while the child that serves them is restarted.
 
-A port without a listener refuses connections, and a gRPC client that is refused fails its calls until it tries again, a
-second later. So the supervisor listens beside the child (SO_REUSEPORT) and accepts nobody. A BPF program, which belongs to
-all who listen there, gives each connection to one of the child's workers; when there are none, the kernel falls back to
-whoever is left. When the child listens again, the supervisor's listener is closed, the kernel hands those who wait to the
-child, and another one is opened behind it.
+A port without a listener refuses connections, and a gRPC client that was refused fails its calls until it connects again, a
+second later. So the supervisor listens on the same port (SO_REUSEPORT) and accepts no connection. A BPF program, which all
+listeners of the port share, gives each connection to one of the child's workers; without workers the kernel falls back to
+the supervisor's listener. When the child listens again, the supervisor closes its listener, the kernel hands the waiting
+connections to the child, and the supervisor opens another listener behind the child's.
 
-The kernel hands them over only with ``net.ipv4.tcp_migrate_req`` set (Linux 5.14). Elsewhere they would be reset, and to be
-refused at once is better.
+The kernel hands them over only with ``net.ipv4.tcp_migrate_req`` set (Linux 5.14). Elsewhere they would be reset, which is
+worse than a refusal at once.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MIGRATE_REQ = Path("/proc/sys/net/ipv4/tcp_migrate_req")
-# A child that is not back by then may not come back: clients shall know.
 _LONGEST_SECONDS = 10.0
+"""The longest time that connections wait; a child that does not listen by then may not come back."""
 _POLL_SECONDS = 0.02
-# How soon a listener is noticed that the child opens or closes while it runs.
 _LOOK_SECONDS = 5.0
+"""Seconds between two checks whether the child has opened or closed listeners."""
 _SO_ATTACH_REUSEPORT_CBPF = 51  # asm-generic/socket.h
 
 Address = tuple[str, int]
@@ -36,7 +36,7 @@ Address = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Listening:
     """
-    What a child listens on.
+    The listeners of a child.
 
     Attributes:
         addresses: addresses and ports.
@@ -48,11 +48,11 @@ class Listening:
 
 
 Look = Callable[[], Awaitable[Listening]]
-"""Asks a child that serves what it listens on. Raises OSError or ValueError while it does not serve."""
+"""Asks a child for its listeners. Raises OSError or ValueError while it does not serve."""
 
 
 class WaitingRoom:
-    """Keeps listening where a child does, from when it first does until it is closed."""
+    """Listens where a child listens, from the child's first listener until `close`."""
 
     def __init__(self, look: Look) -> None:
         self._look = look
@@ -60,33 +60,33 @@ class WaitingRoom:
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin, where the kernel hands waiting connections over; elsewhere nothing happens."""
+        """Begin; without effect where the kernel does not hand over waiting connections."""
         if _migrates():
             self._task = asyncio.create_task(self._keep(), name="waiting room")
 
     async def close(self) -> None:
-        """Let everybody go."""
+        """Close the listeners."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._let_go()
+        self._release()
 
     async def _keep(self) -> None:
         at = await self._serving()
         while True:
-            # Also when somebody came here though the child serves: it began to listen after us, and stands behind us.
-            self._let_go()
+            # A connection that came here although the child serves: the child's listener is behind this one. Open it anew.
+            self._release()
             self._listeners = [found for address in at.addresses if (found := _listen(address, at.workers))]
-            while not await self._somebody_waits():
+            while not await self._connection_waits():
                 with contextlib.suppress(OSError, ValueError):
                     if (await self._look()).addresses != at.addresses:
                         break
             at = await self._serving()
 
     async def _serving(self) -> Listening:
-        """Wait until the child serves; those who wait meanwhile do so for at most 10 s."""
-        timer = asyncio.get_running_loop().call_later(_LONGEST_SECONDS, self._let_go)
+        """Wait until the child serves; connections wait for at most 10 s."""
+        timer = asyncio.get_running_loop().call_later(_LONGEST_SECONDS, self._release)
         try:
             while True:
                 with contextlib.suppress(OSError, ValueError):
@@ -95,7 +95,7 @@ class WaitingRoom:
         finally:
             timer.cancel()
 
-    async def _somebody_waits(self) -> bool:
+    async def _connection_waits(self) -> bool:
         loop, came = asyncio.get_running_loop(), asyncio.Event()
         for listener in self._listeners:
             loop.add_reader(listener, came.set)
@@ -109,7 +109,7 @@ class WaitingRoom:
                 loop.remove_reader(listener)
         return True
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
@@ -123,13 +123,13 @@ def _migrates() -> bool:
 
 
 def _listen(address: Address, workers: int) -> socket.socket | None:
-    """Listen behind the ``workers`` that do already; None where that is not permitted."""
+    """Listen behind the ``workers`` of the child; None where that is not permitted."""
     first = second = None
     try:
-        # The program can be attached only when the kernel may have given somebody to this listener already; those it
-        # hands on when it is closed. Nobody is given to the next one.
+        # The program can be attached only to a listener, which the kernel may have given connections already. Closing it
+        # hands those over; the second listener, made after the program, gets none.
         first = _listener(address)
-        _give_to_others(first, workers)
+        _give_to_workers(first, workers)
         second = _listener(address)
     except OSError:
         return None
@@ -155,7 +155,7 @@ def _listener(address: Address) -> socket.socket:
     return listener
 
 
-def _give_to_others(listener: socket.socket, workers: int) -> None:
+def _give_to_workers(listener: socket.socket, workers: int) -> None:
     """Let the kernel choose among the first ``workers`` listeners at random (socket(7), SO_ATTACH_REUSEPORT_CBPF)."""
     program = b"".join(
         struct.pack("HBBI", code, 0, 0, operand)

@@ -1,1 +1,1 @@
-"""What Kiteway writes to a cluster: the status GKE would have written, by the one replica that holds the Lease."""
+"""What Kiteway writes to a cluster: the status that GKE would write, by the one replica that holds the Lease."""

@@ -1,4 +1,4 @@
-"""The health of backends, from Envoy's list of clusters: megabytes of which little is read."""
+"""The health of backends, read from Envoy's list of clusters without decoding the rest, which can be megabytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kiteway.report.pools import EndpointFailure
 
-class Health(enum.StrEnum):
+
+class BackendHealth(enum.StrEnum):
     """GKE's words in ``ingress.kubernetes.io/backends``."""
 
     HEALTHY = "HEALTHY"
@@ -27,7 +29,7 @@ class _Address(msgspec.Struct):
 
 class _Endpoint(msgspec.Struct):
     address: _Address = msgspec.field(default_factory=_Address)
-    # Envoy leaves out flags that are not set; what is set says why the endpoint gets no traffic.
+    # Envoy leaves out flags that are not set; each flag is a reason why the endpoint gets no calls.
     health_status: dict[str, bool | str] = {}
 
 
@@ -43,15 +45,14 @@ class _Clusters(msgspec.Struct):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
-    What Envoy sees.
+    The health of all endpoints.
 
     Attributes:
-        backends: the health by cluster: one healthy endpoint makes a backend HEALTHY; where none was checked nobody
-            knows.
-        addresses: by IP address, whether every endpoint there is healthy.
+        backends: the health by cluster: HEALTHY with one healthy endpoint, Unknown when none was checked.
+        addresses: by IP address, whether each endpoint there is healthy.
     """
 
-    backends: Mapping[str, Health]
+    backends: Mapping[str, BackendHealth]
     addresses: Mapping[str, bool]
 
 
@@ -62,18 +63,20 @@ def read(clusters: bytes) -> Seen:
     Raises:
         msgspec.DecodeError: it is something else.
     """
-    backends: dict[str, Health] = {}
+    backends: dict[str, BackendHealth] = {}
     addresses: dict[str, bool] = {}
     for cluster in msgspec.json.decode(clusters, type=_Clusters).cluster_statuses:
-        backends[cluster.name] = Health.UNKNOWN
+        backends[cluster.name] = BackendHealth.UNKNOWN
         for endpoint in cluster.host_statuses:
             healthy = _healthy(endpoint.health_status)
             where = endpoint.address.socket_address.address
             addresses[where] = addresses.get(where, True) and healthy
             if healthy:
-                backends[cluster.name] = Health.HEALTHY
-            elif backends[cluster.name] is Health.UNKNOWN and not endpoint.health_status.get("pending_active_hc"):
-                backends[cluster.name] = Health.UNHEALTHY
+                backends[cluster.name] = BackendHealth.HEALTHY
+            elif backends[cluster.name] is BackendHealth.UNKNOWN and not endpoint.health_status.get(
+                EndpointFailure.CHECK_PENDING
+            ):
+                backends[cluster.name] = BackendHealth.UNHEALTHY
     return Seen(backends, addresses)
 
 

@@ -1,4 +1,4 @@
-"""What the objects' status shall say: a pure function of the model, the endpoints' health and the addresses."""
+"""The status of each object: a pure function of the model, the endpoints' health and the addresses."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import LoadBalancer, PoolKey
 from kiteway.quarantine.quarantine import REJECTED, Quarantined
-from kiteway.resources import ManagedCertificate
+from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.published import Address
-from kiteway.status.writeback.health import Health
+from kiteway.status.writeback.health import BackendHealth
 
 BACKENDS: Final = f"{keys.STATUS_PREFIX}backends"
 """The health of an Ingress's backends: JSON, name to HEALTHY, UNHEALTHY or Unknown."""
 
-_CERTIFICATE_FIELDS: Final = ("certificateName", "certificateStatus", "domainStatus", "expireTime")
 _GROUP_NAME_LENGTH: Final = 63
 _MESSAGE_LENGTH: Final = 1000
-"""Characters of Envoy's sentence: all annotations of an object together have room for 256 KiB."""
+"""Characters of Envoy's sentence: all annotations of an object together have at most 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
     """
-    What Kiteway says about one object.
+    What Kiteway writes to one object.
 
     Attributes:
-        status: its part of the status.
-        annotations: annotations.
+        status: Kiteway's fields of the status.
+        annotations: Kiteway's annotations.
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
@@ -43,23 +42,23 @@ class ObjectStatus:
 
 def object_statuses(
     model: LoadBalancer,
-    health: Mapping[str, Health],
+    health: Mapping[str, BackendHealth],
     addresses: tuple[Address, ...] | None,
     zones: Mapping[tuple[str, str], Iterable[str]],
-    managed: Iterable[Mapping[str, Any]],
+    managed: Iterable[ManagedCertificateReport],
     *,
     held: Iterable[Quarantined] = (),
 ) -> dict[ObjectRef, ObjectStatus]:
     """
-    Return what every object shall say.
+    Return what is to be written to each object.
 
     Args:
-        model: what is balanced.
-        health: the health of every cluster by its name.
-        addresses: where clients reach Kiteway; without any no Ingress has an address. None says nothing about it.
+        model: the load balancer.
+        health: the health of each cluster by its name.
+        addresses: the addresses of the Ingresses; none removes them, None leaves them as they are.
         zones: the zones of a Service's endpoints, by namespace and name.
-        managed: the reports on ManagedCertificates.
-        held: Ingresses that are held back.
+        managed: the ManagedCertificates.
+        held: the Ingresses in quarantine.
     """
     found: dict[ObjectRef, ObjectStatus] = {}
     pools: dict[ObjectRef, set[PoolKey]] = {}
@@ -69,16 +68,18 @@ def object_statuses(
             if route.pool is not None:
                 pools.setdefault(route.source, set()).add(route.pool)
     for ingress, names in pools.items():
-        backends = {group_name(key): str(health.get(grpc_cluster_name(key), Health.UNKNOWN)) for key in sorted(names)}
+        backends = {
+            group_name(key): str(health.get(grpc_cluster_name(key), BackendHealth.UNKNOWN)) for key in sorted(names)
+        }
         found[ingress] = ObjectStatus(
             {} if addresses is None else {"loadBalancer": {"ingress": [dict(address) for address in addresses]}},
             {BACKENDS: _json(backends)},
         )
     for each in held:
         if each.since is not None:
-            said = found.get(each.ref, ObjectStatus())
-            annotations = {**said.annotations, keys.ACCEPTED: _json(_rejected(each.message, each.since))}
-            found[each.ref] = ObjectStatus(said.status, annotations)
+            other = found.get(each.ref, ObjectStatus())
+            annotations = {**other.annotations, keys.ACCEPTED: _json(_rejected(each.message, each.since))}
+            found[each.ref] = ObjectStatus(other.status, annotations)
     services: dict[ObjectRef, dict[str, str]] = {}
     for pool in model.pools:
         services.setdefault(pool.source, {})[str(pool.key.port)] = group_name(pool.key)
@@ -87,16 +88,24 @@ def object_statuses(
         found[service] = ObjectStatus(
             annotations={keys.NEG_STATUS: _json({"network_endpoint_groups": groups, "zones": where})}
         )
-    for report in managed:
-        namespace, _, name = report["name"].partition("/")
-        status = {name: report[name] for name in _CERTIFICATE_FIELDS if report.get(name)}
-        status["domainStatus"] = [{"domain": d["domain"], "status": d["status"]} for d in report["domainStatus"]]
-        found[ObjectRef(ManagedCertificate.KIND, namespace, name)] = ObjectStatus(status)
+    found |= {report.object.ref: ObjectStatus(_certificate_status(report)) for report in managed}
     return found
 
 
+def _certificate_status(report: ManagedCertificateReport) -> dict[str, Any]:
+    """Return GKE's fields."""
+    status: dict[str, Any] = {
+        "certificateName": report.certificate_name,
+        "certificateStatus": str(report.certificate_status),
+        "domainStatus": [{"domain": each.domain, "status": str(each.status)} for each in report.domain_status],
+    }
+    if report.expire_time is not None:
+        status["expireTime"] = report.expire_time.isoformat()
+    return status
+
+
 def _rejected(message: str, since: dt.datetime) -> dict[str, str]:
-    """Return a condition as those in the status of other kinds; that of an Ingress has none."""
+    """Return a condition like those in the status of other kinds; the status of an Ingress has none."""
     return {
         "type": "Accepted",
         "status": "False",

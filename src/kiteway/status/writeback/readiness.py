@@ -1,4 +1,4 @@
-"""Opens the readiness gate of Pods that Envoy sees healthy."""
+"""Sets the readiness gate of Pods whose endpoints are healthy in Envoy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kiteway.sources.kubernetes.gate import CONDITION, Gate, GatedPod
 _log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS: Final = 600.0
-"""A Pod that waits for longer becomes ready all the same, as with NEGs: no rollout hangs on the load balancer."""
+"""Seconds after which the gate of a Pod is set in any case, as with NEGs: the load balancer must not block a rollout."""
 
 _READY: Final = ("LoadBalancerNegReady", "The load balancer sees the Pod healthy.")
 _TIMED_OUT: Final = ("LoadBalancerNegTimeout", "The load balancer did not see the Pod healthy within ten minutes.")
@@ -24,11 +24,11 @@ _TIMED_OUT: Final = ("LoadBalancerNegTimeout", "The load balancer did not see th
 
 def due(gate: Gate, healthy: Mapping[str, bool], now: float) -> Iterator[tuple[tuple[str, str], GatedPod, str, str]]:
     """
-    Yield the Pods whose gate opens now, with the reason and a sentence.
+    Yield the Pods whose gate is to be set now, with the reason and a sentence.
 
     Args:
         gate: the Pods.
-        healthy: by address, whether Envoy sees every endpoint there healthy.
+        healthy: by IP address, whether each endpoint there is healthy in Envoy.
         now: monotonic seconds.
     """
     for name, pod in gate.pods.items():
@@ -40,7 +40,7 @@ def due(gate: Gate, healthy: Mapping[str, bool], now: float) -> Iterator[tuple[t
 
 
 async def open_gates(api: Api, gate: Gate, healthy: Mapping[str, bool]) -> None:
-    """Write the condition to every Pod that is due. Raises `ApiUnavailableError`; a refusal is logged."""
+    """Set the condition of each Pod that `due` yields. Raises `ApiUnavailableError`; other errors are logged."""
     for (namespace, name), pod, reason, message in list(due(gate, healthy, time.monotonic())):
         condition = {
             "type": CONDITION,
@@ -58,7 +58,7 @@ async def open_gates(api: Api, gate: Gate, healthy: Mapping[str, bool]) -> None:
         try:
             await api.apply(f"{collection('v1', 'pods', namespace)}/{name}/status", body)
         except ApiError as error:
-            if error.status not in {404, 409}:  # gone, or made anew
+            if error.status not in {404, 409}:  # deleted, or created again
                 _log.warning("gate refused", pod=f"{namespace}/{name}", error=str(error))
         else:
             _log.info("gate", pod=f"{namespace}/{name}", reason=reason)

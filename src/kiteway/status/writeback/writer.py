@@ -1,4 +1,4 @@
-"""Makes the cluster say what it shall say, and writes nothing where it says so already."""
+"""Writes the status of each object, when it is not there already."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.kubernetes.lease import Lease
 from kiteway.pipeline.pipeline import Outcome
+from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.sources.kubernetes.store import ControllerState
-from kiteway.status.writeback.events import AGAIN_SECONDS, Event, Events, of, of_certificate
-from kiteway.status.writeback.health import Health, read
+from kiteway.status.writeback.events import (
+    AGAIN_SECONDS,
+    Events,
+    ObjectEvent,
+    certificate_event,
+    diagnostic_event,
+)
+from kiteway.status.writeback.health import BackendHealth, read
 from kiteway.status.writeback.object_status import ObjectStatus, object_statuses
 from kiteway.status.writeback.readiness import open_gates
 from kiteway.translate import Options
@@ -31,12 +38,12 @@ from kiteway.translate.shared.context import Index
 _log = structlog.get_logger(__name__)
 
 _ROUND_SECONDS: Final = 1.0
-"""Between two rounds, at least; and twenty times what a look took, so that a large cluster costs no more."""
+"""Seconds between two rounds, at least; and twenty times what a look took, so that a large cluster costs at most 5 % of a CPU."""
 _LOOK_SECONDS: Final = 5.0
-"""Envoy is asked for the endpoints' health so often."""
+"""Seconds between two requests to Envoy for the endpoints' health."""
 _AT_ONCE: Final = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
-"""Seconds before an object is written again: somebody else may write the same fields, again and again."""
+"""Seconds before an object is written again: another controller can write the same fields, again and again."""
 
 _KINDS: Final = {kind.cls.KIND: kind for kind in WATCHED}
 
@@ -53,7 +60,7 @@ class Writer:
         admin: AdminClient,
         ingress_class: str,
         identity: str,
-        managed: Callable[[], Iterable[Mapping[str, Any]]],
+        managed: Callable[[], Iterable[ManagedCertificateReport]],
     ) -> None:
         self._api = api
         self._source = source
@@ -69,7 +76,7 @@ class Writer:
         self._look_took = 0.0
 
     def take(self, outcome: Outcome) -> None:
-        """Take what is balanced now."""
+        """Take the newest outcome."""
         self._outcome = outcome
 
     async def run(self) -> None:
@@ -100,17 +107,19 @@ class Writer:
         now = time.monotonic()
         if outcome.translation is not self._announced or now > self._announced_at + AGAIN_SECONDS:
             self._announced, self._announced_at = outcome.translation, now
-            self._events.add(e for e in map(of, outcome.translation) if e is not None and self._concerns_us(e.about))
+            self._events.add(
+                e for e in map(diagnostic_event, outcome.translation) if e is not None and self._concerns_us(e.about)
+            )
         if not self._source.on_gke:
-            self._events.add(e for e in map(of_certificate, self._managed()) if e is not None)
+            self._events.add(e for e in map(certificate_event, self._managed()) if e is not None)
         if self._lease.held:
             await self._events.post()
 
-    def _wanted(self, outcome: Outcome, health: Mapping[str, Health]) -> dict[ObjectRef, ObjectStatus]:
+    def _wanted(self, outcome: Outcome, health: Mapping[str, BackendHealth]) -> dict[ObjectRef, ObjectStatus]:
         addresses, zones, held = self._source.addresses, self._zones(), outcome.quarantine.held
         found = object_statuses(outcome.model, health, addresses, zones, self._managed(), held=held)
         if self._source.on_gke:
-            # NEGs and ManagedCertificates are Google's there, whoever's Ingress names them.
+            # NEGs and ManagedCertificates are Google's there, whichever Ingress names them.
             return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
         return found
 
@@ -124,7 +133,7 @@ class Writer:
         return zones
 
     def _due(self, found: Mapping[ObjectRef, ObjectStatus]) -> list[tuple[ObjectRef, ObjectStatus, ControllerState]]:
-        """Return what must be written now, with what is there."""
+        """Return what must be written now, with the state of the object in the cluster."""
         now = time.monotonic()
         due = []
         for ref, what in [*found.items(), *((ref, ObjectStatus()) for ref in self._left(found))]:
@@ -138,7 +147,7 @@ class Writer:
         return due
 
     def _left(self, found: Mapping[ObjectRef, ObjectStatus]) -> list[ObjectRef]:
-        """Return objects that carry something of ours though they are no concern of ours any more."""
+        """Return the objects with annotations or a status of Kiteway that Kiteway no longer serves."""
         store = self._source.store
         left = []
         for kind in (Ingress.KIND, Service.KIND):
@@ -146,13 +155,13 @@ class Writer:
                 for object_ in entry.loaded.objects:
                     if entry.live is None or not entry.live.ours or object_.ref in found:
                         continue
-                    # An Ingress of ours that has errors keeps what it last said, as on GKE.
+                    # An Ingress of ours with errors keeps the last status, as on GKE.
                     if kind != Ingress.KIND or not self._concerns_us(object_.ref):
                         left.append(object_.ref)
         return left
 
     def _concerns_us(self, ref: ObjectRef) -> bool:
-        """Return whether an object is none of another controller's Ingresses."""
+        """Return whether an object is not an Ingress of another controller."""
         entries = self._source.store.entries
         classes = Index(o for e in entries(IngressClass.KIND).values() for o in e.loaded.objects)
         entry = entries(ref.kind).get((ref.namespace, ref.name))
@@ -160,7 +169,7 @@ class Writer:
         return all(is_ours(ingress, classes, self._options)[0] for ingress in ingresses)
 
     def _calm(self, ref: ObjectRef, now: float) -> None:
-        """Forget the pauses of an object that has said what it shall for long enough."""
+        """Reset the pause of an object whose status has not been overwritten for long enough."""
         pause = self._pauses.get(ref)
         if pause is not None and now > pause[1] + _LONGEST_PAUSE:
             del self._pauses[ref]
@@ -176,20 +185,20 @@ class Writer:
         if what.status:
             body["status"] = dict(what.status)
         try:
-            # The status subresource takes annotations too, and whoever may write it may change no specification.
+            # The status subresource takes annotations too, and the right to write it does not include the specification.
             await self._api.apply(f"{kind.collection(ref.namespace)}/{ref.name}/status", body)
         except ApiError as error:
-            if error.status not in {404, 409}:  # gone, or made anew: the watch will say so
+            if error.status not in {404, 409}:  # deleted, or created again: the watch will tell
                 _log.warning("status refused", about=str(ref), error=str(error))
             return
         _log.info("status", about=str(ref))
         where = ", ".join(addresses(what.status))
         if ref.kind == Ingress.KIND and where and addresses(live.status) != addresses(what.status):
-            self._events.add([Event(ref, "IPChanged", f"IP is now {where}", warning=False)])
+            self._events.add([ObjectEvent(ref, "IPChanged", f"IP is now {where}", warning=False)])
 
 
 def is_written(live: ControllerState, what: ObjectStatus) -> bool:
-    """Return whether the object has the status already; fields that Kiteway does not write are not compared."""
+    """Return whether the object has the status already; other fields are not compared."""
     if not what.status and not what.annotations:
         return not live.ours
     if keys.ACCEPTED in live.annotations and keys.ACCEPTED not in what.annotations:
@@ -200,7 +209,7 @@ def is_written(live: ControllerState, what: ObjectStatus) -> bool:
 
 
 def _filled(value: Any) -> Any:
-    """Return a part of a status without empty lists, which the API server leaves out."""
+    """Return a part of a status without empty lists, which the API server omits."""
     return {name: part for name, part in value.items() if part != []} if isinstance(value, Mapping) else value
 
 
@@ -211,7 +220,7 @@ def addresses(status: Mapping[str, Any]) -> list[str]:
 
 
 async def _first(event: Awaitable[None], least: float, most: float) -> None:
-    """Wait for ``event``, at most ``most`` seconds, but ``least`` seconds in any case."""
+    """Wait for ``event``, at least ``least`` and at most ``most`` seconds."""
     await asyncio.sleep(least)
     try:
         async with asyncio.timeout(max(0.0, most - least)):

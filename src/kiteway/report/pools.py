@@ -1,0 +1,139 @@
+"""Pools and their endpoints: who gets calls, who does not, and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Collection
+
+import msgspec
+
+from kiteway.model import BackendProtocol
+
+
+class EndpointFailure(enum.StrEnum):
+    """Why Envoy sends an endpoint no calls: the flags of its `HostHealthStatus` and its EDS health."""
+
+    ACTIVE_CHECK = "failed_active_health_check"
+    CHECK_TIMEOUT = "active_hc_timeout"
+    CHECK_PENDING = "pending_active_hc"
+    OUTLIER = "failed_outlier_check"
+    DEGRADED = "failed_degraded_active_hc"
+    LEAVING = "pending_dynamic_removal"
+    EXCLUDED = "excluded_via_immediate_hc_fail"
+    EDS_UNHEALTHY = "eds_unhealthy"
+    EDS_DRAINING = "eds_draining"
+    EDS_TIMEOUT = "eds_timeout"
+    EDS_DEGRADED = "eds_degraded"
+    OTHER = "other"
+    """A flag of an Envoy that is newer than this Kiteway."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> EndpointFailure:  # noqa: ARG003 - the signature is enum's
+        return cls.OTHER
+
+
+class EndpointHealth(enum.StrEnum):
+    """What the flags of an endpoint come to."""
+
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    """It was checked and failed."""
+    EJECTED = "ejected"
+    """Its calls fail: Envoy's outlier detection sends it none for a while."""
+    PENDING = "pending"
+    """It was not checked yet."""
+    LEAVING = "leaving"
+    """It drains, or is no longer an endpoint of the Service."""
+    UNHEALTHY = "unhealthy"
+    """Another flag is set."""
+
+    @classmethod
+    def of_failures(cls, failures: Collection[EndpointFailure]) -> EndpointHealth:
+        """Return what Envoy's flags come to."""
+        if not failures:
+            return cls.HEALTHY
+        if not _LEAVING.isdisjoint(failures):
+            return cls.LEAVING
+        if EndpointFailure.CHECK_PENDING in failures:
+            return cls.PENDING
+        if EndpointFailure.ACTIVE_CHECK in failures:
+            return cls.FAILING
+        return cls.EJECTED if EndpointFailure.OUTLIER in failures else cls.UNHEALTHY
+
+
+_LEAVING = frozenset({EndpointFailure.LEAVING, EndpointFailure.EDS_DRAINING})
+
+
+class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    An endpoint.
+
+    Attributes:
+        address: HOST:PORT.
+        healthy: whether Envoy counts it as healthy.
+        health: what `failures` come to.
+        failures: Envoy's flags; none when it is healthy.
+        check: its health check, for example `HTTP /healthz on port 9091`; empty without one.
+        check_fails: whether it was checked and failed.
+        why: why it fails its check, as the control plane found by asking it; empty when that is not known.
+        since: since when `health` is what it is, as the control plane saw it, which looks every 5 seconds; null when
+            that was before the control plane began to look.
+        calls: calls since Envoy's start.
+        errors: those of them that failed.
+        active: calls in progress.
+    """
+
+    address: str
+    healthy: bool
+    health: EndpointHealth
+    failures: tuple[EndpointFailure, ...] = ()
+    check: str = ""
+    check_fails: bool = False
+    why: str = ""
+    since: dt.datetime | None = None
+    calls: int = 0
+    errors: int = 0
+    active: int = 0
+
+
+class UpstreamTlsReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    The connection to the endpoints of a pool.
+
+    Attributes:
+        verified: whether the certificate of an endpoint is verified.
+        how: plaintext or TLS, and how it is verified, in one sentence.
+        ca: KIND NAMESPACE/NAME of the CA; null without verification.
+        server_name: the SNI, which the certificate must carry when it is verified; null for none.
+        client_certificate: the name of the certificate that is sent to the endpoints; null for none.
+        problems: sentences about handshakes that failed since Envoy's start.
+    """
+
+    verified: bool
+    how: str
+    ca: str | None = None
+    server_name: str | None = None
+    client_certificate: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class PoolReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    A pool: one port of a Service.
+
+    Attributes:
+        name: NAMESPACE/SERVICE/PORT.
+        protocol: the protocol of the endpoints, as in the annotation `app-protocols`.
+        rest: whether the endpoints serve REST.
+        endpoints: the endpoints that Envoy has.
+        tls: the connection to them.
+        keepalive_seconds: seconds between two keepalive pings to an endpoint.
+    """
+
+    name: str
+    protocol: BackendProtocol
+    rest: bool
+    endpoints: tuple[EndpointReport, ...]
+    tls: UpstreamTlsReport
+    keepalive_seconds: float

@@ -1,0 +1,152 @@
+"""
+Watches the endpoints' health: since when each is what it is, and why it fails its check.
+
+Envoy tells only what is the case now, and not why a check failed. So the control plane asks Envoy every five seconds, and
+repeats the check of each endpoint that fails it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.xds.common import grpc_cluster_name
+from kiteway.model import HealthCheckType
+from kiteway.pipeline.pipeline import Outcome
+from kiteway.probe import Endpoint, Reason
+from kiteway.probe.http import probe_http
+from kiteway.probe.tcp import probe_tcp
+from kiteway.report.pools import EndpointHealth
+from kiteway.status.health import EndpointCheck, endpoint_checks
+
+LOOK_SECONDS: Final = 5.0
+"""Seconds between two looks, at least; twenty times what a look took, so that a large cluster costs at most 5 % of a CPU."""
+_PROBE_SECONDS: Final = 1.0
+_MOST_PROBED: Final = 32
+"""Endpoints that are probed in one look; the reasons of others stay unknown."""
+
+Probe = Callable[[EndpointCheck], Awaitable[str]]
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What was seen of an endpoint.
+
+    Attributes:
+        health: its health.
+        since: when it was first seen so; None when that was before the first look.
+    """
+
+    health: EndpointHealth
+    since: dt.datetime | None
+
+
+class HealthWatch:
+    """The history of the endpoints of all pools."""
+
+    def __init__(self, admin: AdminClient, outcome: Callable[[], Outcome | None], probe: Probe | None) -> None:
+        """
+        Begin without a history.
+
+        Args:
+            admin: Envoy's admin API.
+            outcome: returns what is published now; None before the first round.
+            probe: repeats a check and says what came of it; None where Envoy is in another network.
+        """
+        self._admin = admin
+        self._outcome = outcome
+        self._probe = probe
+        self._seen: dict[_Key, Seen] | None = None
+        self._why: dict[EndpointCheck, str] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            with contextlib.suppress(AdminError):
+                await self.take(await self._admin.clusters(), dt.datetime.now(dt.UTC), repeat=True)
+            await asyncio.sleep(max(LOOK_SECONDS, 20 * (loop.time() - began)))
+
+    async def take(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime, *, repeat: bool = False) -> None:
+        """
+        Take the state of Envoy at ``now``, and probe the endpoints that have begun to fail their check.
+
+        Args:
+            clusters: the clusters with their endpoints.
+            now: the time.
+            repeat: whether to probe also those that were probed before.
+        """
+        self._record(clusters, now)
+        if self._probe is None:
+            return
+        failing = list(self._failing())[:_MOST_PROBED]
+        asked = failing if repeat else [check for check in failing if check not in self._why]
+        answers = dict(zip(asked, await asyncio.gather(*map(self._probe, asked)), strict=True))
+        self._why = {check: answers.get(check, self._why.get(check, "")) for check in failing}
+
+    def _record(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
+        before = self._seen
+        found: dict[_Key, Seen] = {}
+        for cluster in clusters.values():
+            for endpoint in cluster.endpoints:
+                key, health = (cluster.name, endpoint.address), EndpointHealth.of_failures(endpoint.failures)
+                seen = before.get(key) if before is not None else None
+                if seen is None or seen.health is not health:
+                    seen = Seen(health, now if before is not None else None)
+                found[key] = seen
+        self._seen = found
+
+    def since(self, cluster: str, address: str) -> dt.datetime | None:
+        """Return since when the health of an endpoint is what it is; None when that is not known."""
+        seen = (self._seen or {}).get((cluster, address))
+        return seen.since if seen is not None else None
+
+    def why(self, check: EndpointCheck) -> str:
+        """Return why an endpoint fails ``check``; empty when that is not known."""
+        return self._why.get(check, "")
+
+    def _failing(self) -> Iterable[EndpointCheck]:
+        outcome, seen = self._outcome(), self._seen or {}
+        failing = {key for key, what in seen.items() if what.health is EndpointHealth.FAILING}
+        if outcome is None or not failing:
+            return
+        for pool in outcome.model.pools:
+            name = grpc_cluster_name(pool.key)
+            addresses = {address for cluster, address in failing if cluster == name}
+            if addresses:
+                checks = endpoint_checks(pool, outcome.snapshot)
+                yield from (check for address, check in checks.items() if address in addresses)
+
+
+async def probe_check(check: EndpointCheck) -> str:
+    """Repeat ``check`` within a second, and say in words why it fails; empty when it passes or that is not known."""
+    endpoint = Endpoint(check.host, check.port)
+    if check.type is HealthCheckType.HTTP:
+        answer = await probe_http(endpoint, check.path, timeout=_PROBE_SECONDS)
+        if answer.status is not None:
+            return "" if answer.status == 200 else f"{check.port} answers {check.path} with HTTP status {answer.status}"
+        failure = answer.failure
+    else:
+        # What a TLS endpoint answers to Envoy depends on Envoy's certificate, which is not used here.
+        failure = (await probe_tcp(endpoint, timeout=_PROBE_SECONDS)).failure
+    if failure is None:
+        return ""
+    match failure.reason:
+        case Reason.CONNECTION_REFUSED:
+            return f"{check.port} refused the connection"
+        case Reason.CONNECT_TIMEOUT:
+            return f"{check.port} did not accept a connection within {_PROBE_SECONDS:g} s"
+        case Reason.NO_ANSWER:
+            return f"{check.port} did not answer {check.path} within {_PROBE_SECONDS:g} s"
+        case Reason.UNREACHABLE:
+            return f"{check.host} cannot be reached"
+        case _:
+            return failure.detail
