@@ -141,6 +141,8 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
         # Hosts are matched without a port; what is no number is no port and stays part of the name, which then matches no host.
         strip_any_host_port=True,
         early_header_mutation_extensions=[_WITHOUT_ENVOYS],
+        # As on GKE, where WebSocket works without any setting; no other upgrade is passed on (h2c would evade the routes).
+        upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         local_reply_config=local_replies(),
         access_log=access_logs(settings),
     )

@@ -116,7 +116,15 @@ LOCAL_REPLIES = (
 def local_replies() -> LocalReplyConfig:
     """Return the answers as Envoy's configuration; all other answers of Envoy stay unchanged."""
     # All gRPC answers before those for REST: the filters of the latter match gRPC calls as well.
-    return LocalReplyConfig(mappers=[*map(_grpc, LOCAL_REPLIES), *map(_rest, LOCAL_REPLIES)])
+    return LocalReplyConfig(mappers=[*map(_grpc, LOCAL_REPLIES), *map(_rest, LOCAL_REPLIES), _upgrade_refused()])
+
+
+def _upgrade_refused() -> ResponseMapper:
+    """Return the answer to a request for an upgrade that is not WebSocket: Envoy's own is a 403 without a body."""
+    causes = (_status(403), _header(_UPGRADE), _header(_NOT_GRPC))
+    return _with_json(
+        _all(*causes), 403, "the connection can be upgraded to WebSocket alone; leave out the Upgrade header."
+    )
 
 
 def _grpc(reply: LocalReply) -> ResponseMapper:
@@ -133,17 +141,25 @@ def _grpc(reply: LocalReply) -> ResponseMapper:
 
 
 def _rest(reply: LocalReply) -> ResponseMapper:
-    body = json.dumps({"code": reply.http, "message": f"kiteway: {reply.text}"}, separators=(",", ":"))
+    return _with_json(_all(_cause(reply), _header(_COMPLETE), *_only(reply, rest_policies())), reply.http, reply.text)
+
+
+def _with_json(cause: AccessLogFilter, status: int, sentence: str) -> ResponseMapper:
+    body = json.dumps({"code": status, "message": f"kiteway: {sentence}"}, separators=(",", ":"))
     # As text: each listener has these answers, and Envoy parses a JSON format more slowly.
     text = DataSource(inline_string=body.replace("%", "%%") + "\n")
     return ResponseMapper(
-        filter=_all(_cause(reply), _header(_COMPLETE), *_only(reply, rest_policies())),
-        status_code=UInt32Value(value=reply.http),
+        filter=cause,
+        status_code=UInt32Value(value=status),
         body_format_override=SubstitutionFormatString(text_format_source=text, content_type="application/json"),
     )
 
 
 _GRPC = HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc"))
+_NOT_GRPC = HeaderMatcher(
+    name=_GRPC.name, string_match=_GRPC.string_match, invert_match=True, treat_missing_header_as_empty=True
+)
+_UPGRADE = HeaderMatcher(name="upgrade", present_match=True)
 _COMPLETE = HeaderMatcher(name=":path", present_match=True)
 """A request whose headers are complete; Envoy's own 408 for an incomplete one is not changed."""
 
