@@ -6,7 +6,7 @@
 #[cfg(test)]
 pub mod cases;
 
-use crate::wire::json::{parse_object, Value};
+use crate::wire::json::parse_object;
 
 /// Where in Envoy the filter sits, hence what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +59,7 @@ impl Config {
             }
             None => return Err("the key \"mode\" is missing".to_owned()),
         };
-        let log = match object.take("log") {
-            None => false,
-            Some(Value::Bool(log)) => log,
-            Some(other) => return Err(format!("log is {other}, must be true or false")),
-        };
+        let log = object.take_flag("log")?;
         let pool = object.take_text("pool")?;
         let users = match object.take_text("users")?.as_deref() {
             None | Some("names") => UserNaming::Names,
@@ -83,7 +79,7 @@ impl Config {
 mod tests {
     use super::*;
     use crate::config::cases::{check, refused};
-    use crate::wire::json::Object;
+    use crate::wire::json::{Object, Value};
 
     #[test]
     fn each_case_has_its_meaning() {

@@ -18,4 +18,4 @@ mod wire;
 
 pub use config::Config;
 pub use filter::{Factory, Filter, Stream};
-pub use listener::RouteConfig;
+pub use listener::{Admission, Applies, By, Limit, Policy, Reads, RouteConfig};

@@ -3,7 +3,9 @@
 
 mod connect_reply;
 pub mod hooks;
+mod policy;
 mod route;
 mod sampling;
 
+pub use policy::{Admission, Applies, By, Limit, Policy, Reads};
 pub use route::RouteConfig;

@@ -1,8 +1,8 @@
 """
 The configuration of Kiteway's filter in Envoy, as the filter reads it.
 
-The Rust side is ``filter/core/src/config.rs`` and ``listener/route.rs``; ``filter/testdata/configuration.json`` has the
-cases that test both.
+The Rust side is ``filter/core/src/config.rs``, ``listener/route.rs`` and ``listener/policy.rs``;
+``filter/testdata/configuration.json`` has the cases that test both.
 """
 
 from __future__ import annotations
@@ -168,10 +168,12 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         answer: the sentence with which the filter answers `Connect` on a route without a pool; ``{host}`` and ``{path}``
             are replaced by those of the request.
         log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
+        policy: the limits of its calls, of a MilvusPolicy.
     """
 
     answer: str | UnsetType = UNSET
     log_rate: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    policy: PolicyConfig | UnsetType = UNSET
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""

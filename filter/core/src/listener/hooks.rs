@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn a_route_may_do_both() {
         let connect_reply = Some(ConnectReply::new("no"));
-        let (action, stream) =
-            on_route("Connect", RouteConfig { connect_reply, log_rate: Some(0.0) });
+        let config = RouteConfig { connect_reply, log_rate: Some(0.0), policy: None };
+        let (action, stream) = on_route("Connect", config);
 
         assert_eq!((Action::Hold, 1, true), (action, stream.replies.len(), stream.unlogged));
     }

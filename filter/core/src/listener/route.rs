@@ -1,6 +1,7 @@
 //! A route's configuration for the filter in the listener.
 
 use crate::listener::connect_reply::ConnectReply;
+use crate::listener::policy::Policy;
 use crate::wire::json::{parse_object, Value};
 
 /// A route's configuration: parts that do not depend on each other. Most routes have none.
@@ -10,10 +11,13 @@ pub struct RouteConfig {
     pub connect_reply: Option<ConnectReply>,
     /// The share of the route's requests that the access log gets, 0 to 1; None: all.
     pub log_rate: Option<f64>,
+    /// The limits of the route's calls.
+    pub policy: Option<Policy>,
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25}`; each key may be missing.
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25, "policy": {...}}`; each key may be
+    /// missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
@@ -24,8 +28,15 @@ impl RouteConfig {
                 return Err(format!("log_rate is {other}, must be a number from 0 to 1"))
             }
         };
+        let policy = match object.take("policy") {
+            None => None,
+            Some(Value::Object(policy)) => {
+                Some(Policy::of(policy).map_err(|error| format!("policy: {error}"))?)
+            }
+            Some(other) => return Err(format!("policy is {other}, must be an object")),
+        };
         object.finish()?;
-        Ok(Self { connect_reply, log_rate })
+        Ok(Self { connect_reply, log_rate, policy })
     }
 }
 
@@ -44,6 +55,11 @@ mod tests {
             log_rate: match meaning.take("log_rate") {
                 None => None,
                 Some(Value::Number(rate)) => Some(rate),
+                Some(other) => panic!("{other}"),
+            },
+            policy: match meaning.take("policy") {
+                None => None,
+                Some(Value::Object(policy)) => Some(Policy::of(policy).unwrap()),
                 Some(other) => panic!("{other}"),
             },
         });

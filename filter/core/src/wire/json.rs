@@ -35,6 +35,30 @@ impl Object {
         }
     }
 
+    /// Removes a key whose value must be a whole number from `least` to `most`, which is below 2^53.
+    pub fn take_count(&mut self, key: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Number(number))
+                if number >= least as f64 && number <= most as f64 && number.fract() == 0.0 =>
+            {
+                Ok(Some(number as u64))
+            }
+            Some(other) => {
+                Err(format!("{key} is {other}, must be a whole number from {least} to {most}"))
+            }
+        }
+    }
+
+    /// Removes a key whose value must be true or false; false if it is missing.
+    pub fn take_flag(&mut self, key: &str) -> Result<bool, String> {
+        match self.take(key) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(format!("{key} is {other}, must be true or false")),
+        }
+    }
+
     /// Says that every key that is still here is unknown.
     pub fn finish(self) -> Result<(), String> {
         match self.0.first() {
