@@ -13,7 +13,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := $(wildcard filter/Cargo.toml)
-FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs hatch_build.py)
+FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs filter/*/src/*/*/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
 # Those of `make check-cache-model`.

@@ -16,6 +16,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent.parent / "filter/core/src"
 
 LAYERS: Mapping[str, frozenset[str]] = {
+    "admission": frozenset({"host"}),
     "host": frozenset(),
     "wire": frozenset(),
     "calls": frozenset({"wire"}),
@@ -23,7 +24,7 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "mark": frozenset({"host"}),
     "milvus": frozenset({"wire"}),
     "metrics": frozenset({"host", "milvus"}),
-    "listener": frozenset({"config", "host", "milvus", "wire"}),
+    "listener": frozenset({"admission", "config", "host", "metrics", "milvus", "wire"}),
     "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "wire"}),
     "filter": frozenset({"calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus"}),
 }

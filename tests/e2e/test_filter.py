@@ -118,6 +118,7 @@ def filter_entry(mode: str) -> dict[str, Any]:
             "filter_name": "kiteway",
             "dynamic_module_config": {
                 "metrics_namespace": "kiteway",
+                "do_not_close": True,
                 "module": {"local": {"filename": str(kiteway_filter.filter_path())}},
             },
             "filter_config": {
@@ -213,12 +214,12 @@ def write(directory: Path, config: dict[str, Any]) -> Path:
 
 
 @contextlib.contextmanager
-def running_envoy(directory: Path, config: dict[str, Any]) -> Iterator[Envoy]:
+def running_envoy(directory: Path, config: dict[str, Any], *, workers: int = 1) -> Iterator[Envoy]:
     """Run Envoy until the block ends; its log is shown if it does not come up."""
     admin = directory / "admin"
     log = directory / "envoy.log"
     command = [str(find_envoy()), "-c", str(write(directory, config)), "--disable-hot-restart"]
-    command += ["--concurrency", "1", "-l", "warn", "--admin-address-path", str(admin)]
+    command += ["--concurrency", str(workers), "-l", "warn", "--admin-address-path", str(admin)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:

@@ -26,6 +26,30 @@ unsafe extern "C" {
         histogram_id: *mut usize,
     ) -> u32;
 
+    pub fn envoy_dynamic_module_callback_http_filter_config_define_gauge(
+        config: *mut c_void,
+        name: ModuleBuffer,
+        label_names: *mut ModuleBuffer,
+        label_names_length: usize,
+        gauge_id: *mut usize,
+    ) -> u32;
+
+    pub fn envoy_dynamic_module_callback_http_filter_increment_gauge(
+        filter: *mut c_void,
+        gauge_id: usize,
+        label_values: *mut ModuleBuffer,
+        label_values_length: usize,
+        value: u64,
+    ) -> u32;
+
+    pub fn envoy_dynamic_module_callback_http_filter_decrement_gauge(
+        filter: *mut c_void,
+        gauge_id: usize,
+        label_values: *mut ModuleBuffer,
+        label_values_length: usize,
+        value: u64,
+    ) -> u32;
+
     pub fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
         filter: *mut c_void,
         histogram_id: usize,
@@ -117,6 +141,19 @@ unsafe extern "C" {
         body_type: u32,
         number_of_bytes: usize,
     ) -> bool;
+
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_new(
+        filter: *mut c_void,
+    ) -> *mut c_void;
+
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
+        scheduler: *mut c_void,
+        event_id: u64,
+    );
+
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: *mut c_void);
+
+    pub fn envoy_dynamic_module_callback_http_filter_continue_decoding(filter: *mut c_void);
 }
 
 const LOG_ERROR: u32 = 4;

@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_void};
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
-use kiteway_filter_core::host::Action;
+use kiteway_filter_core::host::{Action, Verdict};
 use kiteway_filter_core::{Config, Factory, Filter, RouteConfig};
 
 use crate::buffers::EnvoyBuffer;
@@ -26,6 +26,10 @@ const CONTINUE: u32 = 0;
 const STOP_ITERATION: u32 = 1;
 /// Of the body's status enum.
 const STOP_ITERATION_AND_BUFFER: u32 = 1;
+/// Of the body's status enum: Envoy reads no more of the stream where its buffer is full, in place of an error.
+const STOP_ITERATION_AND_WATERMARK: u32 = 2;
+/// Of the body's status enum.
+const STOP_ITERATION_NO_BUFFER: u32 = 3;
 
 /// Runs a hook's body; a panic is logged and answered with `default`.
 fn guard<T>(default: T, body: impl FnOnce() -> T) -> T {
@@ -138,22 +142,32 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const 
     });
 }
 
+/// Answers, if that is the verdict of a hook: only now that the hook borrows the stream's filter no longer. Returns what
+/// Envoy is told for a request that goes on, for one that is held, and for one that has been answered.
+fn carry_out(filter_envoy: *mut c_void, verdict: Verdict, [hold, answered]: [u32; 2]) -> u32 {
+    match verdict {
+        Verdict::Continue => CONTINUE,
+        Verdict::Hold => hold,
+        Verdict::Answer(answer) => {
+            guard((), || EnvoyStream(filter_envoy).answer(&answer));
+            answered
+        }
+    }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     filter_envoy: *mut c_void,
     filter: *const c_void,
-    _end_of_stream: bool,
+    end_of_stream: bool,
 ) -> u32 {
     // SAFETY: Envoy passes a live filter of ours.
-    let action = unsafe {
-        with_filter(Action::Continue, filter, |filter| {
-            filter.on_request_headers(&mut EnvoyStream(filter_envoy))
+    let verdict = unsafe {
+        with_filter(Verdict::Continue, filter, |filter| {
+            filter.on_request_headers(&mut EnvoyStream(filter_envoy), end_of_stream)
         })
     };
-    match action {
-        Action::Continue => CONTINUE,
-        Action::Hold => STOP_ITERATION,
-    }
+    carry_out(filter_envoy, verdict, [STOP_ITERATION; 2])
 }
 
 #[unsafe(no_mangle)]
@@ -163,20 +177,58 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     end_of_stream: bool,
 ) -> u32 {
     // SAFETY: Envoy passes a live filter of ours.
-    unsafe {
-        with_filter((), filter, |filter| {
-            filter.on_request_body(&mut EnvoyStream(filter_envoy), end_of_stream);
-        });
-    }
-    CONTINUE
+    let verdict = unsafe {
+        with_filter(Verdict::Continue, filter, |filter| {
+            filter.on_request_body(&mut EnvoyStream(filter_envoy), end_of_stream)
+        })
+    };
+    carry_out(filter_envoy, verdict, [STOP_ITERATION_AND_WATERMARK, STOP_ITERATION_NO_BUFFER])
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
-    _filter_envoy: *mut c_void,
-    _filter: *const c_void,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
 ) -> u32 {
-    CONTINUE
+    // SAFETY: Envoy passes a live filter of ours.
+    let verdict = unsafe {
+        with_filter(Verdict::Continue, filter, |filter| {
+            filter.on_request_trailers(&mut EnvoyStream(filter_envoy))
+        })
+    };
+    carry_out(filter_envoy, verdict, [STOP_ITERATION; 2])
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    _event_id: u64,
+) {
+    // SAFETY: Envoy passes a live filter of ours.
+    let verdict = unsafe {
+        with_filter(Verdict::Continue, filter, |filter| {
+            filter.on_wake(&mut EnvoyStream(filter_envoy))
+        })
+    };
+    if verdict == Verdict::Continue {
+        guard((), || EnvoyStream(filter_envoy).continue_request());
+    } else {
+        carry_out(filter_envoy, verdict, [CONTINUE; 2]);
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+) {
+    // SAFETY: Envoy passes a live filter of ours.
+    unsafe {
+        with_filter((), filter, |filter| {
+            filter.on_stream_complete(&mut EnvoyStream(filter_envoy));
+        });
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -229,8 +281,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     CONTINUE
 }
 
-/// Exports hooks that are mandatory though nothing here causes them: the filter makes no callouts,
-/// schedules nothing and is not terminal.
+/// Exports hooks that are mandatory though nothing here causes them: the filter makes no callouts
+/// and is not terminal.
 macro_rules! unused_hooks {
     ($($name:ident($($argument:ty),*);)*) => {
         $(
@@ -241,7 +293,6 @@ macro_rules! unused_hooks {
 }
 
 unused_hooks! {
-    envoy_dynamic_module_on_http_filter_stream_complete(*mut c_void, *const c_void);
     envoy_dynamic_module_on_http_filter_http_callout_done(
         *mut c_void, *const c_void, u64, u32, *mut c_void, usize, *mut EnvoyBuffer, usize
     );
@@ -256,7 +307,6 @@ unused_hooks! {
     );
     envoy_dynamic_module_on_http_filter_http_stream_complete(*mut c_void, *const c_void, u64);
     envoy_dynamic_module_on_http_filter_http_stream_reset(*mut c_void, *const c_void, u64, u32);
-    envoy_dynamic_module_on_http_filter_scheduled(*mut c_void, *const c_void, u64);
     envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
         *mut c_void, *const c_void
     );

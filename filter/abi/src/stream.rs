@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::Clock;
-use kiteway_filter_core::host::counters::{CounterId, Counters, HistogramId};
+use kiteway_filter_core::host::counters::{CounterId, Counters, GaugeId, HistogramId};
 use kiteway_filter_core::host::request::{AccessLog, Request, Routed, Upstream};
-use kiteway_filter_core::host::response::{Reply, Response};
+use kiteway_filter_core::host::response::{Answer, Response};
+use kiteway_filter_core::host::wake::{Wake, Wakeable};
 use kiteway_filter_core::RouteConfig;
 
 use crate::buffers::{EnvoyBuffer, ModuleBuffer, ModuleHeader};
@@ -20,6 +21,7 @@ const HEADER_RESPONSE_TRAILER: u32 = 3;
 /// `upstream.address` in the enum of attributes.
 const ATTRIBUTE_UPSTREAM_ADDRESS: u32 = 41;
 const BODY_RECEIVED_REQUEST: u32 = 0;
+const BODY_BUFFERED_REQUEST: u32 = 1;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
 /// One read of a socket nearly always brings fewer pieces than this.
@@ -28,6 +30,8 @@ const FEW_CHUNKS: usize = 4;
 /// The dynamic metadata that the access log's filter reads: 0 leaves a request out.
 const LOG_NAMESPACE: &str = "kiteway";
 const LOG_KEY: &str = "logged";
+/// In the same namespace: why the filter refused the request.
+const REFUSED_KEY: &str = "refused";
 /// The dynamic metadata that a line of the access log shows.
 const CALL_NAMESPACE: &str = "kiteway.call";
 
@@ -108,6 +112,20 @@ impl EnvoyStream {
         }
     }
 
+    fn record_value(&mut self, histogram: HistogramId, labels: &mut [ModuleBuffer], value: u64) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies the labels. The result can only say that the id
+        // or the number of labels is wrong, and both come from the registry.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_record_histogram_value(
+                self.0,
+                histogram.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                value,
+            );
+        }
+    }
+
     fn set_number(&mut self, namespace: &str, key: &str, value: f64) {
         // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
         unsafe {
@@ -167,16 +185,12 @@ impl AccessLog for EnvoyStream {
         self.set_number(LOG_NAMESPACE, LOG_KEY, 0.0);
     }
 
+    fn note_refusal(&mut self, reason: &'static str) {
+        self.set_text(LOG_NAMESPACE, REFUSED_KEY, reason);
+    }
+
     fn note_text(&mut self, key: &str, value: &str) {
-        // SAFETY: the pointer is that of the running hook; Envoy copies namespace, key and value.
-        unsafe {
-            envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
-                self.0,
-                CALL_NAMESPACE.into(),
-                key.into(),
-                value.into(),
-            );
-        }
+        self.set_text(CALL_NAMESPACE, key, value);
     }
 
     fn note_number(&mut self, key: &str, value: u64) {
@@ -184,47 +198,108 @@ impl AccessLog for EnvoyStream {
     }
 }
 
-impl Reply for EnvoyStream {
-    fn reply(&mut self, message: &[u8]) {
-        let mut headers = [
-            ModuleHeader::from((":status", "200")),
-            ModuleHeader::from(("content-type", "application/grpc")),
-        ];
-        let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
-        // SAFETY: the pointer is that of the running hook; Envoy copies headers, data and trailers,
-        // and does nothing for a stream that is gone.
+impl EnvoyStream {
+    /// Answers in place of Milvus.
+    ///
+    /// Envoy runs the hooks of the response while this runs, and may destroy the filter of the stream: nothing may
+    /// borrow that filter.
+    pub fn answer(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Message(message) => {
+                self.send_headers(&mut [
+                    (":status", "200").into(),
+                    ("content-type", "application/grpc").into(),
+                ]);
+                self.send_data(message, false);
+                let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
+                // SAFETY: the pointer is that of the running hook; Envoy copies the trailers, and does nothing for a
+                // stream that is gone.
+                unsafe {
+                    envoy_dynamic_module_callback_http_send_response_trailers(
+                        self.0,
+                        trailers.as_mut_ptr(),
+                        trailers.len(),
+                    );
+                }
+            }
+            Answer::Json { status, retry_after, body } => {
+                let status = status.to_string();
+                let after = retry_after.map(|seconds| seconds.to_string());
+                let mut headers = vec![
+                    (":status", status.as_str()).into(),
+                    ("content-type", "application/json").into(),
+                ];
+                headers.extend(after.as_ref().map(|after| ("retry-after", after.as_str()).into()));
+                self.send_headers(&mut headers);
+                self.send_data(body.as_bytes(), true);
+            }
+        }
+    }
+
+    /// Passes on what is held of the request. Nothing may borrow the stream's filter, as for `answer`.
+    pub fn continue_request(&mut self) {
+        // SAFETY: the pointer is that of the running hook.
+        unsafe { envoy_dynamic_module_callback_http_filter_continue_decoding(self.0) }
+    }
+
+    fn send_headers(&mut self, headers: &mut [ModuleHeader]) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies the headers.
         unsafe {
             envoy_dynamic_module_callback_http_send_response_headers(
                 self.0,
                 headers.as_mut_ptr(),
                 headers.len(),
                 false,
-            );
-            envoy_dynamic_module_callback_http_send_response_data(self.0, message.into(), false);
-            envoy_dynamic_module_callback_http_send_response_trailers(
-                self.0,
-                trailers.as_mut_ptr(),
-                trailers.len(),
             );
         }
     }
 
-    fn reply_json(&mut self, json: &[u8]) {
-        let mut headers = [
-            ModuleHeader::from((":status", "200")),
-            ModuleHeader::from(("content-type", "application/json")),
-        ];
-        // SAFETY: the pointer is that of the running hook; Envoy copies headers and data, and does nothing for a
-        // stream that is gone.
+    fn send_data(&mut self, data: &[u8], end: bool) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies the data, and does nothing for a stream that is
+        // gone.
+        unsafe { envoy_dynamic_module_callback_http_send_response_data(self.0, data.into(), end) }
+    }
+
+    fn set_text(&mut self, namespace: &str, key: &str, value: &str) {
+        // SAFETY: the pointer is that of the running hook; Envoy copies namespace, key and value.
         unsafe {
-            envoy_dynamic_module_callback_http_send_response_headers(
+            envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
                 self.0,
-                headers.as_mut_ptr(),
-                headers.len(),
-                false,
+                namespace.into(),
+                key.into(),
+                value.into(),
             );
-            envoy_dynamic_module_callback_http_send_response_data(self.0, json.into(), true);
         }
+    }
+}
+
+/// Envoy's means to wake a stream from any thread.
+struct Scheduler(*mut c_void);
+
+// SAFETY: Envoy's scheduler may be used by one thread after another: it only posts to the stream's own thread, and holds
+// the stream weakly.
+unsafe impl Send for Scheduler {}
+
+impl Wake for Scheduler {
+    fn wake(&self) {
+        // SAFETY: the pointer is that of a scheduler that is not deleted. The thread of the stream runs: what calls this
+        // forgets the scheduler before the filter of the stream is destroyed.
+        unsafe { envoy_dynamic_module_callback_http_filter_scheduler_commit(self.0, 0) }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is that of a scheduler, which nobody else deletes.
+        unsafe { envoy_dynamic_module_callback_http_filter_scheduler_delete(self.0) }
+    }
+}
+
+impl Wakeable for EnvoyStream {
+    fn waker(&self) -> Box<dyn Wake> {
+        // SAFETY: the pointer is that of the running hook. The scheduler is ours to delete.
+        let scheduler = unsafe { envoy_dynamic_module_callback_http_filter_scheduler_new(self.0) };
+        Box::new(Scheduler(scheduler))
     }
 }
 
@@ -253,6 +328,10 @@ impl Response for EnvoyStream {
 impl RequestBody for EnvoyStream {
     fn read_request_body(&self, read: impl FnMut(&[u8])) {
         self.read_body(BODY_RECEIVED_REQUEST, read);
+    }
+
+    fn read_held_request_body(&self, read: impl FnMut(&[u8])) {
+        self.read_body(BODY_BUFFERED_REQUEST, read);
     }
 }
 
@@ -298,15 +377,38 @@ impl Counters for EnvoyStream {
     }
 
     fn record(&mut self, histogram: HistogramId, value: u64) {
-        // SAFETY: the pointer is that of the running hook; Envoy reads no labels. The result can only say that the
-        // id is wrong, and it comes from the registry.
+        self.record_value(histogram, &mut [], value);
+    }
+
+    fn record_label(&mut self, histogram: HistogramId, label: &str, value: u64) {
+        self.record_value(histogram, &mut [label.into()], value);
+    }
+
+    fn raise(&mut self, gauge: GaugeId, label: &str) {
+        let mut labels = [label.into()];
+        // SAFETY: the pointer is that of the running hook; Envoy copies the label. The result can only say that the id
+        // or the number of labels is wrong, and both come from the registry.
         unsafe {
-            envoy_dynamic_module_callback_http_filter_record_histogram_value(
+            envoy_dynamic_module_callback_http_filter_increment_gauge(
                 self.0,
-                histogram.0,
-                ptr::null_mut(),
-                0,
-                value,
+                gauge.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                1,
+            );
+        }
+    }
+
+    fn lower(&mut self, gauge: GaugeId, label: &str) {
+        let mut labels = [label.into()];
+        // SAFETY: as in `raise`.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_decrement_gauge(
+                self.0,
+                gauge.0,
+                labels.as_mut_ptr(),
+                labels.len(),
+                1,
             );
         }
     }

@@ -8,11 +8,14 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{Counters, Registry};
 use crate::host::request::{AccessLog, Request, Routed, Upstream};
-use crate::host::response::{Reply, Response};
-use crate::host::Action;
+use crate::host::response::{Answer, Response};
+use crate::host::wake::Wakeable;
+use crate::host::{Action, Verdict};
+use crate::listener::gate::Gate;
 use crate::listener::{self, RouteConfig};
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
+use crate::metrics::gate::GateMetrics;
 use crate::metrics::status_label;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{HashKey, Naming, Users};
@@ -24,11 +27,11 @@ pub trait Stream:
     + Upstream
     + AccessLog
     + RequestBody
-    + Reply
     + Response
     + ResponseBody
     + Counters
     + Clock
+    + Wakeable
 {
 }
 
@@ -38,18 +41,18 @@ impl<T> Stream for T where
         + Upstream
         + AccessLog
         + RequestBody
-        + Reply
         + Response
         + ResponseBody
         + Counters
         + Clock
+        + Wakeable
 {
 }
 
 /// A configured filter: what all its streams share.
 #[derive(Clone, Debug)]
 pub enum Factory {
-    Listener,
+    Listener(GateMetrics),
     Endpoint(Pool),
     Report,
 }
@@ -58,7 +61,7 @@ impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
         let api = match config.mode {
-            Mode::Downstream => return Ok(Self::Listener),
+            Mode::Downstream => return GateMetrics::define(registry).map(Self::Listener),
             Mode::Report => return Ok(Self::Report),
             Mode::Upstream => Api::Grpc,
             Mode::RestUpstream => Api::Rest,
@@ -74,7 +77,7 @@ impl Factory {
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter<'_> {
         match self {
-            Self::Listener => Filter::Listener,
+            Self::Listener(metrics) => Filter::Listener(Gate::new(metrics)),
             Self::Endpoint(pool) => Filter::Endpoint(Attempt::new(pool)),
             Self::Report => Filter::Report,
         }
@@ -106,35 +109,59 @@ fn users(config: &Config) -> Result<Users, String> {
     reason = "the others are rare, and each filter is in a box of its own"
 )]
 pub enum Filter<'factory> {
-    Listener,
+    Listener(Gate<'factory>),
     Endpoint(Attempt<'factory>),
     Report,
 }
 
 impl Filter<'_> {
-    pub fn on_request_headers(&mut self, stream: &mut impl Stream) -> Action {
+    /// `end` says that the request has no body; the same below.
+    pub fn on_request_headers(&mut self, stream: &mut impl Stream, end: bool) -> Verdict {
         match self {
-            Self::Listener => listener::hooks::on_request_headers(stream),
+            Self::Listener(gate) => match listener::hooks::on_request_headers(stream) {
+                Verdict::Continue => gate.on_request_headers(stream, end),
+                other => other,
+            },
             Self::Endpoint(filter) => {
                 filter.on_request_headers(stream);
-                Action::Continue
+                Verdict::Continue
             }
             Self::Report => {
-                stream.reply_json(report().as_bytes());
-                Action::Hold
+                Verdict::Answer(Answer::Json { status: 200, retry_after: None, body: report() })
             }
         }
     }
 
-    pub fn on_request_body(&mut self, stream: &mut impl Stream, end: bool) {
-        if let Self::Endpoint(filter) = self {
-            filter.on_request_body(stream, end);
+    pub fn on_request_body(&mut self, stream: &mut impl Stream, end: bool) -> Verdict {
+        match self {
+            Self::Listener(gate) => gate.on_request_body(stream, end),
+            Self::Endpoint(filter) => {
+                filter.on_request_body(stream, end);
+                Verdict::Continue
+            }
+            Self::Report => Verdict::Continue,
+        }
+    }
+
+    pub fn on_request_trailers(&mut self, stream: &mut impl Stream) -> Verdict {
+        match self {
+            Self::Listener(gate) => gate.on_request_trailers(stream),
+            Self::Endpoint(_) | Self::Report => Verdict::Continue,
+        }
+    }
+
+    /// A stream that asked for it has been woken. `Continue` passes on what is held of the request.
+    pub fn on_wake(&mut self, stream: &mut impl Stream) -> Verdict {
+        match self {
+            Self::Listener(gate) => gate.on_wake(stream),
+            Self::Endpoint(_) | Self::Report => Verdict::Hold,
         }
     }
 
     pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Listener => {
+            Self::Listener(gate) => {
+                gate.on_response_headers(stream, end);
                 mark::unmark(stream, end);
                 Action::Continue
             }
@@ -145,8 +172,12 @@ impl Filter<'_> {
 
     pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
+            Self::Listener(gate) => {
+                gate.on_response_body(stream);
+                Action::Continue
+            }
             Self::Endpoint(filter) => filter.on_response_body(stream, end),
-            Self::Listener | Self::Report => Action::Continue,
+            Self::Report => Action::Continue,
         }
     }
 
@@ -155,12 +186,18 @@ impl Filter<'_> {
             filter.on_response_trailers(stream);
         }
     }
+
+    pub fn on_stream_complete(&mut self, stream: &mut impl Stream) {
+        if let Self::Listener(gate) = self {
+            gate.on_stream_complete(stream);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::counters::{CounterId, HistogramId};
+    use crate::host::counters::{CounterId, GaugeId, HistogramId};
     use crate::host::fake::{grpc_request, headers, FakeStream, Names};
 
     fn config(mode: Mode) -> Config {
@@ -177,7 +214,7 @@ mod tests {
         {
             let mut stream = grpc_request("Search");
 
-            factory(mode).stream_filter().on_request_headers(&mut stream);
+            factory(mode).stream_filter().on_request_headers(&mut stream, false);
 
             assert_eq!(counted, stream.counted.len(), "{mode:?}");
         }
@@ -191,7 +228,7 @@ mod tests {
         for mode in modes {
             let factory = factory(*mode);
             let mut filter = factory.stream_filter();
-            filter.on_request_headers(&mut stream);
+            filter.on_request_headers(&mut stream, false);
             filter.on_response_headers(&mut stream, false);
             filter.on_response_body(&mut stream, false);
             filter.on_response_trailers(&mut stream);
@@ -226,10 +263,11 @@ mod tests {
     fn the_report_replies_to_the_control_plane() {
         let mut stream = FakeStream::default();
 
-        let action = factory(Mode::Report).stream_filter().on_request_headers(&mut stream);
+        let verdict = factory(Mode::Report).stream_filter().on_request_headers(&mut stream, true);
 
-        assert_eq!((Action::Hold, 1), (action, stream.replies.len()));
-        assert!(stream.replies[0].starts_with(b"{\"bounds\":[500,"));
+        let Verdict::Answer(Answer::Json { status, body, .. }) = verdict else { panic!() };
+        assert_eq!(200, status);
+        assert!(body.starts_with("{\"bounds\":[500,"));
     }
 
     #[test]
@@ -245,11 +283,23 @@ mod tests {
             fn define_histogram(&mut self, _: &str) -> Result<HistogramId, String> {
                 Err("frozen".to_owned())
             }
+            fn define_labelled_histogram(
+                &mut self,
+                _: &str,
+                _: &str,
+            ) -> Result<HistogramId, String> {
+                Err("frozen".to_owned())
+            }
+            fn define_labelled_gauge(&mut self, _: &str, _: &str) -> Result<GaugeId, String> {
+                Err("frozen".to_owned())
+            }
         }
 
-        let error = Factory::new(config(Mode::Upstream), &mut Full).unwrap_err();
+        for mode in [Mode::Upstream, Mode::Downstream] {
+            let error = Factory::new(config(mode), &mut Full).unwrap_err();
 
-        assert_eq!("frozen", error);
+            assert_eq!("frozen", error);
+        }
     }
 
     #[test]

@@ -9,8 +9,22 @@ pub mod counters;
 pub mod fake;
 pub mod request;
 pub mod response;
+pub mod wake;
 
-/// What the proxy does with the headers or the part of a body that a hook has seen.
+use crate::host::response::Answer;
+
+/// What the proxy does with the part of a request that a hook has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes it on, after everything that it holds of the request.
+    Continue,
+    /// It holds it until a later hook of the stream, or `on_wake`, returns `Continue`.
+    Hold,
+    /// It drops the request and answers.
+    Answer(Answer),
+}
+
+/// What the proxy does with the part of a response that a hook has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It passes them on, after everything that it holds of them.

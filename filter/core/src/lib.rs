@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod calls;
 mod config;
 mod endpoint;
@@ -18,4 +19,4 @@ mod wire;
 
 pub use config::Config;
 pub use filter::{Factory, Filter, Stream};
-pub use listener::{Admission, Applies, By, Limit, Policy, Reads, RouteConfig};
+pub use listener::RouteConfig;

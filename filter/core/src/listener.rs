@@ -2,10 +2,13 @@
 //! would cost a call as much as retries do.
 
 mod connect_reply;
+pub mod gate;
 pub mod hooks;
+mod passage;
 mod policy;
+mod refusal;
 mod route;
+mod rules;
 mod sampling;
 
-pub use policy::{Admission, Applies, By, Limit, Policy, Reads};
 pub use route::RouteConfig;

@@ -32,6 +32,7 @@ SHOWN = "|".join(
         rf"server\.(?:{_SERVER})",
         r"overload\..*\.active",
         r"listener\.[0-9\[].*\.downstream_cx_overflow",
+        r"kiteway\.(?:refused_total|queued|queue_time)\..*",
     )
 )
 """

@@ -4,6 +4,10 @@
 pub trait RequestBody {
     /// Hands over what the running body hook received, piece by piece.
     fn read_request_body(&self, read: impl FnMut(&[u8]));
+
+    /// Hands over what is held of the body, piece by piece. Before the last hook Envoy moves there what that hook
+    /// received, if there is something already.
+    fn read_held_request_body(&self, read: impl FnMut(&[u8]));
 }
 
 /// The body of the response.

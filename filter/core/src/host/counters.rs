@@ -8,6 +8,10 @@ pub struct CounterId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistogramId(pub usize);
 
+/// A gauge that a `Registry` has defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GaugeId(pub usize);
+
 /// Defines metrics. Envoy can do so while it reads the filter's configuration, and never later.
 pub trait Registry {
     /// Defines a counter, or says why that is impossible.
@@ -18,6 +22,13 @@ pub trait Registry {
 
     /// Defines a histogram, or says why that is impossible.
     fn define_histogram(&mut self, name: &str) -> Result<HistogramId, String>;
+
+    /// Defines a histogram with one label.
+    fn define_labelled_histogram(&mut self, name: &str, label: &str)
+        -> Result<HistogramId, String>;
+
+    /// Defines a gauge with one label.
+    fn define_labelled_gauge(&mut self, name: &str, label: &str) -> Result<GaugeId, String>;
 }
 
 /// Writes to metrics.
@@ -30,4 +41,13 @@ pub trait Counters {
 
     /// Records a value.
     fn record(&mut self, histogram: HistogramId, value: u64);
+
+    /// Records a value, for the value `label` of the histogram's label.
+    fn record_label(&mut self, histogram: HistogramId, label: &str, value: u64);
+
+    /// Raises a labelled gauge by one.
+    fn raise(&mut self, gauge: GaugeId, label: &str);
+
+    /// Lowers a labelled gauge by one.
+    fn lower(&mut self, gauge: GaugeId, label: &str);
 }

@@ -1,14 +1,17 @@
 //! A stream without Envoy, for the tests.
 
 use std::any::Any;
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
-use crate::host::counters::{CounterId, Counters, HistogramId, Registry};
+use crate::host::counters::{CounterId, Counters, GaugeId, HistogramId, Registry};
 use crate::host::request::{AccessLog, Request, Routed, Upstream};
-use crate::host::response::{Reply, Response};
+use crate::host::response::Response;
+use crate::host::wake::{Wake, Wakeable};
 
 type Headers = Vec<(String, String)>;
 
@@ -24,7 +27,8 @@ pub struct FakeStream {
     pub recorded: Vec<(HistogramId, u64)>,
     /// The configuration of the request's route, of whatever type.
     pub route: Option<Box<dyn Any>>,
-    pub replies: Vec<Vec<u8>>,
+    /// What is held of the request's body.
+    pub held: Vec<u8>,
     /// The endpoint's address.
     pub endpoint: Option<String>,
     /// Whether the access log leaves the request out.
@@ -36,6 +40,12 @@ pub struct FakeStream {
     pub dropped: usize,
     /// The time since the tests began.
     pub time: Duration,
+    /// How often each gauge was raised, less how often it was lowered.
+    pub gauges: HashMap<(usize, String), i64>,
+    /// Why the filter refused the request.
+    pub refusal: Option<&'static str>,
+    /// How often the stream was woken.
+    pub woken: Arc<AtomicUsize>,
 }
 
 impl FakeStream {
@@ -61,6 +71,18 @@ impl Registry for Names {
 
     fn define_histogram(&mut self, name: &str) -> Result<HistogramId, String> {
         Ok(HistogramId(self.define_counter(name)?.0))
+    }
+
+    fn define_labelled_histogram(
+        &mut self,
+        name: &str,
+        label: &str,
+    ) -> Result<HistogramId, String> {
+        Ok(HistogramId(self.define_labelled_counter(name, label)?.0))
+    }
+
+    fn define_labelled_gauge(&mut self, name: &str, label: &str) -> Result<GaugeId, String> {
+        Ok(GaugeId(self.define_labelled_counter(name, label)?.0))
     }
 }
 
@@ -102,6 +124,10 @@ impl AccessLog for FakeStream {
         self.unlogged = true;
     }
 
+    fn note_refusal(&mut self, reason: &'static str) {
+        self.refusal = Some(reason);
+    }
+
     fn note_text(&mut self, key: &str, value: &str) {
         self.notes.retain(|(name, _)| name != key);
         self.notes.push((key.to_owned(), value.to_owned()));
@@ -112,13 +138,17 @@ impl AccessLog for FakeStream {
     }
 }
 
-impl Reply for FakeStream {
-    fn reply(&mut self, message: &[u8]) {
-        self.replies.push(message.to_vec());
-    }
+struct Bell(Arc<AtomicUsize>);
 
-    fn reply_json(&mut self, json: &[u8]) {
-        self.reply(json);
+impl Wake for Bell {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wakeable for FakeStream {
+    fn waker(&self) -> Box<dyn Wake> {
+        Box::new(Bell(Arc::clone(&self.woken)))
     }
 }
 
@@ -148,6 +178,10 @@ impl Response for FakeStream {
 impl RequestBody for FakeStream {
     fn read_request_body(&self, read: impl FnMut(&[u8])) {
         self.received.chunks(self.piece.unwrap_or(usize::MAX)).for_each(read);
+    }
+
+    fn read_held_request_body(&self, read: impl FnMut(&[u8])) {
+        self.held.chunks(self.piece.unwrap_or(usize::MAX)).for_each(read);
     }
 }
 
@@ -181,6 +215,18 @@ impl Counters for FakeStream {
 
     fn record(&mut self, histogram: HistogramId, value: u64) {
         self.recorded.push((histogram, value));
+    }
+
+    fn record_label(&mut self, histogram: HistogramId, _: &str, value: u64) {
+        self.record(histogram, value);
+    }
+
+    fn raise(&mut self, gauge: GaugeId, label: &str) {
+        *self.gauges.entry((gauge.0, label.to_owned())).or_default() += 1;
+    }
+
+    fn lower(&mut self, gauge: GaugeId, label: &str) {
+        *self.gauges.entry((gauge.0, label.to_owned())).or_default() -= 1;
     }
 }
 

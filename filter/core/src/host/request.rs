@@ -23,6 +23,9 @@ pub trait AccessLog {
     /// Keeps the request out of the access log.
     fn leave_out_of_log(&mut self);
 
+    /// Has the log say why the filter refused the request.
+    fn note_refusal(&mut self, reason: &'static str);
+
     /// Adds a text to what the log says of the call, in place of an earlier one.
     fn note_text(&mut self, key: &str, value: &str);
 

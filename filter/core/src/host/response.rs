@@ -19,10 +19,10 @@ pub trait Response {
 }
 
 /// A response of the filter's own.
-pub trait Reply {
-    /// Answers a gRPC call with one framed message and the gRPC status OK. The request is not passed on.
-    fn reply(&mut self, message: &[u8]);
-
-    /// Answers a request with a JSON text and the HTTP status 200. The request is not passed on.
-    fn reply_json(&mut self, json: &[u8]);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Of a gRPC call: one framed message and the gRPC status OK.
+    Message(Vec<u8>),
+    /// Of any other request: an HTTP status, JSON, and after how many seconds the request may be tried again.
+    Json { status: u16, retry_after: Option<u64>, body: String },
 }

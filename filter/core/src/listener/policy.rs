@@ -1,5 +1,6 @@
 //! The part of a route's configuration that limits its calls.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::wire::json::{Object, Value};
@@ -120,8 +121,16 @@ impl By {
         Ok(by)
     }
 
-    fn keys(self) -> usize {
-        usize::from(self.user) + usize::from(self.database) + usize::from(self.collection)
+    fn keys(self) -> impl Iterator<Item = &'static str> {
+        let keys =
+            [(self.user, "user"), (self.database, "database"), (self.collection, "collection")];
+        keys.into_iter().filter_map(|(is_key, name)| is_key.then_some(name))
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.keys().collect::<Vec<_>>().join(" and "))
     }
 }
 
@@ -151,7 +160,7 @@ impl Limit {
         if rates == [None; 3] && limit.in_flight.is_none() {
             return Err("a limit limits nothing".to_owned());
         }
-        if limit.by.keys() > 1 && limit.applies != Applies::ToAll {
+        if limit.by.keys().count() > 1 && limit.applies != Applies::ToAll {
             return Err("names and except need one key in by".to_owned());
         }
         Ok(limit)

@@ -2,6 +2,7 @@
 
 use crate::listener::connect_reply::ConnectReply;
 use crate::listener::policy::Policy;
+use crate::listener::rules::Rules;
 use crate::wire::json::{parse_object, Value};
 
 /// A route's configuration: parts that do not depend on each other. Most routes have none.
@@ -12,7 +13,7 @@ pub struct RouteConfig {
     /// The share of the route's requests that the access log gets, 0 to 1; None: all.
     pub log_rate: Option<f64>,
     /// The limits of the route's calls.
-    pub policy: Option<Policy>,
+    pub policy: Option<Rules>,
 }
 
 impl RouteConfig {
@@ -31,7 +32,8 @@ impl RouteConfig {
         let policy = match object.take("policy") {
             None => None,
             Some(Value::Object(policy)) => {
-                Some(Policy::of(policy).map_err(|error| format!("policy: {error}"))?)
+                let policy = Policy::of(policy).map_err(|error| format!("policy: {error}"))?;
+                Some(Rules::new(policy))
             }
             Some(other) => return Err(format!("policy is {other}, must be an object")),
         };
@@ -59,7 +61,7 @@ mod tests {
             },
             policy: match meaning.take("policy") {
                 None => None,
-                Some(Value::Object(policy)) => Some(Policy::of(policy).unwrap()),
+                Some(Value::Object(policy)) => Some(Rules::new(Policy::of(policy).unwrap())),
                 Some(other) => panic!("{other}"),
             },
         });

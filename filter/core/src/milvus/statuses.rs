@@ -77,6 +77,39 @@ fn status_readiness(mut status: Message) -> Readiness {
     }
 }
 
+/// Milvus's own code in the bytes `head` of a response, 0 for success; None if they do not tell. Errors of servers
+/// without codes have the deprecated code.
+pub fn code(head: &[u8], at: StatusAt) -> Option<u64> {
+    let First::Plain(mut message) = first_message(head) else { return None };
+    let StatusAt::Field(wanted) = at else {
+        return (at == StatusAt::Message).then(|| status_code(message)).flatten();
+    };
+    loop {
+        match message.next_item() {
+            Item::Field(number, Value::Delimited(status)) if number == wanted => {
+                return status_code(status);
+            }
+            Item::Field(number, _) if number >= wanted => return Some(0),
+            Item::Field(..) => {}
+            Item::End => return Some(0),
+            Item::More | Item::Malformed => return None,
+        }
+    }
+}
+
+fn status_code(mut status: Message) -> Option<u64> {
+    let (mut error_code, mut code) = (0, 0);
+    loop {
+        match status.next_item() {
+            Item::Field(1, Value::Varint(value)) => error_code = value,
+            Item::Field(3, Value::Varint(value)) => code = value,
+            Item::Field(..) => {}
+            Item::End => return Some(if code == 0 { error_code } else { code }),
+            Item::More | Item::Malformed => return None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +152,25 @@ mod tests {
             assert_eq!(expected, readiness(&framed(&status), StatusAt::Message), "{status:?}");
             assert_eq!(expected, readiness(&nested, StatusAt::Field(1)), "{status:?}");
         }
+    }
+
+    #[test]
+    fn the_code_is_that_of_the_status_wherever_it_is() {
+        for (expected, status) in [
+            (Some(0), status(0, "", 0)),
+            (Some(8), status(49, "rate limit exceeded", 8)),
+            (Some(4), status(4, "not found", 0)),
+        ] {
+            let nested = framed(&[delimited(1, &status), delimited(2, b"result")].concat());
+
+            assert_eq!(expected, code(&framed(&status), StatusAt::Message));
+            assert_eq!(expected, code(&nested, StatusAt::Field(1)));
+            assert_eq!(None, code(&nested[..4], StatusAt::Field(1)));
+            assert_eq!(None, code(&nested, StatusAt::Nowhere));
+        }
+        assert_eq!(Some(0), code(&framed(&delimited(2, b"result")), StatusAt::Field(1)));
+        assert_eq!(Some(0), code(&framed(b""), StatusAt::Field(1)));
+        assert_eq!(None, code(&framed(&[0x0b]), StatusAt::Field(1)));
     }
 
     #[test]

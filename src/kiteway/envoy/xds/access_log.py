@@ -54,6 +54,7 @@ _FIELDS = {
     "grpc_status": "%GRPC_STATUS(SNAKE_STRING)%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
+    "refused": "%DYNAMIC_METADATA(kiteway:refused)%",
     "request_bytes": "%BYTES_RECEIVED%",
     "response_bytes": "%BYTES_SENT%",
     "duration_ms": "%DURATION%",

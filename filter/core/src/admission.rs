@@ -1,0 +1,15 @@
+//! Which calls are passed on, and when. Nothing here knows Envoy or Milvus's messages.
+
+mod alarm;
+mod bucket;
+mod cost;
+mod gradient;
+pub mod key;
+pub mod known;
+mod lane;
+pub mod limits;
+pub mod pool;
+mod queue;
+pub mod store;
+
+pub use cost::Class;

@@ -1,0 +1,22 @@
+//! Names as numbers: what is counted has no texts in it, and a client cannot choose two names with one number.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::sync::LazyLock;
+
+/// A name, hashed by SipHash with a key of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    pub fn of(name: impl Hash) -> Self {
+        static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(SECRET.hash_one(name))
+    }
+
+    /// A number below `count`, for a place in a table.
+    pub fn place(self, count: usize) -> usize {
+        // The quotient cannot be as large as `count`.
+        ((u128::from(self.0) * count as u128) >> 64) as usize
+    }
+}

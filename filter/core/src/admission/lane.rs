@@ -1,0 +1,213 @@
+//! The calls of one kind at one pool: those that Milvus works on, and those that wait.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::admission::cost::Class;
+use crate::admission::gradient::Gradient;
+use crate::admission::key::Key;
+use crate::admission::queue::{Backlog, Call, Line, Ring};
+use crate::host::wake::Wake;
+
+/// What a stream that waits takes beside its body, in bytes.
+const OVERHEAD: u64 = 4096;
+/// For how long places are kept free for others once they have been seen.
+const CONTENDED: Duration = Duration::from_secs(10);
+/// One place in so many is kept free for those who have none, but at least one of two.
+const RESERVE: u64 = 8;
+
+/// How many calls may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    Unlimited,
+    Fixed(u64),
+    /// As many as keep their latency low.
+    Adaptive,
+}
+
+/// A call that wants to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// Who shares with others: a user.
+    pub tenant: Key,
+    /// Who shares with others of the tenant: a collection of the user.
+    pub flow: Key,
+    /// The collection, for what it costs.
+    pub collection: Option<Key>,
+    pub class: Class,
+    /// Bytes of the request that have arrived.
+    pub bytes: u64,
+    /// When its client gives up.
+    pub deadline: Option<Instant>,
+}
+
+/// Why a call that waited is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It has waited as long as it may.
+    Waited,
+    /// Too many bytes wait, most of them of the same user.
+    Full,
+}
+
+/// A call that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    pub class: Class,
+    pub collection: Option<Key>,
+    flow: Key,
+    /// How many ran when it began, itself included.
+    running: u64,
+}
+
+struct Waiting {
+    ask: Ask,
+    waker: Option<Box<dyn Wake>>,
+    /// What it has not seen yet.
+    fate: Option<Result<Due, Denied>>,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.ask, self.fate)
+    }
+}
+
+#[derive(Debug)]
+pub struct Lane {
+    pub most: Most,
+    gradient: Gradient,
+    running: u64,
+    /// Of each flow that has any.
+    running_of: HashMap<Key, u64>,
+    queue: Ring<Ring<Line>>,
+    /// By their numbers. Those with a fate are in the queue no longer.
+    waiting: HashMap<u64, Waiting>,
+    last: Option<Key>,
+    contended: Option<Instant>,
+}
+
+impl Lane {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            most: Most::Unlimited,
+            gradient: Gradient::new(now),
+            running: 0,
+            running_of: HashMap::new(),
+            queue: Ring::default(),
+            waiting: HashMap::new(),
+            last: None,
+            contended: None,
+        }
+    }
+
+    /// The bytes that wait.
+    pub fn bytes(&self) -> u64 {
+        self.queue.bytes()
+    }
+
+    pub fn queue(&mut self, number: u64, ask: Ask, cost: f64, now: Instant) {
+        if self.last.replace(ask.flow).is_some_and(|last| last != ask.flow) {
+            self.contended = Some(now);
+        }
+        let bytes = ask.bytes.saturating_add(OVERHEAD);
+        self.queue.push(path(ask), Call { number, cost, bytes });
+        self.waiting.insert(number, Waiting { ask, waker: None, fate: None });
+    }
+
+    pub fn set_waker(&mut self, number: u64, waker: Box<dyn Wake>) {
+        if let Some(waiting) = self.waiting.get_mut(&number) {
+            waiting.waker = Some(waker);
+        }
+    }
+
+    /// Gives turns to those that wait, while there is room.
+    pub fn serve(&mut self, now: Instant) {
+        let most = match self.most {
+            Most::Unlimited => u64::MAX,
+            Most::Fixed(most) => most,
+            Most::Adaptive => self.gradient.limit(),
+        };
+        let contended =
+            self.contended.is_some_and(|at| now.saturating_duration_since(at) < CONTENDED);
+        let reserve = if contended && most >= 2 { (most / RESERVE).max(1) } else { 0 };
+        while self.running < most {
+            let (running_of, open) = (&self.running_of, self.running < most - reserve);
+            let may = |flow: Key| open || !running_of.contains_key(&flow);
+            let Some(call) = self.queue.pop(&may) else { return };
+            let Some(waiting) = self.waiting.get_mut(&call.number) else { continue };
+            self.running += 1;
+            *self.running_of.entry(waiting.ask.flow).or_default() += 1;
+            let Ask { class, collection, flow, .. } = waiting.ask;
+            waiting.decide(Ok(Due { class, collection, flow, running: self.running }));
+        }
+    }
+
+    /// Refuses calls until no more than `most` bytes wait: the newest ones of who has the most.
+    pub fn shed(&mut self, most: u64) {
+        while self.queue.bytes() > most {
+            let Some((_, number)) = self.queue.heaviest() else { return };
+            self.deny(number, Denied::Full);
+        }
+    }
+
+    /// Refuses a call if it waits.
+    pub fn deny(&mut self, number: u64, denied: Denied) {
+        let Some(waiting) = self.waiting.get_mut(&number) else { return };
+        if self.queue.remove(path(waiting.ask), number).is_some() {
+            waiting.decide(Err(denied));
+        }
+    }
+
+    /// The fate of a call, once; None while it waits.
+    pub fn collect(&mut self, number: u64) -> Option<Result<Due, Denied>> {
+        let fate = self.waiting.get(&number)?.fate?;
+        self.waiting.remove(&number);
+        Some(fate)
+    }
+
+    /// Forgets a call that waits.
+    pub fn leave(&mut self, number: u64) {
+        if let Some(waiting) = self.waiting.remove(&number) {
+            self.queue.remove(path(waiting.ask), number);
+        }
+    }
+
+    /// A call has run. `took` is how long it took, if that says something.
+    pub fn finish(&mut self, due: Due, took: Option<Duration>, now: Instant) {
+        self.running = self.running.saturating_sub(1);
+        if let Some(running) = self.running_of.get_mut(&due.flow) {
+            *running -= 1;
+            if *running == 0 {
+                self.running_of.remove(&due.flow);
+            }
+        }
+        if let (Some(took), Most::Adaptive) = (took, self.most) {
+            self.gradient.learn(due.class, took, due.running, now);
+        }
+        self.serve(now);
+    }
+}
+
+impl Waiting {
+    fn decide(&mut self, fate: Result<Due, Denied>) {
+        self.fate = Some(fate);
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
+    }
+}
+
+fn path(ask: Ask) -> (Key, (Key, Key)) {
+    (ask.tenant, (ask.flow, ask.flow))
+}
+
+#[cfg(test)]
+impl Lane {
+    /// How many calls run, how many wait or have a fate that they have not seen, and `deadlines`.
+    pub fn counts(&self, deadlines: usize) -> (u64, usize, usize) {
+        assert_eq!(self.running, self.running_of.values().sum::<u64>());
+        (self.running, self.waiting.len(), deadlines)
+    }
+}

@@ -1,0 +1,331 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::host::fake::{grpc_request, headers, FakeStream, Names};
+use crate::host::response::Answer;
+use crate::milvus::rpc::StatusAt;
+use crate::milvus::statuses::code;
+use crate::wire::encode::{delimited, framed, varint};
+
+mod moments;
+
+fn metrics() -> GateMetrics {
+    GateMetrics::define(&mut Names::default()).unwrap()
+}
+
+/// A route with a policy of its own; `policy` is JSON without its scope.
+fn route(policy: &str) -> RouteConfig {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let scope = format!("\"scope\":\"{}\"", COUNT.fetch_add(1, Ordering::Relaxed));
+    let text = format!("{{\"policy\":{}}}", policy.replace("SCOPE", &scope));
+    RouteConfig::parse(text.as_bytes()).unwrap()
+}
+
+const ONE_READ: &str =
+    r#"{"admission":{SCOPE,"reads":1,"writes":1,"waitMs":3600000,"queuedBytes":1000000}}"#;
+
+fn limited(limit: &str) -> RouteConfig {
+    route(&format!("{{SCOPE,\"limits\":[{limit}]}}"))
+}
+
+fn request(method: &str, user: &str, route: &RouteConfig) -> FakeStream {
+    let mut stream = grpc_request(method);
+    stream.request.push(("authorization".to_owned(), user.to_owned()));
+    stream.route = Some(Box::new(route.clone()));
+    stream
+}
+
+fn search(collection: &str) -> Vec<u8> {
+    let topk = [delimited(1, b"topk"), delimited(2, b"10")].concat();
+    framed(&[delimited(3, collection.as_bytes()), delimited(9, &topk), varint(12, 2)].concat())
+}
+
+/// A call whose request has arrived, and what was decided.
+fn call<'a>(metrics: &'a GateMetrics, stream: &mut FakeStream, body: &[u8]) -> (Gate<'a>, Verdict) {
+    let mut gate = Gate::new(metrics);
+    match gate.on_request_headers(stream, false) {
+        Verdict::Hold => {}
+        other => return (gate, other),
+    }
+    stream.received = body.to_vec();
+    let verdict = gate.on_request_body(stream, true);
+    (gate, verdict)
+}
+
+/// Milvus answers a gRPC call with this code.
+fn answer(gate: &mut Gate, stream: &mut FakeStream, code: u32) {
+    stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    gate.on_response_headers(stream, false);
+    stream.received = framed(&delimited(1, &varint(3, code)));
+    gate.on_response_body(stream);
+    gate.on_stream_complete(stream);
+}
+
+fn refused(verdict: &Verdict) -> bool {
+    let Verdict::Answer(Answer::Message(message)) = verdict else { return false };
+    code(message, StatusAt::Field(1)) == Some(8)
+}
+
+#[test]
+fn without_a_policy_nothing_is_held() {
+    for route in [None, Some(RouteConfig::default())] {
+        let metrics = metrics();
+        let mut stream = grpc_request("Search");
+        stream.route = route.map(|route| Box::new(route) as _);
+        let mut gate = Gate::new(&metrics);
+
+        assert_eq!(Verdict::Continue, gate.on_request_headers(&mut stream, false));
+        assert_eq!(Verdict::Continue, gate.on_request_body(&mut stream, true));
+        assert!(gate.passage.is_none());
+    }
+}
+
+#[test]
+fn calls_of_connections_and_health_always_pass() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-9}"#));
+    for method in ["Connect", "GetVersion", "CheckHealth", "NoSuchCall", "DumpMessages"] {
+        for _ in 0..3 {
+            let (_, verdict) = call(&metrics, &mut request(method, "a", &route), &search("c"));
+            assert_eq!(Verdict::Continue, verdict, "{method}");
+        }
+    }
+}
+
+#[test]
+fn a_user_over_its_limit_is_refused_and_another_is_not() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1,"burstMs":0}"#));
+    let mut first = request("Search", "a", &route);
+    let (mut gate, verdict) = call(&metrics, &mut first, &search("c"));
+    assert_eq!(Verdict::Continue, verdict);
+    answer(&mut gate, &mut first, 0);
+
+    let mut second = request("Search", "a", &route);
+    let (_, verdict) = call(&metrics, &mut second, &search("c"));
+    assert!(refused(&verdict), "{verdict:?}");
+    assert_eq!(Some("requests"), second.refusal);
+    assert_eq!("requests", second.counted[0].1);
+    let (_, verdict) = call(&metrics, &mut request("Search", "b", &route), &search("c"));
+    assert_eq!(Verdict::Continue, verdict);
+
+    let mut later = request("Search", "a", &route);
+    later.time = Duration::from_millis(1001);
+    assert_eq!(Verdict::Continue, call(&metrics, &mut later, &search("c")).1);
+}
+
+#[test]
+fn a_limit_by_collection_counts_each_collection_of_each_database() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let mut open = Vec::new();
+    for (collection, database, passes) in [
+        ("a", "x", true),
+        ("a", "x", false),
+        ("b", "x", true),
+        ("a", "y", true),
+        ("a", "", true),
+        ("a", "default", false),
+    ] {
+        let mut stream = request("Search", collection, &route);
+        stream.request.push(("dbname".to_owned(), database.to_owned()));
+        let (gate, verdict) = call(&metrics, &mut stream, &search(collection));
+
+        assert_eq!(passes, verdict == Verdict::Continue, "{collection} {database}");
+        assert_eq!(!passes, refused(&verdict));
+        open.push(gate);
+    }
+}
+
+#[test]
+fn a_limit_holds_for_its_names_only() {
+    for (limit, names) in [
+        (r#"{"by":["collection"],"inFlight":1,"names":["a"]}"#, [false, true]),
+        (r#"{"by":["collection"],"inFlight":1,"except":["a"]}"#, [true, false]),
+    ] {
+        let (metrics, route) = (metrics(), limited(limit));
+        for (collection, unlimited) in ["a", "b"].into_iter().zip(names) {
+            let mut gates = Vec::new();
+            let mut passes = || {
+                let mut stream = request("Search", "u", &route);
+                let (gate, verdict) = call(&metrics, &mut stream, &search(collection));
+                gates.push(gate);
+                verdict == Verdict::Continue
+            };
+            assert_eq!([true, unlimited], [passes(), passes()], "{limit} {collection}");
+        }
+    }
+}
+
+#[test]
+fn rows_and_bytes_are_counted_as_they_arrive() {
+    let metrics = metrics();
+    let insert = framed(&[delimited(3, b"c"), delimited(5, &[7; 5000]), varint(7, 500)].concat());
+    for limit in [
+        r#"{"by":["user"],"rowsPerSecond":100,"burstMs":0}"#,
+        r#"{"by":["user"],"bytesPerSecond":1000,"burstMs":0}"#,
+    ] {
+        let route = limited(limit);
+        let mut stream = request("Insert", "u", &route);
+        let mut gate = Gate::new(&metrics);
+        assert_eq!(Verdict::Hold, gate.on_request_headers(&mut stream, false));
+        for piece in insert.chunks(100) {
+            stream.received = piece.to_vec();
+            gate.on_request_body(&mut stream, false);
+        }
+        assert!(matches!(gate.passage.as_ref().unwrap().stage, Stage::Inside(_)));
+        drop(gate);
+
+        for (milliseconds, passes) in [(4900, false), (5100, true)] {
+            let mut next = request("Insert", "u", &route);
+            next.time = Duration::from_millis(milliseconds);
+            let (_, verdict) = call(&metrics, &mut next, &framed(&delimited(3, b"c")));
+            assert_eq!(passes, verdict == Verdict::Continue, "{limit} {milliseconds}");
+        }
+    }
+}
+
+#[test]
+fn a_large_request_is_decided_about_before_it_has_arrived() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["user"],"rowsPerSecond":100,"burstMs":0}"#));
+    let insert =
+        framed(&[delimited(3, b"c"), delimited(5, &vec![7; 4 << 20]), varint(7, 500)].concat());
+    let mut stream = request("Insert", "u", &route);
+    let mut gate = Gate::new(&metrics);
+    gate.on_request_headers(&mut stream, false);
+    let mut verdicts = Vec::new();
+    for piece in insert.chunks(16 << 10) {
+        stream.received = piece.to_vec();
+        verdicts.push(gate.on_request_body(&mut stream, false));
+    }
+
+    assert_eq!(31, verdicts.iter().filter(|verdict| **verdict == Verdict::Hold).count());
+    assert!(verdicts[31..].iter().all(|verdict| *verdict == Verdict::Continue));
+    // The rows are known at the end, and charged then.
+    let mut next = request("Insert", "u", &route);
+    next.time = Duration::from_millis(4900);
+    assert!(refused(&call(&metrics, &mut next, &search("c")).1));
+}
+
+#[test]
+fn the_last_part_of_a_body_may_be_among_what_is_held() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let body = search("books");
+    for cut in 1..body.len() {
+        let mut stream = request("Search", "u", &route);
+        let mut gate = Gate::new(&metrics);
+        gate.on_request_headers(&mut stream, false);
+        stream.received = body[..cut].to_vec();
+        assert_eq!(Verdict::Hold, gate.on_request_body(&mut stream, false));
+        (stream.held, stream.received, stream.piece) = (body.clone(), Vec::new(), Some(3));
+        assert_eq!(Verdict::Continue, gate.on_request_body(&mut stream, true), "{cut}");
+        let (_, verdict) = call(&metrics, &mut request("Search", "u", &route), &body);
+        assert!(refused(&verdict), "{cut}");
+    }
+}
+
+#[test]
+fn a_call_waits_for_the_one_before_it_and_is_woken() {
+    let (metrics, route) = (metrics(), route(ONE_READ));
+    let mut first = request("Search", "a", &route);
+    let (mut running, verdict) = call(&metrics, &mut first, &search("c"));
+    assert_eq!(Verdict::Continue, verdict);
+    let mut second = request("Search", "a", &route);
+    let (mut waiting, verdict) = call(&metrics, &mut second, &search("c"));
+    assert_eq!(Verdict::Hold, verdict);
+    assert_eq!(vec![1], second.gauges.values().copied().collect::<Vec<_>>());
+    assert_eq!(Verdict::Hold, waiting.on_wake(&mut second));
+
+    answer(&mut running, &mut first, 0);
+
+    assert_eq!(1, second.woken.load(Ordering::Relaxed));
+    second.time = Duration::from_millis(7);
+    assert_eq!(Verdict::Continue, waiting.on_wake(&mut second));
+    assert_eq!(vec![0], second.gauges.values().copied().collect::<Vec<_>>());
+    assert_eq!(7, second.recorded[0].1);
+    // A second wake finds nothing to do.
+    assert_eq!(Verdict::Hold, waiting.on_wake(&mut second));
+}
+
+#[test]
+fn writes_and_everything_else_do_not_wait_for_reads() {
+    let (metrics, route) = (metrics(), route(ONE_READ));
+    let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+
+    for method in ["Insert", "DescribeCollection", "CreateCollection"] {
+        let (_, verdict) = call(&metrics, &mut request(method, "a", &route), &search("c"));
+        assert_eq!(Verdict::Continue, verdict, "{method}");
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_is_refused_or_forgotten() {
+    let (metrics, route) = (metrics(), route(ONE_READ));
+    let mut first = request("Search", "a", &route);
+    let (mut running, _) = call(&metrics, &mut first, &search("c"));
+    let mut late = request("Search", "a", &route);
+    late.request.push(("grpc-timeout".to_owned(), "0m".to_owned()));
+    let (_, verdict) = call(&metrics, &mut late, &search("c"));
+    assert!(refused(&verdict));
+    assert_eq!(Some("waited"), late.refusal);
+
+    let mut reset = request("Search", "a", &route);
+    let (mut gate, verdict) = call(&metrics, &mut reset, &search("c"));
+    assert_eq!(Verdict::Hold, verdict);
+    gate.on_stream_complete(&mut reset);
+    drop(gate);
+    assert_eq!(vec![0], reset.gauges.values().copied().collect::<Vec<_>>());
+    answer(&mut running, &mut first, 0);
+    assert_eq!(0, reset.woken.load(Ordering::Relaxed));
+    let (_, verdict) = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+    assert_eq!(Verdict::Continue, verdict);
+}
+
+#[test]
+fn a_queue_that_is_full_refuses_at_once() {
+    let (metrics, route) =
+        (metrics(), route(r#"{"admission":{SCOPE,"reads":1,"waitMs":3600000,"queuedBytes":0}}"#));
+    let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+    let mut stream = request("Search", "a", &route);
+
+    assert!(refused(&call(&metrics, &mut stream, &search("c")).1));
+    assert_eq!(Some("queue_full"), stream.refusal);
+}
+
+#[test]
+fn who_is_not_authenticated_uses_nothing_up() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["collection"],"requestsPerSecond":1,"burstMs":0}"#));
+    for _ in 0..5 {
+        let mut stream = request("Search", "stranger", &route);
+        let (mut gate, verdict) = call(&metrics, &mut stream, &search("c"));
+        assert_eq!(Verdict::Continue, verdict);
+        stream.response = headers(&[(":status", "200"), ("grpc-status", "16")]);
+        gate.on_response_headers(&mut stream, true);
+    }
+}
+
+#[test]
+fn a_rest_request_over_the_limit_gets_429() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
+    let mut verdicts = Vec::new();
+    for _ in 0..2 {
+        let mut stream = FakeStream {
+            request: headers(&[
+                (":path", "/v2/vectordb/entities/search"),
+                ("content-type", "application/json"),
+                ("authorization", "Bearer a:b"),
+            ]),
+            received: b"{}".to_vec(),
+            ..FakeStream::default()
+        };
+        stream.route = Some(Box::new(route.clone()));
+        let mut gate = Gate::new(&metrics);
+        assert_eq!(Verdict::Hold, gate.on_request_headers(&mut stream, false));
+        verdicts.push(gate.on_request_body(&mut stream, true));
+    }
+
+    assert_eq!(Verdict::Continue, verdicts[0]);
+    let Verdict::Answer(Answer::Json { retry_after, .. }) = &verdicts[1] else { panic!() };
+    assert_eq!(Some(10), *retry_after);
+}
