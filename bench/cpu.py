@@ -25,7 +25,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class CpuMeter:
-    """The CPU time that some processes use from now on."""
+    """The CPU time that some processes use after the meter was made."""
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._start = {pid: cpu_seconds(pid) for pid in pids}

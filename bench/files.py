@@ -1,8 +1,9 @@
 """
-From a file to Envoy: how long after an EndpointSlice's file is replaced Envoy has its endpoint.
+The time from the replacement of an EndpointSlice's file until Envoy has the endpoint.
 
-`kiteway up -f` follows a folder with one Service, then one with a thousand. No endpoint is there: nothing is measured
-but the way of the change. The clock starts when the rename returns and stops when Envoy's own dump shows the address.
+`kiteway up -f` follows a folder with one Service, then one with a thousand. The endpoints do not exist, so nothing but
+the path of the change is measured. The clock starts when the rename returns and stops when Envoy's own dump shows the
+address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A gRPC client that looks at the answers."""
+"""A gRPC client that checks the answers."""
 
 from __future__ import annotations
 

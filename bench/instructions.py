@@ -1,7 +1,8 @@
 """
-What of a call's cost is ours: instructions of Envoy in user space for a call, counted by callgrind.
+The cost of a call in instructions of Envoy in user space, counted by callgrind.
 
-Unlike CPU time they are the same on a busy machine, within 1 %. One worker; the load is that of the pass-through bench.
+Unlike CPU time they are the same on a busy machine, within 1 %. There is one worker; the load is that of the
+pass-through bench.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 A large cluster: 1,000 Ingresses and Services, 10,000 endpoints, on a real API server.
 
-How long until Envoy runs all of it, how long one EndpointSlice's change takes to Envoy while 50 others change every
-second, what the API server is asked, and how much memory it takes.
+The bench measures the time until Envoy runs all of it, the time from one EndpointSlice's change to Envoy while 50
+others change every second, the number of lists, and the memory.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _objects(namespace: str) -> Iterable[tuple[str, dict[str, Any]]]:
             },
         },
     )
-    # No endpoint is there: the rarest check that GKE allows, so that checking costs the measurement little.
+    # The endpoints do not exist. The check has the longest interval that GKE allows, so that it affects the figures
+    # little.
     check = {"type": "HTTP", "port": 9091, "requestPath": "/healthz", "checkIntervalSec": 300, "timeoutSec": 1}
     yield (
         f"/apis/cloud.google.com/v1/namespaces/{namespace}/backendconfigs",
@@ -227,7 +228,7 @@ async def _until_active(instance: Instance, began: float) -> _Ready:
             if not started and instance.ads_socket.exists():
                 started = time.monotonic() - began
             with contextlib.suppress(Exception):
-                # Only then its statistics: reading those of 1,000 clusters keeps Envoy from its work.
+                # The statistics are read only now, because reading those of 1,000 clusters delays Envoy.
                 if not await admin.ready():
                     continue
                 active = await admin.stats(r"^cluster_manager.active_clusters$")
@@ -306,12 +307,12 @@ def _outcome(title: str, figures: dict[str, Any]) -> Outcome:
     ranked = sorted(figures["changes"])
     p50, p99 = ranked[len(ranked) // 2], ranked[min(len(ranked) - 1, int(0.99 * len(ranked)))]
     rows = [
-        ("control plane's start to everything in Envoy", f"{figures['start']:.1f} s"),
-        ("the command to everything in Envoy", f"{figures['command']:.1f} s"),
-        ("the command to every status written", f"{figures['written']:.1f} s"),
-        ("one EndpointSlice's change to Envoy, median", f"{p50 * 1000:.0f} ms"),
-        ("one EndpointSlice's change to Envoy, 99th percentile", f"{p99 * 1000:.0f} ms"),
-        ("lists asked of the API server at the start", f"{figures['lists']}"),
+        ("from the control plane's start until Envoy has everything", f"{figures['start']:.1f} s"),
+        ("from the command until Envoy has everything", f"{figures['command']:.1f} s"),
+        ("from the command until every status is written", f"{figures['written']:.1f} s"),
+        ("from one EndpointSlice's change until Envoy has it, median", f"{p50 * 1000:.0f} ms"),
+        ("from one EndpointSlice's change until Envoy has it, 99th percentile", f"{p99 * 1000:.0f} ms"),
+        ("lists requested from the API server at the start", f"{figures['lists']}"),
         ("control plane's memory, after the start", f"{figures['memory']['controlplane']:.0f} MiB"),
         ("control plane's memory, at most", f"{figures['peak']['controlplane peak']:.0f} MiB"),
         ("Envoy's memory", f"{figures['peak']['envoy']:.0f} MiB"),

@@ -1,4 +1,4 @@
-"""Load from h2load: a Python client would be the slowest part of what is measured."""
+"""Load from h2load, because a Python client would be the slowest part of the measurement."""
 
 from __future__ import annotations
 

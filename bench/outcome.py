@@ -1,4 +1,4 @@
-"""What a bench is given and what it gives back."""
+"""The input and the result of a bench."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class BenchError(Exception):
-    """A bench cannot measure what it promises; the message says what is missing or went wrong."""
+    """A bench cannot measure; the message says what is missing or what failed."""
 
 
 @dataclass(frozen=True)

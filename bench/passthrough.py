@@ -1,8 +1,8 @@
 """
-The cost of a call that just passes through.
+The cost of a call that only passes through.
 
-Every contestant stands before the same backend. In each round all are started anew, and calls are measured in short
-blocks, one contestant after the other in a new random order, so that whatever else the machine does meets all of them.
+Every contestant has the same backend. In each round all contestants are started again, and calls are measured in short
+blocks, one contestant after the other in a new random order, so that other load on the machine affects all of them.
 Figures are compared within a round only.
 """
 

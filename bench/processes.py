@@ -1,4 +1,4 @@
-"""Processes that a bench starts and surely ends."""
+"""Processes that a bench starts and always ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def running(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[b
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # The kernel schedules by session (autogroup), and Kiteway's Envoy has its own: so has everyone.
+            # The kernel schedules by session (autogroup). Kiteway's Envoy has its own session, so every contestant gets
+            # one.
             start_new_session=True,
         )
     try:

@@ -1,4 +1,4 @@
-"""The benches there are, in the order they run."""
+"""All benches, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class Bench:
 
 
 BENCHES = (
-    Bench("passthrough", "the cost of a call: balancers side by side before one Milvus", passthrough.run),
-    Bench("instructions", "what of it is ours: instructions of Envoy for a call", instructions.run),
+    Bench("passthrough", "the cost of a call: balancers compared in front of one Milvus", passthrough.run),
+    Bench("instructions", "the cost of a call in instructions of Envoy", instructions.run),
     Bench(
-        "translation", "what a change of 1,000 Ingresses and 10,000 endpoints costs the control plane", translation.run
+        "translation",
+        "the control plane's cost of a change, with 1,000 Ingresses and 10,000 endpoints",
+        translation.run,
     ),
-    Bench("files", "how long a change of a file takes to Envoy, with one Service and with 1,000", files.run),
+    Bench("files", "the time from a change of a file to Envoy, with one Service and with 1,000", files.run),
     Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
 )

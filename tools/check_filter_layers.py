@@ -1,8 +1,8 @@
 """
-Check which module of the filter uses which.
+Check which modules of the filter use which others.
 
-The crate ``filter/core`` is built in layers: `LAYERS` names, for each of its modules, the modules that it may use. No two
-files may use each other, directly or by way of others. Exits 1 and names each forbidden line.
+The crate ``filter/core`` is built in layers: for each of its modules, `LAYERS` has the modules that it may use. No two
+files may use each other, directly or through other files. The command exits with 1 and names each forbidden line.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-Generate the messages that the filter's readers are tested with.
+Generate the messages for the tests of the filter's readers.
 
-Every message is made by PyMilvus: by the functions that build its requests, or by its protobufs. ``meaning`` is what was
-put in. Run without arguments to write ``filter/testdata/messages.json``; ``--check`` writes nothing and exits 1 when the
-file is out of date.
+PyMilvus makes every message, by its functions for requests or by its protobufs. ``meaning`` has the values that were
+put in. Without arguments the command writes ``filter/testdata/messages.json``; with ``--check`` it writes nothing and
+exits with 1 when the file is out of date.
 """
 
 from __future__ import annotations

@@ -35,19 +35,19 @@ _HEAD = """\
 
 # TLS clients
 
-What real clients do with each kind of certificate that Kiteway serves. Every client is given the CA (or the self-signed
-certificate itself) and checks the name. TLS 1.2 and 1.3 are offered with every kind, and HTTP/2 by ALPN.
+How real clients treat each kind of certificate that Kiteway serves. Every client trusts the CA (or the self-signed
+certificate itself) and checks the name. The server offers TLS 1.2 and 1.3 with every kind, and HTTP/2 by ALPN.
 
 """
 
 _TAIL = """
-- **ECDSA, RSA**: `kiteway cert create --host NAME`, with `--key-type RSA` for the second. A client that knows only the
-  other kind has no cipher in common with the server; two Secrets, one of each kind, serve them all.
+- **ECDSA, RSA**: `kiteway cert create --host NAME`, with `--key-type RSA` for the second. A client that supports only
+  the other kind has no cipher in common with the server; two Secrets, one of each kind, serve all clients.
 - **A CA of one's own**: `kiteway cert create-ca` and `kiteway cert create --ca DIR`. Clients trust the CA once.
-- **The guide's openssl recipe** names the host as its common name only. Where there is no subjectAltName, gRPC's own
-  library (and with it PyMilvus), Java's JSSE, Node.js and OpenSSL (and with it this curl) still take that for a name. Go
-  does not, and neither do browsers; with Go come the Go SDK of Milvus and most tools of Kubernetes. `kiteway plan`
-  reports it as `CertificateWithoutSAN`; `kiteway cert create --host NAME` makes one that all take.
+- **The guide's openssl recipe** names the host as its common name only. Without a subjectAltName, gRPC's own
+  library (and with it PyMilvus), Java's JSSE, Node.js and OpenSSL (and with it this curl) accept the common name. Go does not,
+  and neither do browsers; the Go SDK of Milvus and most tools of Kubernetes use Go. `kiteway plan` reports such a certificate
+  as `CertificateWithoutSAN`; `kiteway cert create --host NAME` makes one that all clients accept.
 - TLS 1.1 and 1.0 are never offered: [differences](../differences.md).
 """
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Checks on a real project what no test outside Google can show. About ten minutes; it changes nothing by itself.
+# Checks on a real project everything that no test outside Google can show. It takes about ten minutes and changes nothing.
 #
 # Usage: tools/gke-check.sh HOST [RELEASE] [NAMESPACE]   after `kiteway gke apply` for that host.
-# RESTART=1 restarts what is behind Google's balancer, too, and verifies all the while: no verification may fail.
+# RESTART=1 also restarts the Pods behind Google's balancer and verifies continuously: no verification may fail.
 # Needs kubectl, gcloud, openssl, curl, kiteway, and the right to read the cluster and the project's load balancing.
 set -u
 host=${1:?the host name is missing: tools/gke-check.sh HOST [RELEASE] [NAMESPACE]}
@@ -15,7 +15,7 @@ check() { if [ "$1" = "$2" ]; then say ok "$3: $1"; else say wrong "$3: ${1:-not
 get() { kubectl -n "$namespace" get "$@" 2>/dev/null; }
 google() { gcloud compute "$@" 2>/dev/null; }
 
-# What is there: Google's Ingress for the host, the Service it leads to, that Service's Pods, its BackendConfig.
+# The objects: Google's Ingress for the host, its Service, the Service's Pods and its BackendConfig.
 ingress=$(get ingress -o jsonpath='{range .items[*]}{.metadata.name} {.metadata.annotations.kubernetes\.io/ingress\.class} {.spec.rules[*].host}{"\n"}{end}' |
   awk -v host="$host" '$2 == "gce" { for (i = 3; i <= NF; i++) if ($i == host) { print $1; exit } }')
 [ -n "$ingress" ] || { say wrong "no Ingress of class gce for $host in namespace $namespace"; exit 1; }
@@ -44,7 +44,7 @@ case $backends in
   *) say ok "backends: $backends" ;;
 esac
 
-# What Google has made of the BackendConfig. The cluster's own default backend is another one, over plain HTTP.
+# Google's settings for the BackendConfig. The cluster's own default backend is a separate one, over plain HTTP.
 for backend in $(get service "$service" -o jsonpath='{.metadata.annotations.cloud\.google\.com/neg-status}' |
   tr '{},' '\n' | sed -n 's/^"[0-9]*":"\([^"]*\)".*/\1/p'); do
   value() { google backend-services describe "$backend" --global --format="value($1)"; }

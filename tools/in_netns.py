@@ -1,9 +1,9 @@
 """
-Run a command in a network namespace of its own, with loopback up and nothing else in it.
+Run a command in a network namespace of its own, with loopback up and no other interface.
 
-The embedded Milvus listens on every address whatever its configuration says; in here, every address is loopback.
-Root needs nothing for it; anyone else needs unprivileged user namespaces. Where neither is permitted the command
-runs outside, with a note, and what must be isolated is expected to look for itself (`isolated`).
+The embedded Milvus listens on every address, whatever its configuration says; inside, every address is loopback. Root
+needs no special permission; other users need unprivileged user namespaces. Where neither is permitted the command runs
+outside, with a note, and code that needs isolation must check for it (`isolated`).
 
 Usage: ``python tools/in_netns.py COMMAND [ARGUMENT...]``
 """

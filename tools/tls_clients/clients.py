@@ -1,4 +1,4 @@
-"""The clients: each connects to every host and says in its own words what it met."""
+"""The clients: each connects to every host and reports the result in its own words."""
 
 from __future__ import annotations
 
