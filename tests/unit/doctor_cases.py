@@ -295,6 +295,12 @@ CASES = [
         _annotate_service("cloud.google.com/load-balancer-type", "Internal"),
     ),
     Case(
+        "UNATTACHED",
+        lambda f: f.add("cloud.google.com/v1", "BackendConfig", "other", spec={}),
+        "no Service of its namespace names it",
+        _open_and_redirected,
+    ),
+    Case(
         "LEFT_OUT",
         _annotate(INGRESS_CLASS, "nginx"),
         "no host of it is served",
@@ -396,6 +402,16 @@ CASES = [
 
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
+    (
+        "UNATTACHED",
+        lambda f: f.add("networking.gke.io/v1beta1", "FrontendConfig", "r", spec={}),
+        "no Ingress of its namespace names it",
+    ),
+    (
+        "CERT_KEY",
+        lambda f: f.ingress["spec"].pop("tls") and f.secret["data"].update({"tls.key": "bm8ga2V5"}),
+        "no PEM key",
+    ),
     ("LEFT_OUT", lambda f: f.add("gateway.networking.k8s.io/v1", "Gateway", "g"), "a kind of Gateway API"),
     ("FOREIGN_ANNOTATIONS", _annotate_service("haproxy.org/server-ca", "ca"), "certificates are not verified by it"),
     ("ANNOTATION_KEYS", _annotate(NEG, "{}"), "has no effect on an Ingress"),

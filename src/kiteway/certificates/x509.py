@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from kiteway.certificates.chain import ordered_chain
+from kiteway.certificates.encodings import encoding_of
 from kiteway.certificates.names import alternative_names, common_names, extension
 from kiteway.certificates.weaknesses import Weakness, weaknesses
 from kiteway.diagnostics import ObjectRef
@@ -177,6 +178,10 @@ def _certificates(
     except _UNREADABLE as error:
         if b"PRIVATE KEY" in pem:
             raise unreadable("it contains a private key; tls.crt and tls.key may be swapped") from error
+        if (instead := encoding_of(pem)) is not None:
+            raise CertificateError(
+                "CertificateUnreadable", f"{part} cannot be read: it {instead.what}.", instead.fix, part
+            ) from error
         raise unreadable("it contains no valid PEM certificates") from error
     return found
 
@@ -209,12 +214,7 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
         ) from error
     except (ValueError, UnsupportedAlgorithm):
         # The cause may quote the input; it is not chained.
-        raise CertificateError(
-            "CertificateKeyUnreadable",
-            f"tls.key cannot be read: it is {'no PEM key' if pem.strip() else 'empty'}.",
-            "Put an unencrypted PEM private key there, RSA or ECDSA on P-256.",
-            "tls.key",
-        ) from None
+        raise _unreadable_key(pem) from None
     if isinstance(key, rsa.RSAPrivateKey):
         _check_rsa(key)
     elif not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -227,6 +227,17 @@ def _key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
             "tls.key",
         )
     return key
+
+
+def _unreadable_key(pem: bytes) -> CertificateError:
+    what, fix = "is no PEM key", "Put an unencrypted PEM private key there, RSA or ECDSA on P-256."
+    if not pem.strip():
+        what = "is empty"
+    elif b"BEGIN CERTIFICATE" in pem:
+        what = "contains a certificate; tls.crt and tls.key may be swapped"
+    elif (instead := encoding_of(pem)) is not None:
+        what, fix = instead
+    return CertificateError("CertificateKeyUnreadable", f"tls.key cannot be read: it {what}.", fix, "tls.key")
 
 
 def _check_rsa(key: rsa.RSAPrivateKey) -> None:

@@ -29,7 +29,7 @@ from kiteway.report.problem import Problem
 from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
-from kiteway.translate import Endpoints, Options, nothing_served, translate
+from kiteway.translate import Endpoints, Options, judge_whole, translate
 
 
 class PlanOutput(enum.StrEnum):
@@ -78,7 +78,7 @@ def plan(
         [
             *resources.diagnostics,
             *result.diagnostics,
-            *nothing_served(resources.objects, result.model),
+            *judge_whole(resources.objects, result.model),
             *endpoints.missing(result.model.pools),
         ],
     )

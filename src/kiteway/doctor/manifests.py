@@ -18,7 +18,7 @@ from kiteway.resources.limits import DEFAULT
 from kiteway.resources.schema import Violation
 from kiteway.sources.files import FileSource
 from kiteway.sources.nothing import SUFFIXES
-from kiteway.translate import Options, nothing_served, translate
+from kiteway.translate import Options, judge_whole, translate
 
 T = TypeVar("T", bound=Object)
 
@@ -130,7 +130,7 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
                 configs.append(config)
     resources = FileSource(tuple(manifests)).read()
     result = translate(resources.objects, Options(), now, resources.failed)
-    served = nothing_served(resources.objects, result.model)
+    served = judge_whole(resources.objects, result.model)
     return Manifests(resources.objects, ordered([*resources.diagnostics, *result.diagnostics, *served]), tuple(configs))
 
 

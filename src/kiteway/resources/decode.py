@@ -196,6 +196,9 @@ def base64_bytes(value: Any, path: Path, report: Report) -> Any:
         # Kubernetes skips line ends, as they come from base64 without -w0.
         return SecretBytes(base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True))
     except (binascii.Error, ValueError):
+        if value.lstrip().startswith("-----BEGIN "):
+            fix = "Move it to stringData, which takes text, or encode the file (base64 -w0 FILE)."
+            return report.add(Violation("must be base64; it is the text of a PEM file.", fix), path)
         fix = "Encode it (base64 -w0), or put plain text under stringData."
         return report.add(Violation("must be base64.", fix), path)
 

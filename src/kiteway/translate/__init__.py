@@ -8,7 +8,7 @@ A unit with errors keeps its last good form, as a failed sync on GKE leaves the 
 those of the new form.
 """
 
-from kiteway.translate.ingress.served import nothing_served
+from kiteway.translate.ingress.whole import judge_whole
 from kiteway.translate.shared.context import Options
 from kiteway.translate.shared.endpoints import Endpoints, resolve_endpoints
 from kiteway.translate.translator import Result, Translated, Translator, translate
@@ -19,7 +19,7 @@ __all__ = [
     "Result",
     "Translated",
     "Translator",
-    "nothing_served",
+    "judge_whole",
     "resolve_endpoints",
     "translate",
 ]

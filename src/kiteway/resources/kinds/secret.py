@@ -43,6 +43,10 @@ class Secret(Object):
         """The values as the API server would store them."""
         return {**self.data, **self.string_data}
 
+    def where(self, key: str) -> tuple[str, str]:
+        """Return the field in which a value was given: stringData wins over data."""
+        return ("stringData" if key in self.string_data else "data", key)
+
     def violations(self) -> Iterator[Violation]:
         """Yield what the API server refuses in a Secret."""
         values = self.values

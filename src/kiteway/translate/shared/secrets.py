@@ -59,15 +59,15 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             f"tls.crt has {len(values['tls.crt'])} bytes; at most {LONGEST_CERTIFICATE_CHAIN} are served, which is all that TLS "
             "clients take.",
             "Remove what is no part of the chain, or divide the names among several certificates.",
-            ("data", "tls.crt"),
+            secret.where("tls.crt"),
         )
         return None
     facts = context.inspected(secret)
     if isinstance(facts, CertificateError):
-        context.error(secret, facts.reason, facts.message, facts.fix, ("data", facts.part))
+        context.error(secret, facts.reason, facts.message, facts.fix, secret.where(facts.part))
         return None
     for weakness in facts.weaknesses if for_server else ():
-        context.warn(secret, weakness.reason, weakness.message, weakness.fix, ("data", "tls.crt"))
+        context.warn(secret, weakness.reason, weakness.message, weakness.fix, secret.where("tls.crt"))
     odd = [name for name in facts.names if not is_server_name(name) and not is_address(name)]
     if for_server and odd:
         context.warn(
@@ -76,6 +76,6 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
             f"the certificate names {quoted(odd[0])}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}, which no "
             "client can send as SNI; the other names are served.",
             'Use DNS names; a wildcard is the whole first label and only that: "*.example.com".',
-            ("data", "tls.crt"),
+            secret.where("tls.crt"),
         )
     return facts.certificate(f"{secret.ref.namespace}/{secret.ref.name}", secret.ref)

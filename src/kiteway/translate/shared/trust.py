@@ -46,11 +46,11 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
             "CASecretTooLong",
             f"{CA} has {len(secret.values[CA])} bytes; at most {LONGEST_CA_BUNDLE} are taken.",
             "Leave out the CAs that sign no certificate here.",
-            ("data", CA),
+            secret.where(CA),
         )
         return None
     found = context.bundle(secret)
     if isinstance(found, CertificateError):
-        context.error(secret, "CASecretInvalid", found.message, found.fix, ("data", CA))
+        context.error(secret, "CASecretInvalid", found.message, found.fix, secret.where(CA))
         return None
     return found

@@ -1,0 +1,67 @@
+"""What is wrong with a set of files as a whole: objects that nothing refers to. A cluster has many of these for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kiteway.certificates.x509 import CertificateError, inspect
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.model import LoadBalancer
+from kiteway.resources import BackendConfig, FrontendConfig, Ingress, Object, Secret, Service
+from kiteway.resources import annotations as keys
+from kiteway.resources.kinds.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_SECRET
+from kiteway.resources.schema import Violation
+from kiteway.translate.ingress.served import nothing_served
+
+
+def judge_whole(objects: Sequence[Object], model: LoadBalancer) -> list[Diagnostic]:
+    """Return warnings about a set of files: nothing is served, or an object is attached to nothing."""
+    return [*nothing_served(objects, model), *_unattached(objects), *_unusable_secrets(objects)]
+
+
+def _unattached(objects: Sequence[Object]) -> Iterator[Diagnostic]:
+    """Yield configurations without effect; where the kind that names them is not among the files, they may have one."""
+    named = set(_named(objects))
+    for kind, by, reason, key, value in (
+        (FrontendConfig, Ingress, "FrontendConfigUnattached", keys.FRONTEND_CONFIG, "{}"),
+        (BackendConfig, Service, "BackendConfigUnattached", keys.BACKEND_CONFIG, '{{"default": "{}"}}'),
+    ):
+        namespaces = {each.ref.namespace for each in objects if isinstance(each, by)}
+        for object_ in objects:
+            if isinstance(object_, kind) and object_.ref not in named and object_.ref.namespace in namespaces:
+                yield object_.diagnostic(
+                    Severity.WARNING,
+                    reason,
+                    f"no {by.KIND} of its namespace names it, so it has no effect.",
+                    f"Annotate the {by.KIND}: {key}: '{value.format(object_.ref.name)}'.",
+                    ("metadata", "name"),
+                )
+
+
+def _named(objects: Sequence[Object]) -> Iterator[ObjectRef]:
+    for object_ in objects:
+        namespace, annotations = object_.ref.namespace, object_.metadata.annotations
+        if isinstance(object_, Ingress):
+            yield ObjectRef("FrontendConfig", namespace, annotations.get(keys.FRONTEND_CONFIG, ""))
+            yield ObjectRef("Secret", namespace, annotations.get(keys.CLIENT_CA, ""))
+            yield from (ObjectRef("Secret", namespace, tls.secret_name or "") for tls in object_.spec.tls)
+        elif isinstance(object_, Service):
+            for key in (keys.BACKEND_CA, keys.BACKEND_CLIENT_CERTIFICATE):
+                yield ObjectRef("Secret", namespace, annotations.get(key, ""))
+            text = annotations.get(keys.BACKEND_CONFIG, annotations.get(keys.BACKEND_CONFIG_BETA, ""))
+            found = keys.parse_backend_config_ref(text) if text else None
+            if found is not None and not isinstance(found, Violation):
+                names = (found.default, *found.ports.values())
+                yield from (ObjectRef("BackendConfig", namespace, name) for name in names)
+
+
+def _unusable_secrets(objects: Sequence[Object]) -> Iterator[Diagnostic]:
+    """Yield what is wrong with TLS Secrets that no object names yet; those that one names are judged where it is."""
+    named = set(_named(objects))
+    for secret in objects:
+        if not isinstance(secret, Secret) or secret.ref in named or secret.type != TLS_SECRET:
+            continue
+        try:
+            inspect(bytes(secret.values[TLS_CERTIFICATE]), bytes(secret.values[TLS_PRIVATE_KEY]))
+        except CertificateError as error:
+            yield secret.diagnostic(Severity.WARNING, error.reason, error.message, error.fix, secret.where(error.part))
