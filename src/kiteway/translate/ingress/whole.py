@@ -22,20 +22,27 @@ def judge_whole(objects: Sequence[Object], model: LoadBalancer) -> list[Diagnost
 def _unattached(objects: Sequence[Object]) -> Iterator[Diagnostic]:
     """Yield configurations without effect; where the kind that names them is not among the files, they may have one."""
     named = set(_named(objects))
-    for kind, by, reason, key, value in (
-        (FrontendConfig, Ingress, "FrontendConfigUnattached", keys.FRONTEND_CONFIG, "{}"),
-        (BackendConfig, Service, "BackendConfigUnattached", keys.BACKEND_CONFIG, '{{"default": "{}"}}'),
-    ):
-        namespaces = {each.ref.namespace for each in objects if isinstance(each, by)}
-        for object_ in objects:
-            if isinstance(object_, kind) and object_.ref not in named and object_.ref.namespace in namespaces:
-                yield object_.diagnostic(
-                    Severity.WARNING,
-                    reason,
-                    f"no {by.KIND} of its namespace names it, so it has no effect.",
-                    f"Annotate the {by.KIND}: {key}: '{value.format(object_.ref.name)}'.",
-                    ("metadata", "name"),
-                )
+    with_ingress = {each.ref.namespace for each in objects if isinstance(each, Ingress)}
+    with_service = {each.ref.namespace for each in objects if isinstance(each, Service)}
+    for object_ in objects:
+        if object_.ref in named:
+            continue
+        if isinstance(object_, FrontendConfig) and object_.ref.namespace in with_ingress:
+            yield object_.diagnostic(
+                Severity.WARNING,
+                "FrontendConfigUnattached",
+                "no Ingress of its namespace names it, so it has no effect.",
+                f"Annotate the Ingress: {keys.FRONTEND_CONFIG}: {object_.ref.name}.",
+                ("metadata", "name"),
+            )
+        elif isinstance(object_, BackendConfig) and object_.ref.namespace in with_service:
+            yield object_.diagnostic(
+                Severity.WARNING,
+                "BackendConfigUnattached",
+                "no Service of its namespace names it, so it has no effect.",
+                f"""Annotate the Service: {keys.BACKEND_CONFIG}: '{{"default": "{object_.ref.name}"}}'.""",
+                ("metadata", "name"),
+            )
 
 
 def _named(objects: Sequence[Object]) -> Iterator[ObjectRef]:
