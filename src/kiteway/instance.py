@@ -106,7 +106,7 @@ class Instance:
 
     @property
     def calls_socket(self) -> Path:
-        """Where Envoy's filter says what it has counted of calls, for the metrics and ``kiteway top``."""
+        """The socket on which Envoy's filter serves its counts of calls, for the metrics and ``kiteway top``."""
         return self.run_dir / "calls.sock"
 
     @property

@@ -28,7 +28,7 @@ from kiteway.supervisor.children import DRAIN_SECONDS
 @dataclass(frozen=True, slots=True)
 class Launch:
     """
-    What to start.
+    The parts of an instance to start.
 
     Attributes:
         instance: where its files are; the caller owns it (`Instance.acquire`).

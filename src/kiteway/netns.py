@@ -83,7 +83,7 @@ class NetworkNamespace:
 
     @property
     def command_prefix(self) -> tuple[str, ...]:
-        """What to put before a command line so that the program runs inside (same pid)."""
+        """The prefix of a command line that makes the program run inside, under the same pid."""
         return (*_SELF, "enter", self.path)
 
     def call(self, function: Callable[[], T]) -> T:

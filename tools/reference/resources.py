@@ -17,15 +17,15 @@ from tools.reference.markdown import GENERATED, code, plain, table
 _INTRODUCTION = """
 # Resources
 
-What Kiteway reads of Kubernetes objects, in files (`kiteway up -f`, `kiteway plan -f`) and in the API server. Other
-kinds are passed over with a note. A field that a kind does not have is an error in GKE's and Kiteway's own kinds, and
-a warning in Kubernetes' own, as the API server has it.
+The fields of Kubernetes objects that Kiteway reads, in files (`kiteway up -f`, `kiteway plan -f`) and from the API server.
+Objects of other kinds are skipped with a note. An unknown field is an error in GKE's and Kiteway's own kinds, and a warning
+in Kubernetes' own kinds, as in the API server.
 
-**Support**: *full* means that it has its effect; *diagnostic* that only Google's infrastructure can do it, and that a
-diagnostic says so; *none* that it is read and has no effect here.
+**Support**: *full* means that the field has its effect. *diagnostic* means that only Google's infrastructure supports the
+field, and that a diagnostic says so. *none* means that the field has no effect here.
 
-The annotations that mean something are in [annotations.md](annotations.md), what is said about mistakes in
-[diagnostics.md](diagnostics.md).
+[annotations.md](annotations.md) lists the annotations that Kiteway uses, and [diagnostics.md](diagnostics.md) the messages
+about mistakes.
 """
 
 _SUPPORT = {"full": "full", "diagnostic": "diagnostic", "ignored": "none"}

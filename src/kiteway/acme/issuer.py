@@ -30,7 +30,7 @@ _PATIENCE = dt.timedelta(minutes=10)
 
 
 class Step(enum.Enum):
-    """What to do next about an order."""
+    """The next step for an order."""
 
     SHOW = enum.auto()
     WAIT = enum.auto()

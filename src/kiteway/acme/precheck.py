@@ -19,7 +19,7 @@ from kiteway.certificates.names import is_address
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """
-    The answer to one question.
+    The result of one DNS query.
 
     Attributes:
         values: the records' texts; empty when there are none.
@@ -38,7 +38,7 @@ class Resolver(Protocol):
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``. Raises ``ValueError`` with a sentence."""
+    """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``. Raises ``ValueError`` for any other text."""
     host, port = text, "53"
     if text.startswith("["):
         host, _, port = text[1:].partition("]:")

@@ -75,7 +75,7 @@ def acme_config(config: AcmeConfig) -> AcmeConfig:
     Check the options and return them as the configuration of ACME.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     if not config.directory.startswith("https://"):
         raise ValueError(f'--acme-directory "{config.directory}" is not an https URL')

@@ -110,7 +110,7 @@ class BalancerOptions:
         Check the options whose values can be invalid.
 
         Raises:
-            ValueError, EnvoyNotFoundError: with a sentence.
+            ValueError, EnvoyNotFoundError: the value is invalid; the message says why.
         """
         acme = AcmeConfig(
             directory=self.acme_directory,

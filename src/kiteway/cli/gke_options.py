@@ -169,7 +169,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Verifying:
-    """How the endpoint is verified."""
+    """The options of the verification."""
 
     verify_address: Annotated[
         str | None,

@@ -81,7 +81,7 @@ def parse_metrics_bind(text: str) -> str:
     Read ``ADDRESS:PORT``, where the metrics are served.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     address, _, port = text.rpartition(":")
     if not address or not port.isdecimal() or not 1 <= int(port) <= 65535:
@@ -108,7 +108,7 @@ def parse_ssl_policies(texts: Iterable[str]) -> dict[str, TLSProfile]:
     Read a list of ``NAME=PROFILE``.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     found: dict[str, TLSProfile] = {}
     for text in texts:
@@ -138,7 +138,7 @@ def parse_namespace_limits(texts: Iterable[str]) -> NamespaceLimits:
     Read a list of ``WHAT=NUMBER``; limits that are not in the list have their defaults.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     found: dict[str, int] = {}
     for text in texts:
@@ -155,7 +155,7 @@ def parse_certificate_files(text: str, default: str | None) -> CertificateFiles:
     Read ``[[NAMESPACE/]SECRET=]CERT,KEY``; ``default`` is the Secret's name when it is left out.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     named, equals, rest = text.rpartition("=")
     namespace, _, secret = (named if equals else default or "").rpartition("/")
@@ -176,7 +176,7 @@ def parse_static_endpoint(text: str) -> StaticEndpoint:
     Read ``[NAMESPACE/]SERVICE=HOST:PORT[,health=PORT]``.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     service, equals, rest = text.partition("=")
     address, *extras = rest.split(",")

@@ -14,7 +14,7 @@ def parse_targets(texts: Iterable[str]) -> tuple[MilvusTarget, ...]:
     Read a list of ``HOST[:PORT][,health=PORT|none]``.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     found: dict[str, MilvusTarget] = {}
     for text in texts:

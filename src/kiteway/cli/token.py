@@ -26,7 +26,7 @@ def read_token(argument: str | None, file: Path | None) -> str | None:
     Return the token of ``--token``, ``--token-file`` or the environment; None if there is none.
 
     Raises:
-        ValueError: with a sentence.
+        ValueError: the value is invalid; the message says why.
     """
     if argument is not None and file is not None:
         raise ValueError("give the token by --token or by --token-file, not by both")

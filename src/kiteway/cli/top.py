@@ -1,4 +1,4 @@
-"""`kiteway top`: which calls there are, live."""
+"""`kiteway top`: a live table of calls."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Verdicts:
         self._taken.set()
 
     def _next(self) -> Take | None:
-        """Return what the quarantine has to take now; each verdict once."""
+        """Return the next event for the quarantine; each verdict of Envoy is returned once."""
         outcome, state = self._pipeline.outcome, self._ads.state
         if outcome is None:
             return None

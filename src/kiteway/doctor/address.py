@@ -34,7 +34,7 @@ WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - nobody's
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressTarget:
     """
-    What to probe.
+    The target of the probes.
 
     Attributes:
         endpoint: where.

@@ -32,7 +32,7 @@ class Result(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    What a rule found about one resource.
+    The finding of a rule about one resource.
 
     Attributes:
         result: see `Result`; SKIPPED means that the rule could not judge, and the message says why.

@@ -40,7 +40,7 @@ _RUNTIME = {
 @dataclass(frozen=True)
 class OverloadLimits:
     """
-    What Envoy may use before it sheds load.
+    The resources that Envoy may use before it sheds load.
 
     Attributes:
         max_heap_bytes: shedding begins at 85 % of it; at 95 % new requests are answered 503.

@@ -120,7 +120,7 @@ def read_file(file: Path) -> dict[str, Any]:
     Return the options of a file, unchecked.
 
     Raises:
-        OptionsError: with a sentence.
+        OptionsError: the value is invalid; the message says why.
     """
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ def make_options(file: Path | None, options: dict[str, Any]) -> GkeOptions:
     Merge a file and options (by the file's names); an option wins.
 
     Raises:
-        OptionsError: with a sentence.
+        OptionsError: the value is invalid; the message says why.
     """
     values = read_file(file) if file is not None else {}
     values.update({name: value for name, value in options.items() if value is not None})

@@ -18,7 +18,7 @@ FIELD_MANAGER = "kiteway-gke"
 @dataclass(frozen=True, slots=True)
 class Shell:
     """
-    How kubectl, helm and gcloud are called.
+    The context and project for kubectl, helm and gcloud.
 
     Attributes:
         context: the kubeconfig context; empty for the current one.

@@ -20,7 +20,7 @@ class State(enum.StrEnum):
 
 
 class Impact(enum.StrEnum):
-    """What connected clients notice."""
+    """The effect on connected clients."""
 
     NONE = "none"
     RECONNECT = "reconnect"
@@ -31,7 +31,7 @@ class Impact(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Effect:
     """
-    What a step does to clients.
+    The effect of a step on clients.
 
     Attributes:
         impact: the kind.

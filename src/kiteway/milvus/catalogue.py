@@ -18,7 +18,7 @@ from msgspec import Struct
 
 
 class RpcClass(enum.StrEnum):
-    """What an rpc does."""
+    """The class of an rpc."""
 
     READ = "READ"
     READ_CPU = "READ-CPU"
@@ -38,7 +38,7 @@ class RpcClass(enum.StrEnum):
 
 
 class Stream(enum.StrEnum):
-    """How many messages an rpc has."""
+    """The number of messages of an rpc."""
 
     UNARY = "unary"
     """One in each direction."""

@@ -23,7 +23,7 @@ from kiteway.probe.wire import Wire, open_wire
 
 @dataclass(frozen=True, slots=True)
 class H2Result:
-    """Whether the server answered the HTTP/2 preface with its SETTINGS."""
+    """The result of the HTTP/2 preface: whether the server answered with its SETTINGS."""
 
     settings: dict[int, int] | None = None
     """Identifier to value (RFC 9113 section 6.5.2), None if none came."""

@@ -31,7 +31,7 @@ _UNREACHABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TcpResult:
-    """Whether a TCP connection opened, and to which of the host's addresses."""
+    """The result of a TCP connection: whether it opened, and to which of the host's addresses."""
 
     connected: str | None
     """``address:port`` that accepted."""

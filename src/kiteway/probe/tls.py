@@ -52,7 +52,7 @@ _ALERTS = (
 
 @dataclass(frozen=True, slots=True)
 class TlsResult:
-    """What the handshake showed. The facts are there even when the certificate was refused."""
+    """The facts of the handshake; they are filled in also if the certificate was refused."""
 
     version: str | None = None
     """``TLSv1.2`` or ``TLSv1.3``."""

@@ -1,1 +1,1 @@
-"""Quarantine: of a configuration that Envoy rejects, the units that are to blame are found and held back."""
+"""Quarantine: finds the units for which Envoy rejects a configuration, and holds them back."""

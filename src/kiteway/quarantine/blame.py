@@ -1,4 +1,4 @@
-"""What a rejection is about: which units it points to, and whether it is about Envoy's own surroundings."""
+"""The units to which a rejection points, and the rejections that Envoy's own environment causes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from kiteway.translate.shared.unit import Unit
 
 _MODULE: Final = r"(?:Failed to create filter config: )?Failed to (?:load|initialize) dynamic module"
 _SURROUNDINGS: Final = {
-    # What a tenant writes is quoted by Envoy, but never so in these two types: no unit can make its rejection look so.
+    # Envoy quotes tenants' text, but in these two types never before this phrase, so no tenant can imitate one.
     LISTENER: re.compile(rf"^Error adding/updating listener\(s\) \S+: (?:cannot bind '|{_MODULE})"),
     CLUSTER: re.compile(rf"^Error adding/updating cluster\(s\) \S+: {_MODULE}"),
 }
 _SHARED_TABLES: Final = {HTTPS_LISTENER, HTTP_LISTENER, GRPC_LISTENER}
 _WORD: Final = re.compile(r"[\w%*/.-]{4,64}")
 _WORDS_FROM: Final = 1000
-"""Characters of a message that are looked at for words: each is searched in every unit."""
+"""Characters of a message in which words are searched; each word is searched in every unit."""
 
 
 def of_units(rejections: Iterable[Rejection]) -> list[Rejection]:
     """
     Return the rejections for which a unit may be to blame.
 
-    An address that cannot be bound, or a module that cannot be loaded, is nobody's. Endpoints are no part of a unit, and
-    bad ones cost their own cluster only.
+    No unit causes a rejection because of an address that cannot be bound or a module that cannot be loaded. Endpoints
+    are not part of a unit, and bad ones affect their own cluster only.
     """
     return [r for r in rejections if r.type_url != ENDPOINT and not _of_surroundings(r)]
 
@@ -49,9 +49,10 @@ def _of_surroundings(rejection: Rejection) -> bool:
 
 def named(rejection: Rejection, units: Sequence[Unit]) -> list[Unit]:
     """
-    Return the units to which a rejection points: by a resource of theirs, by a name, or by a word that few of them hold.
+    Return the units to which a rejection points: by their own resource, by a name, or by a word that few units contain.
 
-    It is a hint that saves time: whoever is named is tried after the others, and blamed only if rejected without them.
+    This is a hint that saves time: a named unit is tried after the others, and blamed only if Envoy rejects it without
+    them.
     """
     about = set(rejection.resources if rejection.certain else rejection.named)
     found = [unit for unit in units if not about.isdisjoint(resources(unit)) or _speaks_of(rejection.message, unit)]
@@ -91,7 +92,7 @@ def _speaks_of(message: str, unit: Unit) -> bool:
 
 
 def _with_its_words(message: str, units: Sequence[Unit]) -> list[Unit]:
-    """Return the units that hold the rarest of a message's words, if that is less than half of them."""
+    """Return the units that contain the rarest of a message's words, if these are fewer than half."""
     texts = [str((unit.hosts, unit.pools, unit.client_auth)) for unit in units]
     rarest = list(range(len(units)))
     for word in dict.fromkeys(_WORD.findall(message[:_WORDS_FROM])):

@@ -1,4 +1,4 @@
-"""The form of a unit: all of it that reaches Envoy, told apart by content, in every process and after every restart."""
+"""The form of a unit: the content that reaches Envoy, identified by a hash that is the same in every process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kiteway.resources import Object
 from kiteway.translate.shared.unit import Unit
 
 _APART: Final = ("owner", "diagnostics", "dependencies", "retained", "failed")
-"""Fields of a unit that Envoy sees nothing of."""
+"""Fields of a unit that do not reach Envoy."""
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Unit) if field.name not in _APART)
 
 

@@ -1,4 +1,4 @@
-"""Which form of each unit is in force: the newest, the one that Envoy last accepted, or none."""
+"""Decides which form of each unit is published: the newest, the one that Envoy last accepted, or none."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Quarantined:
 
     Attributes:
         ref: the Ingress.
-        message: Envoy's sentence; empty while it may be about somebody else.
-        since: when it was found; None while it is not known whether it is to blame at all.
+        message: Envoy's message; empty while it may be about another Ingress.
+        since: when the search blamed it; None while it is not known whether it is to blame.
         served: whether its last accepted form is in force.
     """
 
@@ -46,15 +46,15 @@ class QuarantineState:
     The quarantine at one moment.
 
     Attributes:
-        held: what is held back, by namespace and name.
-        settled: whether every Ingress was judged once.
-        searching: whether Envoy rejected something, and who is to blame is not known yet.
-        parked: whether some wait until their endpoints were looked at for the first time.
-        withheld: whether their clusters wait too, until Envoy has started.
+        held: the Ingresses that are held back, by namespace and name.
+        settled: whether every Ingress had a verdict once.
+        searching: whether Envoy rejected a configuration, and the Ingress to blame is not known yet.
+        parked: whether some Ingresses wait for the first health check of their endpoints.
+        withheld: whether the clusters of these wait too, until Envoy has started.
         waiting: whether changes wait for a verdict of Envoy before they are published.
-        undecided: whether a verdict of Envoy is wanted.
-        blocked: Envoy's sentence when it rejects what it accepted before: then nobody is held back.
-        retry: whether there is something to be tried again later.
+        undecided: whether a verdict of Envoy is outstanding.
+        blocked: Envoy's message when it rejects even forms that it accepted before; then no Ingress is held back.
+        retry: whether some Ingresses are to be tried again later.
     """
 
     held: tuple[Quarantined, ...] = ()
@@ -72,7 +72,7 @@ class Quarantine:
     """The search, with the units themselves. One caller at a time."""
 
     def __init__(self, stored: Stored | None = None) -> None:
-        """Begin with what was kept of the last process; nothing is known without it."""
+        """Begin with the stored state of the last process, if there is one."""
         self._stored: Stored | None = stored or Stored()
         self._search: Search[ObjectRef] = Search()
         self._units: dict[ObjectRef, Unit] = {}
@@ -84,7 +84,7 @@ class Quarantine:
         self._since: dict[ObjectRef, dt.datetime] = {}
 
     def want(self, units: Iterable[Unit]) -> None:
-        """Take what each Ingress means now."""
+        """Take the newest unit of each Ingress."""
         units = tuple(units)
         if len(units) != len(self._wanted) or not all(map(operator.is_, units, self._wanted)):
             self._wanted = units
@@ -101,7 +101,7 @@ class Quarantine:
         self._settle()
 
     def chosen(self) -> tuple[Unit, ...]:
-        """Return the form of each unit that is to be published; those that have none are left out."""
+        """Return the form of each unit to publish; units without one are left out."""
         found = []
         for ref, unit in self._units.items():
             form = self._search.published(ref)
@@ -113,52 +113,52 @@ class Quarantine:
 
     def against(self, rejections: Iterable[Rejection]) -> list[Rejection]:
         """
-        Return the rejections that are a verdict on what is on trial.
+        Return the rejections that are a verdict on the units on trial.
 
-        Of what is not shared, one that is about nobody on trial costs its own Ingress only, and says nothing of others.
+        A rejection of a resource that is not shared counts only if its unit is on trial: it affects no other unit.
         """
         own = {name for ref in self._search.on_trial for name in blame.resources(self._units[ref])}
         return [r for r in blame.of_units(rejections) if blame.shared(r) or not own.isdisjoint(r.resources)]
 
     def accept(self) -> None:
-        """Envoy runs what was published."""
+        """Note that Envoy acknowledged the published configuration."""
         self._search.accept()
         self._settle()
 
     def reject(self, rejections: Sequence[Rejection], now: dt.datetime) -> None:
-        """Envoy rejected what was published."""
+        """Note that Envoy rejected the published configuration."""
         trial = [self._units[ref] for ref in self._search.on_trial]
         named = {unit.ref for rejection in rejections for unit in blame.named(rejection, trial)}
         self._search.reject(rejections[-1].message.strip(), named)
         self._settle(now)
 
     def reconnect(self) -> None:
-        """An Envoy has come or gone."""
+        """Note that an Envoy has connected or disconnected."""
         self._search.reconnect()
         self._withheld = False
 
     def park(self, clusters: Collection[str]) -> None:
-        """Let nobody wait for these clusters, which are warming, but those on trial who use them."""
+        """Park the units on trial that use these warming clusters, so that no other unit waits for them."""
         self._search.park(
             [ref for ref in self._search.on_trial if not blame.resources(self._units[ref]).isdisjoint(clusters)]
         )
 
     def leave_out(self, clusters: Collection[str]) -> None:
-        """Let an Envoy start without those who use these clusters, and without the clusters."""
+        """Leave out the units that use these clusters, and the clusters, so that an Envoy can start without them."""
         concerned = [ref for ref, unit in self._units.items() if not blame.resources(unit).isdisjoint(clusters)]
         self._search.leave_out(concerned)
         self._withheld = True
 
     def warm(self) -> None:
-        """Envoy has started: let it have the clusters that it was started without."""
+        """Note that Envoy has started, and publish the clusters that were left out."""
         self._withheld = False
 
     def unpark(self) -> None:
-        """No cluster is warming any more."""
+        """Note that no cluster is warming any more."""
         self._search.unpark()
 
     def warming(self) -> tuple[Pool, ...]:
-        """Return the pools that are to be published though no route may lead to them yet."""
+        """Return the pools to publish although no route may lead to them yet."""
         if self._withheld:
             return ()
         units = [self._units[ref] for ref in self._search.parked]
@@ -166,20 +166,20 @@ class Quarantine:
         return tuple(pool for unit in units for pool in unit.pools)
 
     def overdue(self) -> None:
-        """The verdict takes long."""
+        """Note that the verdict takes long."""
         self._search.overdue()
 
     def give_up(self) -> None:
-        """The search takes too long."""
+        """Note that the search takes too long."""
         self._search.give_up()
 
     def retry(self) -> None:
-        """Try again what is not known to be bad."""
+        """Try again the units that are not known to be bad."""
         self._search.retry()
 
     @property
     def state(self) -> QuarantineState:
-        """What is to be told."""
+        """The state to report."""
         search = self._search
         held = [self._quarantined(ref, why, self._since.get(ref)) for ref, why in search.culprits.items()]
         held += [self._quarantined(ref, None, None) for ref in search.unsettled]
@@ -196,11 +196,11 @@ class Quarantine:
         )
 
     def diagnostics(self) -> list[Diagnostic]:
-        """Return what is wrong with what is held back."""
+        """Return the diagnostics of the Ingresses that are held back."""
         return [_diagnostic(self._units[each.ref], each) for each in self.state.held]
 
     def stored(self) -> Stored:
-        """Return what has to survive this process."""
+        """Return the state to store for the next process."""
         return Stored(
             __version__,
             tuple(sorted(self._search.accepted.items())),
@@ -217,7 +217,7 @@ class Quarantine:
         )
 
     def _restore(self, stored: Stored) -> None:
-        """Take what was kept, as far as it is still of use; another version of Kiteway may make something else of it."""
+        """Take the usable part of the stored state; another version of Kiteway may translate differently."""
         culprits = {}
         accepted = {ref: form for ref, form in stored.accepted if ref in self._forms and self._forms[ref][1] == form}
         for each in stored.culprits:
@@ -237,7 +237,7 @@ class Quarantine:
         self._search = Search(accepted, culprits)
 
     def _settle(self, now: dt.datetime | None = None) -> None:
-        """Follow what the search has found."""
+        """Update the units by the results of the search."""
         accepted = self._search.accepted
         for ref, (unit, form) in self._forms.items():
             if accepted.get(ref) == form:
@@ -259,7 +259,7 @@ class Quarantine:
 
 
 def _held_form(accepted: Unit, newest: Unit) -> Unit:
-    """Return the last accepted form as far as it may go on: what clients must show a certificate for since is closed."""
+    """Return the last accepted form; it serves no client if the newest form requires certificates and it does not."""
     held = dataclasses.replace(accepted, owner=newest.owner, retained=True)
     if newest.certificate_required and not accepted.certificate_required:
         return dataclasses.replace(held, certificates=(), http=HTTPMode.OFF, certificate_required=True)

@@ -1,15 +1,16 @@
 """
-Who is to blame for a rejection: a pure state machine. No sockets, no clock, no Envoy.
+Finds the unit to blame for a rejection: a pure state machine, without sockets, clock or Envoy.
 
-A unit has a form, known by a fingerprint. What is published is, of each unit, the form that was last accepted, but for
-those on trial, whose newest form is. A verdict on what was published is a verdict on the trial: accepted together, its
-forms are accepted one by one; rejected, they become suspects.
+Each unit has a form, identified by a fingerprint. For units on trial the newest form is published, for all others the last
+accepted form. A verdict is about the units on trial: if the client accepts the configuration, each of their forms is
+accepted; if it rejects it, they become suspects.
 
-Suspects are kept in a fixed order, the oldest unit first. The smallest prefix of them that is rejected is found by halving:
-its last member is to blame, so that of two that conflict the younger one is. What is accepted on the way stays.
+Suspects have a fixed order, the oldest unit first. The search finds the smallest prefix that is rejected, by halving. The
+last member of this prefix is to blame; so of two units that conflict, the newer one is. Forms that are accepted on the way
+stay.
 
-The search assumes that more is never accepted where less was rejected. Where that may not hold, because a unit changed or is
-gone meanwhile, nobody is blamed before its form was rejected alone.
+The search assumes that adding forms to a rejected set never makes it accepted. If a unit changed or was removed meanwhile,
+this may not hold, so no unit is blamed before its form was rejected alone.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 MAX_PUSHES: Final = 20
-"""So many configurations are published in one search at most."""
+"""The most configurations that are published in one search."""
 MAX_OFFENCES: Final = 3
-"""A unit that was to blame so often in a row is not tried at once when it changes, but when `Search.retry` is called."""
+"""A unit that was to blame this often in a row is not tried when it changes, but when `Search.retry` is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """
-    Why a unit's newest form is not in force.
+    The reason why a unit's newest form is not in force.
 
     Attributes:
         form: the fingerprint of that form.
-        message: the sentence with which the client rejected it, or what it was a part of.
+        message: the client's message when it rejected the form, or a configuration with it.
     """
 
     form: str
@@ -42,28 +43,28 @@ class Held:
 
 
 class _Kind(enum.Enum):
-    """What is on trial."""
+    """The kind of a trial."""
 
     CHANGES = enum.auto()
-    """Changes of which nothing bad is known; empty when there are none."""
+    """Changes that are not known to be bad; empty if there are none."""
     BASE = enum.auto()
-    """Nothing but the accepted forms: a client has come that may hold nothing."""
+    """Only the accepted forms, for a new client that may have no configuration."""
     PREFIX = enum.auto()
     """The first of the suspects."""
 
 
 class Search(Generic[K]):
     """
-    The forms of all units, and what is known of them.
+    The forms of all units and the state of the search.
 
     Attributes:
         accepted: the form of each unit that was last accepted.
-        culprits: units to blame, with the form that is; they are not tried again until it changes.
-        unsettled: units held back of which is not known whether they are to blame; `retry` tries them again.
+        culprits: the units to blame, each with its bad form; a unit is not tried again until its form changes.
+        unsettled: units that are held back although it is not known whether they are to blame; `retry` tries them again.
         offences: how often in a row a unit was to blame.
-        blocked: the client's sentence when it rejects even accepted forms: then no unit is to blame, and none is held back.
+        blocked: the client's message when it rejects even accepted forms; then no unit is to blame, and none is held back.
         pushes: configurations published in the present search, without those for changes that came meanwhile.
-        settled: whether every unit was judged once.
+        settled: whether every unit had a verdict once.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Search(Generic[K]):
         culprits: Mapping[K, Held] | None = None,
         max_pushes: int = MAX_PUSHES,
     ) -> None:
-        """Start with what is known from before: with those forms, if there are any, before anything new."""
+        """Start with the stored state; stored accepted forms are published before new ones."""
         self.accepted: dict[K, str] = dict(accepted or {})
         self.culprits: dict[K, Held] = dict(culprits or {})
         self.unsettled: dict[K, Held] = {}
@@ -89,15 +90,15 @@ class Search(Generic[K]):
         self._away: dict[K, None] = {}
         self._suspects: list[K] = []
         self._bad = 0
-        """So many of the suspects, from the first on, are known to be rejected together; 0: nothing is known."""
+        """The number of suspects, from the first on, that are known to be rejected together; 0: not known."""
         self._left: list[K] = []
-        """What was known to be rejected together when the last search was given up."""
+        """The suspects that were known to be rejected together when the last search stopped."""
         self._size = 0
-        """So many of the suspects are tried next; 0: half of those known to be bad, or all."""
+        """The number of suspects to try next; 0: half of those known to be bad, or all."""
         self._sure = not self.accepted
         """Whether this client has accepted the accepted forms."""
         self._stale = False
-        """Whether what is rejected beside them has changed since the suspects were."""
+        """Whether other forms in the configuration have changed since the suspects were rejected."""
         self._message = ""
 
     @property
@@ -112,22 +113,22 @@ class Search(Generic[K]):
 
     @property
     def undecided(self) -> bool:
-        """Whether a verdict is wanted."""
+        """Whether a verdict is outstanding."""
         return bool(self._trial) or self._kind is _Kind.BASE
 
     def published(self, key: K) -> str | None:
-        """Return the form of a unit that is to be published; None when it is to be left out."""
+        """Return the form of a unit to publish; None if the unit is left out."""
         if key in self._away:
             return None
         return self._trial.get(key, self.accepted.get(key)) if key in self._wanted else None
 
     @property
     def on_trial(self) -> Collection[K]:
-        """The units whose newest form a verdict is about."""
+        """The units on trial: the next verdict is about their newest forms."""
         return self._trial.keys()
 
     def want(self, forms: Mapping[K, str]) -> None:
-        """Take the newest form of every unit, the oldest unit first; what is left out is gone."""
+        """Take the newest form of every unit, the oldest unit first; units that are not in it were removed."""
         before, self._wanted = self._wanted, dict(forms)
         for key in (before.keys() | self.culprits.keys() | self.accepted.keys()) - forms.keys():
             self._stale |= self.accepted.pop(key, None) is not None
@@ -151,7 +152,7 @@ class Search(Generic[K]):
             self._next()
 
     def _admitted(self, fresh: Iterable[K]) -> list[K]:
-        """Return those that are tried first: who was to blame before is tried after the others, or later."""
+        """Return the units to try first: a unit that was to blame before is tried after the others, or later."""
         first = []
         for key in fresh:
             offences = self.offences.get(key, 0)
@@ -165,7 +166,7 @@ class Search(Generic[K]):
         return first
 
     def _drop(self, key: K) -> None:
-        """Forget what is going on about a unit's form."""
+        """Remove a unit's form from the trial, the suspects and the results."""
         self.culprits.pop(key, None)
         self.unsettled.pop(key, None)
         self._trial.pop(key, None)
@@ -177,7 +178,7 @@ class Search(Generic[K]):
         self._acquit(key)
 
     def _acquit(self, key: K) -> None:
-        """Take a unit from the suspects, without a verdict."""
+        """Remove a unit from the suspects, without a verdict."""
         if key in self._suspects:
             if self._suspects.index(key) < self._bad:
                 self._bad, self._stale = self._bad - 1, True
@@ -195,13 +196,13 @@ class Search(Generic[K]):
         return self._away.keys()
 
     def leave_out(self, keys: Iterable[K]) -> None:
-        """Publish nothing of these units for now: the client does not start because of them."""
+        """Publish nothing of these units for now, because they prevent the client from starting."""
         keys = [key for key in keys if key in self._wanted]
         self.park(keys)
         self._away.update((key, None) for key in keys if key in self.accepted)
 
     def park(self, keys: Iterable[K]) -> None:
-        """Take units from the trial of whose newest form the client cannot be judged yet; others need not wait for it."""
+        """Remove units from the trial for whose newest form there can be no verdict yet, so that others do not wait."""
         for key in keys:
             if self._trial.pop(key, None) is not None:
                 self._acquit(key)
@@ -210,14 +211,14 @@ class Search(Generic[K]):
             self._next()
 
     def unpark(self) -> None:
-        """The client is ready for what was parked."""
+        """Note that the client is ready for the parked units."""
         self._arrivals.update(self._parked)
         self._parked, self._away = {}, {}
         if not self.undecided:
             self._next()
 
     def accept(self) -> None:
-        """The client runs what was published."""
+        """Note that the client acknowledged the published forms."""
         self.blocked = ""
         self._sure = True
         replaced = any(key in self.accepted for key in self._trial)
@@ -234,7 +235,7 @@ class Search(Generic[K]):
         self._next()
 
     def reject(self, message: str, named: Collection[K] = ()) -> None:
-        """The client rejected what was published. ``named`` are units of the trial that its sentence points to."""
+        """Note that the client rejected the published forms; ``named`` are units on trial to which its message points."""
         if self.blocked:
             self.blocked = message
             return
@@ -257,7 +258,7 @@ class Search(Generic[K]):
         self._next()
 
     def reconnect(self) -> None:
-        """A client has come, or is gone: the next one may hold nothing, so it is given what is known to be good first."""
+        """Note that a client connected or disconnected: the next one may have no forms, so it gets accepted forms first."""
         self.blocked = ""
         if self._kind is not _Kind.PREFIX:
             self._arrivals = dict.fromkeys([*self._trial, *self._arrivals])
@@ -270,7 +271,7 @@ class Search(Generic[K]):
             self._next()
 
     def overdue(self) -> None:
-        """A verdict takes long: publish the changes that wait for it."""
+        """Publish the waiting changes, because a verdict takes long."""
         if not self._arrivals or self._kind is _Kind.BASE:
             return
         if self._kind is _Kind.PREFIX:
@@ -280,7 +281,7 @@ class Search(Generic[K]):
             self._arrivals = {}
 
     def give_up(self) -> None:
-        """Hold back all suspects: the search takes too long."""
+        """Hold back all suspects, because the search takes too long."""
         for key in self._suspects:
             self.unsettled[key] = Held(self._wanted[key], self._message)
         self._left = self._suspects[: self._bad]
@@ -289,7 +290,7 @@ class Search(Generic[K]):
             self._next()
 
     def retry(self) -> None:
-        """Try again what is unsettled, from where the search was given up; and whether the client still rejects everything."""
+        """Try the unsettled units again, from where the search stopped, and whether the client still rejects all forms."""
         going_on = not self._suspects and all(key in self.unsettled for key in self._left)
         first = self._left if going_on else []
         self._suspects += [*first, *(key for key in self._wanted if key in self.unsettled and key not in first)]
@@ -302,7 +303,7 @@ class Search(Generic[K]):
             self._next()
 
     def _next(self) -> None:
-        """Put on trial what is to be known next."""
+        """Choose the next trial."""
         self._trial, self._kind = {}, _Kind.CHANGES
         if self._arrivals:
             self._trial = {key: self._wanted[key] for key in self._arrivals}
@@ -337,7 +338,7 @@ class Search(Generic[K]):
         self._bad = self._size = 0
 
     def _try_all(self) -> None:
-        """Publish every form that is not known to be bad: it is not the units that the client rejects."""
+        """Publish every form that is not known to be bad, because no unit causes the rejection."""
         held = self.culprits.keys() | self.unsettled.keys()
         self._trial = {k: form for k, form in self._wanted.items() if self.accepted.get(k) != form and k not in held}
         self._arrivals, self._parked, self._away, self._suspects = {}, {}, {}, []

@@ -1,7 +1,7 @@
 """
-What has to survive a restart: which forms Envoy has accepted, and who is to blame.
+The state that survives a restart: the forms that Envoy has accepted, and the units to blame.
 
-The file holds private keys (of the last accepted forms of those who are to blame): it is 0600.
+The file has private keys (in the last accepted forms of the units to blame), so its mode is 0600.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class StoredCulprit:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
-    What the file holds.
+    The content of the file.
 
     Attributes:
         version: of the Kiteway that wrote it.
         accepted: each Ingress with the fingerprint of its form that was accepted last.
-        culprits: who is to blame.
+        culprits: the units to blame.
     """
 
     version: str = ""

@@ -28,9 +28,9 @@ class ObjectMeta:
     creation_timestamp: datetime | None = described(
         "When the API server created it; the oldest of two objects wins a host.", None, absent="unknown"
     )
-    deletion_timestamp: datetime | None = described("When it will be gone, once deletion was asked for.", None)
+    deletion_timestamp: datetime | None = described("When it will be deleted; set by a request to delete it.", None)
     generation: int = described("Counts changes of the specification.", 0)
-    resource_version: str = described("Changes with every write.", "")
+    resource_version: str = described("The version; it changes with every write.", "")
 
     # The API server writes here, and its newer versions may write more.
     UNKNOWN_FIELD: ClassVar[Severity] = Severity.WARNING

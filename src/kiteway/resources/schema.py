@@ -44,7 +44,7 @@ Support = Literal["full", "diagnostic", "ignored"]
 
 
 class Origin(enum.StrEnum):
-    """Where a field is defined."""
+    """The documentation that defines a field."""
 
     KUBERNETES = "Kubernetes API reference"
     BACKEND_CONFIG = "ingress-gce pkg/apis/backendconfig/v1/types.go"

@@ -1,4 +1,4 @@
-"""What a cluster shows of a Milvus release, as values."""
+"""The facts that a cluster shows about a Milvus release, as values."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
     """
-    What a cluster shows of one Milvus release.
+    The facts that a cluster shows about one Milvus release.
 
     Attributes:
         now: when it was read.

@@ -32,7 +32,7 @@ def instances(objects: Iterable[Object]) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class Focus:
     """
-    What belongs to a release.
+    The objects of a release.
 
     Attributes:
         objects: those that can be read.

@@ -1,4 +1,4 @@
-"""Whether a name leads to a balancer."""
+"""Checks whether a name resolves to a balancer."""
 
 from __future__ import annotations
 

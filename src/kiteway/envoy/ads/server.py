@@ -156,7 +156,7 @@ class AdsServer:
 
     @property
     def state(self) -> AdsState:
-        """What is known now."""
+        """The state of all streams at this moment."""
         streams = tuple(stream.state(self._snapshot) for stream in self._streams)
         version = self._snapshot.version if self._snapshot is not None else ""
         return AdsState(version, streams, tuple(self._rejections), self._active)

@@ -85,7 +85,7 @@ class MilvusCluster:
 
     @property
     def endpoints(self) -> tuple[MilvusEndpoint, ...]:
-        """Where the proxies serve; empty before `start`."""
+        """The endpoints of the serving proxies; empty before `start`."""
         return tuple(proxy.endpoint for proxy in self._proxies)
 
     @property

@@ -77,7 +77,7 @@ class Tuning:
 
 
 def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
-    """Return the settings of every process: logs under its `home`, a cluster's shared `storage`, no message queue yet."""
+    """Return the settings common to all processes: logs below its `home`, a cluster's shared `storage`."""
     return {
         "localStorage.path": str(storage),
         "log.file.rootPath": str(home / "logs"),

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class FailureReason(StrEnum):
-    """What is wrong, by the layer in which it is wrong. The values are stable."""
+    """The reason of a failure, by the layer in which it is. The values are stable."""
 
     DNS = "Dns"
     TCP = "Tcp"

@@ -38,7 +38,7 @@ class HealthCheckType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionDrainingConfig:
-    """What happens to an endpoint that goes away."""
+    """How an endpoint drains after it is removed."""
 
     draining_timeout_sec: int = described(
         "Seconds that requests in flight may take to finish, 0 to 3600.", 0, between(0, 3600), origin=_ORIGIN
@@ -83,7 +83,7 @@ class CustomHeadersConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheckConfig:
-    """How endpoints are probed."""
+    """The health check of endpoints."""
 
     check_interval_sec: int | None = described(
         "Seconds between two probes, 1 to 300.",
@@ -115,7 +115,9 @@ class HealthCheckConfig:
     port: int | None = described(
         "The container's port to probe.", None, port_number, absent="the serving port (NEG)", origin=_ORIGIN
     )
-    request_path: str | None = described("The path to ask for; 200 is healthy.", None, absent="/", origin=_ORIGIN)
+    request_path: str | None = described(
+        "The path to request; an answer of 200 means healthy.", None, absent="/", origin=_ORIGIN
+    )
 
     def violations(self) -> Iterator[Violation]:
         """Yield what GKE refuses in a health check."""
@@ -150,7 +152,7 @@ class BackendConfigSpec:
         origin=_ORIGIN,
     )
     connection_draining: ConnectionDrainingConfig | None = described(
-        "What happens to an endpoint that goes away.", None, absent="no draining", origin=_ORIGIN
+        "How an endpoint drains after it is removed.", None, absent="no draining", origin=_ORIGIN
     )
     session_affinity: SessionAffinityConfig | None = described(
         "Whether a client stays at one endpoint.", None, absent="NONE", origin=_ORIGIN
@@ -162,7 +164,7 @@ class BackendConfigSpec:
         "Headers added to responses; not in v1beta1.", None, absent="none", origin=_ORIGIN
     )
     health_check: HealthCheckConfig | None = described(
-        "How endpoints are probed; it always wins over the container's readinessProbe.",
+        "The health check of endpoints; it has priority over the container's readinessProbe.",
         None,
         absent="the serving protocol and port, path /",
         origin=_ORIGIN,
@@ -200,7 +202,7 @@ class BackendConfig(Object):
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
     SILENT: ClassVar[frozenset[str]] = frozenset({"status"})
 
-    spec: BackendConfigSpec = described("What it asks for.", BackendConfigSpec(), origin=_ORIGIN)
+    spec: BackendConfigSpec = described("The specification.", BackendConfigSpec(), origin=_ORIGIN)
 
     def violations(self) -> Iterator[Violation]:
         """Yield fields that v1beta1 does not have."""

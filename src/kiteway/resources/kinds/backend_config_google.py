@@ -89,16 +89,16 @@ class SignedUrlKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheKeyPolicy:
-    """What distinguishes two requests for the cache."""
+    """The parts of a request that are part of the cache key."""
 
     include_host: bool = described("The host.", False, origin=_ORIGIN, support="diagnostic")
     include_protocol: bool = described("The protocol.", False, origin=_ORIGIN, support="diagnostic")
     include_query_string: bool = described("The query.", False, origin=_ORIGIN, support="diagnostic")
     query_string_blacklist: tuple[str, ...] = described(
-        "Query parameters that do not count.", (), origin=_ORIGIN, support="diagnostic"
+        "Query parameters that are not part of the key.", (), origin=_ORIGIN, support="diagnostic"
     )
     query_string_whitelist: tuple[str, ...] = described(
-        "Query parameters that alone count.", (), origin=_ORIGIN, support="diagnostic"
+        "The only query parameters that are part of the key.", (), origin=_ORIGIN, support="diagnostic"
     )
 
 
@@ -112,13 +112,17 @@ class CDNConfig:
     )
     cache_mode: CacheMode | None = described("What is cached.", None, origin=_ORIGIN, support="diagnostic")
     cache_policy: CacheKeyPolicy | None = described(
-        "What distinguishes two requests.", None, origin=_ORIGIN, support="diagnostic"
+        "The parts of a request that are part of the cache key.", None, origin=_ORIGIN, support="diagnostic"
     )
     client_ttl: int | None = described(
         "Seconds a client may cache.", None, between(0, _YEAR), origin=_ORIGIN, support="diagnostic"
     )
     default_ttl: int | None = described(
-        "Seconds to cache what does not say itself.", None, between(0, _YEAR), origin=_ORIGIN, support="diagnostic"
+        "Seconds to cache an answer that does not state them.",
+        None,
+        between(0, _YEAR),
+        origin=_ORIGIN,
+        support="diagnostic",
     )
     max_ttl: int | None = described(
         "Seconds to cache at most.", None, between(0, _YEAR), origin=_ORIGIN, support="diagnostic"
@@ -130,10 +134,13 @@ class CDNConfig:
         "How long failures are cached.", (), origin=_ORIGIN, support="diagnostic"
     )
     request_coalescing: bool | None = described(
-        "Whether equal requests share one.", None, origin=_ORIGIN, support="diagnostic"
+        "Whether concurrent equal requests share one request to the backend.",
+        None,
+        origin=_ORIGIN,
+        support="diagnostic",
     )
     serve_while_stale: int | None = described(
-        "Seconds a stale answer may serve.", None, origin=_ORIGIN, support="diagnostic"
+        "Seconds for which a stale answer may be served.", None, origin=_ORIGIN, support="diagnostic"
     )
     signed_url_cache_max_age_sec: int | None = described(
         "Seconds a signed URL's answer is cached.", None, origin=_ORIGIN, support="diagnostic"

@@ -39,9 +39,9 @@ class AddressType(enum.StrEnum):
 class EndpointConditions:
     """The state of an endpoint."""
 
-    ready: bool | None = described("Takes new requests.", None, absent="true")
+    ready: bool | None = described("Whether it accepts new requests.", None, absent="true")
     serving: bool | None = described("Answers requests, even while terminating.", None, absent="the same as ready")
-    terminating: bool | None = described("Is on its way out.", None, absent="false")
+    terminating: bool | None = described("Whether it is terminating.", None, absent="false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

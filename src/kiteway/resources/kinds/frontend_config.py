@@ -68,4 +68,4 @@ class FrontendConfig(Object):
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
     SILENT: ClassVar[frozenset[str]] = frozenset({"status"})
 
-    spec: FrontendConfigSpec = described("What it asks for.", FrontendConfigSpec(), origin=_ORIGIN)
+    spec: FrontendConfigSpec = described("The specification.", FrontendConfigSpec(), origin=_ORIGIN)

@@ -62,7 +62,7 @@ class TypedLocalObjectReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressBackend:
-    """Where requests go."""
+    """The target of requests."""
 
     RENAMED: ClassVar[Mapping[str, str]] = _V1BETA1_BACKEND
 
@@ -81,9 +81,9 @@ class IngressBackend:
 class HTTPIngressPath:
     """A path and where its requests go."""
 
-    path: str = described("The path; what it means, pathType says.", "", absent="every path")
+    path: str = described("The path, compared as pathType says.", "", absent="every path")
     path_type: PathType = described("How the path is matched.")
-    backend: IngressBackend = described("Where requests go.")
+    backend: IngressBackend = described("The target of requests.")
 
     def violations(self) -> Iterator[Violation]:
         """Yield what the API server refuses in a path."""
@@ -129,7 +129,7 @@ class IngressTLS:
     """A certificate."""
 
     hosts: tuple[str, ...] = described(
-        "Names of the certificate; as on GKE without effect: the certificate itself decides by SNI.",
+        "Names of the certificate. They have no effect, as on GKE: the certificate's own names are matched with SNI.",
         (),
         each(host),
         support="ignored",
@@ -149,7 +149,7 @@ class IngressSpec:
         "The IngressClass. GKE has none and ignores an Ingress that names one.", None, dns_subdomain
     )
     default_backend: IngressBackend | None = described(
-        "Where requests go that no rule matches.", None, absent="404, as kube-system/default-http-backend answers"
+        "The target of requests that no rule matches.", None, absent="404, as kube-system/default-http-backend answers"
     )
     rules: tuple[IngressRule, ...] = described("Hosts and paths.", ())
     tls: tuple[IngressTLS, ...] = described(
@@ -173,4 +173,4 @@ class Ingress(Object):
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
     SILENT: ClassVar[frozenset[str]] = frozenset({"status"})
 
-    spec: IngressSpec = described("What it asks for.")
+    spec: IngressSpec = described("The specification.")

@@ -33,4 +33,4 @@ class IngressClass(Object):
     UNKNOWN_FIELD: ClassVar[Severity] = Severity.WARNING
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
 
-    spec: IngressClassSpec = described("What it stands for.", IngressClassSpec())
+    spec: IngressClassSpec = described("The specification.", IngressClassSpec())

@@ -47,7 +47,7 @@ class ManagedCertificateStatus:
     certificate_status: str = described(
         "Provisioning, Active, ProvisioningFailed, ProvisioningFailedPermanently or RenewalFailed.", "", origin=_ORIGIN
     )
-    domain_status: tuple[DomainStatus, ...] = described("How far each name has come.", (), origin=_ORIGIN)
+    domain_status: tuple[DomainStatus, ...] = described("The state of each name.", (), origin=_ORIGIN)
     expire_time: str = described("When the certificate expires.", "", origin=_ORIGIN)
 
 
@@ -60,7 +60,7 @@ class ManagedCertificate(Object):
     UNKNOWN_FIELD: ClassVar[Severity] = Severity.ERROR
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
 
-    spec: ManagedCertificateSpec = described("What it asks for.", origin=_ORIGIN)
+    spec: ManagedCertificateSpec = described("The specification.", origin=_ORIGIN)
     status: ManagedCertificateStatus = described(
-        "How far it has come.", ManagedCertificateStatus(), lenient=True, absent="nothing yet", origin=_ORIGIN
+        "The state of the certificate.", ManagedCertificateStatus(), lenient=True, absent="nothing yet", origin=_ORIGIN
     )

@@ -32,7 +32,7 @@ class Secret(Object):
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_subdomain)
     SILENT: ClassVar[frozenset[str]] = frozenset({"immutable"})
 
-    type: str = described("What it is for; kubernetes.io/tls must have tls.crt and tls.key.", "Opaque")
+    type: str = described("The type; a Secret of type kubernetes.io/tls must have tls.crt and tls.key.", "Opaque")
     data: Mapping[str, Annotated[SecretBytes, base64_bytes]] = described("The values, in base64.", {}, secret_keys)
     string_data: Mapping[str, Annotated[SecretBytes, text_bytes]] = described(
         "The values, in plain text; these win over data.", {}, secret_keys

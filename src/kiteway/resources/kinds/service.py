@@ -125,4 +125,4 @@ class Service(Object):
     NAME_RULE: ClassVar[Rule] = staticmethod(dns_label)
     SILENT: ClassVar[frozenset[str]] = frozenset({"status"})
 
-    spec: ServiceSpec = described("What it asks for.")
+    spec: ServiceSpec = described("The specification.")
