@@ -74,6 +74,7 @@ def prey(number: int, backend: Backend, chance: random.Random) -> list[dict[str,
             },
         },
         _backend_config(namespace, backend, chance),
+        _policy(namespace),
         {
             "apiVersion": "networking.gke.io/v1beta1",
             "kind": "FrontendConfig",
@@ -124,7 +125,6 @@ def _service_notes(protocol: str, chance: random.Random) -> dict[str, str]:
         "cloud.google.com/app-protocols": f'{{"milvus": "{protocol}"}}',
         "cloud.google.com/backend-config": f'{{"default": "{SERVICE}", "ports": {{"19530": "{SERVICE}"}}}}',
         "kiteway.io/rest-port": "rest",
-        "kiteway.io/hedging-delay": "200ms",
     }
     if chance.random() < 0.5:
         notes |= {
@@ -133,6 +133,28 @@ def _service_notes(protocol: str, chance: random.Random) -> dict[str, str]:
             "kiteway.io/backend-client-certificate-secret": "tls",
         }
     return notes
+
+
+def _policy(namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kiteway.io/v1alpha1",
+        "kind": "MilvusPolicy",
+        "metadata": {"name": "policy", "namespace": namespace},
+        "spec": {
+            "targetRefs": [{"group": "", "kind": "Service", "name": SERVICE}],
+            "limits": [
+                {"by": ["user"], "requestsPerSecond": 100_000, "burst": "2s", "names": ["batch"]},
+                {"by": ["database", "collection"], "rowsPerSecond": 10**9, "bytesPerSecond": "1Ti", "inFlight": 10_000},
+            ],
+            "admission": {
+                "maxConcurrentReads": 10_000,
+                "maxConcurrentWrites": 10_000,
+                "maxWait": "1s",
+                "maxQueuedBytes": "64Mi",
+            },
+            "hedging": {"delay": "200ms"},
+        },
+    }
 
 
 def _backend_config(namespace: str, backend: Backend, chance: random.Random) -> dict[str, Any]:

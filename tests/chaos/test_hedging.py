@@ -59,10 +59,10 @@ def _compared(found: World) -> list[list[float]]:
     endpoints = [(place.port, place.health_port) for place in found.places]
     ports = free_ports(2)
     targets = [found.target(name, port) for name, port in zip(("plain", "hedged"), ports, strict=True)]
-    asked = {"kiteway.io/hedging-delay": _DELAY}
+    asked = {"hedging": {"delay": _DELAY}}
     with (
         up_with_guide(found.folder / "plain", found.front, ports[0], endpoints),
-        up_with_guide(found.folder / "hedged", found.front, ports[1], endpoints, annotations=asked),
+        up_with_guide(found.folder / "hedged", found.front, ports[1], endpoints, policy=asked),
     ):
         collection = targets[0].collection
         found.prepare(collection)

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from kiteway.model import LoadBalancer, Policy
 from tests.e2e.traffic import (
     INSERT,
     NOT_READY_RESULT,
@@ -22,8 +23,9 @@ from tests.e2e.traffic import (
     call,
     eventually,
     failure,
+    host,
     model,
-    pool,
+    route,
     running,
 )
 
@@ -31,6 +33,11 @@ pytestmark = pytest.mark.e2e
 
 DELAY = 0.1
 CALLS = 12
+
+
+def hedged(delay: float | None) -> LoadBalancer:
+    """Return a load balancer whose reads go to a second endpoint after ``delay`` seconds."""
+    return model(None, host("*", route(policy=Policy(hedging_delay=delay))))
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def test_a_read_goes_to_a_second_endpoint_and_the_first_answer_counts(
 ) -> None:
     """An endpoint that does not answer delays no read; its attempt goes on until the other one has answered."""
     with Backend(waits(release)) as slow, Backend() as good, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint(), good.endpoint()])
+        proxy.apply(hedged(DELAY), [slow.endpoint(), good.endpoint()])
         with proxy.channel() as channel:
             for _ in range(CALLS):
                 assert call(channel, SEARCH) == OK_RESULT
@@ -74,7 +81,7 @@ def test_nothing_else_goes_to_two_endpoints(
     """A write, and a read without a hedging delay, waits for the answer of one endpoint, however long that takes."""
     name = method.rpartition("/")[2]
     with Backend(waits(release)) as slow, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=delay)), [slow.endpoint()])
+        proxy.apply(hedged(delay), [slow.endpoint()])
         with proxy.channel() as channel:
             done = threading.Thread(target=call, args=(channel, method))
             done.start()
@@ -90,7 +97,7 @@ def test_a_read_that_takes_long_everywhere_is_worked_on_three_times_at_most(
 ) -> None:
     """However long a read takes, there are at most three attempts, and the client gets one answer."""
     with Backend(waits(release)) as one, Backend(waits(release)) as two, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
+        proxy.apply(hedged(DELAY), [one.endpoint(), two.endpoint()])
         with proxy.channel() as channel:
             got: list[bytes] = []
             done = threading.Thread(target=lambda: got.append(call(channel, SEARCH)))
@@ -115,7 +122,7 @@ def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
         return OK_RESULT
 
     with Backend(late) as slow, Backend(NOT_READY_RESULT) as starting, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=DELAY)), [slow.endpoint(), starting.endpoint()])
+        proxy.apply(hedged(DELAY), [slow.endpoint(), starting.endpoint()])
         with proxy.channel() as channel:
             assert {call(channel, SEARCH) for _ in range(6)} == {OK_RESULT}
 
@@ -123,7 +130,7 @@ def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
 def test_where_nobody_is_ready_a_read_ends_with_unavailable(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """If no endpoint is ready, the client gets UNAVAILABLE and no message."""
     with Backend(NOT_READY_RESULT) as one, Backend(NOT_READY_RESULT) as two, running(tmp_path, free_port) as proxy:
-        proxy.apply(model(pool(hedging_delay=DELAY)), [one.endpoint(), two.endpoint()])
+        proxy.apply(hedged(DELAY), [one.endpoint(), two.endpoint()])
         with proxy.channel() as channel:
             error = failure(channel, SEARCH)
             assert call(channel, INSERT) == NOT_READY_RESULT, "what is not hedged gets Milvus's own answer"
@@ -158,7 +165,7 @@ def test_many_reads_get_one_right_answer_each(tmp_path: Path, free_port: Callabl
         backends = [stack.enter_context(Backend(moody)) for _ in range(3)]
         steady = stack.enter_context(Backend(lambda request, _: OK_RESULT + request))
         proxy = stack.enter_context(running(tmp_path, free_port))
-        proxy.apply(model(pool(hedging_delay=0.02)), [each.endpoint() for each in (*backends, steady)])
+        proxy.apply(hedged(0.02), [each.endpoint() for each in (*backends, steady)])
         with futures.ThreadPoolExecutor(8) as executor:
             right = list(executor.map(calls, range(8)))
         answers = steady.count("Search") + len(given) - given.count(NOT_READY_RESULT)

@@ -33,6 +33,7 @@ from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.model import (
+    NO_POLICY,
     BackendProtocol,
     Endpoint,
     HealthCheck,
@@ -40,6 +41,7 @@ from kiteway.model import (
     LoadBalancer,
     PathMatch,
     PathMatchType,
+    Policy,
     Pool,
     PoolKey,
     Route,
@@ -79,9 +81,11 @@ def health_check(**changes: Any) -> HealthCheck:
     return HealthCheck(**(values | changes))
 
 
-def route(path: str = "/", *, key: PoolKey | None = KEY, log_sample_rate: float = 0.0) -> Route:
+def route(
+    path: str = "/", *, key: PoolKey | None = KEY, log_sample_rate: float = 0.0, policy: Policy = NO_POLICY
+) -> Route:
     """Return a route to a pool."""
-    return Route(PathMatch(PathMatchType.PREFIX, path), key, INGRESS, log_sample_rate=log_sample_rate)
+    return Route(PathMatch(PathMatchType.PREFIX, path), key, INGRESS, log_sample_rate=log_sample_rate, policy=policy)
 
 
 def host(domain: str = "*", *routes: Route) -> VirtualHost:

@@ -140,7 +140,7 @@ def up_with_guide(
     *,
     drain: float = 5.0,
     replaces: Path | None = None,
-    annotations: Mapping[str, str] | None = None,
+    policy: Mapping[str, Any] | None = None,
 ) -> Iterator[Running]:
     """
     Run ``kiteway up`` with the guide's manifests, nothing else changed in them, on an HTTPS port of 127.0.0.1.
@@ -152,14 +152,16 @@ def up_with_guide(
         endpoints: serving port and health port of each Milvus proxy.
         drain: seconds for calls in flight at the end.
         replaces: the data directory of the instance whose place it takes.
-        annotations: of the Service, beside the guide's.
+        policy: the spec of a MilvusPolicy for the Service, but for its targetRefs.
     """
     kept = data_dir.with_name(f"{data_dir.name}-manifests")
     shutil.copytree(manifests(), kept)
-    if annotations:
-        service = yaml.safe_load((kept / "service.yaml").read_text())
-        service["metadata"]["annotations"] |= annotations
-        (kept / "service.yaml").write_text(yaml.safe_dump(service))
+    if policy:
+        service = yaml.safe_load((kept / "service.yaml").read_text())["metadata"]
+        metadata = {"name": "policy", "namespace": service.get("namespace", "default")}
+        spec = {"targetRefs": [{"kind": "Service", "name": service["name"]}], **policy}
+        written = {"apiVersion": "kiteway.io/v1alpha1", "kind": "MilvusPolicy", "metadata": metadata, "spec": spec}
+        (kept / "policy.yaml").write_text(yaml.safe_dump(written))
     pair = KeyPair(front.cert.read_bytes(), PrivateKey(front.key.read_bytes()))
     write_atomic(kept / "secret.yaml", secret(pair), 0o600)
     arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]

@@ -116,6 +116,25 @@ def backend_config(name: str = "milvus", namespace: str = "default", **spec: Any
     return {"apiVersion": "cloud.google.com/v1", "kind": "BackendConfig", "metadata": metadata, "spec": spec}
 
 
+def milvus_policy(
+    *services: str, name: str = "policy", ingresses: Sequence[str] = (), created: str | None = None, **spec: Any
+) -> Manifest:
+    """Return a MilvusPolicy for Services and Ingresses; ``spec`` is the rest of it."""
+    targets = [
+        *({"kind": "Service", "name": service} for service in services),
+        *({"group": "networking.k8s.io", "kind": "Ingress", "name": ingress} for ingress in ingresses),
+    ]
+    metadata = {"name": name, "namespace": "default"}
+    if created is not None:
+        metadata["creationTimestamp"] = created
+    return {
+        "apiVersion": "kiteway.io/v1alpha1",
+        "kind": "MilvusPolicy",
+        "metadata": metadata,
+        "spec": {"targetRefs": targets, **spec},
+    }
+
+
 def frontend_config(name: str = "milvus", namespace: str = "default", **spec: Any) -> Manifest:
     """Return a FrontendConfig."""
     metadata = {"name": name, "namespace": namespace}

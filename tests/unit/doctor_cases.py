@@ -58,6 +58,11 @@ def _annotate_service(key: str, value: str) -> Edit:
     return lambda files: files.service_annotations.update({key: value})
 
 
+def _policy(service: str) -> Edit:
+    spec = {"targetRefs": [{"kind": "Service", "name": service}], "hedging": {"delay": "200ms"}}
+    return lambda files: files.add("kiteway.io/v1alpha1", "MilvusPolicy", "policy", spec=spec)
+
+
 def _redirect(files: Files) -> None:
     files.annotations[FRONTEND_CONFIG] = "redirect"
     files.add("networking.gke.io/v1beta1", "FrontendConfig", "redirect", spec={"redirectToHttps": {"enabled": True}})
@@ -212,6 +217,12 @@ CASES = [
         lambda f: f.config["spec"].update(connectionDraining={"drainingTimeoutSec": 0}),
         "ends the calls of a removed endpoint at once",
         lambda f: f.config["spec"].update(connectionDraining={"drainingTimeoutSec": 1}),
+    ),
+    Case(
+        "MILVUS_POLICY",
+        _policy("other"),
+        "does not exist",
+        _policy("milvus"),
     ),
     Case(
         "AFFINITY",

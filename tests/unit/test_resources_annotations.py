@@ -21,7 +21,6 @@ READERS: list[Callable[[str], object]] = [
     keys.parse_bool,
     keys.parse_names,
     keys.parse_port,
-    keys.parse_delay,
 ]
 
 
@@ -44,10 +43,6 @@ READERS: list[Callable[[str], object]] = [
         (keys.parse_names, "", ()),
         (keys.parse_port, "8080", 8080),
         (keys.parse_port, "rest", "rest"),
-        (keys.parse_delay, "200ms", 0.2),
-        (keys.parse_delay, "1.5s", 1.5),
-        (keys.parse_delay, "1ms", 0.001),
-        (keys.parse_delay, "600s", 600.0),
     ],
 )
 def test_good_values_are_read(read: Callable[[str], object], text: str, value: object) -> None:
@@ -77,11 +72,6 @@ def test_good_values_are_read(read: Callable[[str], object], text: str, value: o
         (keys.parse_names, "a,B", "FieldValueInvalid", "names an object that must"),
         (keys.parse_port, "0", "FieldValueInvalid", "name or the number"),
         (keys.parse_port, "65536", "FieldValueInvalid", "name or the number"),
-        (keys.parse_delay, "200", "FieldValueInvalid", "200ms"),
-        (keys.parse_delay, "200 ms", "FieldValueInvalid", "a number with ms or s"),
-        (keys.parse_delay, "0ms", "FieldValueInvalid", "from 1ms to 600s"),
-        (keys.parse_delay, "601s", "FieldValueInvalid", "from 1ms to 600s"),
-        (keys.parse_delay, "-1s", "FieldValueInvalid", "a number with ms or s"),
     ],
 )  # fmt: skip
 def test_bad_values_are_explained(read: Callable[[str], object], text: str, reason: str, words: str) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from kiteway.resources import Loaded, load_documents, load_object
 
 FIXTURE = (Path(__file__).parent.parent / "fixtures" / "kubectl-get-milvus.yaml").read_bytes()
-ITEMS = yaml.safe_load(FIXTURE)["items"]
+POLICY = (Path(__file__).parents[2] / "examples" / "milvuspolicy.yaml").read_bytes()
+ITEMS = [*yaml.safe_load(FIXTURE)["items"], yaml.safe_load(POLICY)]
 
 SCALARS = (
     st.none()
@@ -37,9 +38,9 @@ def paths(value: Any, prefix: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 
 @st.composite
-def mutated_objects(draw: st.DrawFn) -> dict[str, Any]:
-    """Return a real object with a few values replaced, removed or renamed."""
-    item: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from(ITEMS))))
+def mutated(draw: st.DrawFn, objects: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    """Return an object with a few values replaced, removed or renamed."""
+    item: dict[str, Any] = json.loads(json.dumps(draw(objects)))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from([p for p in paths(item) if p]))
         parent: Any = item
@@ -62,7 +63,7 @@ def check(loaded: Loaded) -> None:
     repr(loaded)
 
 
-@given(mutated_objects())
+@given(mutated(st.sampled_from(ITEMS)))
 @settings(max_examples=300)
 def test_no_object_makes_the_loader_raise(raw: dict[str, Any]) -> None:
     """A real object with arbitrary changes is an object, or refused with an error, or ignored with a note."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from kiteway.cli.options import (
     parse_ssl_policies,
 )
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
+from kiteway.cli.policy_show import policy_rows
 from kiteway.cli.terminal import table
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
@@ -26,6 +28,7 @@ from kiteway.envoy.xds.redact import redacted
 from kiteway.filter import filter_path
 from kiteway.model import LoadBalancer
 from kiteway.report.problem import Problem
+from kiteway.report.routing import HostReport
 from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
@@ -68,6 +71,7 @@ def plan(
         options = Options(
             ssl_policies=parse_ssl_policies(ssl_policy or []),
             namespace_limits=parse_namespace_limits(namespace_limit or []),
+            with_filter=filter_path() is not None,
         )
     except ValueError as error:
         raise fail(str(error), 2) from error
@@ -122,6 +126,19 @@ def _print_model(model: LoadBalancer) -> None:
                 f"{host.source.namespace}/{host.source.name}",
             )
     if model.hosts:
+        stdout.print(rows)
+    _print_policies(host_reports(model))
+
+
+def _print_policies(hosts: Iterable[HostReport]) -> None:
+    """Print what the MilvusPolicies mean for each path, and where each value comes from."""
+    rows = table("HOST", "PATH", "FIELD", "VALUE", "FROM")
+    for host in hosts:
+        for route in host.routes:
+            for row in policy_rows(route.policy) if route.policy is not None else ():
+                rows.add_row(host.host, route.path, *row)
+    if rows.row_count:
+        stdout.print()
         stdout.print(rows)
 
 

@@ -43,6 +43,8 @@ def print_status(value: Status) -> None:
         stdout.print(f"{kind} {certificate.name} for {names}: {certificate.days_left} days left{problems}")
     for managed in value.managed_certificates:
         _print_managed(managed)
+    for target in value.policies:
+        stdout.print(f"policy {target.policy} {target.reason}: {target.message}")
     for rejection in value.configuration.rejections:
         stdout.print(line(("Envoy rejects", "red"), f" {', '.join(rejection.resources)}: {rejection.message}"))
     for held in value.configuration.quarantine:

@@ -9,7 +9,7 @@ from pathlib import Path
 from kiteway.acme.challenge_server import ChallengeServer, LocalPresenter
 from kiteway.acme.context import Presenter
 from kiteway.acme.replicated.secrets import Secrets
-from kiteway.acme.replicated.shared import Shared
+from kiteway.acme.replicated.shared import Shared, member
 from kiteway.acme.storage import FileStorage, Storage
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.source import Reports, TakeSlices, Translate
@@ -65,7 +65,12 @@ class Cluster:
         if config.acme.blocked is None:
             self._shared = Shared(api, kubernetes, own, self._lease, state_dir / _STORED)
             self.storage = self._shared.storage
-        followed = self._shared.reflectors if self._shared is not None else ()
+        self._replicas = 1
+        if self._shared is not None:
+            self._membership, followed = self._shared.membership, self._shared.reflectors
+        else:
+            self._membership = member(api, kubernetes, own, self._lease, self._look_again)
+            followed = (self._membership.reflector,)
         self._source = KubernetesSource(api, kubernetes, state_dir / _LAST_GOOD, followed)
         self._writer = Writer(
             api,
@@ -86,6 +91,11 @@ class Cluster:
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses that Ingresses get."""
         return tuple(text for address in self._source.addresses or () for text in address.values())
+
+    def replicas(self) -> int:
+        """Return how many replicas are live; while the API server says nothing, as many as before."""
+        self._replicas = self._membership.members.living or self._replicas
+        return self._replicas
 
     def why_incomplete(self) -> str:
         """Return what the API server has not listed yet."""
@@ -119,6 +129,15 @@ class Cluster:
             tasks.create_task(self._writer.run())
             if self._shared is not None:
                 tasks.create_task(self._shared.run(self._source.look_again))
+            else:
+                tasks.create_task(self._be_member())
+
+    async def _be_member(self) -> None:
+        await self._membership.join()
+        await self._membership.run()
+
+    def _look_again(self) -> None:
+        self._source.look_again()
 
     async def _follow_objects(self, translate: Translate) -> None:
         async for _ in self._source.changes():

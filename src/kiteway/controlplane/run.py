@@ -51,6 +51,8 @@ _RECOGNITION_SECONDS, _RECOGNITION_LONGEST_SECONDS = 1.0, 60.0
 """Seconds between two checks which pools are Milvus, the shortest and the longest."""
 _FIRST_LOOK_SECONDS = 0.3
 """Seconds that the first configuration waits for the first of these checks."""
+_REPLICAS_SECONDS = 1.0
+"""Seconds between two counts of the live replicas: no event tells of a replica that has died."""
 _RETRY_SECONDS, _RETRY_LONGEST_SECONDS = 2.0, 32.0
 """Seconds before a listener that Envoy rejects is sent again, the first pause and the longest; Envoy logs each rejection."""
 
@@ -116,6 +118,7 @@ class ControlPlane:
         same_network = config.settings.listener_network_namespace is None
         self._health = HealthWatch(admin, lambda: self._pipeline.outcome, probe_check if same_network else None)
         self._published = asyncio.Event()
+        self._replicas = 1
 
     async def start(self) -> None:
         """Serve ADS; the first configuration comes from `work`."""
@@ -132,6 +135,7 @@ class ControlPlane:
             self._follow_drains(),
             self._follow_endpoints(),
             self._follow_rejected_listeners(),
+            self._follow_replicas(),
             self._verdicts.run(),
             self._verdicts.keep(),
             self._managed.run(),
@@ -202,6 +206,7 @@ class ControlPlane:
                     ingress_class=self._config.ingress_class,
                     ssl_policies=self._config.ssl_policies,
                     namespace_limits=self._config.namespace_limits,
+                    with_filter=self._config.settings.filter_path is not None,
                 )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
@@ -276,6 +281,17 @@ class ControlPlane:
             self._changed.clear()
             async with self._round:
                 await self._publish(await asyncio.to_thread(self._pipeline.run_drained, _now()))
+
+    async def _follow_replicas(self) -> None:
+        """Divide the limits of policies among the replicas that are live."""
+        while True:
+            replicas = self._source.replicas()
+            if replicas != self._replicas:
+                async with self._round:
+                    await self._publish(await asyncio.to_thread(self._pipeline.scale, replicas, _now()))
+                self._replicas = replicas
+                _log.info("replicas", live=replicas)
+            await asyncio.sleep(_REPLICAS_SECONDS)
 
     async def _follow_rejected_listeners(self) -> None:
         """Send listeners again that Envoy rejects: their addresses can be free by now."""

@@ -45,6 +45,9 @@ class Source(Protocol):
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses at which clients reach Kiteway, as far as they are known."""
 
+    def replicas(self) -> int:
+        """Return how many replicas of Kiteway serve the same resources, this one included."""
+
     def why_incomplete(self) -> str:
         """Return what the source waits for before there is anything to serve; empty when there is."""
 
@@ -78,6 +81,10 @@ class Files:
     def addresses(self) -> tuple[str, ...]:
         """Return none: they are not in the files."""
         return ()
+
+    def replicas(self) -> int:
+        """Return 1: there are no others."""
+        return 1
 
     def why_incomplete(self) -> str:
         """Return an empty string: a file that is missing is a diagnostic."""

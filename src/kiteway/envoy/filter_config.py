@@ -80,7 +80,7 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         rows_per_second: rows a second.
         bytes_per_second: bytes of requests a second.
         in_flight: calls at the same time. At least one of these four is set.
-        burst_ms: how many milliseconds' worth of a rate may be used at once; one call always may.
+        burst_ms: how many milliseconds' worth of a rate may be used at once, 1000 if it is not set; one call always may.
         names: the only names that the limit holds for; all of them if it is not set. Only with one key in ``by``.
         except_: names that it does not hold for; not together with ``names``. Only with one key in ``by``.
     """
@@ -90,7 +90,7 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     rows_per_second: _Rate | UnsetType = UNSET
     bytes_per_second: _Rate | UnsetType = UNSET
     in_flight: _Count | UnsetType = UNSET
-    burst_ms: _Milliseconds = 1000
+    burst_ms: _Milliseconds | UnsetType = UNSET
     names: _Names | UnsetType = UNSET
     except_: _Names | UnsetType = msgspec.field(default=UNSET, name="except")
 

@@ -36,6 +36,7 @@ _CHART: Final[dict[str, tuple[str, ...]]] = {
     "backendconfigs.cloud.google.com": ("list", "watch"),
     "frontendconfigs.networking.gke.io": ("list", "watch"),
     "managedcertificates.networking.gke.io": ("list", "watch"),
+    "milvuspolicies.kiteway.io": ("list", "watch"),
     "ingresses.networking.k8s.io": ("list", "watch"),
     "endpointslices.discovery.k8s.io": ("list", "watch"),
     "secrets": ("list", "watch"),
@@ -43,8 +44,9 @@ _CHART: Final[dict[str, tuple[str, ...]]] = {
     "ingresses/status.networking.k8s.io": ("patch",),
     "services/status": ("patch",),
     "managedcertificates/status.networking.gke.io": ("patch",),
+    "milvuspolicies/status.kiteway.io": ("patch",),
     "events": ("create",),
-    "leases.coordination.k8s.io": ("create", "get", "update"),
+    "leases.coordination.k8s.io": ("create", "get", "update", "list", "watch", "patch"),
 }
 
 

@@ -21,6 +21,7 @@ from kiteway.model.hosts import (
 )
 from kiteway.model.listeners import Listener, ListenerProtocol
 from kiteway.model.loadbalancer import LoadBalancer, ServerNames
+from kiteway.model.policy import NO_POLICY, Admission, Limit, LimitKey, Policy, PolicyOrigin, PolicyReason
 from kiteway.model.pools import (
     Affinity,
     AffinityType,
@@ -34,6 +35,8 @@ from kiteway.model.pools import (
 
 __all__ = [
     "ENCRYPTED",
+    "NO_POLICY",
+    "Admission",
     "Affinity",
     "AffinityType",
     "BackendProtocol",
@@ -48,11 +51,16 @@ __all__ = [
     "HeaderValue",
     "HealthCheck",
     "HealthCheckType",
+    "Limit",
+    "LimitKey",
     "Listener",
     "ListenerProtocol",
     "LoadBalancer",
     "PathMatch",
     "PathMatchType",
+    "Policy",
+    "PolicyOrigin",
+    "PolicyReason",
     "Pool",
     "PoolKey",
     "PrivateKey",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kiteway.diagnostics import ObjectRef
+from kiteway.model.policy import NO_POLICY, Policy
 from kiteway.model.pools import PoolKey
 
 
@@ -69,6 +70,7 @@ class Route:
         request_headers: headers added towards the endpoint.
         response_headers: headers added towards the client.
         log_sample_rate: the share of requests in the access log, 0 to 1.
+        policy: what the MilvusPolicies of its Ingress and of its Service say.
     """
 
     match: PathMatch
@@ -77,6 +79,7 @@ class Route:
     request_headers: tuple[HeaderValue, ...] = ()
     response_headers: tuple[HeaderValue, ...] = ()
     log_sample_rate: float = 1.0
+    policy: Policy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True)

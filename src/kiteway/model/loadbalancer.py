@@ -44,6 +44,7 @@ class LoadBalancer:
         challenges: the answers for a CA that validates a name; no Ingress needs to claim the name.
         canonical_paths: whether paths were ever made canonical, and so still are. All filter chains share the setting, and
             each change drains the connections of all tenants; one tenant could cause that by adding and removing a path.
+        replicas: live replicas of Kiteway, among which the limits of policies are divided.
     """
 
     hosts: tuple[VirtualHost, ...] = ()
@@ -53,3 +54,4 @@ class LoadBalancer:
     bundles: tuple[TrustBundle, ...] = ()
     challenges: tuple[Challenge, ...] = ()
     canonical_paths: bool = False
+    replicas: int = 1

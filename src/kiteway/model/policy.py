@@ -82,6 +82,9 @@ class PolicyOrigin:
     policy: ObjectRef | None
 
 
+_LIMIT_BYTES, _QUOTES = 128, 3
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
@@ -108,6 +111,20 @@ class Policy:
         """Whether it has an effect only where Kiteway's filter is loaded."""
         return bool(self.limits) or self.admission is not None
 
+    @property
+    def size(self) -> int:
+        """Bytes that a copy of it takes in Envoy, about: each route has one."""
+        names = [name for limit in self.limits for name in (*limit.names, *limit.excluded)]
+        return _LIMIT_BYTES * len(self.limits) + sum(len(name.encode()) + _QUOTES for name in names)
+
 
 NO_POLICY: Final = Policy()
 """The policy of a route that no MilvusPolicy is about: nothing is changed."""
+
+
+class PolicyReason(enum.StrEnum):
+    """The reason of the condition Accepted, of a policy's target, in Gateway API's words."""
+
+    ACCEPTED = "Accepted"
+    CONFLICTED = "Conflicted"
+    TARGET_NOT_FOUND = "TargetNotFound"

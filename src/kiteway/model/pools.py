@@ -120,7 +120,6 @@ class Pool:
         timeout: seconds a whole call may take (``timeoutSec``); None leaves it to the rpc class.
         draining: seconds calls in flight have when an endpoint leaves (``drainingTimeoutSec``).
         affinity: see `Affinity`.
-        hedging_delay: seconds without an answer after which a read is also sent to a second endpoint; None for never.
         rest: whether the endpoints serve REST at all.
         rest_port: the port REST is served on when it is not the pool's own; None is the pool's own. Only with ``rest``.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
@@ -134,7 +133,6 @@ class Pool:
     timeout: int | None = None
     draining: int = 0
     affinity: Affinity = Affinity()
-    hedging_delay: float | None = None
     rest: bool = True
     rest_port: int | None = None
     tls: UpstreamTLS = UpstreamTLS()

@@ -21,6 +21,7 @@ from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translated, Translator
+from kiteway.translate.policy.attachment import Attachment
 from kiteway.translate.shared.unit import Unit
 
 
@@ -39,6 +40,7 @@ class Outcome:
         quarantine: which Ingresses are held back, and the state of the search for them.
         generation: counts the snapshots that were published; Envoy's verdict is on one of them.
         next_drained: when `Pipeline.run_drained` is due; None when nothing drains.
+        attachments: what became of each target of each MilvusPolicy.
     """
 
     model: LoadBalancer
@@ -50,6 +52,7 @@ class Outcome:
     quarantine: QuarantineState = field(default_factory=QuarantineState)
     generation: int = 0
     next_drained: dt.datetime | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Pipeline:
         self._members: dict[str, tuple[Resource, ...]] = {}
         self._chosen: tuple[Unit, ...] = ()
         self._milvus: frozenset[PoolKey] = frozenset()
+        self._replicas = 1
         self._generation = 0
         self.outcome: Outcome | None = None
 
@@ -134,6 +138,17 @@ class Pipeline:
         self._milvus = milvus
         return self._build(self._round, now) if self._round is not None else None
 
+    def scale(self, replicas: int, now: dt.datetime) -> Outcome | None:
+        """
+        Take how many replicas of Kiteway are live; nothing is translated.
+
+        Returns None before the first round, and when it is known already.
+        """
+        if replicas == self._replicas:
+            return None
+        self._replicas = replicas
+        return self._build(self._round, now) if self._round is not None else None
+
     def health_addresses(self) -> HealthAddresses:
         """Return the health check addresses of each pool that has Milvus's own check."""
         if self.outcome is None:
@@ -159,7 +174,7 @@ class Pipeline:
         )
         self._memo.turn()
         pools = self._memo.again("recognized", _recognized, result.model.pools, self._milvus)
-        model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools)
+        model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools, replicas=self._replicas)
         members = build_resources(model, self._settings, self._memo)
         members[ENDPOINT] = self._assignments.replace(model.pools, now)
         self._translated = (*what.reading, *result.diagnostics)
@@ -174,6 +189,7 @@ class Pipeline:
             self._quarantine.state,
             self._generation,
             self._assignments.next_drained(),
+            result.attachments,
         )
         return self.outcome
 

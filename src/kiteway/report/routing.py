@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kiteway.model import HTTPMode, ListenerProtocol, PathMatchType
+from kiteway.report.policies import PolicyReport
 
 
 class ListenerReport(msgspec.Struct, frozen=True):
@@ -30,11 +31,13 @@ class RouteReport(msgspec.Struct, frozen=True):
         path: the path it matches.
         type: how the path is compared.
         pool: the name of the pool; empty when the Service cannot be used.
+        policy: what MilvusPolicies say about its calls; null where none does.
     """
 
     path: str
     type: PathMatchType
     pool: str
+    policy: PolicyReport | None = None
 
 
 class HostReport(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 
 from kiteway.report.certificates import ManagedCertificateReport, ServedCertificate
 from kiteway.report.configuration import ConfigurationReport
+from kiteway.report.policies import AttachmentReport
 from kiteway.report.pools import PoolReport
 from kiteway.report.problem import Problem
 from kiteway.report.routing import HostReport, ListenerReport
@@ -93,6 +94,8 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         certificates: the certificates of the listeners.
         managed_certificates: the ManagedCertificates.
         pools: the pools and their endpoints.
+        replicas: the live replicas of Kiteway, among which the limits of policies are divided.
+        policies: the targets of the MilvusPolicies.
         diagnostics: everything that is wrong in the manifests.
     """
 
@@ -112,6 +115,8 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     certificates: tuple[ServedCertificate, ...] = ()
     managed_certificates: tuple[ManagedCertificateReport, ...] = ()
     pools: tuple[PoolReport, ...] = ()
+    replicas: int = 1
+    policies: tuple[AttachmentReport, ...] = ()
     diagnostics: tuple[Problem, ...] = ()
 
 

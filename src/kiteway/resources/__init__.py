@@ -13,6 +13,7 @@ from kiteway.resources.kinds.frontend_config import FrontendConfig
 from kiteway.resources.kinds.ingress import Ingress
 from kiteway.resources.kinds.ingress_class import IngressClass
 from kiteway.resources.kinds.managed_certificate import ManagedCertificate
+from kiteway.resources.kinds.milvus_policy import MilvusPolicy
 from kiteway.resources.kinds.secret import Secret
 from kiteway.resources.kinds.service import Service
 from kiteway.resources.limits import DEFAULT, Limits
@@ -31,6 +32,7 @@ __all__ = [
     "Limits",
     "Loaded",
     "ManagedCertificate",
+    "MilvusPolicy",
     "Object",
     "ObjectMeta",
     "Secret",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -41,7 +40,7 @@ CAPACITY_SCALER: Final = "networking.gke.io/capacity-scaler"
 REST_PORT: Final = "kiteway.io/rest-port"
 """The port, by name or number, where Milvus answers REST when it is not the port of gRPC."""
 HEDGING_DELAY: Final = "kiteway.io/hedging-delay"
-"""How long a read may have no answer before it goes to a second endpoint as well, such as 200ms; unset means never."""
+"""Without effect: `spec.hedging.delay` of a MilvusPolicy has taken its place."""
 BACKEND_CA: Final = "kiteway.io/backend-ca-secret"
 """The Secret in the Service's namespace whose ca.crt verifies the endpoints' certificates; unset accepts any."""
 BACKEND_SERVER_NAME: Final = "kiteway.io/backend-server-name"
@@ -88,11 +87,6 @@ NEG_ANNOTATION_INVALID: Final = "NEGAnnotationInvalid"
 """The value of `NEG` cannot be read."""
 THC_ANNOTATION_INVALID: Final = "THCAnnotationInvalid"
 """The value of `TRANSPARENT_HEALTH_CHECKER` cannot be read."""
-
-
-_DELAY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)")
-_UNITS = {"ms": 0.001, "s": 1.0}
-_SHORTEST_DELAY, _LONGEST_DELAY = 0.001, 600.0
 
 
 class AppProtocol(enum.StrEnum):
@@ -223,18 +217,6 @@ def parse_port(text: str) -> str | int | Violation:
     if text.strip("-0123456789"):
         return text
     return Violation(f"must be the name or the number of a port, not {quoted(text)}.")
-
-
-def parse_delay(text: str) -> float | Violation:
-    """Read `HEDGING_DELAY`: seconds, from 1 ms to 10 min."""
-    fix = "Write it as milliseconds or seconds: 200ms, 1.5s."
-    found = _DELAY.fullmatch(text)
-    if found is None:
-        return Violation(f"must be a number with ms or s, not {quoted(text)}.", fix)
-    seconds = float(found[1]) * _UNITS[found[2]]
-    if not _SHORTEST_DELAY <= seconds <= _LONGEST_DELAY:
-        return Violation(f"must be from 1ms to 600s, not {quoted(text)}.", fix)
-    return seconds
 
 
 def _port(text: str) -> int | None:

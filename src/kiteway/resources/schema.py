@@ -50,6 +50,7 @@ class Origin(enum.StrEnum):
     BACKEND_CONFIG = "ingress-gce pkg/apis/backendconfig/v1/types.go"
     FRONTEND_CONFIG = "ingress-gce pkg/apis/frontendconfig/v1beta1/types.go"
     MANAGED_CERTIFICATE = "gke-managed-certs pkg/apis/networking.gke.io/v1/types.go"
+    MILVUS_POLICY = "Kiteway"
 
 
 class _Required(enum.Enum):

@@ -11,6 +11,7 @@ from kiteway.certificates.describe import describe
 from kiteway.model import Certificate, LoadBalancer
 from kiteway.report.certificates import ServedCertificate
 from kiteway.report.routing import HostReport, RouteReport
+from kiteway.status.policy import policy_report
 
 
 def host_reports(model: LoadBalancer) -> tuple[HostReport, ...]:
@@ -22,7 +23,8 @@ def host_reports(model: LoadBalancer) -> tuple[HostReport, ...]:
             https=host.https,
             http=host.http,
             routes=tuple(
-                RouteReport(route.match.path, route.match.type, str(route.pool or "")) for route in host.routes
+                RouteReport(route.match.path, route.match.type, str(route.pool or ""), policy_report(route.policy))
+                for route in host.routes
             ),
         )
         for host in model.hosts

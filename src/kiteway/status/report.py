@@ -29,6 +29,7 @@ from kiteway.status.backend_tls import upstream_tls_report
 from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
 from kiteway.status.health_watch import HealthWatch
 from kiteway.status.model import certificate_reports, host_reports
+from kiteway.status.policy import attachment_reports
 from kiteway.status.readiness import shortcomings
 
 _OF_FILTER = r"^cluster\.pool/[^.]+\.kiteway\..*_total\."
@@ -93,6 +94,8 @@ async def build_status(
             certificates=certificate_reports(model),
             managed_certificates=tuple(managed),
             pools=pools,
+            replicas=model.replicas,
+            policies=attachment_reports(outcome.attachments) if outcome else (),
             diagnostics=tuple(map(Problem.of_diagnostic, outcome.diagnostics)) if outcome else (),
         )
 

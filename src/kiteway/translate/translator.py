@@ -13,8 +13,9 @@ from typing import Any
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.memo import Memo
 from kiteway.model import HTTPMode, LoadBalancer, Pool
-from kiteway.resources import Object
+from kiteway.resources import MilvusPolicy, Object
 from kiteway.translate.ingress.front_end import INGRESS
+from kiteway.translate.policy.attachment import Attached, Attachment, attach, judge_attachments
 from kiteway.translate.shared.context import Index, Options
 from kiteway.translate.shared.front_end import FrontEnd
 from kiteway.translate.shared.merge import merge
@@ -35,14 +36,16 @@ class Translated:
     Attributes:
         units: what each of them means; one that has errors has its last good form.
         diagnostics: what is wrong with them on their own.
-        retained: those that have errors now and keep their last good form.
+        retained: objects that have errors now and keep their last good form.
         index: the objects.
+        attached: the policies and their targets.
     """
 
     units: tuple[Unit, ...]
     diagnostics: tuple[Diagnostic, ...]
     retained: tuple[ObjectRef, ...]
     index: Index
+    attached: Attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,13 @@ class Result:
         model: the load balancer.
         diagnostics: everything that is wrong, in a fixed order.
         retained: objects that have errors now and keep their last good form.
+        attachments: what became of each target of each policy.
     """
 
     model: LoadBalancer
     diagnostics: tuple[Diagnostic, ...]
     retained: tuple[ObjectRef, ...]
+    attachments: tuple[Attachment, ...] = ()
 
 
 def translate(
@@ -81,6 +86,7 @@ class Translator:
         self._failed: frozenset[Key] = frozenset()
         self._fresh: dict[ObjectRef, Unit] = {}
         self._good: dict[ObjectRef, Unit] = {}
+        self._attached = Attached({}, (), {})
         self._model = LoadBalancer()
         self._memo = Memo()
         self._counted = Memo()
@@ -110,10 +116,12 @@ class Translator:
         diagnostics: list[Diagnostic] = []
         self._counted.turn()
         ours = _ours(index, options, diagnostics)
+        attached, retained = self._attach(index, {owner.ref for owner in ours})
+        changed |= _differing(self._attached.by_target, attached.by_target)
+        index.policy = attached.policy_of
         asked = self._counted.each("asked", _asked, ours)
         owners = admitted(ours, asked, options.namespace_limits, diagnostics, self._counted)
         units: list[Unit] = []
-        retained: list[ObjectRef] = []
         fresh: dict[ObjectRef, Unit] = {}
         for owner in owners:
             ref = owner.ref
@@ -142,7 +150,15 @@ class Translator:
         for ref in self._good.keys() - fresh.keys() - set(failed):
             del self._good[ref]
         self._objects, self._failed, self._fresh, self._options = index.objects, index.failed, fresh, options
-        return Translated(tuple(units), tuple(diagnostics), tuple(sorted(retained)), index)
+        self._attached = attached
+        return Translated(tuple(units), tuple(diagnostics), tuple(sorted(retained)), index, attached)
+
+    def _attach(self, index: Index, ours: set[ObjectRef]) -> tuple[Attached, list[ObjectRef]]:
+        """Return the policies and their targets, and which policies have errors now and keep their last good form."""
+        policies = [o for o in index.objects.values() if isinstance(o, MilvusPolicy)]
+        # Otherwise a mistake in a policy would lift the limits that it set.
+        kept = [policy for ref, policy in self._attached.policies.items() if ref in index.failed]
+        return attach([*policies, *kept], index.objects, index.failed, ours), [policy.ref for policy in kept]
 
     def merge(
         self,
@@ -164,12 +180,13 @@ class Translator:
             warming: pools to build although no route leads to them yet.
         """
         self._memo.turn()
-        limits = (self._options or Options()).namespace_limits
-        merged, conflicts = merge(units, now, self._memo, limits, warming)
+        options = self._options or Options()
+        merged, conflicts = merge(units, now, self._memo, options.namespace_limits, warming)
         self._model = model = with_unchanged(self._model, merged)
         expired = judge(model.certificates, translated.index, now)
-        found = ordered([*translated.diagnostics, *conflicts, *expired, *further], self._memo)
-        return Result(model, found, translated.retained)
+        policies = judge_attachments(translated.attached, model, with_filter=options.with_filter)
+        found = ordered([*translated.diagnostics, *conflicts, *expired, *policies, *further], self._memo)
+        return Result(model, found, translated.retained, translated.attached.attachments)
 
 
 def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Object]:
@@ -218,3 +235,8 @@ def _changed(before: Mapping[Key, Object], now: Mapping[Key, Object]) -> set[Key
     """Return the objects that are new, removed or changed."""
     others = itertools.compress(now, map(operator.is_not, map(before.get, now), now.values()))
     return {key for key in others if before.get(key) != now[key]} | (before.keys() - now.keys())
+
+
+def _differing(before: Mapping[Key, MilvusPolicy], now: Mapping[Key, MilvusPolicy]) -> set[Key]:
+    """Return the objects that have another policy than before."""
+    return {target for target in before.keys() | now.keys() if before.get(target) != now.get(target)}

@@ -69,7 +69,7 @@ class Members:
 
     @property
     def living(self) -> int:
-        """The number of live replicas."""
+        """The number of live replicas; 0 while the API server says nothing."""
         oldest = self._clock() - LEASE_SECONDS
         return sum(seen.at > oldest for seen in self._seen.values())
 

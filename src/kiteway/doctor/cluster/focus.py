@@ -12,6 +12,7 @@ from kiteway.resources import (
     FrontendConfig,
     Ingress,
     ManagedCertificate,
+    MilvusPolicy,
     Object,
     Secret,
     Service,
@@ -64,7 +65,7 @@ def focus(objects: Iterable[Object], release: str, failed: Iterable[ObjectRef] =
     refs = {o.ref for o in leading} | services
     wanted = refs | _named(o for o in all_ if o.ref in refs)
     attached = {ref for ingress in ingresses for ref in _certificates(ingress)}
-    kept = tuple(o for o in all_ if _belongs(o, wanted, services, attached))
+    kept = tuple(o for o in all_ if _belongs(o, wanted, services, attached) or _is_policy_of(o, wanted, every))
     # The release of an unreadable Ingress or Service is unknown.
     unknown = {ref for ref in unreadable if ref.kind in {Ingress.KIND, Service.KIND} or ref in wanted}
     return Focus(kept, frozenset({o.ref for o in kept} | unknown))
@@ -76,6 +77,14 @@ def _belongs(object_: Object, wanted: set[ObjectRef], services: set[ObjectRef], 
     if isinstance(object_, ManagedCertificate) and object_.ref not in attached:
         return True
     return object_.ref in wanted or not object_.NAMESPACED
+
+
+def _is_policy_of(object_: Object, wanted: set[ObjectRef], every: set[ObjectRef]) -> bool:
+    """Return whether all targets of a policy are the release's, or missing."""
+    if not isinstance(object_, MilvusPolicy):
+        return False
+    targets = [ObjectRef(t.kind.value, object_.ref.namespace, t.name) for t in object_.spec.target_refs]
+    return all(target in wanted or target not in every for target in targets)
 
 
 def _instance(service: Service) -> str:

@@ -52,6 +52,7 @@ from kiteway.envoy.xds.refusals import (
     one_label,
     unknown,
 )
+from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.memo import Memo
 from kiteway.model import (
     HTTPMode,
@@ -75,7 +76,7 @@ _REDIRECTS = {
 
 def route_configurations(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the route configuration of each listener."""
-    hosts = memo.again("backed", _backed, model.hosts, model.pools)
+    hosts = memo.again("backed", _backed, model.hosts, model.pools, model.replicas)
     result: list[Message | Assembled] = [
         _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, memo), memo),
         *(memo(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
@@ -95,22 +96,35 @@ Backends = tuple[Pool | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Backed:
-    """A host and the pools of its routes."""
+    """
+    A host and the pools of its routes.
+
+    Attributes:
+        host: the host.
+        backends: the pools of its routes.
+        replicas: the live replicas of Kiteway; 1 for a host that has no share in anything.
+    """
 
     host: ModelHost
     backends: Backends
+    replicas: int = 1
 
 
-def _backed(last: tuple[Backed, ...] | None, hosts: Iterable[ModelHost], pools: Iterable[Pool]) -> tuple[Backed, ...]:
-    """Return the hosts with their pools; the object in ``last`` where host and pools are unchanged."""
+def _backed(
+    last: tuple[Backed, ...] | None, hosts: Iterable[ModelHost], pools: Iterable[Pool], replicas: int
+) -> tuple[Backed, ...]:
+    """Return the hosts with their pools; the object in ``last`` where host, pools and shares are unchanged."""
     known = {id(each.host): each for each in last or ()}
     by_key: dict[PoolKey | None, Pool] = {pool.key: pool for pool in pools}
     found = []
     for host in hosts:
         backends = tuple([by_key.get(route.pool) for route in host.routes])
+        shares = replicas if any(route.policy.for_filter for route in host.routes) else 1
         before = known.get(id(host))
-        same = before is not None and all(map(operator.is_, before.backends, backends))
-        found.append(before if before is not None and same else Backed(host, backends))
+        if before is not None and before.replicas == shares and all(map(operator.is_, before.backends, backends)):
+            found.append(before)
+        else:
+            found.append(Backed(host, backends, shares))
     return tuple(found)
 
 
@@ -137,7 +151,7 @@ def _by_any_name(hosts: tuple[Backed, ...], memo: Memo) -> tuple[Backed, ...]:
 
 
 def _any_name(known: Backed) -> Backed:
-    return Backed(dataclasses.replace(known.host, domain=ANY_HOST), known.backends)
+    return dataclasses.replace(known, host=dataclasses.replace(known.host, domain=ANY_HOST))
 
 
 def over_tls(backed: Backed, settings: EnvoySettings) -> VirtualHost:
@@ -201,7 +215,17 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
         if pool is None:
             routes += _unknown_pool(route, settings)
             continue
-        to = _Destination(pool.key, route.request_headers, route.response_headers, route.log_sample_rate)
+        to = _Destination(
+            pool.key,
+            route.request_headers,
+            route.response_headers,
+            RouteConfig(
+                log_rate=log_rate_for_filter(route.log_sample_rate),
+                policy=policy_for_filter(route.policy, backed.replicas),
+            ),
+            route.log_sample_rate,
+            route.policy.hedging_delay,
+        )
         if to not in forwarded:
             forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
         routes += _routes(route, pool, forwarded[to], settings)
@@ -244,7 +268,9 @@ class _Destination(NamedTuple):
     pool: PoolKey
     request_headers: Headers
     response_headers: Headers
+    for_filter: RouteConfig
     log_sample_rate: float
+    hedging_delay: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +293,14 @@ def _forwarded(
     request = to.request_headers if shared.request is None else ()
     response = to.response_headers if shared.response is None else ()
 
-    said = RouteConfig(log_rate=log_rate_for_filter(to.log_sample_rate))
-
     def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
-        route = _forward(policy, pool, cluster)
+        route = _forward(policy, pool, cluster, to.hedging_delay)
         route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
         route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
         add_log_rate_without_filter(route, to.log_sample_rate, settings)
         marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
-        if marked or said != RouteConfig():
-            turn_on(route, settings, said)
+        if marked or to.for_filter != RouteConfig():
+            turn_on(route, settings, to.for_filter)
         return policy, route
 
     grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)
@@ -357,7 +381,7 @@ def _to(route: Route, name: str, policy: CallPolicy, match: RouteMatch) -> Route
     return result
 
 
-def _forward(policy: CallPolicy, pool: Pool, cluster: str) -> Route:
+def _forward(policy: CallPolicy, pool: Pool, cluster: str, hedging_delay: float | None) -> Route:
     limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(
@@ -370,6 +394,6 @@ def _forward(policy: CallPolicy, pool: Pool, cluster: str) -> Route:
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
         hash_policy=hash_policy(pool.affinity),
     )
-    if policy.hedged and pool.hedging_delay is not None:
-        hedge(action, pool.hedging_delay)
+    if policy.hedged and hedging_delay is not None:
+        hedge(action, hedging_delay)
     return Route(route=action, request_body_buffer_limit=UInt64Value(value=policy.buffer))

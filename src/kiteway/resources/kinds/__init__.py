@@ -8,6 +8,7 @@ from kiteway.resources.kinds.frontend_config import FrontendConfig
 from kiteway.resources.kinds.ingress import Ingress
 from kiteway.resources.kinds.ingress_class import IngressClass
 from kiteway.resources.kinds.managed_certificate import ManagedCertificate
+from kiteway.resources.kinds.milvus_policy import MilvusPolicy
 from kiteway.resources.kinds.secret import Secret
 from kiteway.resources.kinds.service import Service
 from kiteway.resources.object import Object
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Object]] = {
         BackendConfig,
         FrontendConfig,
         ManagedCertificate,
+        MilvusPolicy,
     )
 }
 """Every kind by its name."""

@@ -13,6 +13,7 @@ from kiteway.resources import (
     Ingress,
     IngressClass,
     ManagedCertificate,
+    MilvusPolicy,
     Object,
     Secret,
     Service,
@@ -59,4 +60,5 @@ WATCHED: Final = (
     WatchedKind(BackendConfig, "backendconfigs", custom=True),
     WatchedKind(FrontendConfig, "frontendconfigs", custom=True),
     WatchedKind(ManagedCertificate, "managedcertificates", custom=True),
+    WatchedKind(MilvusPolicy, "milvuspolicies", custom=True),
 )

@@ -10,7 +10,7 @@ import msgspec
 
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.kubernetes.api import FIELD_MANAGER
-from kiteway.resources import Ingress, Loaded, ManagedCertificate, Object, Service, load_object
+from kiteway.resources import Ingress, Loaded, ManagedCertificate, MilvusPolicy, Object, Service, load_object
 from kiteway.resources import annotations as keys
 from kiteway.sources.files import Resources
 from kiteway.sources.kubernetes.kinds import WatchedKind
@@ -30,7 +30,7 @@ _KEPT_METADATA: Final = (
     "deletionTimestamp",
     "generation",
 )
-_WITH_STATUS: Final = frozenset({Ingress.KIND, Service.KIND, ManagedCertificate.KIND})
+_WITH_STATUS: Final = frozenset({Ingress.KIND, Service.KIND, ManagedCertificate.KIND, MilvusPolicy.KIND})
 
 Name = tuple[str, str]
 """Namespace (empty for kinds without) and name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
@@ -16,7 +17,7 @@ from kiteway.kubernetes.api import Api, ApiError, ApiUnavailableError
 from kiteway.kubernetes.lease import Lease
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.report.certificates import ManagedCertificateReport
-from kiteway.resources import EndpointSlice, Ingress, IngressClass, Service
+from kiteway.resources import EndpointSlice, Ingress, IngressClass, MilvusPolicy, Service
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.source import KubernetesSource
@@ -30,6 +31,7 @@ from kiteway.status.writeback.events import (
 )
 from kiteway.status.writeback.health import BackendHealth, read
 from kiteway.status.writeback.object_status import ObjectStatus, object_statuses
+from kiteway.status.writeback.policies import controller_name, policy_statuses
 from kiteway.status.writeback.readiness import open_gates
 from kiteway.translate import Options
 from kiteway.translate.ingress.classes import is_ours
@@ -120,8 +122,14 @@ class Writer:
         found = object_statuses(outcome.model, health, addresses, zones, self._managed(), held=held)
         if self._source.on_gke:
             # NEGs and ManagedCertificates are Google's there, whichever Ingress names them.
-            return {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
-        return found
+            found = {ref: what for ref, what in found.items() if ref.kind == Ingress.KIND}
+        return found | self._policies(outcome)
+
+    def _policies(self, outcome: Outcome) -> dict[ObjectRef, ObjectStatus]:
+        store = self._source.store
+        there = [ObjectRef(MilvusPolicy.KIND, *name) for name in store.entries(MilvusPolicy.KIND)]
+        controller = controller_name(self._options.ingress_class)
+        return policy_statuses(outcome.attachments, there, store.live, controller, dt.datetime.now(dt.UTC))
 
     def _zones(self) -> dict[tuple[str, str], set[str]]:
         zones: dict[tuple[str, str], set[str]] = {}

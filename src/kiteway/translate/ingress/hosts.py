@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kiteway.model import PathMatch, Route
+from kiteway.model import NO_POLICY, PathMatch, Route
 from kiteway.resources import Ingress
 from kiteway.resources.kinds.ingress import IngressBackend, IngressRule
 from kiteway.resources.places import Path, dotted
@@ -54,7 +54,7 @@ def host_claims(context: IngressContext) -> tuple[HostClaim, ...]:
         routes = _routes(context, rule, budget, ("spec", "rules", index))
         claims[domain] = HostClaim(
             domain,
-            in_order([*routes, *map(budget.headers, fallback)]),
+            in_order([*routes, *map(budget.copies, fallback)]),
             Claimant(context.ingress.ref, ("spec", "rules", index, "host")),
         )
     if fallback:
@@ -106,7 +106,7 @@ def _routes(context: IngressContext, rule: IngressRule, budget: Budget, at: Path
                 field,
             )
         else:
-            routes.append(budget.headers(_route(context, match, path.backend, (*here, "backend"))))
+            routes.append(budget.copies(_route(context, match, path.backend, (*here, "backend"))))
     return routes
 
 
@@ -118,6 +118,7 @@ def _route(context: IngressContext, match: PathMatch, backend: IngressBackend, p
         request_headers=found.request_headers if found else (),
         response_headers=found.response_headers if found else (),
         log_sample_rate=found.log_sample_rate if found else 1.0,
+        policy=found.policy if found else NO_POLICY,
         source=context.ingress.ref,
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from kiteway.model import Route
+from kiteway.model import NO_POLICY, Route
 from kiteway.resources.places import Path
 from kiteway.translate.shared.context import Context
-from kiteway.translate.shared.limits import LONGEST_HEADER_COPIES, MOST_PATHS
+from kiteway.translate.shared.limits import LONGEST_HEADER_COPIES, LONGEST_POLICY_COPIES, MOST_PATHS
 
 
 class Budget:
@@ -17,6 +17,7 @@ class Budget:
         self._context = context
         self._paths = MOST_PATHS
         self._header_bytes = LONGEST_HEADER_COPIES
+        self._policy_bytes = LONGEST_POLICY_COPIES
 
     def path(self, at: Path) -> bool:
         """Return whether there may be one more path; report the first that may not."""
@@ -31,8 +32,26 @@ class Budget:
             )
         return self._paths >= 0
 
-    def headers(self, route: Route) -> Route:
-        """Return the route with its custom headers, or without those that are too much."""
+    def copies(self, route: Route) -> Route:
+        """Return the route with its custom headers and its policy, or without those that are too much."""
+        return self._headers(self._policy(route))
+
+    def _policy(self, route: Route) -> Route:
+        size = route.policy.size
+        if size <= self._policy_bytes:
+            self._policy_bytes -= size
+            return route
+        self._context.error(
+            self._context.owner,
+            "PolicyCopiesTooMany",
+            f"the limits of the MilvusPolicies at all paths have more than {LONGEST_POLICY_COPIES} bytes; paths after that "
+            "are without a policy.",
+            "Use fewer names in limits or fewer paths, or divide the object into several.",
+            ("spec", "rules"),
+        )
+        return dataclasses.replace(route, policy=NO_POLICY)
+
+    def _headers(self, route: Route) -> Route:
         size = sum(len(h.name) + len(h.value) for h in (*route.request_headers, *route.response_headers))
         if size <= self._header_bytes:
             self._header_bytes -= size

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from kiteway.certificates.x509 import CertificateError, CertificateFacts, inspect, read_bundle
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.model import Certificate, HeaderValue, Pool, PoolKey, TLSProfile, TrustBundle
+from kiteway.model import (
+    NO_POLICY,
+    Certificate,
+    HeaderValue,
+    Policy,
+    Pool,
+    PoolKey,
+    TLSProfile,
+    TrustBundle,
+)
 from kiteway.resources import Object, Secret
 from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
@@ -28,20 +37,34 @@ class Options:
         ssl_policies: the TLS profile of each FrontendConfig ``sslPolicy`` name.
         issued: certificates issued for a ManagedCertificate, by ``namespace/name``.
         namespace_limits: what all objects of a namespace may claim together.
+        with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission.
     """
 
     ingress_class: str = "kiteway"
     ssl_policies: Mapping[str, TLSProfile] = field(default_factory=dict)
     issued: Mapping[str, Certificate] = field(default_factory=dict)
     namespace_limits: NamespaceLimits = field(default_factory=NamespaceLimits)
+    with_filter: bool = True
+
+
+PolicyLookup = Callable[[ObjectRef, ObjectRef, PoolKey], Policy]
+"""Returns the policy of the routes from an object that claims hosts, to a Service, to a pool of it."""
 
 
 class Index:
-    """The objects by kind, namespace and name; ``failed`` has those that exist but could not be read."""
+    """
+    The objects by kind, namespace and name.
+
+    Attributes:
+        objects: those that can be read.
+        failed: those that exist but could not be read.
+        policy: see `PolicyLookup`; none unless the translator says otherwise.
+    """
 
     def __init__(self, objects: Iterable[Object], failed: Iterable[ObjectRef] = ()) -> None:
         self.objects: dict[Key, Object] = {o.ref: o for o in objects}
         self.failed: frozenset[Key] = frozenset(failed)
+        self.policy: PolicyLookup = lambda _owner, _service, _pool: NO_POLICY
         self._inspected: dict[Key, CertificateFacts | CertificateError] = {}
         self._bundles: dict[Key, TrustBundle | CertificateError] = {}
 
@@ -70,12 +93,13 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A pool, and what its BackendConfig says about the routes that lead to it."""
+    """A pool, and what its BackendConfig and the MilvusPolicies say about the routes that lead to it."""
 
     pool: Pool
     request_headers: tuple[HeaderValue, ...]
     response_headers: tuple[HeaderValue, ...]
     log_sample_rate: float
+    policy: Policy
 
 
 class Context:
@@ -103,6 +127,10 @@ class Context:
         found = self._index.objects.get(key)
         self.dependencies[key] = None
         return found if isinstance(found, kind) else None
+
+    def policy_to(self, service: ObjectRef, pool: PoolKey) -> Policy:
+        """Return the policy of the routes from the owner to a pool of a Service."""
+        return self._index.policy(self.owner.ref, service, pool)
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:
         """Return the certificate of a TLS Secret, or why it cannot be served."""

@@ -29,6 +29,12 @@ LONGEST_PATH: Final = 1024
 LONGEST_HEADER_COPIES: Final = 1_048_576
 """Bytes of custom headers in all paths of one Ingress together: Envoy keeps them path by path."""
 
+LONGEST_POLICY_COPIES: Final = 1_048_576
+"""Bytes of the limits of MilvusPolicies in all paths of one Ingress together, about; copied like headers."""
+
+MOST_POLICIES: Final = 500
+"""MilvusPolicies of one namespace; the oldest count."""
+
 MOST_CERTIFICATES: Final = 100
 """Certificates of one Ingress; GKE allows 10."""
 
@@ -48,7 +54,7 @@ class NamespaceLimits:
         hosts: hosts of rules, and one for a default backend.
         paths: paths of all hosts.
         certificates: certificates, counted at each Ingress that lists them.
-        bytes: custom headers at each path, and the longest certificate chain with the client CA at each host.
+        bytes: custom headers and limits at each path, and the longest certificate chain with the client CA at each host.
     """
 
     hosts: int = 1000

@@ -29,18 +29,16 @@ class Claim(NamedTuple):
     @classmethod
     def of(cls, unit: Unit) -> Claim:
         """Count it, whether or not it holds the hosts that it claims."""
-        headers = [
-            h
-            for claim in unit.hosts
-            for route in claim.routes
-            for h in (*route.request_headers, *route.response_headers)
-        ]
+        routes = [route for claim in unit.hosts for route in claim.routes]
+        headers = [h for route in routes for h in (*route.request_headers, *route.response_headers)]
         longest = max((len(certificate.chain) for certificate in unit.certificates), default=0)
         ca = len(unit.client_auth.ca.pem) if unit.client_auth is not None else 0
         chains = 1 if longest > LARGE_CHAIN and not unit.certificate_required else len(unit.hosts)
         return cls(
             len(unit.certificates),
-            sum(len(h.name) + len(h.value) for h in headers) + chains * (longest + ca) * unit.https,
+            sum(len(h.name) + len(h.value) for h in headers)
+            + sum(route.policy.size for route in routes)
+            + chains * (longest + ca) * unit.https,
         )
 
 

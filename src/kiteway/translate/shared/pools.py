@@ -40,6 +40,7 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
     if protocol is None or not found:
         return None
     _check_reachable(context, service)
+    _check_hedging(context, service)
     check_service(context, service)
     check_annotations(context, service, plaintext_backend=not protocol.tls)
     if config is not None:
@@ -56,7 +57,6 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
         timeout=_timeout(context, service, config),
         draining=_draining(context, service, config),
         affinity=_affinity(context, config),
-        hedging_delay=_hedging_delay(context, service),
         rest_port=rest_port,
         # Milvus with TLS serves REST on a port of its own only.
         rest=rest_port is not None or not protocol.tls,
@@ -64,13 +64,15 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
         source=service.ref,
     )
     context.pools[key] = pool
+    policy = context.policy_to(service.ref, key)
     if config is None:
-        return Backend(pool, (), (), 1.0)
+        return Backend(pool, (), (), 1.0, policy)
     return Backend(
         pool,
         custom_headers(context, config, spec.custom_request_headers, "customRequestHeaders"),
         custom_headers(context, config, spec.custom_response_headers, "customResponseHeaders"),
         _log_sample_rate(spec.logging),
+        policy,
     )
 
 
@@ -203,15 +205,16 @@ def _affinity(context: Context, config: BackendConfig | None) -> Affinity:
     return Affinity(kind, (affinity.affinity_cookie_ttl_sec or 0) if kind is AffinityType.GENERATED_COOKIE else 0)
 
 
-def _hedging_delay(context: Context, service: Service) -> float | None:
-    value = service.metadata.annotations.get(keys.HEDGING_DELAY)
-    if value is None:
-        return None
-    delay = keys.parse_delay(value)
-    if isinstance(delay, Violation):
-        context.refuse(service, delay, ("metadata", "annotations", keys.HEDGING_DELAY))
-        return None
-    return delay
+def _check_hedging(context: Context, service: Service) -> None:
+    if keys.HEDGING_DELAY in service.metadata.annotations:
+        context.warn(
+            service,
+            "HedgingAnnotation",
+            f"{keys.HEDGING_DELAY} has no effect any more.",
+            f"Set spec.hedging.delay in a MilvusPolicy with a targetRef to the Service {service.ref.name}, and remove "
+            "the annotation.",
+            ("metadata", "annotations", keys.HEDGING_DELAY),
+        )
 
 
 def _log_sample_rate(logging: LogConfig | None) -> float:

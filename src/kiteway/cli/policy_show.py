@@ -1,0 +1,32 @@
+"""The policy of a route as rows of a table."""
+
+from __future__ import annotations
+
+from kiteway.report.policies import LimitReport, PolicyReport
+
+
+def policy_rows(policy: PolicyReport) -> list[tuple[str, str, str]]:
+    """Return field, value and origin of each value; several rows for several limits."""
+    values: dict[str, list[str]] = {"limits": list(map(_limit, policy.limits)) or ["none"]}
+    if policy.admission is not None:
+        values |= {
+            "admission.maxConcurrentReads": [str(policy.admission.max_concurrent_reads)],
+            "admission.maxConcurrentWrites": [str(policy.admission.max_concurrent_writes)],
+            "admission.maxWait": [f"{policy.admission.max_wait:g}s"],
+            "admission.maxQueuedBytes": [str(policy.admission.max_queued_bytes)],
+        }
+    values["hedging.delay"] = [f"{policy.hedging_delay}s"]
+    return [(field, value, origin) for field, origin in policy.origins.items() for value in values[field]]
+
+
+def _limit(limit: LimitReport) -> str:
+    figures = {
+        "requests/s": limit.requests_per_second,
+        "rows/s": limit.rows_per_second,
+        "bytes/s": limit.bytes_per_second,
+        "in flight": limit.in_flight,
+    }
+    values = ", ".join(f"{value} {unit}" for unit, value in figures.items() if value is not None)
+    names = f" {', '.join(limit.names)}" if limit.names else ""
+    others = f", not for {', '.join(limit.excluded)}" if limit.excluded else ""
+    return f"by {' and '.join(limit.by)}{names}: {values}{others}"

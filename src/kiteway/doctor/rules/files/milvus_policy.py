@@ -1,0 +1,15 @@
+"""MilvusPolicies and their targets."""
+
+from __future__ import annotations
+
+from kiteway.doctor.by_diagnostics import rule_of_reasons
+from kiteway.resources import MilvusPolicy
+
+RULE = rule_of_reasons(
+    "MILVUS_POLICY",
+    title="The targets of a MilvusPolicy",
+    why="A limit that is attached to nothing, or to what another policy has already, limits nothing.",
+    reasons=frozenset({"PolicyTargetNotFound", "PolicyConflicted", "PolicyWithoutEffect"}),
+    kinds=(MilvusPolicy,),
+    when_passed="each target exists, is served, and has this policy.",
+)

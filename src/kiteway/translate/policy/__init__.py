@@ -1,0 +1,1 @@
+"""MilvusPolicies: what each is attached to, and what they mean together for a route."""

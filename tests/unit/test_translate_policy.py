@@ -1,0 +1,273 @@
+"""What a MilvusPolicy means, for which routes, and since when."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from google.protobuf.wrappers_pb2 import StringValue
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route as EnvoyRoute
+from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
+    DynamicModuleFilterPerRoute,
+)
+from kiteway.envoy.filter_config import RouteConfig
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.build import build
+from kiteway.envoy.xds.filters import FILTER
+from kiteway.envoy.xds.route_policy import policy_for_filter
+from kiteway.model import LimitKey, LoadBalancer, Policy, PolicyReason
+from kiteway.resources import load_documents
+from kiteway.translate import Options, Result, Translator
+from kiteway.translate.shared.limits import MOST_POLICIES
+from tests.support.manifests import Manifest, ingress, milvus_policy, path, rule, service, text
+from tests.unit.test_resources_properties import mutated
+
+NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+BASE: list[Manifest] = [ingress(rule("a.example.com")), service()]
+EXAMPLE = yaml.safe_load((Path(__file__).parents[2] / "examples" / "milvuspolicy.yaml").read_text())
+
+
+class Rounds:
+    """A translator, round after round."""
+
+    def __init__(self, **options: Any) -> None:
+        self._translator = Translator()
+        self._options = Options(**options)
+
+    def __call__(self, *manifests: Manifest) -> Result:
+        """Translate what there is now."""
+        loaded = load_documents(text(manifests), "test.yaml")
+        return self._translator.translate(loaded.objects, self._options, NOW, loaded.refused)
+
+
+def policies(result: Result) -> dict[str, Policy]:
+    """Return the policy of each path."""
+    return {f"{h.domain}{r.match.path}": r.policy for h in result.model.hosts for r in h.routes}
+
+
+def reasons(result: Result) -> list[str]:
+    """Return the reasons of the diagnostics about policies."""
+    return [d.reason for d in result.diagnostics if d.reason.startswith("Policy")]
+
+
+def limit(requests: int, **more: Any) -> dict[str, Any]:
+    """Return a limit by user."""
+    return {"by": ["user"], "requestsPerSecond": requests, **more}
+
+
+def test_a_policy_holds_for_what_leads_to_its_target_alone() -> None:
+    """A Service's policy holds for all paths to it, and for no others."""
+    routes = ingress(rule("a.example.com", path("/a"), path("/b", "other")))
+    found = policies(Rounds()(routes, service(), service("other"), milvus_policy("milvus", hedging={"delay": "1s"})))
+
+    assert found["a.example.com/a"].hedging_delay == 1.0
+    assert found["a.example.com/b"] == Policy()
+
+
+def test_an_ingress_wins_field_by_field() -> None:
+    """What the Ingress's policy sets is its; each other field is the Service's; each origin is known."""
+    of_service = milvus_policy(
+        "milvus",
+        name="of-service",
+        limits=[limit(20)],
+        admission={"maxConcurrentReads": 64, "maxWait": "2s"},
+        hedging={"delay": "200ms"},
+    )
+    of_ingress = milvus_policy(
+        ingresses=["milvus"], name="of-ingress", limits=[], admission={"maxConcurrentReads": "adaptive"}
+    )
+    found = policies(Rounds()(*BASE, of_service, of_ingress))["a.example.com/"]
+
+    assert found.limits == ()
+    assert found.admission is not None
+    assert (found.admission.reads, found.admission.wait) == ("adaptive", 2.0)
+    assert found.admission_scope == "Ingress default/milvus, default/milvus/19530"
+    assert found.hedging_delay == 0.2
+    assert {o.field: o.policy.name if o.policy else "" for o in found.origins} == {
+        "limits": "of-ingress",
+        "admission.maxConcurrentReads": "of-ingress",
+        "admission.maxWait": "of-service",
+        "admission.maxQueuedBytes": "",
+        "hedging.delay": "of-service",
+    }
+
+
+def test_a_limit_with_names_takes_the_place_of_one_without() -> None:
+    """Only limits by the same key are replaced."""
+    limits = [
+        limit(20),
+        limit(200, names=["etl", "batch"]),
+        {"by": ["database"], "inFlight": 1},
+        {"by": ["user", "database"], "inFlight": 2},
+    ]
+    every, named, database, pair = policies(Rounds()(*BASE, milvus_policy("milvus", limits=limits)))[
+        "a.example.com/"
+    ].limits
+
+    assert (every.names, every.excluded) == ((), ("batch", "etl"))
+    assert (named.names, named.excluded) == (("batch", "etl"), ())
+    assert (database.excluded, pair.excluded) == ((), ())
+    assert pair.by == (LimitKey.USER, LimitKey.DATABASE)
+
+
+def test_the_older_of_two_policies_has_the_target() -> None:
+    """The younger one is told, and gets the target when the older one goes."""
+    rounds = Rounds()
+    young = milvus_policy("milvus", name="a-young", created="2026-02-01T00:00:00Z", hedging={"delay": "1s"})
+    old = milvus_policy("milvus", name="old", created="2026-01-01T00:00:00Z", hedging={"delay": "2s"})
+    both = rounds(*BASE, young, old)
+
+    assert policies(both)["a.example.com/"].hedging_delay == 2.0
+    assert reasons(both) == ["PolicyConflicted"]
+    assert {a.policy.name: a.reason for a in both.attachments} == {
+        "old": PolicyReason.ACCEPTED,
+        "a-young": PolicyReason.CONFLICTED,
+    }
+    assert policies(rounds(*BASE, young))["a.example.com/"].hedging_delay == 1.0
+
+
+def test_a_policy_follows_its_target() -> None:
+    """It waits for a target that is not there, has its effect when it comes, and none when the policy goes."""
+    rounds = Rounds()
+    policy = milvus_policy("milvus", hedging={"delay": "1s"})
+    early = rounds(policy)
+
+    assert reasons(early) == ["PolicyTargetNotFound"]
+    assert policies(rounds(policy, *BASE))["a.example.com/"].hedging_delay == 1.0
+    assert policies(rounds(*BASE))["a.example.com/"] == Policy()
+    moved = rounds(*BASE, service("other"), milvus_policy("other", hedging={"delay": "1s"}))
+    assert policies(moved)["a.example.com/"] == Policy()
+    assert reasons(moved) == ["PolicyWithoutEffect"]
+
+
+def test_only_the_ingresses_of_the_target_are_translated_anew() -> None:
+    """A policy of one Service costs the others nothing."""
+    rounds = Rounds()
+    others = [ingress(rule("b.example.com", path("/", "other")), name="other"), service("other")]
+    before = rounds(*BASE, *others)
+    after = rounds(*BASE, *others, milvus_policy("milvus", hedging={"delay": "1s"}))
+
+    changed = [b is not a for b, a in zip(before.model.hosts, after.model.hosts, strict=True)]
+    assert changed == [True, False]
+
+
+def test_a_mistake_in_a_policy_does_not_lift_its_limits() -> None:
+    """One that cannot be read any more keeps its last good form, and is listed."""
+    rounds = Rounds()
+    good = rounds(*BASE, milvus_policy("milvus", limits=[limit(20)]))
+    bad = rounds(*BASE, milvus_policy("milvus", limits=[limit(0)]))
+
+    assert bad.model == good.model
+    assert [str(ref) for ref in bad.retained] == ["MilvusPolicy default/policy"]
+    again = rounds(*BASE, milvus_policy("milvus", limits=[limit(30)]))
+    assert policies(again)["a.example.com/"].limits[0].requests_per_second == 30
+    assert again.retained == ()
+
+
+def test_another_controllers_ingress_is_no_target_of_ours() -> None:
+    """Nothing is said of it: that controller, or a second Kiteway, answers for it."""
+    foreign = {**ingress(rule("b.example.com"), name="foreign")}
+    foreign["metadata"] = {**foreign["metadata"], "annotations": {"kubernetes.io/ingress.class": "nginx"}}
+    result = Rounds()(*BASE, foreign, milvus_policy(ingresses=["foreign"], hedging={"delay": "1s"}))
+
+    assert result.attachments == ()
+    assert reasons(result) == []
+
+
+def test_without_the_filter_limits_are_said_to_have_no_effect() -> None:
+    """Hedging needs no filter: nothing is said of it."""
+    rounds = Rounds(with_filter=False)
+
+    assert reasons(rounds(*BASE, milvus_policy("milvus", limits=[limit(1)]))) == ["PolicyWithoutFilter"]
+    assert reasons(rounds(*BASE, milvus_policy("milvus", hedging={"delay": "1s"}))) == []
+
+
+def test_what_policies_take_of_envoys_memory_is_bounded() -> None:
+    """Names are copied to each path; where there are too many of both, it is an error."""
+    names = [f"{number:0255}" for number in range(64)]
+    policy = milvus_policy("milvus", limits=[limit(1, names=names)])
+    few = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(50)))), service(), policy)
+    many = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(100)))), service(), policy)
+
+    assert reasons(few) == []
+    assert reasons(many) == ["PolicyCopiesTooMany"]
+    assert sum(policy.size for policy in policies(many).values()) <= 1 << 20
+
+
+def test_policies_beyond_those_of_a_namespace_are_left_out() -> None:
+    """The oldest count, and each of the others is told."""
+
+    def stamp(number: int) -> str:
+        return f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
+
+    some = [milvus_policy(f"s{n}", name=f"p{n}", created=stamp(n)) for n in range(1, MOST_POLICIES + 1)]
+    beyond = milvus_policy("milvus", name="a", created=stamp(MOST_POLICIES + 1), hedging={"delay": "1s"})
+    rounds = Rounds()
+    result = rounds(*BASE, *some, beyond)
+
+    assert policies(result)["a.example.com/"] == Policy()
+    assert [d.object.name for d in result.diagnostics if d.reason == "PoliciesTooMany" and d.object] == ["a"]
+    assert policies(rounds(*BASE, *some[1:], beyond))["a.example.com/"].hedging_delay == 1.0
+
+
+def for_filter(model: LoadBalancer) -> set[str]:
+    """Return what the routes say to the filter."""
+    found = set()
+    for message in build(model, EnvoySettings(filter_path=Path("/filter.so"))):
+        for host in getattr(message, "virtual_hosts", ()):
+            for route in host.routes:
+                found.add(_config(route))
+    return found - {""}
+
+
+def _config(route: EnvoyRoute) -> str:
+    per_route, value = DynamicModuleFilterPerRoute(), StringValue()
+    if route.HasField("route") and route.typed_per_filter_config[FILTER].Unpack(per_route):
+        per_route.filter_config.Unpack(value)
+    return value.value
+
+
+def test_each_replica_has_an_equal_share() -> None:
+    """Rates are divided, counts are rounded up, and what is each replica's own is not divided."""
+    limits = [limit(20, inFlight=1, burst="2s")]
+    admission = {"maxConcurrentReads": 64, "maxConcurrentWrites": 2, "maxQueuedBytes": "1Mi"}
+    model = Rounds()(*BASE, milvus_policy("milvus", limits=limits, admission=admission)).model
+    found = policy_for_filter(model.hosts[0].routes[0].policy, 3)
+
+    assert json.loads(msgspec.json.encode(found)) == {
+        "scope": "Service default/milvus",
+        "limits": [{"by": ["user"], "requestsPerSecond": 20 / 3, "inFlight": 1, "burstMs": 2000}],
+        "admission": {
+            "scope": "default/milvus/19530",
+            "waitMs": 1000,
+            "queuedBytes": 1 << 20,
+            "reads": 22,
+            "writes": 1,
+        },
+    }
+
+
+def test_the_filter_gets_the_policy_on_every_route_that_forwards() -> None:
+    """Calls of all kinds are limited, so that each route has the same configuration."""
+    model = Rounds()(*BASE, milvus_policy("milvus", limits=[limit(20)])).model
+    [config] = for_filter(model)
+
+    assert json.loads(config)["policy"]["limits"] == [{"by": ["user"], "requestsPerSecond": 20.0, "burstMs": 1000}]
+
+
+@given(mutated(st.just(EXAMPLE)))
+@settings(max_examples=100)
+def test_no_policy_makes_the_translation_raise(raw: dict[str, Any]) -> None:
+    """Whatever a policy says, it is refused, or the filter's configuration is one that the filter takes."""
+    loaded = load_documents(text([*BASE, raw]), "test.yaml")
+    result = Translator().translate(loaded.objects, Options(), NOW, loaded.refused)
+
+    for config in for_filter(result.model):
+        msgspec.json.decode(config, type=RouteConfig)
