@@ -387,7 +387,8 @@ def statistic_of_routes(envoy: Envoy) -> str:
 
 def test_a_rest_request_over_its_limit_gets_429(tmp_path: Path) -> None:
     """REST gets the status 429 with retry-after and Milvus's JSON, and Milvus does not get the request."""
-    policy = {"scope": "policy", "limits": [{"by": ["user"], "requestsPerSecond": 0.1, "burstMs": 0}]}
+    limit = {"by": ["user", "collection"], "requestsPerSecond": 0.1, "burstMs": 0}
+    policy = {"scope": "policy", "limits": [limit]}
     config = limited(0, policy, tmp_path)
     with rest_server() as (port, requests):
         [cluster] = config["static_resources"]["clusters"]
@@ -396,22 +397,23 @@ def test_a_rest_request_over_its_limit_gets_429(tmp_path: Path) -> None:
         endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port
         with running_envoy(tmp_path, config, workers=2) as envoy:
             answers = []
-            for _ in range(2):
+            for collection in ("c", "c", "d"):
                 connection = http.client.HTTPConnection("127.0.0.1", envoy.port, timeout=10)
                 with contextlib.closing(connection):
                     headers = {"authorization": "Bearer a:secret", "content-type": "application/json"}
-                    connection.request("POST", "/v2/vectordb/entities/search", b'{"collectionName": "c"}', headers)
+                    body = json.dumps({"collectionName": collection})
+                    connection.request("POST", "/v2/vectordb/entities/search", body, headers)
                     response = connection.getresponse()
                     answers.append((response.status, response.headers["retry-after"], response.read()))
 
-    assert answers[0] == (200, None, b'{"code":0}')
+    assert answers[0] == answers[2] == (200, None, b'{"code":0}')
     status, retry_after, body = answers[1]
     assert (status, retry_after) == (429, "10")
     assert json.loads(body) == {
         "code": 1807,
-        "message": "kiteway: rate limit exceeded: requests per second of this user. Try again later.",
+        "message": "kiteway: rate limit exceeded: requests per second of this user and collection. Try again later.",
     }
-    assert requests == [b'{"collectionName": "c"}']
+    assert requests == [b'{"collectionName": "c"}', b'{"collectionName": "d"}']
 
 
 @contextlib.contextmanager

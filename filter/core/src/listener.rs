@@ -1,6 +1,7 @@
 //! The filter in a listener. It sees a request of a client once, and only on routes that turn it on: on all others it
 //! would cost a call as much as retries do.
 
+mod asked;
 mod connect_reply;
 pub mod gate;
 pub mod hooks;

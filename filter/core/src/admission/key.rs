@@ -1,8 +1,10 @@
 //! Names as numbers: what is counted has no texts in it, and a client cannot choose two names with one number.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::LazyLock;
+
+static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A name, hashed by SipHash with a key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,8 +12,14 @@ pub struct Key(u64);
 
 impl Key {
     pub fn of(name: impl Hash) -> Self {
-        static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(SECRET.hash_one(name))
+    }
+
+    /// The key of the bytes that `each` hands over, so that nobody has to keep them.
+    pub fn of_bytes(each: impl FnOnce(&mut dyn FnMut(u8))) -> Self {
+        let mut hasher = SECRET.build_hasher();
+        each(&mut |byte| hasher.write_u8(byte));
+        Self(hasher.finish())
     }
 
     /// A number below `count`, for a place in a table.

@@ -2,10 +2,7 @@
 
 use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
-use crate::milvus::rest::{rpc_of, Body};
-
-/// Milvus's codes for success: 0, and 200 in version 1.
-const SUCCESS: [u64; 2] = [0, 200];
+use crate::milvus::rest::{rpc_of, Body, SUCCESS};
 
 /// Reads one call while it passes.
 #[derive(Debug)]

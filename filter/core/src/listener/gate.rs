@@ -12,7 +12,6 @@ use crate::listener::passage::{Passage, Stage};
 use crate::listener::refusal::Reason;
 use crate::listener::route::RouteConfig;
 use crate::metrics::gate::GateMetrics;
-use crate::milvus::statuses::code;
 
 const UNAUTHENTICATED: (&[u8], &[u8]) = (b"16", b"401");
 
@@ -57,7 +56,7 @@ impl<'listener> Gate<'listener> {
     /// Reads the request until it is known what it asks for, and decides.
     pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Verdict {
         let Some(passage) = &mut self.passage else { return Verdict::Continue };
-        let is_read = passage.read(stream, end);
+        let is_read = passage.asked.read(stream, end);
         match passage.stage {
             Stage::Reading if is_read => self.decide(stream),
             Stage::Reading | Stage::Waiting(..) => Verdict::Hold,
@@ -145,10 +144,7 @@ impl<'listener> Gate<'listener> {
         let is_inside = |passage: &mut Box<Passage>| matches!(passage.stage, Stage::Inside(_));
         let Some(passage) = self.passage.take_if(is_inside) else { return };
         let start = stream.response_body_start();
-        let good = match passage.rpc {
-            Some(_) => code(start, passage.status()) == Some(0),
-            None => start.starts_with(b"{\"code\":0,") || start.starts_with(b"{\"code\":200,"),
-        };
+        let good = passage.is_success(start);
         if let (true, Some(route)) = (good, stream.route_config()) {
             if let Some(rules) = &route.policy {
                 passage.has_succeeded(&rules.known, stream.now());
@@ -199,10 +195,7 @@ impl<'listener> Gate<'listener> {
         passage.give_back();
         self.metrics.refused(reason.label(), stream);
         stream.note_refusal(reason.label());
-        Verdict::Answer(match passage.rpc {
-            Some(rpc) => reason.message(rpc),
-            None => reason.rest(),
-        })
+        Verdict::Answer(passage.refusal(reason))
     }
 }
 

@@ -6,20 +6,16 @@ use crate::admission::key::Key;
 use crate::admission::known::Known;
 use crate::admission::limits::{Resource, Ticket};
 use crate::admission::pool::{Ask, Direction, Place, Seat};
-use crate::admission::Class;
-use crate::host::body::RequestBody;
 use crate::host::request::Request;
+use crate::host::response::Answer;
+use crate::listener::asked::{Api, Asked};
+use crate::listener::policy::By;
 use crate::listener::refusal::Reason;
 use crate::listener::rules::Rules;
 use crate::milvus::call::Call;
-use crate::milvus::question::{Level, Question, QuestionKey};
+use crate::milvus::rest::{Body, SUCCESS};
 use crate::milvus::rpc::{self, Rpc, StatusAt};
-use crate::wire::stream::{Progress, Reader};
-
-/// The most bytes of a request that are read before it is decided about. It must be less than the buffer of a connection
-/// (1 MiB), past which Envoy stops reading.
-const READ_AHEAD: u64 = 512 << 10;
-const DEFAULT_DATABASE: &[u8] = b"default";
+use crate::milvus::statuses;
 
 /// Where a call is.
 #[derive(Debug)]
@@ -35,79 +31,41 @@ pub enum Stage {
 /// One call.
 #[derive(Debug)]
 pub struct Passage {
-    /// None: REST.
-    pub rpc: Option<&'static Rpc>,
+    pub asked: Asked,
     pub stage: Stage,
     pub tickets: Vec<Ticket>,
-    reader: Reader<QuestionKey>,
-    question: Question,
-    /// Bytes of the request that have arrived.
-    arrived: u64,
-    /// Those and the rows that the tickets are charged for.
+    /// The bytes and rows that the tickets are charged for.
     charged: (u64, u64),
-    /// None: the client sends no credentials.
-    user: Option<Key>,
-    database: Vec<u8>,
     deadline: Option<Instant>,
 }
 
 impl Passage {
     /// A call that a policy may hold up: gRPC calls of the catalogue but those of connections and of health, and REST.
     pub fn new(request: &impl Request, now: Instant) -> Option<Self> {
-        let content_type = request.request_header("content-type").unwrap_or_default();
-        let is_grpc = content_type.starts_with(b"application/grpc");
-        let rpc = match is_grpc.then(|| Call::of_grpc(request.request_header(":path"))) {
-            Some(Call::Milvus(rpc)) if is_limited(rpc) => Some(rpc),
-            Some(_) => return None,
-            None => None,
-        };
-        let timeout = request.request_header("grpc-timeout").and_then(timeout);
-        let database = request.request_header("dbname").filter(|name| !name.is_empty());
-        Some(Self {
-            rpc,
-            stage: Stage::Reading,
-            tickets: Vec::new(),
-            reader: Reader::new(rpc.map_or(&[], |rpc| rpc.question)),
-            question: Question::default(),
-            arrived: 0,
-            charged: (0, 0),
-            // The password is part of it: who has another one is not the user, and uses up nothing of the user's.
-            user: request.request_header("authorization").map(Key::of),
-            database: database.unwrap_or(DEFAULT_DATABASE).to_vec(),
-            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-        })
-    }
-
-    /// Reads what has arrived of the request, and says whether enough is known. `end` says that no more comes.
-    pub fn read(&mut self, stream: &impl RequestBody, end: bool) -> bool {
-        let (reader, question) = (&mut self.reader, &mut self.question);
-        let mut received = 0;
-        stream.read_request_body(|piece| {
-            received += piece.len() as u64;
-            reader.push(piece, question);
-        });
-        if end && received == 0 {
-            let mut known = self.arrived;
-            stream.read_held_request_body(|piece| {
-                let skipped = known.min(piece.len() as u64);
-                known -= skipped;
-                let new = &piece[skipped as usize..];
-                received += new.len() as u64;
-                reader.push(new, question);
-            });
+        let asked = Asked::new(request);
+        match asked.call {
+            Call::Milvus(rpc) if !is_limited(rpc) => return None,
+            Call::OtherGrpc => return None,
+            Call::Milvus(_) | Call::Rest => {}
         }
-        self.arrived += received;
-        let whole = self.rpc.is_some() && self.reader.progress() != Progress::Reading;
-        end || whole || self.arrived >= READ_AHEAD
+        let timeout = request.request_header("grpc-timeout").and_then(timeout);
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+        let (stage, tickets) = (Stage::Reading, Vec::new());
+        Some(Self { asked, stage, tickets, charged: (0, 0), deadline })
     }
 
     /// Counts the call by all limits, or says which one it is over.
     pub fn count(&mut self, rules: &Rules, now: Instant) -> Result<(), Reason> {
-        let user = self.user.unwrap_or_else(|| Key::of("anonymous"));
-        let user_known = self.user.is_none_or(|user| rules.known.contains(user, now));
+        let asked = &self.asked;
+        let user = asked.user.unwrap_or_else(|| Key::of("anonymous"));
+        let user_known = asked.user.is_none_or(|user| rules.known.contains(user, now));
         for rule in &rules.limits {
-            let (database, collection) = (self.database(), self.question.collection.bytes());
-            let one = if rule.by.collection { collection } else { database };
+            let (database, collection) = (asked.database(), asked.collection());
+            let one = match rule.by {
+                By { collection: true, .. } => collection,
+                By { database: true, .. } => database,
+                By { .. } => asked.user_name.as_bytes(),
+            };
             if !rule.applies(one) {
                 continue;
             }
@@ -130,7 +88,7 @@ impl Passage {
 
     /// Charges the tickets for what has been read since.
     pub fn charge(&mut self) {
-        let (bytes, rows) = (self.arrived, self.question.rows);
+        let (bytes, rows) = (self.asked.arrived, self.asked.rows());
         for ticket in &mut self.tickets {
             ticket.charge(Resource::Bytes, bytes.saturating_sub(self.charged.0) as f64);
             ticket.charge(Resource::Rows, rows.saturating_sub(self.charged.1) as f64);
@@ -145,7 +103,7 @@ impl Passage {
 
     /// The limit of a pool that the call falls under.
     pub fn direction(&self) -> Option<Direction> {
-        match self.rpc?.class {
+        match self.asked.rpc()?.class {
             rpc::Class::Read | rpc::Class::ReadCpu => Some(Direction::Reads),
             rpc::Class::Write | rpc::Class::WriteBulk => Some(Direction::Writes),
             _ => None,
@@ -155,10 +113,11 @@ impl Passage {
     /// What the call asks of its pool. Users share with each other, and with each user its collections; names for which
     /// Milvus has never answered well share one place.
     pub fn ask(&self, known: &Known, now: Instant) -> Ask {
-        let collection = collection_key(self.database(), self.question.collection.bytes());
+        let asked = &self.asked;
+        let collection = collection_key(asked.database(), asked.collection());
         let collection = known.contains(collection, now).then_some(collection);
         let stranger = Key::of("stranger");
-        let tenant = match self.user {
+        let tenant = match asked.user {
             Some(user) if known.contains(user, now) => user,
             Some(_) => stranger,
             None => collection.unwrap_or(stranger),
@@ -167,48 +126,45 @@ impl Passage {
             tenant,
             flow: Key::of((tenant, collection)),
             collection,
-            class: self.class(),
-            bytes: self.arrived,
+            class: asked.class(),
+            bytes: asked.arrived,
             deadline: self.deadline,
         }
     }
 
     /// Milvus has answered well: the call's names are known from now on.
     pub fn has_succeeded(&self, known: &Known, now: Instant) {
-        if let Some(user) = self.user {
+        if let Some(user) = self.asked.user {
             known.insert(user, now);
         }
-        let (database, collection) = (self.database(), self.question.collection.bytes());
+        let (database, collection) = (self.asked.database(), self.asked.collection());
         known.insert(database_key(database), now);
         if !collection.is_empty() {
             known.insert(collection_key(database, collection), now);
         }
     }
 
-    /// Where a gRPC answer has Milvus's status.
-    pub fn status(&self) -> StatusAt {
-        self.rpc.map_or(StatusAt::Nowhere, |rpc| rpc.status)
-    }
-
-    fn database(&self) -> &[u8] {
-        let field = self.question.database.bytes();
-        if field.is_empty() {
-            &self.database
-        } else {
-            field
+    /// What the beginning of the answer says, gRPC or REST.
+    pub fn is_success(&self, start: &[u8]) -> bool {
+        match self.asked.api {
+            Api::Grpc => {
+                let at = self.asked.rpc().map_or(StatusAt::Nowhere, |rpc| rpc.status);
+                statuses::code(start, at) == Some(0)
+            }
+            Api::Rest => {
+                let mut body = Body::default();
+                body.push(start);
+                body.code.is_some_and(|code| SUCCESS.contains(&code))
+            }
         }
     }
 
-    fn class(&self) -> Class {
-        let question = &self.question;
-        let limit = question.limit.max(question.sub_limit).max(1);
-        let (kind, results) = match self.rpc.map_or("", |rpc| rpc.name) {
-            "Search" => (0, question.queries.max(1).saturating_mul(limit)),
-            "HybridSearch" => (1, question.queries.max(1).saturating_mul(limit)),
-            "Query" => (2, limit),
-            _ => (3, question.rows.max(self.arrived / 1024)),
-        };
-        Class::new(kind, results, question.level() == Level::Strong, question.output_fields > 0)
+    /// The answer to a call that is refused.
+    pub fn refusal(&self, reason: Reason) -> Answer {
+        match (self.asked.api, self.asked.rpc()) {
+            (Api::Grpc, Some(rpc)) => reason.message(rpc),
+            _ => reason.rest(),
+        }
     }
 }
 

@@ -29,6 +29,11 @@ impl Call {
         path.and_then(find).map_or(Self::OtherGrpc, Self::Milvus)
     }
 
+    /// The call with the name of an rpc, for REST requests, of which each stands for an rpc.
+    pub fn of_rest(name: &str) -> Self {
+        TABLE.iter().find(|rpc| rpc.name == name).map_or(Self::Rest, Self::Milvus)
+    }
+
     /// Every call, in the order of `slot`.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(Self::Milvus).chain([Self::OtherGrpc, Self::Rest])

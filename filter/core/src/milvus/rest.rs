@@ -73,6 +73,9 @@ pub fn rpc_of(path: &[u8]) -> &'static str {
     in_table(b"/v2/vectordb/", &V2).or_else(|| in_table(b"/v1/vector/", &V1)).unwrap_or(OTHER)
 }
 
+/// Milvus's codes for success: 0, and 200 in version 1.
+pub const SUCCESS: [u64; 2] = [0, 200];
+
 /// What the beginning of a request or of an answer says, while it passes.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -118,6 +121,11 @@ impl Body {
                 self.database.push(name, true);
             }
         }
+    }
+
+    /// Whether nothing more is read.
+    pub fn is_read(&self) -> bool {
+        matches!(self.state, State::Done) || self.bytes >= MAX_BODY as u64
     }
 
     /// Reads the next piece.

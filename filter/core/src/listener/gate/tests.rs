@@ -157,6 +157,63 @@ fn a_limit_holds_for_its_names_only() {
 }
 
 #[test]
+fn a_limit_by_user_may_name_users() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["user"],"inFlight":1,"names":["batch"]}"#));
+    let mut open = Vec::new();
+    for (user, passes) in [
+        ("YmF0Y2g6YQ==", true),  // batch:a
+        ("YmF0Y2g6YQ==", false), // again
+        ("b3RoZXI6YQ==", true),  // other:a
+        ("b3RoZXI6YQ==", true),
+    ] {
+        let (gate, verdict) = call(&metrics, &mut request("Search", user, &route), &search("c"));
+
+        assert_eq!(passes, verdict == Verdict::Continue, "{user}");
+        open.push(gate);
+    }
+}
+
+#[test]
+fn rest_and_grpc_share_limits_and_queues() {
+    let rest = |body: &str, route: &RouteConfig| FakeStream {
+        request: headers(&[
+            (":path", "/v2/vectordb/entities/search"),
+            ("content-type", "application/json"),
+            ("authorization", "Bearer root:Milvus"),
+        ]),
+        received: body.as_bytes().to_vec(),
+        route: Some(Box::new(route.clone())),
+        ..FakeStream::default()
+    };
+    let metrics = metrics();
+    for (policy, json, waits) in [
+        (
+            r#"{SCOPE,"limits":[{"by":["user","collection"],"inFlight":1}]}"#,
+            r#"{"collectionName":"c"}"#,
+            false,
+        ),
+        (
+            r#"{SCOPE,"limits":[{"by":["collection"],"inFlight":1}]}"#,
+            r#"{"dbName":"default","collectionName":"c"}"#,
+            false,
+        ),
+        (ONE_READ, "{}", true),
+    ] {
+        let route = route(policy);
+        let grpc = &mut request("Search", "cm9vdDpNaWx2dXM=", &route); // root:Milvus
+        let _open = call(&metrics, grpc, &search("c"));
+        let mut stream = rest(json, &route);
+        let mut gate = Gate::new(&metrics);
+        assert_eq!(Verdict::Hold, gate.on_request_headers(&mut stream, false));
+        let verdict = gate.on_request_body(&mut stream, true);
+
+        assert_eq!(waits, verdict == Verdict::Hold, "{policy}");
+        assert_eq!(!waits, matches!(verdict, Verdict::Answer(Answer::Json { .. })), "{policy}");
+    }
+}
+
+#[test]
 fn rows_and_bytes_are_counted_as_they_arrive() {
     let metrics = metrics();
     let insert = framed(&[delimited(3, b"c"), delimited(5, &[7; 5000]), varint(7, 500)].concat());
