@@ -235,7 +235,7 @@ def test_what_is_no_object_of_ours_by_mistake_is_explained(text: str, reason: st
     [
         ("apps/v1", "Deployment"),
         ("v1", "ServiceAccount"),
-        ("v1", "Endpoints"),
+        ("v1", "PersistentVolumeClaim"),
         ("v1", "ConfigMap"),
         ("networking.k8s.io/v1", "NetworkPolicy"),
         ("serving.knative.dev/v1", "Service"),

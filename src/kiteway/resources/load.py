@@ -12,6 +12,7 @@ from kiteway.resources.compose import Document, Fault
 from kiteway.resources.decode import Mistake, Report, structure
 from kiteway.resources.foreign_kinds import foreign_kind
 from kiteway.resources.identify import Unrelated, identify
+from kiteway.resources.kinds.endpoints import Endpoints
 from kiteway.resources.limits import DEFAULT, Limits
 from kiteway.resources.lists import Entry, flattened
 from kiteway.resources.object import Object
@@ -164,7 +165,8 @@ class _Loader:
         value = self._with_namespace(cls, entry.value, report)
         decoded = structure(cls)(value, (), report, api_version=value["apiVersion"], source=entry.source)
         if isinstance(decoded, Object) and not report.errors and not entry.spoilt:
-            self.objects.append(decoded)
+            # Nothing here asks for Endpoints themselves, as nothing in a cluster does any more.
+            self.objects.extend(decoded.slices() if isinstance(decoded, Endpoints) else (decoded,))
             self._report(entry.source, report, decoded.ref)
         else:
             self._refuse(entry, report, _ref(value, ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kiteway.resources.kinds.backend_config import BackendConfig
 from kiteway.resources.kinds.endpoint_slice import EndpointSlice
+from kiteway.resources.kinds.endpoints import Endpoints
 from kiteway.resources.kinds.frontend_config import FrontendConfig
 from kiteway.resources.kinds.ingress import Ingress
 from kiteway.resources.kinds.ingress_class import IngressClass
@@ -20,6 +21,7 @@ KINDS: dict[str, type[Object]] = {
         IngressClass,
         Service,
         EndpointSlice,
+        Endpoints,
         Secret,
         BackendConfig,
         FrontendConfig,

@@ -124,6 +124,11 @@ class Endpoints:
         if not slices:
             why = "no EndpointSlice belongs to the Service"
             fix = "Check that its selector matches the Milvus proxies; on one machine give --endpoint."
+            if not service.spec.selector:
+                fix = (
+                    "The Service has no selector: write an EndpointSlice with the label "
+                    f"{SERVICE_NAME_LABEL}: {service.ref.name}; on one machine give --endpoint."
+                )
         elif not any((p.name or "") == port.name for s in slices for p in s.ports):
             why = f'no EndpointSlice of the Service has a port named "{port.name}"'
             fix = "Check that targetPort is a port of the Pods."
