@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kiteway.probe import milvus
 from kiteway.probe.belongs import same_process
+from kiteway.probe.grpc import STATUS_NAMES
 from kiteway.probe.http import probe_http
 from kiteway.probe.result import DEFAULT_TIMEOUT, Endpoint, Reason
 from kiteway.probe.tls import TlsResult, probe_tls
@@ -15,7 +16,7 @@ HEALTH_PATH = "/healthz"
 BELONGS_SECONDS = 3.0
 """Seconds to find out whether a health port belongs to the Milvus."""
 
-_UNAUTHENTICATED = 16
+_UNAUTHENTICATED = STATUS_NAMES.index("UNAUTHENTICATED")
 _NO_TCP = frozenset(
     {
         Reason.NAME_NOT_FOUND,

@@ -46,6 +46,15 @@ pub fn of_http(status: Option<&[u8]>) -> &'static str {
 mod tests {
     use super::*;
 
+    /// The names by number, which hold for the control plane too.
+    const STATUSES: &str = include_str!("../../../testdata/grpc_statuses.json");
+
+    #[test]
+    fn the_names_are_those_of_the_control_plane() {
+        let names: Vec<&str> = STATUSES.split('"').skip(1).step_by(2).collect();
+        assert_eq!(GRPC.as_slice(), names);
+    }
+
     #[test]
     fn the_label_of_a_grpc_status_is_its_name() {
         for (status, name) in [("0", "OK"), ("14", "UNAVAILABLE"), ("16", "UNAUTHENTICATED")] {
