@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 import threading
@@ -12,6 +11,8 @@ from typing import Any, Self
 import h2.config
 import h2.connection
 import h2.events
+
+from tests.support.accepting import Accepting
 
 Headers = Iterable[tuple[str, str]]
 
@@ -101,37 +102,22 @@ class Client:
         return {str(name): str(value) for event in found for name, value in event.headers}
 
 
-class Breaker:
-    """A server that takes whole requests, HTTP/2 or 1.1, and then closes the connection without an answer."""
+class Breaker(Accepting):
+    """A server that reads whole requests, HTTP/2 or 1.1, and then closes the connection without an answer."""
 
     def __init__(self) -> None:
+        super().__init__(self._break)
         self.calls = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with client:
-                self._break(client)
+    def _count(self) -> None:
+        with self._lock:
+            self.calls += 1
 
     def _break(self, client: socket.socket) -> None:
         if client.recv(3, socket.MSG_PEEK) != b"PRI":
             if client.recv(65536):
-                self.calls += 1
+                self._count()
             return
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         connection.initiate_connection()
@@ -141,12 +127,12 @@ class Breaker:
                 if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 if isinstance(event, h2.events.StreamEnded):
-                    self.calls += 1
+                    self._count()
                     return
             client.sendall(connection.data_to_send())
 
 
-class Holder:
+class Holder(Accepting):
     """
     An HTTP/2 server in plaintext that takes every request and answers none, until its block ends.
 
@@ -154,36 +140,10 @@ class Holder:
     """
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._connections: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._run, daemon=True)]
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for open_socket in (self._listener, *self._connections):
-            with contextlib.suppress(OSError):
-                open_socket.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connections.append(client)
-            thread = threading.Thread(target=self._hold, args=(client,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        super().__init__(self._hold)
 
     def _hold(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), client.makefile("rb") as stream:
+        with client.makefile("rb") as stream:
             stream.read(len(_PREFACE))
             # No setting is special; the connection's window is as large as it can be (RFC 9113, 6.9.1).
             client.sendall(frame(SETTINGS, 0) + frame(WINDOW_UPDATE, 0, struct.pack(">I", 2**31 - 1 - 65535)))

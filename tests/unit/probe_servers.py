@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import socket
 import ssl
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.support.accepting import Accepting
 
 HOST = "my-release.milvus.io"
 GET_VERSION = "/milvus.proto.milvus.MilvusService/GetVersion"
@@ -79,26 +80,14 @@ def tls_server(context: ssl.SSLContext) -> Iterator[int]:
 
     Blocking, because asyncio's own TLS server drops the connection without the alert that says why.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
 
     def shake_hands(accepted: socket.socket) -> None:
-        with contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True) as connection:
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(accepted, server_side=True) as connection:
             while connection.recv(4096):
                 pass
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=shake_hands, args=listener.accept()[:1], daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
+    with Accepting(shake_hands) as server:
+        yield server.port
 
 
 async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

@@ -8,100 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from kiteway.instance import Instance
-from kiteway.report.supervisor import SupervisorState
-from kiteway.supervisor import ChildEvent, ChildSpec, read_state, run
-from kiteway.supervisor.pulse import Pulse
-
-SLEEP = "import signal; signal.pause()"
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)\nwhile True: signal.pause()"
-
-
-def child(name: str, script: str, tmp_path: Path, **options: object) -> ChildSpec:
-    """Return a child that runs ``script``."""
-    argv = (sys.executable, "-S", "-c", script)
-    return ChildSpec(name, argv, dict(os.environ), log=tmp_path / f"{name}.log", **options)  # type: ignore[arg-type]
-
-
-class Watch:
-    """The events so far, and waiting for them."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.events: list[ChildEvent] = []
-        self._instance = instance
-        self._changed = asyncio.Event()
-
-    def __call__(self, event: ChildEvent) -> None:
-        """Take note of ``event``."""
-        self.events.append(event)
-        self._changed.set()
-
-    async def until(self, name: str, what: str, times: int = 1) -> None:
-        """Wait until ``what`` happened to the child ``name`` so many times."""
-        while self.seen().count((name, what)) < times:
-            self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), 30)
-
-    def seen(self) -> list[tuple[str, str]]:
-        """Return the events without their details."""
-        return [(event.child, event.what) for event in self.events]
-
-    def state(self) -> SupervisorState:
-        """Return the state file."""
-        state = read_state(self._instance.supervisor_file)
-        assert state
-        return state
-
-    def pid(self, name: str) -> int:
-        """Return the pid of the child ``name``."""
-        pid = self.state().children[name].pid
-        assert pid
-        return pid
-
-
-def supervise(children: list[ChildSpec], tmp_path: Path, act: Callable[[Watch], Awaitable[None]]) -> Watch:
-    """Run ``children``, do ``act`` meanwhile, then SIGTERM ourselves; the supervisor ends with 0."""
-    instance = Instance(tmp_path / "data")
-
-    async def main() -> Watch:
-        watch = Watch(instance)
-        running = asyncio.create_task(run(children, instance, on_event=watch))
-        try:
-            await act(watch)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert await asyncio.wait_for(running, 30) == 0
-        return watch
-
-    with instance.acquire():
-        return asyncio.run(main())
-
-
-def first_line(log: Path) -> bytes:
-    """Wait for the first line in ``log`` and return it."""
-    wait_for(lambda: log.exists() and log.read_bytes().endswith(b"\n"))
-    return log.read_bytes()
-
-
-def alive(pid: int) -> bool:
-    """Whether ``pid`` is a process that runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait at most 30 s for ``condition``."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from kiteway.supervisor import ChildEvent, ChildSpec, read_state
+from tests.support.supervising import SLEEP, STUBBORN, Watch, alive, child, first_line, supervise, wait_for
 
 
 def test_started_in_order_stopped_in_reverse(tmp_path: Path) -> None:
@@ -315,6 +228,8 @@ if os.fork() == 0:
     os._exit(0)
 signal.pause()
 """
+
+
 INIT_DRIVER = f"""
 import asyncio, os, pathlib, signal, sys
 from kiteway.instance import Instance
@@ -347,103 +262,3 @@ def test_as_process_1_it_reaps_orphans(tmp_path: Path) -> None:
         [*command, sys.executable, "-c", INIT_DRIVER, tmp_path], check=False, capture_output=True, timeout=60
     )
     assert result.returncode == 0, result.stderr.decode()
-
-
-class Patient:
-    """A child's answers, as the test wants them; counts the questions."""
-
-    def __init__(self, *, answers: bool, start_seconds: float = 60.0) -> None:
-        self.answers = answers
-        self.start_seconds = start_seconds
-        self.asked = 0
-
-    async def ask(self) -> None:
-        """Answer, or not."""
-        self.asked += 1
-        if not self.answers:
-            raise ConnectionRefusedError
-
-    async def until_asked(self, times: int) -> None:
-        """Wait until so many more questions were asked."""
-        wanted = self.asked + times
-        async with asyncio.timeout(30):
-            while self.asked < wanted:  # noqa: ASYNC110 - questions have no event
-                await asyncio.sleep(0.01)
-
-    @property
-    def pulse(self) -> Pulse:
-        """Ask quickly."""
-        return Pulse(self.ask, round_seconds=0.05, hung_seconds=0.3, start_seconds=self.start_seconds)
-
-
-def test_a_child_that_hangs_is_said_killed_and_started_again(tmp_path: Path) -> None:
-    """
-    A child that answered before and does not any more is killed, because SIGTERM would not be handled; the
-    reason is recorded.
-    """
-    patient = Patient(answers=True)
-
-    async def act(watch: Watch) -> None:
-        await watch.until("a", "started")
-        first = watch.pid("a")
-        await patient.until_asked(2)
-        os.kill(first, signal.SIGSTOP)
-        patient.answers = False
-        await watch.until("a", "hangs")
-        since = watch.state().children["a"].silent_since
-        assert since is not None
-        assert abs(time.time() - since.timestamp()) < 30
-        await watch.until("a", "started", 2)
-        assert watch.pid("a") != first
-        state = watch.state().children["a"]
-        assert (state.restarts, state.last_exit) == (
-            1,
-            f"killed, as it did not answer for {state.last_exit.split()[-2]} s",
-        )
-        assert 0.3 <= float(state.last_exit.split()[-2]) < 0.4
-        assert state.silent_since is None
-
-    watch = supervise([child("a", SLEEP, tmp_path, pulse=patient.pulse)], tmp_path, act)
-    assert watch.seen()[:4] == [("a", "started"), ("a", "hangs"), ("a", "failed"), ("a", "started")]
-
-
-def test_a_child_that_answers_again_is_left_alone(tmp_path: Path) -> None:
-    """A slow answer on a busy machine causes no restart."""
-    patient = Patient(answers=True)
-
-    async def act(watch: Watch) -> None:
-        await watch.until("a", "started")
-        await patient.until_asked(2)
-        patient.answers = False
-        await watch.until("a", "hangs")
-        patient.answers = True
-        await watch.until("a", "answers")
-        assert watch.state().children["a"].silent_since is None
-        await patient.until_asked(8)
-        assert watch.state().children["a"].restarts == 0
-
-    supervise([child("a", SLEEP, tmp_path, pulse=patient.pulse)], tmp_path, act)
-
-
-def test_a_child_that_has_not_answered_yet_may_take_its_time(tmp_path: Path) -> None:
-    """A first configuration may be large, or wait for a cluster."""
-    patient = Patient(answers=False)
-
-    async def act(watch: Watch) -> None:
-        await watch.until("a", "started")
-        await patient.until_asked(12)
-        assert watch.state().children["a"].restarts == 0
-        assert watch.state().children["a"].silent_since is None
-
-    supervise([child("a", SLEEP, tmp_path, pulse=patient.pulse)], tmp_path, act)
-
-
-def test_a_child_that_never_answers_is_started_again_at_last(tmp_path: Path) -> None:
-    """A child that hangs before its first answer is restarted, too."""
-
-    async def act(watch: Watch) -> None:
-        await watch.until("a", "failed")
-        assert watch.state().children["a"].last_exit.startswith("killed, as it did not answer for")
-
-    patient = Patient(answers=False, start_seconds=0.2)
-    assert ("a", "hangs") not in supervise([child("a", SLEEP, tmp_path, pulse=patient.pulse)], tmp_path, act).seen()
