@@ -16,7 +16,7 @@ use crate::listener::{self, RouteConfig};
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::gate::GateMetrics;
-use crate::metrics::status_label;
+use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{HashKey, Naming, Users};
 
@@ -67,7 +67,8 @@ impl Factory {
             Mode::RestUpstream => Api::Rest,
         };
         let rest = api == Api::Rest;
-        let success = if rest { status_label::HTTP_SUCCESS } else { status_label::GRPC_SUCCESS };
+        let success =
+            if rest { transport_status::HTTP_SUCCESS } else { transport_status::GRPC_SUCCESS };
         let served = |call| (call == Call::Rest) == rest;
         let metrics = AttemptMetrics::define(registry, served, success)?;
         let calls = config.pool.as_deref().map(PoolCalls::named);

@@ -2,4 +2,4 @@
 
 pub mod attempts;
 pub mod gate;
-pub mod status_label;
+pub mod transport_status;

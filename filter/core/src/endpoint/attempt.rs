@@ -16,7 +16,7 @@ use crate::host::response::Response;
 use crate::host::Action;
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
-use crate::metrics::status_label;
+use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::rpc::StatusAt;
@@ -59,7 +59,7 @@ pub struct Attempt<'pool> {
     call: Call,
     /// When the request's headers came; None once the response has ended.
     began: Option<Instant>,
-    status_label: &'static str,
+    transport_status: &'static str,
     state: State,
     user: User,
     endpoint: Text<MAX_ENDPOINT>,
@@ -84,7 +84,7 @@ impl<'pool> Attempt<'pool> {
             pool,
             call: Call::Rest,
             began: None,
-            status_label: status_label::NONE,
+            transport_status: transport_status::NONE,
             state: State::Passing,
             user: User::NOBODY,
             endpoint: Text::EMPTY,
@@ -121,7 +121,7 @@ impl<'pool> Attempt<'pool> {
         };
         self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
         self.messages = match self.call {
-            Call::Milvus(rpc) => Messages::Grpc(Box::new(Reading::new(rpc))),
+            Call::Milvus(rpc) => Messages::Grpc(Box::new(Reading::new(rpc, self.pool.logs))),
             Call::Rest => {
                 let path = stream.request_header(":path").unwrap_or_default();
                 Messages::Rest(Box::new(RestReading::new(path)))
@@ -158,10 +158,12 @@ impl<'pool> Attempt<'pool> {
     ) -> Action {
         match self.pool.api {
             Api::Rest => {
-                self.status_label = status_label::of_http(stream.response_header(":status"));
+                self.transport_status =
+                    transport_status::of_http(stream.response_header(":status"));
             }
             Api::Grpc if end => {
-                self.status_label = status_label::of_grpc(stream.response_header(GRPC_STATUS));
+                self.transport_status =
+                    transport_status::of_grpc(stream.response_header(GRPC_STATUS));
             }
             Api::Grpc => {}
         }
@@ -212,7 +214,7 @@ impl<'pool> Attempt<'pool> {
         stream: &mut (impl Response + Upstream + Counters + Clock + AccessLog),
     ) {
         if self.pool.api == Api::Grpc {
-            self.status_label = status_label::of_grpc(stream.response_trailer(GRPC_STATUS));
+            self.transport_status = transport_status::of_grpc(stream.response_trailer(GRPC_STATUS));
         }
         self.ended(stream);
         if matches!(self.state, State::Refusing) {
@@ -241,7 +243,7 @@ impl<'pool> Attempt<'pool> {
         let now = stream.now();
         let elapsed = now.saturating_duration_since(began);
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.pool.metrics.ended(self.status_label, milliseconds, stream);
+        self.pool.metrics.ended(self.transport_status, milliseconds, stream);
         if let (Messages::Grpc(reading), true) = (&self.messages, self.pool.logs) {
             reading.note_answer(stream);
         }
@@ -254,9 +256,11 @@ impl<'pool> Attempt<'pool> {
     /// How the call ended, for its client.
     fn outcome(&self) -> Outcome {
         let code = self.messages.code().unwrap_or(0);
-        match (self.status_label, code) {
-            (status_label::GRPC_SUCCESS | status_label::HTTP_SUCCESS, 0) => Outcome::Success,
-            (status_label::GRPC_SUCCESS | status_label::HTTP_SUCCESS, code) => {
+        match (self.transport_status, code) {
+            (transport_status::GRPC_SUCCESS | transport_status::HTTP_SUCCESS, 0) => {
+                Outcome::Success
+            }
+            (transport_status::GRPC_SUCCESS | transport_status::HTTP_SUCCESS, code) => {
                 Outcome::Milvus(code)
             }
             (status, _) => Outcome::Transport(status),
@@ -288,7 +292,7 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if let Some(began) = self.began.take() {
             let now = Instant::now();
-            let unanswered = Outcome::Transport(status_label::NONE);
+            let unanswered = Outcome::Transport(transport_status::NONE);
             self.count(unanswered, now.saturating_duration_since(began), now);
         }
     }

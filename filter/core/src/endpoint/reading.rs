@@ -25,10 +25,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn new(rpc: &'static Rpc) -> Self {
+    /// Reads the names alone, or `all` that is known of the rpc.
+    pub fn new(rpc: &'static Rpc, all: bool) -> Self {
         Self {
             rpc,
-            request: Reader::new(rpc.question),
+            request: Reader::new(if all { rpc.question } else { rpc.names() }),
             question: Question::default(),
             response: Reader::new(rpc.answer),
             answer: Answer::default(),
@@ -188,7 +189,7 @@ mod tests {
         let mut stream = grpc_request(method);
         stream.request.push(("dbname".to_owned(), header.to_owned()));
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-        let mut reading = Reading::new(rpc);
+        let mut reading = Reading::new(rpc, true);
         stream.received = request.to_vec();
         if reading.on_request_body(&stream, true) {
             reading.note_question(&mut stream);
@@ -257,7 +258,7 @@ mod tests {
         let mut stream = grpc_request("GetVersion");
         for code in [1, 0] {
             let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-            let mut reading = Reading::new(rpc);
+            let mut reading = Reading::new(rpc, true);
             stream.received = framed(&delimited(1, &varint(3, code)));
             reading.on_response_body(&stream);
             reading.note_answer(&mut stream);
@@ -305,7 +306,7 @@ mod tests {
     fn a_request_in_parts_is_known_once() {
         let mut stream = grpc_request("DropCollection");
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-        let mut reading = Reading::new(rpc);
+        let mut reading = Reading::new(rpc, true);
         let request = framed(&delimited(3, b"books"));
         for (place, byte) in request.iter().enumerate() {
             stream.received = vec![*byte];

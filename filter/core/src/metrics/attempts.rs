@@ -70,13 +70,13 @@ impl AttemptMetrics {
         stream.count_label(self.not_ready, call.label());
     }
 
-    /// Counts a response by the label of its status, and records how long the attempt took.
-    pub fn ended(&self, status_label: &str, milliseconds: u64, stream: &mut impl Counters) {
+    /// Counts a response by its transport status, and records how long the attempt took.
+    pub fn ended(&self, transport_status: &str, milliseconds: u64, stream: &mut impl Counters) {
         let (success, counter) = self.success;
-        if status_label == success {
+        if transport_status == success {
             stream.count(counter);
         } else {
-            stream.count_label(self.other_status, status_label);
+            stream.count_label(self.other_status, transport_status);
         }
         stream.record(self.time, milliseconds);
     }

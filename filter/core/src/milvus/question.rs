@@ -40,6 +40,9 @@ const DATABASE: Field<Key> = Field::new(2, Kind::Text(Key::Database));
 const COLLECTION: Field<Key> = Field::new(3, Kind::Text(Key::Collection));
 const PARTITION: Field<Key> = Field::new(4, Kind::Length(Key::Partition));
 
+/// The names in the request of a read or write.
+pub const NAMES: Schema<Key> = &[DATABASE, COLLECTION];
+
 /// `SearchRequest`, whose `sub_reqs` are `SubSearchRequest`.
 pub const SEARCH: Schema<Key> = &[
     DATABASE,

@@ -1,7 +1,7 @@
 //! What the filter knows of an rpc.
 
 use crate::milvus::answer::AnswerKey;
-use crate::milvus::question::QuestionKey;
+use crate::milvus::question::{self, QuestionKey};
 use crate::wire::stream::Schema;
 
 /// What an rpc does, as the catalogue classifies it.
@@ -84,6 +84,15 @@ impl Rpc {
         answer: Schema<AnswerKey>,
     ) -> Self {
         Self { path, name, class, repeatable, status, question, answer }
+    }
+
+    /// What is read of its request if only names are wanted.
+    pub fn names(&self) -> Schema<QuestionKey> {
+        if matches!(self.class, Class::Read | Class::Write) {
+            question::NAMES
+        } else {
+            self.question
+        }
     }
 
     /// What the table is sorted by.

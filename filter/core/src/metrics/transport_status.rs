@@ -1,4 +1,5 @@
-//! The status of a response as the value of a label: one of a fixed set, whatever an endpoint sends.
+//! How a response ended for its transport, as the value of a label: the status of gRPC or the class of that of HTTP. One of a
+//! fixed set, whatever an endpoint sends. Milvus's own status is inside the message.
 
 /// By number, as in https://grpc.github.io/grpc/core/md_doc_statuscodes.html; the access log has the same names.
 const GRPC: [&str; 17] = [
