@@ -15,6 +15,7 @@ from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource, Resources
+from kiteway.sources.large_files import LargeFileReader
 
 Translate = Callable[[], Awaitable[None]]
 """Translates all resources."""
@@ -71,7 +72,9 @@ class Files:
         self, state_dir: Path, paths: tuple[Path, ...], certificates: tuple[CertificateFiles, ...] = ()
     ) -> None:
         self.storage: Storage = FileStorage(state_dir)
-        self._source = FileSource(paths)
+        self._large = LargeFileReader()
+        self._source = FileSource(paths, large=self._large)
+        self._whole = False
         self._certificates = CertificateFileSource(certificates)
 
     def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
@@ -91,8 +94,14 @@ class Files:
         return ""
 
     async def read(self) -> Resources:
-        """Read the files."""
-        return await asyncio.to_thread(lambda: self._certificates.add_to(self._source.read()))
+        """Read them. Large files that changed come later (see `follow`), but for the first time all of them are waited for."""
+        found = await asyncio.to_thread(self._source.read)
+        while self._large.waiting and not self._whole:
+            await self._large.decode_next(urgent=True)
+            found = await asyncio.to_thread(self._source.read)
+        self._whole = True
+        self._large.start()
+        return await asyncio.to_thread(self._certificates.add_to, found)
 
     def translated(self, outcome: Outcome) -> None:
         """Do nothing: files are not written to."""
@@ -110,3 +119,4 @@ class Files:
         async with asyncio.TaskGroup() as group:
             group.create_task(after(self._source.changes()))
             group.create_task(after(self._certificates.changes()))
+            group.create_task(after(self._large.results()))

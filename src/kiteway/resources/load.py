@@ -163,7 +163,8 @@ class _Loader:
     def _object(self, cls: type[Object], entry: Entry) -> None:
         report = self._new_report(cls.UNKNOWN_FIELD)
         value = self._with_namespace(cls, entry.value, report)
-        decoded = structure(cls)(value, (), report, api_version=value["apiVersion"], source=entry.source)
+        source = entry.source.packed() if entry.source else None
+        decoded = structure(cls)(value, (), report, api_version=value["apiVersion"], source=source)
         if isinstance(decoded, Object) and not report.errors and not entry.spoilt:
             # Nothing here asks for Endpoints themselves, as nothing in a cluster does any more.
             self.objects.extend(decoded.slices() if isinstance(decoded, Endpoints) else (decoded,))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from kiteway.diagnostics import Position
 
@@ -32,12 +33,30 @@ def position(file: str, at: Spot) -> Position:
     return Position(file, at >> 32, at & 0xFFFFFFFF)
 
 
+# The same with small parts as bytes.
+Packed: TypeAlias = "Place | bytes | tuple[Spot, list[Packed]] | tuple[Spot, dict[str, tuple[Spot, Packed]]]"
+
+_SMALL = 64
+"""Values in a part that is packed: a position takes unpacking one part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one object was written."""
+    """
+    Where one object was written.
+
+    Attributes:
+        file: its name.
+        place: the position of each part of the object.
+    """
 
     file: str
-    place: Place
+    place: Packed
+
+    def packed(self) -> Source:
+        """Return the same source in some 50 bytes a value instead of 300: objects are cached, and few positions asked for."""
+        size, place = _packed(self.place)
+        return Source(self.file, _dumped(size, place))
 
     def at(self, *path: str | int) -> Position:
         """Return the position of a field's value, or of its nearest parent that was written."""
@@ -48,19 +67,46 @@ class Source:
         return self._find(path, key=True)
 
     def _find(self, path: Path, *, key: bool) -> Position:
-        place = self.place
+        place = _loaded(self.place)
         found = start(place)
         for step in path:
             children = None if isinstance(place, int) else place[1]
             if isinstance(children, dict) and step in children:
-                key_spot, place = children[str(step)]
+                key_spot, child = children[str(step)]
+                place = _loaded(child)
                 found = key_spot if key else start(place)
             elif isinstance(children, list) and isinstance(step, int) and 0 <= step < len(children):
-                place = children[step]
+                place = _loaded(children[step])
                 found = start(place)
             else:
                 break
         return position(self.file, found)
+
+
+def _packed(place: Any) -> tuple[int, Any]:
+    """Return how many values there are in a place, and the place with its small parts packed, unless it is one itself."""
+    if isinstance(place, int):
+        return 1, place
+    spot_, children = place
+    if isinstance(children, dict):
+        parts = {key: (at, _packed(child)) for key, (at, child) in children.items()}
+        size = 1 + sum(size for _, (size, _) in parts.values())
+        if size > _SMALL:
+            return size, (spot_, {key: (at, _dumped(*part)) for key, (at, part) in parts.items()})
+    else:
+        items = [_packed(child) for child in children]
+        size = 1 + sum(size for size, _ in items)
+        if size > _SMALL:
+            return size, (spot_, [_dumped(*part) for part in items])
+    return size, place
+
+
+def _dumped(size: int, place: Any) -> Any:
+    return place if size > _SMALL or isinstance(place, int) else marshal.dumps(place)
+
+
+def _loaded(place: Any) -> Any:
+    return marshal.loads(place) if isinstance(place, bytes) else place  # noqa: S302 - it was dumped here
 
 
 # No field of Kubernetes has a longer name; a longer key is a user's text.

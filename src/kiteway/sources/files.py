@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Protocol
 
 import watchfiles
 
@@ -15,6 +17,8 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
 from kiteway.sources.nothing import SUFFIXES, why_nothing
 
+LARGE_BYTES: Final = 128 << 10
+"""A longer file takes a tenth of a second or more to decode."""
 _SETTLED_SECONDS = 2.0
 """Seconds after a file's last change from which on its size and times are trusted to show the next one."""
 _Stamp = tuple[int, int, int, int, int]
@@ -38,16 +42,25 @@ class Resources:
     failed: tuple[ObjectRef, ...]
 
 
+class LargeFiles(Protocol):
+    """Decodes large files, while the others are read on."""
+
+    def decoded(self, path: Path, text: bytes) -> Loaded | None:
+        """Return the content of a file; None while it is being decoded."""
+
+
 @dataclass(slots=True)
 class FileSource:
     """
     Reads paths as ``kubectl apply -f`` does: files, and folders without their subfolders.
 
-    A file that is no longer readable as YAML counts with the objects that it last held.
+    A file that is no longer readable as YAML counts with the objects that it last held; so does one of more than
+    `LARGE_BYTES` while ``large`` decodes it.
     """
 
     paths: tuple[Path, ...]
     extra: tuple[Object, ...] = ()
+    large: LargeFiles | None = None
     _known: dict[Path, _File] = field(default_factory=dict)
 
     def read(self) -> Resources:
@@ -70,11 +83,15 @@ class FileSource:
                 if before is not None:
                     loaded[path] = before
                 continue
-            if before is not None and before.text == text:
-                loaded[path] = _File(text, stamp, before.loaded)
-            else:
-                kept = _keep(load_documents(text, str(path)), before.loaded if before else None)
-                loaded[path] = _File(text, stamp, kept)
+            digest = hashlib.blake2b(text).digest()
+            if before is not None and before.digest == digest:
+                loaded[path] = _File(digest, stamp, before.loaded)
+                continue
+            now = self._decoded(path, text)
+            if now is not None:
+                loaded[path] = _File(digest, stamp, _keep(now, before.loaded if before else None))
+            elif before is not None:
+                loaded[path] = before
         self._known = loaded
         found = {path: file.loaded for path, file in loaded.items()}
         combined = _combine(self.extra, found, problems)
@@ -82,6 +99,11 @@ class FileSource:
         if nothing is None or combined.objects or combined.failed:
             return combined
         return Resources((), (*combined.diagnostics, nothing), ())
+
+    def _decoded(self, path: Path, text: bytes) -> Loaded | None:
+        if self.large is not None and len(text) > LARGE_BYTES and path != STANDARD_INPUT:
+            return self.large.decoded(path, text)
+        return load_documents(text, str(path))
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:
@@ -110,9 +132,9 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The content of a file when it was read, and the file state that shows whether it has changed since."""
+    """The content of a file when it was read, and what shows whether it has changed since."""
 
-    text: bytes
+    digest: bytes
     stamp: _Stamp | None
     loaded: Loaded
 

@@ -1,0 +1,115 @@
+"""Large files are decoded in a process of their own, so that no other file waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+import threading
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.resources import Loaded
+
+_LONGEST_SECONDS: Final = 120.0
+"""The worst file within the limits takes some ten seconds of a processor, and the process has a low priority."""
+_NICE: Final = 10
+"""The control plane and Envoy come first."""
+
+
+class _Decoded(NamedTuple):
+    path: Path
+    text: bytes
+    loaded: Loaded
+
+
+class LargeFileReader:
+    """
+    Decodes large files one at a time, the smallest first.
+
+    `decoded` may be called in any thread, everything else in that of the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: dict[Path, bytes] = {}
+        self._last: _Decoded | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._asked = asyncio.Event()
+
+    def decoded(self, path: Path, text: bytes) -> Loaded | None:
+        """Return the content of a file that was decoded last; None if another one was, and decode it."""
+        with self._lock:
+            last = self._last
+            if last is not None and last.path == path:
+                self._last = None
+                if last.text == text:
+                    return last.loaded
+            self._wanted[path] = text
+            return None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a file is to be decoded."""
+        with self._lock:
+            return bool(self._wanted)
+
+    def start(self) -> None:
+        """Let `results` decode what is waiting."""
+        if self.waiting:
+            self._asked.set()
+
+    async def results(self) -> AsyncIterator[None]:
+        """Yield whenever a file was decoded."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            while self.waiting:
+                await self.decode_next()
+                yield
+
+    async def decode_next(self, *, urgent: bool = False) -> None:
+        """Decode the smallest of the files that are waiting, if any; while others are served, unless it is ``urgent``."""
+        async with self._one_at_a_time:
+            with self._lock:
+                if not self._wanted:
+                    return
+                path, text = min(self._wanted.items(), key=lambda item: len(item[1]))
+                del self._wanted[path]
+            loaded = await _decode(path, text, nice=0 if urgent else _NICE)
+            with self._lock:
+                self._last = _Decoded(path, text, loaded)
+
+
+async def _decode(path: Path, text: bytes, *, nice: int) -> Loaded:
+    try:
+        return await _in_a_process(path, text, nice=nice)
+    except TimeoutError:
+        why = f"took longer than {_LONGEST_SECONDS:g} s"
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        why = f"failed ({error})"
+    message = f"{path} cannot be read: decoding it {why}."
+    return Loaded((), (Diagnostic(Severity.ERROR, "FileUnreadable", message, "Split the file."),))
+
+
+async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
+    """Raise ``OSError`` or ``EOFError`` if the process fails, and ``TimeoutError`` if it takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        # As the control plane itself is started, see `kiteway.supervisor.children`.
+        *(sys.executable, "-P", "-m", "kiteway.sources.decode_file", str(path), str(nice)),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            output, _ = await process.communicate(text)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    loaded: Loaded = await asyncio.to_thread(pickle.loads, output)
+    return loaded

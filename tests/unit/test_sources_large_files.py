@@ -1,0 +1,95 @@
+"""Large files are decoded apart, while everything else is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kiteway.controlplane.source import Files
+from kiteway.sources import files, large_files
+from kiteway.sources.files import LARGE_BYTES
+from tests.support.manifests import service, text
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Return the event loop that the control plane runs on."""
+    return "asyncio"
+
+
+def _large(name: str) -> bytes:
+    """Return a file with one Service and a comment that makes it large."""
+    return b"#" * (LARGE_BYTES + 1) + b"\n" + text([service(name)])
+
+
+async def _names(source: Files) -> list[str]:
+    return sorted(object_.metadata.name for object_ in (await source.read()).objects)
+
+
+async def _next(source: Files) -> None:
+    """Wait until a large file was decoded."""
+    async for _ in source._large.results():
+        return
+
+
+async def test_other_files_do_not_wait_for_a_large_one(tmp_path: Path) -> None:
+    """A large file counts as it was before until it is decoded; at the first read it is waited for."""
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    (tmp_path / "small.yaml").write_bytes(text([service("a")]))
+    source = Files(tmp_path, (tmp_path,))
+    assert await _names(source) == ["a", "one"]
+    (tmp_path / "large.yaml").write_bytes(_large("two"))
+    (tmp_path / "small.yaml").write_bytes(text([service("b")]))
+    assert await _names(source) == ["b", "one"]
+    await _next(source)
+    assert await _names(source) == ["b", "two"]
+    (tmp_path / "new.yaml").write_bytes(_large("three"))
+    assert await _names(source) == ["b", "two"]
+    await _next(source)
+    assert await _names(source) == ["b", "three", "two"]
+
+
+async def test_the_smallest_of_large_files_is_decoded_first(tmp_path: Path) -> None:
+    """A tenant with a huge file delays the other large ones by no more than one file."""
+    source = Files(tmp_path, (tmp_path,))
+    await source.read()
+    (tmp_path / "a.yaml").write_bytes(_large("huge") + b"#" * LARGE_BYTES)
+    (tmp_path / "b.yaml").write_bytes(_large("large"))
+    assert await _names(source) == []
+    await _next(source)
+    assert await _names(source) == ["large"]
+    await _next(source)
+    assert await _names(source) == ["huge", "large"]
+
+
+async def test_a_file_that_cannot_be_decoded_keeps_its_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that fails or takes too long is a diagnostic with the file's name, and what was read before stays."""
+    file = tmp_path / "large.yaml"
+    file.write_bytes(_large("one"))
+    source = Files(tmp_path, (tmp_path,))
+    assert await _names(source) == ["one"]
+    monkeypatch.setattr(large_files, "_LONGEST_SECONDS", 0.0)
+    file.write_bytes(_large("two"))
+    await source.read()
+    await _next(source)
+    found = await source.read()
+    assert [object_.metadata.name for object_ in found.objects] == ["one"]
+    [diagnostic] = found.diagnostics
+    assert diagnostic.reason == "FileUnreadable"
+    assert str(file) in diagnostic.message
+
+
+async def test_positions_and_diagnostics_come_back_from_the_decoder(tmp_path: Path) -> None:
+    """They are those of a file that is decoded in this process."""
+    file = tmp_path / "large.yaml"
+    file.write_bytes(_large("one") + b"---\napiVersion: v1\nkind: Service\nmetadata: {name: 1}\n")
+    apart = await Files(tmp_path, (tmp_path,)).read()
+    here = files.FileSource((tmp_path,)).read()
+    assert apart == here
+    assert [o.at("spec", "ports", 0, "port") for o in apart.objects] == [
+        o.at("spec", "ports", 0, "port") for o in here.objects
+    ]
+    assert apart.diagnostics[0].position is not None
