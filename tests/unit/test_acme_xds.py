@@ -46,28 +46,38 @@ def model_host(mode: HTTPMode) -> ModelHost:
 
 
 @pytest.mark.parametrize(
-    ("domains", "fallback"),
+    ("domains", "answering"),
     [
         ([HOST, "*.milvus.io", "*"], HOST),
         (["*.milvus.io", "*.io", "*"], "*.milvus.io"),
         (["*.io", "*"], "*.io"),
         (["b.milvus.io", "*"], "*"),
-        (["b.milvus.io"], None),
     ],
 )
-def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], fallback: str | None) -> None:
-    """
-    The name answers its challenge; all other paths are routed as before: by its own host, a wildcard, or the
-    default.
-    """
+def test_the_challenge_comes_first_and_the_rest_stays(domains: list[str], answering: str) -> None:
+    """The host that answers the name, its own or a wildcard or any, answers the challenge of that name before all else."""
     result = with_challenges(tuple(host(domain) for domain in domains), (CHALLENGE,))
 
     found = {each.domains[0]: each for each in result}
-    assert found[HOST].routes[0].match.path == PATH
-    assert found[HOST].routes[0].direct_response.body.inline_string == "token.proof"
-    assert [route.name for route in found[HOST].routes[1:]] == ([fallback] if fallback else [])
-    assert all(found[domain] == host(domain) for domain in domains if domain != HOST)
-    assert set(found) == {HOST, *domains}
+    challenge, *rest = found[answering].routes
+    assert challenge.match.path == PATH
+    [named] = challenge.match.headers
+    assert (named.name, named.string_match.exact, named.string_match.ignore_case) == (":authority", HOST, True)
+    assert challenge.direct_response.body.inline_string == "token.proof"
+    assert rest == list(host(answering).routes)
+    assert all(found[domain] == host(domain) for domain in domains if domain != answering)
+    assert list(found) == domains
+
+
+def test_challenges_below_a_wildcard_copy_nothing_of_it() -> None:
+    """A hundred names below a wildcard of 500 routes take a hundred routes, not fifty thousand."""
+    wildcard = host("*.milvus.io")
+    wildcard.routes.extend(Route(name=f"{number}") for number in range(499))
+    challenges = tuple(HTTPChallenge(f"n{number}.milvus.io", "token", "token.proof") for number in range(100))
+
+    result = with_challenges((wildcard, host("*")), challenges)
+
+    assert sum(len(each.routes) for each in result) == 500 + 100 + 1
 
 
 def test_without_challenges_nothing_changes() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
+    HeaderMatcher,
     Route,
     RouteMatch,
     VirtualHost,
@@ -20,6 +21,7 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters as TLSParameters
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
+from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import ads, pack, seconds, secret_name
 from kiteway.model import Challenge, HTTPChallenge, TLSChallenge
 
@@ -44,32 +46,43 @@ def challenge_path(challenge: HTTPChallenge) -> str:
 def _route(challenge: HTTPChallenge) -> Route:
     return Route(
         name=f"acme/{challenge.domain}",
-        match=RouteMatch(path=challenge_path(challenge)),
+        match=RouteMatch(path=challenge_path(challenge), headers=[_for(challenge.domain)]),
         direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=challenge.key_authorization)),
     )
 
 
+def _for(domain: str) -> HeaderMatcher:
+    """Match requests for a name; the port is off the host when it is matched."""
+    return HeaderMatcher(name=":authority", string_match=StringMatcher(exact=domain, ignore_case=True))
+
+
 def with_challenges(hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge, ...]) -> tuple[VirtualHost, ...]:
     """
-    Return ``hosts`` with the routes of HTTP-01 challenges before all other routes of their host.
+    Return ``hosts`` with the routes of HTTP-01 challenges before everything else of the host that answers the name.
 
-    Redirects, ``allow-http: "false"`` and the Ingress's own paths come after them. A name without a host of its own gets
-    one, with the routes of the wildcard that served it so far.
+    Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. That host may be a wildcard, or the one
+    for any name (``*``), which is always there: its challenges say which name they are for. A host of the name's own, with
+    a copy of the wildcard's routes, would multiply one tenant's paths by the names that another one asks certificates for.
     """
     if not challenges:
         return hosts
     by_domain = {host.domains[0]: host for host in hosts}
-    result = {host.name: host for host in hosts}
+    added: dict[str, list[Route]] = {}
     for domain, routes in sorted(http_challenges(challenges).items()):
-        exact = by_domain.get(domain)
-        fallback = next((by_domain[name] for name in _matching(domain) if name in by_domain), None)
-        host = VirtualHost(name=exact.name if exact else f"acme/{domain}", domains=[domain], routes=routes)
-        if fallback is not None:
-            host.routes.extend(fallback.routes)
-            host.request_headers_to_add.extend(fallback.request_headers_to_add)
-            host.response_headers_to_add.extend(fallback.response_headers_to_add)
-        result[host.name] = host
-    return tuple(result.values())
+        answering = next(name for name in _matching(domain) if name in by_domain)
+        added.setdefault(answering, []).extend(routes)
+    return tuple(_with_routes(host, added.get(host.domains[0], ())) for host in hosts)
+
+
+def _with_routes(host: VirtualHost, routes: Sequence[Route]) -> VirtualHost:
+    if not routes:
+        return host
+    result = VirtualHost()
+    result.CopyFrom(host)
+    del result.routes[:]
+    result.routes.extend(routes)
+    result.routes.extend(host.routes)
+    return result
 
 
 def _matching(domain: str) -> list[str]:
