@@ -65,9 +65,9 @@ def test_a_predecessor_that_is_gone_is_none(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
 def test_another_users_instance_is_not_replaced(tmp_path: Path) -> None:
-    """The kernel lets no two users share a port, and only its user and root may end an instance."""
+    """The kernel lets no two users share a port; and whoever may change the folder chooses which process is told to stop."""
     old = Instance(tmp_path / "old")
     with old.acquire():
-        os.chown(old.lock_file, 65534, 65534)
+        os.chown(old.data_dir, 65534, 65534)
         with pytest.raises(ValueError, match="is another user's"):
             BalancerOptions(replace=old.data_dir).predecessor(Instance(tmp_path / "own"))

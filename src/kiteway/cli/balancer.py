@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +37,9 @@ from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.filter_config import UserNaming
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
-from kiteway.instance import Instance
+from kiteway.instance import Instance, InstanceError
 from kiteway.model import TLSProfile
+from kiteway.ownership import NotOursError, check_own
 from kiteway.supervisor import ChildEvent
 from kiteway.translate.shared.limits import NamespaceLimits
 
@@ -145,16 +145,16 @@ class BalancerOptions:
             )
         try:
             running = found.running_pid() is not None
-            ours = not running or found.lock_file.stat().st_uid == os.geteuid()
-        except PermissionError:
-            ours = False
-        except OSError as error:
-            raise ValueError(f"--replace {self.replace} cannot be read: {error.strerror}") from error
-        if not ours:
+            if running:
+                # Whoever may change the folder says which process is told to stop.
+                check_own(found.data_dir)
+        except (InstanceError, NotOursError) as error:
             raise ValueError(
                 f"the instance of --replace {self.replace} is another user's: only processes of one user can share a port; "
                 "start this one as that user"
-            )
+            ) from error
+        except OSError as error:
+            raise ValueError(f"--replace {self.replace} cannot be read: {error.strerror}") from error
         if not running:
             stderr.print(f"note: no instance runs on {found.data_dir}; there is nothing to replace", markup=False)
             return None
