@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import stat
@@ -111,6 +112,19 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
         os.close(descriptor)
         raise OSError(f"{path} is not a file of {_user(os.geteuid())}; remove it")
     return descriptor
+
+
+def read_own(path: Path, most: int) -> bytes:
+    """
+    Read a file of this user's, see `open_own`.
+
+    Raises:
+        OSError: it cannot be read, is not such a file, or has more than ``most`` bytes.
+    """
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"{path} has more than {most} bytes; remove it")
+        return file.read(most)
 
 
 def _check_way(path: Path) -> Path:

@@ -15,8 +15,11 @@ import msgspec
 
 from kiteway.diagnostics import ObjectRef
 from kiteway.files import write_atomic
+from kiteway.ownership import read_own
 
 FILE_NAME: Final = "quarantine.json"
+_MOST_BYTES: Final = 64 << 20
+"""A hundred bytes for each of 10,000 Ingresses, and the whole form of those to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Stored:
 def read(file: Path) -> Stored:
     """Return what the file holds; nothing when there is none, or it cannot be read: then all is tried anew."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Stored)
+        return msgspec.json.decode(read_own(file, _MOST_BYTES), type=Stored)
     except (OSError, ValueError, RecursionError):
         return Stored()
 
