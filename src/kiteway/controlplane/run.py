@@ -137,6 +137,7 @@ class ControlPlane:
             self._follow_rejected_listeners(),
             self._follow_replicas(),
             self._verdicts.run(),
+            self._verdicts.follow_warming(),
             self._verdicts.keep(),
             self._managed.run(),
             self._health.run(),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
-from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState, StreamState
+from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write
@@ -34,7 +34,7 @@ _KEEP_SECONDS: Final = 1.0
 """Seconds between two writes of the file; a culprit that was found is written at once."""
 
 _LOOK_SECONDS: Final = 0.1
-"""Seconds between two requests to an Envoy whose clusters are warming, if it does not answer."""
+"""Seconds between two requests to an Envoy whose clusters are warming."""
 
 Take = Callable[[Quarantine], None]
 _Judged = tuple[int, tuple[str, ...]]
@@ -82,13 +82,31 @@ class Verdicts:
         while True:
             changed = self._ads.next_change
             async with self._lock:
-                take = self._next() or await self._slow()
+                take = self._next()
                 if take is not None:
                     await self._take(take)
             if take is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(self._deadline()):
                         await changed.wait()
+
+    async def follow_warming(self) -> None:
+        """Let nobody wait for clusters that have been warming for long, until cancelled."""
+        while True:
+            changed = self._ads.next_change
+            late, outcome = self._late_at(), self._pipeline.outcome
+            if outcome is None or late is None or asyncio.get_running_loop().time() < late:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(late if outcome is not None else None):
+                        await changed.wait()
+                continue
+            # Not under the lock: an Envoy that builds a large table answers after seconds, and changes come meanwhile.
+            with contextlib.suppress(AdminError):
+                active = await self._admin.clusters()
+                async with self._lock:
+                    if outcome is self._pipeline.outcome and self._clusters_late():
+                        await self._set_aside(outcome, active)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def keep(self) -> None:
         """Write what has to survive a restart, whenever it has changed, until cancelled."""
@@ -151,17 +169,11 @@ class Verdicts:
             clock.retry = now + clock.retry_wait
             clock.retry_wait = min(2 * clock.retry_wait, RETRY_LONGEST_SECONDS)
 
-    async def _slow(self) -> Take | None:
-        """Return who is to be parked, when a clusters response has been unanswered for long."""
-        outcome, client = self._pipeline.outcome, self._ads.state.streams[-1:]
-        if outcome is None or not client or not _clusters_late(client[0]):
-            return None
-        try:
-            active = await self._admin.clusters()
-        except AdminError:
-            return None
+    async def _set_aside(self, outcome: Outcome, active: Mapping[str, ClusterStatus]) -> None:
+        """Publish without those whose clusters are warming."""
+        [client] = self._ads.state.streams[-1:]
         warming = {name for name in outcome.snapshot[CLUSTER] if name not in active}
-        if client[0].starting:
+        if client.starting:
             # While Envoy starts, all clusters are active; it waits for those with an endpoint that was not checked once.
             warming |= {name for name in outcome.snapshot[CLUSTER] if name in active and _unchecked(active[name])}
             if warming:
@@ -170,7 +182,18 @@ class Verdicts:
             await self._take(functools.partial(Quarantine.park, clusters=warming))
         # The routes go out, once nothing that is published leads to a cluster that is not there yet.
         self._ads.assume_clusters()
-        return None
+
+    def _clusters_late(self) -> bool:
+        """Return whether everything has waited for long for clusters that are warming."""
+        late = self._late_at()
+        return late is not None and asyncio.get_running_loop().time() >= late
+
+    def _late_at(self) -> float | None:
+        """Return when clusters have been warming for long; None when nothing waits for any."""
+        client = self._ads.state.streams[-1:]
+        if not client or client[0].clusters_sent is None or not client[0].current:
+            return None
+        return client[0].clusters_sent + (START_SECONDS if client[0].starting else OVERDUE_SECONDS)
 
     def _client_changed(self, state: AdsState) -> bool:
         """Return whether a client is gone, or has taken another's place: the next one may hold nothing."""
@@ -214,30 +237,16 @@ class Verdicts:
 
     def _deadline(self) -> float | None:
         """Return when something is late next."""
-        clock, outcome, client = self._clock, self._pipeline.outcome, self._ads.state.streams[-1:]
+        clock, outcome = self._clock, self._pipeline.outcome
         if outcome is None:
             return None
-        late = _late_at(client[0]) if client else None
-        found = [max(late, asyncio.get_running_loop().time() + _LOOK_SECONDS)] if late is not None else []
+        found: list[float] = []
         found += [clock.search + SEARCH_SECONDS] if clock.search is not None else []
         found += [clock.published + OVERDUE_SECONDS] if outcome.quarantine.waiting else []
         found += [clock.retry] if clock.retry is not None and not outcome.quarantine.undecided else []
         return min(found, default=None)
 
 
-def _clusters_late(client: StreamState) -> bool:
-    """Return whether everything has waited for long for clusters that are warming."""
-    late = _late_at(client)
-    return late is not None and client.current and asyncio.get_running_loop().time() >= late
-
-
 def _unchecked(cluster: ClusterStatus) -> bool:
     """Return whether the first health check of an endpoint is not done."""
     return any(EndpointFailure.CHECK_PENDING in endpoint.failures for endpoint in cluster.endpoints)
-
-
-def _late_at(client: StreamState) -> float | None:
-    """Return when clusters have been warming for long; None when nothing waits for any."""
-    if client.clusters_sent is None:
-        return None
-    return client.clusters_sent + (START_SECONDS if client.starting else OVERDUE_SECONDS)
