@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 from google.protobuf.any_pb2 import Any
 
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route, RouteMatch
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.filters import FILTER, http_filters
-from kiteway.envoy.xds.policy import grpc_policies
+from kiteway.envoy.xds.policy import grpc_policies, rest_policies
 from kiteway.envoy.xds.routes import Backed, over_tls
 from kiteway.milvus.catalogue import catalogue
+from kiteway.model import PathMatch, PathMatchType
 from tests.e2e.traffic import host, pool, route
 
 WITH_FILTER = EnvoySettings(filter_path=Path("/filter.so"))
@@ -47,9 +49,70 @@ def test_what_is_called_often_is_found_by_comparing_paths() -> None:
     ]
 
 
-def test_a_rule_for_a_part_of_the_paths_looks_at_both() -> None:
-    """For such a rule the route compares the rule's own path, and an expression selects the class."""
-    assert not any(each.match.path for each in routes(WITH_FILTER, "/milvus.proto.milvus.MilvusService"))
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "/",
+        "/a",
+        SERVICE,
+        f"{SERVICE}/S",
+        f"{SERVICE}/Search",
+        f"{SERVICE}/Search/a",
+        "/v2",
+        "/v2/vectordb/entities",
+        "/v1/vector/q",
+    ],
+)
+@pytest.mark.parametrize("kind", PathMatchType)
+def test_a_rule_for_a_part_of_the_paths_has_the_classes_that_are_left(prefix: str, kind: PathMatchType) -> None:
+    """Whatever the rule, a call is of the class that it would be of with a rule for all paths."""
+    rule = dataclasses.replace(route(), match=PathMatch(kind, prefix))
+    found = [
+        each for each in over_tls(Backed(host("*", rule), (pool(),)), WITH_FILTER).routes if each.HasField("route")
+    ]
+    calls = [(True, rpc.path) for rpc in catalogue()] + [(True, f"{SERVICE}/Unknown"), (True, f"{prefix}/a")]
+    calls += [
+        (False, f"/v2/vectordb/{name}") for name in ("entities/query", "entities/insert", "collections/list", "a/b")
+    ]
+    calls += [(False, "/v1/vector/query"), (False, "/v1/vector/insert"), (False, prefix), (False, f"{prefix}/a")]
+    for grpc, path in calls:
+        policies = grpc_policies() if grpc else rest_policies()
+        of_all = next(p.name for p in policies if p.regex is None or re.fullmatch(p.regex, path))
+        first = next((last(each.name) for each in found if _matches(each.match, path, grpc=grpc)), None)
+        assert first == (of_all if _in_rule(prefix, kind, path) else None), path
+
+
+def _in_rule(prefix: str, kind: PathMatchType, path: str) -> bool:
+    match kind:
+        case PathMatchType.EXACT:
+            return path == prefix
+        case PathMatchType.STRING_PREFIX:
+            return path.startswith(prefix)
+        case PathMatchType.PREFIX:
+            return prefix in {"/", path} or path.startswith(f"{prefix}/")
+
+
+def _matches(match: RouteMatch, path: str, *, grpc: bool) -> bool:
+    """Match as Envoy does."""
+    kind = {
+        "path": PathMatchType.EXACT,
+        "prefix": PathMatchType.STRING_PREFIX,
+        "path_separated_prefix": PathMatchType.PREFIX,
+    }
+    specifier = match.WhichOneof("path_specifier")
+    assert specifier is not None
+    return (
+        _in_rule(getattr(match, specifier), kind[specifier], path)
+        and (grpc or not match.HasField("grpc"))
+        and all(re.fullmatch(each.string_match.safe_regex.regex, path) for each in match.headers)
+    )
+
+
+def test_a_rule_for_paths_of_no_class_takes_no_expression() -> None:
+    """A hundred paths of a tenant's own would be hundreds of expressions otherwise, none of which matches."""
+    found = routes(WITH_FILTER, "/a")
+    assert [last(each.name) for each in found] == ["other", "rest-other"]
+    assert not any(each.match.headers for each in found)
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.5])

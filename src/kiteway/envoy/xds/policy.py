@@ -29,6 +29,7 @@ class CallPolicy:
         regex: the paths, as an RE2 expression; None matches every call.
         paths: the same paths one by one, if they are few or called often. An expression costs a call a microsecond, mostly
             for cache misses in its table and a lock that all of Envoy's threads share.
+        beginnings: each path that ``regex`` matches begins with one of these.
         timeout: seconds a whole call may take, retries included; None for no limit (streams).
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
@@ -46,6 +47,11 @@ class CallPolicy:
     buffer: int
     hedged: bool = False
     paths: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
+
+    def may_match(self, prefix: str) -> bool:
+        """Return whether ``regex`` may match a path that begins with ``prefix``."""
+        return any(b.startswith(prefix) or prefix.startswith(b) for b in self.beginnings)
 
     @property
     def repeatable(self) -> bool:
@@ -86,12 +92,14 @@ _LONG = 3600.0
 """Loads, imports, flushes and the like run for as long as the data needs."""
 
 
-def _repeatable(name: str, regex: str, timeout: float, retry_on: str, *, hedged: bool = False) -> CallPolicy:
-    return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER, hedged)
+def _repeatable(
+    name: str, regex: str, timeout: float, retry_on: str, *beginnings: str, hedged: bool = False
+) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER, hedged, beginnings=beginnings)
 
 
-def _once(name: str, regex: str | None, timeout: float | None) -> CallPolicy:
-    return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER)
+def _once(name: str, regex: str | None, timeout: float | None, *beginnings: str) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER, beginnings=beginnings)
 
 
 _SESSION = ("Connect", "GetVersion", "CheckHealth")
@@ -122,7 +130,7 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
         _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
         _one_by_one(_once("write", path_regex(writes), _WRITE), writes),
         _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
-        _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE),
+        _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE, *(rpc.path for rpc in rest)),
         _one_by_one(_once("stream", path_regex(streams), None), streams),
         _once("other", None, _LONG),
     )
@@ -135,6 +143,7 @@ _REST_READS = (
 )
 """The REST calls that only read: both versions of Milvus's REST API read by POST as well."""
 
+_REST_BEGINNINGS = ("/v1/vector/", "/v2/vectordb/")
 _REST_WRITES = r"/v1/vector/(?:insert|upsert|delete)|/v2/vectordb/entities/(?:insert|upsert|delete)"
 
 
@@ -142,8 +151,8 @@ _REST_WRITES = r"/v1/vector/(?:insert|upsert|delete)|/v2/vectordb/entities/(?:in
 def rest_policies() -> tuple[CallPolicy, ...]:
     """Return the policies for REST in the order they are matched."""
     return (
-        _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, hedged=True),
-        _once("rest-write", _REST_WRITES, _WRITE),
+        _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, *_REST_BEGINNINGS, hedged=True),
+        _once("rest-write", _REST_WRITES, _WRITE, *_REST_BEGINNINGS),
         _once("rest-other", None, _LONG),
     )
 

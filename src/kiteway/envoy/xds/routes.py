@@ -350,26 +350,41 @@ def _matches(match: PathMatch) -> list[RouteMatch]:
 
 def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> list[RouteMatch]:
     """Return ``match`` for the calls of ``policy`` only, in one match or one for each path; none if nothing is left."""
-    if match.HasField("path") and policy.regex is not None and re.fullmatch(policy.regex, match.path) is None:
-        return []
-    if match.prefix == "/" and policy.paths:
-        calls = [RouteMatch(path=path) for path in policy.paths]
+    if policy.paths:
+        calls = [RouteMatch(path=path) for path in policy.paths if _covers(match, path)]
+    elif policy.regex is None or re.fullmatch(policy.regex, match.path) is not None:
+        calls = [_copy(match)]
+    elif policy.may_match(match.prefix or match.path_separated_prefix) and not match.HasField("path"):
+        calls = [_of_class(match, policy.regex)]
     else:
-        calls = [_to_class(match, policy)]
+        # An expression takes Envoy 0.1 ms and 18 kB, on each path of each host.
+        calls = []
     for call in calls:
         if grpc:
             call.grpc.SetInParent()
     return calls
 
 
-def _to_class(match: RouteMatch, policy: CallPolicy) -> RouteMatch:
+def _covers(match: RouteMatch, path: str) -> bool:
+    """Return whether a path is matched."""
+    if match.HasField("path"):
+        return path == match.path
+    if match.HasField("path_separated_prefix"):
+        return f"{path}/".startswith(f"{match.path_separated_prefix}/")
+    return path.startswith(match.prefix)
+
+
+def _copy(match: RouteMatch) -> RouteMatch:
     result = RouteMatch()
     result.CopyFrom(match)
-    if policy.regex is not None and not match.HasField("path"):
-        # The path specifier is taken by the rule's own path, so the class looks at the pseudo-header.
-        result.headers.append(
-            HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex(rf"(?:{policy.regex})(?:\?.*)?")))
-        )
+    return result
+
+
+def _of_class(match: RouteMatch, expression: str) -> RouteMatch:
+    """Return ``match``, whose path specifier is the rule's own, for paths that ``expression`` matches."""
+    result = _copy(match)
+    path = HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex(rf"(?:{expression})(?:\?.*)?")))
+    result.headers.append(path)
     return result
 
 
