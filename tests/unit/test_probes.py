@@ -15,7 +15,7 @@ from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.calls import CallsClient
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.server import application, scraped
-from kiteway.status.connections import Limits
+from kiteway.status.connections import Connections, LimitedProtocol, Limits
 
 pytestmark = pytest.mark.anyio
 QUICK = Limits(head_seconds=0.3, answer_seconds=0.6)
@@ -146,6 +146,27 @@ async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[
                 assert (await asyncio.get_running_loop().sock_recv(probe, 100)).startswith(b"HTTP/1.1 200")
                 # It is the last in the queue: all have been taken.
                 assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_burst_is_closed_before_it_costs_anything(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand connections of one address a few become connections of the HTTP server, the others end at once."""
+    made: list[object] = []
+    add = Connections.add
+
+    def counted(self: Connections, connection: LimitedProtocol) -> None:
+        made.append(connection)
+        add(self, connection)
+
+    monkeypatch.setattr(Connections, "add", counted)
+    async with served(free_port) as (port, _):
+        before = len(made)
+        with contextlib.ExitStack() as stack:
+            for _ in range(1000):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+    assert len(made) - before < 100
 
 
 async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -30,6 +32,32 @@ class Limits:
     head_bytes: int = 8 * 1024
 
 
+class Accepted(NamedTuple):
+    """
+    A connection that the kernel has made.
+
+    Attributes:
+        socket: the connection.
+        peer: the address of the other end; empty on a unix socket.
+        asks: whether something has come on it.
+    """
+
+    socket: socket.socket
+    peer: str
+    asks: bool
+
+    @classmethod
+    def by(cls, listener: socket.socket) -> Accepted:
+        """Accept one. Raises ``OSError``, as ``accept`` does."""
+        connection, address = listener.accept()
+        connection.setblocking(False)
+        try:
+            asks = bool(connection.recv(1, socket.MSG_PEEK))
+        except OSError:
+            asks = False
+        return cls(connection, address[0] if address else "", asks)
+
+
 @dataclass(slots=True)
 class Connections:
     """
@@ -51,6 +79,25 @@ class Connections:
         elif sum(map(len, self._open.values())) >= self.limits.connections:
             _victim(max(self._open.values(), key=len)).end()
         of_peer[connection] = None
+
+    def worth_keeping(self, accepted: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
+        """
+        Divide connections that were accepted together into those to serve and those to close at once.
+
+        More of a peer than it may have would close each other one after the other. Of those the ones that have sent
+        something are served, then the newest.
+        """
+        kept: list[Accepted] = []
+        dropped: list[Accepted] = []
+        by_peer: dict[str, list[Accepted]] = {}
+        for each in accepted:
+            by_peer.setdefault(each.peer, []).append(each)
+        for each in by_peer.values():
+            # The sort is stable: of those alike the newest are last.
+            each.sort(key=lambda accepted: accepted.asks)
+            dropped += each[: -self.limits.of_a_peer]
+            kept += each[-self.limits.of_a_peer :]
+        return kept, dropped
 
     def remove(self, connection: LimitedProtocol) -> None:
         """Remove a connection; it need not be there."""

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.problem import Problem
 from kiteway.report.status import Errors, Status
-from kiteway.status.connections import Connections, LimitedProtocol, Limits
+from kiteway.status.connections import Accepted, Connections, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why the instance is not ready; empty when it is."""
@@ -30,10 +30,10 @@ ListErrors = Callable[[], tuple[Problem, ...]]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
 _LOCAL_LIMITS = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
 """A unix socket has one peer, and a status of thousands of pools takes long to build."""
-_BACKLOG_OF_LOOP = 16
-"""Connections that the event loop accepts at once, before it serves those that it has."""
 _BACKLOG_OF_KERNEL = 1024
 """Connections that wait in the kernel."""
+_PAUSE_SECONDS = 0.5
+"""Until connections are accepted again after there were no descriptors for them."""
 
 
 def application(ready: Ready, status: BuildStatus, errors: ListErrors) -> Starlette:
@@ -88,10 +88,11 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> AsyncIterator[None]:
     """Serve ``app`` on a bound socket, within ``limits``."""
+    connections = Connections(limits)
     config = uvicorn.Config(
         app,
         # uvicorn calls it like a class.
-        http=cast("type[H11Protocol]", functools.partial(LimitedProtocol, connections=Connections(limits))),
+        http=cast("type[H11Protocol]", functools.partial(LimitedProtocol, connections=connections)),
         h11_max_incomplete_event_size=limits.head_bytes,
         ws="none",
         log_config=None,
@@ -100,11 +101,10 @@ async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> As
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
-        backlog=_BACKLOG_OF_LOOP,
         server_header=False,
         date_header=False,
     )
-    server = _Server(config)
+    server = _Server(config, connections)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -129,17 +129,63 @@ def _unlink(path: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Handles no signals, and uses no CPU while there is no request."""
+    """Handles no signals, uses no CPU while there is no request, and accepts connections within limits."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
+        self._connections = connections
         self._ended = asyncio.Event()
+        self._starting: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen; asyncio sets the kernel's queue to the length of its own, which is too short."""
-        await super().startup(sockets)
+        """Begin to listen; asyncio would build a connection for each that comes, before there may be too many."""
+        await self.lifespan.startup()
+        self.servers = []
         for listener in sockets or ():
+            listener.setblocking(False)
             listener.listen(_BACKLOG_OF_KERNEL)
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and end."""
+        for listener in sockets or ():
+            asyncio.get_running_loop().remove_reader(listener)
+        await super().shutdown(sockets)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take all connections that wait."""
+        loop = asyncio.get_running_loop()
+        accepted: list[Accepted] = []
+        try:
+            while len(accepted) < _BACKLOG_OF_KERNEL:
+                accepted.append(Accepted.by(listener))
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            pass
+        except OSError:
+            # There are no more descriptors, or no memory.
+            loop.remove_reader(listener)
+            loop.call_later(_PAUSE_SECONDS, self._accept_again, listener)
+        kept, dropped = self._connections.worth_keeping(accepted)
+        for each in dropped:
+            each.socket.close()
+        for each in kept:
+            task = loop.create_task(loop.connect_accepted_socket(functools.partial(self._protocol, each), each.socket))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _protocol(self, accepted: Accepted) -> LimitedProtocol:
+        made: Any = self.config.http_protocol_class
+        protocol: LimitedProtocol = made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        # Until its request is read, it is not closed for others.
+        protocol.busy = accepted.asks
+        return protocol
 
     def end(self) -> None:
         """Finish the requests in progress, and accept no more."""
