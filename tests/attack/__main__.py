@@ -10,19 +10,35 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
 
 from rich.console import Console
 
-from tests.attack import amplified, hanging, local, management, mutations, opened, pings, ports, rejected, report
+from tests.attack import (
+    amplified,
+    hanging,
+    http2,
+    local,
+    management,
+    many,
+    mutations,
+    opened,
+    pings,
+    ports,
+    rejected,
+    report,
+)
 from tests.attack.attack import Attack, Seen
 
 ATTACKS: tuple[Attack, ...] = (
     *rejected.ATTACKS,
     *amplified.ATTACKS,
+    *many.ATTACKS,
     *hanging.ATTACKS,
     *opened.ATTACKS,
+    *http2.ATTACKS,
     *management.ATTACKS,
     *ports.ATTACKS,
     *local.ATTACKS,
@@ -66,8 +82,9 @@ def _all(chosen: Sequence[Attack], say: Callable[[str], None]) -> list[tuple[Att
         begun = {attack.name: background.submit(_run, attack) for attack in chosen if attack.background}
         results = []
         for number, attack in enumerate(sorted(chosen, key=lambda attack: attack.background), 1):
-            say(f"{number}/{len(chosen)} {attack.name}")
+            begin = time.monotonic()
             seen = begun[attack.name].result() if attack.background else _run(attack)
+            say(f"{number}/{len(chosen)} {attack.name}: {time.monotonic() - begin:.0f} s")
             for text in seen.faults:
                 say(f"    {text}")
             results.append((attack, seen))

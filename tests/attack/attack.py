@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ CHANGE_SECONDS = 1.0
 """The victim's changes arrive within this time."""
 LIVE_SECONDS = 1.0
 """``/live`` answers within this time."""
+TAKEN_SECONDS = 30.0
+"""So long the attacker's objects are waited for."""
 SERVED_SECONDS = 10.0
 """The victim is served again so long after a process was killed, the start of that process included."""
 MEMORY_BYTES = 256 << 20
@@ -99,7 +102,12 @@ def trial(found: World, objects: Sequence[Manifest], *, must_refuse: bool = True
     seen = Seen()
     memory, logged = found.memory(), found.logged()
     found.write(ATTACKER, objects)
-    changes = [found.arrived(found.change_begun()), found.change()]
+    changes = [found.arrived(found.change_begun())]
+    # A large file takes a while to be decoded, and others' changes may not wait for that.
+    end = time.monotonic() + TAKEN_SECONDS
+    while not found.knows(ATTACKER) and time.monotonic() < end:
+        changes.append(found.change())
+    changes.append(found.change())
     seen.memory = found.memory() - memory
     codes = found.refusals(ATTACKER)
     seen.refused = ", ".join(codes[:2])

@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.attack.attack import Attack, Seen
+from kiteway.quarantine.store import FILE_NAME
+from tests.attack.attack import Attack, Seen, judge, measure_calls
 from tests.attack.tenant import ATTACKER, BAIT, ingress, merged, tenant, text
 from tests.attack.world import world
 from tests.e2e.traffic import Backend
-from tests.support.kiteway import KITEWAY
+from tests.support.kiteway import KITEWAY, wait_until
 
 _NOBODY = 65534
 _MODULES = ("structlog", "yaml", "grpc", "uvicorn", "msgspec", "typer", "rich", "google", "kiteway", "json", "ssl")
@@ -95,6 +96,37 @@ def _up(folder: Path, data: Path) -> Seen:
     return seen
 
 
+def _state_files() -> Seen:
+    """Put a link, a FIFO and a file without end in the place of what the control plane reads when it starts."""
+    with _folder() as folder:
+        secret = folder / "secret"
+        secret.write_text("kept")
+        seen = Seen(refused="read as none")
+        for make in (_link_to(secret), os.mkfifo, _endless):
+            with world() as found:
+                file = found.running.instance.state_dir / FILE_NAME
+                wait_until(file.exists, "the state is written", 30)
+                file.unlink()
+                make(file)
+                before = found.memory()
+                seen.both = max(seen.both or 0.0, found.kill("controlplane", "envoy"))
+                seen.change = max(seen.change or 0.0, found.change())
+                seen.memory = max(seen.memory or 0, found.memory() - before)
+                seen.check(holds=secret.read_text() == "kept", otherwise="what the link leads to was changed")
+                measure_calls(seen, found)
+        judge(seen)
+        return seen
+
+
+def _link_to(target: Path) -> Callable[[Path], None]:
+    return lambda file: file.symlink_to(target)
+
+
+def _endless(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.truncate(8 << 30)
+
+
 def _terminal() -> Seen:
     """Put what a terminal obeys, and lines that look like Kiteway's own, where ``plan`` quotes."""
     evil = "x\x1b]0;owned\x07\x1b[2J\u202e\r\nerror Forged: 0 errors, 0 warnings\n$(id)"
@@ -132,5 +164,6 @@ ATTACKS = (
     Attack("F", "modules in the working directory", _modules),
     Attack("F", "a data directory of another user", _folder_of_another),
     Attack("F", "links in the place of logs", _log_link),
+    Attack("F", "a link, a FIFO and 8 GiB in the place of state", _state_files),
     Attack("F", "terminal escapes and forged lines", _terminal),
 )

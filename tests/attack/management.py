@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -15,6 +17,18 @@ from tests.support.kiteway import wait_until
 
 _CONNECTIONS = 200
 _PROBED_SECONDS = 5.0
+_STORM = """
+import collections, contextlib, signal, socket, sys
+def end(*_):
+    print(count, flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+count, silent = 0, collections.deque(maxlen=500)
+while True:
+    with contextlib.suppress(OSError):
+        silent.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=0.1))
+        count += 1
+"""
 _HEADER = b"x-a: " + b"a" * (1 << 20)
 
 
@@ -57,6 +71,25 @@ def _long_header() -> Seen:
     return _crowded(b"GET /live HTTP/1.1\r\n" + _HEADER)
 
 
+def _storm() -> Seen:
+    """Connect as fast as a process can, and hang up or stay silent."""
+    with world() as found:
+        storm = subprocess.Popen([sys.executable, "-c", _STORM, str(found.ports.metrics)], stdout=subprocess.PIPE)
+        try:
+            end = time.monotonic() + _PROBED_SECONDS
+            seen = Seen(change=found.change())
+            wait_until(lambda: time.monotonic() > end, "the probe was asked", LIMIT_SECONDS)
+            measure_live(seen, found)
+        finally:
+            storm.terminate()
+            count = storm.communicate()[0].decode().strip()
+        seen.refused = f"{count} connections"
+        seen.check(holds=int(count or 0) > 1000, otherwise=f"there were {count} connections, which is no storm")
+        measure_calls(seen, found)
+        judge(seen)
+        return seen
+
+
 def _stopped() -> Seen:
     """Stop the control plane with SIGSTOP: the status says so in bounded time, and the victim is served on."""
     with world() as found:
@@ -81,6 +114,8 @@ def _stopped() -> Seen:
                 wait_until(lambda: found.running.child("controlplane")[1] > restarts, "it is started again", 60)
             except AssertionError:
                 seen.broken.append("a control plane that hangs is not started again within 60 s")
+            # As after every kill: what is measured next is a change, not the start of a process.
+            wait_until(lambda: "hosts" in found.running.status(), "the control plane answers", 60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -98,5 +133,6 @@ ATTACKS = (
     Attack("D", f"{_CONNECTIONS} silent connections to the metrics port", _silent),
     Attack("D", f"{_CONNECTIONS} requests without an end to the metrics port", _half_a_request),
     Attack("D", f"{_CONNECTIONS} headers of 1 MiB to the metrics port", _long_header),
-    Attack("D", "SIGSTOP of the control plane", _stopped),
+    Attack("D", "connections to the metrics port without a pause", _storm),
+    Attack("D", "SIGSTOP of the control plane", _stopped, background=True),
 )

@@ -36,8 +36,13 @@ def _post(port: int, host: str, what: str = SEARCH, *, tls: bool = False, header
     with contextlib.closing(connection):
         try:
             connection.putrequest("POST", what, skip_host=True)
-            for key, value in {"Host": host, "Content-Type": "application/grpc", "TE": "trailers", **headers}.items():
-                connection.putheader(key, value)
+            for key, value in {
+                "Host": host,
+                "Content-Type": "application/grpc",
+                "TE": "trailers",
+                **headers,
+            }.items():
+                connection.putheader(key, value.encode())
             connection.putheader("Content-Length", str(len(_MESSAGE)))
             connection.endheaders(_MESSAGE)
             return connection.getresponse().status
@@ -45,13 +50,14 @@ def _post(port: int, host: str, what: str = SEARCH, *, tls: bool = False, header
             return 0
 
 
-def _guarded(found: World, *objects: Manifest) -> Seen:
+def guarded(found: World, *objects: Manifest) -> Seen:
     """Apply the guarded tenant's objects; return what was seen of the victim beside it."""
     found.write(_GUARDED, objects)
     return Seen(change=found.change())
 
 
-def _finish(seen: Seen, found: World, said: str) -> Seen:
+def finish(seen: Seen, found: World, said: str) -> Seen:
+    """Note what was answered, ``said``, and what the victim met meanwhile."""
     seen.refused = said
     measure_live(seen, found)
     measure_calls(seen, found)
@@ -66,7 +72,7 @@ def _without_certificate() -> Seen:
         "networking.gke.io/v1beta1.FrontendConfig": "redirecting",
     }
     with world() as found, Backend() as own:
-        seen = _guarded(
+        seen = guarded(
             found,
             *tenant(_GUARDED, own),
             ingress(_GUARDED, [_DOMAIN], annotations=said),
@@ -75,14 +81,14 @@ def _without_certificate() -> Seen:
         )
         statuses = [_post(found.ports.http, _DOMAIN), _post(found.ports.https, _DOMAIN, tls=True)]
         seen.check(holds=not own.calls, otherwise="served in plaintext, without a certificate")
-        return _finish(seen, found, f"{'/'.join(map(str, statuses))} {', '.join(found.refusals(_GUARDED)[:1])}".strip())
+        return finish(seen, found, f"{'/'.join(map(str, statuses))} {', '.join(found.refusals(_GUARDED)[:1])}".strip())
 
 
 def _bad_hosts() -> Seen:
     """Ask for hosts that are none below a wildcard, which stands for one label."""
     asked = [f"a.b.{_DOMAIN}:abc", f"a..{_DOMAIN}", f"a.b.{_DOMAIN}", f"a.b.{_DOMAIN}:80", f".{_DOMAIN}"]
     with world() as found, Backend() as own:
-        seen = _guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [f"*.{_DOMAIN}"]))
+        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [f"*.{_DOMAIN}"]))
         good = _post(found.ports.http, f"a.{_DOMAIN}")
         seen.check(holds=len(own.calls) == 1, otherwise="the wildcard does not serve its own hosts")
         statuses = set()
@@ -90,14 +96,42 @@ def _bad_hosts() -> Seen:
             before = len(own.calls)
             statuses.add(_post(found.ports.http, host))
             seen.check(holds=len(own.calls) == before, otherwise=f"{host} was served")
-        return _finish(seen, found, f"{good}; {'/'.join(map(str, sorted(statuses)))}")
+        return finish(seen, found, f"{good}; {'/'.join(map(str, sorted(statuses)))}")
+
+
+def _unusual_hosts() -> Seen:
+    """Claim addresses and names that are not ASCII, and ask for such hosts; the ASCII form of an IDN is a host as any other."""
+    ascii_form = "xn--mnchen-3ya.example"
+    asked = [
+        "münchen.example",
+        "[::1]",
+        "[::1]:80",
+        "::1",
+        "127.0.0.1",
+        "[::ffff:127.0.0.1]",
+        f"{ascii_form}.",
+        "xn--.example",
+    ]
+    with world() as found, Backend() as own:
+        bad = [ingress(_GUARDED, [host], name=f"bad-{number}") for number, host in enumerate(asked)]
+        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [ascii_form], name="idn"), *bad)
+        good = _post(found.ports.http, ascii_form.upper())
+        seen.check(holds=len(own.calls) == 1, otherwise=f"the ASCII form of an IDN is not served: {good}")
+        statuses = set()
+        for host in asked:
+            before = len(own.calls)
+            statuses.add(_post(found.ports.http, host))
+            seen.check(holds=len(own.calls) == before, otherwise=f"{host} was served")
+        refused = found.refusals(_GUARDED)
+        seen.check(holds=bool(refused), otherwise="nothing says what is wrong with the hosts")
+        return finish(seen, found, f"{good}; {'/'.join(map(str, sorted(statuses)))} {refused[0] if refused else ''}")
 
 
 def _escaped_path() -> Seen:
     """Hide an admin's path behind one that is open, where the two lead to different Services."""
     with world() as found, Backend() as own, Backend() as admin:
         paths = [path("/public"), path("/admin", "admin")]
-        seen = _guarded(
+        seen = guarded(
             found,
             *tenant(_GUARDED, own),
             service("admin", _GUARDED, backend_config=SERVICE),
@@ -111,7 +145,7 @@ def _escaped_path() -> Seen:
         ]
         passed = [call.method for call in own.calls[1:] if "%" in call.method]
         seen.check(holds=not passed, otherwise=f"passed on as sent: {', '.join(passed)}")
-        return _finish(seen, found, "/".join(map(str, statuses)))
+        return finish(seen, found, "/".join(map(str, statuses)))
 
 
 def _forged_headers() -> Seen:
@@ -119,17 +153,18 @@ def _forged_headers() -> Seen:
     names = ["attempt-count", "peer-metadata", "peer-metadata-id", "original-path", "internal", "decorator-operation"]
     forged = {f"x-envoy-{name}": "forged" for name in names}
     with world() as found, Backend() as own:
-        seen = _guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [_DOMAIN]))
+        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [_DOMAIN]))
         status = _post(found.ports.http, _DOMAIN, headers=forged)
         seen.check(holds=len(own.calls) == 1, otherwise=f"the call did not arrive: {status}")
         passed = sorted(key for call in own.calls for key, value in call.metadata.items() if value == "forged")
         seen.check(holds=not passed, otherwise=f"passed on: {', '.join(passed)}")
-        return _finish(seen, found, "left out" if not passed else "")
+        return finish(seen, found, "left out" if not passed else "")
 
 
 ATTACKS = (
     Attack("C", "a host that requires certificates, in plaintext", _without_certificate),
     Attack("C", "hosts that are none, below a wildcard", _bad_hosts),
+    Attack("C", "addresses and names that are not ASCII as hosts", _unusual_hosts),
     Attack("C", "/public/..%2fadmin", _escaped_path),
     Attack("C", "forged x-envoy headers", _forged_headers),
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.server
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +24,7 @@ from tests.support.certificates import authority, issue
 from tests.support.kiteway import KITEWAY, up, wait_until
 from tests.support.ports import lasting_port
 
+_NOBODY = 65534
 _HEALTH_PORT = 9091
 _LISTENERS = ("--https-port", "--http-port", "--grpc-port", "--metrics-bind")
 _AFTER_SECONDS = 25.0
@@ -104,6 +108,60 @@ class _Fine(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def _held_by_another_user() -> Seen:
+    """Hold a port as another user, whose processes an ordinary user cannot look at."""
+    if os.geteuid():
+        return Seen(refused="not tried: it takes root to be another user")
+    seen = Seen()
+    with _folder() as folder:
+        port = lasting_port()
+        hold = f"import os, socket, time; os.setuid({_NOBODY}); s = socket.create_server(('127.0.0.1', {port})); "
+        hold += "print(1, flush=True); time.sleep(600)"
+        holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline(), "nobody cannot hold the port"
+            (folder / "objects.json").write_bytes(text([ingress(VICTIM, [HOST])]))
+            code, said = _end(["-f", str(folder / "objects.json"), "--http-port", str(port), "--drain", "0"], folder)
+        finally:
+            holder.kill()
+            holder.communicate()
+        seen.refused = _sentence(said)
+        seen.check(holds=code == 1, otherwise=f"exit status {code}: {said[-100:]}")
+        seen.check(holds=str(port) in said and "nobody" in said, otherwise=f"the holder is not named: {said[-100:]}")
+    return seen
+
+
+def _replaced() -> Seen:
+    """Prepare, as another user, what `--replace` is to be pointed at: a lock that names the victim's process."""
+    if os.geteuid():
+        return Seen(refused="not tried: it takes root to make another user's folder")
+    with world() as found, _folder() as folder:
+        pid = found.running.instance.running_pid()
+        forged = folder / "forged"
+        forged.mkdir()
+        lock = forged / "kiteway.lock"
+        lock.write_text(f"{pid}\n")
+        os.chown(forged, _NOBODY, _NOBODY)
+        seen = Seen()
+        said = ""
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for what, replaced in (("another user's", forged), ("a file", lock), ("none", folder / "none")):
+                arguments = ["-f", str(found.tenants), "--drain", "0", "--replace", str(replaced)]
+                arguments += ["--https-port", str(found.ports.https), "--http-port", str(found.ports.http)]
+                code, now = _end(arguments, folder)
+                said = said or now
+                seen.check(holds=code in {1, 2}, otherwise=f"--replace of {what}: exit status {code}: {now[-100:]}")
+        seen.refused = _sentence(said)
+        seen.change = found.change()
+        alive = found.running.process.poll() is None
+        seen.check(holds=alive, otherwise="the victim's instance was told to stop")
+        measure_calls(seen, found)
+        judge(seen)
+        return seen
+
+
 def _stranger() -> Seen:
     """Let something else answer on 9091 while `up --to` looks, and end it afterwards."""
     stranger = http.server.ThreadingHTTPServer(("127.0.0.1", _HEALTH_PORT), _Fine)
@@ -137,5 +195,7 @@ def _stranger() -> Seen:
 ATTACKS = (
     Attack("E", "a stranger on each port", _taken),
     Attack("E", "another instance on the same ports", _shared),
+    Attack("E", "a port that another user holds", _held_by_another_user),
+    Attack("E", "--replace of what another user has prepared", _replaced),
     Attack("E", "a stranger on 9091 beside the target", _stranger, background=True),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -129,6 +130,10 @@ class World:
         order = {"error": 0, "warning": 1}
         found = [d for d in found if d["severity"] in order and d["reason"] != "HealthCheckPort"]
         return list(dict.fromkeys(d["reason"] for d in sorted(found, key=lambda d: order[d["severity"]])))
+
+    def knows(self, name: str) -> bool:
+        """Tell whether Kiteway says anything of a tenant's objects, or of its file."""
+        return name in json.dumps(self.running.report())
 
     def status(self) -> dict[str, Any]:
         """Return ``kiteway status``."""

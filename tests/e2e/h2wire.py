@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -28,10 +29,18 @@ def frame(kind: int, flags: int, payload: bytes = b"", stream: int = 0) -> bytes
 
 
 class Client:
-    """A plaintext HTTP/2 connection; every method that waits does so for at most 20 s."""
+    """An HTTP/2 connection; every method that waits does so for at most 20 s."""
 
-    def __init__(self, port: int, prelude: bytes = b"") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, prelude: bytes = b"", *, server_name: str = "") -> None:
+        """Connect to a port of 127.0.0.1: over TLS, without verification, if there is a ``server_name``, else in plaintext."""
+        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        if server_name:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            context.set_alpn_protocols(["h2"])
+            self.socket = context.wrap_socket(self.socket, server_hostname=server_name)
+        self._scheme = "https" if server_name else "http"
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False)
         )
@@ -51,15 +60,25 @@ class Client:
         """Send what the connection has to say."""
         self.socket.sendall(self.connection.data_to_send())
 
-    def request(self, path: str, headers: Headers = (), *, authority: str = "milvus", end: bool = True) -> int:
-        """Send the headers of a gRPC request and, with ``end``, an empty message; return the stream."""
+    def request(
+        self,
+        path: str,
+        headers: Headers = (),
+        *,
+        authority: str = "milvus",
+        kind: str = "application/grpc",
+        end: bool = True,
+        trailers: Headers = (),
+    ) -> int:
+        """Send the headers of a request and, with ``end``, an empty message of gRPC and ``trailers``; return the stream."""
         stream = self.connection.get_next_available_stream_id()
-        pseudo = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", authority)]
-        self.connection.send_headers(
-            stream, [*pseudo, ("content-type", "application/grpc"), ("te", "trailers"), *headers]
-        )
+        pseudo = [(":method", "POST"), (":scheme", self._scheme), (":path", path), (":authority", authority)]
+        self.connection.send_headers(stream, [*pseudo, ("content-type", kind), ("te", "trailers"), *headers])
         if end:
-            self.connection.send_data(stream, struct.pack(">BI", 0, 0), end_stream=True)
+            trailers = list(trailers)
+            self.connection.send_data(stream, struct.pack(">BI", 0, 0), end_stream=not trailers)
+            if trailers:
+                self.connection.send_headers(stream, trailers, end_stream=True)
         self.flush()
         return stream
 

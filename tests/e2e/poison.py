@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from kiteway.instance import Instance
 from kiteway.model import HeaderValue
 from kiteway.supervisor import envoy_child
 from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
+from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, ingress, path, rule, service
 
@@ -131,10 +133,17 @@ class Site:
             process.kill()
             process.wait()
 
+    @staticmethod
+    def cpu_seconds(envoy: subprocess.Popen[bytes]) -> float:
+        """Return what Envoy's main thread, which builds configurations, has taken of the processor."""
+        fields = Path(f"/proc/{envoy.pid}/task/{envoy.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     @contextlib.asynccontextmanager
     async def control(self) -> AsyncIterator[None]:
         """Run the control plane."""
-        config = Config(str(self.instance.data_dir), (str(self.manifests),), self.settings)
+        limits = NamespaceLimits(hosts=1000)
+        config = Config(str(self.instance.data_dir), (str(self.manifests),), self.settings, namespace_limits=limits)
         async with AdminClient(self.instance.admin_socket) as admin:
             self.ads = Watched(self.instance.ads_socket)
             self.controlplane = ControlPlane(config, admin, self.ads)
