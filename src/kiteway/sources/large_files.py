@@ -89,14 +89,14 @@ async def _decode(path: Path, text: bytes, *, nice: int) -> Loaded:
         return await _in_a_process(path, text, nice=nice)
     except TimeoutError:
         why = f"took longer than {_LONGEST_SECONDS:g} s"
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
+    except OSError as error:
         why = f"failed ({error})"
     message = f"{path} cannot be read: decoding it {why}."
     return Loaded((), (Diagnostic(Severity.ERROR, "FileUnreadable", message, "Split the file."),))
 
 
 async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
-    """Raise ``OSError`` or ``EOFError`` if the process fails, and ``TimeoutError`` if it takes too long."""
+    """Raise ``OSError`` if the process fails, and ``TimeoutError`` if it takes too long."""
     process = await asyncio.create_subprocess_exec(
         # As the control plane itself is started, see `kiteway.supervisor.children`.
         *(sys.executable, "-P", "-m", "kiteway.sources.decode_file", str(path), str(nice)),
@@ -107,6 +107,8 @@ async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
             output, _ = await process.communicate(text)
+            if process.returncode:
+                raise OSError(f"exit status {process.returncode}")
     finally:
         if process.returncode is None:
             process.kill()
