@@ -37,12 +37,12 @@ class Accepted(NamedTuple):
     A connection that the kernel has made.
 
     Attributes:
-        socket: the connection.
+        connection: its socket.
         peer: the address of the other end; empty on a unix socket.
         asks: whether something has come on it.
     """
 
-    socket: socket.socket
+    connection: socket.socket
     peer: str
     asks: bool
 
@@ -92,11 +92,11 @@ class Connections:
         by_peer: dict[str, list[Accepted]] = {}
         for each in accepted:
             by_peer.setdefault(each.peer, []).append(each)
-        for each in by_peer.values():
+        for of_peer in by_peer.values():
             # The sort is stable: of those alike the newest are last.
-            each.sort(key=lambda accepted: accepted.asks)
-            dropped += each[: -self.limits.of_a_peer]
-            kept += each[-self.limits.of_a_peer :]
+            of_peer.sort(key=lambda each: each.asks)
+            dropped += of_peer[: -self.limits.of_a_peer]
+            kept += of_peer[-self.limits.of_a_peer :]
         return kept, dropped
 
     def remove(self, connection: LimitedProtocol) -> None:

@@ -168,9 +168,11 @@ class _Server(uvicorn.Server):
             loop.call_later(_PAUSE_SECONDS, self._accept_again, listener)
         kept, dropped = self._connections.worth_keeping(accepted)
         for each in dropped:
-            each.socket.close()
+            each.connection.close()
         for each in kept:
-            task = loop.create_task(loop.connect_accepted_socket(functools.partial(self._protocol, each), each.socket))
+            task = loop.create_task(
+                loop.connect_accepted_socket(functools.partial(self._protocol, each), each.connection)
+            )
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 

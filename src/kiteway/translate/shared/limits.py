@@ -17,7 +17,7 @@ LONGEST_HEADER_FORMAT: Final = 16_384
 LONGEST_CA_BUNDLE: Final = 262_144
 """Bytes of the CAs (PEM) in one Secret; those of all public CAs together fit."""
 
-MOST_RULES: Final = 500
+MOST_RULES: Final = 300
 """Rules of one Ingress."""
 
 MOST_PATHS: Final = 500
