@@ -116,7 +116,7 @@ def test_a_release_with_faults_is_diagnosed(start: Site, reader: Path) -> None:
             "GKE_SYNC",
         ): "Translate, 0 minutes ago: Translation failed: invalid ingress spec: secret not found.",
         ("Ingress", "STATIC_IP"): "no reserved address is named",
-        ("Service", "HTTP2_WITHOUT_TLS"): "Milvus runs without it (tlsMode 0)",
+        ("Service", "HTTP2_WITHOUT_TLS"): "Milvus runs without TLS (tlsMode 0)",
         ("Service", "HELM_VALUES_DRIFT"): "cloud.google.com/neg: on the live Service, but not in the values",
         ("Service", "READINESS_GATE"): "2 of 2 Pods lack Google's readiness gate",
         ("Service", "PRESTOP"): "2 of 2 Pods have no preStop",
