@@ -120,6 +120,13 @@ def _renamed_port(files: Files) -> None:
     files.service_annotations[APP_PROTOCOLS] = '{"grpc":"HTTP2"}'
 
 
+def _operator(protocols: str) -> Edit:
+    annotations = {"serviceAnnotations": {APP_PROTOCOLS: protocols}}
+    config = {"common": {"security": {"tlsMode": 1}}, "proxy": {"http": {"port": 8080}}}
+    spec = {"config": config, "components": {"proxy": annotations}}
+    return lambda files: files.add("milvus.io/v1beta1", "Milvus", "my-release", spec=spec)
+
+
 def _both_certificates(reverse: bool) -> Edit:  # noqa: FBT001
     def edit(files: Files) -> None:
         certificate, key = key_pair(HOST)
@@ -391,6 +398,18 @@ CASES = [
         lambda f: f.values["service"]["annotations"].update(other="x"),
     ),
     Case(
+        "HELM_MISPLACED",
+        lambda f: f.values.update(common={"security": {"tlsMode": 1}}),
+        "common at the top of the values has no effect",
+        lambda f: f.values["proxy"].update(http={"enabled": True}),
+    ),
+    Case(
+        "OPERATOR_SERVICE_ANNOTATIONS",
+        _operator('{"19530":"HTTP2"}'),
+        "names 19530; ports are looked up by name only",
+        _operator('{"milvus":"HTTP2"}'),
+    ),
+    Case(
         "HELM_L4_SERVICE",
         lambda f: f.values["service"].update(type="LoadBalancer"),
         "service.type is LoadBalancer",
@@ -413,6 +432,10 @@ CASES = [
 
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
+    ("HELM_MISPLACED", lambda f: f.values["proxy"].update(http={"port": 8080}), "proxy.http.port at the top"),
+    ("HELM_MISPLACED", lambda f: f.values.update(tls={}, quotaAndLimits={}), "quotaAndLimits at the top"),
+    ("OPERATOR_SERVICE_ANNOTATIONS", _operator("HTTP2"), "is not JSON"),
+    ("MILVUS_TLS_FILES", _operator('{"milvus":"HTTP2"}'), "tls.serverPemPath and tls.serverKeyPath not set"),
     (
         "UNATTACHED",
         lambda f: f.add("networking.gke.io/v1beta1", "FrontendConfig", "r", spec={}),

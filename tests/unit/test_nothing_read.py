@@ -13,6 +13,7 @@ from kiteway.resources.load import load_documents
 from kiteway.sources.files import FileSource
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 19530}]}\n"
+GATEWAY = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\n"
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
@@ -84,7 +85,7 @@ def test_a_kind_that_another_program_serves_is_named_as_that(api_version: str, k
 
 
 @pytest.mark.parametrize("command", ["plan", "doctor"])
-@pytest.mark.parametrize("text", ["", CONFIG_MAP, "apiVersion: milvus.io/v1beta1\nkind: Milvus\nmetadata: {name: a}\n"])
+@pytest.mark.parametrize("text", ["", CONFIG_MAP, GATEWAY])
 def test_an_empty_stream_is_exit_status_1(command: str, text: str) -> None:
     """`kubectl get ... | kiteway plan -f -` that gave nothing is no success."""
     result = CliRunner().invoke(app, [command, "-f", "-"], input=text)

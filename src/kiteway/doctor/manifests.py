@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
-from kiteway.doctor.milvus_config import MilvusConfig, read_milvus_config
+from kiteway.doctor.milvus_config import MilvusConfig, read_milvus_config, read_operator_configs
 from kiteway.resources import BackendConfig, Ingress, Object, Secret, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import AppProtocol
@@ -128,10 +128,15 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
                 manifests.append(file)
             else:
                 configs.append(config)
-    resources = FileSource(tuple(manifests)).read()
+    source = FileSource(tuple(manifests))
+    resources = source.read()
+    for file, text in source.texts().items():
+        configs += read_operator_configs(text, str(file))
     result = translate(resources.objects, Options(), now, resources.failed)
-    served = judge_whole(resources.objects, result.model)
-    return Manifests(resources.objects, ordered([*resources.diagnostics, *result.diagnostics, *served]), tuple(configs))
+    whole = judge_whole(resources.objects, result.model)
+    # A configuration of Milvus is something, too.
+    read = [d for d in resources.diagnostics if not (configs and d.reason == "NothingRead")]
+    return Manifests(resources.objects, ordered([*read, *result.diagnostics, *whole]), tuple(configs))
 
 
 def _listed(path: Path) -> list[Path]:

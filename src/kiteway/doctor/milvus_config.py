@@ -1,5 +1,5 @@
 """
-Milvus's own configuration: milvus.yaml, or values of the milvus-helm chart.
+Milvus's own configuration: milvus.yaml, values of the milvus-helm chart, or the operator's Milvus.
 
 The chart has milvus.yaml's overrides as text in ``extraConfigFiles.user.yaml``.
 """
@@ -12,6 +12,8 @@ from typing import Any
 
 from kiteway.diagnostics import ObjectRef, Position
 from kiteway.resources.compose import Document, Fault
+from kiteway.resources.foreign_documents import HELM_KEYS, MILVUS_KEYS, MILVUS_ONLY_KEYS, is_bitnami
+from kiteway.resources.lists import Entry, flattened
 from kiteway.resources.places import Source
 from kiteway.resources.yaml import parse
 
@@ -21,8 +23,8 @@ METRICS_PORT = 9091
 """Where Milvus answers /healthz."""
 HELM_USER_YAML = ("extraConfigFiles", "user.yaml")
 
-_HELM_KEYS = frozenset({"extraConfigFiles", "service", "image", "cluster", "standalone"})
-_MILVUS_KEYS = frozenset({"common", "proxy", "tls", "etcd", "minio"})
+_OPERATOR_GROUP = "milvus.io/"
+_OPERATOR_CONFIG = ("spec", "config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class MilvusConfig:
         settings: the settings of milvus.yaml that are given.
         values: the Helm values; None if the file is milvus.yaml itself.
         problem: why the settings cannot be read; empty if they can.
+        prefix: the path to the settings in the file.
+        service_annotations: annotations of the Service by the operator's component, such as ``proxy``.
     """
 
     ref: ObjectRef
@@ -43,10 +47,12 @@ class MilvusConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] | None = None
     problem: str = ""
+    prefix: tuple[str, ...] = ()
+    service_annotations: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     def at(self, *path: str) -> Position | None:
         """Return where a setting was written; inside a Helm string, where the string begins."""
-        return self.value_at(*(path if self.values is None else HELM_USER_YAML))
+        return self.value_at(*((*self.prefix, *path) if self.values is None else HELM_USER_YAML))
 
     def value_at(self, *path: str) -> Position | None:
         """Return where a Helm value was written."""
@@ -59,6 +65,19 @@ class MilvusConfig:
     def value(self, *path: str) -> Any:
         """Return a Helm value, None if the file does not set it or holds no Helm values."""
         return _lookup(self.values, path)
+
+    @property
+    def misplaced(self) -> tuple[str, ...]:
+        """Settings of milvus.yaml at the top of Helm values, where the chart reads none of them."""
+        if self.values is None:
+            return ()
+        found = sorted(MILVUS_ONLY_KEYS & self.values.keys())
+        proxy = [
+            f"proxy.{'.'.join(path)}"
+            for path in (("port",), ("http", "port"))
+            if self.value("proxy", *path) is not None
+        ]
+        return (*found, *proxy)
 
     @property
     def tls_mode(self) -> int | None:
@@ -90,11 +109,51 @@ def read_milvus_config(text: bytes, file: str) -> MilvusConfig | None:
     if "apiVersion" in value or "kind" in value:
         return None
     source, ref = Source(file, first.place), ObjectRef("MilvusConfiguration", "", file)
-    if _HELM_KEYS & value.keys():
+    if is_bitnami(value):
+        return None
+    if HELM_KEYS & value.keys():
         return helm_values(value, ref, source)
-    if _MILVUS_KEYS & value.keys():
+    if MILVUS_KEYS & value.keys():
         return MilvusConfig(ref, source, value)
     return None
+
+
+def read_operator_configs(text: bytes, file: str) -> list[MilvusConfig]:
+    """Return the ``spec.config`` of each Milvus of the operator in a file of Kubernetes objects."""
+    found = []
+    for document in parse(text):
+        if not isinstance(document, Document):
+            continue
+        for entry in flattened(Entry(document.value, Source(file, document.place))):
+            value = entry.value
+            if isinstance(value, dict) and str(value.get("apiVersion")).startswith(_OPERATOR_GROUP):
+                found += _operator_config(value, entry.source)
+    return found
+
+
+def _operator_config(value: Mapping[str, Any], source: Source | None) -> list[MilvusConfig]:
+    kind, metadata = value.get("kind"), value.get("metadata")
+    if kind not in {"Milvus", "MilvusCluster"} or not isinstance(metadata, dict):
+        return []
+    ref = ObjectRef(str(kind), str(metadata.get("namespace") or "default"), str(metadata.get("name")))
+    settings = _lookup(value, _OPERATOR_CONFIG)
+    problem = (
+        "" if settings is None or isinstance(settings, dict) else "spec.config must be a mapping, as milvus.yaml is."
+    )
+    annotations = {
+        component: _lookup(value, ("spec", "components", component, "serviceAnnotations"))
+        for component in ("proxy", "standalone")
+    }
+    return [
+        MilvusConfig(
+            ref,
+            source,
+            settings if isinstance(settings, dict) else {},
+            problem=problem,
+            prefix=_OPERATOR_CONFIG,
+            service_annotations=tuple((name, each) for name, each in annotations.items() if isinstance(each, dict)),
+        )
+    ]
 
 
 def helm_values(values: Mapping[str, Any], ref: ObjectRef, source: Source | None = None) -> MilvusConfig:

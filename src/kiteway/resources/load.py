@@ -10,6 +10,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import reasons
 from kiteway.resources.compose import Document, Fault
 from kiteway.resources.decode import Mistake, Report, structure
+from kiteway.resources.foreign_documents import foreign_document
 from kiteway.resources.foreign_kinds import foreign_kind
 from kiteway.resources.identify import Unrelated, identify
 from kiteway.resources.kinds.endpoints import Endpoints
@@ -133,6 +134,11 @@ class _Loader:
             at = source.at() if source else None
             message = "A Kubernetes object is a mapping with apiVersion, kind and metadata."
             self._add(Diagnostic(Severity.ERROR, reasons.NOT_AN_OBJECT, message, position=at))
+            return
+        if not value.get("kind") and (instead := foreign_document(value)) is not None:
+            at = source.at() if source else None
+            message = f"The document is no Kubernetes object: it looks like {instead.what}."
+            self._add(Diagnostic(Severity.ERROR, reasons.NOT_AN_OBJECT, message, instead.fix, position=at))
             return
         report = self._new_report()
         for name in ("apiVersion", "kind"):

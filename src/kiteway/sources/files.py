@@ -119,6 +119,10 @@ class FileSource:
                 if path in self._known:
                     yield path
 
+    def texts(self) -> dict[Path, bytes]:
+        """Return the files as they were last read."""
+        return {path: file.text for path, file in self._known.items()}
+
     async def changes(self) -> AsyncIterator[None]:
         """
         Yield when something under the paths may have changed.
