@@ -401,8 +401,8 @@ def test_a_rest_request_over_its_limit_gets_429(tmp_path: Path) -> None:
                 connection = http.client.HTTPConnection("127.0.0.1", envoy.port, timeout=10)
                 with contextlib.closing(connection):
                     headers = {"authorization": "Bearer a:secret", "content-type": "application/json"}
-                    body = json.dumps({"collectionName": collection})
-                    connection.request("POST", "/v2/vectordb/entities/search", body, headers)
+                    request = json.dumps({"collectionName": collection})
+                    connection.request("POST", "/v2/vectordb/entities/search", request, headers)
                     response = connection.getresponse()
                     answers.append((response.status, response.headers["retry-after"], response.read()))
 
