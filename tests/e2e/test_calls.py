@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -181,3 +186,48 @@ def test_no_password_is_kept(counted: Counted) -> None:
     for text in texts:
         assert b"s3cret" not in text
         assert secret not in text
+
+
+def test_top_is_live_in_a_terminal_until_ctrl_c(counted: Counted) -> None:
+    """The calls of the last interval are shown anew each time; Ctrl-C ends it with status 0."""
+    ours, theirs = pty.openpty()
+    command = [str(KITEWAY), "top", "--interval", "0.2", "--data-dir", str(counted.running.instance.data_dir)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160", "LINES": "24"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = bytearray()
+
+    def shown(word: bytes) -> Callable[[], bool]:
+        def look() -> bool:
+            counted.call(SEARCH, search("books", "live"))
+            if select.select([ours], [], [], 0)[0]:
+                seen.extend(os.read(ours, 65536))
+            return word in seen
+
+        return look
+
+    try:
+        eventually(shown(b"live"), "the calls are shown")
+        del seen[:]
+        eventually(shown(b"live"), "and shown anew")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_a_new_envoy_begins_to_count_anew(counted: Counted) -> None:
+    """The socket of an Envoy that was killed is in nobody's way."""
+    counted.call(SEARCH, search("books", "before"))
+    counted.running.kill("envoy")
+
+    def counts() -> bool:
+        with contextlib.suppress(grpc.RpcError):
+            counted.call(SEARCH, search("books", "after"))
+        return counted.value("kiteway_calls_total", database="after", collection="books") > 0
+
+    eventually(counts, "the new Envoy counts")
+    assert counted.value("kiteway_calls_total", database="before") == 0
+    assert {row["user"] for row in counted.top("--by", "user")} >= {"root"}
