@@ -19,7 +19,7 @@ from kiteway.quarantine.store import Stored, StoredCulprit
 from kiteway.translate.shared.unit import Unit, age
 
 REJECTED: Final = "RejectedByEnvoy"
-"""Envoy rejects what an Ingress comes to; what Envoy last accepted of it, if anything, stays in force."""
+"""Envoy rejects the configuration of an Ingress; the last one that Envoy accepted, if any, stays in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,18 +267,19 @@ def _held_form(accepted: Unit, newest: Unit) -> Unit:
 
 
 def _diagnostic(unit: Unit, held: Quarantined) -> Diagnostic:
-    serving = "What it was before stays in force" if held.served else "It is not served"
+    serving = "Its last accepted configuration stays in force" if held.served else "It is not served"
     if held.since is None:
         return unit.owner.diagnostic(
             Severity.WARNING,
             "HeldBack",
-            f"a change of it is held back, because Envoy rejected a configuration with it and others, and which of them is "
-            f"to blame is not known yet. {serving}.",
-            "Nothing: it is tried again in a while.",
+            "its change is held back: Envoy rejected it together with changes of others, and it is not known yet which of "
+            f"them is to blame. {serving}.",
+            "Nothing: Kiteway tries the change again.",
         )
     return unit.owner.diagnostic(
         Severity.ERROR,
         REJECTED,
-        f"Envoy rejects what it comes to. {serving}. Envoy said: {held.message}",
-        "Correct it or what it names (Services, BackendConfigs, FrontendConfig, Secrets); it is tried again when that changes.",
+        f"Envoy rejects its configuration. {serving}. Envoy said: {held.message}",
+        "Correct it, or the objects that it names (Services, BackendConfigs, FrontendConfig, Secrets); Kiteway tries again "
+        "when one of them changes.",
     )
