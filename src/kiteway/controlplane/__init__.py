@@ -1,1 +1,1 @@
-"""The control plane process: from the sources to Envoy, and what it tells about it."""
+"""The control plane process: from the sources to Envoy, and the status."""

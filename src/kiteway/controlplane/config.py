@@ -1,4 +1,4 @@
-"""What the control plane is started with: a 0600 JSON file, never arguments."""
+"""The configuration of the control plane: a 0600 JSON file, as arguments are visible to every user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kiteway.translate.shared.limits import NamespaceLimits
 
 class Config(msgspec.Struct, frozen=True):
     """
-    Everything the control plane is told.
+    The configuration of the control plane.
 
     Attributes:
         data_dir: see `kiteway.instance.Instance`.
@@ -25,9 +25,9 @@ class Config(msgspec.Struct, frozen=True):
         endpoints: see `kiteway.sources.static.StaticEndpoint`.
         certificates: certificates in files; with ``paths`` only.
         ssl_policies: see `kiteway.translate.Options`.
-        settings: the data plane's.
+        settings: the settings of the data plane.
         ingress_class: see `kiteway.translate.Options`.
-        acme: who issues for ManagedCertificates.
+        acme: the CA for ManagedCertificates.
         namespace_limits: see `kiteway.translate.Options`.
         metrics_bind: ``HOST:PORT`` of metrics and probes; None: there are none.
         kubernetes: the cluster to follow; None: ``paths`` are followed.
@@ -52,5 +52,5 @@ class Config(msgspec.Struct, frozen=True):
 
 
 def read(file: Path) -> Config:
-    """Read what ``plain`` made. Raises ``msgspec.ValidationError``, ``OSError``."""
+    """Read a file with the values of ``plain``. Raises ``msgspec.ValidationError``, ``OSError``."""
     return msgspec.json.decode(file.read_bytes(), type=Config, dec_hook=lambda kind, value: kind(value))

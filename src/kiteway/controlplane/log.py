@@ -1,4 +1,4 @@
-"""How the control plane writes its log."""
+"""The log of the control plane."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kiteway.printable import printable
 
 
 def configure() -> None:
-    """Write one line an event, whatever a tenant's text in it says: ours to standard output, libraries' to standard error."""
+    """Write one line for each event, also when a tenant's text in it has line ends; libraries log to standard error."""
     libraries = logging.StreamHandler()
     libraries.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[libraries])

@@ -1,4 +1,4 @@
-"""The ManagedCertificates among the resources, and who is to issue for them."""
+"""The ManagedCertificates among the resources, and whether Envoy has a challenge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONVERGE_SECONDS = 20.0
 
 
 def wanted(objects: Iterable[Object], options: Options) -> list[WantedCertificate]:
-    """Return every ManagedCertificate, and whether an Ingress of ours names it."""
+    """Return every ManagedCertificate, and whether an Ingress that Kiteway serves names it."""
     objects = tuple(objects)
     found = [managed for managed in objects if isinstance(managed, ManagedCertificate)]
     if not found:
@@ -47,13 +47,13 @@ def _names(ingress: Ingress) -> tuple[str, ...]:
 
 async def converged(ads: AdsServer) -> None:
     """
-    Return when every live Envoy runs what was published.
+    Return when every connected Envoy has the published configuration.
 
     Raises:
-        TimeoutError: one does not, or there is none.
+        TimeoutError: one does not have it within 20 s, or none is connected.
     """
     async with asyncio.timeout(_CONVERGE_SECONDS):
         async for state in ads.changes():
-            # What an Envoy rejects counts as run; whether the challenge is really there is looked at afterwards.
+            # A rejected resource counts as taken; the caller tests whether the challenge is really served.
             if state.streams and all(stream.converged for stream in state.streams):
                 return

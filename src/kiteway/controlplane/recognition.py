@@ -1,9 +1,9 @@
 """
-Which pools are Milvus: their endpoints answer on the health port as no other server does.
+Finds out which pools are Milvus, by the answer of their endpoints on the health port, which no other server gives.
 
-It matters for keepalive pings. Milvus takes one every 5 s, any other gRPC server, Milvus Lite among them, one every 300 s
-and ends all calls of a connection on which there are more. A configuration cannot tell: whoever copies the guide's
-BackendConfig may have something else behind it.
+Keepalive pings depend on it. Milvus accepts a ping every 5 s. Any other gRPC server, Milvus Lite too, accepts one every
+300 s, and with more it ends all calls of the connection. The manifests cannot tell: a copy of the guide's BackendConfig
+can have another server behind it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kiteway.translate.shared.health import HEALTH_PATH
 _TIMEOUT = 1.0
 _AT_ONCE = 64
 _MOST_ENDPOINTS = 3
-"""So many endpoints of a pool are asked in one round until one answers."""
+"""The number of endpoints of a pool that are asked in one round, until one answers."""
 _LONGEST_ANSWER = 8192
 
 
@@ -30,8 +30,8 @@ async def answers_as_milvus(client: httpx2.AsyncClient, address: Address) -> boo
     """
     Return whether Milvus answers at ``address``, or None without an answer.
 
-    Asked for JSON, its ``/healthz`` names its components and their states, whether or not it is well (Milvus,
-    ``internal/http/healthz``; it looks at the request's Content-Type).
+    For a request with the Content-Type of JSON, its ``/healthz`` lists its components and their states, whether or not it is
+    healthy (Milvus, ``internal/http/healthz``).
     """
     host = f"[{address.host}]" if ":" in address.host else address.host
     url = f"http://{host}:{address.port}{HEALTH_PATH}"
@@ -57,7 +57,7 @@ def _is_milvus(body: bytes) -> bool:
         return False
     if not isinstance(answer, dict) or not isinstance(answer.get("state"), str):
         return False
-    # A Milvus that has only just started has no component yet.
+    # A Milvus that has just started has no component yet.
     detail = answer.get("detail", False)
     return detail is None or (
         isinstance(detail, list) and all(isinstance(each, dict) and {"name", "code"} <= each.keys() for each in detail)
@@ -66,13 +66,13 @@ def _is_milvus(body: bytes) -> bool:
 
 class Recognition:
     """
-    What is known of the pools.
+    The pools that are known to be Milvus, or not.
 
-    A pool is what the one of its endpoints is that answered: a Service stands for one kind of server. When that one has
-    left, another one is asked; until it answers, what was known holds.
+    One endpoint that answers decides for its pool, because a Service has one kind of server. When that endpoint has left,
+    another one is asked; until it answers, the last answer holds.
 
     Attributes:
-        milvus: the pools that are Milvus; the same object as before while it is equal.
+        milvus: the pools that are Milvus; the same object while its content is the same.
         complete: whether an endpoint of each pool has answered.
     """
 
@@ -87,9 +87,9 @@ class Recognition:
 
     async def look(self, addresses: HealthAddresses, within: float | None = None) -> bool:
         """
-        Ask the pools of which nothing is known, or whose known endpoint has left; return whether `milvus` changed.
+        Ask the pools without an answer, and those whose endpoint has left; return whether `milvus` changed.
 
-        Answers that are not there ``within`` so many seconds are not waited for.
+        ``within`` is the longest time to wait for answers, in seconds.
         """
         self._found = {key: found for key, found in self._found.items() if key in addresses}
         asked = {
@@ -107,7 +107,7 @@ class Recognition:
         return True
 
     async def _answers(self, asked: HealthAddresses, within: float | None) -> dict[PoolKey, tuple[Address, bool]]:
-        # No connection is kept: an endpoint is asked once.
+        # Connections are not reused, because an endpoint is asked once.
         limits = httpx2.Limits(max_keepalive_connections=0)
         async with httpx2.AsyncClient(timeout=_TIMEOUT, trust_env=False, limits=limits) as client:
             tasks = {key: asyncio.create_task(self._first(client, there)) for key, there in asked.items()}

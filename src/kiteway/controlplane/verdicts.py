@@ -64,7 +64,7 @@ class Verdicts:
         publish: Callable[[Outcome | None], Awaitable[None]],
         file: Path,
     ) -> None:
-        """Prepare. ``lock`` is held while the pipeline runs; ``file`` keeps what has to survive a restart."""
+        """Prepare. ``lock`` is held while the pipeline runs; ``file`` stores what has to survive a restart."""
         self._pipeline = pipeline
         self._ads = ads
         self._lock = lock
@@ -78,7 +78,7 @@ class Verdicts:
         self._clock = _Clock()
 
     async def run(self) -> None:
-        """Hand verdicts on until cancelled."""
+        """Pass verdicts on until cancelled."""
         while True:
             changed = self._ads.next_change
             async with self._lock:
@@ -91,7 +91,7 @@ class Verdicts:
                         await changed.wait()
 
     async def follow_warming(self) -> None:
-        """Let nobody wait for clusters that have been warming for long, until cancelled."""
+        """Publish without clusters that have been warming for long, until cancelled."""
         while True:
             changed = self._ads.next_change
             late, outcome = self._late_at(), self._pipeline.outcome
@@ -100,7 +100,7 @@ class Verdicts:
                     async with asyncio.timeout_at(late if outcome is not None else None):
                         await changed.wait()
                 continue
-            # Not under the lock: an Envoy that builds a large table answers after seconds, and changes come meanwhile.
+            # Not under the lock: an Envoy that builds a large table answers after seconds, and changes must not wait for it.
             with contextlib.suppress(AdminError):
                 active = await self._admin.clusters()
                 async with self._lock:
@@ -109,7 +109,7 @@ class Verdicts:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def keep(self) -> None:
-        """Write what has to survive a restart, whenever it has changed, until cancelled."""
+        """Store what has to survive a restart, whenever it has changed, until cancelled."""
         while True:
             await self._taken.wait()
             self._taken.clear()
@@ -118,7 +118,7 @@ class Verdicts:
             try:
                 await asyncio.to_thread(write, self._file, stored)
             except OSError as error:
-                _log.warning("quarantine not kept", file=str(self._file), error=error.strerror or str(error))
+                _log.warning("quarantine not stored", file=str(self._file), error=error.strerror or str(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_KEEP_SECONDS):
                     await self._found.wait()
@@ -151,7 +151,7 @@ class Verdicts:
         else:
             event = Quarantine.reconnect
         if event is not None:
-            # What is published may stay the same, and is judged anew.
+            # The same configuration can stay published, and gets a new verdict.
             self._judged = None
         return event
 
@@ -170,36 +170,36 @@ class Verdicts:
             clock.retry_wait = min(2 * clock.retry_wait, RETRY_LONGEST_SECONDS)
 
     async def _set_aside(self, outcome: Outcome, active: Mapping[str, ClusterStatus]) -> None:
-        """Publish without those whose clusters are warming."""
+        """Publish without the Ingresses whose clusters are warming."""
         [client] = self._ads.state.streams[-1:]
         warming = {name for name in outcome.snapshot[CLUSTER] if name not in active}
         if client.starting:
-            # While Envoy starts, all clusters are active; it waits for those with an endpoint that was not checked once.
+            # While Envoy starts, all clusters are active; it waits for the first health check of every endpoint.
             warming |= {name for name in outcome.snapshot[CLUSTER] if name in active and _unchecked(active[name])}
             if warming:
                 await self._take(functools.partial(Quarantine.leave_out, clusters=warming))
         else:
             await self._take(functools.partial(Quarantine.park, clusters=warming))
-        # The routes go out, once nothing that is published leads to a cluster that is not there yet.
+        # No published route leads to a warming cluster now, so the routes can be sent.
         self._ads.assume_clusters()
 
     def _clusters_late(self) -> bool:
-        """Return whether everything has waited for long for clusters that are warming."""
+        """Return whether clusters have been warming for so long that everything waits for them."""
         late = self._late_at()
         return late is not None and asyncio.get_running_loop().time() >= late
 
     def _late_at(self) -> float | None:
-        """Return when clusters have been warming for long; None when nothing waits for any."""
+        """Return the time from which warming clusters are overdue; None when nothing waits for any."""
         client = self._ads.state.streams[-1:]
         if not client or client[0].clusters_sent is None or not client[0].current:
             return None
         return client[0].clusters_sent + (START_SECONDS if client[0].starting else OVERDUE_SECONDS)
 
     def _client_changed(self, state: AdsState) -> bool:
-        """Return whether a client is gone, or has taken another's place: the next one may hold nothing."""
+        """Return whether a client has disconnected, or another has connected: the next one can be without a configuration."""
         client = state.streams[-1].connected_at if state.streams else None
         before, self._client = self._client, client
-        # Who comes after none gets what was chosen when the last one went.
+        # A client that connects when none was connected gets what was chosen when the last one disconnected.
         return before is not None and client != before
 
     def _verdict(self, outcome: Outcome, state: AdsState) -> Take | None:
@@ -236,7 +236,7 @@ class Verdicts:
         return None
 
     def _deadline(self) -> float | None:
-        """Return when something is late next."""
+        """Return the next time at which something is overdue, in the event loop's time; None for none."""
         clock, outcome = self._clock, self._pipeline.outcome
         if outcome is None:
             return None
@@ -248,5 +248,5 @@ class Verdicts:
 
 
 def _unchecked(cluster: ClusterStatus) -> bool:
-    """Return whether the first health check of an endpoint is not done."""
+    """Return whether an endpoint was not checked yet."""
     return any(EndpointFailure.CHECK_PENDING in endpoint.failures for endpoint in cluster.endpoints)

@@ -16,7 +16,7 @@ from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.ads import AdsState
 from kiteway.model import LoadBalancer, PoolKey
 
-# When a counter began is of no use to anybody here, and doubles the page.
+# The time at which each counter began would double the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
@@ -25,13 +25,13 @@ _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 @dataclass(frozen=True, slots=True)
 class Now:
     """
-    What there is to tell at the moment of a scrape.
+    The values at the time of a scrape.
 
     Attributes:
         ads: the state of the ADS server.
-        model: what the resources mean.
-        diagnostics: everything that is wrong.
-        quarantined: how many Ingresses are held back.
+        model: the load balancer.
+        diagnostics: everything that is wrong in the resources.
+        quarantined: the number of Ingresses in quarantine.
     """
 
     ads: AdsState
@@ -41,25 +41,25 @@ class Now:
 
 
 class ControlPlaneMetrics:
-    """The metrics of one control plane; ``now`` is asked at every scrape."""
+    """The metrics of one control plane; ``now`` is called at every scrape."""
 
     def __init__(self, now: Callable[[], Now]) -> None:
         self._now = now
         self._registry = CollectorRegistry()
-        self._registry.register(_State(now))
+        self._registry.register(_Gauges(now))
         self._translations = Counter(
             "kiteway_translations_total", "Translations of the resources into a configuration.", registry=self._registry
         )
         self._duration = Histogram(
             "kiteway_translation_duration_seconds",
-            "Seconds from reading the resources to the configuration that is offered to Envoy.",
+            "Seconds from reading the resources to the configuration for Envoy.",
             buckets=_SECONDS,
             registry=self._registry,
         )
 
     @contextlib.contextmanager
     def translation(self) -> Iterator[None]:
-        """Measure one translation; one that fails is not counted."""
+        """Measure a translation; one that fails is not counted."""
         with self._duration.time():
             yield
         self._translations.inc()
@@ -69,38 +69,42 @@ class ControlPlaneMetrics:
         return [pool.key for pool in self._now().model.pools]
 
     def text(self) -> bytes:
-        """Return them in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _State(Collector):
+class _Gauges(Collector):
     def __init__(self, now: Callable[[], Now]) -> None:
         self._now = now
 
     def collect(self) -> Iterable[Metric]:
         now = self._now()
-        version = GaugeMetricFamily("kiteway_info", "Always 1; says which Kiteway runs.", labels=["version"])
+        version = GaugeMetricFamily(
+            "kiteway_info", "Always 1; the label is the release of Kiteway.", labels=["version"]
+        )
         version.add_metric([__version__], 1)
         yield version
         configuration = GaugeMetricFamily(
-            "kiteway_configuration_info", "Always 1; says which configuration is offered to Envoy.", labels=["version"]
+            "kiteway_configuration_info",
+            "Always 1; the label is the version of the configuration for Envoy.",
+            labels=["version"],
         )
         configuration.add_metric([now.ads.version], 1)
         yield configuration
-        yield GaugeMetricFamily("kiteway_envoys", "Envoys that are connected.", value=float(len(now.ads.streams)))
+        yield GaugeMetricFamily("kiteway_envoys", "Connected Envoys.", value=float(len(now.ads.streams)))
         yield GaugeMetricFamily(
             "kiteway_envoys_converged",
-            "Envoys that run the newest configuration, but for what they reject.",
+            "Connected Envoys with the newest configuration, except for what they reject.",
             value=float(sum(stream.converged for stream in now.ads.streams)),
         )
         yield GaugeMetricFamily(
             "kiteway_rejected_resources",
-            "Resources that connected Envoys reject now.",
+            "Resources that connected Envoys reject.",
             value=float(sum(len(names) for stream in now.ads.streams for names in stream.rejected.values())),
         )
         yield GaugeMetricFamily(
             "kiteway_quarantined_ingresses",
-            "Ingresses whose newest form is held back, because Envoy rejects it or may reject it.",
+            "Ingresses in quarantine: Envoy rejects their newest version, or may reject it.",
             value=float(now.quarantined),
         )
         diagnostics = GaugeMetricFamily(
@@ -112,7 +116,7 @@ class _State(Collector):
         yield diagnostics
         expiry = GaugeMetricFamily(
             "kiteway_certificate_expiry_timestamp_seconds",
-            "When a certificate that is served ends, in seconds since 1970.",
+            "When a served certificate expires, in seconds since 1970.",
             labels=["certificate"],
         )
         for certificate in now.model.certificates:

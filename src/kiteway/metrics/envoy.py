@@ -1,4 +1,4 @@
-"""Envoy's statistics on the page: the filter's get the labels that Envoy does not give them."""
+"""Envoy's statistics on the page; those of the filter get labels, which Envoy does not give them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 async def labelled(pieces: AsyncIterator[bytes], pools: Iterable[PoolKey]) -> AsyncIterator[bytes]:
     """
-    Yield the lines of ``pieces`` with labels where Envoy puts what they say into the names of the filter's statistics.
+    Yield the lines of ``pieces``; what Envoy writes into the names of the filter's statistics becomes labels.
 
-    What is counted by a label has the pool in its name, since Envoy finds its own tags only in names that it reads. What
-    has a counter of its own has the call or the status in it.
+    A statistic with a label has the pool in its name, because Envoy extracts tags only from names that it knows. A counter
+    for one call or one status has that in its name.
     """
     names = [name(pool) for pool in pools for name in (grpc_cluster_name, rest_cluster_name)]
     clusters = {_NOT_A_NAME.sub("_", name).encode(): name.encode() for name in names}

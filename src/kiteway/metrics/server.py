@@ -1,4 +1,4 @@
-"""The endpoint that is scraped, and that a kubelet probes."""
+"""The HTTP server for scrapes and for a kubelet's probes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def application(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsCl
     """
     Return the API: ``/metrics``; ``/ready`` (200, or 503) and ``/live`` for probes.
 
-    A scrape is work for Envoy and for us: more than `_SCRAPES` at a time are answered 503. However many ask whether it is
-    ready, Envoy is asked once at a time.
+    A scrape costs CPU in Envoy and here: more than `_SCRAPES` at the same time are answered with 503. Probes at the same
+    time share one request to Envoy.
     """
     slots = asyncio.Semaphore(_SCRAPES)
     shared = _Shared(ready)
@@ -68,7 +68,7 @@ class _Scrape(StreamingResponse):
 
 
 class _Shared:
-    """Asks once for all who ask at the same time."""
+    """Shares one call of ``ask`` among all callers at the same time."""
 
     def __init__(self, ask: Ready) -> None:
         self._ask = ask
@@ -77,13 +77,13 @@ class _Shared:
     async def __call__(self) -> str:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
-        # Whoever goes away must not end it for the others.
+        # A caller that is cancelled must not cancel the call for the others.
         return await asyncio.shield(self._asking)
 
 
 async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient) -> AsyncIterator[bytes]:
     yield metrics.text()
-    # Without Envoy the control plane's own are what tells that it is gone.
+    # Without Envoy the page has only the metrics of the control plane.
     with contextlib.suppress(AdminError):
         async for line in labelled(admin.prometheus(f"^(?:{SHOWN})$"), metrics.pools()):
             yield line
@@ -105,7 +105,7 @@ async def scraped(address: str | None, app: Starlette, limits: Limits = _LIMITS)
         return
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # A successor serves beside its predecessor for a while; strangers are looked for before (`kiteway.ports`).
+    # A successor and its predecessor serve at the same time; `kiteway.ports` has checked for other programs.
     listener = socket.create_server((host.strip("[]"), int(port)), family=family, reuse_port=True)
     try:
         async with serving(listener, app, limits):

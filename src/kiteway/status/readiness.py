@@ -1,4 +1,4 @@
-"""Why an instance is not ready, or degraded: pure functions of what is known."""
+"""Why an instance is not ready, or degraded: pure functions of the outcome and the state of the ADS server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kiteway.quarantine.quarantine import QuarantineState
 
 def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
     """
-    Return why Envoy does not serve what it is configured to; empty when it does.
+    Return why Envoy does not serve the configuration; empty when it does.
 
-    It serves when it has accepted some version of every listener and route table that is in use. While it is searched what
-    Envoy rejects, what it rejects may be gone in a moment.
+    It serves when it has accepted a version of every listener and route table in use. Rejections during a search are left
+    out, because the search takes them back.
     """
     if not ads.streams:
         return "" if ads.active else "Envoy has not connected to the control plane yet"
@@ -32,14 +32,14 @@ def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
 
 
 def refusal_text(rejection: Rejection, names: Iterable[str] = ()) -> str:
-    """Say what Envoy rejects, and in its own words why; ``names`` are the resources that it is about."""
+    """Return a sentence: what Envoy rejects, and Envoy's reason; ``names`` are the resources that it is about."""
     kind = rejection.type_url.rpartition(".")[2]
     about = ", ".join(sorted(names or rejection.named or rejection.resources))
     return f"Envoy rejects the {kind} {about}: {rejection.message.strip()}"
 
 
 def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
-    """Return what an instance that serves does not do: objects that are rejected, hosts without an endpoint."""
+    """Return what is missing in an instance that serves: rejected objects, hosts without an endpoint."""
     found = [refusal_text(each.rejection) for stream in ads.streams[-1:] for each in stream.refusals]
     if outcome is not None:
         found += _with_errors(outcome.diagnostics)
