@@ -128,7 +128,7 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
                 manifests.append(file)
             else:
                 configs.append(config)
-    source = FileSource(tuple(manifests))
+    source = FileSource(tuple(manifests), keep_texts=True)
     resources = source.read()
     for file, text in source.texts().items():
         configs += read_operator_configs(text, str(file))

@@ -61,6 +61,9 @@ class FileSource:
     paths: tuple[Path, ...]
     extra: tuple[Object, ...] = ()
     large: LargeFiles | None = None
+    keep_texts: bool = False
+    """Whether `texts` has the content of the files, too; a control plane does not keep it."""
+    _texts: dict[Path, bytes] = field(default_factory=dict)
     _known: dict[Path, _File] = field(default_factory=dict)
 
     def read(self) -> Resources:
@@ -78,6 +81,8 @@ class FileSource:
                     loaded[path] = before
                     continue
                 text = _read(path)
+                if self.keep_texts:
+                    self._texts[path] = text
             except OSError as error:
                 problems.append(_unreadable(path, error))
                 if before is not None:
@@ -120,8 +125,8 @@ class FileSource:
                     yield path
 
     def texts(self) -> dict[Path, bytes]:
-        """Return the files as they were last read."""
-        return {path: file.text for path, file in self._known.items()}
+        """Return the files as they were last read; none without ``keep_texts``."""
+        return dict(self._texts)
 
     async def changes(self) -> AsyncIterator[None]:
         """
