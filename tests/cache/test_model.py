@@ -92,7 +92,7 @@ def test_each_condition_is_needed(condition: Condition) -> None:
     assert not run(history).violations
 
 
-def test_no_read_sees_what_it_may_not_see() -> None:
+def test_no_read_violates_its_level() -> None:
     """With all conditions no history of the search has a violation, although it has hits, joins and fills."""
     found = search(NONE, 0, 1500)
     assert found.shortest is None, found.shortest
@@ -107,7 +107,7 @@ def test_no_history_of_hypothesis_has_a_violation(history: History) -> None:
     assert not run(history).violations
 
 
-def test_what_breaks_is_made_short() -> None:
+def test_a_history_with_a_violation_is_shortened() -> None:
     """Operations that do not matter are removed from a history with a violation, which still has the violation."""
     dropped = without(Condition.HIT_AGE)
     noise: tuple[Operation, ...] = (Write(1), Read(1500, name="e"), Suspension(2000, 1), Failover(3000))

@@ -29,7 +29,7 @@ def _read(level: Level, *keys: int, name: str = "a", guarantee: int = 0, sent: f
         (Level.SESSION, 1.0, False),
     ],
 )
-def test_what_a_level_promises(level: Level, acknowledged: float, bad: bool) -> None:  # noqa: FBT001
+def test_a_missed_write_violates_only_a_level_that_promises_it(level: Level, acknowledged: float, bad: bool) -> None:  # noqa: FBT001
     """A read without a write is a violation exactly if its level promises the write at its age."""
     verdict = _judge(Write("a", 0, 1, acknowledged, 7)).verdict(_read(level))
     assert (verdict is not None) is bad

@@ -329,7 +329,7 @@ def test_large_requests_pass_whole(tmp_path: Path) -> None:
         assert sorted(milvus.sizes[len(sizes) + 1 :]) == expected
 
 
-def test_who_is_not_authenticated_uses_up_nothing_of_others(tmp_path: Path) -> None:
+def test_unauthenticated_calls_use_no_limit_of_others(tmp_path: Path) -> None:
     """A stranger's calls, which Milvus refuses, do not count for the collection that they name."""
     policy = {"scope": "policy", "limits": [{"by": ["collection"], "requestsPerSecond": 1e-3, "burstMs": 0}]}
     with Milvus() as milvus, behind(milvus, policy, tmp_path) as envoy, Client(envoy, "stranger") as stranger:

@@ -32,6 +32,6 @@ def test_the_victim_sees_nothing_of_an_attack(name: str, envoy_binary: Path) -> 
     assert attack.run().broken == []
 
 
-def test_random_mutations_of_a_tenant_hurt_nobody(envoy_binary: Path) -> None:
+def test_random_mutations_of_a_tenant_affect_no_other(envoy_binary: Path) -> None:
     """After any mutation of a tenant's objects, Envoy accepts the configuration and the victim is served."""
     assert mutations.attack(_SEED, _MUTATIONS).run().broken == []

@@ -190,7 +190,7 @@ def test_the_clients_deadline_is_honoured(envoy: World) -> None:
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_the_health_check_asks_what_it_is_told_to(envoy: World) -> None:
+def test_the_configured_health_check_decides(envoy: World) -> None:
     """An endpoint whose configured health check fails gets no requests until the check succeeds again."""
     envoy.apply(*configured(envoy, THREE))
     envoy.backend("two").healthy = False

@@ -121,7 +121,7 @@ def test_nothing_matches(envoy: World) -> None:
     assert "127.0" not in answer.body["message"].replace("kiteway:", "")
 
 
-def test_a_default_backend_takes_what_no_rule_does(envoy: World) -> None:
+def test_a_default_backend_gets_unmatched_requests(envoy: World) -> None:
     """An Ingress's default backend gets unmatched paths of the Ingress's own host and all other hosts."""
     envoy.apply(ingress(rule(HOST, path("/foo", "foo")), default="milvus"), *services(envoy, "milvus", "foo"))
     assert envoy.rest(HOST, "/foo").name == "default/foo"

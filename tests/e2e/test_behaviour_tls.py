@@ -177,7 +177,7 @@ def test_allow_http_false(envoy: World) -> None:
     assert envoy.call(HOST, roots=own.pair.certificate)["name"] == "default/milvus"
 
 
-def test_port_80_is_closed_when_nobody_wants_it(envoy: World) -> None:
+def test_port_80_is_closed_when_no_ingress_uses_it(envoy: World) -> None:
     """With allow-http false on every Ingress no process listens on port 80."""
     envoy.apply(ingress(rule(HOST), tls=["tls"], allow_http="false"), secret("tls", issued(HOST).pair), *milvus(envoy))
     with pytest.raises(ConnectionRefusedError):

@@ -204,7 +204,7 @@ def test_sigterm_is_not_ready_then_goaway_then_the_end(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-def test_who_starts_while_another_drains_gets_its_port(
+def test_an_instance_gets_the_port_of_a_draining_one(
     pair: Pair, free_port: Callable[[], int], *, replaces: bool
 ) -> None:
     """

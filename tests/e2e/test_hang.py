@@ -19,7 +19,7 @@ from tests.support.kiteway import KITEWAY, tls_files, up, wait_listening, wait_u
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
-def test_a_stopped_control_plane_is_said_and_started_again(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_stopped_control_plane_is_reported_and_restarted(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
     The status reports it in time, Envoy goes on, and the supervisor kills and restarts the control plane; the
     log says so.

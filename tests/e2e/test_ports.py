@@ -213,7 +213,7 @@ def test_a_successor_replaces_one_instance_and_no_other(site: Site) -> None:
         assert other.status()["ready"]
 
 
-def test_who_starts_after_a_kill_gets_the_ports(site: Site) -> None:
+def test_an_instance_gets_the_ports_after_a_kill(site: Site) -> None:
     """This holds also while the kernel still ends the children of a supervisor that was killed with -9."""
     with up(site.arguments(), site.folder / "killed") as killed:
         killed.process.kill()
@@ -222,14 +222,14 @@ def test_who_starts_after_a_kill_gets_the_ports(site: Site) -> None:
             assert following.status()["ready"]
 
 
-def test_an_address_that_the_machine_does_not_have_is_said(site: Site) -> None:
+def test_a_missing_address_is_reported(site: Site) -> None:
     """The message names an address that this machine does not have (one of RFC 5737, for documentation)."""
     said = site.refused([*site.arguments(), "--bind", "192.0.2.1"])
 
     assert "this machine has no address 192.0.2.1. Give one of its addresses with --bind" in said
 
 
-def test_a_privileged_port_without_the_right_is_said(site: Site) -> None:
+def test_a_privileged_port_without_permission_is_reported(site: Site) -> None:
     """The message names the capability, the kernel's setting, and the option."""
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443:
         pytest.skip("no port is privileged here")

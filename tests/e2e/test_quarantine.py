@@ -74,7 +74,7 @@ async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> 
             assert not [d for d in report["diagnostics"] if d["reason"] == "RejectedByEnvoy"]
 
 
-async def test_a_restart_of_either_process_serves_everybody_else(site: Site) -> None:
+async def test_all_others_are_served_after_a_restart_of_either_process(site: Site) -> None:
     """
     Envoy accepts the first configuration after its restart, which has the last accepted form of the rejected
     Ingress.
@@ -129,7 +129,7 @@ async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> No
             assert await site.ask("victim") == "served"
 
 
-async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
+async def test_a_rejection_quotes_no_other_tenant(site: Site) -> None:
     """Envoy quotes the whole table of all tenants; neither the diagnostic nor Envoy's log contains the quote."""
     site.write("victim", *of("victim"))
     async with site.control():
@@ -145,7 +145,7 @@ async def test_a_rejection_quotes_nobody_else(site: Site) -> None:
             assert await site.ask("victim") == "served"
 
 
-async def test_endpoints_that_hang_delay_nobody_else(site: Site) -> None:
+async def test_endpoints_that_hang_delay_no_other_tenant(site: Site) -> None:
     """While one cluster waits for a first health check, other tenants' changes and clusters do not wait."""
     site.write("victim", *of("victim"))
     check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}

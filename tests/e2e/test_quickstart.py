@@ -180,7 +180,7 @@ def _health(port: int) -> Iterator[None]:
         thread.join()
 
 
-def test_nothing_there_is_said_at_once(folder: Path, free_port: Callable[[], int]) -> None:
+def test_a_missing_target_is_reported_at_once(folder: Path, free_port: Callable[[], int]) -> None:
     """If no process listens on the target, the command ends with 1 and names the address."""
     port = free_port()
 

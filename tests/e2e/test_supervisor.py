@@ -164,7 +164,7 @@ def listeners(port: int) -> int:
     return sum(fields[1].endswith(f":{port:04X}") and fields[3] == "0A" for fields in map(str.split, lines))
 
 
-def test_who_comes_while_envoy_is_away_waits_for_it(
+def test_new_connections_wait_for_a_killed_envoy(
     tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
     """
@@ -221,7 +221,7 @@ def test_killed_supervisor_leaves_no_envoy_and_blocks_no_successor(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_drain_finishes_what_is_in_work(
+def test_drain_finishes_calls_in_flight(
     number: signal.Signals, tmp_path: Path, free_port: Callable[[], int], envoy_binary: Path
 ) -> None:
     """

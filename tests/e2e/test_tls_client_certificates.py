@@ -203,7 +203,7 @@ def test_grpc_clients_are_told_why(system: System) -> None:
     assert _call(system, REQUIRED, REQUIRED)[0] is grpc.StatusCode.UNAVAILABLE
 
 
-def test_the_manifest_is_told_about_plaintext(system: System) -> None:
+def test_plaintext_beside_required_certificates_is_reported(system: System) -> None:
     """There is a diagnostic for allow-http beside required certificates."""
     about = {
         d["object"]["name"]

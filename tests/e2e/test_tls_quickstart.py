@@ -69,7 +69,7 @@ async def _verified(folder: Path, port: int) -> None:
     assert not list((folder / "data").rglob("tls.key"))
 
 
-def test_a_file_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_missing_file_is_a_usage_error(folder: Path) -> None:
     """A missing file is a usage error, reported before any process starts."""
     done = subprocess.run(
         [KITEWAY, "up", "--to", "127.0.0.1:1", "--tls", "no.crt,no.key", "--data-dir", folder / "data"],

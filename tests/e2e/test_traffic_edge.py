@@ -192,7 +192,7 @@ def test_a_wildcard_takes_one_label(tmp_path: Path, free_port: Callable[[], int]
             assert bool(backend.calls) is good, name
 
 
-def test_a_deeper_name_is_nobodys(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_deeper_name_is_unknown(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """
     A name two labels below a wildcard is not found, beside a rule for all hosts too; that rule serves all
     other names.

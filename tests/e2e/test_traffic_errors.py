@@ -97,7 +97,7 @@ def test_all_unhealthy_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusC
     assert pymilvus.list_collections() == []
 
 
-def test_nobody_listening_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusClient]) -> None:
+def test_refused_connections_end_soon_and_heal(client: tuple[Proxy, Backend, MilvusClient]) -> None:
     """A refused connection at every endpoint is UNAVAILABLE with a sentence of its own."""
     proxy, backend, pymilvus = client
     proxy.apply(model(), [backend.endpoint()])
@@ -199,7 +199,7 @@ def _rest(port: int, path: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
-def test_rest_is_told_in_json(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_rest_errors_are_json(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """A REST client gets the same sentences as JSON, with a matching HTTP status."""
     with Backend(healthy=False) as sick, Breaker() as broken, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [sick.endpoint()])

@@ -55,7 +55,7 @@ def test_an_endpoint_that_fails_its_check_gets_no_call(tmp_path: Path, free_port
         assert sick.calls == []
 
 
-def test_all_unhealthy_is_said_at_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_all_unhealthy_is_answered_at_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """When every endpoint fails its check, no endpoint is called: a call that hangs would be worse."""
     with Backend(healthy=False) as first, Backend(healthy=False) as second, running(tmp_path, free_port) as proxy:
         proxy.apply(model(pool(health_check=health_check())), [first.endpoint(), second.endpoint()])

@@ -127,7 +127,7 @@ def test_an_endpoint_that_is_not_ready_does_not_beat_one_that_is_slow(
             assert {call(channel, SEARCH) for _ in range(6)} == {OK_RESULT}
 
 
-def test_where_nobody_is_ready_a_read_ends_with_unavailable(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_without_a_ready_endpoint_a_read_is_unavailable(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """If no endpoint is ready, the client gets UNAVAILABLE and no message."""
     with Backend(NOT_READY_RESULT) as one, Backend(NOT_READY_RESULT) as two, running(tmp_path, free_port) as proxy:
         proxy.apply(hedged(DELAY), [one.endpoint(), two.endpoint()])

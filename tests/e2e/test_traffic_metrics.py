@@ -150,7 +150,7 @@ def test_every_metric_is_documented_and_exists(scraped: Scraped) -> None:
     assert documented - of_policies == names(scraped.get())
 
 
-def test_envoy_counts_nothing_that_nobody_is_shown(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_envoy_counts_only_statistics_on_the_page(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Envoy counts a call only in statistics that are on the page."""
     with Backend() as backend, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
         proxy.apply(model(pool()), [backend.endpoint()])

@@ -168,7 +168,7 @@ def test_rest_has_a_port_of_its_own_where_milvus_has_tls(
 @pytest.mark.parametrize(
     "path", ["/metrics", "/healthz", "/management/stop", "/debug/pprof/", "/expr", "/log/level", "/api/v1/health", "/"]
 )
-def test_what_9091_serves_is_out_of_reach(
+def test_port_9091_is_not_reachable(
     tmp_path: Path, free_port: Callable[[], int], plain_milvus: MilvusEndpoint, path: str
 ) -> None:
     """The management API answers on its own port, and on no path through the balancer."""

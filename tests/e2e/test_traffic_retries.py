@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 CALLS = 30
 
 
-def test_a_refused_connection_costs_nobody_a_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_refused_connection_fails_no_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """If one endpoint refuses connections, no read and no write fails, and every call arrives once."""
     with Backend() as good, running(tmp_path, free_port) as proxy:
         proxy.apply(model(), [Endpoint("127.0.0.1", free_port()), good.endpoint()])

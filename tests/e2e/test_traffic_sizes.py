@@ -178,7 +178,7 @@ def test_ten_thousand_streams_at_a_time(tmp_path: Path, free_port: Callable[[], 
     assert proxy.process.returncode == 0
 
 
-def test_slow_readers_stop_nobody(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_slow_readers_affect_no_other_client(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Two hundred clients that never read their answers of 8 MiB use bounded memory, and other clients are served."""
     with Backend(bytes(8 * MIB)) as backend, running(tmp_path, free_port) as proxy, contextlib.ExitStack() as stack:
         proxy.apply(model(), [backend.endpoint()])

@@ -104,7 +104,7 @@ def test_a_public_ca(port: int, certificates: Path) -> None:
     assert (status, report["failure"]["reason"]) == (1, "Certificate")
 
 
-async def test_a_wrong_name_is_told_with_the_right_one(port: int, certificates: Path) -> None:
+async def test_a_wrong_name_is_reported_with_the_right_one(port: int, certificates: Path) -> None:
     """PyMilvus says "illegal connection params"; the report says which names the certificate has."""
     report = await verify(Target(host="127.0.0.1", port=port, ca=certificates / "ca.pem"))
     assert "illegal connection params" in report.steps[0].detail
@@ -113,7 +113,7 @@ async def test_a_wrong_name_is_told_with_the_right_one(port: int, certificates: 
     assert f"it is for {HOST}, localhost" in report.failure.sentence
 
 
-async def test_plaintext_to_tls_is_told(port: int) -> None:
+async def test_plaintext_to_tls_is_reported(port: int) -> None:
     """In plaintext to a Milvus with ``tlsMode: 1`` the report says to use TLS."""
     report = await verify(Target(host="127.0.0.1", port=port, secure=False))
     assert report.failure is not None

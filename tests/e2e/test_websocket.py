@@ -185,7 +185,7 @@ def test_a_websocket_passes(front: Front, *, tls: bool) -> None:
         ("/milvus", HOST, 501, "Milvus serves no REST on this port"),
     ],
 )
-def test_a_websocket_that_leads_nowhere_is_told_why(
+def test_a_websocket_without_a_route_gets_the_reason(
     front: Front, path: str, host: str, status: int, sentence: str, *, tls: bool
 ) -> None:
     """A refusal has a body with a sentence, as that of a REST call."""

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.milvus, pytest.mark.timeout(60
 COLLECTION = "steady"
 
 
-def test_nobody_is_interrupted(start: Site) -> None:
+def test_no_client_is_interrupted(start: Site) -> None:
     """
     During ``apply --data-plane kiteway`` no call of a plaintext client of the old address fails, nor of a TLS
     client of the new one; Milvus's values and proxies do not change.

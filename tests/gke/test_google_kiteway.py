@@ -25,7 +25,7 @@ def _ca(site: Site) -> Path:
     return file
 
 
-def test_nobody_is_interrupted_on_the_way_to_googles_balancer(start: Site) -> None:
+def test_no_client_is_interrupted_by_google_and_kiteway(start: Site) -> None:
     """
     No call of a plaintext client of the old address or of a TLS client of the new one fails: while the
     balancers are set up, while Kiteway's Pods are replaced behind Google's, and during a second apply. Milvus

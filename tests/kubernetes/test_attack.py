@@ -37,7 +37,7 @@ def _tenant(name: str, *headers: str, **annotations: str) -> list[Manifest]:
     ]
 
 
-def test_a_poisoned_ingress_costs_nobody_else(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
+def test_an_invalid_ingress_affects_no_other(bed: Bed, milvus: MilvusEndpoint, free_port: Callable[[], int]) -> None:
     """
     One Ingress breaks a rule and one is rejected by Envoy only: other tenants' calls succeed and their
     changes take effect, also while all replicas are replaced in turn, and kubectl describe says what is wrong

@@ -133,7 +133,7 @@ def test_the_container_may_do_nothing_it_need_not(values: dict[str, Any]) -> Non
     assert all(m["readOnly"] for m in container["volumeMounts"] if m["mountPath"].startswith("/etc/"))
 
 
-def test_nobody_scrapes_who_is_not_named() -> None:
+def test_only_named_peers_scrape() -> None:
     """
     The port of metrics and probes is closed to Pods unless values name them; a ServiceMonitor without such a
     value is refused.

@@ -50,7 +50,7 @@ def _issue(storage: FileStorage) -> None:
     write(storage, f"{FOLDER}/certificate", record)
 
 
-def test_what_the_leader_stores_is_served_by_who_may_not_lock(tmp_path: Path) -> None:
+def test_a_follower_serves_the_leaders_certificate(tmp_path: Path) -> None:
     """
     A follower, which gets no lock, serves a certificate that another replica has stored as soon as it is
     notified.
@@ -73,7 +73,7 @@ def test_what_the_leader_stores_is_served_by_who_may_not_lock(tmp_path: Path) ->
     asyncio.run(scenario())
 
 
-def test_what_somebody_deleted_is_served_on(tmp_path: Path) -> None:
+def test_a_deleted_certificate_is_still_served(tmp_path: Path) -> None:
     """
     If the stored certificate is deleted, the served one goes on being served, because clients would not trust
     a temporary one.

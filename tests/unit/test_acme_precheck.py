@@ -45,7 +45,7 @@ def at(*addresses: str) -> Lookup:
         (NONE, at("2001:4860:4860::8888"), "2001:4860:4860::8888"),
     ],
 )
-def test_what_may_lead_here_is_not_stopped(a: Lookup, aaaa: Lookup, bind: str) -> None:
+def test_names_that_may_lead_here_pass(a: Lookup, aaaa: Lookup, bind: str) -> None:
     """A name that resolves to this machine, or may do so by NAT or another resolver, is left to the CA."""
     assert visibility(HOST, a, aaaa, bind) == ""
 
@@ -76,12 +76,12 @@ def test_what_may_lead_here_is_not_stopped(a: Lookup, aaaa: Lookup, bind: str) -
         (NONE, at("2001:4860:4860::8888"), "2001:4860:4860::8844", "its AAAA record should be 2001:4860:4860::8844"),
     ],
 )
-def test_what_certainly_leads_elsewhere_is_said(a: Lookup, aaaa: Lookup, bind: str, sentence: str) -> None:
+def test_names_that_lead_elsewhere_are_reported(a: Lookup, aaaa: Lookup, bind: str, sentence: str) -> None:
     """The message has the addresses to which the name resolves and to which it should, A and AAAA."""
     assert sentence in visibility(HOST, a, aaaa, bind)
 
 
-def test_where_a_load_balancer_is_in_front_its_address_is_said() -> None:
+def test_the_address_of_a_load_balancer_in_front_is_reported() -> None:
     """Behind a cluster's Service the name should resolve to the Service's addresses, not to the Pod's."""
     text = visibility(HOST, NONE, NONE, "0.0.0.0", ("203.0.113.7", "2001:db8::7"))
 

@@ -86,7 +86,7 @@ def test_the_terms_come_first() -> None:
     assert report.next_attempt is None
 
 
-def test_an_attempt_says_what_it_waits_for() -> None:
+def test_a_running_attempt_reports_its_wait() -> None:
     """During an attempt the report has the step for which it waits, beside the last failure."""
     report = managed_report(WANTED, Known((HOST,)), READY, NOW, "1 of 3 replicas")
 
@@ -101,7 +101,7 @@ def test_without_the_terms_a_fresh_certificate_is_active() -> None:
     assert (report.certificate_status, report.message) == ("Active", "")
 
 
-def test_what_no_ingress_names_is_not_issued() -> None:
+def test_a_certificate_without_an_ingress_is_not_issued() -> None:
     """The report of a ManagedCertificate without an Ingress says so, and how an Ingress names it."""
     report = managed_report(dataclasses.replace(WANTED, attached=False), Known((HOST,)), READY, NOW)
 

@@ -99,7 +99,7 @@ def test_the_next_step(status: str, authorizations: Sequence[str], step: Step, *
         ("neverHeardOf", "", Kind.REFUSED),
     ],
 )
-def test_what_the_cas_words_mean(code: str, detail: str, kind: Kind) -> None:
+def test_the_cas_error_types(code: str, detail: str, kind: Kind) -> None:
     """The error types of RFC 8555, section 6.7, in GKE's words."""
     assert kind_of(Problem(f"{PREFIX}{code}", detail)) is kind
 

@@ -18,7 +18,7 @@ def files(tmp_path: Path) -> FileStorage:
     return FileStorage(tmp_path / "state")
 
 
-def test_nobody_else_may_read(tmp_path: Path, files: FileStorage) -> None:
+def test_only_the_owner_may_read(tmp_path: Path, files: FileStorage) -> None:
     """Files are 0600, every folder is 0700, whatever the umask."""
     files.store("acme/ca/account", b"key")
     with files.lock("acme/ca/account"):
@@ -109,7 +109,7 @@ def test_a_killed_holder_blocks_for_one_lease(tmp_path: Path) -> None:
     assert taken
 
 
-def test_a_torn_lease_file_blocks_nobody(tmp_path: Path) -> None:
+def test_a_damaged_lease_file_counts_as_free(tmp_path: Path) -> None:
     """A lock file with invalid content counts as free."""
     storage = FileStorage(tmp_path)
     with storage.lock("a"):

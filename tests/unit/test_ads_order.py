@@ -105,7 +105,7 @@ def test_a_large_change_goes_in_several_responses() -> None:
     assert len(second.resources) == 1
 
 
-def test_what_comes_after_clusters_that_are_warming_does_not_wait_for_ever() -> None:
+def test_later_phases_do_not_wait_for_ever_for_warming_clusters() -> None:
     """Routes, further clusters and removals are sent; the late answer counts."""
     session = started(snapshot(cluster={"a": "1", "old": "1"}, listener={"l": "1"}, route={"r": "1"}))
     [route] = session.on_request(ask(ROUTE, "r"))

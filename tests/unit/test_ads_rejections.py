@@ -71,7 +71,7 @@ def test_a_secret_is_not_quoted() -> None:
         ("Not supported field in StreamInfo: X", "Not supported field in StreamInfo: X"),
     ],
 )
-def test_what_others_wrote_is_not_quoted(message: str, shown: str) -> None:
+def test_other_tenants_text_is_not_quoted(message: str, shown: str) -> None:
     """Envoy quotes every tenant's hosts of a table that breaks a constraint; only the constraint is recorded."""
     session = started(snapshot(listener={"l": "1"}, route={"r": "1"}))
     [response] = session.on_request(ask(ROUTE, "r"))
@@ -110,7 +110,7 @@ def test_a_rejected_change_leaves_a_client_active() -> None:
     assert [dict(refusal.resources) for refusal in session.refusals] == [{"l": "2"}]
 
 
-def test_a_refusal_ends_with_what_was_refused() -> None:
+def test_a_refusal_ends_with_its_resources() -> None:
     """
     A refusal lasts while all its resources are wanted in the same version, however often the snapshot is
     replaced.
@@ -126,7 +126,7 @@ def test_a_refusal_ends_with_what_was_refused() -> None:
     assert session.refusals == ()
 
 
-def test_an_answer_to_what_is_no_longer_wanted_is_no_refusal() -> None:
+def test_an_answer_about_unwanted_resources_is_no_refusal() -> None:
     """The bad part of an old response may be the one that the new snapshot has replaced."""
     session = started(snapshot(cluster={"a": "1"}, listener={"l": "1"}))
     [listeners] = session.on_snapshot(snapshot(cluster={"a": "1"}, listener={"l": "2"}))

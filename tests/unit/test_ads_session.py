@@ -93,7 +93,7 @@ def test_a_stale_nonce_answers_nothing() -> None:
     assert session.on_request(DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="other")) == []
 
 
-def test_what_does_not_exist_is_said_and_comes_when_it_does() -> None:
+def test_missing_resources_are_answered_and_sent_later() -> None:
     """A subscribed name that does not exist is answered as removed, and sent when it appears."""
     session = started(snapshot(cluster={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a"))
@@ -115,7 +115,7 @@ def test_a_name_asked_for_again_is_sent_again() -> None:
     assert [names(r) for r in session.on_request(ask(ENDPOINT, "a"))] == [["a"]]
 
 
-def test_what_is_no_longer_asked_for_is_forgotten() -> None:
+def test_a_rejection_ends_with_the_subscription() -> None:
     """A rejection ends when the client unsubscribes, and no record of it is left."""
     session = started(snapshot(cluster={"a": "1"}, endpoint={"a": "1"}))
     [response] = session.on_request(ask(ENDPOINT, "a"))

@@ -95,7 +95,7 @@ def test_a_restriction_is_one_under_every_prefix(prefix: str) -> None:
         ("cert-manager.io/cluster-issuer", "letsencrypt"),
     ],
 )
-def test_what_asks_for_nothing_loses_nothing(key: str, value: str) -> None:
+def test_annotations_without_a_request_are_not_reported(key: str, value: str) -> None:
     """An annotation that switches something off, one written by GKE and another tool's are not reported."""
     assert foreign(key, value) is None
 

@@ -25,7 +25,7 @@ def test_each_command_takes_every_shared_option() -> None:
         assert of["up"][field.name] == of["controller"][field.name] == field.default
 
 
-def test_what_is_given_arrives() -> None:
+def test_given_options_take_effect() -> None:
     """Shared and own options can be combined on the command line, and each has its effect."""
     seen: list[tuple[BalancerOptions, str]] = []
 
@@ -42,7 +42,7 @@ def test_what_is_given_arrives() -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "controller"])
-def test_a_mistake_is_said_by_both(command: str) -> None:
+def test_both_commands_report_a_mistake(command: str) -> None:
     """An invalid shared option ends either command with status 2 and a sentence."""
     own = {"up": ["--to", "127.0.0.1:1"], "controller": []}[command]
     done = CliRunner().invoke(app, [command, *own, "--ssl-policy", "nonsense"])

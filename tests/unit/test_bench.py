@@ -60,7 +60,7 @@ def test_quantiles_are_values_that_occur() -> None:
 
 
 @linux
-def test_cpu_time_is_what_the_process_used_and_not_what_it_waited() -> None:
+def test_cpu_time_excludes_waiting() -> None:
     """A process that computes uses CPU time, an idle one does not, and time before the measurement does not count."""
     busy = (
         "import time\nend = time.process_time() + 0.3\n"

@@ -80,7 +80,7 @@ def test_a_secret_carries_the_ca(tmp_path: Path) -> None:
         ([], "at least one host name"),
     ],
 )
-def test_wrong_use_is_told(arguments: list[str], sentence: str) -> None:
+def test_wrong_options_are_usage_errors(arguments: list[str], sentence: str) -> None:
     """A wrong combination of options ends with 2 and a sentence that says what to do."""
     result = run("cert", "create", *arguments)
 
@@ -99,7 +99,7 @@ def test_files_are_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "tls.key").read_bytes() != before
 
 
-def test_what_is_no_ca_signs_nothing() -> None:
+def test_only_a_ca_signs() -> None:
     """
     A leaf, a key that does not match, a CA that expires earlier and invalid data are refused, and no message
     quotes a key.
@@ -121,7 +121,7 @@ def test_what_is_no_ca_signs_nothing() -> None:
     assert create_client(ca, "x").certificate
 
 
-def test_the_list_says_what_is_served_for_whom(tmp_path: Path) -> None:
+def test_the_list_has_certificates_and_their_hosts(tmp_path: Path) -> None:
     """
     For manifests, the list has names, hosts, source, days and problems of each certificate; a bad Secret is
     reported.
@@ -177,7 +177,7 @@ def test_an_expired_certificate_ends_with_1(tmp_path: Path) -> None:
     assert "CertificateExpired" in result.stdout
 
 
-def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_certificates_are_errors(tmp_path: Path) -> None:
     """An unknown name, an empty file and a missing instance end with 1 and a sentence."""
     (tmp_path / "empty.pem").touch()
     (tmp_path / "all.yaml").write_bytes(text(service()))

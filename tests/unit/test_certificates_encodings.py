@@ -48,7 +48,7 @@ CASES: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_what_stands_in_place_of_a_pem_file_is_recognised(content: bytes, words: str) -> None:
+def test_data_in_place_of_a_pem_file_is_recognised(content: bytes, words: str) -> None:
     """Each mistake of encoding has its own sentence and fix; what is PEM, or nothing known, has none."""
     found = encoding_of(content)
     assert (found is not None) == bool(words)

@@ -126,7 +126,7 @@ def test_a_leaf_of_a_private_root_is_complete() -> None:
         (lambda: issue(HOST, key=rsa_key(), usage=["key_encipherment"]), "CertificateUsage"),
     ],
 )
-def test_what_some_clients_refuse_is_served_and_reported(make: Callable[[], Issued], reason: str) -> None:
+def test_weak_certificates_are_served_and_reported(make: Callable[[], Issued], reason: str) -> None:
     """A certificate that Envoy accepts and a client may refuse has a weakness, not an error."""
     made = make()
 
@@ -177,7 +177,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[bytes, bytes]], str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_served_is_refused(case: str) -> None:
+def test_unusable_certificates_are_refused(case: str) -> None:
     """Each error has a reason, a fix and the wrong part."""
     make, reason, part = REFUSED[case]
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_served_is_refused(case: str) -> None:
         ),
     ],
 )
-def test_only_what_was_understood_is_handed_on(
+def test_envoy_gets_only_parsed_keys_and_certificates(
     form: serialization.PrivateFormat, wrap: Callable[[bytes], bytes]
 ) -> None:
     """In whatever form a key is given, Envoy gets it as plain PKCS #8, and the certificate as plain PEM."""

@@ -53,7 +53,7 @@ def verified(**annotations: str) -> dict[str, Any]:
     return service(annotations={f"kiteway.io/backend-{k.replace('_', '-')}": v for k, v in annotations.items()})
 
 
-def test_any_endpoint_certificate_is_accepted_where_nothing_is_said() -> None:
+def test_without_annotations_any_endpoint_certificate_is_accepted() -> None:
     """Without annotations nothing is verified, as on GKE."""
     (pool,) = translated(service(), SERVER, ingress("i", [A], ["tls"])).model.pools
 
@@ -101,7 +101,7 @@ def test_endpoints_are_verified_against_a_ca_and_a_name() -> None:
         ),
     ],
 )
-def test_what_cannot_be_verified_gets_no_call(documents: list[dict[str, Any]], reason: str) -> None:
+def test_endpoints_that_cannot_be_verified_get_no_calls(documents: list[dict[str, Any]], reason: str) -> None:
     """If verification is required and not possible, the Service gets no calls, with the reason in a diagnostic."""
     result = translated(*documents, SERVER, ingress("i", [A], ["tls"]))
 
@@ -162,7 +162,7 @@ def test_optional_client_certificates_share_the_connections() -> None:
         ({"kiteway.io/client-certificate": "required"}, [], "ClientCAMissing"),
     ],
 )
-def test_what_cannot_be_asked_of_clients_serves_nobody(
+def test_required_certificates_without_a_ca_serve_no_client(
     annotations: dict[str, str], documents: list[dict[str, Any]], reason: str
 ) -> None:
     """If certificates are required and there is no CA, the host serves no client."""
@@ -215,7 +215,7 @@ def _suites(result: Result) -> set[str]:
     return set(parameters["tlsParams"].get("cipherSuites", ()))
 
 
-def test_an_ssl_policy_is_what_the_user_says_it_is() -> None:
+def test_an_ssl_policy_has_the_users_profile() -> None:
     """Each profile has the suites of the next stricter one and more; an unknown policy is reported and left out."""
     unknown = _with_policy(Options())
     by_profile = {p: _suites(_with_policy(Options(ssl_policies={"corp": p}))) for p in TLSProfile}

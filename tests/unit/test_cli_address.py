@@ -33,7 +33,7 @@ def test_an_address_or_pymilvuss_uri(text: str, plaintext: bool, endpoint: Endpo
         ("http://a/path", "without a scheme or a path"),
     ],
 )
-def test_what_contradicts_or_is_no_address_is_refused(text: str, words: str) -> None:
+def test_contradictions_and_invalid_addresses_are_refused(text: str, words: str) -> None:
     """A scheme against --plaintext, another scheme, and a path."""
     with pytest.raises(ValueError, match=words):
         parse_address(text, plaintext=True)

@@ -147,7 +147,7 @@ def test_nothing_listens() -> None:
     assert results["GRPC_DIRECT"] is results["CERT_CHAIN"] is Result.SKIPPED
 
 
-def test_a_ca_file_that_is_none_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+def test_an_unreadable_ca_file_is_an_error_before_any_probe(tmp_path: Path) -> None:
     """An unreadable CA file is a usage error, not a finding about the address."""
     with pytest.raises(TrustFileError, match="cannot be read"):
         _look(1, tmp_path / "none.pem")
@@ -246,6 +246,6 @@ def test_caa_records_hold_for_the_names_below(nameserver: str, host: str, found:
         "\u2024.example",
     ],
 )
-def test_what_dns_does_not_say_is_a_problem_not_an_exception(nameserver: str, host: str) -> None:
+def test_dns_failures_are_problems_not_exceptions(nameserver: str, host: str) -> None:
     """For a server's failure, an address and an invalid name the result says why the records are unknown."""
     assert asyncio.run(find_caa(host, timeout=1, nameserver=nameserver)).problem

@@ -278,7 +278,7 @@ def test_a_good_address_passes() -> None:
     assert [c.finding.message for _, checks in report.checks for c in checks if c.severity] == []
 
 
-def test_what_was_not_asked_is_skipped_not_passed() -> None:
+def test_checks_above_a_failed_layer_are_skipped() -> None:
     """If the name does not resolve, every rule above DNS is skipped."""
     failure = ProbeFailure(Reason.NAME_NOT_FOUND, "no such name")
     report = examine(Scope.ADDRESS, AddressFacts(target=GOOD.target, now=NOW, dns=_dns(failure=failure)))

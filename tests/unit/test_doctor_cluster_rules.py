@@ -92,7 +92,7 @@ def test_a_good_cluster_passes() -> None:
 
 
 @pytest.mark.parametrize("kind", [*ALL_KINDS, "Secret", HELM_RELEASE])
-def test_what_may_not_be_read_is_not_said_to_be_wrong(kind: str) -> None:
+def test_unreadable_kinds_are_not_reported_as_wrong(kind: str) -> None:
     """
     If one kind may not be read, no other check fails; the report names the kind, and rules that need it are
     skipped.
@@ -109,7 +109,7 @@ def test_what_may_not_be_read_is_not_said_to_be_wrong(kind: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
-def test_nothing_is_said_twice(case: Case) -> None:
+def test_no_mistake_is_reported_twice(case: Case) -> None:
     """One mistake has one finding about one object, and no second one from a rule about the values behind it."""
     facts = _facts(case.fires)
     _, findings = _failures(case.rule, facts)
@@ -142,7 +142,7 @@ def test_endpoints_and_addresses_are_judged_as_addresses_are() -> None:
     assert not any(rule == "CERT_HOST" and ref.kind == "Pod" for ref, rule in checks)
 
 
-def test_only_what_belongs_to_the_release_is_judged() -> None:
+def test_only_objects_of_the_release_are_checked() -> None:
     """A mistake in another release's Ingress is not reported; an Ingress with a missing Service is."""
     cluster = Cluster()
     other = {**cluster.service, "metadata": {**cluster.service["metadata"], "name": "other", "labels": {}}}
@@ -164,7 +164,7 @@ def test_another_releases_broken_backend_config_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "not base64", "eyJh", "VzEwPQ==", "Ym5Wc2JBPT0=", "ZTMwPQ=="])
-def test_a_release_that_cannot_be_decoded_is_said(text: str) -> None:
+def test_an_undecodable_release_is_reported(text: str) -> None:
     """For any content of Helm's Secret no exception is raised, and the rules that need the values are skipped."""
     cluster = Cluster()
     snapshot = dataclasses.replace(cluster.snapshot(), release={"metadata": {}, "data": {"release": text}})

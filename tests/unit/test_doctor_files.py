@@ -70,7 +70,7 @@ def test_manifests_without_a_mistake_pass(tmp_path: Path) -> None:
     ]
 
 
-def test_what_plan_refuses_doctor_fails(tmp_path: Path) -> None:
+def test_every_error_of_plan_is_a_failed_check(tmp_path: Path) -> None:
     """Every error of the translation is a failed check of one of the rules."""
     for case in CASES:
         manifests = _read(case.fires, tmp_path)
@@ -81,7 +81,7 @@ def test_what_plan_refuses_doctor_fails(tmp_path: Path) -> None:
         assert not errors or report.failed, case.rule
 
 
-def test_what_was_not_looked_at_does_not_pass(tmp_path: Path) -> None:
+def test_unchecked_objects_do_not_pass(tmp_path: Path) -> None:
     """With an Ingress of another class no rule passes on it, its Service or its BackendConfig: they are skipped."""
     files = Files()
     files.annotations[INGRESS_CLASS] = "nginx"
@@ -102,7 +102,7 @@ def test_a_milvus_yaml_is_read_as_well(tmp_path: Path) -> None:
     assert [str(failure.position) for failure in failures] == [f"{path}:5:14"]
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     """An unreadable path is an error in the report, not an exception."""
     failures, _ = _failures("MANIFEST_ERRORS", read_manifests([tmp_path / "none.yaml"], NOW))
     assert "cannot be read" in failures[0].message

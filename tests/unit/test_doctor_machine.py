@@ -97,7 +97,7 @@ def test_a_port_that_is_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         assert look_at_machine().ports_taken == {ports[0]: "in use"}
 
 
-def test_an_envoy_that_does_not_run_is_said(tmp_path: Path) -> None:
+def test_an_envoy_that_does_not_run_is_reported(tmp_path: Path) -> None:
     """If the file of --envoy is no program, the report says so, without an exception."""
     file = tmp_path / "envoy"
     file.write_text("this is no program")

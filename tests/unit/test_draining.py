@@ -38,7 +38,7 @@ def draining(endpoint: Endpoint) -> Endpoint:
     return dataclasses.replace(endpoint, state=EndpointState.DRAINING)
 
 
-def test_what_is_there_is_passed_on() -> None:
+def test_present_endpoints_are_passed_on() -> None:
     """Without a removal the table is that of the sources, and there is nothing to wait for."""
     state = Draining()
 

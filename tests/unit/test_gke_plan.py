@@ -115,7 +115,7 @@ def test_the_release_is_upgraded_once_and_keeps_its_chart_version() -> None:
     )
 
 
-def test_the_plan_says_whom_tls_interrupts() -> None:
+def test_the_plan_names_the_clients_that_tls_interrupts() -> None:
     """Turning on TLS interrupts plaintext clients; the plan says so, names their address and the alternative."""
     step = step_of(make_plan(live(), wanted(), SHELL), "milvus-tls")
     assert step.effect.impact is Impact.PLAINTEXT_INTERRUPTED
@@ -123,7 +123,7 @@ def test_the_plan_says_whom_tls_interrupts() -> None:
     assert "--data-plane kiteway" in step.effect.text
 
 
-def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
+def test_tls_that_is_on_already_only_reconnects_clients() -> None:
     """If Milvus uses TLS already, its clients only reconnect."""
     text = "common: {security: {tlsMode: 1}}\n"
     on = release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}}))
@@ -131,14 +131,14 @@ def test_tls_that_is_on_already_interrupts_nobody_for_good() -> None:
     assert step.effect.impact is Impact.RECONNECT
 
 
-def test_behind_kiteway_nobody_notices() -> None:
+def test_kiteways_data_plane_affects_no_client() -> None:
     """No step of Kiteway's data plane affects connected clients or changes Milvus's release."""
     plan = make_plan(live(), wanted(data_plane=DataPlane.KITEWAY), SHELL)
     assert {s.effect.impact for s in plan.steps if s.id != "dns"} == {Impact.NONE}
     assert "milvus-tls" not in {s.id for s in plan.steps}
 
 
-def test_behind_google_and_kiteway_nobody_notices() -> None:
+def test_google_and_kiteway_affect_no_client() -> None:
     """With Kiteway between Google and Milvus, neither the release nor its clients are affected."""
     plan = make_plan(live(), wanted(data_plane=DataPlane.GOOGLE_KITEWAY), SHELL)
     assert [step.id for step in plan.steps] == [
@@ -326,7 +326,7 @@ def test_rules_of_other_hosts_stay() -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_refused(fields: dict[str, Any], reason: str) -> None:
+def test_impossible_plans_are_refused(fields: dict[str, Any], reason: str) -> None:
     """Each problem has its reason, and the plan has no step."""
     plan = make_plan(live(**fields), wanted(), SHELL)
     assert [p.reason for p in plan.problems if p.severity == "error"] == [reason]

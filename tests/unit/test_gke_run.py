@@ -51,13 +51,13 @@ def test_a_command_reads_its_whole_input_when_we_are_killed(tmp_path: Path) -> N
     assert got.read_bytes() == FEED
 
 
-def test_a_failure_quotes_what_the_program_said() -> None:
+def test_a_failure_quotes_the_programs_error() -> None:
     """The error has the command and its error output."""
     with pytest.raises(CommandError, match=r"`sh -c 'echo no >&2; exit 3'` failed: no"):
         asyncio.run(output(Command(("sh", "-c", "echo no >&2; exit 3"))))
 
 
-def test_a_program_that_is_missing_is_said_to_be() -> None:
+def test_a_missing_program_is_reported() -> None:
     """A missing program is a sentence, not a traceback."""
     with pytest.raises(CommandError, match="nosuchprogram cannot be started"):
         asyncio.run(output(Command(("nosuchprogram",))))

@@ -58,7 +58,7 @@ def test_a_parent_that_is_no_mapping_is_refused() -> None:
         merge("common:\n  security: 3\n", SETTINGS)
 
 
-def test_reverting_what_nobody_touched_gives_the_very_text() -> None:
+def test_reverting_an_unchanged_text_restores_it() -> None:
     """The original text is restored byte for byte."""
     assert revert(merge(USER_YAML, SETTINGS), SETTINGS, USER_YAML) == USER_YAML
 

@@ -92,7 +92,7 @@ def test_milvus_stays_as_it_is_behind_kiteway() -> None:
 
 @pytest.mark.parametrize("values", [VALUES, {}, {"service": {"annotations": {NEG: "{}"}}}])
 @pytest.mark.parametrize("remove", [False, True])
-def test_taken_off_it_is_what_it_was(values: dict[str, object], *, remove: bool) -> None:
+def test_rollback_restores_the_original_values(values: dict[str, object], *, remove: bool) -> None:
     """Rollback restores the original values, the removed Layer-4 balancer included."""
     before = release(values)
     asked = wanted(remove_l4=remove)
@@ -102,7 +102,7 @@ def test_taken_off_it_is_what_it_was(values: dict[str, object], *, remove: bool)
     assert reverted(after, before, asked, _names()) == values
 
 
-def test_what_changed_since_stays() -> None:
+def test_later_changes_stay() -> None:
     """A rollback removes the overlay, not later changes by others."""
     before = release()
     after = upgraded(before, wanted(), _names())

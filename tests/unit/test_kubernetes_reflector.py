@@ -119,7 +119,7 @@ def test_an_expired_version_is_listed_again() -> None:
     assert script.asked == ["list", "watch v1", "list", "watch v2"]
 
 
-def test_a_refusal_keeps_what_was_seen() -> None:
+def test_a_refusal_keeps_the_objects_last_seen() -> None:
     """Without permission the objects stay, and the problem is reported until the permission is back."""
     script = Script([[named("a", "1")]], [[ApiError(403, "Forbidden", "no")]] * 2)
     sink = Names()

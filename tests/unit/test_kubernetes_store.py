@@ -109,7 +109,7 @@ def test_a_google_field_manager_is_noticed() -> None:
     assert store.google
 
 
-def test_what_another_class_has_written_is_not_ours() -> None:
+def test_fields_of_another_class_are_not_kiteways() -> None:
     """A Kiteway of another class has another field manager; each removes only its own fields."""
     ours = _with(managedFields=[{"manager": "kiteway"}])
     for manager, written in (("kiteway", True), ("kiteway-behind", False)):
@@ -120,7 +120,7 @@ def test_what_another_class_has_written_is_not_ours() -> None:
         assert entry.live.ours is written
 
 
-def test_whose_ingresses_are_whose() -> None:
+def test_which_ingresses_are_googles() -> None:
     """On GKE Ingresses without a class and of Google's classes are Google's; in other clusters both are translated."""
     store = Store()
     view = _view(store, Ingress, [], [])

@@ -55,7 +55,7 @@ def _model() -> LoadBalancer:
     return LoadBalancer(hosts=(host,), pools=(pool,))
 
 
-def test_what_the_guide_shows() -> None:
+def test_the_status_of_the_guide() -> None:
     """The Ingress has the address and the backends' health, the Service its groups and zones."""
     found = object_statuses(
         _model(),
@@ -72,7 +72,7 @@ def test_what_the_guide_shows() -> None:
     assert groups == {"network_endpoint_groups": {"19530": group_name(KEY)}, "zones": ["a", "b"]}
 
 
-def test_who_is_in_quarantine_carries_a_condition() -> None:
+def test_an_ingress_in_quarantine_has_a_condition() -> None:
     """
     The condition is beside the other status, also for an Ingress that is not served, and is removed after a
     correction.
@@ -375,7 +375,7 @@ def _gated(name: str, *, ready: bool) -> dict[str, Any]:
     }
 
 
-def test_whose_gate_opens() -> None:
+def test_gates_of_healthy_and_long_waiting_pods_open() -> None:
     """The gate opens for running Pods that are healthy, and for those that have waited for ten minutes."""
     gate = Gate(lambda _: None)
     for name, ready in (("1", True), ("2", True), ("3", False)):

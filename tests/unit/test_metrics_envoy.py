@@ -36,7 +36,7 @@ def anyio_backend() -> str:
         "listener.[__1]_8443.downstream_cx_overflow",
     ],
 )
-def test_what_is_useful_is_taken(name: str) -> None:
+def test_useful_statistics_are_on_the_page(name: str) -> None:
     """Statistics of public listeners, pools and the filter are on the page."""
     assert re.fullmatch(SHOWN, name)
     assert is_kept(name)
@@ -73,7 +73,7 @@ def is_kept(name: str) -> bool:
         "cluster_manager.active_clusters",
     ],
 )
-def test_what_the_status_and_the_start_look_at_is_kept(name: str) -> None:
+def test_statistics_of_status_and_start_are_counted(name: str) -> None:
     """Envoy counts them, and they are not on the page."""
     assert is_kept(name)
     assert not re.fullmatch(SHOWN, name)

@@ -94,7 +94,7 @@ def test_an_empty_stream_is_exit_status_1(command: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "doctor"])
-def test_a_service_alone_is_said_to_serve_nothing(command: str, tmp_path: Path) -> None:
+def test_a_service_alone_is_reported_to_serve_nothing(command: str, tmp_path: Path) -> None:
     """Objects without an Ingress are read, and a warning says that no host comes of them."""
     path = tmp_path / "service.yaml"
     path.write_text(SERVICE)

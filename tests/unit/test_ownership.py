@@ -195,7 +195,7 @@ def test_asking_follows_no_planted_lock(tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("command", [("status",), ("cert", "list"), ("cert", "renew", "x")], ids=" ".join)
-def test_asking_about_what_one_may_not_see_is_an_error_in_words(shared: Path, command: tuple[str, ...]) -> None:
+def test_another_users_instance_is_an_error_with_a_sentence(shared: Path, command: tuple[str, ...]) -> None:
     """For another user's instance the error is a sentence, not a traceback."""
     CliRunner().invoke(app, [*command, "--data-dir", str(shared / "none")])  # imported before this user may not read us
     with Instance(shared / "d").acquire():
@@ -230,9 +230,7 @@ def _access(path: Path) -> None:
 
 @pytest.mark.parametrize("write", [_rotating, _access])
 @pytest.mark.parametrize("plant", ["link", "dangling", "fifo"])
-def test_logs_are_not_written_through_what_lies_in_their_place(
-    tmp_path: Path, write: Callable[[Path], None], plant: str
-) -> None:
+def test_logs_are_not_written_through_links_or_fifos(tmp_path: Path, write: Callable[[Path], None], plant: str) -> None:
     """A link is not followed, and a FIFO does not block the writer; lines for such a log are lost."""
     victim, log = tmp_path / "victim", tmp_path / "child.log"
     if plant == "link":

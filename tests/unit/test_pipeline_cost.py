@@ -191,7 +191,7 @@ def test_one_endpoint_changes(world: World, translated: list[str]) -> None:
     assert world.run(slice_).snapshot.diff(after.snapshot) == {}
 
 
-def test_a_round_outweighs_what_was_taken_alone(world: World) -> None:
+def test_a_full_round_replaces_single_changes(world: World) -> None:
     """A full round has all objects: a slice that it lacks no longer counts."""
     before = world.run()
     [slice_] = objects(endpoint_slice(["10.0.1.9"], 19530, "milvus-1"))
@@ -237,7 +237,7 @@ def test_kept_values_are_told_apart_by_identity_and_forgotten() -> None:
     assert made == [one, one, one]
 
 
-def test_rows_of_values_cost_what_is_new_in_them() -> None:
+def test_a_row_costs_only_its_new_values() -> None:
     """The results for the values of a row are computed once; the same row gives the same results."""
     made: list[str] = []
     values = [object() for _ in range(4)]

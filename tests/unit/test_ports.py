@@ -224,7 +224,7 @@ def test_an_instance_is_known_by_its_lock(tmp_path: Path) -> None:
 
 @linux
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
-def test_a_process_that_cannot_be_seen_is_said_to_be_there(free_port: Callable[[], int]) -> None:
+def test_an_invisible_process_is_reported(free_port: Callable[[], int]) -> None:
     """Without permission to see the process, the message has its user and the command for root."""
     number = free_port()
 

@@ -209,7 +209,7 @@ spec: {{ports: [{{name: one, port: 1}}]}}
     text=st.just(HOSTILE.replace("\udcff", "").replace("\x00", "")) | st.text(st.characters(codec="utf-8"), min_size=1)
 )
 @settings(deadline=None, max_examples=15)
-def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_text_of_manifests_is_printed_as_plain_text(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`plan`, `doctor` and `cert list` print names, paths, annotations and file names as plain text."""
     folder = tmp_path_factory.mktemp("m")
     file = folder / f"{FORGED}\n{FORGED}\x1b[2J.yaml"
@@ -221,7 +221,7 @@ def test_what_manifests_say_is_shown_and_not_obeyed(text: str, tmp_path_factory:
             assert_harmless(done.output)
 
 
-def test_status_shows_and_does_not_obey() -> None:
+def test_text_of_the_status_is_printed_as_plain_text() -> None:
     """Every string of the status may be a tenant's; `kiteway status` prints all of them as plain text."""
     text = HOSTILE
     with captured() as shown:
@@ -307,7 +307,7 @@ def _hostile_status(text: str) -> Status:
     )
 
 
-def test_gke_and_verify_show_and_do_not_obey() -> None:
+def test_text_of_gke_and_verify_is_printed_as_plain_text() -> None:
     """Answers of a cluster and a server are printed as plain text."""
     text = HOSTILE
     step = Step(text, text, StepState.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))

@@ -56,7 +56,7 @@ async def test_the_forms_of_an_address(text: str, host: str, port: int) -> None:
         ("[::1]443", "is not an address"),
     ],
 )
-async def test_what_is_no_address_gets_a_sentence(text: str, sentence: str) -> None:
+async def test_an_invalid_address_is_an_error(text: str, sentence: str) -> None:
     """Any other text is an error with a sentence that says what to write."""
     with pytest.raises(ValueError, match=sentence):
         parse_endpoint(text, 443)
@@ -87,7 +87,7 @@ async def test_a_name_resolves() -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 300, "a..b", "\ud800"])
-async def test_what_does_not_resolve_is_a_value(name: str) -> None:
+async def test_a_failed_resolution_is_a_result(name: str) -> None:
     """A name without a record, and an invalid name, are failures in the result, not exceptions."""
     seen = await probe_dns(name, 1)
     assert seen.failure is not None

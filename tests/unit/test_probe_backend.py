@@ -102,7 +102,7 @@ async def test_an_unhealthy_milvus_still_shows_its_health_port(monkeypatch: pyte
 @pytest.mark.parametrize(
     "metrics", [b"process_open_fds 12\n", b"process_max_fds 1024\n", b"", b"process_open_fds 1\n" + b"x" * 300_000]
 )
-async def test_a_health_port_of_somebody_else_is_not_believed(monkeypatch: pytest.MonkeyPatch, metrics: bytes) -> None:
+async def test_a_foreign_health_port_does_not_count(monkeypatch: pytest.MonkeyPatch, metrics: bytes) -> None:
     """A health port whose process does not accept the connections to the Milvus does not count."""
     monkeypatch.setattr(backend, "BELONGS_SECONDS", 0.5)
     with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
@@ -151,7 +151,7 @@ async def test_no_health_anywhere(monkeypatch: pytest.MonkeyPatch, other: str | 
     assert str(health_port) in facts.reason
 
 
-async def test_nobody_listens() -> None:
+async def test_a_closed_port_is_unreachable() -> None:
     """A closed port is unreachable, with the reason."""
     async with serving(silence) as port:
         pass

@@ -95,7 +95,7 @@ async def test_an_unknown_ca_is_not_trusted(authority: Authority) -> None:
     assert seen.server_names == (HOST,)
 
 
-async def test_a_self_signed_certificate_is_told_from_an_unknown_ca(tmp_path: Path) -> None:
+async def test_self_signed_and_unknown_ca_are_distinguished(tmp_path: Path) -> None:
     """A self-signed certificate has a reason of its own, and is trusted if its own file is given."""
     certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -196,7 +196,7 @@ async def test_an_old_tls_version_is_named(authority: Authority) -> None:
     assert seen.failure.reason is Reason.TLS_VERSION
 
 
-async def test_a_server_that_hangs_up_is_told_from_one_without_tls() -> None:
+async def test_closed_handshakes_and_missing_tls_are_distinguished() -> None:
     """A connection that closes during the handshake is a reason of its own."""
     async with serving(hang_up) as port:
         seen = await probe_tls(at(port))

@@ -194,7 +194,7 @@ async def _ended_after_something(reader: asyncio.StreamReader) -> None:
 
 
 @pytest.mark.parametrize("bytes_", [b"", b"GET /live HTTP/1.1\r\nHost: k\r\n"], ids=["silent", "half a head"])
-async def test_who_asks_nothing_is_let_go(free_port: Callable[[], int], bytes_: bytes) -> None:
+async def test_a_connection_without_a_request_is_closed(free_port: Callable[[], int], bytes_: bytes) -> None:
     """A connection without a whole request is closed after its time."""
     async with served(free_port, QUICK) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -241,7 +241,7 @@ async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
         writer.close()
 
 
-async def test_who_does_not_read_is_let_go_and_scrapes_are_few(free_port: Callable[[], int]) -> None:
+async def test_slow_readers_are_disconnected_and_scrapes_are_limited(free_port: Callable[[], int]) -> None:
     """Slow readers hold a page for a limited time, only a few at a time, and do not delay probes."""
     async with served(free_port, QUICK) as (port, page):
         slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(12)]

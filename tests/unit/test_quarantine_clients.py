@@ -6,7 +6,7 @@ from kiteway.quarantine.search import MAX_OFFENCES, Search
 from tests.support.quarantine_search import Client, forms, judge, published, settle
 
 
-def test_who_is_parked_holds_up_nobody() -> None:
+def test_a_parked_unit_delays_no_other() -> None:
     """
     The other units on trial are accepted without the parked one, which is on trial again when the client is
     ready for it.
@@ -30,7 +30,7 @@ def test_who_is_parked_holds_up_nobody() -> None:
     assert search.accepted == wanted
 
 
-def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
+def test_a_unit_parked_alone_leaves_nothing_on_trial() -> None:
     """It does not come back by another round, but by a change of its own."""
     search, client = Search[str](), Client()
     search.want(forms(2))
@@ -45,7 +45,7 @@ def test_who_is_parked_alone_leaves_nothing_to_be_judged() -> None:
     assert search.accepted == forms(2, u0000="fast")
 
 
-def test_who_keeps_a_client_from_starting_is_left_out_until_it_is_ready() -> None:
+def test_a_unit_that_blocks_a_start_is_left_out_until_ready() -> None:
     """Even its accepted form is not published, and it comes back without a verdict."""
     search, client = Search[str](forms(3)), Client()
     search.want(forms(3))
@@ -60,7 +60,7 @@ def test_who_keeps_a_client_from_starting_is_left_out_until_it_is_ready() -> Non
     assert not search.undecided
 
 
-def test_a_client_that_rejects_everything_blames_nobody() -> None:
+def test_a_client_that_rejects_everything_blames_no_unit() -> None:
     """
     If its port is taken or it lacks the module, all units are published, and all are accepted once the client
     accepts them.
@@ -107,7 +107,7 @@ def test_a_restart_tries_nothing_that_is_known_to_be_bad() -> None:
     assert published(second, wanted) == published(first, wanted)
 
 
-def test_who_is_to_blame_again_and_again_waits() -> None:
+def test_a_unit_to_blame_repeatedly_waits() -> None:
     """A tenant cannot keep the client busy by changing a bad object all the time."""
     search, client = Search[str](), Client()
     for number in range(MAX_OFFENCES):

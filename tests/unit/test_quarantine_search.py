@@ -8,7 +8,7 @@ from kiteway.quarantine.search import MAX_PUSHES, Search
 from tests.support.quarantine_search import Client, forms, judge, published, settle
 
 
-def test_what_is_accepted_costs_one_push() -> None:
+def test_an_accepted_change_costs_one_push() -> None:
     """There is no search, and a later change of one unit is on trial alone."""
     search, client = Search[str](), Client()
     search.want(forms(1000))
@@ -173,7 +173,7 @@ def test_changes_of_others_do_not_hold_up_a_search() -> None:
     assert not search.undecided
 
 
-def test_what_is_mended_by_somebody_elses_change_is_not_blamed() -> None:
+def test_a_conflict_that_another_change_ends_is_not_blamed() -> None:
     """If one of two conflicting units changes during the search, the other is not blamed on old evidence."""
     search, client = Search[str](), Client([("good1", "next2")])
     search.want(forms(3))

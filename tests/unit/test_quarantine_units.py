@@ -121,7 +121,7 @@ def test_a_round_without_a_change_publishes_nothing_new() -> None:
     assert world.pushes == 0
 
 
-def test_who_shares_what_is_bad_is_held_too() -> None:
+def test_all_ingresses_with_a_bad_shared_object_are_held() -> None:
     """Of Ingresses that share a bad BackendConfig all keep their last accepted form, and no other Ingress does."""
     world = World()
     world.run(app("a"), app("b", config="a"), app("c"))
@@ -130,7 +130,7 @@ def test_who_shares_what_is_bad_is_held_too() -> None:
     assert held(outcome) == ["a", "b"]
 
 
-def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
+def test_new_certificate_requirements_close_the_last_accepted_form() -> None:
     """A bad Ingress that now requires certificates of clients serves no client without one."""
     world = World()
     world.run(app("a"), app("b"))
@@ -145,7 +145,7 @@ def test_what_is_closed_since_is_closed_in_the_last_accepted_form() -> None:
     assert (host.https, host.http) == (False, HTTPMode.OFF)
 
 
-def test_what_is_not_shared_says_nothing_of_others() -> None:
+def test_a_rejected_own_resource_blames_no_other_unit() -> None:
     """The rejection of a cluster is a verdict on the unit that owns it, and on no other."""
     quarantine = Quarantine()
     a, b = unit(*app("a")), unit(*app("b"))
@@ -250,7 +250,7 @@ def test_a_form_is_known_by_its_content() -> None:
         (LISTENER, ["https"], "error in bb.example.com", ""),
     ],
 )
-def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: str, expected: str) -> None:
+def test_units_to_which_a_rejection_points(kind: str, resources: list[str], message: str, expected: str) -> None:
     """It points to a unit by its own resource, its host, its name, or a word that no other unit has."""
     units = [unit(*app("a", "x-word:%ONLY_IN_A%")), unit(*app("b")), unit(*app("c"))]
     rejection = Rejection(kind, "1", dict.fromkeys(resources, "1"), (), certain=True, message=message)
@@ -274,7 +274,7 @@ def test_whom_a_rejection_points_to(kind: str, resources: list[str], message: st
         (CLUSTER, "Error adding/updating cluster(s) a: bad", True),
     ],
 )
-def test_whose_rejection_it_is(kind: str, message: str, *, counts: bool) -> None:
+def test_rejections_that_no_unit_causes(kind: str, message: str, *, counts: bool) -> None:
     """A rejection because of a port or a module blames no unit, and a tenant cannot imitate one."""
     rejection = Rejection(kind, "1", {"x": "1"}, (), certain=True, message=message)
     assert bool(blame.of_units([rejection])) is counts

@@ -36,7 +36,7 @@ def test_targets_are_read() -> None:
         (["http://milvus"], "without a scheme"),
     ],
 )
-def test_what_is_no_target_is_said(texts: list[str], said: str) -> None:
+def test_an_invalid_target_is_an_error(texts: list[str], said: str) -> None:
     """The error has the wrong part and the allowed values."""
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         parse_targets(texts)
@@ -103,7 +103,7 @@ def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
     assert any(note.startswith(f"note: {TARGET}:{away} cannot be reached now") for note in found.notes)
 
 
-def test_nobody_there_is_an_error(tmp_path: Path) -> None:
+def test_no_reachable_target_is_an_error(tmp_path: Path) -> None:
     """The error has the result of each target."""
     ports = closed_port(), closed_port()
     with pytest.raises(QuickstartError, match="there is no Milvus at ") as caught:
@@ -111,7 +111,7 @@ def test_nobody_there_is_an_error(tmp_path: Path) -> None:
     assert all(f"{TARGET}:{port} refused the TCP connection" in str(caught.value) for port in ports)
 
 
-def test_those_that_speak_otherwise_are_an_error(tmp_path: Path) -> None:
+def test_targets_with_and_without_tls_are_an_error(tmp_path: Path) -> None:
     """All endpoints of a Service use TLS, or none does."""
     credentials = Authority(tmp_path).grpc_credentials(HOST)
     with (

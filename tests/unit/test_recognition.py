@@ -62,7 +62,7 @@ class Asked:
 
 
 @pytest.mark.anyio
-async def test_a_pool_is_what_one_of_its_endpoints_is() -> None:
+async def test_one_endpoint_decides_for_its_pool() -> None:
     """One endpoint is asked once; when it is removed another is asked, and until that answers nothing changes."""
     asked = Asked()
     recognition = Recognition(asked)

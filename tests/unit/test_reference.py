@@ -140,7 +140,7 @@ def test_every_command_is_described() -> None:
     assert "`table|json|yaml|envoy`".replace("|", "\\|") in page
 
 
-def test_a_stale_page_is_said(
+def test_a_stale_page_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With --check nothing is written, outdated pages are named, and after writing them the check passes."""

@@ -30,7 +30,7 @@ def _said(name: str, number: int, *shown: str) -> tuple[str, str]:
     return f"{PREFIX}{name}", msgspec.json.encode(Beat(name, number, shown)).decode()
 
 
-def test_all_who_live_are_waited_for() -> None:
+def test_live_replicas_are_waited_for() -> None:
     """The leader waits for each live replica until it reports that it shows the challenge."""
     members = Members(Clock())
     members.take(dict([_said("a", 1, "x"), _said("b", 1), _said("c", 1, "y")]))
@@ -41,7 +41,7 @@ def test_all_who_live_are_waited_for() -> None:
     assert members.living == 3
 
 
-def test_who_is_silent_is_not_waited_for() -> None:
+def test_silent_replicas_are_not_waited_for() -> None:
     """A replica whose annotation does not change for as long as a Lease lasts is not live, whatever its clock says."""
     clock = Clock()
     members = Members(clock)
@@ -58,7 +58,7 @@ def test_who_is_silent_is_not_waited_for() -> None:
     assert members.waited_for("x") == ["b"]
 
 
-def test_a_new_leader_waits_for_whom_it_cannot_know_to_be_dead() -> None:
+def test_a_new_leader_waits_for_every_replica_it_sees_first() -> None:
     """An annotation seen for the first time counts as written just now."""
     members = Members(Clock())
     members.take(dict([_said("long-dead", 7)]))
@@ -66,7 +66,7 @@ def test_a_new_leader_waits_for_whom_it_cannot_know_to_be_dead() -> None:
     assert members.waited_for("x") == ["long-dead"]
 
 
-def test_who_left_is_not_waited_for() -> None:
+def test_replicas_that_left_are_not_waited_for() -> None:
     """A replica that removed its annotation does not count; neither do other or invalid annotations."""
     members = Members(Clock())
     members.take(dict([_said("a", 1), ("example.com/other", "{}"), (f"{PREFIX}rubbish", "{")]))
@@ -76,7 +76,7 @@ def test_who_left_is_not_waited_for() -> None:
     assert members.waited_for("x") == []
 
 
-def test_what_was_silent_for_long_may_go() -> None:
+def test_old_annotations_are_removed() -> None:
     """Annotations of Pods that ended are removed, so the Lease does not grow for ever."""
     clock = Clock()
     members = Members(clock)
@@ -136,7 +136,7 @@ def test_replicas_meet_in_one_lease() -> None:
     asyncio.run(scenario())
 
 
-def test_the_leader_removes_what_the_dead_have_left() -> None:
+def test_the_leader_removes_annotations_of_dead_replicas() -> None:
     """The leader's next write removes an old annotation; a follower's does not."""
 
     async def scenario() -> None:

@@ -184,7 +184,7 @@ def test_the_end_of_the_process_is_not_waited_out(loop: asyncio.AbstractEventLoo
     assert world.context.storage.exists(f"{FOLDER}/challenges")
 
 
-def test_who_joins_shows_what_is_there_already(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+def test_a_new_replica_shows_existing_challenges(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     """A replica that starts during the validation shows the challenge, too."""
     world = World(loop, tmp_path, "one")
     with world.presenting() as done:
@@ -194,7 +194,7 @@ def test_who_joins_shows_what_is_there_already(loop: asyncio.AbstractEventLoop, 
         wait_until(lambda: late.stage.challenges == (CHALLENGE,), "the late one shows it")
 
 
-def test_what_nobody_took_away_ends(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+def test_abandoned_challenges_expire(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     """A leader may be killed and the ManagedCertificate deleted: its challenge expires."""
     world = World(loop, tmp_path, "one")
     old = challenges_of([CHALLENGE], dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1))

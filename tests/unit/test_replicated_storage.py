@@ -176,7 +176,7 @@ def test_an_outage_is_waited_out_while_the_lease_lasts(world: World) -> None:
             storage.store(f"{FOLDER}/order", b"2")
 
 
-def test_a_secret_that_somebody_deleted_is_made_again(world: World) -> None:
+def test_a_deleted_secret_is_created_again(world: World) -> None:
     """A Secret deleted during the leader's work is created again by the next write."""
     leader = world.replica(Leader())
     with leader.lock(FOLDER):

@@ -15,7 +15,7 @@ def test_a_value_that_breaks_a_rule_of_several_fields_is_not_built() -> None:
     assert [mistake.path for mistake in report.mistakes] == [("timeoutSec",)]
 
 
-def test_a_report_keeps_what_it_has_room_for_and_counts_the_rest() -> None:
+def test_a_full_report_counts_further_mistakes() -> None:
     """Of fifty mistakes three are stored; all are counted."""
     report = Report(room=3)
 

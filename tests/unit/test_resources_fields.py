@@ -312,7 +312,7 @@ def test_the_secrets_of_a_backend_config_are_in_no_repr() -> None:
         CERTIFICATE + "  domains: [a.com]\nstatus: {domainStatus: 5, foo: 1}\n",
     ],
 )  # fmt: skip
-def test_what_kubernetes_takes_is_taken(text: str) -> None:
+def test_values_that_kubernetes_accepts_are_accepted(text: str) -> None:
     """Values close to the limits of the rules are accepted."""
     loaded = load_documents(text.encode(), "f.yaml")
 

@@ -221,7 +221,7 @@ def test_items_of_a_typed_list_need_no_kind() -> None:
         ("apiVersion: cloud.google.com/v1\nkind: BackendConfigs\n", reasons.NO_MATCH_FOR_KIND, "kind", "Did you mean BackendConfig?"),
     ],
 )  # fmt: skip
-def test_what_is_no_object_of_ours_by_mistake_is_explained(text: str, reason: str, path: str, words: str) -> None:
+def test_a_wrong_kind_or_version_is_explained(text: str, reason: str, path: str, words: str) -> None:
     """A wrong or missing apiVersion or kind is one error that says what to write."""
     [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
 

@@ -70,7 +70,7 @@ def test_a_key_does_not_leave_the_folder(storage: Storage, key: str) -> None:
         storage.store(key, b"")
 
 
-def test_what_is_stored_under_a_lock_is_read_at_once(storage: Storage) -> None:
+def test_a_write_under_a_lock_is_read_at_once(storage: Storage) -> None:
     """The holder reads its own write at once, and all others read it afterwards."""
     storage.store("a/b/order", b"before")
     with storage.lock("a/b"):

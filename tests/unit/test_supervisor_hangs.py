@@ -39,7 +39,7 @@ class Patient:
         return Pulse(self.ask, round_seconds=0.05, hung_seconds=0.3, start_seconds=self.start_seconds)
 
 
-def test_a_child_that_hangs_is_said_killed_and_started_again(tmp_path: Path) -> None:
+def test_a_hanging_child_is_reported_killed_and_restarted(tmp_path: Path) -> None:
     """
     A child that answered before and does not any more is killed, because SIGTERM would not be handled; the
     reason is recorded.

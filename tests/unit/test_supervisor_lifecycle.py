@@ -145,7 +145,7 @@ def test_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
     assert time.monotonic() - began < 500
 
 
-def test_failed_drain_is_told_and_the_child_still_stopped(tmp_path: Path) -> None:
+def test_a_failed_drain_is_reported_and_the_child_stopped(tmp_path: Path) -> None:
     """A drain that raises does not prevent the end of the child."""
 
     async def drain() -> None:

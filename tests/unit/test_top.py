@@ -64,7 +64,7 @@ def test_rows_are_by_collection_rpc_user_or_endpoint() -> None:
     assert shown[By.ENDPOINT] == [(("10.0.0.2:19530",), 2), (("10.0.0.1:19530",), 1)]
 
 
-def test_an_interval_is_what_came_between_two_readings() -> None:
+def test_an_interval_is_the_difference_of_two_readings() -> None:
     """Rows that had no call in between are left out."""
     [row] = top_rows(counted(30, errors={"8": 3}), By.RPC, Key.CALLS, counted(10, errors={"8": 1}))
     assert (row.name, row.calls, row.errors, row.rows) == (("default", "books", "Search"), 20, {"8": 2}, 200)

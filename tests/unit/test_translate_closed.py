@@ -165,7 +165,7 @@ def asking(notes: dict[str, str], *, tls: bool = False, frontend: str | None = N
 @example([], asking({keys.CLIENT_CA: ""})).via("no name")
 @example(BEFORE, asking({keys.CLIENT_CA: "gone"}, tls=True)).via("the last good form, from before")
 @example(BEFORE, asking({keys.CLIENT_CA: "clients", keys.CLIENT_CERTIFICATE: "Required"}, tls=True)).via("likewise")
-def test_without_a_certificate_nobody_gets_to_a_host_that_requires_one(
+def test_no_client_without_a_certificate_reaches_a_host_that_requires_one(
     before: list[Manifest], now: list[Manifest]
 ) -> None:
     """This holds on every port, with any objects missing or broken, and whatever was in force before."""

@@ -72,7 +72,7 @@ def test_a_deleted_ingress_leaves_nothing() -> None:
     assert [pool.key.namespace for pool in other.model.pools] == ["other"]
 
 
-def test_without_a_last_good_form_what_is_in_order_serves() -> None:
+def test_without_a_last_good_form_the_valid_paths_serve() -> None:
     """An Ingress with a mistake in its first round serves its other paths."""
     result = Rounds()(ingress(rule(HOST, path(), path("/gone", "gone")), tls=["tls"]), *GOOD[1:])
     assert hosts(result) == {HOST: ["/"]}
@@ -141,7 +141,7 @@ def test_endpoints_follow_their_objects() -> None:
     assert endpoints.of(key) == ()
 
 
-def test_what_cannot_be_read_is_told_from_what_is_not_there() -> None:
+def test_unreadable_and_missing_objects_are_distinguished() -> None:
     """A Service that is created with an error is no longer reported as missing, though it cannot be used."""
     rounds = Rounds()
     unreadable = service()

@@ -122,7 +122,7 @@ def test_the_child_gets_every_connection_while_it_listens(free_port: Callable[[]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_who_comes_meanwhile_is_handed_to_the_next_child(free_port: Callable[[], int], workers: int) -> None:
+def test_waiting_connections_go_to_the_next_child(free_port: Callable[[], int], workers: int) -> None:
     """The child that listens next accepts the connections made meanwhile; twice in a row."""
 
     async def main() -> None:

@@ -35,7 +35,7 @@ def last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def test_what_is_called_often_is_found_by_comparing_paths() -> None:
+def test_frequent_calls_are_routed_by_comparing_paths() -> None:
     """Frequent calls have the first routes, one for each path; an expression would make each of them more expensive."""
     calls = [each for each in routes(WITH_FILTER) if each.match.HasField("grpc")]
     found = [(last(each.name), each.match.path.removeprefix(f"{SERVICE}/")) for each in calls]

@@ -118,7 +118,7 @@ def test_the_rate_is_a_bound_of_request_ids(rate: float, below: str) -> None:
 
 
 @pytest.mark.parametrize(("rate", "said"), [(0.0, "0.0"), (0.25, "0.25"), (1.0, None)])
-def test_the_filter_is_told_a_rate_below_one(rate: float, said: str | None) -> None:
+def test_the_filter_gets_a_rate_below_one(rate: float, said: str | None) -> None:
     """Routes that are not always logged have a rate for the filter; the others have none, which costs nothing."""
     route, settings = Route(), EnvoySettings(filter_path=Path("/filter.so"))
     add_log_rate_without_filter(route, rate, settings)
