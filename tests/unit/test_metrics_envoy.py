@@ -68,7 +68,7 @@ def is_kept(name: str) -> bool:
     [
         "cluster.pool/default/milvus/19530/grpc.ssl.fail_verify_san",
         "cluster.kiteway.ads.upstream_cx_rx_bytes_total",
-        "http.anything.downstream_cx_active",
+        "http.grpc.downstream_cx_active",
         "listener_manager.workers_started",
         "cluster_manager.active_clusters",
     ],

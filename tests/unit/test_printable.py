@@ -343,7 +343,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rich")
         for name in node.names
-        if name.name != "Table"
+        if name.name not in {"Table", "Group", "Live"}  # containers, whose strings the console of terminal.py renders
     }
     assert found == set()
 

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
+from kiteway.cli.running import running_instance
 from kiteway.cli.terminal import line, table
 from kiteway.envoy.calls import Calls, CallsClient, CallsError
-from kiteway.instance import Instance, default_data_dir
+from kiteway.instance import Instance
 from kiteway.metrics.top import By, Key, Row, top_rows
 
 _HEADERS = {
@@ -59,9 +60,7 @@ def top(
     """
     if output is not Output.TABLE and not once:
         raise fail("--output goes with --once: the live view is a table", 2)
-    instance = Instance(data_dir or default_data_dir())
-    if instance.running_pid() is None:
-        raise fail(f"no instance runs on {instance.data_dir}; start one with `kiteway up`")
+    instance = running_instance(data_dir)
     try:
         asyncio.run(_once(instance, by, sort, output) if once else _live(instance, by, sort, interval))
     except CallsError as error:
