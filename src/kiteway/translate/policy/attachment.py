@@ -60,7 +60,7 @@ class Attached:
     beyond: tuple[MilvusPolicy, ...] = ()
 
     def policy_of(self, owner: ObjectRef, service: ObjectRef, pool: PoolKey) -> Policy:
-        """Return the policy of the routes from an Ingress, to a Service, to a pool of it."""
+        """Return the policy for the routes of an Ingress to a pool of a Service."""
         return effective_policy(self._of(owner), self._of(service), pool)
 
     def _of(self, target: ObjectRef) -> PolicyOf | None:

@@ -105,7 +105,7 @@ def _limits(written: Iterable[PolicyLimit]) -> tuple[Limit, ...]:
 
 
 def _limit(limit: PolicyLimit, all_: tuple[PolicyLimit, ...]) -> Limit:
-    """Return a limit; one without names is not for those that have limits by the same key of their own."""
+    """Return a limit; one without names does not apply to names that other limits by the same key list."""
     own = {name for other in all_ if other.by == limit.by for name in other.names}
     burst = _seconds(limit.burst)
     return Limit(
