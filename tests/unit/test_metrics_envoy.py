@@ -68,7 +68,6 @@ def is_kept(name: str) -> bool:
     [
         "cluster.pool/default/milvus/19530/grpc.ssl.fail_verify_san",
         "cluster.kiteway.ads.upstream_cx_rx_bytes_total",
-        "http.grpc.downstream_cx_active",
         "listener_manager.workers_started",
         "cluster_manager.active_clusters",
     ],
