@@ -33,7 +33,8 @@ def _main(
     """
     Kiteway, the Layer-7 load balancer for Milvus.
 
-    It reads the manifests of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP" and makes them work here.
+    It reads the manifests of the guide "Set up a Layer-7 Load Balancer for Milvus on GCP" and makes them
+    work on this machine and on any Kubernetes cluster.
     """
 
 

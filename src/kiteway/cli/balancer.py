@@ -81,8 +81,8 @@ class BalancerOptions:
         UserNaming,
         typer.Option(
             "--log-users",
-            help="How the users of calls are named where they are shown: names; hashed, with a key that only this "
-            "instance has; none. API keys are always hashed, passwords never shown.",
+            help="The form of user names in the access log and in kiteway top: names; hashed, with this instance's own "
+            "key; none. API keys are always hashed, and passwords are never shown.",
         ),
     ] = UserNaming.NAMES
     metrics_bind: MetricsBindOption = None

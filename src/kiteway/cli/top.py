@@ -33,23 +33,25 @@ _TITLES = 3
 
 def top(
     *,
-    by: Annotated[By, typer.Option("--by", help="What a row is about.")] = By.COLLECTION,
-    sort: Annotated[Key, typer.Option("--sort", help="The largest first; names in alphabetical order.")] = Key.CALLS,
+    by: Annotated[By, typer.Option("--by", help="The kind of the rows.")] = By.COLLECTION,
+    sort: Annotated[
+        Key, typer.Option("--sort", help="The column to sort by, largest first; names alphabetically.")
+    ] = Key.CALLS,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.2, help="How often it is shown anew.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.2, help="The time between two updates.")
     ] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Print what was counted since Envoy started, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the counts since Envoy's start, and end.")] = False,
     output: OutputOption = Output.TABLE,
     data_dir: DataDirOption = None,
 ) -> None:
     """
-    Show which calls there are, live: by collection, rpc, user or endpoint.
+    Show a live table of calls by collection, rpc, user or endpoint.
 
     The figures are those of the last interval; with --once, those since Envoy started. CALLS are attempts at an endpoint.
     A collection and a user have a row of their own once Milvus has answered a call without error; all others are "(other)".
-    p50 and p99 come from a histogram. --log-users of the running instance says how users are named.
+    p50 and p99 come from a histogram. --log-users of the running instance sets the form of user names.
 
-    Exit status: 0 done or Ctrl-C, 1 no instance runs or Envoy does not answer, 2 usage.
+    Exit status: 0 done or Ctrl-C, 1 no instance runs or Envoy does not answer, 2 usage error.
 
     Examples:
     \b
@@ -64,7 +66,7 @@ def top(
     try:
         asyncio.run(_once(instance, by, sort, output) if once else _live(instance, by, sort, interval))
     except CallsError as error:
-        raise fail(f"{error}. `kiteway status` says whether Envoy runs, and with the filter") from error
+        raise fail(f"{error}. `kiteway status` shows whether Envoy runs with the filter") from error
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -100,7 +102,7 @@ def _screen(rows: list[Row], by: By, seconds: float) -> Group:
 
 
 def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
-    """Return the rows; of ``seconds``, or without them of all time."""
+    """Return the table of the last ``seconds``, or without them since Envoy's start."""
     pools = {row.pool for row in rows}
     first = ("POOL",) if len(pools) > 1 else ()
     rate = ("CALLS/S",) if seconds is not None else ()
@@ -138,7 +140,7 @@ def _bytes(number: float) -> str:
 
 
 def _plain(row: Row, by: By) -> dict[str, Any]:
-    """Return a row as JSON values: the names by what they are, times in seconds, null for those above a minute."""
+    """Return a row as JSON values: each name with its kind, times in seconds, null for those above a minute."""
     value = dataclasses.asdict(row)
     names = dict(zip((header.lower() for header in _HEADERS[by]), value.pop("name"), strict=True))
     for key in ("p50", "p99"):
