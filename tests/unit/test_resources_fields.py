@@ -84,7 +84,7 @@ CASES = [
         GOOD_INGRESS.replace("name: a}", "name: a, annotations: {kubernetes.io/ingress.allow-http: ^^false}}"),
         "FieldValueTypeInvalid",
         'metadata.annotations["kubernetes.io/ingress.allow-http"]',
-        "must be a string, not false. Quote it.",
+        'must be a string, not false. Quote it: "false".',
     ),
     (GOOD_INGRESS.replace("name: a}", "name: a, creationTimestamp: ^^2024-05-01}"), "FieldValueInvalid", "metadata.creationTimestamp", "RFC 3339"),
     (GOOD_INGRESS.replace("name: a}", 'name: a, uid: ^^"a\\0"}'), "ControlCharacter", "metadata.uid", "NUL"),

@@ -16,6 +16,7 @@ from typing import Any, Final
 from kiteway.resources.places import quoted
 from kiteway.resources.rules import dns_subdomain, fix_of, not_one_of, port_number
 from kiteway.resources.schema import Violation
+from kiteway.resources.web_text import LONGEST, as_typed
 
 # On a Service.
 
@@ -225,11 +226,21 @@ def _port(text: str) -> int | None:
     return None
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return len(text) <= LONGEST and text.isprintable()
+
+
 def _json_object(text: str, reason: str, example: str) -> dict[str, Any] | Violation:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return Violation(f"is not JSON: {quoted(text)}.", example, reason)
+        typed = as_typed(text).strip("'")
+        fix = f"Type its quotes as ' and \": '{typed}'." if typed != text and _is_json(typed) else example
+        return Violation(f"is not JSON: {quoted(text)}.", fix, reason)
     if isinstance(found, dict):
         return found
     return Violation(f"must be a JSON object, not {quoted(text)}.", example, reason)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from kiteway.resources import reasons
+from kiteway.resources import reasons, web_text
 from kiteway.resources.limits import Limits
 from kiteway.resources.places import Path, Place, Spot, quoted, spot
 from kiteway.resources.scalars import resolve, resolve_tagged
@@ -376,7 +376,7 @@ class Composer:
             return "This looks like a template: render it first, for example with helm template."
         if "\t" in line[: len(line) - len(line.lstrip())]:
             return "Indent with spaces; YAML allows no tabs there."
-        return ""
+        return web_text.hint(line)
 
 
 _FIXES = {

@@ -12,6 +12,7 @@ import binascii
 import dataclasses
 import enum
 import functools
+import json
 import operator
 import re
 import types
@@ -22,7 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from kiteway.diagnostics import Severity
-from kiteway.resources import reasons
+from kiteway.resources import reasons, web_text
 from kiteway.resources.places import Path, dotted, quoted
 from kiteway.resources.rules import not_one_of
 from kiteway.resources.schema import FieldSchema, Violation, fields
@@ -77,7 +78,9 @@ class Report:
     def wrong_type(self, expected: str, value: object, path: Path, *, private: bool = False) -> _Invalid:
         """Say what type a value should have and what it is."""
         message = f"must be {expected}, not {_named(value, private=private)}."
-        return self.add(Violation(message, _type_fix(expected, value), reasons.FIELD_VALUE_TYPE_INVALID), path)
+        return self.add(
+            Violation(message, _type_fix(expected, value, private=private), reasons.FIELD_VALUE_TYPE_INVALID), path
+        )
 
 
 Decoder = Callable[[Any, Path, Report], Any]
@@ -110,16 +113,28 @@ def _shown(number: float) -> str:
     return f"{number}" if isinstance(number, float) or number.bit_length() < 128 else "that is far too large"
 
 
-def _type_fix(expected: str, value: object) -> str:
+def _type_fix(expected: str, value: object, *, private: bool) -> str:
     if isinstance(value, str) and ("integer" in expected or "number" in expected) and _is_number(value):
         return "Remove the quotes."
     if isinstance(value, str) and expected == "true or false" and value in {"true", "false"}:
         return "Remove the quotes."
-    if expected == "a string" and isinstance(value, bool | int | float):
-        return "Quote it."
+    if expected == "a string" and isinstance(value, bool | int | float | dict | list):
+        return "Quote it." if private else _quoting(value)
+    if expected == "a mapping" and isinstance(value, str) and not private and (copied := web_text.hint(value)):
+        return copied
     if expected == "a list" and value:
         return 'Write each entry on a line of its own that begins with "- ".'
     return ""
+
+
+def _quoting(value: object) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return "Quote it."
+    if len(text) > web_text.LONGEST or "'" in text or not text.isprintable():
+        return "Quote it."
+    return f"Quote it: '{text}'." if isinstance(value, dict | list) else f'Quote it: "{text}".'
 
 
 def _is_number(text: str) -> bool:

@@ -1,0 +1,107 @@
+"""Manifests copied from a web page: the fix says what to type."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from kiteway.resources import annotations as keys
+from kiteway.resources.annotations import parse_app_protocols
+from kiteway.resources.load import load_documents
+from kiteway.resources.schema import Violation
+from kiteway.resources.web_text import as_typed, hint
+
+RIGHT = """cloud.google.com/app-protocols: '{"milvus":"HTTP2"}'"""
+SERVICE = """apiVersion: v1
+kind: Service
+metadata:
+  name: vec-milvus
+  annotations:
+    %s
+spec:
+  ports: [{name: milvus, port: 19530}]
+"""
+
+
+BAD_YAML = [
+    "cloud.google.com/app-protocols: &#x27;{&quot;milvus&quot;:&quot;HTTP2&quot;}&#x27;",
+    "cloud.google.com/app-protocols: &#39;{&#34;milvus&#34;:&#34;HTTP2&#34;}&#39;",
+    "cloud.google.com/app-protocols:\u00a0\u2018{\uff02milvus\uff02:\uff02HTTP2\uff02}\u2019",
+    'cloud.google.com/app-protocols\uff1a\'{"milvus":"HTTP2"}\'',
+]
+BAD_JSON = [
+    "cloud.google.com/app-protocols: \u2018{\u201cmilvus\u201d:\u201cHTTP2\u201d}\u2019",
+    "cloud.google.com/app-protocols: \u2019{\u201emilvus\u201c:\u00abHTTP2\u00bb}\u2019",
+]
+
+
+@pytest.mark.parametrize("line", BAD_YAML)
+def test_the_fix_is_the_line_as_it_is_typed(line: str) -> None:
+    """Entities, full-width characters and no-break spaces, for which YAML sees no key or no value, are put right."""
+    [diagnostic] = load_documents((SERVICE % line).encode(), "f.yaml").diagnostics
+    assert diagnostic.position is not None
+    assert diagnostic.fix.endswith(f"of a web page; type: {RIGHT}")
+
+
+@pytest.mark.parametrize("line", BAD_YAML + BAD_JSON)
+def test_a_line_is_put_right(line: str) -> None:
+    """Each becomes what the guide has, the typographic quotes of several languages, too."""
+    assert as_typed(line) == RIGHT
+
+
+@pytest.mark.parametrize("line", ["rules: - host: vec.acme-labs.example", "  paths: - path: /"])
+def test_lost_line_breaks_are_named(line: str) -> None:
+    """A manifest that a page flattened is not to be repaired by hand."""
+    assert "line breaks and the indentation are lost" in hint(line)
+    [diagnostic] = load_documents(f"spec:\n{line}\n".encode(), "f.yaml").diagnostics
+    assert "line breaks and the indentation are lost" in diagnostic.fix
+
+
+@pytest.mark.parametrize("line", ["a: b: c", "a: 'x", "description: Bed & breakfast", "host: caf\u00e9.example"])
+def test_an_ordinary_line_is_not_taken_for_a_copy(line: str) -> None:
+    """A mistake without such characters, and letters of other languages, keep their own fix."""
+    assert hint(line) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{\u201cmilvus\u201d:\u201cHTTP2\u201d}",
+        "{&quot;milvus&quot;:&quot;HTTP2&quot;}",
+        '\u2018{"milvus":"HTTP2"}\u2019',
+    ],
+)
+def test_a_value_that_yaml_takes_is_put_right_too(text: str) -> None:
+    """A quoted annotation is YAML whatever is in it; its JSON is given as it is typed."""
+    found = parse_app_protocols(text)
+    assert isinstance(found, Violation)
+    assert found.fix == """Type its quotes as ' and ": '{"milvus":"HTTP2"}'."""
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        ({"ingress": True}, """Quote it: '{"ingress": true}'."""),
+        ({"milvus": "HTTP2"}, """Quote it: '{"milvus": "HTTP2"}'."""),
+        (["a", "b"], """Quote it: '["a", "b"]'."""),
+        (False, 'Quote it: "false".'),
+        (600, 'Quote it: "600".'),
+        ({"a": "it's"}, "Quote it."),
+        ({"a": "x" * 300}, "Quote it."),
+    ],
+)
+def test_an_annotation_without_quotes_is_told_how_it_is_quoted(value: object, fix: str) -> None:
+    """The fix has the value in quotes, unless it is long or has such quotes itself."""
+    text = yaml.safe_dump(
+        yaml.safe_load(SERVICE % "a: b") | {"metadata": {"name": "a", "annotations": {keys.NEG: value}}}
+    )
+    [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
+    assert (diagnostic.reason, diagnostic.fix) == ("FieldValueTypeInvalid", fix)
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+def test_a_secrets_value_is_in_no_fix(field: str) -> None:
+    """What stands in a Secret is never repeated."""
+    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, field: {"password": {"pin": 123456}}}
+    [diagnostic] = load_documents(yaml.safe_dump(manifest).encode(), "f.yaml").diagnostics
+    assert "123456" not in str(diagnostic)
