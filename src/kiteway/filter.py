@@ -30,7 +30,8 @@ def missing_reason() -> str:
         return f"{PATH_VARIABLE} names {_chosen()}, which is not a file; correct it or unset it."
     return (
         "The package was installed without the Envoy filter: calls are neither counted by rpc nor retried "
-        "when Milvus says in band that it is not ready. Install it again on Linux with cargo (Rust 1.82+) on PATH."
+        "when Milvus says in band that it is not ready, and no MilvusPolicy limits them. Install it again on Linux with cargo "
+        "(Rust 1.82+) on PATH."
     )
 
 

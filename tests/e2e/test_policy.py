@@ -76,9 +76,9 @@ class Site:
             return answer.status, answer.headers.get("retry-after", ""), json.loads(answer.read())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(free_port: Callable[[], int]) -> Iterator[Site]:
-    """Start both; there is no policy yet."""
+    """Start both."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     manifests = folder / "manifests"
     manifests.mkdir()
@@ -102,6 +102,13 @@ def site(free_port: Callable[[], int]) -> Iterator[Site]:
         loop.run(milvus.stop())
         loop.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_policy_left(site: Site) -> Iterator[None]:
+    yield
+    (site.manifests / "policy.yaml").unlink(missing_ok=True)
+    wait_until(lambda: not site.running.status()["policies"], "the policy is gone")
 
 
 def test_a_limit_by_user_holds(site: Site) -> None:

@@ -117,14 +117,19 @@ def backend_config(name: str = "milvus", namespace: str = "default", **spec: Any
 
 
 def milvus_policy(
-    *services: str, name: str = "policy", ingresses: Sequence[str] = (), created: str | None = None, **spec: Any
+    *services: str,
+    name: str = "policy",
+    namespace: str = "default",
+    ingresses: Sequence[str] = (),
+    created: str | None = None,
+    **spec: Any,
 ) -> Manifest:
     """Return a MilvusPolicy for Services and Ingresses; ``spec`` is the rest of it."""
     targets = [
         *({"kind": "Service", "name": service} for service in services),
         *({"group": "networking.k8s.io", "kind": "Ingress", "name": ingress} for ingress in ingresses),
     ]
-    metadata = {"name": name, "namespace": "default"}
+    metadata = {"name": name, "namespace": namespace}
     if created is not None:
         metadata["creationTimestamp"] = created
     return {

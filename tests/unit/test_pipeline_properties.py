@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,7 @@ from kiteway.translate import Endpoints, Options
 from tests.support.manifests import Manifest
 from tests.unit.test_translate_properties import NOW, worlds
 
-SETTINGS = EnvoySettings(grpc_port=19530, proxy_protocol=True)
+SETTINGS = EnvoySettings(grpc_port=19530, proxy_protocol=True, filter_path=Path("/filter.so"))
 _PAIR = create_self_signed(["a.example.com"])
 _SHOWN = Certificate("shown", _PAIR.certificate, _PAIR.key, ("a.example.com",), NOW, NOW, "ECDSA", "", False, None)
 CHALLENGES: list[tuple[Challenge, ...]] = [

@@ -17,13 +17,17 @@ from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route as E
 from kiteway._proto.envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import (
     DynamicModuleFilterPerRoute,
 )
+from kiteway.envoy.ads import ROUTE
 from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
 from kiteway.envoy.xds.filters import FILTER
 from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.model import LimitKey, LoadBalancer, Policy, PolicyReason
+from kiteway.pipeline.pipeline import Pipeline
+from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import load_documents
+from kiteway.sources.files import Resources
 from kiteway.translate import Options, Result, Translator
 from kiteway.translate.shared.limits import MOST_POLICIES
 from tests.support.manifests import Manifest, ingress, milvus_policy, path, rule, service, text
@@ -271,3 +275,21 @@ def test_no_policy_makes_the_translation_raise(raw: dict[str, Any]) -> None:
 
     for config in for_filter(result.model):
         msgspec.json.decode(config, type=RouteConfig)
+
+
+def test_the_number_of_replicas_changes_what_is_divided_and_nothing_else() -> None:
+    """Nothing is translated, and only routes change, by their limits."""
+    others = [ingress(rule("b.example.com", path("/", "other")), name="other"), service("other")]
+    loaded = load_documents(text([*BASE, *others, milvus_policy("milvus", limits=[limit(20)])]), "test.yaml")
+    pipeline = Pipeline(EnvoySettings(filter_path=Path("/filter.so")))
+    one = pipeline.run(Resources(loaded.objects, (), ()), {}, NOW, Options())
+    pipeline.judge(Quarantine.accept, NOW)
+    two = pipeline.scale(2, NOW)
+
+    assert two is not None
+    assert pipeline.scale(2, NOW) is None
+    assert two.snapshot.diff(one.snapshot).keys() == {ROUTE}
+    [before] = for_filter(one.model)
+    [after] = for_filter(two.model)
+    rates = [json.loads(each)["policy"]["limits"][0]["requestsPerSecond"] for each in (before, after)]
+    assert rates == [20.0, 10.0]

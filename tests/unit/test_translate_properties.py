@@ -30,6 +30,7 @@ from tests.support.manifests import (
     endpoint_slice,
     frontend_config,
     ingress,
+    milvus_policy,
     path,
     rule,
     secret,
@@ -115,6 +116,26 @@ _annotations = st.dictionaries(
 )
 
 
+_limits = st.lists(
+    st.fixed_dictionaries(
+        {"by": st.sampled_from([["user"], ["collection"], ["user", "database"]])},
+        # None of them, or none at all, is a mistake.
+        optional={"requestsPerSecond": st.integers(0, 3), "inFlight": st.just(3), "names": st.just(["a"])},
+    ),
+    max_size=2,
+)
+_policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "limits": _limits,
+        "admission": st.fixed_dictionaries(
+            {}, optional={"maxConcurrentReads": st.sampled_from([7, "adaptive"]), "maxWait": st.just("2s")}
+        ),
+        "hedging": st.fixed_dictionaries({"delay": st.sampled_from(["1ms", "2s"])}),
+    },
+)
+
+
 @st.composite
 def _objects(draw: DrawFn, namespace: str) -> list[Manifest]:
     """Draw what one namespace holds: each kind with each name at most once."""
@@ -143,6 +164,14 @@ def _objects(draw: DrawFn, namespace: str) -> list[Manifest]:
             lambda name=name: secret(name, PAIRS[draw(st.sampled_from(sorted(PAIRS)))], namespace),  # type: ignore[misc]
             lambda name=name: endpoint_slice(  # type: ignore[misc]
                 draw(st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), unique=True)), 19530, name, namespace
+            ),
+            lambda name=name: milvus_policy(  # type: ignore[misc]
+                *draw(st.lists(_names, max_size=2, unique=True)),
+                name=name,
+                namespace=namespace,
+                ingresses=draw(st.lists(_names, max_size=2, unique=True)),
+                created=draw(_times),
+                **draw(_policies),
             ),
         ]
         for make in makers:

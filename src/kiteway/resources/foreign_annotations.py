@@ -97,7 +97,7 @@ _NO_CLIENT_CERTIFICATE = (
 )
 _NO_RATE = (
     "the rate of calls is not limited",
-    "Set quotaAndLimits in Milvus's configuration; then remove it.",
+    "Set spec.limits in a MilvusPolicy for the Ingress; then remove it.",
 )
 _NO_FIREWALL = (
     "no web application firewall looks at the calls",

@@ -185,6 +185,6 @@ def _without_filter(policy: MilvusPolicy) -> Diagnostic:
         Severity.WARNING,
         "PolicyWithoutFilter",
         "limits and admission have no effect: Envoy runs without Kiteway's filter, which enforces them.",
-        "Install Kiteway with the filter: on Linux, with cargo on PATH.",
+        "Install Kiteway again on Linux with cargo (Rust 1.82+) on PATH.",
         ("spec",),
     )
