@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pty
+import signal
 import socketserver
 import subprocess
 import sys
@@ -198,3 +199,17 @@ def _on_terminal(command: list[str], *, columns: int) -> str:
     os.close(main)
     process.wait(60)
     return found.decode()
+
+
+def test_watch_prints_again_until_interrupted(instance: Instance) -> None:
+    """`--watch` prints the status again and again; Ctrl-C ends it with the exit status of the last state."""
+    with answering(instance, V1.read_bytes()):
+        command = [KITEWAY, "status", "--data-dir", str(instance.data_dir), "--watch"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            printed = 0
+            while printed < 2:
+                printed += process.stdout.readline().startswith("Kiteway ")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (3, "")
