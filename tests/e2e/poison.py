@@ -66,7 +66,7 @@ def host(name: str) -> str:
     return f"{name}.example.com"
 
 
-def of(name: str, *, to: str = "first", poison: str = "") -> list[Manifest]:
+def tenant_manifests(name: str, *, to: str = "first", poison: str = "") -> list[Manifest]:
     """Return an Ingress and its Service; ``to`` is a path that makes a change of it."""
     found = yaml.safe_load(yaml.safe_dump(ingress(rule(host(name), path(f"/{to}", name)), name=name)))
     if poison:

@@ -15,7 +15,7 @@ import pytest
 from kiteway.controlplane import verdicts
 from kiteway.quarantine.search import MAX_PUSHES
 from kiteway.quarantine.store import FILE_NAME
-from tests.e2e.poison import Site, of
+from tests.e2e.poison import Site, tenant_manifests
 from tests.e2e.poison import site as site_in
 from tests.support.manifests import backend_config, endpoint_slice, service
 
@@ -43,16 +43,16 @@ async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> 
     The rejected Ingress is served in its last accepted form and reports Envoy's message; after a correction
     the report ends.
     """
-    site.write("victim", *of("victim"))
-    site.write("culprit", *of("culprit"))
+    site.write("victim", *tenant_manifests("victim"))
+    site.write("culprit", *tenant_manifests("culprit"))
     async with site.control():
         with site.envoy():
             await site.ready()
             await site.serves("culprit")
-            site.write("culprit", *of("culprit", to="new", poison="header"))
+            site.write("culprit", *tenant_manifests("culprit", to="new", poison="header"))
             await site.quarantined("culprit")
             assert await site.ask("culprit") == "served"
-            site.write("victim", *of("victim", to="changed"))
+            site.write("victim", *tenant_manifests("victim", to="changed"))
             await site.serves("victim", "/changed")
             assert (await site.ask("victim")).startswith("404")
 
@@ -67,7 +67,7 @@ async def test_others_changes_arrive_while_a_culprit_is_rejected(site: Site) -> 
             assert (held["object"], held["served"]) == ("Ingress default/culprit", True)
             assert b"kiteway_quarantined_ingresses 1.0" in site.controlplane.metrics.text()
 
-            site.write("culprit", *of("culprit", to="mended"))
+            site.write("culprit", *tenant_manifests("culprit", to="mended"))
             await site.quarantined()
             await site.serves("culprit", "/mended")
             report = await site.report()
@@ -79,13 +79,13 @@ async def test_all_others_are_served_after_a_restart_of_either_process(site: Sit
     Envoy accepts the first configuration after its restart, which has the last accepted form of the rejected
     Ingress.
     """
-    site.write("victim", *of("victim"))
-    site.write("culprit", *of("culprit"))
+    site.write("victim", *tenant_manifests("victim"))
+    site.write("culprit", *tenant_manifests("culprit"))
     async with site.control():
         with site.envoy():
             await site.serves("culprit")
-            site.write("culprit", *of("culprit", to="new", poison="header"))
-            site.write("stranger", *of("stranger", poison="header"))
+            site.write("culprit", *tenant_manifests("culprit", to="new", poison="header"))
+            site.write("stranger", *tenant_manifests("stranger", poison="header"))
             await site.quarantined("culprit", "stranger")
         with site.envoy():
             await site.serves("victim")
@@ -100,14 +100,16 @@ async def test_all_others_are_served_after_a_restart_of_either_process(site: Sit
             assert [await site.ask(name) for name in ("victim", "culprit")] == ["served"] * 2
             await site.quarantined("culprit", "stranger")
             assert not site.ads.state.rejections
-            site.write("stranger", *of("stranger"))
+            site.write("stranger", *tenant_manifests("stranger"))
             await site.serves("stranger")
 
 
 async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
     """Without any accepted configuration, the instance is not ready before all other Ingresses are served."""
     for number in range(20):
-        site.write(f"tenant-{number}", *of(f"tenant-{number}", poison="header" if number in {3, 17} else ""))
+        site.write(
+            f"tenant-{number}", *tenant_manifests(f"tenant-{number}", poison="header" if number in {3, 17} else "")
+        )
     async with site.control():
         with site.envoy():
             await site.ready()
@@ -118,12 +120,12 @@ async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
 
 async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> None:
     """Envoy names the cluster, so no search is needed."""
-    site.write("victim", *of("victim"))
+    site.write("victim", *tenant_manifests("victim"))
     async with site.control():
         with site.envoy():
             await site.serves("victim")
             pushes = len(site.ads.versions)
-            site.write("culprit", *of("culprit", poison="cluster"))
+            site.write("culprit", *tenant_manifests("culprit", poison="cluster"))
             await site.quarantined("culprit")
             assert len(site.ads.versions) - pushes <= 3
             assert await site.ask("victim") == "served"
@@ -131,11 +133,11 @@ async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> No
 
 async def test_a_rejection_quotes_no_other_tenant(site: Site) -> None:
     """Envoy quotes the whole table of all tenants; neither the diagnostic nor Envoy's log contains the quote."""
-    site.write("victim", *of("victim"))
+    site.write("victim", *tenant_manifests("victim"))
     async with site.control():
         with site.envoy():
             await site.serves("victim")
-            site.write("culprit", *of("culprit", poison="constraint"))
+            site.write("culprit", *tenant_manifests("culprit", poison="constraint"))
             await site.quarantined("culprit")
             report = await site.report()
             [message] = [d["message"] for d in report["diagnostics"] if d["reason"] == "RejectedByEnvoy"]
@@ -147,7 +149,7 @@ async def test_a_rejection_quotes_no_other_tenant(site: Site) -> None:
 
 async def test_endpoints_that_hang_delay_no_other_tenant(site: Site) -> None:
     """While one cluster waits for a first health check, other tenants' changes and clusters do not wait."""
-    site.write("victim", *of("victim"))
+    site.write("victim", *tenant_manifests("victim"))
     check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         port = hanging.getsockname()[1]
@@ -157,15 +159,15 @@ async def test_endpoints_that_hang_delay_no_other_tenant(site: Site) -> None:
                 await site.serves("victim")
                 site.write(
                     "hanging",
-                    of("hanging")[0],
+                    tenant_manifests("hanging")[0],
                     service("hanging", backend_config="hanging"),
                     config,
                     endpoint_slice(["127.0.0.1"], port, "hanging"),
                 )
                 connection, _ = await asyncio.to_thread(hanging.accept)
-                site.write("victim", *of("victim", to="changed"))
+                site.write("victim", *tenant_manifests("victim", to="changed"))
                 await site.serves("victim", "/changed")
-                site.write("other", *of("other"))
+                site.write("other", *tenant_manifests("other"))
                 await site.serves("other")
                 assert (await site.ask("hanging")).startswith("404")
                 # The check has failed: it is known how the endpoint is, so its routes may be there.
@@ -180,13 +182,13 @@ async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> No
     A starting Envoy asks for listeners when its first clusters are warm; clusters that hang are left out, and
     all others serve.
     """
-    site.write("victim", *of("victim"))
+    site.write("victim", *tenant_manifests("victim"))
     check = {"type": "HTTP", "requestPath": "/", "timeoutSec": 300, "checkIntervalSec": 300}
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         port = hanging.getsockname()[1]
         site.write(
             "hanging",
-            of("hanging")[0],
+            tenant_manifests("hanging")[0],
             service("hanging", backend_config="hanging"),
             backend_config("hanging", healthCheck=check | {"port": port}),
             endpoint_slice(["127.0.0.1"], port, "hanging"),
@@ -197,9 +199,9 @@ async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> No
                     await site.serves("victim")
                     await site.ready()
                     assert (await site.ask("hanging")).startswith("404")
-                    site.write("victim", *of("victim", to="changed"))
+                    site.write("victim", *tenant_manifests("victim", to="changed"))
                     await site.serves("victim", "/changed")
-                    site.write("victim", *of("victim"))
+                    site.write("victim", *tenant_manifests("victim"))
                     await site.serves("victim")
             with site.envoy():
                 await site.serves("victim")
@@ -211,7 +213,7 @@ async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> No
 async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
     """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""
     # With the victim there are as many hosts as this site's namespaces may have.
-    site.write("all", *(manifest for number in range(999) for manifest in of(f"tenant-{number}")))
+    site.write("all", *(manifest for number in range(999) for manifest in tenant_manifests(f"tenant-{number}")))
     async with site.control():
         with site.envoy():
             await site.ready()
@@ -222,12 +224,14 @@ async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
                 *(
                     manifest
                     for number in range(999)
-                    for manifest in of(f"tenant-{number}", to="new", poison="header" if number == 500 else "")
+                    for manifest in tenant_manifests(
+                        f"tenant-{number}", to="new", poison="header" if number == 500 else ""
+                    )
                 ),
             )
             await site.serves("tenant-7", "/new")
             first = clock()
-            site.write("victim", *of("victim"))
+            site.write("victim", *tenant_manifests("victim"))
             await site.serves("victim")
             victim = clock()
             await site.quarantined("tenant-500")
@@ -253,13 +257,16 @@ async def test_a_culprit_among_a_thousand_hosts_of_whom_envoy_names_none(
     """Envoy cuts its sentence before the cause. Halving finds the culprit in one search, at a few seconds of the processor."""
     # On a machine that others use a search may take longer than its time; what it takes of the processor is the measure.
     monkeypatch.setattr(verdicts, "SEARCH_SECONDS", 120.0)
-    site.write("all", *(manifest for other in range(999) for manifest in of(f"tenant-{other}")))
+    site.write("all", *(manifest for other in range(999) for manifest in tenant_manifests(f"tenant-{other}")))
     async with site.control():
         with site.envoy() as envoy:
             await site.ready()
             await site.serves("tenant-998")
             before, began = len(site.ads.versions), site.cpu_seconds(envoy)
-            changed = (of(f"tenant-{other}", to="new", poison="constraint" * (other == number)) for other in range(999))
+            changed = (
+                tenant_manifests(f"tenant-{other}", to="new", poison="constraint" * (other == number))
+                for other in range(999)
+            )
             site.write("all", *itertools.chain.from_iterable(changed))
             await site.quarantined(f"tenant-{number}")
             pushes, took = len(site.ads.versions) - before, site.cpu_seconds(envoy) - began

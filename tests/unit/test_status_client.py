@@ -204,7 +204,7 @@ def _on_terminal(command: list[str], *, columns: int) -> str:
 def test_watch_prints_again_until_interrupted(instance: Instance) -> None:
     """`--watch` prints the status again and again; Ctrl-C ends it with the exit status of the last state."""
     with answering(instance, V1.read_bytes()):
-        command = [KITEWAY, "status", "--data-dir", str(instance.data_dir), "--watch"]
+        command: list[str | Path] = [KITEWAY, "status", "--data-dir", instance.data_dir, "--watch"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             printed = 0

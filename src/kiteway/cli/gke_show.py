@@ -21,8 +21,8 @@ class Printer:
 
     def pending(self, release: Release, seconds: float) -> None:
         """Print the operation of Helm that is waited for, and the longest wait."""
-        said = f"waiting up to {seconds:g} s: Helm is changing {release.name} ({release.status})"
-        stdout.print(said)
+        text = f"waiting up to {seconds:g} s: Helm is changing {release.name} ({release.status})"
+        stdout.print(text)
 
     def step(self, step: Step) -> None:
         """Print a step; also its effect and its diff if it is not done yet."""
@@ -47,8 +47,8 @@ def print_plan(made: Plan) -> None:
     if made.refused:
         return
     todo = sum(step.state is State.TODO for step in made.steps)
-    said = f"{todo} steps to do; nothing has been written." if made.changes else "Nothing would change."
-    stdout.print(said)
+    text = f"{todo} steps to do; nothing has been written." if made.changes else "Nothing would change."
+    stdout.print(text)
 
 
 def print_step(step: Step) -> None:

@@ -122,8 +122,8 @@ async def _after_another(doing: Doing, step: Step) -> Plan:
 
 
 async def _wait(doing: Doing, step: Step) -> Plan:
-    started = said_at = time.monotonic()
-    said = ""
+    started = shown_at = time.monotonic()
+    shown = ""
     while True:
         plan = _checked(doing.plan(await doing.read()))
         now = plan.step(step.id)
@@ -135,9 +135,9 @@ async def _wait(doing: Doing, step: Step) -> Plan:
             return plan
         if waited > step.seconds:
             raise ApplyError(f"{step.id}: not done after {step.seconds:g} s: {now.sees}.")
-        if now.sees != said or time.monotonic() - said_at > 30:
+        if now.sees != shown or time.monotonic() - shown_at > 30:
             doing.progress.waiting(now, waited)
-            said, said_at = now.sees, time.monotonic()
+            shown, shown_at = now.sees, time.monotonic()
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -154,14 +154,14 @@ async def _settled(doing: Doing) -> ClusterReading:
 
     A killed run leaves its Helm process running: that ends by itself, and only then is its effect visible.
     """
-    started, said = time.monotonic(), False
+    started, told = time.monotonic(), False
     while True:
         live = await doing.read()
         releases = (live.release, live.kiteway_release)
         pending = next((r for r in releases if r is not None and r.status.startswith("pending-")), None)
         if pending is None or time.monotonic() - started > _PENDING_SECONDS:
             return live
-        if not said:
+        if not told:
             doing.progress.pending(pending, _PENDING_SECONDS)
-            said = True
+            told = True
         await asyncio.sleep(_POLL_SECONDS)

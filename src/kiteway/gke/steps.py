@@ -222,12 +222,12 @@ def _provisioning(s: Setting, address: str | None) -> list[str]:
     if status == "Active":
         return []
     domains = [f"{d.get('domain')} {d.get('status')}" for d in dig(found, "status", "domainStatus") or []]
-    said = [f"the certificate is {status}" + (f" ({', '.join(domains)})" if domains else "")]
+    unfinished = [f"the certificate is {status}" + (f" ({', '.join(domains)})" if domains else "")]
     strangers = [a for a in s.live.addresses if a != address]
     if address and (strangers or not s.live.addresses):
         leads = ", ".join(s.live.addresses) or "nowhere"
-        said.append(f"{s.wanted.host} leads to {leads} and must lead to {address} alone")
-    return said
+        unfinished.append(f"{s.wanted.host} leads to {leads} and must lead to {address} alone")
+    return unfinished
 
 
 def _live(live: ClusterReading, item: Mapping[str, Any]) -> Object | None:

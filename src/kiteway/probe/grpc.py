@@ -192,8 +192,8 @@ class _Answer:
             case h2.events.ConnectionTerminated():
                 self.complete = True
                 if not self._headers:
-                    said = (event.additional_data or b"")[:80].decode("latin-1")
-                    detail = f"the server ended the connection (GOAWAY {event.error_code} {said})"
+                    debug_data = (event.additional_data or b"")[:80].decode("latin-1")
+                    detail = f"the server ended the connection (GOAWAY {event.error_code} {debug_data})"
                     self._broken = ProbeFailure(Reason.CLOSED, detail.replace(" )", ")"))
             case _:
                 return

@@ -52,7 +52,7 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
     refused = tuple(ref for each in loaded for ref in each.refused)
     found = focus(objects, release, refused)
     own = found.objects
-    said = [d for each in loaded for d in each.diagnostics if d.object in found.refs]
+    reported = [d for each in loaded for d in each.diagnostics if d.object in found.refs]
     result = translate(own, Options(), now, refused)
     return ClusterFacts(
         now=now,
@@ -62,7 +62,7 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
         problem=snapshot.problem,
         unread=unread,
         gke=snapshot.gke,
-        manifests=Manifests(own, ordered([*said, *result.diagnostics]), _milvus(helm)),
+        manifests=Manifests(own, ordered([*reported, *result.diagnostics]), _milvus(helm)),
         instances=instances(objects),
         release=helm,
         addresses=_addresses(snapshot.of("Ingress")),

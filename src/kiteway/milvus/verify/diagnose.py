@@ -87,10 +87,10 @@ def _refused(step: str, error: Exception) -> Failure:
     return explain_milvus(text(error), step)
 
 
-def _no_permission(step: str, said: str) -> Failure:
+def _no_permission(step: str, message: str) -> Failure:
     return Failure(
         FailureReason.PERMISSION,
-        f"The token may connect but not do the step {step}: {said.rstrip('.')}.",
+        f"The token may connect but not do the step {step}: {message.rstrip('.')}.",
         "Verify with a user who may create, write, read and drop a collection.",
     )
 

@@ -229,9 +229,9 @@ def _redirected(target: Target, call: GrpcResult) -> Failure:
     )
 
 
-def explain_balancer(target: Target, said: str) -> Failure | None:
+def explain_balancer(target: Target, message: str) -> Failure | None:
     """An answer that is Kiteway's own, in whatever PyMilvus made of it; None for another's."""
-    sentence = own_sentence(said)
+    sentence = own_sentence(message)
     return _by_the_balancer(target, sentence, FailureReason.ROUTE) if sentence else None
 
 

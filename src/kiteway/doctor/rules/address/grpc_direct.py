@@ -47,11 +47,11 @@ def _wrong(name: str, answer: MilvusResult) -> tuple[str, str] | None:
     if call.status == _PERMISSION_DENIED:
         return f"{name} is refused: {call.message or 'PERMISSION_DENIED'}.", "Connect by a host that is routed."
     if not call.ok:
-        said = f"{call.status_name}: {call.message}" if call.message else str(call.status_name)
-        return f"{name} is answered with {said}.", "Check that the route leads to Milvus, and that Milvus is ready."
+        answered = f"{call.status_name}: {call.message}" if call.message else str(call.status_name)
+        return f"{name} is answered with {answered}.", "Check that the route leads to Milvus, and that Milvus is ready."
     if answer.code:
-        said = answer.reason or f"code {answer.code}"
-        return f"{name} is answered, but Milvus says: {said}.", "Wait until Milvus is ready, or look into its logs."
+        answered = answer.reason or f"code {answer.code}"
+        return f"{name} is answered, but Milvus says: {answered}.", "Wait until Milvus is ready, or look into its logs."
     return None
 
 

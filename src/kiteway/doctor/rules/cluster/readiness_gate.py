@@ -57,10 +57,10 @@ def _unready(facts: ClusterFacts, pod: Pod) -> Iterator[Finding]:
             "Look at the health check: the BackendConfig's port and path, and the firewall.",
         )
     elif pod.gate.status != "True" and age > _PATIENCE:
-        said = pod.gate.message or pod.gate.reason or "nothing yet"
+        reason = pod.gate.message or pod.gate.reason or "nothing yet"
         yield failed(
             pod.ref,
-            f"Google has not found it healthy after {minutes(age)}: {said.rstrip('.')}.",
+            f"Google has not found it healthy after {minutes(age)}: {reason.rstrip('.')}.",
             "Look at the health check: the BackendConfig's port and path, and the firewall.",
         )
 
