@@ -1,4 +1,4 @@
-"""What is in place of a PEM file, by its bytes. No content gets into the words."""
+"""Recognises data in place of a PEM file by its first bytes. No message contains the data."""
 
 from __future__ import annotations
 

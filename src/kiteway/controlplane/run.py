@@ -182,7 +182,7 @@ class ControlPlane:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What is published now; None before the first round."""
+        """The published outcome; None before the first round."""
         return self._pipeline.outcome
 
     def _state(self) -> Now:

@@ -1,4 +1,4 @@
-"""Where the Envoy binary is."""
+"""Finds the Envoy binary."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Mode(enum.StrEnum):
 
 
 class UserNaming(enum.StrEnum):
-    """What is said of the users of calls."""
+    """The form of user names in the access log and in `kiteway top`."""
 
     NAMES = "names"
     """Their names. API keys are always hashed."""

@@ -1,1 +1,1 @@
-"""What Prometheus scrapes: the control plane's own metrics and Envoy's, at one endpoint."""
+"""The metrics endpoint for Prometheus: the control plane's own metrics and Envoy's."""

@@ -1,4 +1,4 @@
-"""What the filter has counted of calls, for Prometheus."""
+"""The filter's counts of calls, for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``kiteway top`` shows: the calls of an interval, or of all time, in rows."""
+"""The rows of ``kiteway top``: the calls of an interval, or since Envoy's start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kiteway.envoy.calls import Calls, PoolCalls, Tally
 
 
 class By(enum.StrEnum):
-    """What a row is about."""
+    """The kind of the rows."""
 
     COLLECTION = "collection"
     RPC = "rpc"
@@ -23,7 +23,7 @@ class By(enum.StrEnum):
 
 
 class Key(enum.StrEnum):
-    """What rows are sorted by: the largest first, names in alphabetical order."""
+    """The column by which rows are sorted: the largest first, names in alphabetical order."""
 
     CALLS = "calls"
     ERRORS = "errors"
@@ -68,7 +68,7 @@ class Row:
 
     @property
     def failed(self) -> int:
-        """How many ended with an error."""
+        """The number of calls that ended with an error."""
         return sum(self.errors.values())
 
 

@@ -1,4 +1,4 @@
-"""What the server of a name must answer before a CA certifies the name (RFC 8555, RFC 8737)."""
+"""The answers that prove control of a name to a CA (RFC 8555, RFC 8737)."""
 
 from __future__ import annotations
 

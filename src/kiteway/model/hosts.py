@@ -12,7 +12,7 @@ from kiteway.model.pools import PoolKey
 
 
 class PathMatchType(enum.StrEnum):
-    """How a path is compared, as a URL map does."""
+    """The comparison of a path, as in a URL map."""
 
     EXACT = "Exact"
     PREFIX = "Prefix"
@@ -30,7 +30,7 @@ class PathMatch:
 
 
 class HTTPMode(enum.StrEnum):
-    """What port 80 does for a host."""
+    """The use of port 80 for a host."""
 
     SERVE = "serve"
     REDIRECT = "redirect"

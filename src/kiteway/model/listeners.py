@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class ListenerProtocol(enum.StrEnum):
-    """What clients speak on a port."""
+    """The protocol of clients on a port."""
 
     HTTPS = "https"
     """TLS by SNI, with HTTP/2 or HTTP/1.1 inside."""

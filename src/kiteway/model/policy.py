@@ -10,7 +10,7 @@ from kiteway.diagnostics import ObjectRef
 
 
 class LimitKey(enum.StrEnum):
-    """What the calls that share one limit have in common."""
+    """The property that is the same for all calls that share one limit."""
 
     USER = "user"
     DATABASE = "database"

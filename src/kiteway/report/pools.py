@@ -34,7 +34,7 @@ class EndpointFailure(enum.StrEnum):
 
 
 class EndpointHealth(enum.StrEnum):
-    """What the flags of an endpoint come to."""
+    """The health of an endpoint, from Envoy's flags."""
 
     HEALTHY = "healthy"
     FAILING = "failing"

@@ -135,7 +135,7 @@ class Errors(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class PlanReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What manifests mean: the value of ``kiteway plan --output json``."""
+    """The meaning of manifests: the value of ``kiteway plan --output json``."""
 
     hosts: tuple[HostReport, ...]
     certificates: tuple[ServedCertificate, ...]

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Phase(enum.StrEnum):
-    """What the supervisor does."""
+    """The phase of the supervisor."""
 
     RUNNING = "running"
     DRAINING = "draining"

@@ -45,7 +45,7 @@ STATUS_NAMES: Final = frozenset(
 
 
 class Loss(enum.Enum):
-    """What an annotation would have done."""
+    """The effect that an annotation would have had."""
 
     RESTRICTION = enum.auto()
     """It restricts who may call, or how much."""

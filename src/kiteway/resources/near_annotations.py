@@ -81,7 +81,7 @@ _OTHERS = frozenset(
 @dataclass(frozen=True, slots=True)
 class Near:
     """
-    What an annotation was probably meant as.
+    The key that a misspelt or misplaced annotation probably means.
 
     Attributes:
         meant: the key that Kiteway reads.

@@ -1,4 +1,4 @@
-"""What all kinds have in common."""
+"""The fields and functions common to all kinds."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _SMALL = 64
 @dataclass(frozen=True, slots=True)
 class Source:
     """
-    Where one object was written.
+    The place of one object in a file.
 
     Attributes:
         file: its name.

@@ -1,1 +1,1 @@
-"""Where resources come from: files, the Kubernetes API."""
+"""The sources of resources: files and the Kubernetes API."""

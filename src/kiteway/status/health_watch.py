@@ -37,7 +37,7 @@ _Key = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
-    What was seen of an endpoint.
+    The observed health of an endpoint.
 
     Attributes:
         health: its health.

@@ -16,7 +16,7 @@ _EARLY = 0.02
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """
-    How to check that a child answers.
+    The check that a child answers.
 
     Attributes:
         ask: returns when the child has answered; raises OSError or ValueError when it does not answer.

@@ -31,7 +31,7 @@ FRONT_ENDS: Mapping[str, FrontEnd[Any]] = {each.kind.KIND: each for each in (ING
 @dataclass(frozen=True, slots=True)
 class Translated:
     """
-    What each object that claims hosts means on its own.
+    The units of all objects that claim hosts.
 
     Attributes:
         units: what each of them means; one that has errors has its last good form.
@@ -51,7 +51,7 @@ class Translated:
 @dataclass(frozen=True, slots=True)
 class Result:
     """
-    What a set of objects means.
+    The translation of a set of objects.
 
     Attributes:
         model: the load balancer.

@@ -1,4 +1,4 @@
-"""What a client rejected, and which of it still applies."""
+"""The rejections of a client, and which of them still apply."""
 
 from __future__ import annotations
 

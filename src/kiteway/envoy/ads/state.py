@@ -1,4 +1,4 @@
-"""What the ADS server knows about its clients, as values for `kiteway status`."""
+"""The state of the ADS server's clients, as values for `kiteway status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one client has subscribed to and holds of one resource type, and what is still to be sent to it."""
+"""The resources of one type that one client subscribes to, those that it has, and those still to be sent."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _V1BETA1 = "cloud.google.com/v1beta1"
 
 
 class AffinityType(enum.StrEnum):
-    """What binds a client to one endpoint."""
+    """The property of a client that decides its endpoint."""
 
     NONE = "NONE"
     CLIENT_IP = "CLIENT_IP"
@@ -142,7 +142,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendConfigSpec:
-    """What a BackendConfig asks for."""
+    """The specification of a BackendConfig."""
 
     timeout_sec: int | None = described(
         "Seconds a whole request and response may take, streams included.",

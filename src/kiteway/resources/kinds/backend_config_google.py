@@ -26,7 +26,7 @@ def _cacheable_failure(code: int) -> Violation | None:
 
 
 class CacheMode(enum.StrEnum):
-    """What Cloud CDN caches."""
+    """The answers that Cloud CDN caches."""
 
     CACHE_ALL_STATIC = "CACHE_ALL_STATIC"
     USE_ORIGIN_HEADERS = "USE_ORIGIN_HEADERS"

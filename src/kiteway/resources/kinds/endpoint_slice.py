@@ -28,7 +28,7 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 class AddressType(enum.StrEnum):
-    """What the addresses of an EndpointSlice are."""
+    """The kind of the addresses of an EndpointSlice."""
 
     IPV4 = "IPv4"
     IPV6 = "IPv6"

@@ -44,7 +44,7 @@ class HttpsRedirectConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontendConfigSpec:
-    """What a FrontendConfig asks for."""
+    """The specification of a FrontendConfig."""
 
     ssl_policy: str | None = described(
         "The name of a Google SSL policy; empty removes it.",

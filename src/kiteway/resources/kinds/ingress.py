@@ -139,7 +139,7 @@ class IngressTLS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressSpec:
-    """What an Ingress asks for."""
+    """The specification of an Ingress."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
         "backend": "Write it as defaultBackend: it is of the removed API version v1beta1."

@@ -15,7 +15,7 @@ _ORIGIN = Origin.MANAGED_CERTIFICATE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedCertificateSpec:
-    """What a ManagedCertificate asks for."""
+    """The specification of a ManagedCertificate."""
 
     domains: tuple[str, ...] = described(
         "The names to certify: at most 100, each at most 63 characters, lower case, no wildcard.",
@@ -29,7 +29,7 @@ class ManagedCertificateSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainStatus:
-    """How far one name has come."""
+    """The state of one name."""
 
     domain: str = described("The name.", origin=_ORIGIN)
     status: str = described(
@@ -41,7 +41,7 @@ class DomainStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedCertificateStatus:
-    """How far a certificate has come. Written by the controller, so nothing in it is ever an error."""
+    """The state of a certificate. The controller writes it, so nothing in it is ever an error."""
 
     certificate_name: str = described("The certificate's name at Google.", "", origin=_ORIGIN)
     certificate_status: str = described(

@@ -36,7 +36,7 @@ _GROUPS: Final = {TargetKind.SERVICE: "", TargetKind.INGRESS: "networking.k8s.io
 
 
 class LimitKey(enum.StrEnum):
-    """What the calls that share one limit have in common."""
+    """The property that is the same for all calls that share one limit."""
 
     USER = "user"
     DATABASE = "database"
@@ -57,7 +57,7 @@ def _reads(value: int | str) -> Violation | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyTargetRef:
-    """What a policy is about: an object in its own namespace."""
+    """The target of a policy: an object in the policy's own namespace."""
 
     group: str = described(
         "The API group: networking.k8s.io for an Ingress, empty for a Service.", "", absent="empty", origin=_ORIGIN
@@ -185,7 +185,7 @@ class PolicyHedging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MilvusPolicySpec:
-    """What a MilvusPolicy asks for. Absent means no change."""
+    """The specification of a MilvusPolicy. A missing field changes nothing."""
 
     target_refs: tuple[PolicyTargetRef, ...] = described(
         "What the policy is about. A policy of an Ingress wins over one of a Service, field by field.",

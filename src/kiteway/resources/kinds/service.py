@@ -19,7 +19,7 @@ HEADLESS = "None"
 
 
 class ServiceType(enum.StrEnum):
-    """How a Service is reached."""
+    """The type of a Service."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -60,7 +60,7 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """What a Service asks for."""
+    """The specification of a Service."""
 
     SILENT: ClassVar[frozenset[str]] = frozenset(
         {

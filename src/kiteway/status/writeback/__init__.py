@@ -1,1 +1,1 @@
-"""What Kiteway writes to a cluster: the status that GKE would write, by the one replica that holds the Lease."""
+"""Writes the status that GKE would write to the objects of a cluster, from the one replica that holds the Lease."""

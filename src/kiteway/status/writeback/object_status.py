@@ -29,7 +29,7 @@ _MESSAGE_LENGTH: Final = 1000
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
     """
-    What Kiteway writes to one object.
+    The fields that Kiteway writes to one object.
 
     Attributes:
         status: Kiteway's fields of the status.

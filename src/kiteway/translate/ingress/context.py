@@ -1,4 +1,4 @@
-"""What the translation of one Ingress sees."""
+"""The input of the translation of one Ingress."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from kiteway.translate.shared.unit import Key, age_of
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """
-    What became of one target of a policy.
+    The result for one target of a policy.
 
     Attributes:
         policy: the MilvusPolicy.

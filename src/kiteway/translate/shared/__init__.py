@@ -1,1 +1,1 @@
-"""What every front end uses: units and how they are merged, claims, pools, certificates, limits."""
+"""Code for every front end: units and how they are merged, claims, pools, certificates, limits."""

@@ -1,4 +1,4 @@
-"""What the paths of one object may cost."""
+"""Limits for the cost of an object's paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the translation of one object sees: the other objects, the options, and what it has found so far."""
+"""The context of the translation of one object: the other objects, the options, and its results so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the translator asks of a front end: an API by which users claim hosts, such as Ingress."""
+"""The interface of a front end, an API by which users claim hosts, such as Ingress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ O = TypeVar("O", bound=Object)  # noqa: E741
 @dataclass(frozen=True, slots=True)
 class FrontEnd(Generic[O]):
     """
-    How objects of one kind are translated. All functions are pure.
+    The functions that translate objects of one kind. All functions are pure.
 
     Attributes:
         kind: the kind of the objects that claim hosts.

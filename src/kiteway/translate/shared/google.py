@@ -1,4 +1,4 @@
-"""What only Google's infrastructure can do gets a diagnostic."""
+"""Diagnostics for settings that only Google's infrastructure supports."""
 
 from __future__ import annotations
 

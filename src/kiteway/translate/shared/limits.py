@@ -1,4 +1,4 @@
-"""How much one object may ask of what all share; docs/reference/limits.md is made from this file."""
+"""The limits of one object in shared resources; docs/reference/limits.md is made from this file."""
 
 from __future__ import annotations
 

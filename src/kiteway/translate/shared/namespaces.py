@@ -1,4 +1,4 @@
-"""What all objects of a namespace may claim together."""
+"""The limits of all objects of a namespace together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kiteway.translate.shared.unit import Unit, age_of
 
 
 class Asked(NamedTuple):
-    """What the rules of one object ask for, counted by its front end before anything is translated."""
+    """The claims of one object's rules, counted by its front end before anything is translated."""
 
     hosts: int
     paths: int
 
 
 class Claim(NamedTuple):
-    """What one object takes of all others' memory, once it is translated."""
+    """The share of limited resources that one object uses after translation."""
 
     certificates: int
     bytes: int

@@ -1,4 +1,4 @@
-"""What one object that claims hosts, such as an Ingress, means on its own."""
+"""The unit: the translation of one object that claims hosts, such as an Ingress."""
 
 from __future__ import annotations
 
