@@ -99,6 +99,23 @@ def test_an_endpoint_that_fails_is_probed() -> None:
     assert {(asked.type, asked.host, asked.port) for asked in probes.asked} == {(check.type, check.host, check.port)}
 
 
+def test_each_failing_endpoint_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more failing endpoints than probes in a look, every one is probed after some looks, and its reason stays."""
+    monkeypatch.setattr("kiteway.status.health_watch._MOST_PROBED", 1)
+    probes, found = Probes(), outcome()
+    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1, {}) for a in (ADDRESS, OTHER))
+
+    async def act() -> None:
+        watch = HealthWatch(_no_admin(), lambda: found, probes)
+        for _ in range(64):
+            await watch.take({CLUSTER: ClusterStatus(CLUSTER, endpoints)}, NOW, repeat=True)
+        assert len(probes.asked) == 64
+        assert all(watch.why(check) for check in probes.asked)
+
+    asyncio.run(act())
+    assert len(set(probes.asked)) == 2
+
+
 def test_an_envoy_in_another_network_is_not_imitated() -> None:
     """What answers here says nothing about what Envoy sees there."""
     found = outcome()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +29,7 @@ LOOK_SECONDS: Final = 5.0
 """Seconds between two looks, at least; twenty times what a look took, so that a large cluster costs at most 5 % of a CPU."""
 _PROBE_SECONDS: Final = 1.0
 _MOST_PROBED: Final = 32
-"""Endpoints that are probed in one look; the reasons of others stay unknown."""
+"""Endpoints that are probed in one look, chosen at random, so that no tenant's endpoints keep others from their turn."""
 
 Probe = Callable[[EndpointCheck], Awaitable[str]]
 _Key = tuple[str, str]
@@ -87,10 +88,12 @@ class HealthWatch:
         self._record(clusters, now)
         if self._probe is None:
             return
-        failing = list(self._failing())[:_MOST_PROBED]
-        asked = failing if repeat else [check for check in failing if check not in self._why]
+        failing = list(self._failing())
+        due = failing if repeat else [check for check in failing if check not in self._why]
+        asked = random.sample(due, min(len(due), _MOST_PROBED))
         answers = dict(zip(asked, await asyncio.gather(*map(self._probe, asked)), strict=True))
-        self._why = {check: answers.get(check, self._why.get(check, "")) for check in failing}
+        known = self._why | answers
+        self._why = {check: known[check] for check in failing if check in known}
 
     def _record(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
         before = self._seen
@@ -115,12 +118,14 @@ class HealthWatch:
 
     def _failing(self) -> Iterable[EndpointCheck]:
         outcome, seen = self._outcome(), self._seen or {}
-        failing = {key for key, what in seen.items() if what.health is EndpointHealth.FAILING}
+        failing: dict[str, set[str]] = {}
+        for (cluster, address), what in seen.items():
+            if what.health is EndpointHealth.FAILING:
+                failing.setdefault(cluster, set()).add(address)
         if outcome is None or not failing:
             return
         for pool in outcome.model.pools:
-            name = grpc_cluster_name(pool.key)
-            addresses = {address for cluster, address in failing if cluster == name}
+            addresses = failing.get(grpc_cluster_name(pool.key), ())
             if addresses:
                 checks = endpoint_checks(pool, outcome.snapshot)
                 yield from (check for address, check in checks.items() if address in addresses)
