@@ -26,7 +26,7 @@ from kiteway.report.pools import EndpointHealth
 from kiteway.status.health import EndpointCheck, endpoint_checks
 
 LOOK_SECONDS: Final = 5.0
-"""Seconds between two looks, at least; twenty times what a look took, so that a large cluster costs at most 5 % of a CPU."""
+"""Seconds between two looks, at least; twenty times what Envoy's answer took, so that a large cluster costs little CPU."""
 _PROBE_SECONDS: Final = 1.0
 _MOST_PROBED: Final = 32
 """Endpoints that are probed in one look, chosen at random, so that no tenant's endpoints keep others from their turn."""
@@ -72,9 +72,12 @@ class HealthWatch:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
+            took = 0.0
             with contextlib.suppress(AdminError):
-                await self.take(await self._admin.clusters(), dt.datetime.now(dt.UTC), repeat=True)
-            await asyncio.sleep(max(LOOK_SECONDS, 20 * (loop.time() - began)))
+                clusters = await self._admin.clusters()
+                took = loop.time() - began
+                await self.take(clusters, dt.datetime.now(dt.UTC), repeat=True)
+            await asyncio.sleep(max(LOOK_SECONDS, 20 * took))
 
     async def take(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime, *, repeat: bool = False) -> None:
         """
