@@ -117,7 +117,7 @@ chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/re
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
-attack: $(SYNCED) ## six minutes: one tenant attacks, another one is measured (table in tests/attack/results/)
+attack: $(SYNCED) ## a quarter of an hour: one tenant attacks, another one is measured (table in tests/attack/results/)
 	$(RUN) tools/in_netns.py $(RUN) -m tests.attack $(ARGS)
 
 check-cache-model: $(SYNCED) ## test the model of the cache with each condition dropped in turn: make check-cache-model HISTORIES=100000
