@@ -67,7 +67,12 @@ async def test_status_and_probes_are_answered_while_a_configuration_is_built(tmp
             assert await asyncio.to_thread(build.begun.wait, DEADLINE)
             transport = httpx2.AsyncHTTPTransport(uds=str(socket))
             async with (
-                serve(socket, application(controlplane.why_not_ready, controlplane.status, controlplane.errors)),
+                serve(
+                    socket,
+                    application(
+                        controlplane.why_not_ready, controlplane.status, controlplane.errors, controlplane.checked
+                    ),
+                ),
                 httpx2.AsyncClient(transport=transport, timeout=DEADLINE) as client,
             ):
                 ready = await client.get("http://kiteway/ready")

@@ -16,7 +16,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import HealthCheckType, PoolKey
 from kiteway.pipeline.pipeline import Outcome, Pipeline
-from kiteway.report.pools import EndpointFailure, EndpointHealth, EndpointReport
+from kiteway.report.pools import CheckedEndpoint, EndpointFailure, EndpointHealth, EndpointReport
 from kiteway.resources import load_object
 from kiteway.sources.files import Resources
 from kiteway.status.health import EndpointCheck
@@ -114,6 +114,22 @@ def test_each_failing_endpoint_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
 
     asyncio.run(act())
     assert len(set(probes.asked)) == 2
+
+
+def test_what_was_seen_last_is_told_without_a_question_to_envoy() -> None:
+    """Each pool's endpoints with their check, whether they fail it, and why."""
+    probes, found = Probes(), outcome()
+
+    async def act() -> tuple[tuple[CheckedEndpoint, ...], ...]:
+        watch = HealthWatch(_no_admin(), lambda: found, probes)
+        assert watch.checked() == ((),)
+        await watch.take(clusters(EndpointFailure.ACTIVE_CHECK), NOW)
+        return watch.checked()
+
+    ((one, other),) = asyncio.run(act())
+    assert (one.address, one.check_fails, one.why) == (ADDRESS, True, "19530 refused the connection")
+    assert (other.address, other.check_fails, other.why) == (OTHER, False, "")
+    assert one.check == other.check == "a connection to port 19530"
 
 
 def test_an_envoy_in_another_network_is_not_imitated() -> None:

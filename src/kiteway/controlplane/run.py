@@ -33,6 +33,7 @@ from kiteway.model import LoadBalancer
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.store import FILE_NAME, read
 from kiteway.report.certificates import ManagedCertificateReport
+from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.problem import Problem
 from kiteway.report.status import Status
 from kiteway.resources import EndpointSlice
@@ -71,7 +72,9 @@ async def run(config: Config) -> int:
             async with (
                 serve(
                     instance.status_socket,
-                    application(controlplane.why_not_ready, controlplane.status, controlplane.errors),
+                    application(
+                        controlplane.why_not_ready, controlplane.status, controlplane.errors, controlplane.checked
+                    ),
                 ),
                 scraped(config.metrics_bind, scraping(controlplane.metrics, admin, calls, controlplane.why_not_ready)),
             ):
@@ -179,6 +182,10 @@ class ControlPlane:
         outcome = self._pipeline.outcome
         diagnostics = outcome.diagnostics if outcome else ()
         return tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
+
+    def checked(self) -> tuple[tuple[CheckedEndpoint, ...], ...]:
+        """Return the endpoints of each pool and their checks, as they were seen last; Envoy is not asked for it."""
+        return self._health.checked()
 
     @property
     def outcome(self) -> Outcome | None:

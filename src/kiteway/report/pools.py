@@ -118,6 +118,23 @@ class UpstreamTlsReport(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     problems: tuple[str, ...] = ()
 
 
+class CheckedEndpoint(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    An endpoint and its health check, as it was seen last.
+
+    Attributes:
+        address: HOST:PORT.
+        check: the check in words; empty without one.
+        check_fails: whether the endpoint fails it.
+        why: why; empty when that is not known.
+    """
+
+    address: str
+    check: str
+    check_fails: bool
+    why: str = ""
+
+
 class PoolReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
     A pool: one port of a Service.

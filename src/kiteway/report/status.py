@@ -10,7 +10,7 @@ import msgspec
 from kiteway.report.certificates import ManagedCertificateReport, ServedCertificate
 from kiteway.report.configuration import ConfigurationReport
 from kiteway.report.policies import AttachmentReport
-from kiteway.report.pools import PoolReport
+from kiteway.report.pools import CheckedEndpoint, PoolReport
 from kiteway.report.problem import Problem
 from kiteway.report.routing import HostReport, ListenerReport
 from kiteway.report.supervisor import SupervisorState
@@ -132,6 +132,13 @@ class Errors(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     schema_version: int = SCHEMA_VERSION
     errors: tuple[Problem, ...] = ()
+
+
+class Health(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The endpoints of each pool and their checks, for a reader that asks often."""
+
+    schema_version: int = SCHEMA_VERSION
+    pools: tuple[tuple[CheckedEndpoint, ...], ...] = ()
 
 
 class PlanReport(msgspec.Struct, frozen=True, kw_only=True):

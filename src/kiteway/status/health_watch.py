@@ -22,7 +22,7 @@ from kiteway.pipeline.pipeline import Outcome
 from kiteway.probe import Endpoint, Reason
 from kiteway.probe.http import probe_http
 from kiteway.probe.tcp import probe_tcp
-from kiteway.report.pools import EndpointHealth
+from kiteway.report.pools import CheckedEndpoint, EndpointHealth
 from kiteway.status.health import EndpointCheck, endpoint_checks
 
 LOOK_SECONDS: Final = 5.0
@@ -118,6 +118,28 @@ class HealthWatch:
     def why(self, check: EndpointCheck) -> str:
         """Return why an endpoint fails ``check``; empty when that is not known."""
         return self._why.get(check, "")
+
+    def checked(self) -> tuple[tuple[CheckedEndpoint, ...], ...]:
+        """Return the endpoints of each pool, as they were seen last: Envoy is not asked for it."""
+        outcome, seen = self._outcome(), self._seen or {}
+        if outcome is None:
+            return ()
+        by_cluster: dict[str, list[str]] = {}
+        for cluster, address in seen:
+            by_cluster.setdefault(cluster, []).append(address)
+        found = []
+        for pool in outcome.model.pools:
+            name = grpc_cluster_name(pool.key)
+            checks = endpoint_checks(pool, outcome.snapshot)
+            found.append(
+                tuple(self._checked(name, address, checks.get(address)) for address in by_cluster.get(name, ()))
+            )
+        return tuple(found)
+
+    def _checked(self, cluster: str, address: str, check: EndpointCheck | None) -> CheckedEndpoint:
+        fails = (self._seen or {})[cluster, address].health is EndpointHealth.FAILING
+        why = self.why(check) if fails and check is not None else ""
+        return CheckedEndpoint(address=address, check=str(check or ""), check_fails=fails, why=why)
 
     def _failing(self) -> Iterable[EndpointCheck]:
         outcome, seen = self._outcome(), self._seen or {}

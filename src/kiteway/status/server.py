@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.problem import Problem
-from kiteway.report.status import Errors, Status
+from kiteway.report.status import Errors, Health, Status
 from kiteway.status.connections import Accepted, Connections, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
@@ -28,6 +29,8 @@ Ready = Callable[[], Awaitable[str]]
 BuildStatus = Callable[[], Awaitable[Status]]
 ListErrors = Callable[[], tuple[Problem, ...]]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
+ListChecked = Callable[[], tuple[tuple[CheckedEndpoint, ...], ...]]
+"""Returns the endpoints of each pool and their checks; as cheap."""
 _LOCAL_LIMITS = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
 """A unix socket has one peer, and a status of thousands of pools takes long to build."""
 _BACKLOG_OF_KERNEL = 1024
@@ -36,8 +39,12 @@ _PAUSE_SECONDS = 0.5
 """Until connections are accepted again after there were no descriptors for them."""
 
 
-def application(ready: Ready, status: BuildStatus, errors: ListErrors) -> Starlette:
-    """Return the API: ``/live`` (200), ``/ready`` (200 or 503 with the reason), ``/status`` and ``/errors`` (JSON)."""
+def application(ready: Ready, status: BuildStatus, errors: ListErrors, checked: ListChecked) -> Starlette:
+    """
+    Return the API.
+
+    ``/live`` is 200, ``/ready`` 200 or 503 with the reason, and ``/status``, ``/errors`` and ``/health`` are JSON.
+    """
 
     async def get_live(_: Request) -> Response:
         return PlainTextResponse("live")
@@ -52,11 +59,20 @@ def application(ready: Ready, status: BuildStatus, errors: ListErrors) -> Starle
     async def get_errors(_: Request) -> Response:
         return _json(Errors(errors=errors()))
 
-    routes = {"/live": get_live, "/ready": get_ready, "/status": get_status, "/errors": get_errors}
+    async def get_health(_: Request) -> Response:
+        return _json(Health(pools=checked()))
+
+    routes = {
+        "/live": get_live,
+        "/ready": get_ready,
+        "/status": get_status,
+        "/errors": get_errors,
+        "/health": get_health,
+    }
     return Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
 
 
-def _json(value: Status | Errors) -> Response:
+def _json(value: Status | Errors | Health) -> Response:
     try:
         body = msgspec.json.encode(value)
     except UnicodeEncodeError:
