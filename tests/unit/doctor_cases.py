@@ -432,6 +432,8 @@ CASES = [
 
 # Further ways in which a rule fires.
 MORE: list[tuple[str, Edit, str]] = [
+    ("PATHS", lambda f: f.path.update(path="/milvus"), f'no gRPC call of Milvus has a path that "{HOST}" routes'),
+    ("PATHS", lambda f: f.path.update(path="/milvus(/|$)"), "no gRPC call of Milvus has a path"),
     ("HELM_MISPLACED", lambda f: f.values["proxy"].update(http={"port": 8080}), "proxy.http.port at the top"),
     ("HELM_MISPLACED", lambda f: f.values.update(tls={}, quotaAndLimits={}), "quotaAndLimits at the top"),
     ("OPERATOR_SERVICE_ANNOTATIONS", _operator("HTTP2"), "is not JSON"),

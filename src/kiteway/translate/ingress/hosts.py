@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kiteway.model import NO_POLICY, PathMatch, Route
+from kiteway.model import NO_POLICY, PathMatch, PathMatchType, Route
 from kiteway.resources import Ingress
 from kiteway.resources.kinds.ingress import IngressBackend, IngressRule
-from kiteway.resources.places import Path, dotted
+from kiteway.resources.places import Path, dotted, quoted
 from kiteway.translate.ingress.context import IngressContext
-from kiteway.translate.ingress.paths import path_match
+from kiteway.translate.ingress.paths import is_for_others, leads_to_milvus, path_match
 from kiteway.translate.shared.backends import backend_of
 from kiteway.translate.shared.budget import Budget
 from kiteway.translate.shared.context import Backend
@@ -17,6 +17,8 @@ from kiteway.translate.shared.limits import MOST_PATHS, MOST_RULES
 from kiteway.translate.shared.namespaces import Asked
 from kiteway.translate.shared.routes import EVERYTHING, in_order
 from kiteway.translate.shared.unit import ANY_HOST, Claimant, HostClaim
+
+_SLASH_ALONE = PathMatch(PathMatchType.EXACT, "/")
 
 
 def asked(ingress: Ingress) -> Asked:
@@ -52,6 +54,7 @@ def host_claims(context: IngressContext) -> tuple[HostClaim, ...]:
                 ("spec", "rules", index, "host"),
             )
         routes = _routes(context, rule, budget, ("spec", "rules", index))
+        _check_calls(context, domain, [*routes, *fallback], ("spec", "rules", index))
         claims[domain] = HostClaim(
             domain,
             in_order([*routes, *map(budget.copies, fallback)]),
@@ -108,6 +111,24 @@ def _routes(context: IngressContext, rule: IngressRule, budget: Budget, at: Path
         else:
             routes.append(budget.copies(_route(context, match, path.backend, (*here, "backend"))))
     return routes
+
+
+def _check_calls(context: IngressContext, domain: str, routes: Sequence[Route], at: Path) -> None:
+    """Report a host none of whose paths leads a gRPC call to Milvus; a single such path is reported where it is read."""
+    matches = [route.match for route in routes]
+    if not matches or any(leads_to_milvus(match) or is_for_others(match) for match in matches):
+        return
+    if any(match == _SLASH_ALONE for match in matches):
+        return
+    paths = ", ".join(quoted(match.path) for match in matches[:3])
+    context.warn(
+        context.ingress,
+        "PathMatchesNoCall",
+        f'no gRPC call of Milvus has a path that "{domain}" routes ({paths}): each is refused.',
+        "Write / with pathType Prefix: Milvus's clients send fixed paths, /milvus.proto.milvus.MilvusService/NAME, and "
+        "no SDK puts a prefix before them.",
+        (*at, "http", "paths"),
+    )
 
 
 def _route(context: IngressContext, match: PathMatch, backend: IngressBackend, path: Path) -> Route:

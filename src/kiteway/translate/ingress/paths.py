@@ -11,6 +11,15 @@ from kiteway.translate.ingress.context import IngressContext
 from kiteway.translate.shared.limits import LONGEST_PATH
 from kiteway.translate.shared.routes import EVERYTHING
 
+_SERVICE = "/milvus.proto.milvus.MilvusService"
+"""What the path of each gRPC call of Milvus begins with."""
+_OTHERS = ("/v1/", "/v2/", "/.well-known/acme-challenge/")
+_EXPRESSION = re.compile(r"[()\[\]|^$+\\]|\.\*")
+_NO_EXPRESSION = (
+    "Regular expressions are not read. Write / with pathType Prefix: every gRPC call is below it, at "
+    f"{_SERVICE}/NAME, and reaches Milvus with the path that the client sent."
+)
+_WITHOUT_STAR = "Write the path without it; pathType Prefix covers everything below a path."
 _NO_PATH = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -45,7 +54,7 @@ def path_match(context: IngressContext, path: HTTPIngressPath, at: Path) -> Path
             context.ingress,
             "PathInvalid",
             f'"{text}" has a ? or a #, which no path has: what follows it is no part of the path.',
-            "Write the path alone.",
+            _NO_EXPRESSION if is_expression(text) else "Write the path alone.",
             at,
         )
         return None
@@ -83,6 +92,27 @@ def _refuse(context: IngressContext, text: str, why: str, at: Path) -> None:
         context.ingress,
         "PathInvalid",
         f'"{text}" has a * where it must not: {why}.',
-        "Write the path without it; pathType Prefix covers everything below a path.",
+        _NO_EXPRESSION if is_expression(text) else _WITHOUT_STAR,
         at,
     )
+
+
+def is_expression(text: str) -> bool:
+    """Return whether a path is written as a regular expression, which ingress-nginx reads and neither GKE nor Kiteway."""
+    return _EXPRESSION.search(text) is not None
+
+
+def leads_to_milvus(match: PathMatch) -> bool:
+    """Return whether a path matches a gRPC call of Milvus."""
+    match match.type:
+        case PathMatchType.EXACT:
+            return match.path.startswith(f"{_SERVICE}/")
+        case PathMatchType.PREFIX:
+            return match.path in ("/", _SERVICE) or match.path.startswith(f"{_SERVICE}/")
+        case PathMatchType.STRING_PREFIX:
+            return _SERVICE.startswith(match.path) or match.path.startswith(_SERVICE)
+
+
+def is_for_others(match: PathMatch) -> bool:
+    """Return whether a path is for Milvus's REST API or for an ACME challenge, so that its host need take no gRPC call."""
+    return match.path.startswith(_OTHERS)
