@@ -143,6 +143,7 @@ def test_the_rules_are_listed() -> None:
         (["host", "--cluster"], "give only one of"),
         (["--cluster", "--kubeconfig", "/nowhere"], "no usable kubeconfig"),
         (["https://host", "--plaintext"], "give one of the two"),
+        (["tests"], "kiteway doctor -f tests"),
         (["ftp://host"], "without a scheme"),
         (["host:0"], "is not a port"),
         (["host", "--ca", "/nowhere.pem"], "cannot be read"),

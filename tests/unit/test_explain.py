@@ -34,6 +34,14 @@ def test_a_code_is_explained(code: str, words: str) -> None:
     assert words in result.stdout.replace("\n", " ")
 
 
+@pytest.mark.parametrize(("typed", "code"), [("allowhttpopen", "AllowHttpOpen"), ("drain_0", "DRAIN_0")])
+def test_case_does_not_count(typed: str, code: str) -> None:
+    """A code that was typed in lower case is explained under its own name."""
+    result = CLI.invoke(app, ["explain", typed])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{code} (")
+
+
 def test_a_misspelt_code_names_the_similar_ones() -> None:
     """The error names codes that look similar."""
     result = CLI.invoke(app, ["explain", "allowhttpopened"])

@@ -97,7 +97,7 @@ def demo(
     if output is not Output.TABLE:
         emit(report.plain(), output)
     else:
-        _print(report)
+        _print(report, calls=once or not report.verified)
     raise typer.Exit(0 if report.verified else 1)
 
 
@@ -114,9 +114,10 @@ def _say(text: str) -> None:
         stderr.print(each)
 
 
-def _print(report: Report) -> None:
-    for address, calls in report.requests.items():
-        stderr.print(f"  {calls} calls at {address}")
+def _print(report: Report, *, calls: bool) -> None:
+    """Print the result; ``calls`` of each endpoint too, unless they were printed when the verification ended."""
+    for address, number in report.requests.items() if calls else ():
+        stderr.print(f"  {number} calls at {address}")
     if report.verified:
         stderr.print(line(("verified", "green")))
     elif report.failure is not None:

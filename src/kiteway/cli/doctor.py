@@ -29,6 +29,7 @@ from kiteway.doctor import (
     read_manifests,
 )
 from kiteway.doctor.report import Check
+from kiteway.printable import suggested
 from kiteway.probe import TlsOptions, TrustFileError
 from kiteway.probe.result import DEFAULT_TIMEOUT
 from kiteway.probe.trust import grpc_default_roots
@@ -99,6 +100,8 @@ def doctor(
     elif filename:
         report = examine(Scope.FILES, read_manifests(filename, now))
     elif address:
+        if Path(address).exists():
+            raise fail(f"{address} is a file or folder: {suggested('kiteway', 'doctor', '-f', address)}", 2)
         try:
             endpoint, secure = parse_address(address, plaintext=plaintext)
             target = AddressTarget(

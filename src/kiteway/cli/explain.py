@@ -40,7 +40,7 @@ def explain(
         for each in known.values():
             stdout.print(each.code)
         return
-    found = known.get(code)
+    found = known.get(code) or {name.lower(): each for name, each in known.items()}.get(code.lower())
     if found is None:
         similar = alike(code, known)
         hint = f" Did you mean {' or '.join(similar)}?" if similar else " `kiteway explain` lists all codes."

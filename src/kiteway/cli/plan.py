@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +28,7 @@ from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.envoy.xds.redact import redacted
 from kiteway.filter import filter_path
 from kiteway.model import LoadBalancer
+from kiteway.printable import suggested
 from kiteway.report.problem import Problem
 from kiteway.report.routing import HostReport
 from kiteway.report.status import PlanReport
@@ -45,6 +47,8 @@ class PlanOutput(enum.StrEnum):
 
 
 def plan(
+    path: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    *,
     filename: FilesOption = None,
     ssl_policy: SSLPolicyOption = None,
     namespace_limit: NamespaceLimitOption = None,
@@ -65,6 +69,10 @@ def plan(
       kiteway plan -f ingress.yaml -f service.yaml --output json
       kubectl get ingress,svc,endpointslices,backendconfig -o yaml | kiteway plan -f -
     """
+    if path:
+        raise fail(
+            f"paths go with -f: {suggested('kiteway', 'plan', *chain.from_iterable(('-f', p) for p in path))}", 2
+        )
     if not filename:
         raise fail("give manifests with -f PATH (- for standard input)", 2)
     try:

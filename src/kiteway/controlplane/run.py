@@ -215,6 +215,7 @@ class ControlPlane:
                     ssl_policies=self._config.ssl_policies,
                     namespace_limits=self._config.namespace_limits,
                     with_filter=self._config.settings.filter_path is not None,
+                    http_port=self._config.settings.http_port is not None,
                 )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)

@@ -177,6 +177,8 @@ async def _balance(
         status = await asyncio.to_thread(read_status, instance)
         _complete(report, found, status)
         if found.verified and not place.options.once:
+            for address, calls in report.requests.items():
+                narrator.say(f"  {calls} calls at {address}")
             connected(place.options, certificate, place.port)
             await ended
 

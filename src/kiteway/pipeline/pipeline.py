@@ -22,6 +22,7 @@ from kiteway.resources import EndpointSlice
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Translated, Translator
 from kiteway.translate.policy.attachment import Attachment
+from kiteway.translate.shared.endpoints import unknown_services
 from kiteway.translate.shared.unit import Unit
 
 
@@ -109,7 +110,8 @@ class Pipeline:
         self._quarantine.want(translated.units)
         self._assignments.set_static(static)
         self._assignments.set_objects(resources.objects)
-        self._round = _Round(resources.diagnostics, translated, challenges)
+        unknown = unknown_services(static, resources.objects)
+        self._round = _Round((*resources.diagnostics, *unknown), translated, challenges)
         return self._build(self._round, now)
 
     def judge(self, take: Callable[[Quarantine], None], now: dt.datetime) -> Outcome | None:

@@ -86,7 +86,7 @@ def http_mode(
     if wants_tls and missing:
         # The missing FrontendConfig may redirect, so port 80 does not serve until it exists.
         return HTTPMode.OFF, None
-    if wants_tls:
+    if wants_tls and context.options.http_port:
         context.warn(
             context.ingress,
             "AllowHttpOpen",

@@ -37,6 +37,7 @@ class Options:
         ssl_policies: the TLS profile of each FrontendConfig ``sslPolicy`` name.
         issued: certificates issued for a ManagedCertificate, by ``namespace/name``.
         namespace_limits: what all objects of a namespace may claim together.
+        http_port: whether Kiteway listens for HTTP without TLS at all.
         with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission.
     """
 
@@ -45,6 +46,7 @@ class Options:
     issued: Mapping[str, Certificate] = field(default_factory=dict)
     namespace_limits: NamespaceLimits = field(default_factory=NamespaceLimits)
     with_filter: bool = True
+    http_port: bool = True
 
 
 PolicyLookup = Callable[[ObjectRef, ObjectRef, PoolKey], Policy]

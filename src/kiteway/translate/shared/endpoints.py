@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping
 
-from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Endpoint, EndpointState, EndpointTable, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice, Object, Service
 from kiteway.resources.kinds.endpoint_slice import SERVICE_NAME_LABEL, AddressType
@@ -138,6 +138,28 @@ class Endpoints:
         return service.diagnostic(
             Severity.WARNING, "NoEndpoints", f"{why}: calls are answered with UNAVAILABLE.", fix, ("spec",)
         )
+
+
+def unknown_services(static: Iterable[ServiceName], objects: Iterable[Object]) -> list[Diagnostic]:
+    """Return a warning for each Service that has an endpoint by ``--endpoint`` and is not among ``objects``."""
+    wanted = set(static)
+    if not wanted:
+        return []
+    there = {o.ref[1:] for o in objects if isinstance(o, Service)}
+    known = ", ".join(
+        sorted(name if namespace == "default" else f"{namespace}/{name}" for namespace, name in there)[:5]
+    )
+    return [
+        Diagnostic(
+            Severity.WARNING,
+            "EndpointUnused",
+            f"--endpoint gives an endpoint of the Service {namespace}/{name}, which is not among the manifests: it has no "
+            "effect.",
+            f"Correct its name, [NAMESPACE/]SERVICE; the manifests have {known or 'no Service'}.",
+            ObjectRef("Service", namespace, name),
+        )
+        for namespace, name in sorted(wanted - there)
+    ]
 
 
 def _same(before: Service | None, now: Service | None) -> bool:
