@@ -19,6 +19,11 @@ from kiteway.status.connections import Connections, LimitedProtocol, Limits
 
 pytestmark = pytest.mark.anyio
 QUICK = Limits(head_seconds=0.3, answer_seconds=0.6)
+"""Closes soon what waits; only for what is to be closed."""
+PATIENT = Limits(head_seconds=600, answer_seconds=600)
+"""Closes nothing for its time: what is answered here waits for no other client."""
+SOON = 60.0
+"""Seconds that suffice on a busy machine, far below those of `PATIENT`."""
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ async def get(port: int, path: str, source: str = "127.0.0.1") -> bytes:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` is true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         while not condition():  # noqa: ASYNC110 - what it looks at has no events
             await asyncio.sleep(0.01)
 
@@ -117,17 +122,17 @@ async def connected(port: int, number: int, *, peers: int = 1) -> AsyncIterator[
 
 @pytest.mark.parametrize(("number", "peers"), [(64, 1), (300, 1), (600, 200)])
 async def test_silent_connections_keep_no_probe_out(free_port: Callable[[], int], number: int, peers: int) -> None:
-    """Probes are answered at once while others hold any number of connections, from one address or many."""
-    async with served(free_port) as (port, _), connected(port, number, peers=peers):
+    """Probes are answered while others hold any number of connections, from one address or many."""
+    async with served(free_port, PATIENT) as (port, _), connected(port, number, peers=peers):
         for path in ("/live", "/ready") * 5:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(SOON):
                 assert (await get(port, path)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_probe_from_the_attackers_own_address_is_answered(free_port: Callable[[], int]) -> None:
     """On one machine all connections come from loopback."""
-    async with served(free_port) as (port, _), connected(port, 300):
-        async with asyncio.timeout(1):
+    async with served(free_port, PATIENT) as (port, _), connected(port, 300):
+        async with asyncio.timeout(SOON):
             assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
 
 
@@ -142,7 +147,7 @@ async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[
             probe, *_ = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(500)]
             probe.sendall(b"GET /live HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n")
             probe.setblocking(False)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(SOON):
                 assert (await asyncio.get_running_loop().sock_recv(probe, 100)).startswith(b"HTTP/1.1 200")
                 # It is the last in the queue: all have been taken.
                 assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
@@ -199,7 +204,7 @@ async def test_a_connection_without_a_request_is_closed(free_port: Callable[[], 
     async with served(free_port, QUICK) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(bytes_)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             await _ended(reader)
         writer.close()
 
@@ -210,7 +215,7 @@ async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> No
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         ended = asyncio.create_task(_ended(reader))
         writer.write(b"GET /live HTTP/1.1\r\nX: ")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             while not ended.done():
                 with contextlib.suppress(ConnectionError):
                     writer.write(b"x")
@@ -220,43 +225,60 @@ async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> No
 
 async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -> None:
     """A client may keep its connection, as Prometheus does; it is closed when no request comes."""
-    async with served(free_port, QUICK) as (port, _):
+    limits = Limits(head_seconds=1.5)  # so long may this process stand still between two requests
+    async with served(free_port, limits) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         began = time.monotonic()
-        while time.monotonic() - began < 2 * QUICK.head_seconds:
+        while time.monotonic() - began < 2 * limits.head_seconds:
             writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
             assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             await _ended(reader)
         writer.close()
 
 
 async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
     """An endless head is refused and uses bounded memory."""
-    async with served(free_port) as (port, _):
+    async with served(free_port, PATIENT) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /live HTTP/1.1\r\nX: " + b"x" * 100_000)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(SOON):
             assert (await reader.read(100)).startswith(b"HTTP/1.1 400")
         writer.close()
 
 
-async def test_slow_readers_are_disconnected_and_scrapes_are_limited(free_port: Callable[[], int]) -> None:
-    """Slow readers hold a page for a limited time, only a few at a time, and do not delay probes."""
-    async with served(free_port, QUICK) as (port, page):
-        slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(12)]
+@contextlib.asynccontextmanager
+async def _slow_scrapes(port: int, number: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """Ask for the page on so many connections, and do not read it."""
+    slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(number)]
+    try:
         for _, writer in slow:
             writer.write(b"GET /metrics HTTP/1.1\r\nHost: k\r\n\r\n")
-        async with asyncio.timeout(1):
+        yield [reader for reader, _ in slow]
+    finally:
+        for _, writer in slow:
+            writer.transport.abort()
+
+
+async def test_scrapes_are_few(free_port: Callable[[], int]) -> None:
+    """Slow readers get no more than a few pages at a time, hold up no probe, and make room when they leave."""
+    async with served(free_port, PATIENT) as (port, page), asyncio.timeout(SOON):
+        async with _slow_scrapes(port, 12):
             await until(lambda: page.served == 4)
             assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
             assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 503")
-        assert page.served == 4
-        async with asyncio.timeout(10):
-            await asyncio.gather(*(_ended_after_something(reader) for reader, _ in slow))
+            assert page.served == 4
+        while not (await get(port, "/metrics")).startswith(b"HTTP/1.1 200"):  # noqa: ASYNC110 - a slot has no events
+            await asyncio.sleep(0.01)
+
+
+async def test_a_slow_reader_is_closed(free_port: Callable[[], int]) -> None:
+    """A client that does not read its page holds it for a limited time."""
+    async with served(free_port, Limits(answer_seconds=1.5)) as (port, page), _slow_scrapes(port, 4) as slow:
+        async with asyncio.timeout(SOON):
+            await until(lambda: page.served == 4)
+            await asyncio.gather(*map(_ended_after_something, slow))
             assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 200")
-        for _, writer in slow:
-            writer.transport.abort()
 
 
 async def test_envoy_is_asked_once_at_a_time_whether_it_is_ready(free_port: Callable[[], int]) -> None:
