@@ -43,8 +43,8 @@ def alive(pid: int) -> bool:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait, at most 10 s, until a condition holds; say whether it does."""
-    deadline = time.monotonic() + 10
+    """Wait, at most a minute, until a condition holds; say whether it does."""
+    deadline = time.monotonic() + 60
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -86,7 +86,7 @@ def follow(script: Script, sink: Names, until: Callable[[Reflector], bool], **op
         found = Reflector(cast("Api", script), "/things", sink, lambda: None, optional=options.get("optional", False))
         found.known = options.get("known", False)
         task = asyncio.create_task(found.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not until(found):  # noqa: ASYNC110 - the reflector has no event for it
                 await asyncio.sleep(0)
         task.cancel()

@@ -66,18 +66,18 @@ async def test_http2_over_tls_with_a_name(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "reason"),
+    ("handler", "reason", "seconds"),
     [
-        pytest.param(http1("400 Bad Request", b""), Reason.NOT_HTTP2, id="http1"),
-        pytest.param(hang_up, Reason.CLOSED, id="closes"),
-        pytest.param(silence, Reason.NO_ANSWER, id="silent"),
+        pytest.param(http1("400 Bad Request", b""), Reason.NOT_HTTP2, 30, id="http1"),
+        pytest.param(hang_up, Reason.CLOSED, 30, id="closes"),
+        pytest.param(silence, Reason.NO_ANSWER, 1, id="silent"),
     ],
 )
-async def test_what_is_not_http2(handler: Handler, reason: Reason) -> None:
+async def test_what_is_not_http2(handler: Handler, reason: Reason, seconds: float) -> None:
     """HTTP/1.1, a closed connection and no answer are three reasons, for HTTP/2 and for a call."""
     async with serving(handler) as port:
-        seen = await probe_h2(local(port), None, timeout=0.3)
-        call = await probe_grpc(local(port), GET_VERSION, tls=None, timeout=0.3)
+        seen = await probe_h2(local(port), None, timeout=seconds)
+        call = await probe_grpc(local(port), GET_VERSION, tls=None, timeout=seconds)
     assert seen.failure is not None
     assert seen.failure.reason is reason
     assert call.failure is not None
@@ -199,16 +199,16 @@ async def test_https_health_answers_for_its_name(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "reason"),
+    ("handler", "reason", "seconds"),
     [
-        pytest.param(silence, Reason.NO_ANSWER, id="silent"),
-        pytest.param(hang_up, Reason.NOT_HTTP, id="closes"),
+        pytest.param(silence, Reason.NO_ANSWER, 1, id="silent"),
+        pytest.param(hang_up, Reason.NOT_HTTP, 30, id="closes"),
     ],
 )
-async def test_what_is_not_http(handler: Handler, reason: Reason) -> None:
+async def test_what_is_not_http(handler: Handler, reason: Reason, seconds: float) -> None:
     """A server that does not speak HTTP is a failure, never an exception."""
     async with serving(handler) as port:
-        seen = await probe_http(local(port), "/healthz", timeout=0.3)
+        seen = await probe_http(local(port), "/healthz", timeout=seconds)
     assert seen.failure is not None
     assert seen.failure.reason is reason
 

@@ -240,7 +240,7 @@ child = ChildSpec("a", (sys.executable, "-S", "-c", {ORPHAN_MAKER!r}), dict(os.e
 
 async def main():
     running = asyncio.create_task(run([child], instance, on_event=print))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (log.exists() and log.read_bytes().endswith(b"\\n")):
             await asyncio.sleep(0.01)
         while pathlib.Path("/proc", log.read_text().strip()).exists():

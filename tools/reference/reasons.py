@@ -9,6 +9,7 @@ message and fix.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,8 +54,9 @@ class _Reporter:
         return {**self.defaults, **given, **{word.arg: word.value for word in call.keywords if word.arg}}
 
 
+@functools.cache
 def reasons(package: Path = PACKAGE) -> list[Reason]:
-    """Return every reason below ``package``, by name."""
+    """Return every reason below ``package``, by name; the source is read once."""
     inside = (path.relative_to(package) for path in package.rglob("*.py"))
     paths = sorted(path for path in inside if not {"_proto", "doctor"} & set(path.parts))
     modules = [Module(package / path) for path in paths]
