@@ -14,6 +14,7 @@ from typing import Any
 
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
+from kiteway.envoy.xds.common import GRPC_LISTENER
 from kiteway.envoy.xds.connection_manager import DRAIN_TIMEOUT
 from kiteway.instance import Instance, InstanceError
 from kiteway.supervisor import envoy_child, run
@@ -28,7 +29,7 @@ def static_bootstrap(instance: Instance, port: int, upstream_port: int) -> dict[
     del config["dynamic_resources"]
     http_connection_manager = {
         "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "test",
+        "stat_prefix": GRPC_LISTENER,  # the drain counts connections of the real listeners
         "drain_timeout": f"{DRAIN_TIMEOUT:g}s",
         "route_config": {
             "virtual_hosts": [
