@@ -106,3 +106,18 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     """An unreadable path is an error in the report, not an exception."""
     failures, _ = _failures("MANIFEST_ERRORS", read_manifests([tmp_path / "none.yaml"], NOW))
     assert "cannot be read" in failures[0].message
+
+
+def test_limits_without_the_filter_are_said_to_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy is in order, but nothing would enforce it."""
+    monkeypatch.setenv("KITEWAY_FILTER_PATH", str(tmp_path / "none.so"))
+
+    def limit(files: Files) -> None:
+        spec = {
+            "targetRefs": [{"kind": "Service", "name": "milvus"}],
+            "limits": [{"by": ["user"], "inFlight": 1}],
+        }
+        files.add("kiteway.io/v1alpha1", "MilvusPolicy", "policy", spec=spec)
+
+    [failure], _ = _failures("MILVUS_POLICY", _read(limit, tmp_path))
+    assert "without Kiteway's filter" in failure.message

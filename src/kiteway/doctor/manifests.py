@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.doctor.milvus_config import MilvusConfig, read_milvus_config, read_operator_configs
+from kiteway.filter import filter_path
 from kiteway.resources import BackendConfig, Ingress, Object, Secret, Service
 from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import AppProtocol
@@ -132,7 +133,8 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
     resources = source.read()
     for file, text in source.texts().items():
         configs += read_operator_configs(text, str(file))
-    result = translate(resources.objects, Options(), now, resources.failed)
+    options = Options(with_filter=filter_path() is not None)
+    result = translate(resources.objects, options, now, resources.failed)
     whole = judge_whole(resources.objects, result.model)
     # A configuration of Milvus is something, too.
     read = [d for d in resources.diagnostics if not (configs and d.reason == "NothingRead")]

@@ -7,9 +7,10 @@ from kiteway.resources import MilvusPolicy
 
 RULE = rule_of_reasons(
     "MILVUS_POLICY",
-    title="The targets of a MilvusPolicy",
-    why="A limit that is attached to nothing, or to what another policy has already, limits nothing.",
-    reasons=frozenset({"PolicyTargetNotFound", "PolicyConflicted", "PolicyWithoutEffect"}),
+    title="The effect of a MilvusPolicy",
+    why="A limit that is attached to nothing, or to what another policy has already, limits nothing; nor does one without the "
+    "filter.",
+    reasons=frozenset({"PolicyTargetNotFound", "PolicyConflicted", "PolicyWithoutEffect", "PolicyWithoutFilter"}),
     kinds=(MilvusPolicy,),
     when_passed="each target exists, is served, and has this policy.",
 )
