@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use crate::admission::cost::Class;
 
-const LEAST: f64 = 3.0;
+const LEAST: f64 = 2.0;
 const MOST: f64 = 1000.0;
 /// Where it begins.
-const FIRST: f64 = 16.0;
+const FIRST: f64 = 8.0;
 /// How much longer than the shortest time is no sign of load.
 const TOLERANCE: f64 = 1.25;
 /// How often the limit is set, at most.
 const STEP: Duration = Duration::from_millis(100);
 /// Fewer times than these say nothing.
-const SAMPLES: usize = 10;
+const SAMPLES: usize = 5;
 /// How often the shortest times are measured, with the limit at its least.
 const PROBE_EVERY: Duration = Duration::from_secs(60);
 /// The longest that this takes.
@@ -163,7 +163,7 @@ mod tests {
         for call in 0..100_000_u64 {
             let took = Duration::from_millis(1 + call % 977);
             gradient.learn(class, took, 5, now + Duration::from_millis(call * 11));
-            assert!((3..=1000).contains(&gradient.limit()), "{gradient:?}");
+            assert!((2..=1000).contains(&gradient.limit()), "{gradient:?}");
         }
     }
 }

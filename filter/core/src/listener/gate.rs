@@ -46,9 +46,11 @@ impl<'listener> Gate<'listener> {
             return Verdict::Continue;
         }
         self.passage = Passage::new(stream, stream.now()).map(Box::new);
+        // A client that wants another protocol sends nothing before it has the answer.
+        let is_whole = end || stream.request_header("upgrade").is_some();
         match self.passage {
             None => Verdict::Continue,
-            Some(_) if end => self.decide(stream),
+            Some(_) if is_whole => self.decide(stream),
             Some(_) => Verdict::Hold,
         }
     }

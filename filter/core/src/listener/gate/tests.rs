@@ -175,6 +175,23 @@ fn a_limit_by_user_may_name_users() {
 }
 
 #[test]
+fn an_upgrade_is_decided_about_by_its_headers() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-3,"burstMs":0}"#));
+    let upgrade = || {
+        let mut stream = FakeStream {
+            request: headers(&[(":path", "/socket"), ("upgrade", "websocket")]),
+            route: Some(Box::new(route.clone())),
+            ..FakeStream::default()
+        };
+        Gate::new(&metrics).on_request_headers(&mut stream, false)
+    };
+
+    assert_eq!(Verdict::Continue, upgrade());
+    assert!(matches!(upgrade(), Verdict::Answer(Answer::Json { status: 429, .. })));
+}
+
+#[test]
 fn rest_and_grpc_share_limits_and_queues() {
     let rest = |body: &str, route: &RouteConfig| FakeStream {
         request: headers(&[
