@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import files, instructions, kubernetes, passthrough, translation
+from bench import fairness, files, instructions, kubernetes, passthrough, translation
 from bench.outcome import Context, Outcome
 
 
@@ -26,6 +26,7 @@ BENCHES = (
         "the control plane's cost of a change, with 1,000 Ingresses and 10,000 endpoints",
         translation.run,
     ),
+    Bench("fairness", "single searches beside a flood of heavy ones, with and without admission", fairness.run),
     Bench("files", "the time from a change of a file to Envoy, with one Service and with 1,000", files.run),
     Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
 )

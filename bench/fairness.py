@@ -1,0 +1,350 @@
+"""
+What a flood of heavy searches costs a client with single ones, with and without admission.
+
+One Envoy with the filter stands before a real Milvus, once without a policy and once for each limit of reads. In each round
+the single searches are measured alone, beside the flood without a policy, and beside it with each limit.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pymilvus
+from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import milvus_pb2
+
+from bench.backends import SERVICE
+from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
+from bench.processes import free_port, running, tail
+from bench.stats import quantile
+from kiteway.envoy.binary import find_envoy
+from kiteway.filter import filter_path
+from kiteway.milvus.embedded import StandaloneMilvus
+from tools.in_netns import isolated
+
+_TITLE = "Fairness"
+_COLLECTION = "bench"
+_ROWS = 20_000
+_DIMENSION = 128
+_FLOOD_VECTORS, _FLOOD_LIMIT, _FLOOD_STREAMS = 100, 1000, 32
+_HEAVY = 5
+_PAUSE = 0.2
+_SECONDS = 40.0
+_WARM_UP_SECONDS = 5.0
+_START_SECONDS = 60.0
+_SUCCEEDED = re.compile(r"^requests: .*? (\d+) succeeded, (\d+) failed, (\d+) errored", re.MULTILINE)
+_DATA = re.compile(r"^traffic: .*\((\d+)\) data", re.MULTILINE)
+
+ALONE, WITHOUT = "alone", "no admission"
+_POLICIES: Mapping[str, dict[str, Any]] = {
+    WITHOUT: {},
+    "2 reads": {"reads": 2},
+    "3 reads": {"reads": 3},
+    "adaptive": {"adaptive": True},
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    What was measured once.
+
+    Attributes:
+        milliseconds: of each single search.
+        flood: how many searches of the flood a second were answered.
+        heavy: milliseconds of a search of the flood that runs alone; 0 where the flood runs.
+    """
+
+    milliseconds: Sequence[float]
+    flood: float
+    heavy: float
+
+
+async def run(context: Context) -> Outcome:
+    """
+    Measure with Milvus.
+
+    Raises:
+        BenchError: Envoy cannot be started, or an answer was wrong.
+    """
+    rounds = max(1, context.rounds // 8)
+    text = (
+        (
+            f"One client floods Milvus with searches of {_FLOOD_VECTORS} vectors for {_FLOOD_LIMIT:,} rows each, "
+            f"{_FLOOD_STREAMS} at a time. Another sends single searches for 10 rows, one every {_PAUSE:g} s. Both are users of "
+            f"their own; the collection has {_ROWS:,} rows of {_DIMENSION} dimensions. {context.rounds} rounds of "
+            f"{_SECONDS:g} s for each line; Milvus, Envoy and both clients share the machine."
+        ),
+    )
+    if not isolated() or filter_path() is None or "h2load" not in context.programs:
+        needs = "Fairness: it needs a network namespace of its own, h2load and the filter."
+        return Outcome(_TITLE, text, (), (), {}, (needs,))
+    found: dict[str, list[Measured]] = {name: [] for name in (ALONE, *_POLICIES)}
+    context.say("starting Milvus")
+    async with StandaloneMilvus(context.work / "milvus") as milvus:
+        _fill(milvus.endpoint.port)
+        for number in range(1, rounds + 1):
+            order = [ALONE, *_POLICIES]
+            random.Random(number).shuffle(order)
+            for name in order:
+                policy = _POLICIES.get(name, {})
+                with _envoy(context.work, milvus.endpoint.port, policy) as port:
+                    found[name].append(_measure(context, port, flooded=name != ALONE))
+                one = found[name][-1]
+                context.say(
+                    f"round {number} of {rounds}, {name}: p99 {quantile(one.milliseconds, 0.99):.1f} ms, "
+                    f"flood {one.flood:.1f} a second"
+                )
+    return _outcome(text, found)
+
+
+def _outcome(text: Sequence[str], found: Mapping[str, Sequence[Measured]]) -> Outcome:
+    times = {name: [each for one in rounds for each in one.milliseconds] for name, rounds in found.items()}
+    p99 = {name: quantile(values, 0.99) for name, values in times.items()}
+    flood = {name: sum(one.flood for one in rounds) / len(rounds) for name, rounds in found.items()}
+    rows = [
+        [
+            name,
+            f"{quantile(times[name], 0.5):.1f}",
+            f"{p99[name]:.1f}",
+            f"{p99[name] / p99[ALONE]:.2f}",
+            "" if name == ALONE else f"{flood[name]:.1f}",
+            "" if name == ALONE else f"{flood[name] / flood[WITHOUT]:.2f}",
+        ]
+        for name in found
+    ]
+    heavy = sum(one.heavy for one in found[ALONE]) / len(found[ALONE])
+    text = [
+        *text,
+        (
+            f"A heavy search that runs alone takes {heavy:.0f} ms. Milvus works on it in pieces that a search which comes later "
+            "waits for, so a single search that meets one takes about as long."
+        ),
+    ]
+    header = ["", "p50, ms", "p99, ms", "p99 / alone", "flood, a second", "flood / no admission"]
+    bars = [
+        Bar(name, p99[name], quantile(times[name], 0.5), quantile(times[name], 0.99), name not in {ALONE, WITHOUT})
+        for name in found
+    ]
+    data = {name: [asdict(one) for one in each] for name, each in found.items()}
+    chart = Chart("Single searches beside a flood, p99 (whisker from p50)", "milliseconds", bars)
+    return Outcome(_TITLE, text, [Table("Single searches beside a flood", header, rows)], [chart], data)
+
+
+def _fill(port: int) -> None:
+    client = pymilvus.MilvusClient(f"http://127.0.0.1:{port}")
+    try:
+        schema = client.create_schema()
+        schema.add_field("id", pymilvus.DataType.INT64, is_primary=True)
+        schema.add_field("vector", pymilvus.DataType.FLOAT_VECTOR, dim=_DIMENSION)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="HNSW", metric_type="L2", params={"M": 16, "efConstruction": 100})
+        chance = random.Random(0)
+        client.create_collection(_COLLECTION, schema=schema)
+        for start in range(0, _ROWS, 5000):
+            rows = [{"id": i, "vector": _vector(chance)} for i in range(start, start + 5000)]
+            client.insert(_COLLECTION, rows)
+        client.flush(_COLLECTION)
+        client.create_index(_COLLECTION, index)
+        client.load_collection(_COLLECTION)
+    finally:
+        client.close()
+
+
+def _vector(chance: random.Random) -> list[float]:
+    return [chance.random() for _ in range(_DIMENSION)]
+
+
+def _search(vectors: int, limit: int) -> bytes:
+    chance = random.Random(vectors)
+    message = Prepare.search_requests_with_expr(
+        _COLLECTION,
+        anns_field="vector",
+        param={"metric_type": "L2", "params": {"ef": max(limit, 32)}},
+        limit=limit,
+        data=[_vector(chance) for _ in range(vectors)],
+        consistency_level="Bounded",
+    )
+    return bytes(message.SerializeToString())
+
+
+def _credentials(user: str) -> str:
+    return base64.b64encode(f"{user}:secret".encode()).decode()
+
+
+def _measure(context: Context, port: int, *, flooded: bool) -> Measured:
+    """Measure single searches, beside the flood or not, once both have run for a while."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_receive_message_length", -1)]) as channel:
+        search: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{SERVICE}/Search")
+        message = _search(1, 10)
+        metadata: tuple[tuple[str, str | bytes], ...] = (("authorization", _credentials("single")),)
+
+        def one() -> float:
+            began = time.perf_counter()
+            answer = milvus_pb2.SearchResults.FromString(search(message, timeout=30, metadata=metadata))
+            if answer.status.code or list(answer.results.topks) != [10]:
+                raise BenchError(f"a single search: {answer.status.reason or answer.results.topks}")
+            return (time.perf_counter() - began) * 1e3
+
+        one()
+        flood = _Flood(context, port) if flooded else None
+        try:
+            times: list[float] = []
+            began = time.monotonic()
+            end = began + _WARM_UP_SECONDS + _SECONDS
+            while (now := time.monotonic()) < end:
+                taken = one()
+                if now >= began + _WARM_UP_SECONDS:
+                    times.append(taken)
+                time.sleep(max(0.0, now + _PAUSE - time.monotonic()))
+        finally:
+            rate = flood.rate() if flood is not None else 0.0
+        heavy, began = _search(_FLOOD_VECTORS, _FLOOD_LIMIT), time.perf_counter()
+        if not flooded:
+            for _ in range(_HEAVY):
+                search(heavy, timeout=30, metadata=metadata)
+        alone = (time.perf_counter() - began) * 1e3 / _HEAVY
+    return Measured(times, rate, 0.0 if flooded else alone)
+
+
+class _Flood:
+    """The heavy searches, by h2load for as long as the single searches are measured."""
+
+    def __init__(self, context: Context, port: int) -> None:
+        body = context.work / "flood.grpc"
+        message = _search(_FLOOD_VECTORS, _FLOOD_LIMIT)
+        body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+        self._seconds = _WARM_UP_SECONDS + _SECONDS
+        command = [
+            str(context.programs["h2load"]),
+            f"--duration={round(self._seconds)}",
+            "--clients=4",
+            f"--max-concurrent-streams={_FLOOD_STREAMS // 4}",
+            "--threads=1",
+            f"--data={body}",
+            "--header=content-type: application/grpc",
+            "--header=te: trailers",
+            f"--header=authorization: {_credentials('flood')}",
+            f"http://127.0.0.1:{port}{SERVICE}/Search",
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._output = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self._output = self._process.communicate()[0]
+
+    def rate(self) -> float:
+        """
+        Wait for the end; the heavy searches a second that were answered.
+
+        Raises:
+            BenchError: one of them failed, or was refused.
+        """
+        self._reader.join()
+        requests, data = _SUCCEEDED.search(self._output), _DATA.search(self._output)
+        if requests is None or data is None or (requests[2], requests[3]) != ("0", "0"):
+            raise BenchError(f"the flood: {self._output.strip()[-500:]}")
+        succeeded = int(requests[1])
+        # A refusal is a hundred bytes, an answer has at least 5 for each of 100,000 rows.
+        if succeeded == 0 or int(data[1]) / succeeded < 4 * _FLOOD_VECTORS * _FLOOD_LIMIT:
+            raise BenchError(f"the flood was not answered in full: {succeeded} searches, {data[1]} bytes")
+        return succeeded / self._seconds
+
+
+@contextmanager
+def _envoy(work: Path, milvus: int, admission: dict[str, Any]) -> Iterator[int]:
+    """Run Envoy with the filter; the port."""
+    port = free_port()
+    config, log = work / "fairness.json", work / "fairness.log"
+    config.write_text(json.dumps(_config(port, milvus, admission)))
+    command = [find_envoy(), "-c", config, "--disable-hot-restart", "--concurrency", "2", "-l", "warn"]
+    with running(command, log) as process:
+        client = pymilvus.MilvusClient
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                client(f"http://127.0.0.1:{port}", timeout=2).close()
+                break
+            except pymilvus.MilvusException as error:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise BenchError(f"Envoy does not serve: {tail(log)}") from error
+        yield port
+
+
+def _config(port: int, milvus: int, admission: dict[str, Any]) -> dict[str, Any]:
+    types = "type.googleapis.com/envoy.extensions"
+    module = {
+        "metrics_namespace": "kiteway",
+        "do_not_close": True,
+        "module": {"local": {"filename": str(filter_path())}},
+    }
+
+    def entry(mode: str) -> dict[str, Any]:
+        return {
+            "name": "kiteway",
+            "typed_config": {
+                "@type": f"{types}.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+                "filter_name": "kiteway",
+                "dynamic_module_config": module,
+                "filter_config": _text({"mode": mode}),
+            },
+        }
+
+    route: dict[str, Any] = {"match": {"prefix": "/"}, "route": {"cluster": "milvus", "timeout": "0s"}}
+    if admission:
+        policy = {"admission": {"scope": "milvus", "waitMs": 30_000, "queuedBytes": 1 << 26, **admission}}
+        per_route = {
+            "@type": f"{types}.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
+            "filter_name": "kiteway",
+            "dynamic_module_config": module,
+            "filter_config": _text({"policy": policy}),
+        }
+        route["typed_per_filter_config"] = {"kiteway": per_route}
+    manager = {
+        "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "bench",
+        "codec_type": "HTTP2",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {**entry("downstream"), "disabled": True},
+            {"name": "router", "typed_config": {"@type": f"{types}.filters.http.router.v3.Router"}},
+        ],
+    }
+    listener = {
+        "name": "in",
+        "address": _address(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+    protocol = {
+        "@type": f"{types}.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(milvus)}}]}]
+    cluster = {
+        "name": "milvus",
+        "load_assignment": {"cluster_name": "milvus", "endpoints": endpoints},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
+    }
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def _text(value: dict[str, Any]) -> dict[str, str]:
+    return {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(value)}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
