@@ -21,7 +21,7 @@ class RepeatedField:
 
     @classmethod
     def of(cls, message: type[Message], name: str) -> RepeatedField:
-        """Look it up."""
+        """Look up the field ``name`` of a message class."""
         return cls(name, message.DESCRIPTOR.fields_by_name[name].number)
 
 

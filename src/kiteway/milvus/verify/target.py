@@ -9,10 +9,10 @@ from kiteway.probe.trust import grpc_default_roots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A Milvus address as a client of the guide would give it.
+    """The address and credentials that a client gives, in the three forms of the guide.
 
-    The guide's three forms: with ``ca`` (self-managed certificate), without (public CA), and a
-    domain name as ``host`` instead of an address with ``server_name``.
+    These are: with ``ca`` (self-managed certificate), without (public CA), and a domain name as ``host`` instead of an
+    address with ``server_name``.
     """
 
     host: str
