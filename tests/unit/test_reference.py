@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from kiteway.doctor import RULES
 from kiteway.resources import KINDS
 from kiteway.resources import annotations as keys
 from tools import generate_reference
-from tools.reference import annotation_keys, cli, diagnostics, doctor, resources
+from tools.reference import annotation_keys, cli, diagnostics, doctor, resources, status
 from tools.reference.reasons import Reason, reasons
 
 GOLDEN = Path(__file__).parents[1] / "golden/cases"
@@ -138,6 +139,22 @@ def test_every_command_is_described() -> None:
     assert "| `--https-port` `INT` | The HTTPS port. | `8443` |" in page
     assert "```sh\nkiteway doctor\nkiteway doctor -f examples/guide-self-managed -f values.yaml\n" in page
     assert "`table|json|yaml|envoy`".replace("|", "\\|") in page
+
+
+def test_every_field_of_the_status_is_described() -> None:
+    """Each field of the JSON schema, however deep, is in the page with its path and a meaning."""
+    page = status.render()
+    rows = dict(re.findall(r"^\| `([^`]+)` \| .+ \| (.+) \|$", page, re.MULTILINE))
+    for path in (
+        "state",
+        "pools[].endpoints[].why",
+        "supervisor.children{}.silentSince",
+        "diagnostics[].position.line",
+    ):
+        assert rows[path]
+    schema = json.loads(status.render_schema())
+    names = {name for struct in schema["$defs"].values() for name in struct.get("properties", ())}
+    assert names == {part.removesuffix("[]").removesuffix("{}") for path in rows for part in path.split(".")}
 
 
 def test_a_stale_page_is_reported(

@@ -72,7 +72,9 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         address: HOST:PORT.
         healthy: whether Envoy counts it as healthy.
-        health: what `failures` come to.
+        health: what `failures` come to. `failing`: it was checked and failed. `ejected`: calls to it failed, so Envoy sends
+            it none for a while. `pending`: it was not checked yet. `leaving`: it drains, or was removed from the Service.
+            `unhealthy`: another flag is set.
         failures: Envoy's flags; none when it is healthy.
         check: its health check, for example `HTTP /healthz on port 9091`; empty without one.
         check_fails: whether it was checked and failed.

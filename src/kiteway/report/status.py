@@ -80,7 +80,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         schema_version: the version of this document.
         version: the release of Kiteway that runs.
-        state: its state in one word.
+        state: `ready`: it serves everything. `degraded`: it serves, but not everything. `not ready`: it does not serve.
         reasons: why it is not ready, or degraded.
         answered: whether the control plane answered; when it did not, only the fields up to `supervisor` are filled in.
         ready: whether it serves: `state` is not `not ready`.
