@@ -26,7 +26,7 @@ def render() -> str:
     parts = [GENERATED, _INTRODUCTION]
     for path, command in _commands(typer.main.get_command(app), "kiteway"):
         parts += [f"\n## {path}\n\n", _help(command)]
-        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        arguments = [p for p in command.params if p.param_type_name == "argument" and not getattr(p, "hidden", False)]
         options = [p for p in command.params if p.param_type_name == "option" and not getattr(p, "hidden", False)]
         if arguments:
             rows = [(code(_metavar(p)), plain(p.help or ""), _default(p)) for p in arguments]

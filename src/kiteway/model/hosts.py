@@ -71,6 +71,7 @@ class Route:
         response_headers: headers added towards the client.
         log_sample_rate: the share of requests in the access log, 0 to 1.
         policy: what the MilvusPolicies of its Ingress and of its Service say.
+        challenge: it answers a CA's HTTP-01 challenge, so port 80 serves it whatever ``http`` of the host says.
     """
 
     match: PathMatch
@@ -80,6 +81,7 @@ class Route:
     response_headers: tuple[HeaderValue, ...] = ()
     log_sample_rate: float = 1.0
     policy: Policy = NO_POLICY
+    challenge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +116,6 @@ class VirtualHost:
 
 def differ_by_path(hosts: Iterable[VirtualHost]) -> bool:
     """Return whether a route is for a part of the paths only, so that the spelling of a path decides its route."""
-    matches = (route.match for host in hosts for route in host.routes)
+    # A challenge comes and goes, and a listener must not change with it; nobody gains from missing its path.
+    matches = (route.match for host in hosts for route in host.routes if not route.challenge)
     return any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)

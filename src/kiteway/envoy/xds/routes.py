@@ -186,9 +186,21 @@ def in_plaintext(backed: Backed, settings: EnvoySettings) -> VirtualHost:
             return served(backed, settings, encrypted=False)
         case HTTPMode.REDIRECT:
             redirect = _redirect(backed.host, settings.public_https_port)
-            return _virtual_host(backed.host, [grpc_is_not_redirected(settings), redirect])
+            return _virtual_host(
+                backed.host, [*_challenges(backed, settings), grpc_is_not_redirected(settings), redirect]
+            )
         case HTTPMode.OFF:
-            return _virtual_host(backed.host, not_in_plaintext(settings))
+            return _virtual_host(backed.host, [*_challenges(backed, settings), *not_in_plaintext(settings)])
+
+
+def _challenges(backed: Backed, settings: EnvoySettings) -> list[Route]:
+    """Return the routes to solvers of HTTP-01 challenges, which a CA asks for in plaintext."""
+    chosen = [(r, p) for r, p in zip(backed.host.routes, backed.backends, strict=True) if r.challenge]
+    if not chosen:
+        return []
+    host = dataclasses.replace(backed.host, routes=tuple(route for route, _ in chosen))
+    alone = Backed(host, tuple(pool for _, pool in chosen), backed.replicas)
+    return _to_pools(alone, SharedHeaders.of(alone.host, alone.backends), settings, encrypted=False)
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
@@ -209,6 +221,24 @@ def _table(name: str, hosts: tuple[VirtualHost, ...], memo: Memo) -> Assembled:
 def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
     shared = SharedHeaders.of(backed.host, backed.backends)
+    routes = _to_pools(backed, shared, settings, encrypted=encrypted)
+    routes += no_route(
+        "no-path",
+        RouteMatch(prefix="/"),
+        Answer(
+            f"host {HOST} has no route for {PATH}. Add the path to the Ingress; gRPC needs path / with pathType Prefix.",
+            f"host {HOST} has no route for {PATH}. Add the path to the Ingress.",
+        ),
+        settings,
+    )
+    host = _virtual_host(backed.host, routes)
+    host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
+    host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
+    return host
+
+
+def _to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool) -> list[Route]:
+    """Return the routes of a host to its pools, in order."""
     forwarded: dict[_Destination, _Forwarded] = {}
     routes: list[Route] = []
     for route, pool in zip(backed.host.routes, backed.backends, strict=True):
@@ -229,19 +259,7 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
         if to not in forwarded:
             forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
         routes += _routes(route, pool, forwarded[to], settings)
-    routes += no_route(
-        "no-path",
-        RouteMatch(prefix="/"),
-        Answer(
-            f"host {HOST} has no route for {PATH}. Add the path to the Ingress; gRPC needs path / with pathType Prefix.",
-            f"host {HOST} has no route for {PATH}. Add the path to the Ingress.",
-        ),
-        settings,
-    )
-    host = _virtual_host(backed.host, routes)
-    host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
-    host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
-    return host
+    return routes
 
 
 def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kiteway.diagnostics import Severity
 from kiteway.model import HTTPMode
 from kiteway.resources import Ingress
 from kiteway.translate.ingress.certificates import certificates_of
@@ -16,6 +17,7 @@ from kiteway.translate.ingress.frontend_config import (
     tls_profile,
 )
 from kiteway.translate.ingress.hosts import asked, host_claims
+from kiteway.translate.ingress.solver import for_challenges, is_solver
 from kiteway.translate.shared.context import Index, Options
 from kiteway.translate.shared.foreign import check_annotations
 from kiteway.translate.shared.front_end import FrontEnd
@@ -36,9 +38,10 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     hosts = host_claims(context)
     plaintext = any(not pool.protocol.tls for pool in context.pools.values())
     check_annotations(context, ingress, plaintext_backend=plaintext, http_open=http is HTTPMode.SERVE)
+    solver = is_solver(ingress, hosts)
     return Unit(
         owner=ingress,
-        hosts=hosts,
+        hosts=for_challenges(hosts) if solver else hosts,
         pools=tuple(context.pools[key] for key in sorted(context.pools)),
         certificates=certificates,
         http=http,
@@ -46,7 +49,9 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         profile=tls_profile(context, frontend),
         client_auth=client_auth,
         certificate_required=required,
-        diagnostics=tuple(dict.fromkeys(context.diagnostics)),
+        solver=solver,
+        # A solver's Service is cert-manager's and lives for a minute: nobody can follow advice about it.
+        diagnostics=tuple(d for d in dict.fromkeys(context.diagnostics) if not solver or d.severity is Severity.ERROR),
         dependencies=tuple(context.dependencies),
     )
 

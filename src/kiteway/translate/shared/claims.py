@@ -8,6 +8,11 @@ from typing import NamedTuple
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.translate.shared.unit import ANY_HOST, HostClaim, Unit
 
+_SOLVER_FIX = (
+    "A solver of cert-manager serves a host that an Ingress of its own namespace holds: keep the Certificate beside the "
+    'Ingress, set acme.cert-manager.io/http01-edit-in-place: "true" on it, or use DNS-01.'
+)
+
 
 class Holder(NamedTuple):
     """The unit that holds a host, and its claim."""
@@ -26,9 +31,13 @@ def parent_wildcard(domain: str) -> str:
     return f"*.{parent}" if parent and label != "*" else ""
 
 
-def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Holders:
+Guests = Mapping[str, Sequence[HostClaim]]
+"""The claims of solvers to paths of hosts that another unit of their namespace holds."""
+
+
+def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holders, Guests]:
     """
-    Give each host to the oldest unit that wants it.
+    Give each host to the oldest unit that wants it, to a solver last.
 
     A name below a wildcard of another namespace goes to the wildcard's unit, unless the name was claimed before the wildcard.
 
@@ -37,8 +46,9 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Holders:
         diagnostics: receives a conflict for each claim that is refused.
     """
     holders: dict[str, Holder] = {}
+    guests: dict[str, list[HostClaim]] = {}
     wildcards = False
-    for unit in units:
+    for unit in sorted(units, key=_is_solver):
         for claim in unit.hosts:
             held = holders.get(claim.domain)
             if held is None and wildcards:
@@ -46,9 +56,15 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> Holders:
             wildcards = wildcards or claim.domain.startswith("*.")
             if held is None:
                 holders[claim.domain] = Holder(unit, claim)
+            elif unit.solver and held.claim.domain == claim.domain and held.unit.ref.namespace == unit.ref.namespace:
+                guests.setdefault(claim.domain, []).append(claim)
             elif held.unit is not unit:
                 diagnostics.append(_conflict(unit, claim, held))
-    return holders
+    return holders, guests
+
+
+def _is_solver(unit: Unit) -> bool:
+    return unit.solver
 
 
 def _foreign_wildcard(holders: Holders, unit: Unit, claim: HostClaim) -> Holder | None:
@@ -74,6 +90,6 @@ def _conflict(unit: Unit, claim: HostClaim, held: Holder) -> Diagnostic:
         Severity.ERROR,
         "HostConflict",
         f"{what} is held{through} by {holder}, which is older: Kiteway serves all hosts at one address, unlike GKE.",
-        "Use another host, or put all its paths into one object.",
+        _SOLVER_FIX if unit.solver else "Use another host, or put all its paths into one object.",
         claim.claimant.field,
     )

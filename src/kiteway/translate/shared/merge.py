@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.memo import Memo
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
-from kiteway.translate.shared.claims import settle
+from kiteway.translate.shared.claims import Guests, settle
 from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.namespaces import within
+from kiteway.translate.shared.routes import in_order
 from kiteway.translate.shared.server_names import server_names
 from kiteway.translate.shared.unit import HostClaim, Unit, age
 
@@ -39,9 +41,10 @@ def merge(
     diagnostics: list[Diagnostic] = []
     oldest_first = [units[number] for number in sorted(range(len(units)), key=ages.__getitem__)]
     ordered = within(oldest_first, limits, diagnostics, memo)
-    holders = settle(ordered, diagnostics)
+    holders, guests = settle(ordered, diagnostics)
     wanted = {id(unit): hosts for unit, hosts in zip(ordered, memo.each("hosts", _hosts, ordered), strict=True)}
-    hosts = tuple([wanted[id(holders[domain].unit)][domain] for domain in sorted(holders)])
+    alone = {domain: wanted[id(holders[domain].unit)][domain] for domain in sorted(holders)}
+    hosts = tuple(_with_guests(alone, guests).values())
     names = server_names(ordered, holders, diagnostics, now, memo)
     # The current state of a Service or a Secret also replaces the older one in a unit that keeps its last good form.
     current_first = sorted(ordered, key=lambda unit: unit.retained)
@@ -56,6 +59,14 @@ def merge(
         ),
         tuple(diagnostics),
     )
+
+
+def _with_guests(hosts: dict[str, VirtualHost], guests: Guests) -> dict[str, VirtualHost]:
+    """Return the hosts with the paths of solvers beside their own, which win."""
+    for domain, claims in guests.items():
+        routes = in_order([*hosts[domain].routes, *(route for claim in claims for route in claim.routes)])
+        hosts[domain] = dataclasses.replace(hosts[domain], routes=routes)
+    return hosts
 
 
 def _hosts(unit: Unit) -> dict[str, VirtualHost]:

@@ -69,6 +69,7 @@ class Unit:
         certificate_required: whether clients need a certificate; if so and ``client_auth`` is None, no client is served.
         diagnostics: everything found on the way.
         dependencies: the objects that were looked up, whether or not they exist.
+        solver: it is for HTTP-01 challenges alone (cert-manager's), so it may use hosts that its namespace holds.
         retained: this is the last good form of an object that has errors now.
         failed: whether it has an error, for which GKE would refuse the object.
     """
@@ -84,6 +85,7 @@ class Unit:
     dependencies: tuple[Key, ...]
     client_auth: ClientAuth | None = None
     certificate_required: bool = False
+    solver: bool = False
     retained: bool = False
     failed: bool = field(init=False)
 

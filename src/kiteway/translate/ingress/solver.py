@@ -1,0 +1,34 @@
+"""
+cert-manager's solver of HTTP-01 challenges: an Ingress of its own for the host whose certificate is issued.
+
+On GKE it gets an address of its own and never sees the challenge; other controllers put its path beside the host's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from kiteway.resources import Ingress
+from kiteway.translate.shared.unit import HostClaim
+
+_LABEL = "acme.cert-manager.io/http01-solver"
+"""The label that cert-manager gives to its solvers."""
+_PATH = "/.well-known/acme-challenge/"
+"""Where a CA looks for the answer (RFC 8555, section 8.3)."""
+
+
+def is_solver(ingress: Ingress, hosts: Sequence[HostClaim]) -> bool:
+    """Return whether an Ingress is for challenges alone: by its label, and by each of its paths."""
+    if ingress.metadata.labels.get(_LABEL) != "true":
+        return False
+    paths = [route.match.path for host in hosts for route in host.routes]
+    return bool(paths) and all(path.startswith(_PATH) and len(path) > len(_PATH) for path in paths)
+
+
+def for_challenges(hosts: Sequence[HostClaim]) -> tuple[HostClaim, ...]:
+    """Return the claims with routes that port 80 always serves."""
+    return tuple(
+        dataclasses.replace(host, routes=tuple(dataclasses.replace(route, challenge=True) for route in host.routes))
+        for host in hosts
+    )
