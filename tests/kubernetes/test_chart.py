@@ -307,12 +307,15 @@ def test_an_upgrade_from_the_previous_chart(bed: Bed, namespace: str, free_port:
     helm("install", RELEASE, PREVIOUS, *at, "--create-namespace", "-f", bed.folder / "values.yaml")
     crds = {name: cluster.get("crd", name)["metadata"]["generation"] for name in _crd_names()}
     log = cluster.folder / "audit.log"
+    cluster.apply(*_rights_of_later_versions(namespace))
     before = log.stat().st_size
 
     arguments = ["--ingress-class", "charted", "--lease-namespace", namespace]
     with controller(cluster.token_of(namespace, RELEASE), bed.folder / "old", free_port(), *arguments) as kiteway:
         apply_guide(cluster)
         helm("upgrade", RELEASE, CHART, *at, "--reset-then-reuse-values")
+        for kind in ("clusterrolebinding", "clusterrole"):
+            cluster.kubectl("delete", kind, _LATER)
         cluster.kubectl("annotate", "ingress", INGRESS, "kubernetes.io/ingress.class=charted")
         wait_until(lambda: kiteway.report()["hosts"], "what is applied after the upgrade is seen", 90)
 
@@ -325,6 +328,29 @@ def test_an_upgrade_from_the_previous_chart(bed: Bed, namespace: str, free_port:
     for object_ in render(RELEASE, namespace, values):
         kind, name, of = _where(object_)
         assert cluster.kubectl("get", kind, name, "-n", of, "--ignore-not-found") == ""
+
+
+_LATER = "rights-of-later-versions"
+
+
+def _rights_of_later_versions(namespace: str) -> list[dict[str, Any]]:
+    """
+    Return what this Kiteway reads and the previous chart's did not: it stands for the one that runs at an upgrade.
+
+    The new chart must give it itself.
+    """
+    rules = [
+        {"apiGroups": ["kiteway.io"], "resources": ["milvuspolicies"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "watch", "patch"]},
+    ]
+    group = "rbac.authorization.k8s.io"
+    head = {"apiVersion": f"{group}/v1", "metadata": {"name": _LATER}}
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": _LATER}
+    account = {"kind": "ServiceAccount", "name": RELEASE, "namespace": namespace}
+    return [
+        {**head, "kind": "ClusterRole", "rules": rules},
+        {**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [account]},
+    ]
 
 
 def _where(object_: dict[str, Any]) -> tuple[str, str, str]:
