@@ -84,8 +84,9 @@ test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile -m "not kubernetes and not chaos" $(ARGS)
 
+# Three at a time on two cores: some tests wait.
 test-unit: $(SYNCED) ## the unit tests alone, in under a minute
-	$(RUN) -m pytest -n 2 tests/unit $(ARGS)
+	$(RUN) -m pytest -n 3 tests/unit $(ARGS)
 
 golden: $(SYNCED) ## write the outcomes of the golden cases again; read them before you commit them
 	$(RUN) -m pytest -q tests/golden --update-golden $(ARGS)

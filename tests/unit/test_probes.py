@@ -225,7 +225,7 @@ async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> No
 
 async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -> None:
     """A client may keep its connection, as Prometheus does; it is closed when no request comes."""
-    limits = Limits(head_seconds=1.5)  # so long may this process stand still between two requests
+    limits = Limits(head_seconds=1)  # so long may this process stand still between two requests
     async with served(free_port, limits) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         began = time.monotonic()
@@ -274,7 +274,7 @@ async def test_scrapes_are_few(free_port: Callable[[], int]) -> None:
 
 async def test_a_slow_reader_is_closed(free_port: Callable[[], int]) -> None:
     """A client that does not read its page holds it for a limited time."""
-    async with served(free_port, Limits(answer_seconds=1.5)) as (port, page), _slow_scrapes(port, 4) as slow:
+    async with served(free_port, Limits(answer_seconds=1)) as (port, page), _slow_scrapes(port, 4) as slow:
         async with asyncio.timeout(SOON):
             await until(lambda: page.served == 4)
             await asyncio.gather(*map(_ended_after_something, slow))

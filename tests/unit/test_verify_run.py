@@ -196,7 +196,7 @@ async def test_cancellation_drops_the_collection(milvus: _FakeMilvus) -> None:
 async def test_a_step_that_hangs_is_left_at_the_time_limit(milvus: _FakeMilvus) -> None:
     """A call that never returns is a failure at the time limit, and the run is still cleaned up."""
     milvus.release.clear()
-    report = await verify(TARGET, timeout=4)
+    report = await verify(TARGET, timeout=3)
     milvus.release.set()
     assert not report.verified
     assert report.steps[-1].name == "flush"
@@ -224,7 +224,8 @@ async def test_the_error_of_a_late_step_is_explained(milvus: _FakeMilvus, monkey
     monkeypatch.setattr(run, "diagnose", diagnose)
     milvus.flush_error = _UnavailableError()  # type: ignore[abstract]  # an exception may be; no more of it is read
     milvus.release.clear()
-    await verify(TARGET, timeout=4, on_step=lambda step: None if step.ok else milvus.release.set())
+    monkeypatch.setattr(run, "_RESERVE", 0.9)  # the steps have one second, the late error nine
+    await verify(TARGET, timeout=10, on_step=lambda step: None if step.ok else milvus.release.set())
     assert explained == [("flush", milvus.flush_error)]
 
 
