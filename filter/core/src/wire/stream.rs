@@ -178,34 +178,39 @@ impl<K: Copy> Reader<K> {
             };
             let used = (bytes.len() - rest.len()) as u64;
             let Some(open) = self.innermost() else { return bytes };
-            let (number, schema) = (tag >> 3, open.schema);
+            let number = tag >> 3;
             if open.left < used || number == 0 || number > MAX_FIELD_NUMBER {
                 return bytes;
             }
-            open.left -= used;
-            bytes = rest;
-            let kind = kind_of(schema, number);
+            let kind = kind_of(open.schema, number);
             if wire_type == 0 {
+                open.left -= used;
+                bytes = rest;
                 if let Some(Kind::Number(key) | Kind::Numbers(key)) = kind {
                     sink.number(key, value);
                 }
-                self.next_field(sink);
+            } else if matches!(kind, None | Some(Kind::Text(_) | Kind::Length(_)))
+                && value <= rest.len() as u64
+                && value <= open.left - used
+            {
+                open.left -= used + value;
+                let (content, rest) = split(rest, value);
+                bytes = rest;
+                match kind {
+                    Some(Kind::Text(key)) if wire_type == 2 => sink.text(key, content, true),
+                    Some(Kind::Length(key)) if wire_type == 2 => sink.number(key, value),
+                    _ => {}
+                }
+            } else {
+                open.left -= used;
+                bytes = rest;
+                let kind = if wire_type == 2 { kind } else { None };
+                if self.delimited(kind, value, sink).is_err() {
+                    self.state = State::Stopped(Progress::Malformed);
+                }
                 continue;
             }
-            let kind = if wire_type == 2 { kind } else { None };
-            if self.delimited(kind, value, sink).is_err() {
-                self.state = State::Stopped(Progress::Malformed);
-                return bytes;
-            }
-            if let State::Skip(left) | State::Text(_, left, true) = self.state {
-                if left > bytes.len() as u64 {
-                    return bytes;
-                }
-                let (content, rest) = split(bytes, left);
-                if let State::Text(key, ..) = self.state {
-                    sink.text(key, content, true);
-                }
-                bytes = rest;
+            if self.innermost().is_some_and(|open| open.left == 0) {
                 self.next_field(sink);
             }
         }
