@@ -24,6 +24,18 @@ impl EnvoyBuffer {
     }
 }
 
+/// A header that Envoy owns, as `EnvoyBuffer`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct EnvoyHeader {
+    pub name: EnvoyBuffer,
+    pub value: EnvoyBuffer,
+}
+
+impl EnvoyHeader {
+    pub const EMPTY: Self = Self { name: EnvoyBuffer::EMPTY, value: EnvoyBuffer::EMPTY };
+}
+
 /// Bytes that the module owns, lent for the time of a call.
 #[repr(C)]
 pub struct ModuleBuffer {

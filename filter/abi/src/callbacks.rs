@@ -5,7 +5,7 @@
 
 use std::ffi::c_void;
 
-use crate::buffers::{EnvoyBuffer, ModuleBuffer, ModuleHeader};
+use crate::buffers::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader};
 
 unsafe extern "C" {
     pub fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
@@ -73,6 +73,17 @@ unsafe extern "C" {
         result: *mut EnvoyBuffer,
         index: usize,
         optional_size: *mut usize,
+    ) -> bool;
+
+    pub fn envoy_dynamic_module_callback_http_get_headers_size(
+        filter: *mut c_void,
+        header_type: u32,
+    ) -> usize;
+
+    pub fn envoy_dynamic_module_callback_http_get_headers(
+        filter: *mut c_void,
+        header_type: u32,
+        result: *mut EnvoyHeader,
     ) -> bool;
 
     pub fn envoy_dynamic_module_callback_http_filter_get_attribute_string(

@@ -12,7 +12,7 @@ use kiteway_filter_core::host::response::{Answer, Response};
 use kiteway_filter_core::host::wake::{Wake, Wakeable};
 use kiteway_filter_core::RouteConfig;
 
-use crate::buffers::{EnvoyBuffer, ModuleBuffer, ModuleHeader};
+use crate::buffers::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader};
 use crate::callbacks::*;
 
 const HEADER_REQUEST: u32 = 0;
@@ -26,6 +26,8 @@ const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
 /// One read of a socket nearly always brings fewer pieces than this.
 const FEW_CHUNKS: usize = 4;
+/// Nearly every request has fewer headers than this.
+const FEW_HEADERS: usize = 32;
 
 /// The dynamic metadata that the access log's filter reads: 0 leaves a request out.
 const LOG_NAMESPACE: &str = "kiteway";
@@ -91,11 +93,11 @@ impl EnvoyStream {
         });
     }
 
-    /// The bytes of a piece of the body.
-    fn lent(&self, chunk: EnvoyBuffer) -> &[u8] {
-        // SAFETY: the body does not change before the hook returns or a setter is called, and `self` lives no
-        // longer than the hook and is borrowed meanwhile.
-        unsafe { chunk.as_slice() }
+    /// The bytes of a header, or of a piece of the body.
+    fn lent(&self, bytes: EnvoyBuffer) -> &[u8] {
+        // SAFETY: they do not change before the hook returns or a setter is called, and `self` lives no longer than
+        // the hook and is borrowed meanwhile.
+        unsafe { bytes.as_slice() }
     }
 
     fn increment(&mut self, counter: CounterId, labels: &mut [ModuleBuffer]) {
@@ -150,6 +152,37 @@ impl EnvoyStream {
 impl Request for EnvoyStream {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         self.header(HEADER_REQUEST, name)
+    }
+
+    fn request_headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        // SAFETY: the pointer is that of the running hook.
+        let count =
+            unsafe { envoy_dynamic_module_callback_http_get_headers_size(self.0, HEADER_REQUEST) };
+        let (mut few, mut many) = ([EnvoyHeader::EMPTY; FEW_HEADERS], Vec::new());
+        let headers = if count <= FEW_HEADERS {
+            &mut few[..count]
+        } else {
+            many.resize(count, EnvoyHeader::EMPTY);
+            &mut many[..]
+        };
+        // SAFETY: Envoy writes exactly as many headers as it has just said, or none and says so.
+        let present = unsafe {
+            envoy_dynamic_module_callback_http_get_headers(
+                self.0,
+                HEADER_REQUEST,
+                headers.as_mut_ptr(),
+            )
+        };
+        let mut values = [None; N];
+        for header in headers.iter().filter(|_| present) {
+            let name = self.lent(header.name);
+            for (wanted, value) in names.iter().zip(&mut values) {
+                if value.is_none() && wanted.as_bytes() == name {
+                    *value = Some(self.lent(header.value));
+                }
+            }
+        }
+        values
     }
 }
 

@@ -15,6 +15,7 @@ const MAX_ENDPOINTS: usize = 256;
 const IDLE: Duration = Duration::from_secs(600);
 /// The longest name: a database and a collection of 255 bytes each, and what is between them.
 const MAX_KEY: usize = 511;
+const HINTS: usize = 16;
 
 /// A call that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -151,8 +152,15 @@ pub struct Places<V> {
     limit: usize,
     by_name: HashMap<Box<[u8]>, usize>,
     places: Vec<Place<V>>,
+    /// Places that were found of late, by a part of the name: most names are in one, and need not be hashed.
+    hints: [usize; HINTS],
     /// There was no idle place at this time.
     looked: Option<Instant>,
+}
+
+fn hint_of(name: &[u8]) -> usize {
+    let byte = |place: Option<&u8>| usize::from(place.copied().unwrap_or_default());
+    (name.len() + byte(name.first()) + 3 * byte(name.last())) % HINTS
 }
 
 #[derive(Debug)]
@@ -164,7 +172,7 @@ struct Place<V> {
 
 impl<V: Default> Places<V> {
     fn new(limit: usize) -> Self {
-        Self { limit, by_name: HashMap::new(), places: Vec::new(), looked: None }
+        Self { limit, by_name: HashMap::new(), places: Vec::new(), hints: [0; HINTS], looked: None }
     }
 
     /// The place of a `name` that this call vouches for, or another one has.
@@ -186,8 +194,16 @@ impl<V: Default> Places<V> {
 
     /// The place of `name`. A new name gets one if it `may` and if there is room, or a place that has been idle for long.
     fn find(&mut self, name: &[u8], may: impl FnOnce() -> bool, now: Instant) -> Option<usize> {
+        let hint = hint_of(name);
+        if let Some(place) = self.places.get_mut(self.hints[hint]) {
+            if *place.name == *name {
+                place.used = now;
+                return Some(self.hints[hint]);
+            }
+        }
         if let Some(place) = self.by_name.get(name).copied() {
             self.places[place].used = now;
+            self.hints[hint] = place;
             return Some(place);
         }
         if !may() {

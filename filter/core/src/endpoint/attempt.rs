@@ -114,14 +114,16 @@ impl<'pool> Attempt<'pool> {
     }
 
     fn begin_reading(&mut self, stream: &mut (impl Request + Upstream + AccessLog)) {
-        let authorization = stream.request_header("authorization");
+        let [authorization, database] = stream.request_headers(["authorization", "dbname"]);
         self.user = match self.pool.api {
             Api::Grpc => self.pool.users.of_grpc(authorization),
             Api::Rest => self.pool.users.of_rest(authorization),
         };
         self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
         self.messages = match self.call {
-            Call::Milvus(rpc) => Messages::Grpc(Box::new(Reading::new(rpc, self.pool.logs))),
+            Call::Milvus(rpc) => {
+                Messages::Grpc(Box::new(Reading::new(rpc, database, self.pool.logs)))
+            }
             Call::Rest => {
                 let path = stream.request_header(":path").unwrap_or_default();
                 Messages::Rest(Box::new(RestReading::new(path)))
@@ -134,11 +136,7 @@ impl<'pool> Attempt<'pool> {
     }
 
     /// Reads the request.
-    pub fn on_request_body(
-        &mut self,
-        stream: &mut (impl RequestBody + Request + AccessLog),
-        end: bool,
-    ) {
+    pub fn on_request_body(&mut self, stream: &mut (impl RequestBody + AccessLog), end: bool) {
         match &mut self.messages {
             Messages::Unread => {}
             Messages::Rest(reading) => reading.on_request_body(stream),

@@ -2,7 +2,7 @@
 
 use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
-use crate::host::request::{AccessLog, Request};
+use crate::host::request::AccessLog;
 use crate::milvus::answer::{Answer, AnswerKey};
 use crate::milvus::caller::User;
 use crate::milvus::question::{Level, Name, Question, QuestionKey};
@@ -18,6 +18,8 @@ const DEFAULT_DATABASE: &[u8] = b"default";
 #[derive(Debug)]
 pub struct Reading {
     rpc: &'static Rpc,
+    /// The header `dbname`.
+    header_database: Name,
     request: Reader<QuestionKey>,
     question: Question,
     response: Reader<AnswerKey>,
@@ -25,9 +27,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the names alone, or `all` that is known of the rpc.
-    pub fn new(rpc: &'static Rpc, all: bool) -> Self {
+    /// Reads the names alone, or `all` that is known of the rpc. `database` is the header of that name.
+    pub fn new(rpc: &'static Rpc, database: Option<&[u8]>, all: bool) -> Self {
+        let mut header_database = Name::default();
+        if !rpc.question.is_empty() {
+            header_database.push(database.unwrap_or_default(), true);
+        }
         Self {
+            header_database,
             rpc,
             request: Reader::new(if all { rpc.question } else { rpc.names() }),
             question: Question::default(),
@@ -38,7 +45,7 @@ impl Reading {
 
     /// Reads a part of the request, and says whether the question is known now: the message is whole, or `end` says that no
     /// more comes.
-    pub fn on_request_body(&mut self, stream: &(impl RequestBody + Request), end: bool) -> bool {
+    pub fn on_request_body(&mut self, stream: &impl RequestBody, end: bool) -> bool {
         if self.request.progress() != Progress::Reading {
             return false;
         }
@@ -47,7 +54,7 @@ impl Reading {
             return false;
         }
         if !self.rpc.question.is_empty() {
-            self.resolve_database(stream);
+            self.resolve_database();
         }
         true
     }
@@ -100,10 +107,12 @@ impl Reading {
     }
 
     /// The database is the field, else the header, else the default, as Milvus's proxy resolves it.
-    fn resolve_database(&mut self, request: &impl Request) {
+    fn resolve_database(&mut self) {
         if self.question.database.bytes().is_empty() {
-            let header = request.request_header("dbname").filter(|name| !name.is_empty());
-            self.question.database.push(header.unwrap_or(DEFAULT_DATABASE), true);
+            self.question.database = std::mem::take(&mut self.header_database);
+        }
+        if self.question.database.bytes().is_empty() {
+            self.question.database.push(DEFAULT_DATABASE, true);
         }
     }
 
@@ -181,6 +190,7 @@ fn level_name(level: Level) -> &'static str {
 mod tests {
     use super::*;
     use crate::host::fake::{grpc_request, FakeStream};
+    use crate::host::request::Request;
     use crate::milvus::call::Call;
     use crate::wire::encode::{delimited, framed, varint};
 
@@ -189,7 +199,7 @@ mod tests {
         let mut stream = grpc_request(method);
         stream.request.push(("dbname".to_owned(), header.to_owned()));
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-        let mut reading = Reading::new(rpc, true);
+        let mut reading = Reading::new(rpc, stream.request_header("dbname"), true);
         stream.received = request.to_vec();
         if reading.on_request_body(&stream, true) {
             reading.note_question(&mut stream);
@@ -258,7 +268,7 @@ mod tests {
         let mut stream = grpc_request("GetVersion");
         for code in [1, 0] {
             let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-            let mut reading = Reading::new(rpc, true);
+            let mut reading = Reading::new(rpc, stream.request_header("dbname"), true);
             stream.received = framed(&delimited(1, &varint(3, code)));
             reading.on_response_body(&stream);
             reading.note_answer(&mut stream);
@@ -306,7 +316,7 @@ mod tests {
     fn a_request_in_parts_is_known_once() {
         let mut stream = grpc_request("DropCollection");
         let Call::Milvus(rpc) = Call::of_grpc(stream.request_header(":path")) else { panic!() };
-        let mut reading = Reading::new(rpc, true);
+        let mut reading = Reading::new(rpc, stream.request_header("dbname"), true);
         let request = framed(&delimited(3, b"books"));
         for (place, byte) in request.iter().enumerate() {
             stream.received = vec![*byte];

@@ -4,6 +4,12 @@
 pub trait Request {
     /// The first value of a request header.
     fn request_header(&self, name: &str) -> Option<&[u8]>;
+
+    /// The first value of each of some request headers, in lower case. Envoy finds a header that it does not know itself at
+    /// the price of a look at all of them, and of several at the same price.
+    fn request_headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        names.map(|name| self.request_header(name))
+    }
 }
 
 /// The request's route, which may have a configuration of the type `Config` for the filter.

@@ -4,6 +4,8 @@ use crate::wire::stream::{Field, Kind, Schema, Sink};
 
 /// The most bytes that are kept of a name. Milvus allows 255.
 const MAX_NAME: usize = 255;
+/// So many bytes of a name are stored without memory of its own.
+const SHORT_NAME: usize = 40;
 
 /// What a field of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,16 +106,37 @@ pub const QUERY: Schema<Key> = &[
 pub const INSERT: Schema<Key> =
     &[DATABASE, COLLECTION, PARTITION, Field::new(7, Kind::Number(Key::Rows))];
 
-/// A name of a request, of at most 255 bytes; a longer one is cut.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A name of a request, of at most 255 bytes; a longer one is cut. A short one needs no memory of its own.
+#[derive(Clone, Debug)]
 pub struct Name {
-    bytes: Vec<u8>,
+    short: [u8; SHORT_NAME],
+    /// All of it, if it does not fit.
+    long: Vec<u8>,
+    length: usize,
     is_cut: bool,
 }
 
+impl Default for Name {
+    fn default() -> Self {
+        Self { short: [0; SHORT_NAME], long: Vec::new(), length: 0, is_cut: false }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        (self.bytes(), self.is_cut) == (other.bytes(), other.is_cut)
+    }
+}
+
+impl Eq for Name {}
+
 impl Name {
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        if self.length > SHORT_NAME {
+            &self.long
+        } else {
+            &self.short[..self.length]
+        }
     }
 
     /// Whether the request's name is longer, and so not one that Milvus accepts.
@@ -124,11 +147,22 @@ impl Name {
     /// Appends a piece; the first one begins a new name.
     pub fn push(&mut self, piece: &[u8], first: bool) {
         if first {
-            *self = Self::default();
+            (self.length, self.is_cut) = (0, false);
         }
-        let room = MAX_NAME - self.bytes.len();
+        let room = MAX_NAME - self.length;
         self.is_cut |= piece.len() > room;
-        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        let piece = &piece[..piece.len().min(room)];
+        let length = self.length + piece.len();
+        if length <= SHORT_NAME {
+            self.short[self.length..length].copy_from_slice(piece);
+        } else {
+            if self.length <= SHORT_NAME {
+                self.long.clear();
+                self.long.extend_from_slice(&self.short[..self.length]);
+            }
+            self.long.extend_from_slice(piece);
+        }
+        self.length = length;
     }
 }
 
@@ -317,6 +351,22 @@ mod tests {
         ] {
             text.push(piece, first);
             assert_eq!(bytes, text.bytes());
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_it_comes() {
+        for length in [0, 1, SHORT_NAME - 1, SHORT_NAME, SHORT_NAME + 1, 255, 256] {
+            let whole: Vec<u8> = (0..length).map(|number| number as u8).collect();
+            for size in [1, 7, 39, 300] {
+                let mut name = Name::default();
+                name.push(b"an earlier name of more than forty bytes is gone", true);
+                name.push(b"", true);
+                whole.chunks(size).for_each(|piece| name.push(piece, false));
+
+                assert_eq!(&whole[..length.min(255)], name.bytes(), "{length} {size}");
+                assert_eq!(length > 255, name.is_cut());
+            }
         }
     }
 

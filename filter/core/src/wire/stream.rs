@@ -163,56 +163,77 @@ impl<K: Copy> Reader<K> {
     /// Reads fields as long as they lie whole in `bytes`, which most do, and returns the rest. It does what `step` does, in a
     /// tenth of the time.
     fn fields<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink<K>) -> &'a [u8] {
+        if let State::Prefix(_, 0) = self.state {
+            let Some((prefix, rest)) = bytes.split_first_chunk() else { return bytes };
+            self.prefix(*prefix, sink);
+            bytes = rest;
+        }
         while let State::Tag(Varint { bits: 0, .. }) = self.state {
-            let Some((tag, after_tag)) = whole_varint(bytes) else { return bytes };
-            let wire_type = tag & 7;
+            let before = bytes.len();
+            bytes = self.flat_fields(bytes, sink);
+            if bytes.len() == before {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// Reads fields of the innermost message, and enters or leaves one message at most.
+    fn flat_fields<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink<K>) -> &'a [u8] {
+        let Some(open) = self.innermost() else { return bytes };
+        let (schema, mut left) = (open.schema, open.left);
+        let mut message = None;
+        while left > 0 {
+            let Some((tag, after_tag)) = whole_varint(bytes) else { break };
             // The value of a varint, or the length of a content.
-            let (value, rest) = match wire_type {
+            let (value, content) = match tag & 7 {
                 0 | 2 => match whole_varint(after_tag) {
                     Some(found) => found,
-                    None => return bytes,
+                    None => break,
                 },
                 1 => (8, after_tag),
                 5 => (4, after_tag),
-                _ => return bytes,
+                _ => break,
             };
-            let used = (bytes.len() - rest.len()) as u64;
-            let Some(open) = self.innermost() else { return bytes };
-            let number = tag >> 3;
-            if open.left < used || number == 0 || number > MAX_FIELD_NUMBER {
-                return bytes;
+            let (number, is_varint) = (tag >> 3, tag & 7 == 0);
+            let length = if is_varint { 0 } else { value };
+            let used = (bytes.len() - content.len()) as u64;
+            let Some(after) = left.checked_sub(used).and_then(|left| left.checked_sub(length))
+            else {
+                break;
+            };
+            if number == 0 || number > MAX_FIELD_NUMBER {
+                break;
             }
-            let kind = kind_of(open.schema, number);
-            if wire_type == 0 {
-                open.left -= used;
-                bytes = rest;
-                if let Some(Kind::Number(key) | Kind::Numbers(key)) = kind {
-                    sink.number(key, value);
+            let kind = kind_of(schema, number);
+            match (tag & 7, kind) {
+                (0, Some(Kind::Number(key) | Kind::Numbers(key))) => sink.number(key, value),
+                (
+                    2,
+                    Some(kind @ (Kind::Message(..) | Kind::Numbers(_) | Kind::PackedVarints(_))),
+                ) => {
+                    left -= used;
+                    bytes = content;
+                    message = Some((kind, value));
+                    break;
                 }
-            } else if matches!(kind, None | Some(Kind::Text(_) | Kind::Length(_)))
-                && value <= rest.len() as u64
-                && value <= open.left - used
-            {
-                open.left -= used + value;
-                let (content, rest) = split(rest, value);
-                bytes = rest;
-                match kind {
-                    Some(Kind::Text(key)) if wire_type == 2 => sink.text(key, content, true),
-                    Some(Kind::Length(key)) if wire_type == 2 => sink.number(key, value),
-                    _ => {}
-                }
-            } else {
-                open.left -= used;
-                bytes = rest;
-                let kind = if wire_type == 2 { kind } else { None };
-                if self.delimited(kind, value, sink).is_err() {
-                    self.state = State::Stopped(Progress::Malformed);
-                }
-                continue;
+                _ if length > content.len() as u64 => break,
+                (2, Some(Kind::Text(key))) => sink.text(key, split(content, length).0, true),
+                (2, Some(Kind::Length(key))) => sink.number(key, value),
+                _ => {}
             }
-            if self.innermost().is_some_and(|open| open.left == 0) {
-                self.next_field(sink);
+            left = after;
+            bytes = split(content, length).1;
+        }
+        if let Some(open) = self.innermost() {
+            open.left = left;
+        }
+        if let Some((kind, length)) = message {
+            if self.delimited(Some(kind), length, sink).is_err() {
+                self.state = State::Stopped(Progress::Malformed);
             }
+        } else if left == 0 {
+            self.next_field(sink);
         }
         bytes
     }
