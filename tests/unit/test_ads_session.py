@@ -43,6 +43,18 @@ def test_nothing_is_sent_before_there_is_a_snapshot() -> None:
     assert [names(r) for r in session.on_snapshot(snapshot(cluster={"a": "1"}))] == [["a"]]
 
 
+def test_a_client_is_bare_that_comes_without_anything() -> None:
+    """Its first request says so, and no later one of another type."""
+    new, again = Session(snapshot()), Session(snapshot())
+    assert not new.bare
+    new.on_request(ask(CLUSTER))
+    again.on_request(ask(CLUSTER, held={"a": "1"}))
+    assert (new.bare, again.bare) == (True, False)
+    new.on_request(ask(LISTENER, held={"l": "1"}))
+    again.on_request(ask(LISTENER))
+    assert (new.bare, again.bare) == (True, False)
+
+
 def test_a_reconnecting_client_gets_the_difference_only() -> None:
     """
     With initial_resource_versions only changes are sent; removed resources are removed once nothing refers to

@@ -93,3 +93,20 @@ async def test_positions_and_diagnostics_come_back_from_the_decoder(tmp_path: Pa
         o.at("spec", "ports", 0, "port") for o in here.objects
     ]
     assert apart.diagnostics[0].position is not None
+
+
+async def test_an_envoy_without_a_configuration_does_not_wait(tmp_path: Path) -> None:
+    """It serves what is in the other files meanwhile; the instance is ready when the large one is there, too."""
+
+    async def bare() -> None:
+        """Return at once: there is one."""
+
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    (tmp_path / "small.yaml").write_bytes(text([service("a")]))
+    source = Files(tmp_path, (tmp_path,), bare=bare)
+    assert source.why_incomplete() == ""
+    assert await _names(source) == ["a"]
+    assert "decoded" in source.why_incomplete()
+    await _next(source)
+    assert await _names(source) == ["a", "one"]
+    assert source.why_incomplete() == ""

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ class ControlPlane:
         self._static = StaticEndpoints(config.endpoints)
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
         self._pipeline = Pipeline(config.settings, read(quarantine))
-        self._source = _source(config, admin, self._managed_reports)
+        self._source = _source(config, admin, self._managed_reports, self._bare_envoy)
         self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
             config.acme,
@@ -197,6 +197,12 @@ class ControlPlane:
         if outcome is None:
             return Now(self._ads.state, LoadBalancer(), ())
         return Now(self._ads.state, outcome.model, outcome.diagnostics, len(outcome.quarantine.held))
+
+    async def _bare_envoy(self) -> None:
+        """Return when an Envoy has connected that has no configuration."""
+        async for state in self._ads.changes():
+            if any(stream.bare for stream in state.streams):
+                return
 
     def _managed_reports(self) -> list[ManagedCertificateReport]:
         return self._managed.report()
@@ -336,10 +342,10 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _source(config: Config, admin: AdminClient, managed: Reports) -> Source:
+def _source(config: Config, admin: AdminClient, managed: Reports, bare: Callable[[], Awaitable[None]]) -> Source:
     if config.kubernetes is None:
         state_dir = Instance(Path(config.data_dir)).state_dir
-        return Files(state_dir, tuple(map(Path, config.paths)), config.certificates)
+        return Files(state_dir, tuple(map(Path, config.paths)), config.certificates, bare)
     from kiteway.controlplane.cluster import Cluster
 
     return Cluster(config.kubernetes, config, admin, managed)

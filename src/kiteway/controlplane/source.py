@@ -69,12 +69,18 @@ class Files:
     """Files and folders with manifests, and certificates in files."""
 
     def __init__(
-        self, state_dir: Path, paths: tuple[Path, ...], certificates: tuple[CertificateFiles, ...] = ()
+        self,
+        state_dir: Path,
+        paths: tuple[Path, ...],
+        certificates: tuple[CertificateFiles, ...] = (),
+        bare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """Prepare. ``bare`` returns when an Envoy without any configuration has connected."""
         self.storage: Storage = FileStorage(state_dir)
         self._large = LargeFileReader()
         self._source = FileSource(paths, large=self._large)
-        self._whole = False
+        self._bare = bare
+        self._begun = self._whole = False
         self._certificates = CertificateFileSource(certificates)
 
     def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
@@ -90,18 +96,42 @@ class Files:
         return 1
 
     def why_incomplete(self) -> str:
-        """Return an empty string: a file that is missing is a diagnostic."""
-        return ""
+        """Return that a large file is still to be decoded since the start; a file that is missing is a diagnostic."""
+        return "large files of manifests are being decoded" if self._begun and not self._whole else ""
 
     async def read(self) -> Resources:
-        """Read them. Large files that changed come later (see `follow`), but for the first time all of them are waited for."""
+        """Read them. Large files that changed come later (see `follow`); the first time they are waited for (see `_first`)."""
         found = await asyncio.to_thread(self._source.read)
-        while self._large.waiting and not self._whole:
-            await self._large.decode_next(urgent=True)
-            found = await asyncio.to_thread(self._source.read)
-        self._whole = True
+        if not self._begun:
+            found = await self._first(found)
+            self._begun = True
+        self._whole = self._whole or not self._large.waiting
+        self._large.urgent = not self._whole
         self._large.start()
         return await asyncio.to_thread(self._certificates.add_to, found)
+
+    async def _first(self, found: Resources) -> Resources:
+        """
+        Wait for large files, and return everything.
+
+        An Envoy with a configuration must not lose the hosts that are in them for a moment. One without any has none to
+        lose: then all others are served, and not kept waiting.
+        """
+        bare = asyncio.create_task(self._until_bare())
+        try:
+            while self._large.waiting and not bare.done():
+                decoding = asyncio.create_task(self._large.decode_next())
+                await asyncio.wait({decoding, bare}, return_when=asyncio.FIRST_COMPLETED)
+                if not decoding.done():
+                    decoding.cancel()
+                await asyncio.gather(decoding, return_exceptions=True)
+                found = await asyncio.to_thread(self._source.read)
+        finally:
+            bare.cancel()
+        return found
+
+    async def _until_bare(self) -> None:
+        await (self._bare() if self._bare is not None else asyncio.Event().wait())
 
     def translated(self, outcome: Outcome) -> None:
         """Do nothing: files are not written to."""

@@ -31,9 +31,13 @@ class LargeFileReader:
     Decodes large files one at a time, the smallest first.
 
     `decoded` may be called in any thread, everything else in that of the event loop.
+
+    Attributes:
+        urgent: whether they are decoded at the priority of everything else: at a start.
     """
 
     def __init__(self) -> None:
+        self.urgent = True
         self._lock = threading.Lock()
         self._wanted: dict[Path, bytes] = {}
         self._last: _Decoded | None = None
@@ -71,15 +75,20 @@ class LargeFileReader:
                 await self.decode_next()
                 yield
 
-    async def decode_next(self, *, urgent: bool = False) -> None:
-        """Decode the smallest of the files that are waiting, if any; while others are served, unless it is ``urgent``."""
+    async def decode_next(self) -> None:
+        """Decode the smallest of the files that are waiting, if any; one whose decoding is cancelled is waiting again."""
         async with self._one_at_a_time:
             with self._lock:
                 if not self._wanted:
                     return
                 path, text = min(self._wanted.items(), key=lambda item: len(item[1]))
                 del self._wanted[path]
-            loaded = await _decode(path, text, nice=0 if urgent else _NICE)
+            try:
+                loaded = await _decode(path, text, nice=0 if self.urgent else _NICE)
+            except asyncio.CancelledError:
+                with self._lock:
+                    self._wanted.setdefault(path, text)
+                raise
             with self._lock:
                 self._last = _Decoded(path, text, loaded)
 

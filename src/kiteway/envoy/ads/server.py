@@ -76,6 +76,7 @@ class _Stream:
             ),
             missing=self.session.missing(),
             active=self.session.active,
+            bare=self.session.bare,
         )
 
 

@@ -41,6 +41,8 @@ class Session:
         """By type, the version of the target that the client last held whole."""
         self.active = False
         """Whether the client has had a whole configuration: each listener and route table of it, in some version."""
+        self.bare = False
+        """Whether the client came without any configuration; it says so with its first request."""
         self._subscriptions: dict[str, Subscription] = {}
         self._refusals = Refusals()
         self._warming: set[str] = set()
@@ -53,6 +55,7 @@ class Session:
             return []
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
+            self.bare = self.bare if self._subscriptions else not request.initial_resource_versions
             target = self.snapshot[request.type_url] if self.snapshot is not None else ResourceSet()
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
             held = dict(request.initial_resource_versions)

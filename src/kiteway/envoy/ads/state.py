@@ -37,6 +37,7 @@ class StreamState:
         refusals: the rejections that hold against the snapshot it was offered last, oldest first.
         missing: by type URL, the listeners and route tables in use for which it has accepted no version.
         active: whether it has ever had a complete configuration: each listener and route table, in some version.
+        bare: whether it came without any configuration.
     """
 
     node_id: str
@@ -52,6 +53,7 @@ class StreamState:
     refusals: tuple[RejectedAt, ...] = ()
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     active: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
