@@ -57,7 +57,7 @@ class NamespaceLimits:
         bytes: custom headers and limits at each path, and the longest certificate chain with the client CA at each host.
     """
 
-    hosts: int = 400
+    hosts: int = 300
     paths: int = 2500
     certificates: int = 2000
     bytes: int = 33_554_432
