@@ -67,11 +67,15 @@ class Server:
         assert self._process.poll() is None, f"{self.name} ended: {self.log.read_text(errors='replace')[-4000:]}"
 
 
+_REPLICAS_LEASE = "kiteway-replicas"
+
+
 class Requests:
     """
     What the API server has served Kiteway since this was made.
 
     What it refused while it started is not counted: how often that is depends on how long the start takes.
+    Those for the Lease of the replicas are not counted either: each replica renews its annotation every few seconds.
     """
 
     def __init__(self, log: Path) -> None:
@@ -96,6 +100,7 @@ class Requests:
             and event["stage"] == stage
             and event["responseStatus"]["code"] < 300
             and resource in {"", event["objectRef"]["resource"]}
+            and _REPLICAS_LEASE not in event["requestURI"]
         ]
 
 
