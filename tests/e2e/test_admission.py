@@ -122,6 +122,8 @@ def write_routes(path: Path, policy: dict[str, Any], version: str = "1") -> None
         "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
         "filter_name": "kiteway",
         "dynamic_module_config": {
+            # Envoy 1.38 loads what a route names by this, below ENVOY_DYNAMIC_MODULES_SEARCH_PATH.
+            "name": "kiteway_filter",
             "metrics_namespace": "kiteway",
             "do_not_close": True,
             "module": {"local": {"filename": str(kiteway_filter.filter_path())}},

@@ -41,7 +41,7 @@ fn shares(costs: &[(u32, u32, f64)], count: usize) -> HashMap<(u32, u32), f64> {
 
 #[test]
 fn users_share_the_cost_whatever_their_calls_cost() {
-    let got = shares(&[(1, 0, 0.1), (2, 0, 0.003), (3, 0, 0.000_5)], 200_000);
+    let got = shares(&[(1, 0, 0.1), (2, 0, 0.003), (3, 0, 0.000_5)], 30_000);
     let total: f64 = got.values().sum();
 
     for (owner, cost) in &got {
@@ -53,7 +53,7 @@ fn users_share_the_cost_whatever_their_calls_cost() {
 #[test]
 fn a_user_gets_no_more_by_using_many_collections() {
     let many: Vec<_> = (0..20).map(|collection| (1, collection, 0.01)).collect();
-    let got = shares(&[&many[..], &[(2, 0, 0.01)]].concat(), 10_000);
+    let got = shares(&[&many[..], &[(2, 0, 0.01)]].concat(), 3_000);
 
     let first: f64 = got.iter().filter(|((user, _), _)| *user == 1).map(|(_, cost)| cost).sum();
     assert!((first - got[&(2, 0)]).abs() <= 0.05, "{first} {}", got[&(2, 0)]);
