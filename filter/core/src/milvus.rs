@@ -5,6 +5,7 @@ pub mod call;
 pub mod caller;
 #[cfg(test)]
 mod messages;
+mod name;
 pub mod question;
 pub mod rest;
 pub mod rpc;

@@ -5,5 +5,7 @@ pub mod encode;
 pub mod grpc;
 pub mod json;
 pub mod protobuf;
+pub mod schema;
 pub mod stream;
 pub mod text;
+mod varint;

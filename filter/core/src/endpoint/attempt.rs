@@ -317,4 +317,6 @@ fn is_grpc(stream: &impl Response) -> bool {
 }
 
 #[cfg(test)]
+mod counting_tests;
+#[cfg(test)]
 mod tests;

@@ -4,55 +4,13 @@
 //! The state has a fixed size. Nothing is kept of the message, and no length that the message announces is allocated:
 //! the sink gets each text in the pieces in which it arrives.
 
+pub use crate::wire::schema::{Field, Kind, Schema, Sink};
+use crate::wire::varint::{whole_varint, Varint};
+
 /// Messages inside messages, the outermost one included. Deeper ones are skipped.
 const MAX_DEPTH: usize = 6;
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 const PREFIX: usize = 5;
-
-/// The wanted fields of a message type.
-pub type Schema<K> = &'static [Field<K>];
-
-/// A wanted field: its number, and what the sink gets of it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Field<K: 'static> {
-    pub number: u32,
-    pub kind: Kind<K>,
-}
-
-impl<K> Field<K> {
-    pub const fn new(number: u32, kind: Kind<K>) -> Self {
-        Self { number, kind }
-    }
-}
-
-/// What the sink gets of a field. A field of another wire type is skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind<K: 'static> {
-    /// The value of a varint.
-    Number(K),
-    /// Each value of repeated varints, packed or not.
-    Numbers(K),
-    /// How many varints a packed field has, in one or more numbers to be added.
-    PackedVarints(K),
-    /// The length in bytes of each string, bytes or message.
-    Length(K),
-    /// The bytes of a string.
-    Text(K),
-    /// A message whose own fields are wanted; its beginning and its end.
-    Message(K, Schema<K>),
-}
-
-/// Gets the wanted fields of a message.
-pub trait Sink<K> {
-    /// A value of `Kind::Number`, `Numbers`, `PackedVarints` or `Length`.
-    fn number(&mut self, key: K, value: u64);
-    /// A piece of a text; `first` begins a new one. An empty text has one empty piece.
-    fn text(&mut self, key: K, piece: &[u8], first: bool);
-    /// A `Kind::Message` begins.
-    fn begin(&mut self, key: K);
-    /// It ends.
-    fn end(&mut self, key: K);
-}
 
 /// How far a message has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,25 +60,6 @@ enum State<K: 'static> {
     Numbers(K, u64, Varint),
     PackedVarints(K, u64),
     Stopped(Progress),
-}
-
-/// A varint of which some bytes have arrived.
-#[derive(Clone, Copy, Debug, Default)]
-struct Varint {
-    value: u64,
-    bits: u32,
-}
-
-impl Varint {
-    /// Takes the next byte: the value if it is whole, an error if it has more than ten bytes.
-    fn take(&mut self, byte: u8) -> Result<Option<u64>, ()> {
-        if self.bits >= 70 {
-            return Err(());
-        }
-        self.value |= u64::from(byte & 0x7f).checked_shl(self.bits).unwrap_or(0);
-        self.bits += 7;
-        Ok((byte & 0x80 == 0).then_some(self.value))
-    }
 }
 
 impl<K: Copy> Reader<K> {
@@ -445,21 +384,6 @@ impl<K: Copy> Reader<K> {
 fn kind_of<K: Copy>(schema: Schema<K>, number: u64) -> Option<Kind<K>> {
     let field = schema.iter().find(|field| u64::from(field.number) >= number)?;
     (u64::from(field.number) == number).then_some(field.kind)
-}
-
-/// A varint that lies whole at the beginning of `bytes`, and the rest.
-fn whole_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    if *first < 0x80 {
-        return Some((u64::from(*first), rest));
-    }
-    let mut varint = Varint::default();
-    for (place, byte) in bytes.iter().enumerate() {
-        if let Some(value) = varint.take(*byte).ok()? {
-            return Some((value, &bytes[place + 1..]));
-        }
-    }
-    None
 }
 
 fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
