@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from pymilvus import MilvusClient, MilvusException
 
 from kiteway._proto.envoy.config.cluster.v3.cluster_pb2 import Cluster
-from kiteway.model import Endpoint, LoadBalancer, PathMatch, PathMatchType, PoolKey, Route
+from kiteway.model import BackendProtocol, Endpoint, LoadBalancer, PathMatch, PathMatchType, PoolKey, Route
 from tests.e2e.h2wire import Breaker, Holder
 from tests.e2e.traffic import (
     INGRESS,
@@ -109,7 +109,7 @@ def test_refused_connections_end_soon_and_heal(client: tuple[Proxy, Backend, Mil
     with proxy.channel() as channel:
         error = failure(channel, SEARCH)
     assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert "no endpoint of the Service accepts connections" in said(error)
+    assert "no connection to an endpoint of the Service was made: none accepts one" in said(error)
 
     backend.serve_again()
     assert pymilvus.list_collections() == []
@@ -199,6 +199,15 @@ def _rest(port: int, path: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
+def test_tls_to_a_plaintext_milvus_is_named(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Where the Service says TLS and Milvus speaks plaintext, the sentence names that, and not the health check alone."""
+    with Backend() as plain, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(pool(protocol=BackendProtocol.HTTP2)), [plain.endpoint(health=False)])
+        error = failure(channel, SEARCH)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "the Service and Milvus do not agree about TLS" in said(error)
+
+
 def test_rest_errors_are_json(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """A REST client gets the same sentences as JSON, with a matching HTTP status."""
     with Backend(healthy=False) as sick, Breaker() as broken, running(tmp_path, free_port) as proxy:
@@ -210,7 +219,7 @@ def test_rest_errors_are_json(tmp_path: Path, free_port: Callable[[], int]) -> N
         proxy.apply(model(), [Endpoint("127.0.0.1", free_port())])
         status, body = _rest(proxy.port, "/v1/vector/search")
         assert (status, body["code"]) == (503, 503)
-        assert "accepts connections" in body["message"]
+        assert "no connection to an endpoint of the Service was made" in body["message"]
 
         proxy.apply(model(), [Endpoint("127.0.0.1", broken.port)])
         status, body = _rest(proxy.port, "/v1/vector/search")

@@ -74,7 +74,11 @@ LOCAL_REPLIES = (
         once=True,
     ),
     LocalReply(
-        _BROKEN, _UNAVAILABLE, 502, "the connection to Milvus broke on every endpoint that was tried. Try again."
+        _BROKEN,
+        _UNAVAILABLE,
+        502,
+        "the connection to Milvus broke on every endpoint that was tried. Try again; if it is always so, Milvus may speak TLS "
+        "and the Service say plaintext.",
     ),
     # The end of max_stream_duration and of grpc-timeout has no flag; 408 while the request is still on its way.
     LocalReply(
@@ -89,7 +93,8 @@ LOCAL_REPLIES = (
         ("UF",),
         _UNAVAILABLE,
         503,
-        "no endpoint of the Service accepts connections; nothing was sent. `kiteway status` shows each endpoint.",
+        "no connection to an endpoint of the Service was made: none accepts one, or the Service and Milvus do not agree about "
+        "TLS; nothing was sent. `kiteway status` shows each endpoint.",
     ),
     LocalReply(
         ("UH",),
