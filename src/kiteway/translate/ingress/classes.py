@@ -31,7 +31,8 @@ def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Dia
     private network is not served on public listeners.
     """
     annotated = ingress.metadata.annotations.get(keys.INGRESS_CLASS)
-    named = named_class(ingress)
+    # As `named_class`, without a call: this runs for every Ingress in every round.
+    named = annotated or ingress.spec.ingress_class_name
     if named is None:
         return True, None
     path = _ANNOTATION if annotated else _FIELD
