@@ -66,6 +66,20 @@ def test_envoy_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ou
     assert "MILVUS_TOKEN" not in env
 
 
+def test_envoy_finds_the_filter_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Envoy 1.38 looks for the filter of a route in the search path: the filter's folder, or what the user set."""
+    built = tmp_path / "filter" / "libkiteway_filter.so"
+    built.parent.mkdir()
+    built.touch()
+    monkeypatch.setenv("KITEWAY_FILTER_PATH", str(built))
+    monkeypatch.delenv("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", raising=False)
+    instance = Instance(tmp_path / "data")
+    with instance.acquire():
+        assert envoy_child(Path("/envoy"), instance, {}).env["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] == str(built.parent)
+        monkeypatch.setenv("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", "/theirs")
+        assert envoy_child(Path("/envoy"), instance, {}).env["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] == "/theirs"
+
+
 def test_log_rotation_is_bounded_and_keeps_order(tmp_path: Path) -> None:
     """The newest lines are in the file, older ones in .1 to .4, the oldest are deleted; every file is private."""
     path = tmp_path / "child.log"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kiteway.files import write_atomic
+from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.supervisor.child import ChildSpec
 from kiteway.supervisor.pulse import Pulse
@@ -20,8 +21,9 @@ from kiteway.supervisor.waiting_room import Listening
 
 DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.1
+_SEARCH_PATH = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
 # Envoy needs no other variables, and others can hold secrets.
-_ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ENVOY_DYNAMIC_MODULES_SEARCH_PATH")
+_ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", _SEARCH_PATH)
 
 _TUNABLES = "GLIBC_TUNABLES"
 # Envoy's allocator has caches per CPU, without locks, only if it can register the kernel's restartable sequences. glibc
@@ -103,7 +105,9 @@ def envoy_child(
 def _envoy_environment() -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _ENVOY_ENVIRONMENT if name in os.environ}
     tunables = [_NO_RSEQ, *filter(None, [os.environ.get(_TUNABLES)])]
-    return inherited | {_TUNABLES: ":".join(tunables)}
+    # Envoy 1.38 finds the filter of a route by name in this folder; newer versions use the path in the configuration.
+    search = {_SEARCH_PATH: str(found.parent)} if (found := filter_path()) else {}
+    return search | inherited | {_TUNABLES: ":".join(tunables)}
 
 
 async def drain_envoy(instance: Instance) -> None:
