@@ -77,7 +77,7 @@ def test_it_fits_the_chart() -> None:
     """User, ports and data directory are those that the chart expects; the image starts `kiteway controller`."""
     security = re.findall(r"runAs(?:User|Group): (\d+)", DEPLOYMENT)
     ports = [*re.findall(r"--https?-port=(\d+)", DEPLOYMENT), str(VALUES["metrics"]["port"])]
-    folder = re.findall(r"mountPath: (/var/\S+?)\}", DEPLOYMENT)
+    folder = re.findall(r"name: state, mountPath: (\S+?)\}", DEPLOYMENT)
 
     assert _only("USER").split(":") == security
     assert "0" not in security

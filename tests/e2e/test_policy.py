@@ -134,8 +134,9 @@ def test_a_limit_by_user_holds(site: Site) -> None:
 
     status, retry_after, body = site.rest("bob")
     assert (status, body["code"]) == (200, 200)
+    wait_until(lambda: site.rest("alice")[0] == 200, "alice has a token again")
     answers = [site.rest("alice") for _ in range(3 * RATE)]
-    assert {answer[0] for answer in answers} == {200, 429}
+    assert {answer[0] for answer in answers} <= {200, 429}
     status, retry_after, body = next(answer for answer in answers if answer[0] == 429)
     assert int(retry_after) >= 1
     assert body["code"] != 0
