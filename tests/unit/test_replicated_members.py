@@ -47,15 +47,56 @@ def test_silent_replicas_are_not_waited_for() -> None:
     members = Members(clock)
     silent = _said("b", 1)
     members.take(dict([_said("a", 1, "x"), silent]))
-    clock.now += LEASE_SECONDS - 1
-    members.take(dict([_said("a", 2, "x"), silent]))
+    for number in (2, 3):
+        clock.now += LEASE_SECONDS / 3
+        members.take(dict([_said("a", number, "x"), silent]))
     assert members.waited_for("x") == ["b"]
+    assert members.living == 2
 
-    clock.now += 1
+    clock.now += LEASE_SECONDS / 3
+    members.take(dict([_said("a", 4, "x"), silent]))
     assert members.waited_for("x") == []
     assert members.living == 1
-    members.take(dict([_said("a", 3, "x"), _said("b", 2)]))
+    members.take(dict([_said("a", 5, "x"), _said("b", 2)]))
     assert members.waited_for("x") == ["b"]
+    assert members.living == 2
+
+
+def test_a_silent_api_server_ends_no_replica() -> None:
+    """The number of live replicas stays during an outage, although the annotations were last seen at different times."""
+    clock = Clock()
+    members = Members(clock)
+    beats = {name: _said(name, 1) for name in "abc"}
+    members.take(dict(beats.values()))
+    for name in "abc":
+        clock.now += 1.5
+        beats[name] = _said(name, 2)
+        members.take(dict(beats.values()))
+    found = set()
+    for _ in range(60):
+        clock.now += 1
+        found.add(members.living)
+    assert found == {3}
+
+    for name in "bca":
+        beats[name] = _said(name, 3)
+        members.take(dict(beats.values()))
+        found.add(members.living)
+        clock.now += 1.5
+    assert found == {3}
+
+
+def test_a_replica_that_ended_during_an_outage_is_found_after_it() -> None:
+    """When the API server speaks again, a replica that stays silent for as long as a Lease lasts does not count."""
+    clock = Clock()
+    members = Members(clock)
+    ended = _said("b", 1)
+    members.take(dict([_said("a", 1), ended]))
+    clock.now += 60
+    for number in range(2, 6):
+        members.take(dict([_said("a", number), ended]))
+        assert members.living == (2 if number < 5 else 1)
+        clock.now += LEASE_SECONDS / 3
 
 
 def test_a_new_leader_waits_for_every_replica_it_sees_first() -> None:

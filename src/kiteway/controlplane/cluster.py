@@ -93,7 +93,7 @@ class Cluster:
         return tuple(text for address in self._source.addresses or () for text in address.values())
 
     def replicas(self) -> int:
-        """Return how many replicas are live; while the API server says nothing, as many as before."""
+        """Return how many replicas are live; while the API server is silent or has no annotation, as many as before."""
         self._replicas = self._membership.members.living or self._replicas
         return self._replicas
 

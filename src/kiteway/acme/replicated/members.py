@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,9 @@ import msgspec
 from kiteway.acme.storage import LEASE_SECONDS
 
 PREFIX: Final = "replica.kiteway.io/"
+SILENT_SECONDS: Final = LEASE_SECONDS / 2
+"""Seconds without a change of any annotation after which the API server is silent: each replica writes more often."""
+
 FORGET_SECONDS: Final = 600.0
 """Seconds without a change after which an annotation belongs to no live replica and is removed."""
 
@@ -53,6 +56,7 @@ class Members:
     def take(self, annotations: Mapping[str, str]) -> None:
         """Take the annotations of the Lease."""
         now = self._clock()
+        silent = now - self._newest > SILENT_SECONDS
         found: dict[str, _Seen] = {}
         for key, text in annotations.items():
             known = self._seen.get(key)
@@ -60,6 +64,9 @@ class Members:
                 found[key] = known
             elif key.startswith(PREFIX) and (beat := _read(text)) is not None:
                 found[key] = _Seen(text, beat, now)
+        if silent and any(seen.at == now for seen in found.values()):
+            # After a silence the first annotation arrives alone, and the others have had no chance to change.
+            found = {key: replace(seen, at=now) for key, seen in found.items()}
         self._seen = found
 
     def waited_for(self, digest: str) -> list[str]:
@@ -69,9 +76,17 @@ class Members:
 
     @property
     def living(self) -> int:
-        """The number of live replicas; 0 while the API server says nothing."""
-        oldest = self._clock() - LEASE_SECONDS
+        """
+        The number of live replicas; while the API server is silent, as many as before. 0 if there is no annotation.
+
+        An annotation's age is measured up to the newest one: during a silence none gets older.
+        """
+        oldest = self._newest - LEASE_SECONDS
         return sum(seen.at > oldest for seen in self._seen.values())
+
+    @property
+    def _newest(self) -> float:
+        return max((seen.at for seen in self._seen.values()), default=self._clock())
 
     def forgotten(self) -> list[str]:
         """Return the annotations to remove."""
