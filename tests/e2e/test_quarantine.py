@@ -217,7 +217,8 @@ async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
     async with site.control():
         with site.envoy():
             # Each host has an accepted form to go back to.
-            await site.quarantined()
+            await site.ready()
+            await site.serves("tenant-998")
             clock = asyncio.get_running_loop().time
             before, log, began = len(site.ads.versions), len(site.log), clock()
             site.write(

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pty
+import shlex
 import signal
 import socketserver
 import subprocess
@@ -171,7 +172,8 @@ def test_a_reader_may_stop_reading(instance: Instance, output: str) -> None:
     body["reasons"] *= 10
     body["diagnostics"] *= 5000
     with answering(instance, json.dumps(body).encode()):
-        command = f"{KITEWAY} status --data-dir {instance.data_dir} --output {output} | head -1"
+        words = [str(KITEWAY), "status", "--data-dir", str(instance.data_dir), "--output", output]
+        command = f"{shlex.join(words)} | head -1"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
