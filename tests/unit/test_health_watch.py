@@ -116,6 +116,24 @@ def test_each_failing_endpoint_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(set(probes.asked)) == 2
 
 
+def test_a_probe_that_raises_ends_nothing() -> None:
+    """Its reason is unknown; those of the other endpoints are as they are."""
+    found = outcome()
+    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1, {}) for a in (ADDRESS, OTHER))
+
+    async def probe(check: EndpointCheck) -> str:
+        if check.host == "10.0.0.1":
+            raise OSError(107, "Transport endpoint is not connected")
+        return "refused"
+
+    async def act() -> list[str]:
+        watch = HealthWatch(_no_admin(), lambda: found, probe)
+        await watch.take({CLUSTER: ClusterStatus(CLUSTER, endpoints)}, NOW)
+        return [endpoint.why for endpoint in watch.checked()[0]]
+
+    assert asyncio.run(act()) == ["", "refused"]
+
+
 def test_what_was_seen_last_is_told_without_a_question_to_envoy() -> None:
     """Each pool's endpoints with their check, whether they fail it, and why."""
     probes, found = Probes(), outcome()

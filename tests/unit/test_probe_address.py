@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import struct
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiteway.probe import Endpoint, Reason, parse_endpoint
+from kiteway.probe import Endpoint, Reason, parse_endpoint, tcp
 from kiteway.probe.dns import probe_dns
 from kiteway.probe.tcp import probe_tcp
 from tests.unit.probe_servers import full_backlog, serving, silence
@@ -120,6 +123,29 @@ async def test_a_closed_port_is_refused() -> None:
     seen = await probe_tcp(Endpoint("127.0.0.1", port))
     assert seen.failure is not None
     assert seen.failure.reason is Reason.CONNECTION_REFUSED
+
+
+async def test_a_connection_that_is_reset_at_once_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that accepts and resets before the probe looks at the connection is a result, not an exception."""
+    connect = tcp.open_socket
+
+    async def connect_and_wait(endpoint: Endpoint, **options: Any) -> socket.socket:
+        opened = await connect(endpoint, **options)
+        accepted, _ = listener.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        reset = select.poll()
+        reset.register(opened, select.POLLHUP)
+        assert reset.poll(5000)
+        return opened
+
+    monkeypatch.setattr(tcp, "open_socket", connect_and_wait)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        seen = await probe_tcp(Endpoint("127.0.0.1", listener.getsockname()[1]))
+    assert seen.connected is None
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.CONNECTION_FAILED
+    assert "reset" in seen.failure.detail
 
 
 async def test_a_dropped_connect_ends_in_time() -> None:

@@ -53,7 +53,11 @@ async def probe_tcp(endpoint: Endpoint, *, timeout: float = DEFAULT_TIMEOUT) -> 
     except ProbeError as error:
         return TcpResult(None, tuple(refused), error.failure)
     with contextlib.closing(opened):
-        peer = opened.getpeername()
+        try:
+            peer = opened.getpeername()
+        except OSError:
+            detail = f"{endpoint} accepted the TCP connection and reset it at once"
+            return TcpResult(None, tuple(refused), ProbeFailure(Reason.CONNECTION_FAILED, detail))
     return TcpResult(join_host_port(str(peer[0]), endpoint.port), tuple(refused))
 
 

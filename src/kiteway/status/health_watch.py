@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import HealthCheckType
@@ -24,6 +26,8 @@ from kiteway.probe.http import probe_http
 from kiteway.probe.tcp import probe_tcp
 from kiteway.report.pools import CheckedEndpoint, EndpointHealth
 from kiteway.status.health import EndpointCheck, endpoint_checks
+
+_log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 """Seconds between two looks, at least; twenty times what Envoy's answer took, so that a large cluster costs little CPU."""
@@ -94,8 +98,8 @@ class HealthWatch:
         failing = list(self._failing())
         due = failing if repeat else [check for check in failing if check not in self._why]
         asked = random.sample(due, min(len(due), _MOST_PROBED))
-        answers = dict(zip(asked, await asyncio.gather(*map(self._probe, asked)), strict=True))
-        known = self._why | answers
+        answers = await asyncio.gather(*map(self._probe, asked), return_exceptions=True)
+        known = self._why | {check: _answer(check, answer) for check, answer in zip(asked, answers, strict=True)}
         self._why = {check: known[check] for check in failing if check in known}
 
     def _record(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
@@ -154,6 +158,14 @@ class HealthWatch:
             if addresses:
                 checks = endpoint_checks(pool, outcome.snapshot)
                 yield from (check for address, check in checks.items() if address in addresses)
+
+
+def _answer(check: EndpointCheck, answer: str | BaseException) -> str:
+    """Return the answer of a probe; empty for one that raised: the reason is for display, and nothing may end for it."""
+    if isinstance(answer, str):
+        return answer
+    _log.warning("probe failed", check=str(check), host=check.host, error=repr(answer))
+    return ""
 
 
 async def probe_check(check: EndpointCheck) -> str:
