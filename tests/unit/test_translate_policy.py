@@ -205,6 +205,18 @@ def test_what_policies_take_of_envoys_memory_is_bounded() -> None:
     assert sum(policy.size for policy in policies(many).values()) <= 1 << 20
 
 
+def test_a_path_whose_policy_is_too_large_is_not_served() -> None:
+    """It would be served without any limit, or by the route of a shorter path."""
+    names = [f"{number:0255}" for number in range(64)]
+    policy = milvus_policy("milvus", limits=[limit(1, names=names)])
+    result = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(100)))), service(), policy)
+    (host,) = result.model.hosts
+
+    assert len(host.routes) == 100
+    assert {route.pool is None for route in host.routes} == {False, True}
+    assert all((route.pool is None) == (route.policy == Policy()) for route in host.routes)
+
+
 def test_policies_beyond_those_of_a_namespace_are_left_out() -> None:
     """The oldest count, and each of the others is told."""
 

@@ -33,7 +33,7 @@ class Budget:
         return self._paths >= 0
 
     def copies(self, route: Route) -> Route:
-        """Return the route with its custom headers and its policy, or without those that are too much."""
+        """Return the route; without custom headers that are too much, and without a pool if its policy is too much."""
         return self._headers(self._policy(route))
 
     def _policy(self, route: Route) -> Route:
@@ -45,11 +45,12 @@ class Budget:
             self._context.owner,
             "PolicyCopiesTooMany",
             f"the limits of the MilvusPolicies at all paths have more than {LONGEST_POLICY_COPIES} bytes; paths after that "
-            "are without a policy.",
+            "are not served.",
             "Use fewer names in limits or fewer paths, or divide the object into several.",
             ("spec", "rules"),
         )
-        return dataclasses.replace(route, policy=NO_POLICY)
+        # Without its policy the path would be served without any limit; left out, a shorter path would match its calls.
+        return dataclasses.replace(route, pool=None, policy=NO_POLICY)
 
     def _headers(self, route: Route) -> Route:
         size = sum(len(h.name) + len(h.value) for h in (*route.request_headers, *route.response_headers))

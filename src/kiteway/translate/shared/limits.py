@@ -30,7 +30,7 @@ LONGEST_HEADER_COPIES: Final = 1_048_576
 """Bytes of custom headers in all paths of one Ingress together: Envoy keeps them path by path."""
 
 LONGEST_POLICY_COPIES: Final = 1_048_576
-"""Bytes of the limits of MilvusPolicies in all paths of one Ingress together, about; copied like headers."""
+"""Bytes of the limits of MilvusPolicies in all paths of one Ingress together, about; other paths are not served."""
 
 MOST_POLICIES: Final = 500
 """MilvusPolicies of one namespace; the oldest count."""
