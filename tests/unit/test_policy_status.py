@@ -72,6 +72,35 @@ def test_entries_of_other_controllers_stay() -> None:
     assert ancestors({"ancestors": with_ours}) == [FOREIGN]
 
 
+def test_two_controllers_do_not_undo_each_others_order() -> None:
+    """Each writes its own entries where they are, so that the second write of both changes nothing."""
+    other = controller_name("other")
+    second = attachment(PolicyReason.ACCEPTED, target=ObjectRef("Service", "default", "second"))
+    found = [attachment(PolicyReason.ACCEPTED), second]
+    status: dict[str, Any] = {}
+    writes = 0
+    for controller in (OURS, other) * 3:
+        live = ControllerState("u", status, {}, ours=True)
+        wanted = policy_statuses(found, [POLICY], {POLICY: live}.get, controller, NOW)[POLICY]
+        if not is_written(live, wanted):
+            status, writes = dict(wanted.status), writes + 1
+
+    assert writes == 2
+    assert [entry["controllerName"] for entry in status["ancestors"]] == [OURS, OURS, other, other]
+
+
+def test_an_entry_keeps_its_place() -> None:
+    """A target that is gone leaves the list, a new one is last, and the others stay where they are."""
+    first, second, third = (
+        attachment(PolicyReason.ACCEPTED, target=ObjectRef("Service", "default", name)) for name in ("a", "b", "c")
+    )
+    before = ancestors({}, first, second)
+    assert before is not None
+    found = ancestors({"ancestors": [before[0], FOREIGN, before[1]]}, third, second)
+    assert found is not None
+    assert [entry["ancestorRef"]["name"] for entry in found] == ["milvus", "b", "c"]
+
+
 def test_nothing_is_written_where_there_is_nothing_to_say() -> None:
     """Neither a status without entries, nor one that has none of ours."""
     assert ancestors({}) is None

@@ -1,7 +1,8 @@
 """
 The status of MilvusPolicies, as Gateway API's PolicyStatus (GEP-713): a condition for each target.
 
-Other controllers may have entries in the same list: theirs stay as they are.
+Other controllers may have entries in the same list: theirs stay as they are. The order of the list does not change either:
+lists are compared in order, and two controllers with an order each would overwrite one another for ever.
 """
 
 from __future__ import annotations
@@ -55,10 +56,27 @@ def policy_statuses(
         mine = [entry for entry in before if entry.get("controllerName") == controller]
         if not targets and not mine:
             continue
-        others = [entry for entry in before if entry.get("controllerName") != controller]
         entries = [_entry(each, mine, controller, now) for each in targets]
-        found[policy] = ObjectStatus({"ancestors": [*others, *entries][:MOST_ANCESTORS]})
+        found[policy] = ObjectStatus({"ancestors": _in_place(before, entries, controller)[:MOST_ANCESTORS]})
     return found
+
+
+def _in_place(
+    before: Iterable[dict[str, Any]], entries: Iterable[dict[str, Any]], controller: str
+) -> list[dict[str, Any]]:
+    """Return the list with the controller's ``entries`` at the places of its old ones, and new targets at the end."""
+    new = list(entries)
+    found = []
+    for entry in before:
+        if entry.get("controllerName") != controller:
+            found.append(entry)
+            continue
+        same = next(
+            (number for number, each in enumerate(new) if each["ancestorRef"] == entry.get("ancestorRef")), None
+        )
+        if same is not None:
+            found.append(new.pop(same))
+    return [*found, *new]
 
 
 def _entries(status: Mapping[str, Any]) -> list[dict[str, Any]]:
