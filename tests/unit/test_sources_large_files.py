@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kiteway.controlplane.source import Files
+from kiteway.resources import Loaded
 from kiteway.sources import files, large_files
 from kiteway.sources.files import LARGE_BYTES
+from kiteway.sources.large_files import LargeFileReader
 from tests.support.manifests import service, text
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +86,109 @@ async def test_a_file_that_cannot_be_decoded_keeps_its_objects(tmp_path: Path, m
     [diagnostic] = found.diagnostics
     assert diagnostic.reason == "FileUnreadable"
     assert str(file) in diagnostic.message
+
+
+class Failing:
+    """A decoder whose process fails ``times`` times, and then works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.times = times
+        self._works = large_files._in_a_process
+        monkeypatch.setattr(large_files, "_in_a_process", self._decode)
+
+    async def _decode(self, *arguments: Any, **options: Any) -> Loaded:
+        if self.times:
+            self.times -= 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await self._works(*arguments, **options)
+
+
+async def test_a_start_tries_again_if_the_process_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that could not be started or was killed removes no host from an Envoy that serves it."""
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    monkeypatch.setattr(large_files, "_PAUSES", (0.0, 0.0))
+    Failing(monkeypatch, 2)
+    found = await Files(tmp_path, (tmp_path,)).read()
+    assert [object_.metadata.name for object_ in found.objects] == ["one"]
+    assert found.diagnostics == ()
+
+
+async def test_a_start_does_not_try_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file that kills its decoder each time does not keep the others waiting; it is tried again later."""
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    (tmp_path / "small.yaml").write_bytes(text([service("a")]))
+    monkeypatch.setattr(large_files, "_PAUSES", (0.0,))
+    monkeypatch.setattr(files, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    source = Files(tmp_path, (tmp_path,))
+    found = await source.read()
+    assert [object_.metadata.name for object_ in found.objects] == ["a"]
+    assert [diagnostic.reason for diagnostic in found.diagnostics] == ["FileUnreadable"]
+    assert source.why_incomplete() == ""
+    monkeypatch.undo()
+    await source.read()
+    await _next(source)
+    found = await source.read()
+    assert sorted(object_.metadata.name for object_ in found.objects) == ["a", "one"]
+    assert found.diagnostics == ()
+
+
+async def test_a_file_is_decoded_again_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of the process is not the content of the file; it is tried again, after a pause that doubles."""
+    clock = [1000.0]
+    file = tmp_path / "large.yaml"
+    file.write_bytes(_large("one"))
+    source = files.FileSource((tmp_path,), large=(large := LargeFileReader()), clock=lambda: clock[0])
+    source.read()
+    await large.decode_next()
+    source.read()
+    large.urgent = False
+    Failing(monkeypatch, 2)
+    file.write_bytes(_large("two"))
+    source.read()
+    for pause in (files._RETRY_SECONDS, 2 * files._RETRY_SECONDS):
+        await large.decode_next()
+        found = source.read()
+        assert [object_.metadata.name for object_ in found.objects] == ["one"]
+        assert [diagnostic.reason for diagnostic in found.diagnostics] == ["FileUnreadable"]
+        assert source.retry_seconds() == pause
+        clock[0] += pause - 1
+        source.read()
+        assert not large.waiting
+        clock[0] += 1
+        assert source.read().diagnostics == found.diagnostics
+        assert large.waiting
+    await large.decode_next()
+    found = source.read()
+    assert [object_.metadata.name for object_ in found.objects] == ["two"]
+    assert found.diagnostics == ()
+    assert source.retry_seconds() is None
+
+
+async def test_a_file_is_decoded_again_without_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause ends with a translation, although nothing has changed on the disk."""
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    monkeypatch.setattr(large_files, "_PAUSES", ())
+    monkeypatch.setattr(files, "_RETRY_SECONDS", 0.2)
+    Failing(monkeypatch, 1)
+    source = Files(tmp_path, (tmp_path,))
+    assert await _names(source) == []
+    there = asyncio.Event()
+
+    async def translate() -> None:
+        if await _names(source):
+            there.set()
+
+    async def no_slices(*_: object) -> None:
+        raise AssertionError
+
+    follow = asyncio.create_task(source.follow(translate, no_slices))
+    try:
+        async with asyncio.timeout(30):
+            await there.wait()
+    finally:
+        follow.cancel()
+        await asyncio.gather(follow, return_exceptions=True)
 
 
 async def test_positions_and_diagnostics_come_back_from_the_decoder(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ class Files:
         self._bare = bare
         self._begun = self._whole = False
         self._certificates = CertificateFileSource(certificates)
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
 
     def presenter(self, server: ChallengeServer, stored: Callable[[str], None]) -> Presenter:  # noqa: ARG002 - see Source
         """Return a presenter without other replicas."""
@@ -108,7 +110,22 @@ class Files:
         self._whole = self._whole or not self._large.waiting
         self._large.urgent = not self._whole
         self._large.start()
+        self._retry_later()
         return await asyncio.to_thread(self._certificates.add_to, found)
+
+    def _retry_later(self) -> None:
+        """Have the files read again when a large one whose decoding failed is to be decoded again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        wait = self._source.retry_seconds()
+        # A file that is due is waiting already, and read again when it is decoded.
+        self._timer = asyncio.get_running_loop().call_later(wait, self._due.set) if wait else None
+
+    async def _retries(self) -> AsyncIterator[None]:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            yield
 
     async def _first(self, found: Resources) -> Resources:
         """
@@ -150,3 +167,4 @@ class Files:
             group.create_task(after(self._source.changes()))
             group.create_task(after(self._certificates.changes()))
             group.create_task(after(self._large.results()))
+            group.create_task(after(self._retries()))

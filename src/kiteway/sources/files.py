@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,6 +21,9 @@ LARGE_BYTES: Final = 128 << 10
 """A longer file takes a tenth of a second or more to decode."""
 _SETTLED_SECONDS = 2.0
 """Seconds after a file's last change from which on its size and times are trusted to show the next one."""
+_RETRY_SECONDS: Final = 5.0
+"""Seconds before a large file whose decoding failed is decoded again, the first time; each pause doubles."""
+_RETRY_LONGEST_SECONDS: Final = 300.0
 _Stamp = tuple[int, int, int, int, int]
 STANDARD_INPUT = Path("-")
 """``-f -``, as in kubectl; it can be read only once."""
@@ -42,10 +45,24 @@ class Resources:
     failed: tuple[ObjectRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """
+    The content of a file.
+
+    Attributes:
+        loaded: objects and diagnostics.
+        failed: whether decoding failed for a reason outside the file, so that it can succeed later.
+    """
+
+    loaded: Loaded
+    failed: bool = False
+
+
 class LargeFiles(Protocol):
     """Decodes large files, while the others are read on."""
 
-    def decoded(self, path: Path, text: bytes) -> Loaded | None:
+    def decoded(self, path: Path, text: bytes) -> Decoded | None:
         """Return the content of a file; None while it is being decoded."""
 
 
@@ -63,6 +80,8 @@ class FileSource:
     large: LargeFiles | None = None
     keep_texts: bool = False
     """Whether `texts` has the content of the files, too; a control plane does not keep it."""
+    clock: Callable[[], float] = time.monotonic
+    """Returns seconds, for the pauses before a large file is decoded again."""
     _texts: dict[Path, bytes] = field(default_factory=dict)
     _known: dict[Path, _File] = field(default_factory=dict)
 
@@ -89,12 +108,12 @@ class FileSource:
                     loaded[path] = before
                 continue
             digest = hashlib.blake2b(text).digest()
-            if before is not None and before.digest == digest:
-                loaded[path] = _File(digest, stamp, before.loaded)
+            if before is not None and before.digest == digest and not before.due(self.clock()):
+                loaded[path] = before if before.retry is not None else _File(digest, stamp, before.loaded)
                 continue
             now = self._decoded(path, text)
             if now is not None:
-                loaded[path] = _File(digest, stamp, _keep(now, before.loaded if before else None))
+                loaded[path] = _file(digest, stamp, now, before, self.clock())
             elif before is not None:
                 loaded[path] = before
         self._known = loaded
@@ -105,10 +124,10 @@ class FileSource:
             return combined
         return Resources((), (*combined.diagnostics, nothing), ())
 
-    def _decoded(self, path: Path, text: bytes) -> Loaded | None:
+    def _decoded(self, path: Path, text: bytes) -> Decoded | None:
         if self.large is not None and len(text) > LARGE_BYTES and path != STANDARD_INPUT:
             return self.large.decoded(path, text)
-        return load_documents(text, str(path))
+        return Decoded(load_documents(text, str(path)))
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:
@@ -123,6 +142,11 @@ class FileSource:
                 problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
                 if path in self._known:
                     yield path
+
+    def retry_seconds(self) -> float | None:
+        """Return the seconds until a file is to be read again although it has not changed; None without one."""
+        ends = [file.retry.at for file in self._known.values() if file.retry is not None]
+        return max(0.0, min(ends) - self.clock()) if ends else None
 
     def texts(self) -> dict[Path, bytes]:
         """Return the files as they were last read; none without ``keep_texts``."""
@@ -146,6 +170,29 @@ class _File:
     digest: bytes
     stamp: _Stamp | None
     loaded: Loaded
+    retry: _Retry | None = None
+
+    def due(self, now: float) -> bool:
+        """Return whether decoding failed, and is to be tried again."""
+        return self.retry is not None and now >= self.retry.at
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """When a file whose decoding failed is decoded again, in seconds of the source's clock, and the pause before."""
+
+    at: float
+    pause: float
+
+
+def _file(digest: bytes, stamp: _Stamp | None, found: Decoded, before: _File | None, now: float) -> _File:
+    loaded = _keep(found.loaded, before.loaded if before else None)
+    if not found.failed:
+        return _File(digest, stamp, loaded)
+    last = before.retry if before is not None else None
+    pause = min(2 * last.pause, _RETRY_LONGEST_SECONDS) if last is not None else _RETRY_SECONDS
+    # Without a stamp: an unchanged file is looked at again.
+    return _File(digest, None, loaded, _Retry(now + pause, pause))
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Loaded
+from kiteway.sources.files import Decoded
 
 _LONGEST_SECONDS: Final = 120.0
 """The worst file within the limits takes some ten seconds of a processor, and the process has a low priority."""
@@ -20,10 +21,14 @@ _NICE: Final = 10
 """The control plane and Envoy come first."""
 
 
-class _Decoded(NamedTuple):
+_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before further attempts while ``urgent``, if the process fails; of all files together, so that a start ends."""
+
+
+class _Last(NamedTuple):
     path: Path
     text: bytes
-    loaded: Loaded
+    decoded: Decoded
 
 
 class LargeFileReader:
@@ -40,18 +45,19 @@ class LargeFileReader:
         self.urgent = True
         self._lock = threading.Lock()
         self._wanted: dict[Path, bytes] = {}
-        self._last: _Decoded | None = None
+        self._last: _Last | None = None
         self._one_at_a_time = asyncio.Lock()
         self._asked = asyncio.Event()
+        self._pauses = iter(_PAUSES)
 
-    def decoded(self, path: Path, text: bytes) -> Loaded | None:
+    def decoded(self, path: Path, text: bytes) -> Decoded | None:
         """Return the content of a file that was decoded last; None if another one was, and decode it."""
         with self._lock:
             last = self._last
             if last is not None and last.path == path:
                 self._last = None
                 if last.text == text:
-                    return last.loaded
+                    return last.decoded
             self._wanted[path] = text
             return None
 
@@ -84,24 +90,30 @@ class LargeFileReader:
                 path, text = min(self._wanted.items(), key=lambda item: len(item[1]))
                 del self._wanted[path]
             try:
-                loaded = await _decode(path, text, nice=0 if self.urgent else _NICE)
+                decoded = await self._decode(path, text)
             except asyncio.CancelledError:
                 with self._lock:
                     self._wanted.setdefault(path, text)
                 raise
             with self._lock:
-                self._last = _Decoded(path, text, loaded)
+                self._last = _Last(path, text, decoded)
 
-
-async def _decode(path: Path, text: bytes, *, nice: int) -> Loaded:
-    try:
-        return await _in_a_process(path, text, nice=nice)
-    except TimeoutError:
-        why = f"took longer than {_LONGEST_SECONDS:g} s"
-    except OSError as error:
-        why = f"failed ({error})"
-    message = f"{path} cannot be read: decoding it {why}."
-    return Loaded((), (Diagnostic(Severity.ERROR, "FileUnreadable", message, "Split the file."),))
+    async def _decode(self, path: Path, text: bytes) -> Decoded:
+        while True:
+            try:
+                return Decoded(await _in_a_process(path, text, nice=0 if self.urgent else _NICE))
+            except TimeoutError:
+                why = f"took longer than {_LONGEST_SECONDS:g} s"
+                break
+            except OSError as error:
+                why = f"failed ({error})"
+            pause = next(self._pauses, None) if self.urgent else None
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        message = f"{path} cannot be read: decoding it {why}. It is tried again."
+        problem = Diagnostic(Severity.ERROR, "FileUnreadable", message, "Split the file if that does not help.")
+        return Decoded(Loaded((), (problem,)), failed=True)
 
 
 async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
