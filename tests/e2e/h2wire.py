@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 
 from tests.support.accepting import Accepting
@@ -148,6 +149,28 @@ class Breaker(Accepting):
                 if isinstance(event, h2.events.StreamEnded):
                     self._count()
                     return
+            client.sendall(connection.data_to_send())
+
+
+class Refuser(Accepting):
+    """An HTTP/2 server that resets each request, as Milvus does with a method that it does not know."""
+
+    def __init__(self) -> None:
+        super().__init__(self._refuse)
+        self.calls = 0
+        self._lock = threading.Lock()
+
+    def _refuse(self, client: socket.socket) -> None:
+        configuration = h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
+        connection = h2.connection.H2Connection(configuration)
+        connection.initiate_connection()
+        client.sendall(connection.data_to_send())
+        while data := client.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    with self._lock:
+                        self.calls += 1
+                    connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
             client.sendall(connection.data_to_send())
 
 

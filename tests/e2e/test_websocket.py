@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import http.server
 import shutil
@@ -20,6 +21,9 @@ import pytest
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import secret
 from kiteway.files import write_atomic
+from kiteway.model import Endpoint
+from tests.e2e.h2wire import Refuser
+from tests.e2e.traffic import SEARCH, model, running
 from tests.support.kiteway import up
 
 pytestmark = pytest.mark.e2e
@@ -217,3 +221,28 @@ def test_an_upgrade_to_plaintext_http2_is_not_passed_on(front: Front) -> None:
     answer = _ask(front, "/console", upgrade="h2c", tls=False)
     assert answer.startswith("HTTP/1.1 200 ")
     assert answer.endswith("page")
+
+
+def test_an_upgrade_of_a_grpc_call_is_refused_and_ejects_no_endpoint(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """
+    The client gets a sentence, and the call reaches no endpoint.
+
+    To Milvus it would be an extended CONNECT, which is reset; three resets in a row eject a healthy endpoint.
+    """
+    lines = (f"POST {SEARCH} HTTP/1.1", "Host: milvus", "Content-Type: application/grpc", "TE: trailers")
+    request = "\r\n".join((*lines, "Upgrade: websocket", "Connection: Upgrade, close", "", "")).encode()
+    with Refuser() as first, Refuser() as second, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(), [Endpoint("127.0.0.1", each.port) for each in (first, second)])
+        with contextlib.ExitStack() as clients:
+            opened = [clients.enter_context(socket.create_connection(("127.0.0.1", proxy.port), 30)) for _ in range(12)]
+            for client in opened:
+                client.sendall(request)
+            answers = [b"".join(iter(functools.partial(client.recv, 4096), b"")).decode() for client in opened]
+        assert not proxy.failing()
+        assert first.calls + second.calls == 0
+    for answer in answers:
+        assert answer.startswith("HTTP/1.1 200 ")
+        assert "\r\ngrpc-status: 7\r\n" in answer
+        assert "\r\ngrpc-message: kiteway: a gRPC call cannot be upgraded; leave out the Upgrade header." in answer

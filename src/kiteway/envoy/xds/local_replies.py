@@ -36,6 +36,7 @@ from kiteway.envoy.xds.common import regex
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, repeatable_paths, rest_policies
 
 _DEADLINE_EXCEEDED = 4
+_PERMISSION_DENIED = 7
 _RESOURCE_EXHAUSTED = 8
 _UNAVAILABLE = 14
 
@@ -121,7 +122,16 @@ LOCAL_REPLIES = (
 def local_replies() -> LocalReplyConfig:
     """Return the answers as Envoy's configuration; all other answers of Envoy stay unchanged."""
     # All gRPC answers before those for REST: the filters of the latter match gRPC calls as well.
-    return LocalReplyConfig(mappers=[*map(_grpc, LOCAL_REPLIES), *map(_rest, LOCAL_REPLIES), _upgrade_refused()])
+    for_grpc = [*map(_grpc, LOCAL_REPLIES), _grpc_upgrade_refused()]
+    return LocalReplyConfig(mappers=[*for_grpc, *map(_rest, LOCAL_REPLIES), _upgrade_refused()])
+
+
+def _grpc_upgrade_refused() -> ResponseMapper:
+    """Return the answer to a gRPC call with a request for an upgrade: Envoy's own has no text."""
+    causes = (_status(403), _header(_UPGRADE), _header(_GRPC))
+    return _with_status(
+        _all(*causes), _PERMISSION_DENIED, "a gRPC call cannot be upgraded; leave out the Upgrade header."
+    )
 
 
 def _upgrade_refused() -> ResponseMapper:
@@ -133,12 +143,16 @@ def _upgrade_refused() -> ResponseMapper:
 
 
 def _grpc(reply: LocalReply) -> ResponseMapper:
+    return _with_status(_all(_cause(reply), _header(_GRPC), *_only(reply, grpc_policies())), reply.grpc, reply.text)
+
+
+def _with_status(cause: AccessLogFilter, status: int, sentence: str) -> ResponseMapper:
     return ResponseMapper(
-        filter=_all(_cause(reply), _header(_GRPC), *_only(reply, grpc_policies())),
-        body=DataSource(inline_string=f"kiteway: {reply.text}"),
+        filter=cause,
+        body=DataSource(inline_string=f"kiteway: {sentence}"),
         headers_to_add=[
             HeaderValueOption(
-                header=HeaderValue(key="grpc-status", value=str(reply.grpc)),
+                header=HeaderValue(key="grpc-status", value=str(status)),
                 append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
             )
         ],

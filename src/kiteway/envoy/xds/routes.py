@@ -313,6 +313,9 @@ def _forwarded(
 
     def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
         route = _forward(policy, pool, cluster, to.hedging_delay)
+        if cluster == grpc:
+            # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.
+            route.route.upgrade_configs.add(upgrade_type="websocket").enabled.value = False
         route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
         route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
         add_log_rate_without_filter(route, to.log_sample_rate, settings)
