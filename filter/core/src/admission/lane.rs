@@ -167,11 +167,11 @@ impl Lane {
         Some(fate)
     }
 
-    /// Forgets a call that waits.
-    pub fn leave(&mut self, number: u64) {
-        if let Some(waiting) = self.waiting.remove(&number) {
-            self.queue.remove(path(waiting.ask), number);
-        }
+    /// Forgets a call, and says what its fate was. A call that had its turn runs until `finish`.
+    pub fn leave(&mut self, number: u64) -> Option<Result<Due, Denied>> {
+        let waiting = self.waiting.remove(&number)?;
+        self.queue.remove(path(waiting.ask), number);
+        waiting.fate
     }
 
     /// A call has run. `took` is how long it took, if that says something.

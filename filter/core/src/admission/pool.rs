@@ -229,16 +229,12 @@ impl Drop for Place {
         if !self.open {
             return;
         }
-        let due = self.collect();
+        // Under one lock: between two, another thread might give the call its turn.
         let mut state = self.pool.lock();
-        match due {
-            // It had its turn and did not see it.
-            Some(Ok(due)) => state.lane(self.direction).finish(due, None, Instant::now()),
-            Some(Err(_)) => {}
-            None => {
-                state.lane(self.direction).leave(self.number);
-                state.deadlines.remove(&(self.deadline, self.direction, self.number));
-            }
+        state.deadlines.remove(&(self.deadline, self.direction, self.number));
+        let lane = state.lane(self.direction);
+        if let Some(Ok(due)) = lane.leave(self.number) {
+            lane.finish(due, None, Instant::now());
         }
     }
 }

@@ -225,6 +225,24 @@ fn nothing_is_lost_whatever_a_call_does_at_whatever_moment() {
     assert_eq!(0, world.pool.lock().reads.bytes());
 }
 
+#[test]
+fn no_place_at_milvus_is_lost_when_threads_cancel_calls_at_once() {
+    let world = World::new();
+    let terms = Terms { reads: Most::Fixed(1), ..TERMS };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    drop(world.enter(ask("a", 10), terms));
+                }
+            });
+        }
+    });
+
+    assert_eq!((0, 0, 0), world.state());
+    let Ok(Turn::Now(_seat)) = world.enter(ask("a", 10), terms) else { panic!() };
+}
+
 /// Simulates a pool that works on `CORES` calls at a time, with a flood beside single cheap calls, and returns the wait
 /// of each cheap call and the calls of the flood that were done.
 fn flooded(fair: bool) -> (Vec<Duration>, usize) {
