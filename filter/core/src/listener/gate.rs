@@ -144,13 +144,16 @@ impl<'listener> Gate<'listener> {
         stream: &(impl Response + ResponseBody + Clock + Routed<RouteConfig>),
     ) {
         let is_inside = |passage: &mut Box<Passage>| matches!(passage.stage, Stage::Inside(_));
-        let Some(passage) = self.passage.take_if(is_inside) else { return };
-        let start = stream.response_body_start();
-        let good = passage.is_success(start);
-        if let (true, Some(route)) = (good, stream.route_config()) {
-            if let Some(rules) = &route.policy {
-                passage.has_succeeded(&rules.known, stream.now());
+        let Some(mut passage) = self.passage.take_if(is_inside) else { return };
+        match passage.code(stream.response_body_start()) {
+            Some(0) => {
+                let rules = stream.route_config().and_then(|route| route.policy.as_ref());
+                if let Some(rules) = rules {
+                    passage.has_succeeded(&rules.known, stream.now());
+                }
             }
+            Some(_) => passage.give_back_rows(),
+            None => {}
         }
     }
 

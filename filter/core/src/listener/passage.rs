@@ -86,14 +86,24 @@ impl Passage {
         Ok(())
     }
 
-    /// Charges the tickets for what has been read since.
+    /// Charges the tickets for what has been read since. The number of rows is what the client claims: each takes at
+    /// least a byte, and a later claim may be lower.
     pub fn charge(&mut self) {
-        let (bytes, rows) = (self.asked.arrived, self.asked.rows());
+        let bytes = self.asked.arrived;
+        let rows = self.asked.rows().min(bytes).max(self.charged.1);
         for ticket in &mut self.tickets {
             ticket.charge(Resource::Bytes, bytes.saturating_sub(self.charged.0) as f64);
-            ticket.charge(Resource::Rows, rows.saturating_sub(self.charged.1) as f64);
+            ticket.charge(Resource::Rows, (rows - self.charged.1) as f64);
         }
         self.charged = (bytes, rows);
+    }
+
+    /// Milvus has written nothing: the rows count as never sent.
+    pub fn give_back_rows(&mut self) {
+        for ticket in &mut self.tickets {
+            ticket.charge(Resource::Rows, -(self.charged.1 as f64));
+        }
+        self.charged.1 = 0;
     }
 
     /// Counts the call as never made.
@@ -144,17 +154,17 @@ impl Passage {
         }
     }
 
-    /// What the beginning of the answer says, gRPC or REST.
-    pub fn is_success(&self, start: &[u8]) -> bool {
+    /// Milvus's code in the beginning of the answer, gRPC or REST, 0 for success; None if it does not tell.
+    pub fn code(&self, start: &[u8]) -> Option<u64> {
         match self.asked.api {
             Api::Grpc => {
                 let at = self.asked.rpc().map_or(StatusAt::Nowhere, |rpc| rpc.status);
-                statuses::code(start, at) == Some(0)
+                statuses::code(start, at)
             }
             Api::Rest => {
                 let mut body = Body::default();
                 body.push(start);
-                body.code.is_some_and(|code| SUCCESS.contains(&code))
+                body.code.map(|code| if SUCCESS.contains(&code) { 0 } else { code })
             }
         }
     }

@@ -259,6 +259,45 @@ fn rows_and_bytes_are_counted_as_they_arrive() {
 }
 
 #[test]
+fn a_request_cannot_claim_more_rows_than_it_has_bytes() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["user"],"rowsPerSecond":100,"burstMs":0}"#));
+    // Protobuf takes the last value, so a client may claim other numbers as often as it likes.
+    let rows = [varint(7, u32::MAX), varint(7, 0)].concat().repeat(20);
+    let insert = framed(&[delimited(3, b"c"), delimited(5, &vec![7; 1 << 20]), rows].concat());
+    let mut stream = request("Insert", "u", &route);
+    let mut gate = Gate::new(&metrics);
+    gate.on_request_headers(&mut stream, false);
+    let (vectors, claims) = insert.split_at(insert.len() - 160);
+    for piece in std::iter::once(vectors).chain(claims.chunks(1)) {
+        stream.received = piece.to_vec();
+        gate.on_request_body(&mut stream, false);
+    }
+
+    for (seconds, passes) in [(insert.len() as u64 / 100 - 1, false), (11_000, true)] {
+        let mut next = request("Insert", "u", &route);
+        next.time = Duration::from_secs(seconds);
+        let (_, verdict) = call(&metrics, &mut next, &framed(&delimited(3, b"c")));
+        assert_eq!(passes, verdict == Verdict::Continue, "{seconds}");
+    }
+}
+
+#[test]
+fn rows_that_milvus_does_not_write_are_given_back() {
+    let metrics = metrics();
+    let insert = framed(&[delimited(3, b"c"), delimited(5, &[7; 5000]), varint(7, 500)].concat());
+    for (code, passes) in [(0, false), (1100, true)] {
+        let route = limited(r#"{"by":["user"],"rowsPerSecond":100,"burstMs":0}"#);
+        let mut stream = request("Insert", "u", &route);
+        let (mut gate, _) = call(&metrics, &mut stream, &insert);
+        answer(&mut gate, &mut stream, code);
+
+        let (_, verdict) = call(&metrics, &mut request("Insert", "u", &route), &insert);
+        assert_eq!(passes, verdict == Verdict::Continue, "{code}");
+    }
+}
+
+#[test]
 fn a_large_request_is_decided_about_before_it_has_arrived() {
     let (metrics, route) =
         (metrics(), limited(r#"{"by":["user"],"rowsPerSecond":100,"burstMs":0}"#));
