@@ -191,6 +191,92 @@ async def test_a_file_is_decoded_again_without_a_change(tmp_path: Path, monkeypa
         await asyncio.gather(follow, return_exceptions=True)
 
 
+class Rewriting:
+    """A tenant that writes ``file`` again while it is decoded, whenever that is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+        self.file = file
+        self.times = 0
+        self._decoder = large_files._in_a_process
+        monkeypatch.setattr(large_files, "_in_a_process", self._decode)
+
+    def write(self) -> None:
+        """Write other content than before."""
+        self.file.write_bytes(_large(f"changing-{self.times}"))
+
+    async def _decode(self, path: Path, *arguments: Any, **options: Any) -> Loaded:
+        if path == self.file:
+            self.times += 1
+            self.write()
+        return await self._decoder(path, *arguments, **options)
+
+
+async def test_a_start_ends_although_a_file_always_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is decoded once, and counts as it was then; so no host of it is missing either."""
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    changing = Rewriting(monkeypatch, tmp_path / "changing.yaml")
+    changing.write()
+    source = Files(tmp_path, (tmp_path,))
+    async with asyncio.timeout(30):
+        assert await _names(source) == ["changing-0", "one"]
+    assert changing.times == 1
+    assert source.why_incomplete() == ""
+    assert source._large.waiting
+
+
+async def test_a_file_that_always_changes_delays_others_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although it is the smallest, each of the others is decoded before it is decoded again."""
+    source = Files(tmp_path, (tmp_path,))
+    await source.read()
+    changing = Rewriting(monkeypatch, tmp_path / "changing.yaml")
+    changing.write()
+    (tmp_path / "a.yaml").write_bytes(_large("large") + b"#" * LARGE_BYTES)
+    assert await _names(source) == []
+    await _next(source)
+    await source.read()
+    await _next(source)
+    assert "large" in await _names(source)
+
+
+async def test_a_bare_envoy_gets_ready_although_a_file_always_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance is ready when each file was decoded once."""
+
+    async def bare() -> None:
+        """Return at once: there is one."""
+
+    changing = Rewriting(monkeypatch, tmp_path / "changing.yaml")
+    changing.write()
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    source = Files(tmp_path, (tmp_path,), bare=bare)
+    assert await _names(source) == []
+    for _ in range(2):
+        assert "decoded" in source.why_incomplete()
+        await _next(source)
+        await source.read()
+    assert source.why_incomplete() == ""
+    assert await _names(source) == ["changing-0", "one"]
+
+
+async def test_a_file_is_decoded_once_for_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of another file while it is decoded does not have it decoded again."""
+    source = Files(tmp_path, (tmp_path,))
+    await source.read()
+    decoder = large_files._in_a_process
+
+    async def decode(*arguments: Any, **options: Any) -> Loaded:
+        await source.read()
+        return await decoder(*arguments, **options)
+
+    monkeypatch.setattr(large_files, "_in_a_process", decode)
+    (tmp_path / "large.yaml").write_bytes(_large("one"))
+    await source.read()
+    await _next(source)
+    assert await _names(source) == ["one"]
+    assert not source._large.waiting
+
+
 async def test_positions_and_diagnostics_come_back_from_the_decoder(tmp_path: Path) -> None:
     """They are those of a file that is decoded in this process."""
     file = tmp_path / "large.yaml"

@@ -98,16 +98,18 @@ class Files:
         return 1
 
     def why_incomplete(self) -> str:
-        """Return that a large file is still to be decoded since the start; a file that is missing is a diagnostic."""
+        """Return that large files are still to be decoded once since the start; a missing file is a diagnostic."""
         return "large files of manifests are being decoded" if self._begun and not self._whole else ""
 
     async def read(self) -> Resources:
         """Read them. Large files that changed come later (see `follow`); the first time they are waited for (see `_first`)."""
+        # Taken before the files are read: what is decoded meanwhile is not in what is returned.
+        passed = self._large.passed
         found = await asyncio.to_thread(self._source.read)
         if not self._begun:
             found = await self._first(found)
-            self._begun = True
-        self._whole = self._whole or not self._large.waiting
+            self._begun, passed = True, self._large.passed
+        self._whole = self._whole or passed or not self._large.waiting
         self._large.urgent = not self._whole
         self._large.start()
         self._retry_later()
@@ -129,14 +131,14 @@ class Files:
 
     async def _first(self, found: Resources) -> Resources:
         """
-        Wait for large files, and return everything.
+        Wait until each large file was decoded once, and return everything.
 
         An Envoy with a configuration must not lose the hosts that are in them for a moment. One without any has none to
         lose: then all others are served, and not kept waiting.
         """
         bare = asyncio.create_task(self._until_bare())
         try:
-            while self._large.waiting and not bare.done():
+            while self._large.waiting and not self._large.passed and not bare.done():
                 decoding = asyncio.create_task(self._large.decode_next())
                 await asyncio.wait({decoding, bare}, return_when=asyncio.FIRST_COMPLETED)
                 if not decoding.done():

@@ -51,10 +51,12 @@ class Decoded:
     The content of a file.
 
     Attributes:
+        text: what was decoded.
         loaded: objects and diagnostics.
         failed: whether decoding failed for a reason outside the file, so that it can succeed later.
     """
 
+    text: bytes
     loaded: Loaded
     failed: bool = False
 
@@ -63,7 +65,7 @@ class LargeFiles(Protocol):
     """Decodes large files, while the others are read on."""
 
     def decoded(self, path: Path, text: bytes) -> Decoded | None:
-        """Return the content of a file; None while it is being decoded."""
+        """Return the content of a file, or one that it had shortly before; None while it is being decoded."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class FileSource:
                 loaded[path] = before if before.retry is not None else _File(digest, stamp, before.loaded)
                 continue
             now = self._decoded(path, text)
+            if now is not None and now.text != text:
+                digest, stamp = hashlib.blake2b(now.text).digest(), None
             if now is not None:
                 loaded[path] = _file(digest, stamp, now, before, self.clock())
             elif before is not None:
@@ -127,7 +131,7 @@ class FileSource:
     def _decoded(self, path: Path, text: bytes) -> Decoded | None:
         if self.large is not None and len(text) > LARGE_BYTES and path != STANDARD_INPUT:
             return self.large.decoded(path, text)
-        return Decoded(load_documents(text, str(path)))
+        return Decoded(text, load_documents(text, str(path)))
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:

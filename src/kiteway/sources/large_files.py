@@ -27,39 +27,48 @@ _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 class _Last(NamedTuple):
     path: Path
-    text: bytes
     decoded: Decoded
 
 
 class LargeFileReader:
     """
-    Decodes large files one at a time, the smallest first.
+    Decodes large files one at a time, the smallest first, in passes.
+
+    A pass has the files that wait when it begins, each once. So a file that changes all the time delays others by one file.
 
     `decoded` may be called in any thread, everything else in that of the event loop.
 
     Attributes:
-        urgent: whether they are decoded at the priority of everything else: at a start.
+        urgent: whether they are decoded at the priority of everything else, and count although they have changed meanwhile:
+            at a start.
+        passed: whether a pass has ended.
     """
 
     def __init__(self) -> None:
         self.urgent = True
+        self.passed = False
         self._lock = threading.Lock()
         self._wanted: dict[Path, bytes] = {}
+        self._pass: set[Path] = set()
         self._last: _Last | None = None
         self._one_at_a_time = asyncio.Lock()
         self._asked = asyncio.Event()
         self._pauses = iter(_PAUSES)
 
     def decoded(self, path: Path, text: bytes) -> Decoded | None:
-        """Return the content of a file that was decoded last; None if another one was, and decode it."""
+        """
+        Return the content of a file that was decoded last; None if another one was, and decode it.
+
+        While ``urgent`` a text that was changed while it was decoded is returned, too, and the new one is decoded.
+        """
         with self._lock:
             last = self._last
             if last is not None and last.path == path:
                 self._last = None
-                if last.text == text:
+                if last.decoded.text == text:
                     return last.decoded
             self._wanted[path] = text
-            return None
+            return last.decoded if self.urgent and last is not None and last.path == path else None
 
     @property
     def waiting(self) -> bool:
@@ -82,26 +91,27 @@ class LargeFileReader:
                 yield
 
     async def decode_next(self) -> None:
-        """Decode the smallest of the files that are waiting, if any; one whose decoding is cancelled is waiting again."""
+        """Decode the smallest of the files of the pass, if any; one whose decoding is cancelled is still waiting."""
         async with self._one_at_a_time:
             with self._lock:
                 if not self._wanted:
                     return
-                path, text = min(self._wanted.items(), key=lambda item: len(item[1]))
-                del self._wanted[path]
-            try:
-                decoded = await self._decode(path, text)
-            except asyncio.CancelledError:
-                with self._lock:
-                    self._wanted.setdefault(path, text)
-                raise
+                if not self._pass:
+                    self._pass = set(self._wanted)
+                path = min(self._pass, key=lambda path: len(self._wanted[path]))
+                text = self._wanted[path]
+            decoded = await self._decode(path, text)
             with self._lock:
-                self._last = _Last(path, text, decoded)
+                if self._wanted[path] == text:
+                    del self._wanted[path]
+                self._pass.remove(path)
+                self.passed = self.passed or not self._pass
+                self._last = _Last(path, decoded)
 
     async def _decode(self, path: Path, text: bytes) -> Decoded:
         while True:
             try:
-                return Decoded(await _in_a_process(path, text, nice=0 if self.urgent else _NICE))
+                return Decoded(text, await _in_a_process(path, text, nice=0 if self.urgent else _NICE))
             except TimeoutError:
                 why = f"took longer than {_LONGEST_SECONDS:g} s"
                 break
@@ -113,7 +123,7 @@ class LargeFileReader:
             await asyncio.sleep(pause)
         message = f"{path} cannot be read: decoding it {why}. It is tried again."
         problem = Diagnostic(Severity.ERROR, "FileUnreadable", message, "Split the file if that does not help.")
-        return Decoded(Loaded((), (problem,)), failed=True)
+        return Decoded(text, Loaded((), (problem,)), failed=True)
 
 
 async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
