@@ -54,10 +54,7 @@ impl Asked {
     pub fn new(request: &impl Request) -> Self {
         let path = request.request_header(":path").unwrap_or_default();
         let content_type = request.request_header("content-type").unwrap_or_default();
-        let api = match content_type.starts_with(b"application/grpc") {
-            true => Api::Grpc,
-            false => Api::Rest,
-        };
+        let api = if is_grpc(content_type) { Api::Grpc } else { Api::Rest };
         let (call, message) = match api {
             Api::Grpc => {
                 let call = Call::of_grpc(Some(path));
@@ -174,6 +171,13 @@ impl Message {
             Self::Rest(body) => body.push(piece),
         }
     }
+}
+
+/// Whether Envoy's routes for gRPC take a request with this `content-type` (`Grpc::Common::hasGrpcContentType`). The filter
+/// must say the same: what another route takes is not what the filter would read.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
 /// The credentials `value`, the same in both APIs: in gRPC they are in base64, in REST behind `Bearer`, or behind `Basic`

@@ -175,6 +175,37 @@ fn a_limit_by_user_may_name_users() {
 }
 
 #[test]
+fn a_content_type_that_is_not_grpc_is_read_as_rest() {
+    // Envoy's routes for gRPC take `application/grpc` and `application/grpc+...` only.
+    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let mut open = Vec::new();
+    for (content_type, passes) in [
+        ("application/json", true),
+        ("application/grpc-web", false),
+        ("application/grpc;x", false),
+    ] {
+        let mut stream = FakeStream {
+            request: headers(&[
+                (":path", "/v2/vectordb/entities/search"),
+                ("content-type", content_type),
+            ]),
+            route: Some(Box::new(route.clone())),
+            ..FakeStream::default()
+        };
+        let (gate, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+
+        assert_eq!(passes, verdict == Verdict::Continue, "{content_type}");
+        open.push(gate);
+    }
+    for content_type in ["application/grpc", "application/grpc+proto"] {
+        let mut stream = request("Search", "u", &route);
+        stream.request[1].1 = content_type.to_owned();
+
+        assert!(refused(&call(&metrics, &mut stream, &search("c")).1), "{content_type}");
+    }
+}
+
+#[test]
 fn an_upgrade_is_decided_about_by_its_headers() {
     let (metrics, route) =
         (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-3,"burstMs":0}"#));
