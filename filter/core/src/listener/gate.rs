@@ -46,8 +46,10 @@ impl<'listener> Gate<'listener> {
             return Verdict::Continue;
         }
         self.passage = Passage::new(stream, stream.now()).map(Box::new);
-        // A client that wants another protocol sends nothing before it has the answer.
-        let is_whole = end || stream.request_header("upgrade").is_some();
+        // A client that wants another protocol, with GET (RFC 6455, 4.1), sends nothing before it has the answer.
+        let is_upgrade = stream.request_header("upgrade").is_some()
+            && stream.request_header(":method") == Some(b"GET");
+        let is_whole = end || is_upgrade;
         match self.passage {
             None => Verdict::Continue,
             Some(_) if is_whole => self.decide(stream),

@@ -179,11 +179,9 @@ fn a_content_type_that_is_not_grpc_is_read_as_rest() {
     // Envoy's routes for gRPC take `application/grpc` and `application/grpc+...` only.
     let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
     let mut open = Vec::new();
-    for (content_type, passes) in [
-        ("application/json", true),
-        ("application/grpc-web", false),
-        ("application/grpc;x", false),
-    ] {
+    for (content_type, passes) in
+        [("application/json", true), ("application/grpc-web", false), ("application/grpc;x", false)]
+    {
         let mut stream = FakeStream {
             request: headers(&[
                 (":path", "/v2/vectordb/entities/search"),
@@ -211,7 +209,7 @@ fn an_upgrade_is_decided_about_by_its_headers() {
         (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-3,"burstMs":0}"#));
     let upgrade = || {
         let mut stream = FakeStream {
-            request: headers(&[(":path", "/socket"), ("upgrade", "websocket")]),
+            request: headers(&[(":method", "GET"), (":path", "/socket"), ("upgrade", "websocket")]),
             route: Some(Box::new(route.clone())),
             ..FakeStream::default()
         };
@@ -220,6 +218,25 @@ fn an_upgrade_is_decided_about_by_its_headers() {
 
     assert_eq!(Verdict::Continue, upgrade());
     assert!(matches!(upgrade(), Verdict::Answer(Answer::Json { status: 429, .. })));
+}
+
+#[test]
+fn only_get_can_upgrade() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let mut stream = FakeStream {
+        request: headers(&[
+            (":method", "POST"),
+            (":path", "/v2/vectordb/entities/search"),
+            ("upgrade", "websocket"),
+        ]),
+        route: Some(Box::new(route.clone())),
+        ..FakeStream::default()
+    };
+    let (_open, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+    assert_eq!(Verdict::Continue, verdict);
+
+    let mut next = request("Search", "u", &route);
+    assert!(refused(&call(&metrics, &mut next, &search("c")).1));
 }
 
 #[test]
