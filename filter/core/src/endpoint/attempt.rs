@@ -19,6 +19,7 @@ use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
+use crate::milvus::rest::database_header;
 use crate::milvus::rpc::StatusAt;
 use crate::milvus::statuses::{readiness, Readiness};
 use crate::wire::text::Text;
@@ -126,7 +127,8 @@ impl<'pool> Attempt<'pool> {
             }
             Call::Rest => {
                 let path = stream.request_header(":path").unwrap_or_default();
-                Messages::Rest(Box::new(RestReading::new(path)))
+                let database = database_header(path).and_then(|name| stream.request_header(name));
+                Messages::Rest(Box::new(RestReading::new(path, database.unwrap_or_default())))
             }
             Call::OtherGrpc => Messages::Unread,
         };

@@ -2,22 +2,25 @@
 
 use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
+use crate::milvus::question::Name;
 use crate::milvus::rest::{rpc_of, Body, SUCCESS};
 
 /// Reads one call while it passes.
 #[derive(Debug)]
 pub struct RestReading {
     pub rpc: &'static str,
+    header_database: Name,
     request: Body,
     response: Body,
 }
 
 impl RestReading {
-    /// Begins with the `:path` of a request.
-    pub fn new(path: &[u8]) -> Self {
-        let mut request = Body::default();
+    /// Begins with the `:path` of a request, and the database in its headers, which may be empty.
+    pub fn new(path: &[u8], database: &[u8]) -> Self {
+        let (mut request, mut header_database) = (Body::default(), Name::default());
         request.read_query(path);
-        Self { rpc: rpc_of(path), request, response: Body::default() }
+        header_database.push(database, true);
+        Self { rpc: rpc_of(path), header_database, request, response: Body::default() }
     }
 
     pub fn on_request_body(&mut self, stream: &impl RequestBody) {
@@ -34,9 +37,12 @@ impl RestReading {
         Some(if SUCCESS.contains(&code) { 0 } else { code })
     }
 
-    /// The database; the default one for a request that names a collection only.
+    /// The database: that of the body, else of the header, else the default one if the request names a collection.
     pub fn database(&self) -> &[u8] {
-        let named = self.request.database.bytes();
+        let mut named = self.request.database.bytes();
+        if named.is_empty() {
+            named = self.header_database.bytes();
+        }
         if named.is_empty() && !self.collection().is_empty() {
             return b"default";
         }

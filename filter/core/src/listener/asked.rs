@@ -7,7 +7,7 @@ use crate::host::request::Request;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{HashKey, Naming, User, Users};
 use crate::milvus::question::{Level, Question, QuestionKey};
-use crate::milvus::rest::{rpc_of, Body};
+use crate::milvus::rest::{database_header, rpc_of, Body};
 use crate::milvus::rpc::Rpc;
 use crate::wire::base64;
 use crate::wire::stream::{Progress, Reader};
@@ -70,7 +70,11 @@ impl Asked {
         let credentials = request.request_header("authorization").filter(|value| !value.is_empty());
         // The hash that stands for an API key is compared with configured names and never shown.
         let users = Users { naming: Naming::Names, key: HashKey::new([0; HashKey::LENGTH]) };
-        let database = request.request_header("dbname").filter(|name| !name.is_empty());
+        let header = match api {
+            Api::Grpc => Some("dbname"),
+            Api::Rest => database_header(path),
+        };
+        let database = header.and_then(|name| request.request_header(name)).unwrap_or_default();
         Self {
             api,
             call,
@@ -81,7 +85,7 @@ impl Asked {
             },
             arrived: 0,
             message,
-            database: database.unwrap_or(DEFAULT_DATABASE).to_vec(),
+            database: if database.is_empty() { DEFAULT_DATABASE } else { database }.to_vec(),
         }
     }
 

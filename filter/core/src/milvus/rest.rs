@@ -73,6 +73,11 @@ pub fn rpc_of(path: &[u8]) -> &'static str {
     in_table(b"/v2/vectordb/", &V2).or_else(|| in_table(b"/v1/vector/", &V1)).unwrap_or(OTHER)
 }
 
+/// The header that names the database of a request whose body names none (`HTTPHeaderDBName`): version 1 has none.
+pub fn database_header(path: &[u8]) -> Option<&'static str> {
+    path.starts_with(b"/v2/").then_some("db-name")
+}
+
 /// Milvus's codes for success: 0, and 200 in version 1.
 pub const SUCCESS: [u64; 2] = [0, 200];
 

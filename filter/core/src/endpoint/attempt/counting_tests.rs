@@ -149,3 +149,31 @@ fn a_rest_call_is_counted_by_its_path_and_the_names_in_its_body() {
 
     assert_eq!(["default/books Search: 2 1800=1", "user root: 1"], counted(&pool)[..]);
 }
+
+#[test]
+fn the_database_of_a_rest_call_may_be_in_a_header() {
+    let pool = counting(Api::Rest, "attempt/rest_header");
+    for body in [r#"{"collectionName":"books"}"#, r#"{"dbName":"zoo","collectionName":"books"}"#] {
+        let mut stream = FakeStream {
+            request: headers(&[
+                (":path", "/v2/vectordb/entities/search"),
+                ("db-name", "birds"),
+                ("dbname", "fish"),
+            ]),
+            ..FakeStream::default()
+        };
+        let mut attempt = Attempt::new(&pool);
+        attempt.on_request_headers(&mut stream);
+        stream.received = body.as_bytes().to_vec();
+        attempt.on_request_body(&mut stream, true);
+        stream.response = headers(&[(":status", "200")]);
+        attempt.on_response_headers(&mut stream, false);
+        stream.received = br#"{"code":0,"data":[]}"#.to_vec();
+        attempt.on_response_body(&mut stream, true);
+    }
+
+    let mut counted = counted(&pool);
+    counted.retain(|line| !line.starts_with("user"));
+    counted.sort();
+    assert_eq!(["birds/books Search: 1", "zoo/books Search: 1"], counted[..]);
+}

@@ -467,6 +467,29 @@ fn who_is_not_authenticated_uses_nothing_up() {
 }
 
 #[test]
+fn the_database_of_a_rest_request_is_that_of_the_header_that_milvus_reads() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["database"],"inFlight":1}"#));
+    let mut open = Vec::new();
+    for (path, header, database, passes) in [
+        ("/v2/vectordb/entities/search", "db-name", "a", true),
+        ("/v2/vectordb/entities/search", "db-name", "a", false),
+        ("/v2/vectordb/entities/search", "db-name", "", true), // the default one
+        ("/v2/vectordb/entities/search", "dbname", "b", false),
+        ("/v1/vector/search", "db-name", "b", false),
+    ] {
+        let mut stream = FakeStream {
+            request: headers(&[(":path", path), (header, database)]),
+            route: Some(Box::new(route.clone())),
+            ..FakeStream::default()
+        };
+        let (gate, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+
+        assert_eq!(passes, verdict == Verdict::Continue, "{path} {header} {database}");
+        open.push(gate);
+    }
+}
+
+#[test]
 fn a_rest_request_over_the_limit_gets_429() {
     let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
     let mut verdicts = Vec::new();
