@@ -4,6 +4,7 @@ pub mod base64;
 pub mod encode;
 pub mod grpc;
 pub mod json;
+mod progress;
 pub mod protobuf;
 pub mod schema;
 pub mod stream;

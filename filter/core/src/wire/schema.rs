@@ -16,6 +16,12 @@ impl<K> Field<K> {
     }
 }
 
+/// What is wanted of the field `number`. Schemas are in the order of their numbers.
+pub fn kind_of<K: Copy>(schema: Schema<K>, number: u64) -> Option<Kind<K>> {
+    let field = schema.iter().find(|field| u64::from(field.number) >= number)?;
+    (u64::from(field.number) == number).then_some(field.kind)
+}
+
 /// What the sink gets of a field. A field of another wire type is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<K: 'static> {

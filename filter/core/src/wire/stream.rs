@@ -4,6 +4,8 @@
 //! The state has a fixed size. Nothing is kept of the message, and no length that the message announces is allocated:
 //! the sink gets each text in the pieces in which it arrives.
 
+pub use crate::wire::progress::Progress;
+use crate::wire::schema::kind_of;
 pub use crate::wire::schema::{Field, Kind, Schema, Sink};
 use crate::wire::varint::{whole_varint, Varint};
 
@@ -11,19 +13,6 @@ use crate::wire::varint::{whole_varint, Varint};
 const MAX_DEPTH: usize = 6;
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 const PREFIX: usize = 5;
-
-/// How far a message has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// More bytes are to come.
-    Reading,
-    /// The message was read to its end. Later bytes are ignored.
-    Complete,
-    /// The message is compressed, so none of its fields were read.
-    Compressed,
-    /// The bytes are not protobuf; the sink has got the fields before.
-    Malformed,
-}
 
 /// Reads one message.
 #[derive(Debug)]
@@ -34,6 +23,8 @@ pub struct Reader<K: 'static> {
     /// The messages that are open, innermost last.
     open: [Option<Open<K>>; MAX_DEPTH],
     depth: usize,
+    /// The groups that are open in the innermost message, whose fields are skipped. The numbers of their ends are not checked.
+    groups: u32,
     schema: Schema<K>,
 }
 
@@ -69,6 +60,7 @@ impl<K: Copy> Reader<K> {
             length: 0,
             open: [None; MAX_DEPTH],
             depth: 0,
+            groups: 0,
             schema,
         }
     }
@@ -120,7 +112,10 @@ impl<K: Copy> Reader<K> {
     /// Reads fields of the innermost message, and enters or leaves one message at most.
     fn flat_fields<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink<K>) -> &'a [u8] {
         let Some(open) = self.innermost() else { return bytes };
-        let (schema, mut left) = (open.schema, open.left);
+        let (mut schema, mut left) = (open.schema, open.left);
+        if self.groups > 0 {
+            schema = &[];
+        }
         let mut message = None;
         while left > 0 {
             let Some((tag, after_tag)) = whole_varint(bytes) else { break };
@@ -300,7 +295,8 @@ impl<K: Copy> Reader<K> {
         if number == 0 || number > MAX_FIELD_NUMBER {
             return Err(());
         }
-        let kind = kind_of(self.innermost().ok_or(())?.schema, number);
+        let schema = self.innermost().ok_or(())?.schema;
+        let kind = if self.groups == 0 { kind_of(schema, number) } else { None };
         match tag & 7 {
             0 => {
                 let key = match kind {
@@ -316,7 +312,16 @@ impl<K: Copy> Reader<K> {
                 Ok(())
             }
             5 => self.delimited(None, 4, sink),
-            _ => Err(()), // proto3 has no groups
+            // proto3 has no groups, but Go's protobuf skips those that it is sent.
+            wire_type @ (3 | 4) => {
+                let groups = self.groups;
+                let open =
+                    if wire_type == 3 { groups.checked_add(1) } else { groups.checked_sub(1) };
+                self.groups = open.ok_or(())?;
+                self.next_field(sink);
+                Ok(())
+            }
+            _ => Err(()),
         }
     }
 
@@ -367,6 +372,10 @@ impl<K: Copy> Reader<K> {
             if open.left > 0 {
                 return;
             }
+            if self.groups > 0 {
+                self.state = State::Stopped(Progress::Malformed);
+                return;
+            }
             self.depth -= 1;
             if let Some(key) = open.key {
                 sink.end(key);
@@ -378,12 +387,6 @@ impl<K: Copy> Reader<K> {
     fn innermost(&mut self) -> Option<&mut Open<K>> {
         self.open.get_mut(self.depth.checked_sub(1)?)?.as_mut()
     }
-}
-
-/// What is wanted of the field `number`. Schemas are in the order of their numbers.
-fn kind_of<K: Copy>(schema: Schema<K>, number: u64) -> Option<Kind<K>> {
-    let field = schema.iter().find(|field| u64::from(field.number) >= number)?;
-    (u64::from(field.number) == number).then_some(field.kind)
 }
 
 fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {

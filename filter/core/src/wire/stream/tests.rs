@@ -115,15 +115,39 @@ fn what_cannot_be_a_message_is_malformed() {
         &[0x10, 0x80],                // a varint cut by its message
         &[0x1a, 2, 0x10, 0x80, 0x10], // the same inside a message
         &[0x22, 11, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80],
-        &[0x10],       // a field without value
-        &[0x00, 0x00], // field number 0
-        &[0x0b],       // a group
-        &[0x0f],       // wire type 7
-        &[0x7d, 0, 0], // half a fixed32
+        &[0x10],                // a field without value
+        &[0x00, 0x00],          // field number 0
+        &[0x0b],                // a group without end
+        &[0x0b, 0x0c, 0x0c],    // an end without group
+        &[0x7b, 0x00, 0x7c],    // field number 0 in a group
+        &[0x1a, 1, 0x7b, 0x7c], // a group that is longer than its message
+        &[0x0f],                // wire type 7
+        &[0x7d, 0, 0],          // half a fixed32
     ] {
         let bytes = [&framed(message)[..], &[0; 8]].concat();
         assert_eq!(Progress::Malformed, read([&bytes[..]]).0, "{message:?}");
     }
+}
+
+#[test]
+fn groups_are_skipped_with_what_is_in_them() {
+    // Go's protobuf, and so Milvus, skips a group that it does not know. This one has all wanted fields and a group in it.
+    let mut group = vec![0x7b];
+    group.extend([0x0a, 1, b'x', 0x10, 1, 0x1a, 2, 0x10, 5, 0x20, 7, 0x2a, 1, 1, 0x32, 1, 0]);
+    group.extend([0x0b, 0x10, 2, 0x0c, 0x7d, 0, 0, 0, 0, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 0x7c]);
+    for group in [&group[..], &[0x7b, 0x7c], &[0x0b, 0x0c]] {
+        let inner = [group, &[0x10, 5]].concat();
+        let message = [group, &[0x0a, 1, b'a'], group, &[0x1a, inner.len() as u8], &inner, group];
+        let bytes = framed(&message.concat());
+        for size in [1, 2, 3, 7, usize::MAX] {
+            let (progress, events) = read(bytes.chunks(size));
+
+            assert_eq!(Progress::Complete, progress, "{group:?} {size}");
+            assert_eq!(["a:a", "m(", "v=5", ")m"], events[..], "{group:?} {size}");
+        }
+    }
+    let deep = [&[0x7b; 9000][..], &[0x7c; 9000], &[0x10, 5]].concat();
+    assert_eq!((Progress::Complete, vec!["n=5".to_owned()]), read([&framed(&deep)[..]]));
 }
 
 #[test]
