@@ -104,8 +104,11 @@ class Verdicts:
             with contextlib.suppress(AdminError):
                 active = await self._admin.clusters()
                 async with self._lock:
-                    if outcome is self._pipeline.outcome and self._clusters_late():
-                        await self._set_aside(outcome, active)
+                    now = self._pipeline.outcome
+                    # Endpoints may have changed meanwhile, as they always do in a large cluster; clusters may not.
+                    same = now is not None and now.snapshot[CLUSTER] is outcome.snapshot[CLUSTER]
+                    if now is not None and same and self._clusters_late():
+                        await self._set_aside(now, active)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def keep(self) -> None:
