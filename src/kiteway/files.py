@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writes files atomically: no reader ever sees a file that is written only in part."""
 
 from __future__ import annotations
 

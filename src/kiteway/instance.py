@@ -80,9 +80,8 @@ class Instance:
         """
         The directory (0700) of sockets and temporary files.
 
-        ``data_dir/run``; where a socket's path in it would be too long, a short directory elsewhere, which
-        ``data_dir/run`` then links to: a command in another environment finds it again. A link to any other name is not
-        followed.
+        This is ``data_dir/run``. If the path of a socket in it would be too long, ``data_dir/run`` is a link to a directory
+        with a short path. A command in another environment follows the link. A link to any other name is not followed.
         """
         link = self._run_link
         if link.is_symlink() and (there := link.readlink()).is_absolute() and there.name == self._short_name():

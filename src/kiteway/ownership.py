@@ -25,12 +25,14 @@ def make_own(folder: Path, *, link: bool = True) -> None:
     """
     Make ``folder`` (0700) and its parents where they are missing, and check that nobody else can change what is in it.
 
-    It must be a folder of this user's that neither group nor others may write to. On the way there, each folder and each
-    symbolic link must be root's or this user's, and no other user may rename what is in it: it is not writable by them,
-    or sticky as /tmp is. This user's own primary group counts as this user, as most systems have one a user.
+    The folder must belong to this user, and neither its group nor others may write to it. Each folder and symbolic link on
+    its path must belong to root or to this user. No other user may be able to rename anything in these folders: they are
+    not writable by others, or sticky like /tmp. This user's primary group counts as this user, because on most systems each
+    user has a primary group of their own.
 
     The root of a mount that root owns may be writable by all: it is a volume (Kubernetes makes an emptyDir 0777), and the
-    system that mounted it controls the access to it. Without ``link`` the folder itself must not be a symbolic link, whoever made it.
+    system that mounted it controls the access to it. Without ``link`` the folder itself must not be a symbolic link,
+    whoever made it.
 
     Raises:
         NotOursError: one of these conditions does not hold.
@@ -43,11 +45,11 @@ def make_own(folder: Path, *, link: bool = True) -> None:
 
 def check_own(folder: Path, *, link: bool = True) -> None:
     """
-    Check ``folder``, and the way there, as `make_own` does; nothing is made.
+    Check ``folder``, and each folder and link on its path, as `make_own` does, but make nothing.
 
     Raises:
-        NotOursError: it is not this user's alone to write.
-        OSError: it cannot be looked at.
+        NotOursError: another user can change the folder.
+        OSError: the folder cannot be read.
     """
     real = _check_way(folder.absolute())
     if not link and folder.is_symlink():
@@ -71,7 +73,7 @@ def check_plain(folder: Path) -> None:
 
     Raises:
         NotOursError: something is a link, a FIFO or a device.
-        OSError: it cannot be looked at.
+        OSError: the folder cannot be read.
     """
     for path in folder.iterdir():
         if not stat.S_ISREG(mode := path.lstat().st_mode) and not stat.S_ISDIR(mode):
@@ -80,11 +82,11 @@ def check_plain(folder: Path) -> None:
 
 def check_private(folder: Path) -> None:
     """
-    Check that ``folder`` is no link, is this user's, and is closed to all others (0700).
+    Check that ``folder`` is not a link, belongs to this user, and is closed to all others (0700).
 
     Raises:
-        NotOursError: it is not so.
-        OSError: it cannot be looked at.
+        NotOursError: one of these conditions does not hold.
+        OSError: the folder cannot be read.
     """
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:

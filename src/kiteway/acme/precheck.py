@@ -61,7 +61,7 @@ def check(
     addresses: Sequence[str] = (),
 ) -> None:
     """
-    Return if the names pass the check.
+    Check that the names lead here, and that their CAA records permit the CA.
 
     Args:
         resolver: asked for A, AAAA and CAA.
@@ -88,7 +88,7 @@ def check(
 
 def check_held(domains: Sequence[str], namespace: str, holders: Mapping[str, str]) -> None:
     """
-    Return if no name is a host of another namespace.
+    Check that no name is a host of another namespace.
 
     Args:
         domains: the names.
@@ -167,7 +167,7 @@ def _caa(resolver: Resolver, domain: str) -> Lookup:
 
 
 def forbidden(domain: str, caa: Lookup, identities: Iterable[str]) -> str:
-    """Return why CAA certainly forbids the CA; empty when it permits it, or the CA does not publish its CAA names."""
+    """Return why the CAA records certainly forbid the CA; empty if they permit it, or the CA does not publish its CAA names."""
     # `0 issue "letsencrypt.org; validationmethods=http-01"`
     issue = [value.split(maxsplit=2)[2].strip('"') for value in caa.values if value.split()[1].lower() == "issue"]
     allowed = {entry.partition(";")[0].strip().lower() for entry in issue} - {""}

@@ -24,10 +24,10 @@ class Known:
     Attributes:
         domains: the names that are wanted.
         issued: the newest certificate.
-        issued_domains: the names that it was ordered for.
-        issued_at: when it was issued.
-        renewal: the CA's suggestion when to renew it.
-        failure: the last failed attempt since then.
+        issued_domains: the names for which this certificate was ordered.
+        issued_at: when this certificate was issued.
+        renewal: the CA's suggestion when to renew this certificate.
+        failure: the last failed attempt since ``issued_at``.
         demanded_at: when a user asked for a new one.
     """
 

@@ -38,7 +38,7 @@ class HeldLock(Protocol):
 
     def check(self) -> None:
         """
-        Return if the lock is still held. Call it before everything that must not be done twice.
+        Check that the lock is still held. Call it before everything that must not be done twice.
 
         Raises:
             LeaseLostError: it was lost.

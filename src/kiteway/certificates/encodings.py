@@ -50,7 +50,7 @@ _UTF16 = Encoding("is UTF-16 text", "Save the file as ASCII or UTF-8 without a b
 
 
 def encoding_of(content: bytes) -> Encoding | None:
-    """Return what bytes are that should be a PEM file, if they are recognised; None otherwise."""
+    """Return the encoding of a file that should be PEM but is not; None if it is not recognised."""
     text = content.strip()
     if len(text) > _MOST:
         return None

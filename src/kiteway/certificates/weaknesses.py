@@ -43,8 +43,8 @@ def weaknesses(
 
     Args:
         chain: in order, the leaf first.
-        names: the leaf's.
-        has_san: whether they come from a subjectAltName.
+        names: the names of the leaf.
+        has_san: whether these names come from a subjectAltName.
         given: the certificates as they were written.
     """
     found = []

@@ -131,7 +131,7 @@ class BalancerOptions:
 
     def predecessor(self, instance: Instance) -> Instance | None:
         """
-        Return the running instance that ``instance`` replaces; None, with a note to the user, if none runs any more.
+        Return the running instance that ``instance`` replaces; if none runs any more, tell the user and return None.
 
         Raises:
             ValueError: --replace names this instance's own data directory, or another user's.

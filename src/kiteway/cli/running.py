@@ -16,7 +16,7 @@ def running_instance(data_dir: Path | None) -> Instance:
     Return the instance on ``data_dir``; without one the instance on the default directory, or the only one that runs.
 
     Raises:
-        typer.Exit: there is none, or several; the message on standard error says where was looked and what to do.
+        typer.Exit: there is none, or several; the message on standard error says where Kiteway looked and what to do.
     """
     instance = Instance(data_dir or default_data_dir())
     try:

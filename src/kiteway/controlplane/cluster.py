@@ -49,7 +49,7 @@ class Cluster:
     One cluster: the connection, the source, the write-back, and what the replicas share.
 
     Attributes:
-        storage: in Secrets; in files when no certificate may be requested from a CA.
+        storage: where ACME keeps its state: Secrets, or files when no certificate may be requested from a CA.
     """
 
     def __init__(self, kubernetes: KubernetesConfig, config: Config, admin: AdminClient, managed: Reports) -> None:

@@ -30,8 +30,8 @@ async def answers_as_milvus(client: httpx2.AsyncClient, address: Address) -> boo
     """
     Return whether Milvus answers at ``address``, or None without an answer.
 
-    For a request with the Content-Type of JSON, its ``/healthz`` lists its components and their states, whether or not it is
-    healthy (Milvus, ``internal/http/healthz``).
+    If a request has the Content-Type of JSON, Milvus's ``/healthz`` lists the components of Milvus and their states, whether
+    or not Milvus is healthy (Milvus, ``internal/http/healthz``).
     """
     host = f"[{address.host}]" if ":" in address.host else address.host
     url = f"http://{host}:{address.port}{HEALTH_PATH}"

@@ -133,8 +133,8 @@ class Files:
         """
         Wait until each large file was decoded once, and return everything.
 
-        An Envoy with a configuration must not lose the hosts that are in them for a moment. One without any has none to
-        lose: then all others are served, and not kept waiting.
+        An Envoy with a configuration must not lose the hosts of large files for a moment. An Envoy without a configuration has
+        no hosts to lose, so then the hosts of all other files are served at once.
         """
         bare = asyncio.create_task(self._until_bare())
         try:

@@ -18,8 +18,8 @@ class CaaResult:
     The CAA records that apply to a name.
 
     Attributes:
-        name: the name or its nearest parent with CAA records; empty if none has any: every CA may issue.
-        issuers: the authorities named by ``issue``; an empty one permits none.
+        name: the name or its nearest parent with CAA records; empty if none of them has any, so that every CA may issue.
+        issuers: the values of ``issue``, each the name of a CA; an empty value permits no CA.
         problem: why the records are unknown; empty if they are known.
     """
 
@@ -33,7 +33,7 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
     Climb from a name to its parents until one has CAA records.
 
     Args:
-        host: a DNS name; an address has none.
+        host: a DNS name; an IP address has no CAA records.
         timeout: seconds for all of it.
         nameserver: ``ADDRESS:PORT`` to ask; the machine's own if empty.
     """

@@ -53,10 +53,11 @@ class OverloadLimits:
     @classmethod
     def of_this_machine(cls) -> OverloadLimits:
         """
-        Three quarters of the cgroup's memory limit; without a limit a quarter of the machine (Milvus lives there too).
+        Return the limits for this machine.
 
-        Connections: as many as half of that heap carries, at most half of the file descriptors allowed (each request
-        may need a second one towards Milvus).
+        The heap is three quarters of the cgroup's memory limit. Without such a limit it is a quarter of the machine's memory,
+        because Milvus runs there too. The connections are as many as fit into half of the heap, but at most half of the
+        permitted file descriptors, because each request may need a second connection, to Milvus.
         """
         heap = max(_memory_budget(), 128 * _MIB)
         # The hard limit: the supervisor raises the soft one to it.

@@ -52,7 +52,7 @@ class OfCollection(Tally, frozen=True, kw_only=True):
         database: empty for calls that name none.
         collection: empty for calls that name none.
         rpc: its name, or ``other``.
-        other: the calls to all collections that have no counts of their own.
+        other: whether these are the calls to all collections that have no counts of their own.
     """
 
     database: str
@@ -67,7 +67,8 @@ class OfUser(Tally, frozen=True, kw_only=True):
 
     Attributes:
         user: empty for calls without credentials.
-        other: the calls of all users that have no counts of their own, for example since Milvus refused them.
+        other: whether these are the calls of all users that have no counts of their own, for example because Milvus
+            refused them.
     """
 
     user: str

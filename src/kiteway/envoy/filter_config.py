@@ -72,7 +72,7 @@ _Scope = Annotated[str, Meta(min_length=1)]
 
 class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """
-    One limit of a policy: this replica's share of it. Each value of ``by`` has the whole of it for itself.
+    This replica's share of one limit of a policy. The share applies to each value of ``by`` separately.
 
     Attributes:
         by: what the calls that share the limit have in common: one, two or all three of the keys, each once.

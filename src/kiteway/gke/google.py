@@ -16,7 +16,7 @@ _GROUPS_SECONDS = 900.0
 
 
 def health_check(s: Setting) -> Step:
-    """Write the BackendConfig, before the Service names it: a missing one is an error on the whole Service."""
+    """Write the BackendConfig before the Service names it: for GKE a missing one is an error of the whole Service."""
     return written(
         s,
         [objects.backend_config(s.wanted, s.names, s.wanted.namespace)],
@@ -27,7 +27,7 @@ def health_check(s: Setting) -> Step:
 
 
 def milvus_tls(s: Setting) -> Step:
-    """Turn Milvus to TLS and annotate its Service: one upgrade, with everything in the release's values."""
+    """Switch Milvus to TLS and annotate its Service, in one Helm upgrade that changes only the release's values."""
     over = overlay(s.release, s.wanted, s.names)
     after = merged(s.release.values, over)
     same = after == dict(s.release.values) and s.release.status == "deployed"

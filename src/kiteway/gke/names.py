@@ -47,7 +47,7 @@ class Names:
         backend_certificate: the Secret that Milvus serves with.
         ingress: the one that kiteway gke makes; its name differs from that of the chart's own Ingress if that is on.
         frontend_config: the one that kiteway gke makes.
-        static_address: of the reserved address at Google.
+        static_address: the name of the reserved address at Google.
         kiteway: Kiteway's release; behind Google's balancer its Deployment and Service have that name, too.
         kiteway_namespace: where that is.
         kiteway_class: the class of the Ingress that Kiteway serves.

@@ -80,11 +80,11 @@ class Shell:
         Return the command that brings Kiteway's own release to these values.
 
         Args:
-            name: of the release.
-            chart: its reference or path.
-            namespace: where it is.
-            values: laid over its own.
-            create: whether the namespace and the CRDs are made, where they are not there.
+            name: the name of the release.
+            chart: the chart's reference or path.
+            namespace: the namespace of the release.
+            values: the values that are laid over those of the release.
+            create: whether a missing namespace and missing CRDs are created.
         """
         made = ("--create-namespace",) if create else ("--skip-crds",)
         kept = ("--reset-then-reuse-values", "-f", "-")

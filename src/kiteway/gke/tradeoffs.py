@@ -1,4 +1,4 @@
-"""The data planes, side by side."""
+"""The comparison of the data planes of `kiteway gke` (``--tradeoffs``)."""
 
 from __future__ import annotations
 

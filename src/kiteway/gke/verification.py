@@ -26,9 +26,9 @@ def target(
     Args:
         live: a reading.
         wanted: the options.
-        folder: for the certificate to trust, taken out of its Secret.
-        address: instead of the Ingress's.
-        ca: instead of the Secret's certificate.
+        folder: the folder for the certificate to trust, which is read from its Secret.
+        address: the address to use instead of the Ingress's.
+        ca: the certificate to trust instead of the Secret's.
 
     Raises:
         NotReadyError: the Ingress has no address, or there is no certificate to trust.

@@ -25,9 +25,9 @@ _API_VERSION: Final = "coordination.k8s.io/v1"
 
 class Lease:
     """
-    One candidate.
+    This process as a candidate for a Lease.
 
-    Only this process's clock counts, never another machine's, as in client-go's leader election.
+    Only the clock of this process counts, never that of another machine, as in client-go's leader election.
     """
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str) -> None:
@@ -47,7 +47,7 @@ class Lease:
 
     @property
     def term(self) -> int:
-        """The number of the present or last term; work begun in an earlier term may belong to another replica by now."""
+        """The number of the present or last term. Work of an earlier term may now belong to another replica."""
         return self._term
 
     async def run(self) -> None:

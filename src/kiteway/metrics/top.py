@@ -50,9 +50,9 @@ class Row:
         pool: the name of the pool's cluster in Envoy.
         name: database and collection, these and an rpc, the user, or the endpoint.
         calls: attempts at an endpoint.
-        errors: how many ended with an error, by code.
-        p50: half of them took no longer; in seconds, from a histogram; None: there were none.
-        p99: the same of 99 in a hundred.
+        errors: how many of these attempts ended with an error, by code.
+        p50: the median time of an attempt in seconds, from a histogram; None without attempts.
+        p99: the 99th percentile, in the same way.
         rows: rows written or found.
         bytes: of all messages, both ways.
     """
@@ -94,7 +94,7 @@ def top_rows(now: Calls, by: By, key: Key, before: Calls | None = None) -> list[
     """
     Return the rows of what was counted between ``before`` and ``now``, by default since Envoy started.
 
-    Rows without calls are left out. After a restart of Envoy ``before`` counts for nothing.
+    Rows without calls are left out. If Envoy has restarted since ``before``, ``before`` is ignored.
     """
     sums = _sums(now, by)
     if before is not None:
@@ -172,7 +172,7 @@ def quantile(share: float, times: Sequence[int], bounds: Sequence[int]) -> float
     """
     Return the time in seconds that ``share`` (0 to 1) of the calls of a histogram did not exceed.
 
-    Within a bucket they are taken as evenly spread. Above the last bound it is infinite; None: there are no calls.
+    Calls within a bucket count as evenly spread. The time is infinite above the last bound, and None without any call.
     """
     rank = share * sum(times)
     if rank <= 0:

@@ -20,7 +20,7 @@ class LimitKey(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    One limit. Each value of ``by`` (each user, say) has the whole limit for itself.
+    One limit. It applies to each value of ``by`` (for example, to each user) separately.
 
     The figures are for all replicas of Kiteway together; a rate that is None has no limit.
 
@@ -59,7 +59,7 @@ class Admission:
     """
     How many calls a pool works on at the same time, and how the others wait.
 
-    The figures are for all replicas of Kiteway together, but ``wait`` and ``queued_bytes`` for each.
+    ``reads`` and ``writes`` are for all replicas of Kiteway together, ``wait`` and ``queued_bytes`` for each replica.
 
     Attributes:
         reads: reads at the same time, `ADAPTIVE`, or None for no limit.

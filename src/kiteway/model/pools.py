@@ -92,7 +92,7 @@ class Affinity:
 @dataclass(frozen=True, slots=True)
 class UpstreamTLS:
     """
-    How the endpoints' certificate is looked at, and what is shown to them.
+    How the endpoints' certificate is verified, and which certificate is shown to the endpoints.
 
     Without ``ca`` any certificate is accepted, as GKE does; ``status`` says so.
 

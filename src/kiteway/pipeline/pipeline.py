@@ -144,7 +144,7 @@ class Pipeline:
         """
         Take how many replicas of Kiteway are live; nothing is translated.
 
-        Returns None before the first round, and when it is known already.
+        Returns None before the first round, and if the number has not changed.
         """
         if replicas == self._replicas:
             return None

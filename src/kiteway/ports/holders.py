@@ -58,7 +58,7 @@ def holders(port: Port) -> list[Holder]:
 
 
 def holder_of(pid: int | None, uid: int) -> Holder:
-    """Describe a process; ``uid`` is its user's."""
+    """Describe a process; ``uid`` is the id of its user."""
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:

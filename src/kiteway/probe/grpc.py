@@ -73,7 +73,7 @@ class GrpcResult:
 
     @property
     def balancer(self) -> str:
-        """The sentence of an answer that is Kiteway's own, without a full stop; empty for another's."""
+        """The sentence of one of Kiteway's own answers, without a full stop; empty for an answer of another server."""
         return own_sentence(self.message if self.status is not None else self.body.decode("utf-8", "replace"))
 
     @property

@@ -68,7 +68,7 @@ async def probe_h2(endpoint: Endpoint, tls: TlsOptions | None, *, timeout: float
 
 
 class H2Exchange:
-    """An HTTP/2 client connection over a :class:`Wire`, with its errors told apart."""
+    """An HTTP/2 client connection over a :class:`Wire`, which distinguishes its errors."""
 
     def __init__(self, wire: Wire, place: str) -> None:
         self._wire = wire

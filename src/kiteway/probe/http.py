@@ -34,7 +34,7 @@ class HttpResult:
 
     @property
     def balancer(self) -> str:
-        """The sentence of an answer that is Kiteway's own, without a full stop; empty for another's."""
+        """The sentence of one of Kiteway's own answers, without a full stop; empty for an answer of another server."""
         return own_sentence(self.body)
 
 

@@ -1,9 +1,9 @@
-"""Answers that Kiteway itself gives, told from those of the server behind it."""
+"""Distinguishes answers that Kiteway itself gives from those of the server behind it."""
 
 from typing import Final
 
 PREFIX: Final = "kiteway: "
-"""What each answer of Kiteway's own begins with, wherever it stands in what a client is given."""
+"""The beginning of each of Kiteway's own answers. It may be anywhere in the text that the client gets."""
 _MOST = 600
 _AFTER: Final = ('"}', '","', '", "', "\n")
 """What ends the sentence in JSON and in PyMilvus's texts."""

@@ -20,7 +20,7 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Unit) if field
 
 
 def fingerprint(unit: Unit) -> str:
-    """Return a hash of the form of a unit: equal forms have equal ones."""
+    """Return a hash of the form of a unit; equal forms have equal hashes."""
     digest = hashlib.blake2b(digest_size=16)
     for name in _FIELDS:
         _add(digest, getattr(unit, name))
@@ -54,7 +54,7 @@ def encode(unit: Unit) -> bytes:
 
 def decode(content: bytes, owner: Object) -> Unit:
     """
-    Return the unit of an object in a form of which ``content`` is the JSON.
+    Return the unit of ``owner`` in the form whose JSON is ``content``.
 
     Raises:
         ValueError: it is of another version of Kiteway, or damaged.

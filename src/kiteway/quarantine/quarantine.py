@@ -259,7 +259,7 @@ class Quarantine:
 
 
 def _held_form(accepted: Unit, newest: Unit) -> Unit:
-    """Return the last accepted form; it serves no client if the newest form requires certificates and it does not."""
+    """Return the last accepted form. If only the newest form requires certificates of clients, the result serves no client."""
     held = dataclasses.replace(accepted, owner=newest.owner, retained=True)
     if newest.certificate_required and not accepted.certificate_required:
         return dataclasses.replace(held, certificates=(), http=HTTPMode.OFF, certificate_required=True)

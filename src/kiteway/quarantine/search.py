@@ -5,9 +5,9 @@ Each unit has a form, identified by a fingerprint. For units on trial the newest
 accepted form. A verdict is about the units on trial: if the client accepts the configuration, each of their forms is
 accepted; if it rejects it, they become suspects.
 
-Suspects have a fixed order, the oldest unit first. The search finds the smallest prefix that is rejected, by halving. The
-last member of this prefix is to blame; so of two units that conflict, the newer one is. Forms that are accepted on the way
-stay.
+Suspects have a fixed order, the oldest unit first. By halving, the search finds the shortest beginning of this order that
+is rejected. The last unit in it is to blame. So if two units conflict, the newer one is to blame. Forms that are accepted
+during the search stay in force.
 
 The search assumes that adding forms to a rejected set never makes it accepted. If a unit changed or was removed meanwhile,
 this may not hold, so no unit is blamed before its form was rejected alone.
@@ -192,7 +192,7 @@ class Search(Generic[K]):
 
     @property
     def away(self) -> Collection[K]:
-        """The units of which not even the accepted form is published until the client is ready for it."""
+        """The units that are not published at all, not even in their accepted form, until the client is ready for them."""
         return self._away.keys()
 
     def leave_out(self, keys: Iterable[K]) -> None:
@@ -202,7 +202,7 @@ class Search(Generic[K]):
         self._away.update((key, None) for key in keys if key in self.accepted)
 
     def park(self, keys: Iterable[K]) -> None:
-        """Remove units from the trial for whose newest form there can be no verdict yet, so that others do not wait."""
+        """Remove units from the trial if there can be no verdict yet on their newest form, so that other units do not wait."""
         for key in keys:
             if self._trial.pop(key, None) is not None:
                 self._acquit(key)
@@ -290,7 +290,7 @@ class Search(Generic[K]):
             self._next()
 
     def retry(self) -> None:
-        """Try the unsettled units again, from where the search stopped, and whether the client still rejects all forms."""
+        """Try the unsettled units again, from where the search stopped, and test whether the client still rejects all forms."""
         going_on = not self._suspects and all(key in self.unsettled for key in self._left)
         first = self._left if going_on else []
         self._suspects += [*first, *(key for key in self._wanted if key in self.unsettled and key not in first)]

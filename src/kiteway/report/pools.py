@@ -50,7 +50,7 @@ class EndpointHealth(enum.StrEnum):
 
     @classmethod
     def of_failures(cls, failures: Collection[EndpointFailure]) -> EndpointHealth:
-        """Return what Envoy's flags come to."""
+        """Return the health that follows from Envoy's flags."""
         if not failures:
             return cls.HEALTHY
         if not _LEAVING.isdisjoint(failures):
@@ -72,13 +72,13 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         address: HOST:PORT.
         healthy: whether Envoy counts it as healthy.
-        health: what `failures` come to. `failing`: it was checked and failed. `ejected`: calls to it failed, so Envoy sends
-            it none for a while. `pending`: it was not checked yet. `leaving`: it drains, or was removed from the Service.
-            `unhealthy`: another flag is set.
+        health: the state that follows from `failures`. `failing`: it was checked and failed. `ejected`: calls to it failed,
+            so Envoy sends it none for a while. `pending`: it was not checked yet. `leaving`: it drains, or was removed from
+            the Service. `unhealthy`: another flag is set.
         failures: Envoy's flags; none when it is healthy.
         check: its health check, for example `HTTP /healthz on port 9091`; empty without one.
         check_fails: whether it was checked and failed.
-        why: why it fails its check, as the control plane found by asking it; empty when that is not known.
+        why: why it fails its check, as the control plane found by repeating the check; empty when that is not known.
         since: since when `health` is what it is, as the control plane saw it, which looks every 5 seconds; null when
             that was before the control plane began to look.
         calls: calls since Envoy's start.

@@ -307,7 +307,7 @@ _PLAINTEXT = frozenset({"AUTO_HTTP", "FCGI", "GRPC", "H2C", "HTTP", "HTTP1"})
 
 
 def foreign(key: str, value: str) -> Foreign | None:
-    """Return what is lost of an annotation; None for one of no other controller, and for one that asks for nothing."""
+    """Return what is lost because Kiteway does not read an annotation; None for nothing, or if no other controller reads it."""
     prefix, _, name = key.partition("/")
     controller = CONTROLLERS.get(prefix)
     if controller is None or (prefix == "ingress.kubernetes.io" and name in STATUS_NAMES):

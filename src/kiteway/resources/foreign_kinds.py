@@ -66,7 +66,7 @@ _GKE_GATEWAY_KINDS: Final = frozenset(
 
 
 def foreign_kind(api_version: str, kind: str) -> ForeignKind | None:
-    """Return what a kind is that somebody else serves; None if it has no part in load balancing."""
+    """Return what a kind that Kiteway does not serve is; None if it has no part in load balancing."""
     group = api_version.rpartition("/")[0]
     if group == "networking.gke.io" and kind in _GKE_GATEWAY_KINDS:
         return _GKE_GATEWAY

@@ -101,7 +101,7 @@ def read_on(kind: str) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=4096)
 def near(key: str, kind: str) -> Near | None:
-    """Return what a key on an object of a kind was meant as; None if it is right there, or nothing of ours."""
+    """Return the key that was probably meant on an object of a kind; None if ``key`` is right, or not one of Kiteway's."""
     own = read_on(kind)
     if key in own or key in _OTHERS:
         return None

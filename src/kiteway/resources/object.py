@@ -93,7 +93,8 @@ class Object:
         """
         Return where a field was written: ``ingress.at("spec", "rules", 0, "host")``.
 
-        A field that was not written is at its nearest parent that was; an object from the API is nowhere.
+        For a field that was not written, return the position of its nearest parent that was. An object from the API has no
+        positions: return None.
         """
         return self.source.at(*path) if self.source else None
 

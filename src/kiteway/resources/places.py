@@ -54,7 +54,7 @@ class Source:
     place: Packed
 
     def packed(self) -> Source:
-        """Return the same source in some 50 bytes a value instead of 300: objects are cached, and few positions asked for."""
+        """Return the same source with some 50 bytes for each value instead of 300, because it is cached and seldom read."""
         size, place = _packed(self.place)
         return Source(self.file, _dumped(size, place))
 

@@ -22,14 +22,14 @@ _FACTORS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds of a duration such as ``200ms`` or ``1m30s``; None if it is none."""
+    """Return the seconds of a duration such as ``200ms`` or ``1m30s``; None if ``text`` is not one."""
     if not _DURATION.match(text):
         return None
     return round(sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text)), 3)
 
 
 def bytes_of(quantity: int | str) -> int | None:
-    """Return the bytes of a quantity such as ``64Mi`` or ``1000``; None if it is none."""
+    """Return the bytes of a quantity such as ``64Mi`` or ``1000``; None if ``quantity`` is not one."""
     if isinstance(quantity, int):
         return quantity
     found = _QUANTITY.match(quantity)

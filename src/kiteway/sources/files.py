@@ -73,8 +73,8 @@ class FileSource:
     """
     Reads paths as ``kubectl apply -f`` does: files, and folders without their subfolders.
 
-    A file that is no longer readable as YAML counts with the objects that it last held; so does one of more than
-    `LARGE_BYTES` while ``large`` decodes it.
+    The last objects of a file stay in force while the file is not readable as YAML, and, for a file of more than
+    `LARGE_BYTES`, while ``large`` decodes it.
     """
 
     paths: tuple[Path, ...]

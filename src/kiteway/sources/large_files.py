@@ -57,7 +57,7 @@ class LargeFileReader:
 
     def decoded(self, path: Path, text: bytes) -> Decoded | None:
         """
-        Return the content of a file that was decoded last; None if another one was, and decode it.
+        Return the content of a file if it was the last to be decoded. Otherwise return None, and decode the file later.
 
         While ``urgent`` a text that was changed while it was decoded is returned, too, and the new one is decoded.
         """

@@ -72,7 +72,7 @@ class Connections:
     _open: dict[str, dict[LimitedProtocol, None]] = field(default_factory=dict)
 
     def add(self, connection: LimitedProtocol) -> None:
-        """Add a new connection, and close another one at a limit."""
+        """Add a new connection; if this exceeds a limit, close another connection."""
         of_peer = self._open.setdefault(connection.peer, {})
         if len(of_peer) >= self.limits.of_a_peer:
             _victim(of_peer).end()
@@ -84,8 +84,8 @@ class Connections:
         """
         Divide connections that were accepted together into those to serve and those to close at once.
 
-        More of a peer than it may have would close each other one after the other. Of those the ones that have sent
-        something are served, then the newest.
+        If one address has more of them than it may have, each new connection would close an earlier one. So the surplus is
+        closed at once. Connections on which the client has sent something are served first, then the newest.
         """
         kept: list[Accepted] = []
         dropped: list[Accepted] = []

@@ -32,7 +32,7 @@ def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
 
 
 def refusal_text(rejection: Rejection, names: Iterable[str] = ()) -> str:
-    """Return a sentence: what Envoy rejects, and Envoy's reason; ``names`` are the resources that it is about."""
+    """Return a sentence with what Envoy rejects and Envoy's reason; ``names`` are the resources that the sentence names."""
     kind = rejection.type_url.rpartition(".")[2]
     about = ", ".join(sorted(names or rejection.named or rejection.resources))
     return f"Envoy rejects the {kind} {about}: {rejection.message.strip()}"

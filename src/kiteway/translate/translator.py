@@ -69,15 +69,16 @@ class Result:
 def translate(
     objects: Iterable[Object], options: Options, now: dt.datetime, failed: Iterable[ObjectRef] = ()
 ) -> Result:
-    """Translate once, without a past."""
+    """Translate once, without the last good forms of earlier rounds."""
     return Translator().translate(objects, options, now, failed)
 
 
 class Translator:
     """
-    Translates again and again, and remembers the last good form of each object that claims hosts.
+    Translates in each round, and remembers the last good form of each object that claims hosts.
 
-    If none of the objects that it depends on changed, it is not translated again; its unit is the object of the last round.
+    An object is translated again only if one of its dependencies has changed. Otherwise its unit is the same Python object
+    as in the last round.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """
 A storage in Secrets: one Secret for each folder, watched by every replica, written by the leader.
 
-There is no lock of its own: the holder of the Lease by which status is written gets every lock, no other replica gets any.
+The storage needs no lock of its own: the holder of the Lease for writing status gets every lock, and no other replica gets
+one.
 """
 
 from __future__ import annotations

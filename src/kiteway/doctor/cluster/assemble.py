@@ -1,4 +1,4 @@
-"""From what the API server answered to facts, purely."""
+"""Makes facts from the answers of the API server, in pure functions."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class ClusterFacts:
         return tuple({service.ref: service for _, service, _ in self.manifests.backends()}.values())
 
     def googles_services(self) -> tuple[Service, ...]:
-        """Return those that Google's balancer reaches directly, by NEGs."""
+        """Return the Services whose endpoints Google's balancer reaches directly, by NEGs."""
         backends = self.manifests.backends()
         found = {service.ref: service for ingress, service, _ in backends if self.is_googles(ingress)}
         return tuple(service for service in found.values() if has_neg(service))
@@ -221,7 +221,7 @@ class ClusterFacts:
         return (event for event in self.events if event.about == ref)
 
     def age(self, at: dt.datetime | None) -> dt.timedelta:
-        """Return how long ago something was; nothing if it is not known."""
+        """Return how long ago ``at`` was; zero if it is not known."""
         return self.now - at if at is not None else dt.timedelta()
 
 

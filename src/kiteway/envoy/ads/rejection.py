@@ -21,10 +21,10 @@ class Rejection:
     Attributes:
         type_url: the type of its resources.
         nonce: the response.
-        resources: versions by name of what was in it; None for what it removed.
+        resources: the version of each resource in the response, by name; None for a resource that the response removed.
         named: the resources that the message names. Envoy names them for clusters and listeners only.
         certain: whether there is no doubt which resource is bad: it was alone in the response.
-        message: the client's words, whole (Envoy sends at most 4 KiB), but for those that quote a secret.
+        message: the client's message, uncut (Envoy sends at most 4 KiB), without any resource that it quotes.
     """
 
     type_url: str
@@ -39,8 +39,9 @@ class Refusals:
     """
     The rejections that hold against the present snapshot.
 
-    One holds as long as everything in it is wanted as it was sent: once a part has changed, that may have been the bad one.
-    It ends, too, when the client has taken every part of it in smaller responses.
+    A rejection holds as long as the snapshot has each of its resources in the version that was sent: once a resource has
+    changed, that may have been the bad one. A rejection also ends when the client has accepted each of its resources in
+    smaller responses.
     """
 
     def __init__(self) -> None:
@@ -48,11 +49,11 @@ class Refusals:
 
     @property
     def standing(self) -> tuple[Rejection, ...]:
-        """Those that hold, oldest first."""
+        """The rejections that hold, oldest first."""
         return tuple(rejection for rejection, _ in self._left.values())
 
     def add(self, rejection: Rejection, target: ResourceSet) -> None:
-        """Take a rejection; ``target`` is what is wanted of its type. It stands for older ones of the same resources."""
+        """Add a rejection, which replaces older ones of the same resources; ``target`` has the wanted resources of its type."""
         names = set(rejection.resources)
         if names and _wanted(rejection, target):
             older = [n for n, (r, left) in self._left.items() if r.type_url == rejection.type_url and left <= names]
@@ -61,7 +62,7 @@ class Refusals:
             self._left[rejection.nonce] = (rejection, names)
 
     def acknowledge(self, type_url: str, versions: Mapping[str, str | None]) -> None:
-        """Take note of what the client has taken."""
+        """Record which versions the client has accepted."""
         for nonce, (rejection, left) in list(self._left.items()):
             if rejection.type_url == type_url:
                 left -= {name for name, version in versions.items() if rejection.resources.get(name, "") == version}
@@ -69,7 +70,7 @@ class Refusals:
                     del self._left[nonce]
 
     def retarget(self, snapshot: Snapshot) -> None:
-        """Forget those of which a part is not wanted any more, or in another version."""
+        """Forget each rejection with a resource that the snapshot no longer has, or has in another version."""
         for nonce, (rejection, _) in list(self._left.items()):
             if not _wanted(rejection, snapshot[rejection.type_url]):
                 del self._left[nonce]
@@ -83,15 +84,15 @@ def _wanted(rejection: Rejection, target: ResourceSet) -> bool:
 
 _CONSTRAINT: Final = re.compile(r"Proto constraint validation failed \(.*?\)(?=\s*$|: )", re.DOTALL)
 _QUOTE: Final = "goo.gle/debug"
-"""With this begins the text of a message, as protobuf prints it."""
+"""The beginning of a message's text, as protobuf prints it."""
 
 
 def presentable(message: str, type_url: str) -> str:
     """
-    Return the message without what it quotes.
+    Return the message without the resource that it quotes.
 
-    Of a resource that breaks a constraint Envoy quotes all of it: the key of a secret, and in a route table every tenant's
-    hosts. The constraint comes after that, and is lost when the message is cut.
+    If a resource breaks a constraint, Envoy quotes the whole resource: the key of a secret, or every tenant's hosts in a
+    route table. The constraint comes after the quote, and is lost when the message is cut.
     """
     if type_url == SECRET and ("\n" in message or "-----BEGIN" in message):
         return "the secret is not valid; Envoy's message is withheld because it quotes the secret"

@@ -84,7 +84,7 @@ class AdsServer:
     """
     Serves the newest published snapshot to every client, phase by phase and each in its own time.
 
-    A snapshot that comes before a client is done with the last one takes its place.
+    If a new snapshot is published before a client is done with the last one, the new one becomes the client's target.
     """
 
     def __init__(self, path: Path) -> None:
@@ -150,7 +150,7 @@ class AdsServer:
         self._notify()
 
     def retry(self) -> None:
-        """Offer the listeners again that clients reject now: an address that was taken may be free."""
+        """Offer again the listeners that clients now reject: an address that was in use may be free."""
         for stream in self._streams:
             stream.retry = True
             stream.bell.set()

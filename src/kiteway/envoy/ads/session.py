@@ -60,8 +60,9 @@ class Session:
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url, target)
             held = dict(request.initial_resource_versions)
             if request.type_url == ENDPOINT and CLUSTER not in self._subscriptions:
-                # Clusters are asked for first, unless some are warming: those wait for an answer even to what is held.
-                # That endpoints are gone is one, too, and takes them from no cluster that has them.
+                # Envoy subscribes to clusters first, unless some of them are warming. A warming cluster needs an answer about
+                # its endpoints even if Envoy holds them. The answer that they do not exist is enough, and removes
+                # endpoints from no cluster that has them.
                 held = {}
             names = list(request.resource_names_subscribe)
             if not names and request.type_url in (CLUSTER, LISTENER):
@@ -94,7 +95,7 @@ class Session:
 
     @property
     def refusals(self) -> tuple[Rejection, ...]:
-        """The rejections that hold against the snapshot: everything in them is still wanted as it was sent."""
+        """The rejections that still hold: the snapshot has each of their resources in the version that was rejected."""
         return self._refusals.standing
 
     def missing(self) -> dict[str, list[str]]:
@@ -114,7 +115,7 @@ class Session:
 
     @property
     def waits_for_clusters(self) -> bool:
-        """Whether all that names clusters waits for them: their response is unanswered, or the client is just starting."""
+        """Whether what refers to clusters must wait: the clusters response is unanswered, or the client is starting."""
         clusters = self._subscriptions.get(CLUSTER)
         return clusters is not None and (clusters.in_flight is not None or self.starting)
 
@@ -130,10 +131,10 @@ class Session:
 
     def assume_clusters(self) -> list[DeltaDiscoveryResponse]:
         """
-        Go on though clusters are warming. Return what to send.
+        Go on although clusters are warming. Return what to send.
 
-        Envoy leaves the whole response unanswered while one of them waits for an endpoint's first health check. The caller
-        has seen to it that no route of the snapshot leads to one of those.
+        Envoy leaves the whole clusters response unanswered while one of its clusters waits for an endpoint's first health
+        check. Before the call, the caller must make sure that no route of the snapshot leads to a warming cluster.
         """
         if CLUSTER in self._subscriptions:
             self._subscriptions[CLUSTER].assume()
@@ -180,8 +181,9 @@ class Session:
         responses = self._respond_all()
         while self._phase_done():
             if self.phase is Phase.SWITCH and not self._answered and self._pending(TYPES, Phase.BREAK):
-                # Which routes it uses is certain only when it has answered something on this stream: it asks for
-                # all it wants first. So it is asked with an empty response, unless there is one on its way.
+                # It is certain which routes the client uses only after it has answered something on this stream,
+                # because it sends all its subscriptions first. So it gets an empty response to answer, unless
+                # another response is in flight.
                 self._subscriptions[CLUSTER].unanswered = True
                 responses += self._respond_all()
                 break

@@ -40,7 +40,7 @@ class Piece:
 
     @classmethod
     def of(cls, content: bytes) -> Piece:
-        """Hash it."""
+        """Return a piece with the hash of ``content``."""
         return cls(content, _digest(content))
 
 
@@ -62,7 +62,7 @@ class Resource:
 
     @classmethod
     def of(cls, message: Message) -> Resource:
-        """Serialise ``message`` deterministically; its name is the field the xDS type is named by."""
+        """Serialise ``message`` deterministically; the name is ``cluster_name`` for endpoints, else ``name``."""
         name: str = message.cluster_name if type_url(message) == ENDPOINT else message.name  # type: ignore[attr-defined]
         body = message.SerializeToString(deterministic=True)
         return cls(name, _digest(body).hex(), (body,))
@@ -100,7 +100,7 @@ class ResourceSet(Mapping[str, Resource]):
     __slots__ = ("_buckets", "_size", "_sum")
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
-        """Raise ``ValueError`` when two resources have one name."""
+        """Raise ``ValueError`` when two resources have the same name."""
         buckets: list[dict[str, Resource]] = [_NO_RESOURCES] * _BUCKETS
         self._size = 0
         self._sum = 0
@@ -162,7 +162,8 @@ class ResourceSet(Mapping[str, Resource]):
         """
         Return ``members`` as a value that shares its unchanged buckets with this one.
 
-        Beyond one look at each, the cost is that of what changed. Raises ``ValueError`` when two resources have one name.
+        Each member is compared once; only changed members cost more than that. Raises ``ValueError`` when two resources have
+        the same name.
         """
         names = {resource.name for resource in members}
         if len(names) != len(members):

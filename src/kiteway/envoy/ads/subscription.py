@@ -100,7 +100,7 @@ class Subscription:
                 self.unsettled[name] = None
 
     def retry(self) -> None:
-        """Send what was rejected again although it is unchanged: the cause outside of it may be gone."""
+        """Send the rejected resources again although they are unchanged: a cause outside of them may be gone."""
         self.unsettled.update(dict.fromkeys(self.rejected))
         self.rejected.clear()
 
@@ -238,7 +238,7 @@ class Subscription:
 
     @property
     def settled(self) -> bool:
-        """Whether the client holds exactly what it has subscribed to of the target."""
+        """Whether the client has exactly the target's versions of the resources to which it subscribes."""
         return self.answered and next(self.pending(Phase.BREAK), None) is None and not self.rejections()
 
     def abandoned(self) -> bool:

@@ -1,1 +1,1 @@
-"""The model said in Envoy's words: one file a resource type, pure functions."""
+"""Makes xDS messages from the model, in pure functions: one file for each resource type."""

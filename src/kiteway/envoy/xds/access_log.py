@@ -104,7 +104,7 @@ def add_log_rate_without_filter(route: Route, rate: float, settings: EnvoySettin
 
 
 def _below(rate: float) -> str:
-    """Return the bound below which a share ``rate`` of the request ids is; they begin with hexadecimal digits."""
+    """Return the bound that is above a share ``rate`` of the request ids, which begin with hexadecimal digits."""
     threshold = round(rate * 16**_DIGITS)
     # "g" is above every hexadecimal digit, the empty string below.
     return "g" if threshold >= 16**_DIGITS else f"{threshold:0{_DIGITS}x}" if threshold else ""

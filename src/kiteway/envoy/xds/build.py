@@ -34,7 +34,7 @@ def build(model: LoadBalancer, settings: EnvoySettings) -> list[Message]:
 
 def build_resources(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> dict[str, tuple[Resource, ...]]:
     """
-    Return the same serialised, by type URL.
+    Return what `build` returns, serialised, by type URL.
 
     With ``memo`` of the last round, unchanged values are the objects of that round.
     """

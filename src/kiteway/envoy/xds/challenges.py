@@ -60,9 +60,10 @@ def with_challenges(hosts: tuple[VirtualHost, ...], challenges: tuple[Challenge,
     """
     Return ``hosts`` with the routes of HTTP-01 challenges before everything else of the host that answers the name.
 
-    Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. That host may be a wildcard, or the one
-    for any name (``*``), which is always there: its challenges say which name they are for. A host of the name's own, with
-    a copy of the wildcard's routes, would multiply one tenant's paths by the names that another one asks certificates for.
+    Redirects, ``allow-http: "false"`` and the Ingress's own paths all come after. The host that answers the name may be a
+    wildcard, or the host for any name (``*``), which always exists. So each route of a challenge matches its name. A separate
+    host for the name would need a copy of the wildcard's routes: one tenant's paths times the names for which another
+    tenant requests certificates.
     """
     if not challenges:
         return hosts

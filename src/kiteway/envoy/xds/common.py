@@ -58,9 +58,10 @@ def regex(expression: str) -> RegexMatcher:
     """
     Return a matcher of the whole text.
 
-    RE2 builds a table for deterministic ("one-pass") expressions, which only captures use, and Envoy uses none: a third of a
-    megabyte for the names of forty rpcs, and thousands of copies with a thousand hosts. The choice at the beginning matches
-    nothing more, but makes the expression ambiguous, so that RE2 builds no table.
+    RE2 builds a table for each deterministic ("one-pass") expression. Only captures need this table, and Envoy uses no
+    captures. The table for the names of forty rpcs takes a third of a megabyte, and with a thousand hosts there are thousands
+    of copies. The alternative at the beginning matches nothing more, but makes the expression ambiguous, so that RE2 builds
+    no table.
     """
     return RegexMatcher(regex=rf"(?:|\B)(?:{expression})")
 

@@ -103,7 +103,7 @@ _HEADERS = 100
 
 
 def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes: str = "") -> Filter:
-    """Return the HTTP connection manager of the listener ``name``; its routes have the same name unless they say so."""
+    """Return the HTTP connection manager of the listener ``name``; its route table is ``routes``, by default ``name``."""
     manager = hcm.HttpConnectionManager(
         stat_prefix=name,
         rds=hcm.Rds(config_source=ads(), route_config_name=routes or name),

@@ -52,22 +52,22 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
 
 def grpc_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     """
-    Return the filters of the gRPC cluster of this name: Kiteway's own counts calls and detects "not ready".
+    Return the HTTP filters of the gRPC cluster of this name; none without Kiteway's filter.
 
-    Its mark on a call that may not be repeated is removed by the filter of the listener: `turn_on`. Without Kiteway's filter
-    there are none.
+    Kiteway's filter counts calls and detects "not ready". It marks the answer of a call that may not be repeated, and the
+    filter of the listener removes the mark (`turn_on`).
     """
     reads = settings.access_log is not None and settings.log_calls
     return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.UPSTREAM, log=reads), cluster))
 
 
 def rest_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
-    """Return the filters of the REST cluster of this name: Kiteway's own counts calls; without it there are none."""
+    """Return the HTTP filters of the REST cluster of this name: Kiteway's filter, which counts calls, or none."""
     return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.REST_UPSTREAM), cluster))
 
 
 def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
-    """Return the filters of the listener that says what was counted; only with Kiteway's filter."""
+    """Return the filters of the listener that reports the counts; it exists only with Kiteway's filter."""
     return [
         HttpFilter(name=FILTER, typed_config=pack(_module(settings, FilterConfig(Mode.REPORT)))),
         HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())),

@@ -49,7 +49,7 @@ class SharedHeaders:
 
 
 def header_options(headers: Headers, *, encrypted: bool) -> list[HeaderValueOption]:
-    """Return headers with `ENCRYPTED` replaced by what is true of the listener."""
+    """Return headers in which `ENCRYPTED` is replaced by ``true`` on an encrypted listener, else by ``false``."""
     return [_option(header, "true" if encrypted else "false") for header in headers]
 
 

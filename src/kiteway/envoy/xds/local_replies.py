@@ -3,8 +3,9 @@ The answers of Envoy itself: a sentence, and a status chosen for how PyMilvus re
 
 PyMilvus retries a call on every gRPC status but DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAUTHENTICATED,
 INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNIMPLEMENTED, up to 75 times; on UNAVAILABLE its MilvusClient
-(3.0) first reconnects, which ends the other calls on the connection. So UNAVAILABLE is only for what a client would see of
-a Milvus that is down, and what is safe to repeat. Endpoint addresses are shown in `kiteway status` and the logs only.
+(3.0) first reconnects, which ends the other calls on the connection. So Kiteway uses UNAVAILABLE only where a
+Milvus that is down would give it too, and only for calls that are safe to repeat. Endpoint addresses are shown in
+`kiteway status` and the logs only.
 """
 
 from __future__ import annotations

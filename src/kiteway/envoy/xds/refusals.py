@@ -58,9 +58,9 @@ def one_label(host: VirtualHost, others: tuple[Route, ...]) -> VirtualHost:
     """
     Return a wildcard host that matches one label, as in an Ingress; Envoy's own wildcard matches every suffix.
 
-    Names with more labels, and what is no host name (RFC 1123; with the underscore, which DNS has), get ``others``. The port
-    has been removed when the host is matched. ``others`` are refusals: if the routes of a rule for all hosts were copied to
-    each wildcard, the size would be the product of what the tenants have.
+    A request whose host has more labels, or is not a host name (RFC 1123, but with underscores, which DNS permits), gets
+    ``others``. Envoy removes the port before it matches the host. ``others`` are refusals, not the routes of a rule for all
+    hosts: copied to each wildcard, these would grow as the number of wildcards times the number of paths.
     """
     domain = host.domains[0]
     if not domain.startswith("*."):

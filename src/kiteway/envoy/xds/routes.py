@@ -102,7 +102,7 @@ class Backed:
     Attributes:
         host: the host.
         backends: the pools of its routes.
-        replicas: the live replicas of Kiteway; 1 for a host that has no share in anything.
+        replicas: the number of live replicas of Kiteway; 1 for a host without a policy that the replicas share.
     """
 
     host: ModelHost

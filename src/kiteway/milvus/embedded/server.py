@@ -121,7 +121,7 @@ class MilvusServer:
             raise
 
     async def stop(self, grace: float) -> None:
-        """SIGTERM, `grace` seconds, SIGKILL of the group. Idempotent."""
+        """Send SIGTERM, wait `grace` seconds, then send SIGKILL to the group. Idempotent."""
         if self._process is not None:
             await self._process.stop(grace, signal.SIGTERM)
             for name in (f"{self._role}-{self._alias}.pid", f"server_id_{self._process.pid}"):

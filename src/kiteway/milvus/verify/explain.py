@@ -156,7 +156,7 @@ def explain_tls_expected(target: Target) -> Failure:
 
 
 def explain_call(target: Target, answer: MilvusResult) -> Failure | None:
-    """The answer to ``Connect`` is not Milvus's; None if it is."""
+    """Explain why the answer to ``Connect`` is not one of Milvus; return None if it is."""
     call = answer.call
     if call.redirected and not call.balancer:
         return _redirected(target, call)
@@ -230,7 +230,7 @@ def _redirected(target: Target, call: GrpcResult) -> Failure:
 
 
 def explain_balancer(target: Target, message: str) -> Failure | None:
-    """An answer that is Kiteway's own, in whatever PyMilvus made of it; None for another's."""
+    """Explain one of Kiteway's own answers, in any form that PyMilvus gives it; return None for an answer of another server."""
     sentence = own_sentence(message)
     return _by_the_balancer(target, sentence, FailureReason.ROUTE) if sentence else None
 

@@ -81,7 +81,7 @@ class EndpointPort:
     app_protocol: str | None = described("The application protocol.", None, qualified_name)
 
     def violations(self) -> Iterator[Violation]:
-        """Yield a name that is none."""
+        """Yield what is wrong with the name of the port."""
         if self.name and (broken := dns_label(self.name)):
             yield Violation(broken.message, broken.fix, broken.reason, ("name",))
 

@@ -119,7 +119,7 @@ class IngressRule:
     http: HTTPIngressRuleValue | None = described("The paths of the host.", None, absent="the default backend")
 
     def violations(self) -> Iterator[Violation]:
-        """Yield a host that is none."""
+        """Yield what is wrong with the host."""
         if self.host and (broken := host(self.host)):
             yield Violation(broken.message, broken.fix, broken.reason, ("host",))
 

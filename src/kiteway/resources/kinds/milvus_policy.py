@@ -66,7 +66,7 @@ class PolicyTargetRef:
     name: str = described("Its name.", REQUIRED, dns_subdomain, origin=_ORIGIN)
 
     def violations(self) -> Iterator[Violation]:
-        """Yield a group that is not the kind's."""
+        """Yield a violation if the group is not that of the kind."""
         group = _GROUPS[self.kind]
         if self.group != group:
             fix = f"Write group: {group or quoted('')}."

@@ -53,7 +53,7 @@ class ServicePort:
     node_port: int = described("The port on every node.", 0, between(0, 65535), support="ignored")
 
     def violations(self) -> Iterator[Violation]:
-        """Yield a name that is none."""
+        """Yield what is wrong with the name of the port."""
         if self.name and (broken := dns_label(self.name)):
             yield Violation(broken.message, broken.fix, broken.reason, ("name",))
 

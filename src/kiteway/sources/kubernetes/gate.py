@@ -1,8 +1,9 @@
 """
 Pods that wait for the load balancer: the readiness gate ``kiteway.io/load-balancer-ready``.
 
-Such a Pod is not Ready, and so no endpoint of its Service, until the gate's condition is True. Kiteway treats it as
-an endpoint before that, or its health could not be checked. GKE's NEGs do the same with cloud.google.com/load-balancer-neg-ready.
+Until the gate's condition is True, such a Pod is not Ready, so its Service has no ready endpoint for it. Kiteway treats it
+as a ready endpoint before that, because otherwise Envoy could not check its health. GKE's NEGs do the same with
+cloud.google.com/load-balancer-neg-ready.
 """
 
 from __future__ import annotations

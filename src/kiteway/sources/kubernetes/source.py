@@ -103,7 +103,7 @@ class KubernetesSource:
 
     @property
     def followed(self) -> bool:
-        """Whether every collection was read from the API server, so that nothing is judged by the file's content."""
+        """Whether every collection was read from the API server, so that none still has its content from the file."""
         return self.gke is not None and all(each.synced for each in self._reflectors)
 
     @property
@@ -113,7 +113,7 @@ class KubernetesSource:
 
     @property
     def addresses(self) -> tuple[Address, ...] | None:
-        """The addresses Ingresses get; None where none is configured or known yet: then theirs stay unchanged."""
+        """The addresses that Ingresses get; None, which leaves theirs unchanged, while none is configured or known."""
         if self._config.publish_addresses:
             return tuple(map(address, self._config.publish_addresses))
         if not self._config.publish_service or not all(each.synced for each in self._publishing):
@@ -121,7 +121,7 @@ class KubernetesSource:
         return self._published.addresses
 
     def look_again(self) -> None:
-        """Translate once more: the other reflectors have read their collections, or cannot."""
+        """Request another translation, because the reflectors outside this source have read their collections or cannot."""
         self._changed.set()
 
     def why_incomplete(self) -> str:

@@ -85,7 +85,7 @@ class Store:
     def view(
         self, kind: WatchedKind, namespace: str, changed: Changed, touched: Callable[[], None], name: str = ""
     ) -> View:
-        """Return the sink for a reflector of one kind (in one namespace, or all; of one name, or all)."""
+        """Return the sink for a reflector of one kind. An empty ``namespace`` or ``name`` means all."""
         return View(self, kind, (namespace, name), changed, touched)
 
     def entries(self, kind: str) -> dict[Name, Entry]:

@@ -55,7 +55,7 @@ def object_statuses(
     Args:
         model: the load balancer.
         health: the health of each cluster by its name.
-        addresses: the addresses of the Ingresses; none removes them, None leaves them as they are.
+        addresses: the addresses of the Ingresses; an empty sequence removes them, None leaves them unchanged.
         zones: the zones of a Service's endpoints, by namespace and name.
         managed: the ManagedCertificates.
         held: the Ingresses in quarantine.

@@ -24,7 +24,7 @@ _GROUPS: Final = {"Ingress": "networking.k8s.io", "Service": ""}
 
 
 def controller_name(ingress_class: str) -> str:
-    """Return what Kiteway calls itself in the status: Kiteways of two classes write beside each other."""
+    """Return the controller name in the status; it differs by class, so that Kiteways of two classes write separate entries."""
     return f"kiteway.io/{ingress_class}"
 
 

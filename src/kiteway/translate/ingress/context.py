@@ -12,7 +12,7 @@ class IngressContext(Context):
     The context of an Ingress.
 
     Attributes:
-        ingress: the owner, as what it is.
+        ingress: the owner, typed as an Ingress.
     """
 
     def __init__(self, ingress: Ingress, index: Index, options: Options) -> None:

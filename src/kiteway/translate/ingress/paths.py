@@ -28,7 +28,7 @@ def path_match(context: IngressContext, path: HTTPIngressPath, at: Path) -> Path
     Return what a path matches, as ingress-gce puts it into a URL map; None with a diagnostic where GKE refuses it.
 
     ``ImplementationSpecific`` is passed through (``/foo`` is exact, ``/foo/*`` a prefix, empty is everything); ``*``
-    is allowed only at the end, after a slash, and there only.
+    is allowed only with this type, at the end of the path, after a slash.
     """
     text = path.path
     if len(text) > LONGEST_PATH:

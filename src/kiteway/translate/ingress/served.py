@@ -10,7 +10,7 @@ from kiteway.resources import Ingress, Object
 
 
 def nothing_served(objects: Sequence[Object], model: LoadBalancer) -> list[Diagnostic]:
-    """Return a warning if there are objects and no host comes of them; for a look at files, not for a cluster."""
+    """Return a warning if the objects of a set of files define no host. A cluster is not checked for this."""
     if model.hosts or not objects:
         return []
     ingresses = [each for each in objects if isinstance(each, Ingress)]

@@ -1,4 +1,8 @@
-"""What is wrong with a set of files as a whole: objects that nothing refers to. A cluster has many of these for others."""
+"""
+What is wrong with a set of files as a whole: objects that nothing refers to.
+
+In a cluster this is not checked, because many objects there are for other controllers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ def judge_whole(objects: Sequence[Object], model: LoadBalancer) -> list[Diagnost
 
 
 def _unattached(objects: Sequence[Object]) -> Iterator[Diagnostic]:
-    """Yield configurations without effect; where the kind that names them is not among the files, they may have one."""
+    """Yield configurations that nothing names. If the kind that could name them is not among the files, none is reported."""
     named = set(_named(objects))
     with_ingress = {each.ref.namespace for each in objects if isinstance(each, Ingress)}
     with_service = {each.ref.namespace for each in objects if isinstance(each, Service)}

@@ -1,8 +1,8 @@
 """
 Which MilvusPolicy each object has.
 
-The words and the rules are those of Gateway API's policy attachment (GEP-713): a policy names its targets, of two policies
-with one target the older one has it, and each target gets a condition in the policy's status.
+The words and the rules are those of Gateway API's policy attachment (GEP-713): a policy names its targets; of two
+policies with the same target the older one applies; and each target gets a condition in the policy's status.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Attached:
         by_target: the policy that an object has.
         attachments: every target of every policy, the oldest policy first.
         policies: every policy by its identity.
-        beyond: those that are too many for their namespace.
+        beyond: the policies above the limit of their namespace.
     """
 
     by_target: Mapping[Key, MilvusPolicy]
@@ -74,10 +74,10 @@ def attach(
     """
     Return which object has which policy.
 
-    Another controller's Ingress is no target of ours: nothing is said of it.
+    A target that is another controller's Ingress is ignored, without a diagnostic or a status.
 
     Args:
-        policies: in any order; the oldest has a target that two of them name.
+        policies: in any order; if two of them name the same target, the older one applies.
         there: the objects that can be read.
         failed: those that exist but cannot be read.
         ours: the Ingresses that are Kiteway's.
@@ -113,7 +113,7 @@ def judge_attachments(attached: Attached, model: LoadBalancer, *, with_filter: b
 
     Args:
         attached: the policies and their targets.
-        model: the load balancer: a policy of what it does not serve has no effect.
+        model: the load balancer; a policy has no effect if the model does not serve its target.
         with_filter: whether Envoy has Kiteway's filter.
     """
     if not attached.attachments:

@@ -31,9 +31,9 @@ class PolicyOf:
 
 def effective_policy(of_ingress: PolicyOf | None, of_service: PolicyOf | None, pool: PoolKey) -> Policy:
     """
-    Return what the policies of an Ingress and of a Service mean for the routes from the one to the other.
+    Return what the policies of an Ingress and of a Service mean for the routes from the Ingress to the Service.
 
-    Each field is that of the Ingress's policy if it is set there, else that of the Service's.
+    A field comes from the Ingress's policy if that policy sets it, else from the Service's policy.
     """
     there = [each for each in (of_ingress, of_service) if each is not None]
     if not there:

@@ -42,7 +42,7 @@ class Endpoints:
         self.replace(objects)
 
     def replace(self, objects: Iterable[Object]) -> None:
-        """Replace all objects; beyond one look at each, the cost is that of what changed."""
+        """Replace all objects. Each object is compared once; only changed objects cost more than that."""
         concerned = [each for each in objects if isinstance(each, Service | EndpointSlice)]
         if len(concerned) == len(self._looked_at) and all(map(operator.is_, concerned, self._looked_at)):
             return
@@ -171,8 +171,8 @@ def resolve_endpoints(key: PoolKey, service: Service | None, slices: Iterable[En
     Return the endpoints of a Service port, sorted, each address once.
 
     The slices name their ports as the Service does; the numbers in them are those of the pods (a named
-    ``targetPort`` is resolved there already). What terminates but still serves is draining; what is neither ready
-    nor draining is left out.
+    ``targetPort`` is resolved there already). An endpoint that terminates but still serves is
+    draining. An endpoint that is neither ready nor draining is left out.
     """
     port = _port(service, key.port)
     if port is None:
@@ -196,7 +196,7 @@ def resolve_endpoints(key: PoolKey, service: Service | None, slices: Iterable[En
 
 
 def _state(ready: bool | None, serving: bool | None, terminating: bool | None) -> EndpointState | None:  # noqa: FBT001
-    """Absent conditions mean ready, as ready, and not terminating (EndpointSlice API)."""
+    """If absent, ``ready`` is true, ``serving`` equals ``ready``, and ``terminating`` is false (EndpointSlice API)."""
     is_ready = ready is not False
     is_serving = is_ready if serving is None else serving
     if terminating:

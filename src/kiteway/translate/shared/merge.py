@@ -62,7 +62,7 @@ def merge(
 
 
 def _with_guests(hosts: dict[str, VirtualHost], guests: Guests) -> dict[str, VirtualHost]:
-    """Return the hosts with the paths of solvers beside their own, which win."""
+    """Return the hosts with the paths of solvers beside their own; of two equal paths the host's own one is used."""
     for domain, claims in guests.items():
         routes = in_order([*hosts[domain].routes, *(route for claim in claims for route in claim.routes)])
         hosts[domain] = dataclasses.replace(hosts[domain], routes=routes)

@@ -28,7 +28,7 @@ class Claim(NamedTuple):
 
     @classmethod
     def of(cls, unit: Unit) -> Claim:
-        """Count it, whether or not it holds the hosts that it claims."""
+        """Count what a unit uses, whether or not it holds the hosts that it claims."""
         routes = [route for claim in unit.hosts for route in claim.routes]
         headers = [h for route in routes for h in (*route.request_headers, *route.response_headers)]
         longest = max((len(certificate.chain) for certificate in unit.certificates), default=0)
@@ -52,14 +52,14 @@ def admitted(
     """
     Return the objects whose hosts and paths fit into what their namespaces may claim.
 
-    The others are not translated, so that they cost nobody time. An object that does not fit is refused as a whole, and
-    those after it are looked at all the same.
+    The other objects are not translated, so that they cost nobody time. An object that does not fit is refused as a whole;
+    the objects after it are still considered.
 
     Args:
         owners: in any order; the oldest keep what they have.
         asked: what each of them asks for.
         limits: for each namespace.
-        diagnostics: where the others are told.
+        diagnostics: gets a diagnostic for each of the others.
         memo: what was read of the same objects before.
     """
     if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths)):
@@ -78,7 +78,7 @@ def within(
     Args:
         units: the oldest first, which keep what they have.
         limits: for each namespace.
-        diagnostics: where the others are told.
+        diagnostics: gets a diagnostic for each of the others.
         memo: what was counted of the same units before.
     """
     claims = memo.each("claim", Claim.of, units)
@@ -98,7 +98,7 @@ def _namespace(owner: Object) -> str:
 
 
 def _all_fit(namespaces: Iterable[str], claims: Iterable[tuple[int, ...]], most: Sequence[int]) -> bool:
-    """Return whether nothing is refused, which is so in nearly every round, at the cost of sums."""
+    """Return whether everything fits, by sums alone; this is the result of nearly every round."""
     by_namespace: dict[str, list[tuple[int, ...]]] = {}
     for namespace, claim in zip(namespaces, claims, strict=True):
         by_namespace.setdefault(namespace, []).append(claim)

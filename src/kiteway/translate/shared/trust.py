@@ -1,4 +1,4 @@
-"""CAs in Secrets."""
+"""Reads the certificates of CAs from Secrets."""
 
 from __future__ import annotations
 
