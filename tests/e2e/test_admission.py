@@ -340,8 +340,32 @@ def test_unauthenticated_calls_use_no_limit_of_others(tmp_path: Path) -> None:
                 stranger.call()
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         with Client(envoy, "a") as client:
+            # The first call is one of a user that is not known yet, which is counted apart.
+            assert client.call().status.code == 0
             assert client.call().status.code == 0
             assert client.call().status.code == RATE_LIMIT
+
+
+def test_calls_cancelled_before_their_answer_use_no_limit_of_known_users(tmp_path: Path) -> None:
+    """A client that Milvus has never answered cannot use up a collection's limit by cancelling its calls."""
+    # Two calls.
+    limit = {"by": ["collection"], "requestsPerSecond": 1e-3, "burstMs": 2_000_000}
+    policy = {"scope": "policy", "limits": [limit]}
+    with (
+        Milvus() as milvus,
+        behind(milvus, policy, tmp_path) as envoy,
+        Client(envoy, "known") as known,
+        Client(envoy, "unknown") as unknown,
+    ):
+        assert known.call().status.code == 0
+        milvus.open.clear()
+        cancelled = unknown.start()
+        until(lambda: milvus.calls["unknown"] == 1)
+        cancelled.cancel()
+        milvus.open.set()
+        assert unknown.call().status.code == RATE_LIMIT
+
+        assert [known.call().status.code for _ in range(3)] == [0, 0, RATE_LIMIT]
 
 
 def test_a_change_of_the_routes_keeps_the_counts(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ impl Passage {
     /// Counts the call by all limits, or says which one it is over.
     pub fn count(&mut self, rules: &Rules, now: Instant) -> Result<(), Reason> {
         let asked = &self.asked;
-        let user = asked.user.unwrap_or_else(|| Key::of("anonymous"));
-        let user_known = asked.user.is_none_or(|user| rules.known.contains(user, now));
+        let user = self.user();
+        let user_known = rules.known.contains(user, now);
         for rule in &rules.limits {
             let (database, collection) = (asked.database(), asked.collection());
             let one = match rule.by {
@@ -73,7 +73,7 @@ impl Passage {
             let known = (!rule.by.user || user_known)
                 && named(rule.by.database, database_key(database))
                 && named(rule.by.collection, collection_key(database, collection));
-            let name = rule.key(user, database, collection);
+            let name = rule.key(user, user_known, database, collection);
             match rule.counts.enter(name, known, rule.most, now) {
                 Ok(ticket) => self.tickets.push(ticket),
                 Err(excess) => {
@@ -111,6 +111,11 @@ impl Passage {
         self.tickets.iter_mut().for_each(Ticket::give_back);
     }
 
+    /// Who calls; all calls without credentials are of one user.
+    fn user(&self) -> Key {
+        self.asked.user.unwrap_or_else(|| Key::of("anonymous"))
+    }
+
     /// The limit of a pool that the call falls under.
     pub fn direction(&self) -> Option<Direction> {
         match self.asked.rpc()?.class {
@@ -128,8 +133,8 @@ impl Passage {
         let collection = known.contains(collection, now).then_some(collection);
         let stranger = Key::of("stranger");
         let tenant = match asked.user {
-            Some(user) if known.contains(user, now) => user,
-            Some(_) => stranger,
+            _ if !known.contains(self.user(), now) => stranger,
+            Some(user) => user,
             None => collection.unwrap_or(stranger),
         };
         Ask {
@@ -144,9 +149,7 @@ impl Passage {
 
     /// Milvus has answered well: the call's names are known from now on.
     pub fn has_succeeded(&self, known: &Known, now: Instant) {
-        if let Some(user) = self.asked.user {
-            known.insert(user, now);
-        }
+        known.insert(self.user(), now);
         let (database, collection) = (self.asked.database(), self.asked.collection());
         known.insert(database_key(database), now);
         if !collection.is_empty() {

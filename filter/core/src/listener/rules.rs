@@ -91,10 +91,16 @@ impl Rule {
         }
     }
 
-    /// What the call is counted by.
-    pub fn key(&self, user: Key, database: &[u8], collection: &[u8]) -> Key {
+    /// What the call is counted by; `is_known` is whether the user is. Anybody may name a database or a collection, so
+    /// in a limit by these the users that are not known have a count of their own.
+    pub fn key(&self, user: Key, is_known: bool, database: &[u8], collection: &[u8]) -> Key {
         // A collection is one of its database.
         let database = (self.by.database || self.by.collection).then_some(database);
-        Key::of((self.by.user.then_some(user), database, self.by.collection.then_some(collection)))
+        let user = match (self.by.user, is_known) {
+            (true, _) => Some(user),
+            (false, true) => None,
+            (false, false) => Some(Key::of("stranger")),
+        };
+        Key::of((user, database, self.by.collection.then_some(collection)))
     }
 }

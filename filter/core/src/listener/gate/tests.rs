@@ -490,6 +490,45 @@ fn the_database_of_a_rest_request_is_that_of_the_header_that_milvus_reads() {
 }
 
 #[test]
+fn calls_that_are_reset_before_milvus_answers_use_up_nothing_of_known_users() {
+    let metrics = metrics();
+    for stranger in ["stranger", ""] {
+        let route = limited(r#"{"by":["collection"],"requestsPerSecond":1,"burstMs":0}"#);
+        let at = |user: &str, seconds| {
+            let mut stream = request("Search", user, &route);
+            stream.time = Duration::from_secs(seconds);
+            let (mut gate, verdict) = call(&metrics, &mut stream, &search("c"));
+            if verdict == Verdict::Continue && user == "known" {
+                answer(&mut gate, &mut stream, 0);
+            }
+            verdict == Verdict::Continue
+        };
+        assert!(at("known", 0));
+
+        assert_eq!([true, false, false], [0; 3].map(|_| at(stranger, 10)), "{stranger:?}");
+        assert_eq!([true, false], [0; 2].map(|_| at("known", 10)), "{stranger:?}");
+    }
+}
+
+#[test]
+fn calls_without_credentials_share_a_limit_once_milvus_answers_them() {
+    let (metrics, route) =
+        (metrics(), limited(r#"{"by":["collection"],"requestsPerSecond":1,"burstMs":0}"#));
+    let mut verdicts = Vec::new();
+    for (seconds, user) in [(0, ""), (10, "a"), (20, ""), (20, "a")] {
+        let mut stream = request("Search", user, &route);
+        stream.time = Duration::from_secs(seconds);
+        let (mut gate, verdict) = call(&metrics, &mut stream, &search("c"));
+        verdicts.push(verdict == Verdict::Continue);
+        if verdict == Verdict::Continue {
+            answer(&mut gate, &mut stream, 0);
+        }
+    }
+
+    assert_eq!([true, true, true, false], verdicts[..]);
+}
+
+#[test]
 fn a_rest_request_over_the_limit_gets_429() {
     let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
     let mut verdicts = Vec::new();
