@@ -147,9 +147,12 @@ impl Passage {
         }
     }
 
-    /// Milvus has answered well: the call's names are known from now on.
+    /// Milvus has answered well: the user is known from now on, and so is what the call shows to exist.
     pub fn has_succeeded(&self, known: &Known, now: Instant) {
         known.insert(self.user(), now);
+        if !self.asked.rpc().is_some_and(|rpc| rpc::proves_existence(rpc.name)) {
+            return;
+        }
         let (database, collection) = (self.asked.database(), self.asked.collection());
         known.insert(database_key(database), now);
         if !collection.is_empty() {

@@ -529,6 +529,24 @@ fn calls_without_credentials_share_a_limit_once_milvus_answers_them() {
 }
 
 #[test]
+fn success_of_a_call_that_proves_nothing_makes_its_user_known_and_not_its_names() {
+    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":9}"#));
+    for (method, expected) in
+        [("HasCollection", [true, false]), ("DropCollection", [true, false]), ("Search", [true; 2])]
+    {
+        let mut stream = request(method, method, &route);
+        let (mut gate, _) = call(&metrics, &mut stream, &search(method));
+        answer(&mut gate, &mut stream, 0);
+
+        let (gate, _) = call(&metrics, &mut stream, &search(method));
+        let passage = gate.passage.unwrap();
+        let ask = passage.ask(&route.policy.as_ref().unwrap().known, stream.now());
+        let known = [Some(ask.tenant) == passage.asked.user, ask.collection.is_some()];
+        assert_eq!(expected, known, "{method}");
+    }
+}
+
+#[test]
 fn a_rest_request_over_the_limit_gets_429() {
     let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
     let mut verdicts = Vec::new();
