@@ -72,6 +72,7 @@ class Route:
         log_sample_rate: the share of requests in the access log, 0 to 1.
         policy: what the MilvusPolicies of its Ingress and of its Service say.
         challenge: it answers a CA's HTTP-01 challenge, so port 80 serves it whatever ``http`` of the host says.
+        name: the one name it is for, of a host that covers several (a wildcard, or ``*``); empty for all names of the host.
     """
 
     match: PathMatch
@@ -82,6 +83,7 @@ class Route:
     log_sample_rate: float = 1.0
     policy: Policy = NO_POLICY
     challenge: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

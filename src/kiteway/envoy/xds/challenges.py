@@ -46,12 +46,12 @@ def challenge_path(challenge: HTTPChallenge) -> str:
 def _route(challenge: HTTPChallenge) -> Route:
     return Route(
         name=f"acme/{challenge.domain}",
-        match=RouteMatch(path=challenge_path(challenge), headers=[_for(challenge.domain)]),
+        match=RouteMatch(path=challenge_path(challenge), headers=[for_name(challenge.domain)]),
         direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=challenge.key_authorization)),
     )
 
 
-def _for(domain: str) -> HeaderMatcher:
+def for_name(domain: str) -> HeaderMatcher:
     """Match requests for a name; the port is off the host when it is matched."""
     return HeaderMatcher(name=":authority", string_match=StringMatcher(exact=domain, ignore_case=True))
 

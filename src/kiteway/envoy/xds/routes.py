@@ -28,7 +28,7 @@ from kiteway.envoy.xds.access_log import add_log_rate_without_filter, log_rate_f
 from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
-from kiteway.envoy.xds.challenges import with_challenges
+from kiteway.envoy.xds.challenges import for_name, with_challenges
 from kiteway.envoy.xds.common import (
     GRPC_LISTENER,
     HTTP_LISTENER,
@@ -337,36 +337,38 @@ def _name(route: ModelRoute) -> str:
 
 def _unknown_pool(route: ModelRoute, settings: EnvoySettings) -> list[Route]:
     text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
-    return [
-        out
-        for match in _matches(route.match)
-        for out in no_route(_name(route), match, Answer(text, text, rest_status=503), settings)
-    ]
+    return no_route(_name(route), _match(route), Answer(text, text, rest_status=503), settings)
 
 
 def _routes(route: ModelRoute, pool: Pool, forwarded: _Forwarded, settings: EnvoySettings) -> list[Route]:
-    name = _name(route)
+    name, match = _name(route), _match(route)
     result = []
-    for match in _matches(route.match):
-        for policy, made in forwarded.grpc:
-            result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=True)]
-        for policy, made in forwarded.rest:
-            result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=False)]
-        if not pool.rest:
-            text = (
-                "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
-                "with the Service annotation kiteway.io/rest-port."
-            )
-            result += no_route(f"{name}/no-rest", match, Answer(text, text, rest_status=501), settings)[1:]
+    for policy, made in forwarded.grpc:
+        result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=True)]
+    for policy, made in forwarded.rest:
+        result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=False)]
+    if not pool.rest:
+        text = (
+            "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
+            "with the Service annotation kiteway.io/rest-port."
+        )
+        result += no_route(f"{name}/no-rest", match, Answer(text, text, rest_status=501), settings)[1:]
     return result
 
 
-def _matches(match: PathMatch) -> list[RouteMatch]:
+def _match(route: ModelRoute) -> RouteMatch:
+    result = _of_path(route.match)
+    if route.name:
+        result.headers.append(for_name(route.name))
+    return result
+
+
+def _of_path(match: PathMatch) -> RouteMatch:
     if match.type is PathMatchType.EXACT:
-        return [RouteMatch(path=match.path)]
+        return RouteMatch(path=match.path)
     if match.type is PathMatchType.STRING_PREFIX or match.path == "/":
-        return [RouteMatch(prefix=match.path)]
-    return [RouteMatch(path_separated_prefix=match.path.rstrip("/"))]
+        return RouteMatch(prefix=match.path)
+    return RouteMatch(path_separated_prefix=match.path.rstrip("/"))
 
 
 def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> list[RouteMatch]:

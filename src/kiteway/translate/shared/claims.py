@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ def parent_wildcard(domain: str) -> str:
 
 
 Guests = Mapping[str, Sequence[HostClaim]]
-"""The claims of solvers to paths of hosts that another unit of their namespace holds."""
+"""The claims of solvers by the host of their namespace that answers the name: itself, its wildcard, or ``*``."""
 
 
 def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holders, Guests]:
@@ -54,10 +55,12 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holder
             if held is None and wildcards:
                 held = _foreign_wildcard(holders, unit, claim)
             wildcards = wildcards or claim.domain.startswith("*.")
-            if held is None:
+            answering = _answering(holders, claim.domain) if unit.solver else None
+            if answering is not None and answering.unit.ref.namespace == unit.ref.namespace:
+                host = answering.claim.domain
+                guests.setdefault(host, []).append(claim if host == claim.domain else _for_its_name(claim))
+            elif held is None:
                 holders[claim.domain] = Holder(unit, claim)
-            elif unit.solver and held.claim.domain == claim.domain and held.unit.ref.namespace == unit.ref.namespace:
-                guests.setdefault(claim.domain, []).append(claim)
             elif held.unit is not unit:
                 diagnostics.append(_conflict(unit, claim, held))
     return holders, guests
@@ -71,6 +74,27 @@ def _foreign_wildcard(holders: Holders, unit: Unit, claim: HostClaim) -> Holder 
     """Return the older holder of a wildcard over the host, if it is in another namespace."""
     wildcard = holders.get(parent_wildcard(claim.domain))
     return wildcard if wildcard is not None and wildcard.unit.ref.namespace != unit.ref.namespace else None
+
+
+def _answering(holders: Holders, domain: str) -> Holder | None:
+    """Return the holder of the host that Envoy chooses for a name; None if there is none, or it refuses the name."""
+    if domain in holders or domain.startswith("*"):
+        return holders.get(domain)
+    labels = domain.split(".")
+    wildcards = [f"*.{'.'.join(labels[i:])}" for i in range(1, len(labels))]
+    chosen = next((each for each in (*wildcards, ANY_HOST) if each in holders), None)
+    # A wildcard that covers more than one label is Envoy's choice, and answers that the host is not known.
+    return holders[chosen] if chosen in {parent_wildcard(domain), ANY_HOST} else None
+
+
+def _for_its_name(claim: HostClaim) -> HostClaim:
+    """
+    Return a claim to paths of a host that covers other names too.
+
+    A host of the name's own would have these paths alone, and no certificate.
+    """
+    routes = tuple(dataclasses.replace(route, name=claim.domain) for route in claim.routes)
+    return dataclasses.replace(claim, routes=routes)
 
 
 def _conflict(unit: Unit, claim: HostClaim, held: Holder) -> Diagnostic:

@@ -13,7 +13,7 @@ _EXACT_FIRST = {PathMatchType.EXACT: 0, PathMatchType.PREFIX: 1, PathMatchType.S
 
 def in_order(routes: Iterable[Route]) -> tuple[Route, ...]:
     """Return exact paths before prefixes and longer prefixes first; of two equal ones only the first."""
-    first: dict[PathMatch, Route] = {}
+    first: dict[tuple[PathMatch, str], Route] = {}
     for route in routes:
-        first.setdefault(route.match, route)
+        first.setdefault((route.match, route.name), route)
     return tuple(sorted(first.values(), key=lambda r: (_EXACT_FIRST[r.match.type], -len(r.match.path), r.match)))
