@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,23 @@ def test_a_last_accepted_form_that_is_damaged_is_none(damage: bytes) -> None:
     outcome = World(dataclasses.replace(stored, culprits=culprits)).run(app("a", BAD), app("b"))
 
     assert (held(outcome), hosts(outcome)) == (["a"], {"b": "/"})
+
+
+def test_a_form_without_claimants_is_served() -> None:
+    """The version before did not store the claimant of a host: at its update the Ingress stays in its last accepted form."""
+    world = World()
+    world.run(app("a"), app("b"))
+    world.run(app("a", BAD), app("b"))
+    stored = dataclasses.replace(world.pipeline.stored(), version="0.0.1")
+    [culprit] = stored.culprits
+    form = json.loads(culprit.accepted or b"")
+    for host in form["hosts"]:
+        del host["claimant"]
+    culprits = (dataclasses.replace(culprit, accepted=json.dumps(form).encode()),)
+
+    outcome = World(dataclasses.replace(stored, culprits=culprits)).run(app("a", BAD), app("b"))
+
+    assert (held(outcome), hosts(outcome)) == (["a"], {"a": "/", "b": "/"})
 
 
 def test_a_form_is_known_by_its_content() -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from kiteway.model import PrivateKey
 from kiteway.resources import Object
-from kiteway.translate.shared.unit import Unit
+from kiteway.translate.shared.unit import Claimant, Unit
 
 _APART: Final = ("owner", "diagnostics", "dependencies", "retained", "failed")
 """Fields of a unit that do not reach Envoy."""
@@ -61,7 +61,7 @@ def decode(content: bytes, owner: Object) -> Unit:
     """
     kinds = typing.get_type_hints(Unit)
     try:
-        stored = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        stored = _with_claimants(msgspec.json.decode(content, type=dict[str, msgspec.Raw]), owner)
         values = {
             name: msgspec.json.decode(stored[name], type=kinds[name], dec_hook=_decode)
             for name in _FIELDS
@@ -70,6 +70,15 @@ def decode(content: bytes, owner: Object) -> Unit:
         return Unit(owner=owner, diagnostics=(), dependencies=(), retained=True, **values)
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+def _with_claimants(stored: dict[str, msgspec.Raw], owner: Object) -> dict[str, msgspec.Raw]:
+    """Return a form whose hosts have claimants: the first forms stored none."""
+    if "hosts" not in stored:
+        return stored
+    unknown = msgspec.Raw(msgspec.json.encode(Claimant(owner.ref, ("spec",))))
+    hosts = msgspec.json.decode(stored["hosts"], type=list[dict[str, msgspec.Raw]])
+    return {**stored, "hosts": msgspec.Raw(msgspec.json.encode([{"claimant": unknown, **host} for host in hosts]))}
 
 
 def _encode(value: Any) -> Any:
