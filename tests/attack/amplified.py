@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.attack.attack import poisoned
-from tests.attack.tenant import ATTACKER, BAIT, ingress, secret, tenant, tls_secret
+from tests.attack.tenant import ATTACKER, BAIT, SERVICE, ingress, secret, tenant, tls_secret
 from tests.e2e.traffic import Backend
 from tests.support.certificates import authority, issue
-from tests.support.manifests import Manifest, path
+from tests.support.manifests import Manifest, milvus_policy, path
 
 _NAMES = 1500
 _PATHS = 7000
@@ -15,6 +15,8 @@ _CA_HOSTS = 200
 _CLAIMED = 20_000
 _HEADER_BYTES = 900_000
 _HEADER_PATHS = 8
+_POLICY_INGRESSES = 25
+_POLICY_HOSTS = 10
 
 
 def _many_names(backend: Backend) -> list[Manifest]:
@@ -76,10 +78,28 @@ def _many_hosts(backend: Backend) -> list[Manifest]:
     ]
 
 
+def _large_policies(backend: Backend) -> list[Manifest]:
+    # As large as a policy may be with names in four limits, at a path that is most routes of Envoy's.
+    limits = [
+        {"by": ["user"], "names": [f"{key}{number:0250}" for number in range(64)], "requestsPerSecond": 1}
+        for key in range(4)
+    ]
+    return [
+        *tenant(ATTACKER, backend),
+        milvus_policy(SERVICE, namespace=ATTACKER, limits=limits),
+        tls_secret("tls", ATTACKER, issue(f"*.{BAIT}")),
+        *(
+            ingress(ATTACKER, [f"h{n}-{number}.{BAIT}" for n in range(_POLICY_HOSTS)], name=f"p{number}", tls=["tls"])
+            for number in range(_POLICY_INGRESSES)
+        ),
+    ]
+
+
 ATTACKS = (
     poisoned("B", f"{_NAMES:,} names in one certificate", _many_names),
     poisoned("B", f"{_PATHS:,} paths", _many_paths),
     poisoned("B", "0.9 MB of headers on eight paths", _large_headers),
     poisoned("B", "a client CA of 300 kB on 200 hosts", _large_client_ca),
+    poisoned("B", f"limits of 65 kB on {_POLICY_INGRESSES * _POLICY_HOSTS} hosts", _large_policies),
     poisoned("B", f"a namespace that claims {_CLAIMED:,} hosts", _many_hosts),
 )

@@ -21,6 +21,7 @@ from kiteway.envoy.ads import ROUTE
 from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
+from kiteway.envoy.xds.common import HTTP_LISTENER
 from kiteway.envoy.xds.filters import FILTER
 from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.model import LimitKey, LoadBalancer, Policy, PolicyReason
@@ -29,7 +30,8 @@ from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import load_documents
 from kiteway.sources.files import Resources
 from kiteway.translate import Options, Result, Translator
-from kiteway.translate.shared.limits import MOST_POLICIES
+from kiteway.translate.shared.limits import MOST_POLICIES, NamespaceLimits
+from kiteway.translate.shared.routes import envoy_routes
 from tests.support.manifests import Manifest, ingress, milvus_policy, path, rule, service, text
 from tests.unit.test_resources_properties import mutated
 
@@ -198,23 +200,52 @@ def test_what_policies_take_of_envoys_memory_is_bounded() -> None:
     names = [f"{number:0255}" for number in range(64)]
     policy = milvus_policy("milvus", limits=[limit(1, names=names)])
     few = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(50)))), service(), policy)
-    many = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(100)))), service(), policy)
+    many = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(300)))), service(), policy)
 
     assert reasons(few) == []
     assert reasons(many) == ["PolicyCopiesTooMany"]
-    assert sum(policy.size for policy in policies(many).values()) <= 1 << 20
+    assert sum(len(text) for text in all_for_filter(many.model)) <= 16 << 20
 
 
 def test_a_path_whose_policy_is_too_large_is_not_served() -> None:
     """It would be served without any limit, or by the route of a shorter path."""
     names = [f"{number:0255}" for number in range(64)]
     policy = milvus_policy("milvus", limits=[limit(1, names=names)])
-    result = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(100)))), service(), policy)
+    result = Rounds()(ingress(rule("a.example.com", *(path(f"/{n}") for n in range(300)))), service(), policy)
     (host,) = result.model.hosts
 
-    assert len(host.routes) == 100
+    assert len(host.routes) == 300
     assert {route.pool is None for route in host.routes} == {False, True}
     assert all((route.pool is None) == (route.policy == Policy()) for route in host.routes)
+
+
+def test_a_policy_is_counted_once_for_each_route_of_envoy() -> None:
+    """No path has more copies of its policy than it is counted with, and / and /v2 have exactly as many."""
+    service_path = "/milvus.proto.milvus.MilvusService"
+    policy = milvus_policy("milvus", limits=[limit(1)])
+    for kind, texts in {
+        "Prefix": ("/", "/a", "/m", service_path, f"{service_path}/Search", "/v1", "/v2", "/v2/vectordb/entities"),
+        "Exact": ("/", "/a", f"{service_path}/Search", f"{service_path}/Insert", "/v2/vectordb/entities/search"),
+        "ImplementationSpecific": ("/*", f"{service_path}/*", "/v2/*", "/v2/vectordb/entities/*"),
+    }.items():
+        for each in texts:
+            result = Rounds()(ingress(rule("a.example.com", path(each, kind=kind))), service(), policy)
+            (route,) = result.model.hosts[0].routes
+            copies = len(all_for_filter(result.model))
+            assert 0 < copies <= envoy_routes(route.match), each
+            if kind == "Prefix" and each in {"/", "/v2"}:
+                assert copies == envoy_routes(route.match)
+
+
+def test_the_copies_of_policies_in_a_namespace_are_bounded() -> None:
+    """Ingresses with one path each, whose policies are small, take no more of Envoy than the namespace may have."""
+    names = [f"{number:0255}" for number in range(64)]
+    policy = milvus_policy("milvus", limits=[limit(1, names=names)])
+    hosts = [ingress(rule(f"h{n}.example.com"), name=f"i{n}") for n in range(10)]
+    result = Rounds(namespace_limits=NamespaceLimits(bytes=1 << 22))(*hosts, service(), policy)
+
+    assert "NamespaceLimit" in [d.reason for d in result.diagnostics]
+    assert sum(len(text) for text in all_for_filter(result.model)) <= (1 << 22) / 3 * 1.1
 
 
 def test_policies_beyond_those_of_a_namespace_are_left_out() -> None:
@@ -241,6 +272,18 @@ def for_filter(model: LoadBalancer) -> set[str]:
             for route in host.routes:
                 found.add(_config(route))
     return found - {""}
+
+
+def all_for_filter(model: LoadBalancer) -> list[str]:
+    """Return what each route of the listener for HTTP says to the filter."""
+    return [
+        _config(route)
+        for message in build(model, EnvoySettings(filter_path=Path("/filter.so")))
+        if getattr(message, "name", "") == HTTP_LISTENER
+        for host in getattr(message, "virtual_hosts", ())
+        for route in host.routes
+        if _config(route)
+    ]
 
 
 def _config(route: EnvoyRoute) -> str:

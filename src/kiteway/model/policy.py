@@ -113,7 +113,7 @@ class Policy:
 
     @property
     def size(self) -> int:
-        """Bytes that a copy of it takes in Envoy, about: each route has one."""
+        """Bytes that a copy of it takes in Envoy, about: each route of Envoy's has one."""
         names = [name for limit in self.limits for name in (*limit.names, *limit.excluded)]
         return _LIMIT_BYTES * len(self.limits) + sum(len(name.encode()) + _QUOTES for name in names)
 

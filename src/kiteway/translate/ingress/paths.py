@@ -9,15 +9,13 @@ from kiteway.resources.kinds.ingress import HTTPIngressPath, PathType
 from kiteway.resources.places import Path, quoted
 from kiteway.translate.ingress.context import IngressContext
 from kiteway.translate.shared.limits import LONGEST_PATH
-from kiteway.translate.shared.routes import EVERYTHING
+from kiteway.translate.shared.routes import EVERYTHING, MILVUS_SERVICE
 
-_SERVICE = "/milvus.proto.milvus.MilvusService"
-"""What the path of each gRPC call of Milvus begins with."""
 _OTHERS = ("/v1/", "/v2/", "/.well-known/acme-challenge/")
 _EXPRESSION = re.compile(r"[()\[\]|^$+\\]|\.\*")
 _NO_EXPRESSION = (
     "Regular expressions are not read. Write / with pathType Prefix: every gRPC call is below it, at "
-    f"{_SERVICE}/NAME, and reaches Milvus with the path that the client sent."
+    f"{MILVUS_SERVICE}/NAME, and reaches Milvus with the path that the client sent."
 )
 _WITHOUT_STAR = "Write the path without it; pathType Prefix covers everything below a path."
 _NO_PATH = re.compile(r"[\x00-\x20\x7f]")
@@ -106,11 +104,11 @@ def leads_to_milvus(match: PathMatch) -> bool:
     """Return whether a path matches a gRPC call of Milvus."""
     match match.type:
         case PathMatchType.EXACT:
-            return match.path.startswith(f"{_SERVICE}/")
+            return match.path.startswith(f"{MILVUS_SERVICE}/")
         case PathMatchType.PREFIX:
-            return match.path in ("/", _SERVICE) or match.path.startswith(f"{_SERVICE}/")
+            return match.path in ("/", MILVUS_SERVICE) or match.path.startswith(f"{MILVUS_SERVICE}/")
         case PathMatchType.STRING_PREFIX:
-            return _SERVICE.startswith(match.path) or match.path.startswith(_SERVICE)
+            return MILVUS_SERVICE.startswith(match.path) or match.path.startswith(MILVUS_SERVICE)
 
 
 def is_for_others(match: PathMatch) -> bool:

@@ -8,6 +8,7 @@ from kiteway.model import NO_POLICY, Route
 from kiteway.resources.places import Path
 from kiteway.translate.shared.context import Context
 from kiteway.translate.shared.limits import LONGEST_HEADER_COPIES, LONGEST_POLICY_COPIES, MOST_PATHS
+from kiteway.translate.shared.routes import policy_bytes
 
 
 class Budget:
@@ -37,14 +38,14 @@ class Budget:
         return self._headers(self._policy(route))
 
     def _policy(self, route: Route) -> Route:
-        size = route.policy.size
+        size = policy_bytes(route)
         if size <= self._policy_bytes:
             self._policy_bytes -= size
             return route
         self._context.error(
             self._context.owner,
             "PolicyCopiesTooMany",
-            f"the limits of the MilvusPolicies at all paths have more than {LONGEST_POLICY_COPIES} bytes; paths after that "
+            f"the limits of the MilvusPolicies in all routes of Envoy have more than {LONGEST_POLICY_COPIES} bytes; paths after that "
             "are not served.",
             "Use fewer names in limits or fewer paths, or divide the object into several.",
             ("spec", "rules"),

@@ -29,8 +29,8 @@ LONGEST_PATH: Final = 1024
 LONGEST_HEADER_COPIES: Final = 1_048_576
 """Bytes of custom headers in all paths of one Ingress together: Envoy keeps them path by path."""
 
-LONGEST_POLICY_COPIES: Final = 1_048_576
-"""Bytes of the limits of MilvusPolicies in all paths of one Ingress together, about; other paths are not served."""
+LONGEST_POLICY_COPIES: Final = 16_777_216
+"""Bytes of limits of MilvusPolicies in Envoy, about: each path has 12 to 48 copies; others are not served."""
 
 MOST_POLICIES: Final = 500
 """MilvusPolicies of one namespace; the oldest count."""
@@ -54,7 +54,7 @@ class NamespaceLimits:
         hosts: hosts of rules, and one for a default backend; each takes 0.5 MB of Envoy and the control plane.
         paths: paths of all hosts.
         certificates: certificates, counted at each Ingress that lists them.
-        bytes: custom headers and limits at each path, and the longest certificate chain with the client CA at each host.
+        bytes: custom headers at each path, limits at each of its routes in Envoy, and the longest certificate chain with the client CA at each host.
     """
 
     hosts: int = 300

@@ -9,6 +9,7 @@ from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.memo import Memo
 from kiteway.resources import Object
 from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.routes import policy_bytes
 from kiteway.translate.shared.server_names import LARGE_CHAIN
 from kiteway.translate.shared.unit import Unit, age_of
 
@@ -37,7 +38,7 @@ class Claim(NamedTuple):
         return cls(
             len(unit.certificates),
             sum(len(h.name) + len(h.value) for h in headers)
-            + sum(route.policy.size for route in routes)
+            + sum(map(policy_bytes, routes))
             + chains * (longest + ca) * unit.https,
         )
 
