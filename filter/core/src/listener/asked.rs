@@ -114,6 +114,12 @@ impl Asked {
         end || is_read || self.arrived >= READ_AHEAD
     }
 
+    /// Whether nothing is known of what a message asks for: it is compressed, or it is not protobuf.
+    pub fn is_unreadable(&self) -> bool {
+        let Message::Grpc(reader, _) = &self.message else { return false };
+        matches!(reader.progress(), Progress::Compressed | Progress::Malformed)
+    }
+
     /// The rpc, if it is one of the catalogue.
     pub fn rpc(&self) -> Option<&'static Rpc> {
         match self.call {

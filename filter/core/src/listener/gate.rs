@@ -175,6 +175,9 @@ impl<'listener> Gate<'listener> {
         let Some(rules) = stream.route_config().and_then(|route| route.policy.as_ref()) else {
             return Verdict::Continue;
         };
+        if rules.needs_message && passage.asked.is_unreadable() {
+            return self.refuse(Reason::Unreadable, stream);
+        }
         if let Err(reason) = passage.count(rules, now) {
             return self.refuse(reason, stream);
         }

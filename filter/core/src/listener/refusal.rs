@@ -1,4 +1,5 @@
-//! The answer to a call that is refused: Milvus's own for calls over its limits, on which clients back off.
+//! The answer to a call that is refused: Milvus's own for calls over its limits, on which clients back off. A call that cannot
+//! be read gets Milvus's answer to a wrong parameter, which clients do not repeat.
 
 use std::time::Duration;
 
@@ -16,11 +17,16 @@ const CODE: u32 = 8;
 /// merr's `ErrHTTPRateLimit`, its counterpart in REST.
 const REST_CODE: u32 = 1807;
 
+/// `ErrorCode.IllegalArgument`, and merr's `ErrParameterInvalid`.
+const UNREADABLE: (u32, u32) = (5, 1100);
+
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     Limit(By, Excess),
     Denied(Denied),
+    /// A limit depends on what the message says, and it is compressed or damaged.
+    Unreadable,
 }
 
 impl Reason {
@@ -35,6 +41,7 @@ impl Reason {
             },
             Self::Denied(Denied::Waited) => "waited",
             Self::Denied(Denied::Full) => "queue_full",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -57,17 +64,25 @@ impl Reason {
                 "kiteway: rate limit exceeded: Milvus is busy, and too many requests wait. Try again later."
                     .to_owned()
             }
+            Self::Unreadable => {
+                "kiteway: the limits of this endpoint depend on the content of a request, and this one cannot be read. Send it without compression."
+                    .to_owned()
+            }
         }
     }
 
     /// The answer to a gRPC call.
     pub fn message(self, rpc: &Rpc) -> Answer {
         let sentence = self.sentence();
+        let ((error_code, code), may_be_repeated) = match self {
+            Self::Unreadable => (UNREADABLE, 0),
+            Self::Limit(..) | Self::Denied(_) => ((ERROR_CODE, CODE), 1),
+        };
         let status = [
-            varint(1, ERROR_CODE),
+            varint(1, error_code),
             delimited(2, sentence.as_bytes()),
-            varint(3, CODE),
-            varint(4, 1), // it may be tried again
+            varint(3, code),
+            varint(4, may_be_repeated),
         ]
         .concat();
         Answer::Message(match rpc.status {
@@ -80,7 +95,7 @@ impl Reason {
     pub fn rest(self) -> Answer {
         let after = match self {
             Self::Limit(_, excess) => excess.after,
-            Self::Denied(_) => Duration::ZERO,
+            Self::Denied(_) | Self::Unreadable => Duration::ZERO,
         };
         // Whole seconds, at least one (RFC 9110, 10.2.3).
         let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);

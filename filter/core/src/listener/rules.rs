@@ -16,6 +16,8 @@ pub struct Rules {
     /// The users and collections for which Milvus has answered well.
     pub known: Arc<Known>,
     pub limits: Vec<Rule>,
+    /// Whether a limit depends on what the message of a call says.
+    pub needs_message: bool,
     pub admission: Option<Admitting>,
 }
 
@@ -46,6 +48,9 @@ impl PartialEq for Rules {
 impl Rules {
     /// Finds what has been counted under the policy's names.
     pub fn new(policy: Policy) -> Self {
+        let needs_message = policy.limits.iter().any(|limit| {
+            limit.by.database || limit.by.collection || limit.rows_per_second.is_some()
+        });
         let limits = policy.limits.iter().enumerate();
         let limits = limits.map(|(place, limit)| Rule::new(&policy.scope, place, limit)).collect();
         let admission = policy.admission.as_ref().map(|admission| Admitting {
@@ -63,7 +68,7 @@ impl Rules {
             name: admission.scope.clone(),
         });
         let scope = admission.as_ref().map_or(&policy.scope, |admission| &admission.name);
-        Self { known: store::known(scope), limits, admission, policy }
+        Self { known: store::known(scope), limits, needs_message, admission, policy }
     }
 }
 

@@ -137,6 +137,34 @@ fn a_limit_by_collection_counts_each_collection_of_each_database() {
 }
 
 #[test]
+fn a_message_that_cannot_be_read_is_refused_where_a_limit_depends_on_it() {
+    let readable = search("c");
+    let mut compressed = readable.clone();
+    compressed[0] = 1;
+    let malformed = framed(&[0x0f]);
+    for (limit, depends) in [
+        (r#"{"by":["collection"],"inFlight":9}"#, true),
+        (r#"{"by":["database"],"inFlight":9}"#, true),
+        (r#"{"by":["user"],"rowsPerSecond":9}"#, true),
+        (r#"{"by":["user"],"inFlight":9,"bytesPerSecond":9e9}"#, false),
+    ] {
+        let (metrics, route) = (metrics(), limited(limit));
+        for (message, is_readable) in [(&readable, true), (&compressed, false), (&malformed, false)]
+        {
+            let mut stream = request("Search", "u", &route);
+            let (_, verdict) = call(&metrics, &mut stream, message);
+            if is_readable || !depends {
+                assert_eq!(Verdict::Continue, verdict, "{limit} {message:?}");
+                continue;
+            }
+            let Verdict::Answer(Answer::Message(answer)) = verdict else { panic!("{limit}") };
+            assert_eq!(Some(1100), code(&answer, StatusAt::Field(1)), "{limit}");
+            assert_eq!(Some("unreadable"), stream.refusal);
+        }
+    }
+}
+
+#[test]
 fn a_limit_holds_for_its_names_only() {
     for (limit, names) in [
         (r#"{"by":["collection"],"inFlight":1,"names":["a"]}"#, [false, true]),
