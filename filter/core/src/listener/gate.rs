@@ -46,6 +46,9 @@ impl<'listener> Gate<'listener> {
             return Verdict::Continue;
         }
         self.passage = Passage::new(stream, stream.now()).map(Box::new);
+        if let Some(passage) = &mut self.passage {
+            passage.has_ended = end;
+        }
         // A client that wants another protocol, with GET (RFC 6455, 4.1), sends nothing before it has the answer.
         let is_upgrade = stream.request_header("upgrade").is_some()
             && stream.request_header(":method") == Some(b"GET");
@@ -61,6 +64,7 @@ impl<'listener> Gate<'listener> {
     pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Verdict {
         let Some(passage) = &mut self.passage else { return Verdict::Continue };
         let is_read = passage.asked.read(stream, end);
+        passage.has_ended = end;
         match passage.stage {
             Stage::Reading if is_read => self.decide(stream),
             Stage::Reading | Stage::Waiting(..) => Verdict::Hold,
@@ -73,10 +77,12 @@ impl<'listener> Gate<'listener> {
 
     /// The request ends with trailers.
     pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Verdict {
-        match self.passage.as_ref().map(|passage| &passage.stage) {
-            Some(Stage::Reading) => self.decide(stream),
-            Some(Stage::Waiting(..)) => Verdict::Hold,
-            Some(Stage::Inside(_)) | None => Verdict::Continue,
+        let Some(passage) = &mut self.passage else { return Verdict::Continue };
+        passage.has_ended = true;
+        match passage.stage {
+            Stage::Reading => self.decide(stream),
+            Stage::Waiting(..) => Verdict::Hold,
+            Stage::Inside(_) => Verdict::Continue,
         }
     }
 

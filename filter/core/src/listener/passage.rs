@@ -17,6 +17,9 @@ use crate::milvus::rest::{Body, SUCCESS};
 use crate::milvus::rpc::{self, Rpc, StatusAt};
 use crate::milvus::statuses;
 
+/// The bytes of a held request up to which Envoy reads on: the buffer of a connection.
+const BUFFER: u64 = 1 << 20;
+
 /// Where a call is.
 #[derive(Debug)]
 pub enum Stage {
@@ -34,6 +37,8 @@ pub struct Passage {
     pub asked: Asked,
     pub stage: Stage,
     pub tickets: Vec<Ticket>,
+    /// Whether the whole request has arrived.
+    pub has_ended: bool,
     /// The bytes and rows that the tickets are charged for.
     charged: (u64, u64),
     deadline: Option<Instant>,
@@ -51,7 +56,7 @@ impl Passage {
         let timeout = request.request_header("grpc-timeout").and_then(timeout);
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         let (stage, tickets) = (Stage::Reading, Vec::new());
-        Some(Self { asked, stage, tickets, charged: (0, 0), deadline })
+        Some(Self { asked, stage, tickets, has_ended: false, charged: (0, 0), deadline })
     }
 
     /// Counts the call by all limits, or says which one it is over.
@@ -126,7 +131,7 @@ impl Passage {
     }
 
     /// What the call asks of its pool. Users share with each other, and with each user its collections; names for which
-    /// Milvus has never answered well share one place.
+    /// Milvus has never answered well share one place. A request that has not ended counts as all that Envoy may buffer.
     pub fn ask(&self, known: &Known, now: Instant) -> Ask {
         let asked = &self.asked;
         let collection = collection_key(asked.database(), asked.collection());
@@ -142,7 +147,7 @@ impl Passage {
             flow: Key::of((tenant, collection)),
             collection,
             class: asked.class(),
-            bytes: asked.arrived,
+            bytes: if self.has_ended { asked.arrived } else { asked.arrived.max(BUFFER) },
             deadline: self.deadline,
         }
     }

@@ -482,6 +482,28 @@ fn a_queue_that_is_full_refuses_at_once() {
 }
 
 #[test]
+fn a_waiting_request_that_has_not_ended_counts_as_all_that_envoy_may_buffer_of_it() {
+    for (end, waits) in [(true, [true; 3]), (false, [true, true, false])] {
+        let (metrics, route) = (
+            metrics(),
+            route(r#"{"admission":{SCOPE,"reads":1,"waitMs":3600000,"queuedBytes":2200000}}"#),
+        );
+        let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+        let mut open = Vec::new();
+        for each in waits {
+            let mut stream = request("Search", "a", &route);
+            let mut gate = Gate::new(&metrics);
+            gate.on_request_headers(&mut stream, false);
+            stream.received = search("c");
+
+            let verdict = gate.on_request_body(&mut stream, end);
+            assert_eq!(each, verdict == Verdict::Hold, "{end} {verdict:?}");
+            open.push(gate);
+        }
+    }
+}
+
+#[test]
 fn who_is_not_authenticated_uses_nothing_up() {
     let (metrics, route) =
         (metrics(), limited(r#"{"by":["collection"],"requestsPerSecond":1,"burstMs":0}"#));
