@@ -48,10 +48,18 @@ impl Gradient {
     }
 
     /// How many calls may run.
-    pub fn limit(&self) -> u64 {
+    pub fn limit(&self, now: Instant) -> u64 {
         match self.probe {
-            Probe::At(_) => self.limit as u64,
-            Probe::Runs(..) => LEAST as u64,
+            Probe::Runs(until, _) if now < until => LEAST as u64,
+            Probe::At(_) | Probe::Runs(..) => self.limit as u64,
+        }
+    }
+
+    /// When the probe that runs ends at the latest.
+    pub fn probes_until(&self, now: Instant) -> Option<Instant> {
+        match self.probe {
+            Probe::Runs(until, _) if now < until => Some(until),
+            Probe::At(_) | Probe::Runs(..) => None,
         }
     }
 
@@ -116,7 +124,8 @@ mod tests {
         let mut gradient = Gradient::new(began);
         let (mut at, mut seen) = (0.0_f64, Vec::new());
         for call in 0.. {
-            let running = gradient.limit() as f64;
+            let now = began + Duration::from_secs_f64(at / 1000.0);
+            let running = gradient.limit(now) as f64;
             let (class, alone) = millisecond(call);
             let took = alone * (running / cores).max(1.0);
             at += took / running;
@@ -126,7 +135,7 @@ mod tests {
             let now = began + Duration::from_secs_f64(at / 1000.0);
             gradient.learn(class, Duration::from_secs_f64(took / 1000.0), running as u64, now);
             if at > 60_000.0 && matches!(gradient.probe, Probe::At(_)) {
-                seen.push(gradient.limit());
+                seen.push(gradient.limit(now));
             }
         }
         seen
@@ -162,8 +171,9 @@ mod tests {
         let class = Class::new(0, 1, false, false);
         for call in 0..100_000_u64 {
             let took = Duration::from_millis(1 + call % 977);
-            gradient.learn(class, took, 5, now + Duration::from_millis(call * 11));
-            assert!((2..=1000).contains(&gradient.limit()), "{gradient:?}");
+            let now = now + Duration::from_millis(call * 11);
+            gradient.learn(class, took, 5, now);
+            assert!((2..=1000).contains(&gradient.limit(now)), "{gradient:?}");
         }
     }
 }

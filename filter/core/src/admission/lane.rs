@@ -127,7 +127,7 @@ impl Lane {
         let most = match self.most {
             Most::Unlimited => u64::MAX,
             Most::Fixed(most) => most,
-            Most::Adaptive => self.gradient.limit(),
+            Most::Adaptive => self.gradient.limit(now),
         };
         let contended =
             self.contended.is_some_and(|at| now.saturating_duration_since(at) < CONTENDED);
@@ -142,6 +142,12 @@ impl Lane {
             let Ask { class, collection, flow, .. } = waiting.ask;
             waiting.decide(Ok(Due { class, collection, flow, running: self.running }));
         }
+    }
+
+    /// When calls that wait may have a turn although none has ended: a probe of the limit is over.
+    pub fn opens(&self, now: Instant) -> Option<Instant> {
+        let waits = self.most == Most::Adaptive && !self.queue.is_empty();
+        waits.then(|| self.gradient.probes_until(now))?
     }
 
     /// Refuses calls until no more than `most` bytes wait: the newest ones of who has the most.

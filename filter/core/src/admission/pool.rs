@@ -105,7 +105,8 @@ impl Pool {
         if let Some(due) = lane.collect(number) {
             return Ok(Turn::Now(self.seat(direction, due?, now)));
         }
-        if deadline <= now || !alarm::set(deadline) {
+        let alarm = lane.opens(now).map_or(deadline, |opens| opens.min(deadline));
+        if deadline <= now || !alarm::set(alarm) {
             lane.leave(number);
             return Err(Denied::Waited);
         }
@@ -126,15 +127,19 @@ impl Pool {
 
 impl Alarmed for Pool {
     fn ring(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         while let Some(&(deadline, direction, number)) = state.deadlines.first() {
             if deadline > now {
-                return Some(deadline);
+                break;
             }
             state.deadlines.pop_first();
             state.lane(direction).deny(number, Denied::Waited);
         }
-        None
+        state.reads.serve(now);
+        state.writes.serve(now);
+        let deadline = state.deadlines.first().map(|(deadline, ..)| *deadline);
+        [deadline, state.reads.opens(now), state.writes.opens(now)].into_iter().flatten().min()
     }
 }
 
@@ -181,7 +186,11 @@ impl Seat {
         if let Some(took) = took {
             state.costs.learn(self.due.collection, self.due.class, took);
         }
-        state.lane(self.direction).finish(self.due, took, now);
+        let lane = state.lane(self.direction);
+        lane.finish(self.due, took, now);
+        if let Some(opens) = lane.opens(now) {
+            alarm::set(opens);
+        }
     }
 }
 

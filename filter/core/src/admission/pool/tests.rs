@@ -164,6 +164,29 @@ fn bytes_that_wait_are_bounded_at_the_expense_of_who_has_most() {
 }
 
 #[test]
+fn a_probe_of_the_adaptive_limit_ends_without_an_answer() {
+    let mut world = World::new();
+    let terms = Terms { reads: Most::Adaptive, ..TERMS };
+    let enter = |world: &World| world.enter(ask("a", 10), terms).unwrap();
+    let began = world.now + Duration::from_secs(60);
+    world.now = began;
+    let Turn::Now(seat) = enter(&world) else { panic!() };
+    seat.leave(began);
+    let _seats = [enter(&world), enter(&world)];
+    let Turn::Later(place) = enter(&world) else { panic!() };
+
+    // None of the calls at Milvus ends.
+    let end = began + Duration::from_secs(2);
+    assert_eq!(Some(end), world.pool.ring(end - Duration::from_millis(1)));
+    assert_eq!(0, world.rings());
+    world.pool.ring(end);
+    assert_eq!(1, world.rings());
+    let Waited::Until(_seat, _) = place.look(end) else { panic!() };
+    world.now = end;
+    let Turn::Now(_seat) = enter(&world) else { panic!() };
+}
+
+#[test]
 fn writes_do_not_wait_for_reads() {
     let world = World::new();
     let _reads: Vec<_> = (0..4).map(|_| world.seat("a")).collect();
