@@ -20,7 +20,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import HTTPS_LISTENER
 from kiteway.model import HTTPMode
 from kiteway.resources import load_documents
-from kiteway.translate import Options, Result, translate
+from kiteway.translate import Options, Result, Translator, translate
 from kiteway.translate.shared import limits
 from tests.golden.inputs import NOW, Translated, translate_text
 from tests.support.certificates import Issued, issue
@@ -240,6 +240,39 @@ def test_a_namespace_that_claims_too_much(most: limits.NamespaceLimits, what: st
     (told,) = [d for d in result.diagnostics if d.reason == "NamespaceLimit"]
     assert told.object == ObjectRef("Ingress", "default", "y2024")
     assert f"--namespace-limit {what}=" in told.fix
+
+
+def test_an_object_that_is_edited_beyond_the_limit_keeps_its_last_form() -> None:
+    """The last form counts, so that no other object gets its room; when the new form fits, that is served."""
+    translator, most = Translator(), Options(namespace_limits=limits.NamespaceLimits(hosts=4))
+
+    def served(*documents: dict[str, Any]) -> tuple[list[str], Result]:
+        loaded = load_documents(text(service(), SERVER, *documents), "test.yaml")
+        result = translator.translate(loaded.objects, most, NOW)
+        return sorted(host.domain for host in result.model.hosts), result
+
+    def edited(letters: str) -> dict[str, Any]:
+        return ingress(
+            "edited", [f"{letter}.example.com" for letter in letters], ["server"], created="2022-01-01T00:00:00Z"
+        )
+
+    late = "2025-01-01T00:00:00Z"
+    other = ingress("other", ["x.example.com", "y.example.com"], ["server"], created=late)
+    third = ingress("third", ["z.example.com"], ["server"], created=late)
+    hosts, result = served(edited("ab"), other)
+    assert (len(hosts), [d for d in result.diagnostics if d.severity is Severity.ERROR]) == (4, [])
+
+    for _ in range(2):
+        hosts, result = served(edited("abcde"), other, third)
+        assert hosts == ["a.example.com", "b.example.com", "x.example.com", "y.example.com"]
+        assert result.retained == (ObjectRef("Ingress", "default", "edited"),)
+        told = {d.object.name: d.message for d in result.diagnostics if d.reason == "NamespaceLimit" and d.object}
+        assert "stays in force" in told["edited"]
+        assert "is not served" in told["third"]
+
+    assert served(edited("abcde"))[0] == ["a.example.com", "b.example.com"]
+    hosts, result = served(edited("abcd"))
+    assert (len(hosts), result.retained) == (4, ())
 
 
 def test_a_namespace_with_room_again() -> None:

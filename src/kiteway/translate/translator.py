@@ -121,7 +121,7 @@ class Translator:
         changed |= _differing(self._attached.by_target, attached.by_target)
         index.policy = attached.policy_of
         asked = self._counted.each("asked", _asked, ours)
-        owners = admitted(ours, asked, options.namespace_limits, diagnostics, self._counted)
+        owners, kept = admitted(ours, asked, options.namespace_limits, diagnostics, self._counted, good=self._good)
         units: list[Unit] = []
         fresh: dict[ObjectRef, Unit] = {}
         for owner in owners:
@@ -131,7 +131,7 @@ class Translator:
             unit = before if before is not None and unchanged else _translated(owner, index, options)
             fresh[ref] = unit
             diagnostics += unit.diagnostics
-            if unit.failed:
+            if unit.failed or ref in kept:
                 last_good = self._good.get(ref)
                 if last_good is not None:
                     retained.append(ref)
@@ -140,7 +140,7 @@ class Translator:
                         last_good = dataclasses.replace(_renewed(last_good, unit), owner=owner, retained=True)
                     unit = last_good
                     self._good[ref] = unit
-            elif not unchanged:
+            else:
                 self._good[ref] = unit
             units.append(unit)
         for ref in failed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.memo import Memo
 from kiteway.resources import Object
 from kiteway.translate.shared.limits import NamespaceLimits
@@ -19,6 +19,11 @@ class Asked(NamedTuple):
 
     hosts: int
     paths: int
+
+    @classmethod
+    def of(cls, unit: Unit) -> Asked:
+        """Count what the translated form of an object has."""
+        return cls(len(unit.hosts), sum(len(claim.routes) for claim in unit.hosts))
 
 
 class Claim(NamedTuple):
@@ -49,12 +54,15 @@ def admitted(
     limits: NamespaceLimits,
     diagnostics: list[Diagnostic],
     memo: Memo,
-) -> tuple[Object, ...]:
+    *,
+    good: Mapping[ObjectRef, Unit],
+) -> tuple[tuple[Object, ...], frozenset[ObjectRef]]:
     """
     Return the objects whose hosts and paths fit into what their namespaces may claim.
 
     The other objects are not translated, so that they cost nobody time. An object that does not fit is refused as a whole;
-    the objects after it are still considered.
+    the objects after it are still considered. If the last good form of such an object fits, the object is returned too, and
+    beside the objects the name of each whose last good form is to be served.
 
     Args:
         owners: in any order; the oldest keep what they have.
@@ -62,12 +70,15 @@ def admitted(
         limits: for each namespace.
         diagnostics: gets a diagnostic for each of the others.
         memo: what was read of the same objects before.
+        good: the last good form of each object.
     """
     if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths)):
-        return tuple(owners)
+        return tuple(owners), frozenset()
     oldest_first = sorted(range(len(owners)), key=lambda number: age_of(owners[number]))
-    fitting = _fitting([(owners[number], asked[number]) for number in oldest_first], limits, diagnostics)
-    return tuple([owner for owner in owners if id(owner) in fitting])
+    claims = [(owners[number], asked[number]) for number in oldest_first]
+    fitting = _fitting(claims, limits, diagnostics, good)
+    kept = frozenset(owner.ref for owner in owners if fitting.get(id(owner)))
+    return tuple([owner for owner in owners if id(owner) in fitting]), kept
 
 
 def within(
@@ -86,7 +97,7 @@ def within(
     owners = memo.each("owner", _owner, units)
     if _all_fit(memo.each("namespace", _namespace, owners), claims, (limits.certificates, limits.bytes)):
         return tuple(units)
-    fitting = _fitting(list(zip(owners, claims, strict=True)), limits, diagnostics)
+    fitting = _fitting(list(zip(owners, claims, strict=True)), limits, diagnostics, {})
     return tuple([unit for unit in units if id(unit.owner) in fitting])
 
 
@@ -111,30 +122,46 @@ def _all_fit(namespaces: Iterable[str], claims: Iterable[tuple[int, ...]], most:
 
 
 def _fitting(
-    claims: Sequence[tuple[Object, Asked | Claim]], limits: NamespaceLimits, diagnostics: list[Diagnostic]
-) -> set[int]:
-    """Return the identities of the objects that fit, the first ones before the others."""
+    claims: Sequence[tuple[Object, Asked | Claim]],
+    limits: NamespaceLimits,
+    diagnostics: list[Diagnostic],
+    good: Mapping[ObjectRef, Unit],
+) -> dict[int, bool]:
+    """Return the identity of each object that fits, the first ones before the others; True: only its last form fits."""
     claimed: dict[str, tuple[int, ...]] = {}
-    found = set()
+    found = {}
     for owner, claim in claims:
-        namespace = owner.ref.namespace
-        total = tuple(map(sum, zip(claimed.get(namespace, (0,) * len(claim)), claim, strict=True)))
-        wanted = dict(zip(claim._fields, total, strict=True))
-        over = next((name for name, value in wanted.items() if value > getattr(limits, name)), None)
-        if over is None:
-            claimed[namespace] = total
-            found.add(id(owner))
-        else:
-            diagnostics.append(_refusal(owner, over, wanted[over], getattr(limits, over)))
+        before = claimed.get(owner.ref.namespace, (0,) * len(claim))
+        over, total = _over(before, claim, limits)
+        kept = False
+        if over is not None:
+            wanted = total[claim._fields.index(over)]
+            last = good.get(owner.ref)
+            if last is not None:
+                # It counts, or objects edited beyond the limit one after the other would serve any number of hosts.
+                still, total = _over(before, Asked.of(last), limits)
+                kept = still is None
+            diagnostics.append(_refusal(owner, over, wanted, getattr(limits, over), kept=kept))
+        if over is None or kept:
+            claimed[owner.ref.namespace] = total
+            found[id(owner)] = kept
     return found
 
 
-def _refusal(owner: Object, what: str, wanted: int, limit: int) -> Diagnostic:
+def _over(before: tuple[int, ...], claim: Asked | Claim, limits: NamespaceLimits) -> tuple[str | None, tuple[int, ...]]:
+    """Return the first limit that is exceeded with a claim, if any, and the sums with it."""
+    total = tuple(map(sum, zip(before, claim, strict=True)))
+    over = (name for name, value in zip(claim._fields, total, strict=True) if value > getattr(limits, name))
+    return next(over, None), total
+
+
+def _refusal(owner: Object, what: str, wanted: int, limit: int, *, kept: bool) -> Diagnostic:
+    served = "the last form of this one that fitted stays in force" if kept else "this one is not served"
     return owner.diagnostic(
         Severity.ERROR,
         "NamespaceLimit",
         f"with this {owner.KIND} the namespace {owner.ref.namespace} would have {wanted} {what}, of which it may have {limit}; "
-        "the oldest objects keep theirs, and this one is not served.",
+        f"the oldest objects keep theirs, and {served}.",
         f"Remove what is not needed, or let the operator of Kiteway raise the limit: --namespace-limit {what}={wanted}.",
         ("spec",),
     )
