@@ -6,6 +6,7 @@ pub mod caller;
 #[cfg(test)]
 mod messages;
 mod name;
+mod query;
 pub mod question;
 pub mod rest;
 pub mod rpc;

@@ -1,5 +1,6 @@
 //! Milvus's REST API: which rpc a path stands for, and what the beginning of a JSON body says.
 
+use crate::milvus::query;
 use crate::milvus::question::Name;
 use crate::wire::text::Text;
 
@@ -101,10 +102,20 @@ enum State {
     Key,
     /// After a key of the outermost object.
     Value,
-    Text(Role, bool),
+    Text(Role, Escape),
     Number(u64),
     /// No more is read.
     Done,
+}
+
+/// Where a text is in an escape.
+#[derive(Clone, Copy, Debug)]
+enum Escape {
+    No,
+    /// After a backslash.
+    Begun,
+    /// In the four digits of `uXXXX`: their value, and how many have come.
+    Unicode(u16, u8),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,15 +127,14 @@ enum Role {
 }
 
 impl Body {
-    /// Takes the names in a `:path`, as version 1 has them in the query of GET.
+    /// Takes the names in the query of a `:path`. Milvus reads it in the two GET requests of version 1 only.
     pub fn read_query(&mut self, path: &[u8]) {
-        let Some(start) = path.iter().position(|byte| *byte == b'?') else { return };
-        for pair in path[start + 1..].split(|byte| *byte == b'&') {
-            if let Some(name) = pair.strip_prefix(b"collectionName=") {
-                self.collection.push(name, true);
-            } else if let Some(name) = pair.strip_prefix(b"dbName=") {
-                self.database.push(name, true);
-            }
+        let Some(query) = query::of(path) else { return };
+        if let Some(name) = query::value(query, b"collectionName") {
+            self.collection.push(&name, true);
+        }
+        if let Some(name) = query::value(query, b"dbName") {
+            self.database.push(&name, true);
         }
     }
 
@@ -147,17 +157,7 @@ impl Body {
 
     fn byte(&mut self, byte: u8) {
         match self.state {
-            State::Text(role, true) => {
-                self.text(role, byte);
-                self.state = State::Text(role, false);
-            }
-            State::Text(role, false) => match byte {
-                b'"' => self.state = if let Role::Key = role { State::Value } else { State::Key },
-                _ => {
-                    self.text(role, byte);
-                    self.state = State::Text(role, byte == b'\\');
-                }
-            },
+            State::Text(role, escape) => self.text_byte(role, escape, byte),
             State::Number(value) => match byte {
                 b'0'..=b'9' => {
                     let digit = u64::from(byte - b'0');
@@ -174,11 +174,53 @@ impl Body {
         }
     }
 
+    /// Reads a byte of a text, decoded as Go's JSON decodes it.
+    fn text_byte(&mut self, role: Role, escape: Escape, byte: u8) {
+        let next = match (escape, byte) {
+            (Escape::No, b'"') => {
+                self.state = if let Role::Key = role { State::Value } else { State::Key };
+                return;
+            }
+            (Escape::No, b'\\') => Escape::Begun,
+            (Escape::No, _) => {
+                self.text(role, &[byte]);
+                Escape::No
+            }
+            (Escape::Begun, b'u') => Escape::Unicode(0, 0),
+            (Escape::Begun, _) => {
+                let character = match byte {
+                    b'b' => 0x08,
+                    b'f' => 0x0c,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    other => other,
+                };
+                self.text(role, &[character]);
+                Escape::No
+            }
+            (Escape::Unicode(before, count), _) => {
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                let unit = (before << 4) | digit as u16;
+                if count < 3 {
+                    Escape::Unicode(unit, count + 1)
+                } else {
+                    // Pairs of surrogates are not put together: Milvus's names are ASCII.
+                    let character =
+                        char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER);
+                    self.text(role, character.encode_utf8(&mut [0; 4]).as_bytes());
+                    Escape::No
+                }
+            }
+        };
+        self.state = State::Text(role, next);
+    }
+
     fn between(&mut self, byte: u8) {
         match byte {
             b'"' => {
                 let role = self.role();
-                self.state = State::Text(role, false);
+                self.state = State::Text(role, Escape::No);
             }
             b'{' | b'[' => self.depth = self.depth.saturating_add(1),
             b'}' | b']' => {
@@ -212,15 +254,22 @@ impl Body {
         Role::Other
     }
 
+    /// Whether the value of `key` begins. Go's JSON ignores the case of keys.
     fn is_value_of(&self, key: &[u8]) -> bool {
-        self.depth == 1 && matches!(self.state, State::Value) && self.key.as_bytes() == key
+        self.depth == 1
+            && matches!(self.state, State::Value)
+            && self.key.as_bytes().eq_ignore_ascii_case(key)
     }
 
-    fn text(&mut self, role: Role, byte: u8) {
+    fn text(&mut self, role: Role, bytes: &[u8]) {
         match role {
-            Role::Key => drop(self.key.push(byte)),
-            Role::Database => self.database.push(&[byte], false),
-            Role::Collection => self.collection.push(&[byte], false),
+            Role::Key => {
+                for byte in bytes {
+                    self.key.push(*byte);
+                }
+            }
+            Role::Database => self.database.push(bytes, false),
+            Role::Collection => self.collection.push(bytes, false),
             Role::Other => {}
         }
     }
@@ -251,6 +300,15 @@ mod tests {
             (r#"{"filter":"collectionName","collectionName":"c","dbName":null}"#, "", "c", None),
             (r#"{"filter":"a\"","collectionName":"c"}"#, "", "c", None),
             (r#"{"filter":"\\","collectionName":"c"}"#, "", "c", None),
+            (r#"{"CollectionName":"c","DBNAME":"d"}"#, "d", "c", None),
+            (r#"{"collectionName":"a","COLLECTIONNAME":"c"}"#, "", "c", None),
+            (r#"{"collection\u004eame":"\u0062\u006foks\u000A\/"}"#, "", "books\n/", None),
+            (
+                r#"{"dbName":"\u00e9\ud83d\n\\","collectionName":"c"}"#,
+                "\u{e9}\u{fffd}\n\\",
+                "c",
+                None,
+            ),
             (r#"{"code":0,"data":{}}"#, "", "", Some(0)),
             (r#"{"code":1100,"message":"{\"code\":7}"}"#, "", "", Some(1100)),
             (r#"{"data":{"code":5},"code":200}"#, "", "", Some(200)),
@@ -299,11 +357,23 @@ mod tests {
 
     #[test]
     fn the_query_of_version_1_names_a_collection() {
-        let mut body = Body::default();
+        for (path, collection, database) in [
+            ("/v1/vector/collections/describe?x=1&collectionName=c&dbName=d", "c", "d"),
+            ("/v1/vector/collections?dbName=d", "", "d"),
+            ("/v1/vector/collections/describe?collection%4Eame=%63+1%2b&dbName=a=b", "c 1+", "a=b"),
+            ("/v1/vector/collections/describe?collectionName=c&collectionName=d", "c", ""),
+            ("/v1/vector/collections/describe?collectionName=a;b&collectionName=%6&dbName", "", ""),
+            ("/v1/vector/collections/describe?collectionName&collectionName=d", "", ""),
+            // Milvus does not read these.
+            ("/v1/vector/insert?collectionName=c&dbName=d", "", ""),
+            ("/v2/vectordb/collections/describe?collectionName=c&dbName=d", "", ""),
+        ] {
+            let mut body = Body::default();
+            body.read_query(path.as_bytes());
 
-        body.read_query(b"/v1/vector/collections/describe?x=1&collectionName=c&dbName=d");
-
-        assert_eq!((&b"c"[..], &b"d"[..]), (body.collection.bytes(), body.database.bytes()));
+            let names = (body.collection.bytes(), body.database.bytes());
+            assert_eq!((collection.as_bytes(), database.as_bytes()), names, "{path}");
+        }
     }
 
     #[test]
