@@ -52,6 +52,9 @@ _KEYS = {
     "partitions": "QuestionKey::Partition",
 }
 
+# The messages whose field for the collection has several names.
+_SEVERAL = frozenset({"BatchDescribeCollectionRequest", "FlushRequest", "ShowCollectionsRequest"})
+
 _HEADER = """\
 //! Every rpc of Milvus, sorted by the length of its path and then by its path.
 //!
@@ -87,7 +90,8 @@ def question(rpc: Rpc) -> str:
     if constant := _QUESTIONS.get(rpc.request):
         return f"question::{constant}"
     fields = msgspec.to_builtins(rpc.fields)
-    kinds = {role: f"Kind::{'Length' if role == 'partitions' else 'Text'}({_KEYS[role]})" for role in fields}
+    keys = _KEYS | ({"collection": "QuestionKey::Collections"} if rpc.request in _SEVERAL else {})
+    kinds = {role: f"Kind::{'Length' if role == 'partitions' else 'Text'}({keys[role]})" for role in fields}
     listed = sorted((number, kinds[role]) for role, number in fields.items())
     return f"&[{', '.join(f'Field::new({number}, {kind})' for number, kind in listed)}]"
 

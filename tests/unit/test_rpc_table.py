@@ -57,3 +57,21 @@ def test_statuses_are_where_pymilvus_has_them() -> None:
         checked += 1
 
     assert checked > 100
+
+
+def test_fields_with_many_names_are_read_as_such() -> None:
+    """A field with several collections is one of ``Collections``, as the protobuf descriptors of PyMilvus say."""
+    messages = pytest.importorskip("pymilvus.grpc_gen.milvus_pb2").DESCRIPTOR.message_types_by_name
+    checked = set()
+    for rpc in catalogue():
+        message = messages.get(rpc.request.rpartition(".")[2])
+        if message is None or rpc.streaming or rpc.fields.collection is None:
+            continue
+        is_repeated = message.fields_by_number[rpc.fields.collection].is_repeated
+        if is_repeated:
+            assert "QuestionKey::Collections)" in generator.question(rpc)
+            checked.add(rpc.name)
+        else:
+            assert "QuestionKey::Collections)" not in generator.question(rpc), rpc.name
+
+    assert checked == {"BatchDescribeCollection", "Flush", "ShowCollections"}

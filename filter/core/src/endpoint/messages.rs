@@ -45,8 +45,10 @@ impl Messages {
     pub fn vouch(&self) -> bool {
         match self {
             Self::Unread => false,
-            Self::Grpc(reading) => proves_existence(reading.rpc().name),
-            Self::Rest(reading) => proves_existence(reading.rpc) && reading.code() == Some(0),
+            Self::Grpc(reading) => proves_existence(reading.rpc().name, reading.names().1),
+            Self::Rest(reading) => {
+                proves_existence(reading.rpc, reading.collection()) && reading.code() == Some(0)
+            }
         }
     }
 

@@ -155,10 +155,10 @@ impl Passage {
     /// Milvus has answered well: the user is known from now on, and so is what the call shows to exist.
     pub fn has_succeeded(&self, known: &Known, now: Instant) {
         known.insert(self.user(), now);
-        if !self.asked.rpc().is_some_and(|rpc| rpc::proves_existence(rpc.name)) {
+        let (database, collection) = (self.asked.database(), self.asked.collection());
+        if !self.asked.rpc().is_some_and(|rpc| rpc::proves_existence(rpc.name, collection)) {
             return;
         }
-        let (database, collection) = (self.asked.database(), self.asked.collection());
         known.insert(database_key(database), now);
         if !collection.is_empty() {
             known.insert(collection_key(database, collection), now);

@@ -8,6 +8,8 @@ use crate::wire::stream::{Field, Kind, Schema, Sink};
 pub enum QuestionKey {
     Database,
     Collection,
+    /// Each name in a field with several.
+    Collections,
     Alias,
     NewDatabase,
     NewCollection,
@@ -201,7 +203,12 @@ impl Sink<Key> for Question {
     fn text(&mut self, key: Key, piece: &[u8], first: bool) {
         match key {
             Key::Database => self.database.push(piece, first),
+            // Of a field with one value that is given twice, protobuf takes the last.
             Key::Collection => {
+                self.collections = 1;
+                self.collection.push(piece, first);
+            }
+            Key::Collections => {
                 self.collections += u64::from(first);
                 if self.collections == 1 {
                     self.collection.push(piece, first);

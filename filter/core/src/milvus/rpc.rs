@@ -51,9 +51,12 @@ const PROVING: [&str; 11] = [
     "CreateDatabase",
 ];
 
-/// Whether success of the rpc shows that the database and the collection that it names exist.
-pub fn proves_existence(rpc: &str) -> bool {
-    PROVING.contains(&rpc)
+/// Of these calls, the ones that need no collection: one that they name may not exist.
+const WITHOUT_COLLECTION: [&str; 2] = ["ShowCollections", "CreateDatabase"];
+
+/// Whether success of the rpc shows that the database and the `collection` that it names exist; `collection` may be empty.
+pub fn proves_existence(rpc: &str, collection: &[u8]) -> bool {
+    PROVING.contains(&rpc) && (collection.is_empty() || !WITHOUT_COLLECTION.contains(&rpc))
 }
 
 /// One rpc of Milvus.

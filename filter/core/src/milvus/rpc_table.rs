@@ -9,7 +9,7 @@ use crate::wire::stream::{Field, Kind};
 
 pub static TABLE: [Rpc; 153] = [
     Rpc::new("MilvusService/Dummy", "Dummy", Class::Health, true, StatusAt::Nowhere, &[], &[]),
-    Rpc::new("MilvusService/Flush", "Flush", Class::Maint, false, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),
+    Rpc::new("MilvusService/Flush", "Flush", Class::Maint, false, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collections))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/Query", "Query", Class::Read, true, StatusAt::Field(1), question::QUERY, answer::QUERY_RESULTS),
     Rpc::new("MilvusService/Delete", "Delete", Class::Write, false, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection)), Field::new(4, Kind::Length(QuestionKey::Partition))], answer::MUTATION_RESULT),
     Rpc::new("MilvusService/Import", "Import", Class::WriteBulk, false, StatusAt::Field(1), &[Field::new(1, Kind::Text(QuestionKey::Collection)), Field::new(2, Kind::Length(QuestionKey::Partition)), Field::new(7, Kind::Text(QuestionKey::Database))], &[answer::STATUS_FIRST]),
@@ -85,7 +85,7 @@ pub static TABLE: [Rpc; 153] = [
     Rpc::new("MilvusService/OperateUserRole", "OperateUserRole", Class::AdminRbac, false, StatusAt::Message, &[], answer::STATUS),
     Rpc::new("MilvusService/PinSnapshotData", "PinSnapshotData", Class::AdminCluster, false, StatusAt::Field(1), &[Field::new(3, Kind::Text(QuestionKey::Database)), Field::new(4, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/RestoreSnapshot", "RestoreSnapshot", Class::AdminCluster, false, StatusAt::Field(1), &[Field::new(3, Kind::Text(QuestionKey::Database)), Field::new(4, Kind::Text(QuestionKey::Collection)), Field::new(6, Kind::Text(QuestionKey::NewDatabase)), Field::new(7, Kind::Text(QuestionKey::NewCollection))], &[answer::STATUS_FIRST]),
-    Rpc::new("MilvusService/ShowCollections", "ShowCollections", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(5, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),
+    Rpc::new("MilvusService/ShowCollections", "ShowCollections", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(5, Kind::Text(QuestionKey::Collections))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/TransferReplica", "TransferReplica", Class::AdminCluster, false, StatusAt::Message, &[Field::new(4, Kind::Text(QuestionKey::Collection)), Field::new(6, Kind::Text(QuestionKey::Database))], answer::STATUS),
     Rpc::new("MilvusService/UpdateRowPolicy", "UpdateRowPolicy", Class::AdminRbac, false, StatusAt::Message, &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], answer::STATUS),
     Rpc::new("MilvusService/CreateCollection", "CreateCollection", Class::Ddl, false, StatusAt::Message, &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], answer::STATUS),
@@ -143,7 +143,7 @@ pub static TABLE: [Rpc; 153] = [
     Rpc::new("MilvusService/GetExportSnapshotState", "GetExportSnapshotState", Class::MetaRead, true, StatusAt::Field(1), &[], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/GetPartitionStatistics", "GetPartitionStatistics", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection)), Field::new(4, Kind::Length(QuestionKey::Partition))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/AlterCollectionFunction", "AlterCollectionFunction", Class::Ddl, false, StatusAt::Message, &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], answer::STATUS),
-    Rpc::new("MilvusService/BatchDescribeCollection", "BatchDescribeCollection", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(1, Kind::Text(QuestionKey::Database)), Field::new(2, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),
+    Rpc::new("MilvusService/BatchDescribeCollection", "BatchDescribeCollection", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(1, Kind::Text(QuestionKey::Database)), Field::new(2, Kind::Text(QuestionKey::Collections))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/GetCollectionStatistics", "GetCollectionStatistics", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/GetRestoreSnapshotState", "GetRestoreSnapshotState", Class::MetaRead, true, StatusAt::Field(1), &[], &[answer::STATUS_FIRST]),
     Rpc::new("MilvusService/ListRestoreSnapshotJobs", "ListRestoreSnapshotJobs", Class::MetaRead, true, StatusAt::Field(1), &[Field::new(2, Kind::Text(QuestionKey::Database)), Field::new(3, Kind::Text(QuestionKey::Collection))], &[answer::STATUS_FIRST]),

@@ -98,8 +98,14 @@ fn an_attempt_without_an_answer_is_counted_when_it_ends() {
 #[test]
 fn success_of_a_call_that_does_not_need_a_collection_vouches_for_none() {
     let pool = counting(Api::Grpc, "attempt/vouching");
-    for method in ["HasCollection", "DropCollection", "DropAlias", "DescribeCollection"] {
-        let (mut attempt, mut stream) = call(&pool, method, &delimited(3, method.as_bytes()));
+    for (method, number) in [
+        ("HasCollection", 3),
+        ("DropCollection", 3),
+        ("DropAlias", 3),
+        ("ShowCollections", 5),
+        ("DescribeCollection", 3),
+    ] {
+        let (mut attempt, mut stream) = call(&pool, method, &delimited(number, method.as_bytes()));
         answer(&mut attempt, &mut stream, &[], "0");
     }
 
