@@ -62,20 +62,20 @@ _HEADER = """\
 
 use crate::milvus::answer::{self, AnswerKey};
 use crate::milvus::question::{self, QuestionKey};
-use crate::milvus::rpc::{Class, Rpc, StatusAt};
+use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
 use crate::wire::stream::{Field, Kind};
 
 """
 
 
-def status_at(rpc: Rpc) -> str:
-    """Say, as a Rust expression, where the response of `rpc` carries its status."""
+def milvus_status_location(rpc: Rpc) -> str:
+    """Say, as a Rust expression, where the response of `rpc` carries Milvus's own status."""
     if rpc.streaming:
-        return "StatusAt::Nowhere"
+        return "MilvusStatusLocation::Nowhere"
     if rpc.response == "common.Status":
-        return "StatusAt::Message"
+        return "MilvusStatusLocation::Message"
     field = _STATUS_FIELD.get(rpc.response, 1)
-    return "StatusAt::Nowhere" if field is None else f"StatusAt::Field({field})"
+    return "MilvusStatusLocation::Nowhere" if field is None else f"MilvusStatusLocation::Field({field})"
 
 
 def repeatable(rpc: Rpc) -> str:
@@ -119,7 +119,7 @@ def render(rpcs: Iterable[Rpc]) -> str:
     """Render the Rust source of the table; equal catalogues give equal bytes."""
     rows = sorted(((f"{rpc.service}/{rpc.name}", rpc) for rpc in rpcs), key=lambda row: (len(row[0]), row[0]))
     lines = [
-        f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, {status_at(rpc)}, '
+        f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, {milvus_status_location(rpc)}, '
         f"{question(rpc)}, {answer(rpc)}),\n"
         for path, rpc in rows
     ]

@@ -47,13 +47,13 @@ def test_statuses_are_where_pymilvus_has_them() -> None:
             if field.message_type is not None and field.message_type.full_name == status
         ]
         if method.output_type.full_name == status:
-            expected = "StatusAt::Message"
+            expected = "MilvusStatusLocation::Message"
         elif fields:
-            expected = f"StatusAt::Field({fields[0]})"
+            expected = f"MilvusStatusLocation::Field({fields[0]})"
         else:
-            expected = "StatusAt::Nowhere"
+            expected = "MilvusStatusLocation::Nowhere"
 
-        assert generator.status_at(rpc) == expected, rpc.name
+        assert generator.milvus_status_location(rpc) == expected, rpc.name
         checked += 1
 
     assert checked > 100

@@ -142,14 +142,14 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const 
     });
 }
 
-/// Answers, if that is the verdict of a hook: only now that the hook borrows the stream's filter no longer. Returns what
-/// Envoy is told for a request that goes on, for one that is held, and for one that has been answered.
+/// Sends the local reply, if that is the verdict of a hook: only now that the hook borrows the stream's filter no longer.
+/// Returns what Envoy is told for a request that goes on, for one that is held, and for one that has been answered.
 fn carry_out(filter_envoy: *mut c_void, verdict: Verdict, [hold, answered]: [u32; 2]) -> u32 {
     match verdict {
         Verdict::Continue => CONTINUE,
         Verdict::Hold => hold,
-        Verdict::Answer(answer) => {
-            guard((), || EnvoyStream(filter_envoy).answer(&answer));
+        Verdict::Reply(reply) => {
+            guard((), || EnvoyStream(filter_envoy).send_local_reply(&reply));
             answered
         }
     }

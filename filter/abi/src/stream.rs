@@ -8,7 +8,7 @@ use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::Clock;
 use kiteway_filter_core::host::counters::{CounterId, Counters, GaugeId, HistogramId};
 use kiteway_filter_core::host::request::{AccessLog, Request, Routed, Upstream};
-use kiteway_filter_core::host::response::{Answer, Response};
+use kiteway_filter_core::host::response::{LocalReply, Response};
 use kiteway_filter_core::host::wake::{Wake, Wakeable};
 use kiteway_filter_core::RouteConfig;
 
@@ -232,13 +232,13 @@ impl AccessLog for EnvoyStream {
 }
 
 impl EnvoyStream {
-    /// Answers in place of Milvus.
+    /// Sends a response of the filter's own in place of Milvus's.
     ///
     /// Envoy runs the hooks of the response while this runs, and may destroy the filter of the stream: nothing may
     /// borrow that filter.
-    pub fn answer(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Message(message) => {
+    pub fn send_local_reply(&mut self, reply: &LocalReply) {
+        match reply {
+            LocalReply::Message(message) => {
                 self.send_headers(&mut [
                     (":status", "200").into(),
                     ("content-type", "application/grpc").into(),
@@ -255,7 +255,7 @@ impl EnvoyStream {
                     );
                 }
             }
-            Answer::Json { status, retry_after, body } => {
+            LocalReply::Json { status, retry_after, body } => {
                 let status = status.to_string();
                 let after = retry_after.map(|seconds| seconds.to_string());
                 let mut headers = vec![
@@ -269,7 +269,7 @@ impl EnvoyStream {
         }
     }
 
-    /// Passes on what is held of the request. Nothing may borrow the stream's filter, as for `answer`.
+    /// Passes on what is held of the request. Nothing may borrow the stream's filter, as for `send_local_reply`.
     pub fn continue_request(&mut self) {
         // SAFETY: the pointer is that of the running hook.
         unsafe { envoy_dynamic_module_callback_http_filter_continue_decoding(self.0) }

@@ -8,7 +8,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::{Counters, Registry};
 use crate::host::request::{AccessLog, Request, Routed, Upstream};
-use crate::host::response::{Answer, Response};
+use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
 use crate::listener::gate::Gate;
@@ -128,7 +128,7 @@ impl Filter<'_> {
                 Verdict::Continue
             }
             Self::Report => {
-                Verdict::Answer(Answer::Json { status: 200, retry_after: None, body: report() })
+                Verdict::Reply(LocalReply::Json { status: 200, retry_after: None, body: report() })
             }
         }
     }
@@ -266,7 +266,7 @@ mod tests {
 
         let verdict = factory(Mode::Report).stream_filter().on_request_headers(&mut stream, true);
 
-        let Verdict::Answer(Answer::Json { status, body, .. }) = verdict else { panic!() };
+        let Verdict::Reply(LocalReply::Json { status, body, .. }) = verdict else { panic!() };
         assert_eq!(200, status);
         assert!(body.starts_with("{\"bounds\":[500,"));
     }

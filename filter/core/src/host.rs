@@ -11,7 +11,7 @@ pub mod request;
 pub mod response;
 pub mod wake;
 
-use crate::host::response::Answer;
+use crate::host::response::LocalReply;
 
 /// What the proxy does with the part of a request that a hook has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum Verdict {
     Continue,
     /// It holds it until a later hook of the stream, or `on_wake`, returns `Continue`.
     Hold,
-    /// It drops the request and answers.
-    Answer(Answer),
+    /// It drops the request and sends this response.
+    Reply(LocalReply),
 }
 
 /// What the proxy does with the part of a response that a hook has seen.

@@ -12,4 +12,4 @@ pub mod rest;
 pub mod rpc;
 #[rustfmt::skip] // One rpc a line, however long.
 mod rpc_table;
-pub mod statuses;
+pub mod milvus_status;

@@ -19,9 +19,9 @@ use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
+use crate::milvus::milvus_status::{readiness, Readiness};
 use crate::milvus::rest::database_header;
-use crate::milvus::rpc::StatusAt;
-use crate::milvus::statuses::{readiness, Readiness};
+use crate::milvus::rpc::MilvusStatusLocation;
 use crate::wire::text::Text;
 
 /// The most bytes of a response that are read. A status that says "not ready" needs a tenth of it; a response whose
@@ -72,9 +72,9 @@ enum State {
     /// The response is passed on: its call has no Milvus status to read, or the status has been read.
     Passing,
     /// The response has not begun.
-    Waiting(StatusAt),
+    Waiting(MilvusStatusLocation),
     /// The response's headers are held; these are the first bytes of its body, where the first piece was too short.
-    Reading(StatusAt, Vec<u8>),
+    Reading(MilvusStatusLocation, Vec<u8>),
     /// The endpoint is not ready, and the response's message is dropped.
     Refusing,
 }
@@ -107,8 +107,8 @@ impl<'pool> Attempt<'pool> {
             self.begin_reading(stream);
         }
         match self.call {
-            Call::Milvus(rpc) if rpc.status != StatusAt::Nowhere => {
-                self.state = State::Waiting(rpc.status);
+            Call::Milvus(rpc) if rpc.milvus_status != MilvusStatusLocation::Nowhere => {
+                self.state = State::Waiting(rpc.milvus_status);
             }
             _ => {}
         }
@@ -300,7 +300,11 @@ impl Drop for Attempt<'_> {
 
 /// Reads the readiness from what has arrived of a response, and says whether `head` is full. The first piece is nearly
 /// always enough, and is read without a copy.
-fn read(head: &mut Vec<u8>, at: StatusAt, stream: &impl ResponseBody) -> (Readiness, bool) {
+fn read(
+    head: &mut Vec<u8>,
+    at: MilvusStatusLocation,
+    stream: &impl ResponseBody,
+) -> (Readiness, bool) {
     if head.is_empty() {
         let readiness = readiness(stream.response_body_start(), at);
         if readiness != Readiness::Unknown {

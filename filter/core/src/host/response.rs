@@ -18,9 +18,9 @@ pub trait Response {
     fn set_response_trailer(&mut self, name: &str, value: &str);
 }
 
-/// A response of the filter's own.
+/// A response of the filter's own, in place of Milvus's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum LocalReply {
     /// Of a gRPC call: one framed message and the gRPC status OK.
     Message(Vec<u8>),
     /// Of any other request: an HTTP status, JSON, and after how many seconds the request may be tried again.

@@ -211,7 +211,7 @@ impl<'listener> Gate<'listener> {
         passage.give_back();
         self.metrics.refused(reason.label(), stream);
         stream.note_refusal(reason.label());
-        Verdict::Answer(passage.refusal(reason))
+        Verdict::Reply(passage.refusal(reason))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the filter in a listener does with a request.
 
 use crate::host::request::{AccessLog, Request, Routed};
-use crate::host::response::Answer;
+use crate::host::response::LocalReply;
 use crate::host::Verdict;
 use crate::listener::route::RouteConfig;
 use crate::listener::sampling::sampled;
@@ -16,7 +16,7 @@ pub fn on_request_headers(
     if unlogged {
         stream.leave_out_of_log();
     }
-    reply.map_or(Verdict::Continue, |message| Verdict::Answer(Answer::Message(message)))
+    reply.map_or(Verdict::Continue, |message| Verdict::Reply(LocalReply::Message(message)))
 }
 
 #[cfg(test)]
@@ -39,7 +39,11 @@ mod tests {
             let config = RouteConfig { connect_reply, ..RouteConfig::default() };
             let (verdict, stream) = on_route(method, config);
 
-            assert_eq!(replies, matches!(verdict, Verdict::Answer(Answer::Message(_))), "{method}");
+            assert_eq!(
+                replies,
+                matches!(verdict, Verdict::Reply(LocalReply::Message(_))),
+                "{method}"
+            );
             assert!(replies || verdict == Verdict::Continue);
             assert!(!stream.unlogged);
         }
@@ -61,7 +65,7 @@ mod tests {
         let config = RouteConfig { connect_reply, log_rate: Some(0.0), policy: None };
         let (verdict, stream) = on_route("Connect", config);
 
-        assert!(matches!(verdict, Verdict::Answer(_)) && stream.unlogged);
+        assert!(matches!(verdict, Verdict::Reply(_)) && stream.unlogged);
     }
 
     #[test]

@@ -7,15 +7,15 @@ use crate::admission::known::Known;
 use crate::admission::limits::{Resource, Ticket};
 use crate::admission::pool::{Ask, Direction, Place, Seat};
 use crate::host::request::Request;
-use crate::host::response::Answer;
+use crate::host::response::LocalReply;
 use crate::listener::asked::{Api, Asked};
 use crate::listener::policy::By;
 use crate::listener::refusal::Reason;
 use crate::listener::rules::Rules;
 use crate::milvus::call::Call;
+use crate::milvus::milvus_status;
 use crate::milvus::rest::{Body, SUCCESS};
-use crate::milvus::rpc::{self, Rpc, StatusAt};
-use crate::milvus::statuses;
+use crate::milvus::rpc::{self, MilvusStatusLocation, Rpc};
 
 /// The bytes of a held request up to which Envoy reads on: the buffer of a connection.
 const BUFFER: u64 = 1 << 20;
@@ -169,8 +169,9 @@ impl Passage {
     pub fn code(&self, start: &[u8]) -> Option<u64> {
         match self.asked.api {
             Api::Grpc => {
-                let at = self.asked.rpc().map_or(StatusAt::Nowhere, |rpc| rpc.status);
-                statuses::code(start, at)
+                let at =
+                    self.asked.rpc().map_or(MilvusStatusLocation::Nowhere, |rpc| rpc.milvus_status);
+                milvus_status::code(start, at)
             }
             Api::Rest => {
                 let mut body = Body::default();
@@ -181,7 +182,7 @@ impl Passage {
     }
 
     /// The answer to a call that is refused.
-    pub fn refusal(&self, reason: Reason) -> Answer {
+    pub fn refusal(&self, reason: Reason) -> LocalReply {
         match (self.asked.api, self.asked.rpc()) {
             (Api::Grpc, Some(rpc)) => reason.message(rpc),
             _ => reason.rest(),
@@ -194,7 +195,7 @@ impl Passage {
 fn is_limited(rpc: &Rpc) -> bool {
     use rpc::Class;
     let exempt = [Class::Health, Class::Session, Class::Telemetry, Class::Replication];
-    !exempt.contains(&rpc.class) && rpc.status != StatusAt::Nowhere
+    !exempt.contains(&rpc.class) && rpc.milvus_status != MilvusStatusLocation::Nowhere
 }
 
 fn database_key(database: &[u8]) -> Key {

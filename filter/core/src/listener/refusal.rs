@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::admission::limits::{Excess, Resource};
 use crate::admission::pool::Denied;
-use crate::host::response::Answer;
+use crate::host::response::LocalReply;
 use crate::listener::policy::By;
-use crate::milvus::rpc::{Rpc, StatusAt};
+use crate::milvus::rpc::{MilvusStatusLocation, Rpc};
 use crate::wire::encode::{delimited, framed, varint};
 
 /// `ErrorCode.RateLimit`, for SDKs that look at the old field.
@@ -72,7 +72,7 @@ impl Reason {
     }
 
     /// The answer to a gRPC call.
-    pub fn message(self, rpc: &Rpc) -> Answer {
+    pub fn message(self, rpc: &Rpc) -> LocalReply {
         let sentence = self.sentence();
         let ((error_code, code), may_be_repeated) = match self {
             Self::Unreadable => (UNREADABLE, 0),
@@ -85,14 +85,14 @@ impl Reason {
             varint(4, may_be_repeated),
         ]
         .concat();
-        Answer::Message(match rpc.status {
-            StatusAt::Field(number) => framed(&delimited(number as u8, &status)),
-            StatusAt::Message | StatusAt::Nowhere => framed(&status),
+        LocalReply::Message(match rpc.milvus_status {
+            MilvusStatusLocation::Field(number) => framed(&delimited(number as u8, &status)),
+            MilvusStatusLocation::Message | MilvusStatusLocation::Nowhere => framed(&status),
         })
     }
 
     /// The answer to a REST request.
-    pub fn rest(self) -> Answer {
+    pub fn rest(self) -> LocalReply {
         let after = match self {
             Self::Limit(_, excess) => excess.after,
             Self::Denied(_) | Self::Unreadable => Duration::ZERO,
@@ -100,7 +100,7 @@ impl Reason {
         // Whole seconds, at least one (RFC 9110, 10.2.3).
         let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
         let sentence = self.sentence();
-        Answer::Json {
+        LocalReply::Json {
             status: 429,
             retry_after: Some(seconds),
             body: format!("{{\"code\":{REST_CODE},\"message\":\"{sentence}\"}}"),
@@ -112,7 +112,7 @@ impl Reason {
 mod tests {
     use super::*;
     use crate::milvus::call::Call;
-    use crate::milvus::statuses::code;
+    use crate::milvus::milvus_status::code;
     use crate::wire::json::{parse_object, Value};
 
     const USER: By = By { user: true, database: false, collection: false };
@@ -125,20 +125,20 @@ mod tests {
     fn every_call_gets_its_own_message_with_the_code_of_a_rate_limit() {
         for call in Call::all() {
             let Call::Milvus(rpc) = call else { continue };
-            if rpc.status == StatusAt::Nowhere {
+            if rpc.milvus_status == MilvusStatusLocation::Nowhere {
                 continue;
             }
-            let Answer::Message(message) = over(Resource::Requests, 1).message(rpc) else {
+            let LocalReply::Message(message) = over(Resource::Requests, 1).message(rpc) else {
                 panic!()
             };
-            assert_eq!(Some(8), code(&message, rpc.status), "{}", rpc.name);
+            assert_eq!(Some(8), code(&message, rpc.milvus_status), "{}", rpc.name);
         }
     }
 
     #[test]
     fn a_rest_answer_says_in_how_many_seconds_to_try_again() {
         for (milliseconds, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (61_500, 62)] {
-            let Answer::Json { status: 429, retry_after, body } =
+            let LocalReply::Json { status: 429, retry_after, body } =
                 over(Resource::Rows, milliseconds).rest()
             else {
                 panic!()

@@ -65,7 +65,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::milvus::rpc::{Class, StatusAt};
+    use crate::milvus::rpc::{Class, MilvusStatusLocation};
 
     #[test]
     fn every_call_has_a_slot_of_its_own() {
@@ -104,8 +104,8 @@ mod tests {
 
         let Call::Milvus(rpc) = call else { panic!("{call:?}") };
         assert_eq!(
-            (Class::Read, true, StatusAt::Field(1)),
-            (rpc.class, rpc.repeatable, rpc.status)
+            (Class::Read, true, MilvusStatusLocation::Field(1)),
+            (rpc.class, rpc.repeatable, rpc.milvus_status)
         );
         assert_eq!("Search", call.label());
     }
@@ -115,7 +115,7 @@ mod tests {
         let call = call("/milvus.proto.milvus.MilvusService/DumpMessages");
 
         let Call::Milvus(rpc) = call else { panic!("{call:?}") };
-        assert_eq!((false, StatusAt::Nowhere), (rpc.repeatable, rpc.status));
+        assert_eq!((false, MilvusStatusLocation::Nowhere), (rpc.repeatable, rpc.milvus_status));
     }
 
     #[test]

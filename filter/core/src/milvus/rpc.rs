@@ -24,9 +24,9 @@ pub enum Class {
     WriteBulk,
 }
 
-/// Where a response carries its `common.Status`.
+/// Where a response carries Milvus's own status, a `common.Status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusAt {
+pub enum MilvusStatusLocation {
     /// The response message is itself a `common.Status`.
     Message,
     /// In the field with this number.
@@ -69,7 +69,7 @@ pub struct Rpc {
     pub class: Class,
     /// Whether it may be sent again when an endpoint has seen it; the routes go by the same catalogue.
     pub repeatable: bool,
-    pub status: StatusAt,
+    pub milvus_status: MilvusStatusLocation,
     /// What is read of its request.
     pub question: Schema<QuestionKey>,
     /// What is read of its response.
@@ -82,11 +82,11 @@ impl Rpc {
         name: &'static str,
         class: Class,
         repeatable: bool,
-        status: StatusAt,
+        milvus_status: MilvusStatusLocation,
         question: Schema<QuestionKey>,
         answer: Schema<AnswerKey>,
     ) -> Self {
-        Self { path, name, class, repeatable, status, question, answer }
+        Self { path, name, class, repeatable, milvus_status, question, answer }
     }
 
     /// What is read of its request if only names are wanted.

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::host::fake::{grpc_request, headers, FakeStream, Names};
-use crate::host::response::Answer;
-use crate::milvus::rpc::StatusAt;
-use crate::milvus::statuses::code;
+use crate::host::response::LocalReply;
+use crate::milvus::milvus_status::code;
+use crate::milvus::rpc::MilvusStatusLocation;
 use crate::wire::encode::{delimited, framed, varint};
 
 mod moments;
@@ -63,8 +63,8 @@ fn answer(gate: &mut Gate, stream: &mut FakeStream, code: u32) {
 }
 
 fn refused(verdict: &Verdict) -> bool {
-    let Verdict::Answer(Answer::Message(message)) = verdict else { return false };
-    code(message, StatusAt::Field(1)) == Some(8)
+    let Verdict::Reply(LocalReply::Message(message)) = verdict else { return false };
+    code(message, MilvusStatusLocation::Field(1)) == Some(8)
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn a_message_that_cannot_be_read_is_refused_where_a_limit_depends_on_it() {
                 assert_eq!(Verdict::Continue, verdict, "{limit} {message:?}");
                 continue;
             }
-            let Verdict::Answer(Answer::Message(answer)) = verdict else { panic!("{limit}") };
-            assert_eq!(Some(1100), code(&answer, StatusAt::Field(1)), "{limit}");
+            let Verdict::Reply(LocalReply::Message(answer)) = verdict else { panic!("{limit}") };
+            assert_eq!(Some(1100), code(&answer, MilvusStatusLocation::Field(1)), "{limit}");
             assert_eq!(Some("unreadable"), stream.refusal);
         }
     }
@@ -245,7 +245,7 @@ fn an_upgrade_is_decided_about_by_its_headers() {
     };
 
     assert_eq!(Verdict::Continue, upgrade());
-    assert!(matches!(upgrade(), Verdict::Answer(Answer::Json { status: 429, .. })));
+    assert!(matches!(upgrade(), Verdict::Reply(LocalReply::Json { status: 429, .. })));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn rest_and_grpc_share_limits_and_queues() {
         let verdict = gate.on_request_body(&mut stream, true);
 
         assert_eq!(waits, verdict == Verdict::Hold, "{policy}");
-        assert_eq!(!waits, matches!(verdict, Verdict::Answer(Answer::Json { .. })), "{policy}");
+        assert_eq!(!waits, matches!(verdict, Verdict::Reply(LocalReply::Json { .. })), "{policy}");
     }
 }
 
@@ -617,6 +617,6 @@ fn a_rest_request_over_the_limit_gets_429() {
     }
 
     assert_eq!(Verdict::Continue, verdicts[0]);
-    let Verdict::Answer(Answer::Json { retry_after, .. }) = &verdicts[1] else { panic!() };
+    let Verdict::Reply(LocalReply::Json { retry_after, .. }) = &verdicts[1] else { panic!() };
     assert_eq!(Some(10), *retry_after);
 }

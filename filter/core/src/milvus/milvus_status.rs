@@ -3,7 +3,7 @@
 //! Milvus answers with the gRPC status OK and puts its errors into the message, as a `common.Status`
 //! {error_code = 1, reason = 2, code = 3}.
 
-use crate::milvus::rpc::StatusAt;
+use crate::milvus::rpc::MilvusStatusLocation;
 use crate::wire::grpc::{first_message, First};
 use crate::wire::protobuf::{Item, Message, Value};
 
@@ -27,16 +27,16 @@ const LEGACY_UNEXPECTED: u64 = 1;
 const LEGACY_REASON: &[u8] = b"proxy not healthy";
 
 /// Reads the readiness from the bytes `head` of a response that have arrived, gRPC framing included.
-pub fn readiness(head: &[u8], at: StatusAt) -> Readiness {
+pub fn readiness(head: &[u8], at: MilvusStatusLocation) -> Readiness {
     let message = match first_message(head) {
         First::Unknown => return Readiness::Unknown,
         First::Compressed => return Readiness::Ready,
         First::Plain(message) => message,
     };
     match at {
-        StatusAt::Message => status_readiness(message),
-        StatusAt::Field(number) => field_readiness(message, number),
-        StatusAt::Nowhere => Readiness::Ready,
+        MilvusStatusLocation::Message => status_readiness(message),
+        MilvusStatusLocation::Field(number) => field_readiness(message, number),
+        MilvusStatusLocation::Nowhere => Readiness::Ready,
     }
 }
 
@@ -79,10 +79,10 @@ fn status_readiness(mut status: Message) -> Readiness {
 
 /// Milvus's own code in the bytes `head` of a response, 0 for success; None if they do not tell. Errors of servers
 /// without codes have the deprecated code.
-pub fn code(head: &[u8], at: StatusAt) -> Option<u64> {
+pub fn code(head: &[u8], at: MilvusStatusLocation) -> Option<u64> {
     let First::Plain(mut message) = first_message(head) else { return None };
-    let StatusAt::Field(wanted) = at else {
-        return (at == StatusAt::Message).then(|| status_code(message)).flatten();
+    let MilvusStatusLocation::Field(wanted) = at else {
+        return (at == MilvusStatusLocation::Message).then(|| status_code(message)).flatten();
     };
     loop {
         match message.next_item() {
@@ -149,8 +149,12 @@ mod tests {
         ] {
             let nested = framed(&delimited(1, &status));
 
-            assert_eq!(expected, readiness(&framed(&status), StatusAt::Message), "{status:?}");
-            assert_eq!(expected, readiness(&nested, StatusAt::Field(1)), "{status:?}");
+            assert_eq!(
+                expected,
+                readiness(&framed(&status), MilvusStatusLocation::Message),
+                "{status:?}"
+            );
+            assert_eq!(expected, readiness(&nested, MilvusStatusLocation::Field(1)), "{status:?}");
         }
     }
 
@@ -163,14 +167,17 @@ mod tests {
         ] {
             let nested = framed(&[delimited(1, &status), delimited(2, b"result")].concat());
 
-            assert_eq!(expected, code(&framed(&status), StatusAt::Message));
-            assert_eq!(expected, code(&nested, StatusAt::Field(1)));
-            assert_eq!(None, code(&nested[..4], StatusAt::Field(1)));
-            assert_eq!(None, code(&nested, StatusAt::Nowhere));
+            assert_eq!(expected, code(&framed(&status), MilvusStatusLocation::Message));
+            assert_eq!(expected, code(&nested, MilvusStatusLocation::Field(1)));
+            assert_eq!(None, code(&nested[..4], MilvusStatusLocation::Field(1)));
+            assert_eq!(None, code(&nested, MilvusStatusLocation::Nowhere));
         }
-        assert_eq!(Some(0), code(&framed(&delimited(2, b"result")), StatusAt::Field(1)));
-        assert_eq!(Some(0), code(&framed(b""), StatusAt::Field(1)));
-        assert_eq!(None, code(&framed(&[0x0b]), StatusAt::Field(1)));
+        assert_eq!(
+            Some(0),
+            code(&framed(&delimited(2, b"result")), MilvusStatusLocation::Field(1))
+        );
+        assert_eq!(Some(0), code(&framed(b""), MilvusStatusLocation::Field(1)));
+        assert_eq!(None, code(&framed(&[0x0b]), MilvusStatusLocation::Field(1)));
     }
 
     #[test]
@@ -181,9 +188,12 @@ mod tests {
         let after = [delimited(1, &not_ready), delimited(2, b"results")].concat();
         let later = [not_ready, vec![0x20, 1], delimited(5, b"detail")].concat();
 
-        assert_eq!(Readiness::NotReady, readiness(&framed(&before), StatusAt::Field(3)));
-        assert_eq!(Readiness::NotReady, readiness(&framed(&after), StatusAt::Field(1)));
-        assert_eq!(Readiness::NotReady, readiness(&framed(&later), StatusAt::Message));
+        assert_eq!(
+            Readiness::NotReady,
+            readiness(&framed(&before), MilvusStatusLocation::Field(3))
+        );
+        assert_eq!(Readiness::NotReady, readiness(&framed(&after), MilvusStatusLocation::Field(1)));
+        assert_eq!(Readiness::NotReady, readiness(&framed(&later), MilvusStatusLocation::Message));
     }
 
     #[test]
@@ -193,16 +203,16 @@ mod tests {
             [&[0, 0x40, 0, 0, 8][..], &delimited(1, b""), &[0x12, 0x80, 0x80, 0x80, 0x80, 4]]
                 .concat();
 
-        assert_eq!(Readiness::Ready, readiness(&head[..7], StatusAt::Field(1)));
-        assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&head[..7], MilvusStatusLocation::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&head, MilvusStatusLocation::Field(1)));
     }
 
     #[test]
     fn a_response_without_status_is_known_by_its_first_field() {
         let head = [&[0, 0x40, 0, 0, 8][..], &[0x12, 0xff, 0xff, 0xff, 0x7f]].concat();
 
-        assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)));
-        assert_eq!(Readiness::Ready, readiness(&framed(b""), StatusAt::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&head, MilvusStatusLocation::Field(1)));
+        assert_eq!(Readiness::Ready, readiness(&framed(b""), MilvusStatusLocation::Field(1)));
     }
 
     #[test]
@@ -212,11 +222,11 @@ mod tests {
         for arrived in 0..nested.len() {
             assert_eq!(
                 Readiness::Unknown,
-                readiness(&nested[..arrived], StatusAt::Field(1)),
+                readiness(&nested[..arrived], MilvusStatusLocation::Field(1)),
                 "{arrived}"
             );
         }
-        assert_eq!(Readiness::NotReady, readiness(&nested, StatusAt::Field(1)));
+        assert_eq!(Readiness::NotReady, readiness(&nested, MilvusStatusLocation::Field(1)));
     }
 
     #[test]
@@ -234,8 +244,12 @@ mod tests {
             framed(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
             framed(&delimited(2, &delimited(1, &not_ready))),
         ] {
-            assert_eq!(Readiness::Ready, readiness(&head, StatusAt::Field(1)), "{head:?}");
+            assert_eq!(
+                Readiness::Ready,
+                readiness(&head, MilvusStatusLocation::Field(1)),
+                "{head:?}"
+            );
         }
-        assert_eq!(Readiness::Ready, readiness(&framed(&not_ready), StatusAt::Nowhere));
+        assert_eq!(Readiness::Ready, readiness(&framed(&not_ready), MilvusStatusLocation::Nowhere));
     }
 }
