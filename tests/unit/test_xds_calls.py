@@ -11,9 +11,10 @@ from google.protobuf.any_pb2 import Any
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route, RouteMatch
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.backed import Backed
 from kiteway.envoy.xds.filters import FILTER, http_filters
 from kiteway.envoy.xds.policy import grpc_policies, rest_policies
-from kiteway.envoy.xds.routes import Backed, over_tls
+from kiteway.envoy.xds.routes import over_tls
 from kiteway.milvus.catalogue import catalogue
 from kiteway.model import PathMatch, PathMatchType
 from tests.e2e.traffic import host, pool, route

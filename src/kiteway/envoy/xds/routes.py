@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
+from google.protobuf.wrappers_pb2 import UInt32Value
 
-from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
-    HeaderMatcher,
-    RedirectAction,
-    Route,
-    RouteAction,
-    RouteMatch,
-    VirtualHost,
-)
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, RouteMatch, VirtualHost
 from kiteway._proto.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
-from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.access_log import add_log_rate_without_filter, log_rate_for_filter
-from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import HOST, PATH, Answer, no_route
 from kiteway.envoy.xds.assembled import Assembled, RepeatedField, piece
-from kiteway.envoy.xds.challenges import for_name, with_challenges
-from kiteway.envoy.xds.common import (
-    GRPC_LISTENER,
-    HTTP_LISTENER,
-    HTTPS_LISTENER,
-    grpc_cluster_name,
-    own_routes_name,
-    regex,
-    rest_cluster_name,
-    seconds,
-    source_name,
-)
-from kiteway.envoy.xds.filters import turn_on
-from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
-from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
+from kiteway.envoy.xds.backed import Backed, with_pools
+from kiteway.envoy.xds.challenges import with_challenges
+from kiteway.envoy.xds.common import GRPC_LISTENER, HTTP_LISTENER, HTTPS_LISTENER, own_routes_name, source_name
+from kiteway.envoy.xds.headers import SharedHeaders, header_options
+from kiteway.envoy.xds.pool_routes import routes_to_pools
 from kiteway.envoy.xds.refusals import (
     ANY_HOST,
     grpc_is_not_redirected,
@@ -52,18 +27,8 @@ from kiteway.envoy.xds.refusals import (
     one_label,
     unknown,
 )
-from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.memo import Memo
-from kiteway.model import (
-    HTTPMode,
-    LoadBalancer,
-    PathMatch,
-    PathMatchType,
-    Pool,
-    PoolKey,
-    RedirectCode,
-)
-from kiteway.model import Route as ModelRoute
+from kiteway.model import HTTPMode, LoadBalancer, RedirectCode
 from kiteway.model import VirtualHost as ModelHost
 
 _REDIRECTS = {
@@ -76,7 +41,7 @@ _REDIRECTS = {
 
 def route_configurations(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> list[Message | Assembled]:
     """Return the route configuration of each listener."""
-    hosts = memo.again("backed", _backed, model.hosts, model.pools, model.replicas)
+    hosts = memo.again("backed", with_pools, model.hosts, model.pools, model.replicas)
     result: list[Message | Assembled] = [
         _table(HTTPS_LISTENER, _members(HTTPS_LISTENER, over_tls, hosts, settings, memo), memo),
         *(memo(_own_routes, each, settings) for each in hosts if each.host.own_connections and each.host.https),
@@ -88,44 +53,6 @@ def route_configurations(model: LoadBalancer, settings: EnvoySettings, memo: Mem
         named = _by_any_name(hosts, memo)
         result.append(_table(GRPC_LISTENER, _members(GRPC_LISTENER, for_grpc, named, settings, memo), memo))
     return result
-
-
-Backends = tuple[Pool | None, ...]
-"""The pools of a host's routes, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backed:
-    """
-    A host and the pools of its routes.
-
-    Attributes:
-        host: the host.
-        backends: the pools of its routes.
-        replicas: the number of live replicas of Kiteway; 1 for a host without a policy that the replicas share.
-    """
-
-    host: ModelHost
-    backends: Backends
-    replicas: int = 1
-
-
-def _backed(
-    last: tuple[Backed, ...] | None, hosts: Iterable[ModelHost], pools: Iterable[Pool], replicas: int
-) -> tuple[Backed, ...]:
-    """Return the hosts with their pools; the object in ``last`` where host, pools and shares are unchanged."""
-    known = {id(each.host): each for each in last or ()}
-    by_key: dict[PoolKey | None, Pool] = {pool.key: pool for pool in pools}
-    found = []
-    for host in hosts:
-        backends = tuple([by_key.get(route.pool) for route in host.routes])
-        shares = replicas if any(route.policy.for_filter for route in host.routes) else 1
-        before = known.get(id(host))
-        if before is not None and before.replicas == shares and all(map(operator.is_, before.backends, backends)):
-            found.append(before)
-        else:
-            found.append(Backed(host, backends, shares))
-    return tuple(found)
 
 
 def _members(
@@ -200,7 +127,7 @@ def _challenges(backed: Backed, settings: EnvoySettings) -> list[Route]:
         return []
     host = dataclasses.replace(backed.host, routes=tuple(route for route, _ in chosen))
     alone = Backed(host, tuple(pool for _, pool in chosen), backed.replicas)
-    return _to_pools(alone, SharedHeaders.of(alone.host, alone.backends), settings, encrypted=False)
+    return routes_to_pools(alone, SharedHeaders.of(alone.host, alone.backends), settings, encrypted=False)
 
 
 def _configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
@@ -221,7 +148,7 @@ def _table(name: str, hosts: tuple[VirtualHost, ...], memo: Memo) -> Assembled:
 def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> VirtualHost:
     """Return a host that is served, with an answer for the paths that are not."""
     shared = SharedHeaders.of(backed.host, backed.backends)
-    routes = _to_pools(backed, shared, settings, encrypted=encrypted)
+    routes = routes_to_pools(backed, shared, settings, encrypted=encrypted)
     routes += no_route(
         "no-path",
         RouteMatch(prefix="/"),
@@ -235,31 +162,6 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
     host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
     host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
     return host
-
-
-def _to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool) -> list[Route]:
-    """Return the routes of a host to its pools, in order."""
-    forwarded: dict[_Destination, _Forwarded] = {}
-    routes: list[Route] = []
-    for route, pool in zip(backed.host.routes, backed.backends, strict=True):
-        if pool is None:
-            routes += _unknown_pool(route, settings)
-            continue
-        to = _Destination(
-            pool.key,
-            route.request_headers,
-            route.response_headers,
-            RouteConfig(
-                log_rate=log_rate_for_filter(route.log_sample_rate),
-                policy=policy_for_filter(route.policy, backed.replicas),
-            ),
-            route.log_sample_rate,
-            route.policy.hedging_delay,
-        )
-        if to not in forwarded:
-            forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
-        routes += _routes(route, pool, forwarded[to], settings)
-    return routes
 
 
 def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:
@@ -278,160 +180,3 @@ def _redirect(host: ModelHost, public_https_port: int | None) -> Route:
 
 def _unknown_host(settings: EnvoySettings) -> VirtualHost:
     return VirtualHost(name="unknown-host", domains=[ANY_HOST], routes=unknown(settings))
-
-
-class _Destination(NamedTuple):
-    """What routes of different paths have in common that lead to the same place."""
-
-    pool: PoolKey
-    request_headers: Headers
-    response_headers: Headers
-    for_filter: RouteConfig
-    log_sample_rate: float
-    hedging_delay: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Forwarded:
-    """
-    The routes to a destination, without name and path: an Ingress may have a thousand paths to one.
-
-    Attributes:
-        grpc: one for each policy for gRPC.
-        rest: one for each policy for REST; none where REST is not served.
-    """
-
-    grpc: tuple[tuple[CallPolicy, Route], ...]
-    rest: tuple[tuple[CallPolicy, Route], ...]
-
-
-def _forwarded(
-    to: _Destination, pool: Pool, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool
-) -> _Forwarded:
-    request = to.request_headers if shared.request is None else ()
-    response = to.response_headers if shared.response is None else ()
-
-    def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
-        route = _forward(policy, pool, cluster, to.hedging_delay)
-        if cluster == grpc:
-            # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.
-            route.route.upgrade_configs.add(upgrade_type="websocket").enabled.value = False
-        route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
-        route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
-        add_log_rate_without_filter(route, to.log_sample_rate, settings)
-        marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
-        if marked or to.for_filter != RouteConfig():
-            turn_on(route, settings, to.for_filter)
-        return policy, route
-
-    grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)
-    return _Forwarded(
-        tuple(made(policy, grpc) for policy in grpc_policies()),
-        tuple(made(policy, rest) for policy in rest_policies()) if pool.rest else (),
-    )
-
-
-def _name(route: ModelRoute) -> str:
-    return f"{source_name(route.source)}/{route.match.type}:{route.match.path}"
-
-
-def _unknown_pool(route: ModelRoute, settings: EnvoySettings) -> list[Route]:
-    text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
-    return no_route(_name(route), _match(route), Answer(text, text, rest_status=503), settings)
-
-
-def _routes(route: ModelRoute, pool: Pool, forwarded: _Forwarded, settings: EnvoySettings) -> list[Route]:
-    name, match = _name(route), _match(route)
-    result = []
-    for policy, made in forwarded.grpc:
-        result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=True)]
-    for policy, made in forwarded.rest:
-        result += [_to(made, name, policy, call) for call in _narrow(match, policy, grpc=False)]
-    if not pool.rest:
-        text = (
-            "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
-            "with the Service annotation kiteway.io/rest-port."
-        )
-        result += no_route(f"{name}/no-rest", match, Answer(text, text, rest_status=501), settings)[1:]
-    return result
-
-
-def _match(route: ModelRoute) -> RouteMatch:
-    result = _of_path(route.match)
-    if route.name:
-        result.headers.append(for_name(route.name))
-    return result
-
-
-def _of_path(match: PathMatch) -> RouteMatch:
-    if match.type is PathMatchType.EXACT:
-        return RouteMatch(path=match.path)
-    if match.type is PathMatchType.STRING_PREFIX or match.path == "/":
-        return RouteMatch(prefix=match.path)
-    return RouteMatch(path_separated_prefix=match.path.rstrip("/"))
-
-
-def _narrow(match: RouteMatch, policy: CallPolicy, *, grpc: bool) -> list[RouteMatch]:
-    """Return ``match`` for the calls of ``policy`` only, in one match or one for each path; none if nothing is left."""
-    if policy.paths:
-        calls = [RouteMatch(path=path) for path in policy.paths if _covers(match, path)]
-    elif policy.regex is None or re.fullmatch(policy.regex, match.path) is not None:
-        calls = [_copy(match)]
-    elif policy.may_match(match.prefix or match.path_separated_prefix) and not match.HasField("path"):
-        calls = [_of_class(match, policy.regex)]
-    else:
-        # An expression takes Envoy 0.1 ms and 18 kB, on each path of each host.
-        calls = []
-    for call in calls:
-        if grpc:
-            call.grpc.SetInParent()
-    return calls
-
-
-def _covers(match: RouteMatch, path: str) -> bool:
-    """Return whether a path is matched."""
-    if match.HasField("path"):
-        return path == match.path
-    if match.HasField("path_separated_prefix"):
-        return f"{path}/".startswith(f"{match.path_separated_prefix}/")
-    return path.startswith(match.prefix)
-
-
-def _copy(match: RouteMatch) -> RouteMatch:
-    result = RouteMatch()
-    result.CopyFrom(match)
-    return result
-
-
-def _of_class(match: RouteMatch, expression: str) -> RouteMatch:
-    """Return ``match``, whose path specifier is the rule's own, for paths that ``expression`` matches."""
-    result = _copy(match)
-    path = HeaderMatcher(name=":path", string_match=StringMatcher(safe_regex=regex(rf"(?:{expression})(?:\?.*)?")))
-    result.headers.append(path)
-    return result
-
-
-def _to(route: Route, name: str, policy: CallPolicy, match: RouteMatch) -> Route:
-    """Return ``route`` for what ``match`` says."""
-    result = Route(name=f"{name}/{policy.name}")
-    result.MergeFrom(route)
-    result.match.CopyFrom(match)
-    return result
-
-
-def _forward(policy: CallPolicy, pool: Pool, cluster: str, hedging_delay: float | None) -> Route:
-    limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
-    limit = seconds(min(limits) if limits else 0)
-    action = RouteAction(
-        cluster=cluster,
-        # It would count from the request's end: max_stream_duration, from its beginning, is always first.
-        timeout=seconds(0),
-        idle_timeout=seconds(0),
-        retry_policy=retry_policy(policy),
-        # With the header's too: else Envoy ignores the client's grpc-timeout.
-        max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
-        hash_policy=hash_policy(pool.affinity),
-    )
-    if policy.hedged and hedging_delay is not None:
-        hedge(action, hedging_delay)
-    return Route(route=action, request_body_buffer_limit=UInt64Value(value=policy.buffer))

@@ -1,0 +1,151 @@
+"""Routes to pools: for each path of a host, one route for each policy of its calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from google.protobuf.wrappers_pb2 import UInt64Value
+
+from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteAction, RouteMatch
+from kiteway.envoy.filter_config import RouteConfig
+from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.access_log import add_log_rate_without_filter, log_rate_for_filter
+from kiteway.envoy.xds.affinity import hash_policy
+from kiteway.envoy.xds.answers import Answer, no_route
+from kiteway.envoy.xds.backed import Backed
+from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, seconds, source_name
+from kiteway.envoy.xds.filters import turn_on
+from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
+from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
+from kiteway.envoy.xds.route_match import match_of, narrow
+from kiteway.envoy.xds.route_policy import policy_for_filter
+from kiteway.model import Pool, PoolKey
+from kiteway.model import Route as ModelRoute
+
+
+def routes_to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool) -> list[Route]:
+    """Return the routes of a host to its pools, in order."""
+    forwarded: dict[_Destination, _Forwarded] = {}
+    routes: list[Route] = []
+    for route, pool in zip(backed.host.routes, backed.backends, strict=True):
+        if pool is None:
+            routes += _unknown_pool(route, settings)
+            continue
+        to = _Destination(
+            pool.key,
+            route.request_headers,
+            route.response_headers,
+            RouteConfig(
+                log_rate=log_rate_for_filter(route.log_sample_rate),
+                policy=policy_for_filter(route.policy, backed.replicas),
+            ),
+            route.log_sample_rate,
+            route.policy.hedging_delay,
+        )
+        if to not in forwarded:
+            forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
+        routes += _routes(route, pool, forwarded[to], settings)
+    return routes
+
+
+class _Destination(NamedTuple):
+    """What routes of different paths have in common that lead to the same place."""
+
+    pool: PoolKey
+    request_headers: Headers
+    response_headers: Headers
+    for_filter: RouteConfig
+    log_sample_rate: float
+    hedging_delay: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarded:
+    """
+    The routes to a destination, without name and path: an Ingress may have a thousand paths to one.
+
+    Attributes:
+        grpc: one for each policy for gRPC.
+        rest: one for each policy for REST; none where REST is not served.
+    """
+
+    grpc: tuple[tuple[CallPolicy, Route], ...]
+    rest: tuple[tuple[CallPolicy, Route], ...]
+
+
+def _forwarded(
+    to: _Destination, pool: Pool, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool
+) -> _Forwarded:
+    request = to.request_headers if shared.request is None else ()
+    response = to.response_headers if shared.response is None else ()
+
+    def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
+        route = _forward(policy, pool, cluster, to.hedging_delay)
+        if cluster == grpc:
+            # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.
+            route.route.upgrade_configs.add(upgrade_type="websocket").enabled.value = False
+        route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
+        route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
+        add_log_rate_without_filter(route, to.log_sample_rate, settings)
+        marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
+        if marked or to.for_filter != RouteConfig():
+            turn_on(route, settings, to.for_filter)
+        return policy, route
+
+    grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)
+    return _Forwarded(
+        tuple(made(policy, grpc) for policy in grpc_policies()),
+        tuple(made(policy, rest) for policy in rest_policies()) if pool.rest else (),
+    )
+
+
+def _name(route: ModelRoute) -> str:
+    return f"{source_name(route.source)}/{route.match.type}:{route.match.path}"
+
+
+def _unknown_pool(route: ModelRoute, settings: EnvoySettings) -> list[Route]:
+    text = "the Service behind this path does not exist or cannot be used; see `kiteway status`."
+    return no_route(_name(route), match_of(route), Answer(text, text, rest_status=503), settings)
+
+
+def _routes(route: ModelRoute, pool: Pool, forwarded: _Forwarded, settings: EnvoySettings) -> list[Route]:
+    name, match = _name(route), match_of(route)
+    result = []
+    for policy, made in forwarded.grpc:
+        result += [_to(made, name, policy, call) for call in narrow(match, policy, grpc=True)]
+    for policy, made in forwarded.rest:
+        result += [_to(made, name, policy, call) for call in narrow(match, policy, grpc=False)]
+    if not pool.rest:
+        text = (
+            "Milvus serves no REST on this port while it runs with TLS. Set proxy.http.port in Milvus and name it "
+            "with the Service annotation kiteway.io/rest-port."
+        )
+        result += no_route(f"{name}/no-rest", match, Answer(text, text, rest_status=501), settings)[1:]
+    return result
+
+
+def _to(route: Route, name: str, policy: CallPolicy, match: RouteMatch) -> Route:
+    """Return ``route`` for what ``match`` says."""
+    result = Route(name=f"{name}/{policy.name}")
+    result.MergeFrom(route)
+    result.match.CopyFrom(match)
+    return result
+
+
+def _forward(policy: CallPolicy, pool: Pool, cluster: str, hedging_delay: float | None) -> Route:
+    limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
+    limit = seconds(min(limits) if limits else 0)
+    action = RouteAction(
+        cluster=cluster,
+        # It would count from the request's end: max_stream_duration, from its beginning, is always first.
+        timeout=seconds(0),
+        idle_timeout=seconds(0),
+        retry_policy=retry_policy(policy),
+        # With the header's too: else Envoy ignores the client's grpc-timeout.
+        max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
+        hash_policy=hash_policy(pool.affinity),
+    )
+    if policy.hedged and hedging_delay is not None:
+        hedge(action, hedging_delay)
+    return Route(route=action, request_body_buffer_limit=UInt64Value(value=policy.buffer))
