@@ -16,7 +16,9 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent.parent / "filter/core/src"
 
 LAYERS: Mapping[str, frozenset[str]] = {
-    "admission": frozenset({"host"}),
+    "admission": frozenset({"alarm", "host"}),
+    "alarm": frozenset(),
+    "cache": frozenset({"alarm", "host", "milvus", "wire"}),
     "host": frozenset(),
     "wire": frozenset(),
     "calls": frozenset({"wire"}),

@@ -1,6 +1,5 @@
 //! Which calls are passed on, and when. Nothing here knows Envoy or Milvus's messages.
 
-mod alarm;
 mod bucket;
 mod cost;
 mod gradient;

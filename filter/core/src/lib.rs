@@ -6,6 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod alarm;
+// Not used yet.
+#[allow(dead_code)]
+mod cache;
 mod calls;
 mod config;
 mod endpoint;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::admission::alarm::{self, Alarmed};
 use crate::admission::cost::Costs;
 use crate::admission::lane::{Due, Lane};
+use crate::alarm::{self, Alarmed};
 use crate::host::wake::Wake;
 
 pub use crate::admission::lane::{Ask, Denied, Most};

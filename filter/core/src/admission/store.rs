@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::admission::alarm::{self, Alarmed};
 use crate::admission::known::Known;
 use crate::admission::limits::Counts;
 use crate::admission::pool::Pool;
+use crate::alarm::{self, Alarmed};
 
 type Shared<T> = Mutex<BTreeMap<String, Weak<T>>>;
 

@@ -1,8 +1,32 @@
 //! The time.
 
-use std::time::Instant;
+use std::ops::Add;
+use std::time::{Duration, Instant};
 
 /// A clock that never goes back.
 pub trait Clock {
     fn now(&self) -> Instant;
+}
+
+/// The time since the machine started, including the time in which it was suspended (Linux's `CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootTime(Duration);
+
+impl BootTime {
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(Duration::from_nanos(nanos))
+    }
+
+    /// How long `earlier` is ago; 0 if it is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for BootTime {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
 }

@@ -1,0 +1,40 @@
+//! What the cache must know of a read.
+
+/// Milvus's consistency levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Strong,
+    Session,
+    Bounded,
+    Eventually,
+    Customized,
+}
+
+/// A read that the cache may answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The SHA-256 of everything that the answer depends on, except the pool, the level and the guarantee.
+    pub key: [u8; 32],
+    /// The SHA-256 of the database, the collection and the headers in `key`. The answer to a DescribeCollection belongs
+    /// to it: another user may see another collection.
+    pub collection_key: [u8; 32],
+    /// For counts alone.
+    pub database: String,
+    /// For counts alone.
+    pub collection: String,
+    /// The level that the request states; None: it sets `use_default_consistency`.
+    pub level: Option<Level>,
+    /// The guarantee timestamp as it was sent.
+    pub guarantee: u64,
+}
+
+/// What a DescribeCollection says of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The default level.
+    pub level: Level,
+    /// Its rows expire, so an answer may be wrong although nobody wrote.
+    pub has_ttl: bool,
+    /// Its data is outside Milvus, whose timestamps say nothing of it.
+    pub is_external: bool,
+}

@@ -1,0 +1,70 @@
+//! Why a read is sent to Milvus unchanged and its answer is not stored.
+
+/// Declares `Reason` with a label and a place for each variant.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)+) => {
+        /// The reason, as `kiteway-cache: bypass; reason=…` and the counts name it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The read is Strong.
+    Strong = "strong",
+    /// The same read was not seen before, so its answer is probably never used again.
+    First = "first",
+    /// No timestamp of Milvus is old enough and young enough.
+    NoSample = "no-sample",
+    /// What DescribeCollection says of the collection is not known yet.
+    LevelUnknown = "level-unknown",
+    /// A structural change is in progress or has just ended.
+    Closed = "closed",
+    /// The guarantee is later than the newest timestamp known of Milvus, so Milvus would wait for it.
+    GuaranteeAhead = "guarantee-ahead",
+    /// Reads of this collection that ask for a newer answer have lately been slow.
+    SlowFill = "slow-fill",
+    /// The policy turns the cache off for this collection.
+    Disabled = "disabled",
+    /// The answer is larger than the policy allows.
+    TooLarge = "too-large",
+    /// The answer is compressed.
+    Compressed = "compressed",
+    /// The collection has a TTL.
+    Ttl = "ttl",
+    /// The collection is external.
+    External = "external",
+    /// It waited for another call as long as it may.
+    Waited = "waited",
+    /// Too many bytes of requests wait for other calls.
+    Parked = "parked",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct_short_words() {
+        let labels: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
+
+        assert_eq!(Reason::ALL.len(), labels.len());
+        for label in labels {
+            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{label}");
+        }
+    }
+}
