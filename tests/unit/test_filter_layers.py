@@ -76,9 +76,9 @@ def test_a_relative_path_is_refused(tmp_path: Path) -> None:
 
 def test_a_module_without_a_rule_is_refused(tmp_path: Path) -> None:
     """A new module needs a line in the table."""
-    [problem] = problems(write(tmp_path, cache=""))
+    [problem] = problems(write(tmp_path, unknown=""))
 
-    assert "the module cache is not in LAYERS" in problem
+    assert "the module unknown is not in LAYERS" in problem
 
 
 def test_the_command_fails_on_a_forbidden_use(
