@@ -142,7 +142,7 @@ def test_the_control_plane_and_envoy_are_on_one_page(scraped: Scraped) -> None:
 
 
 def without_policies(found: set[str]) -> set[str]:
-    """Return the metrics but those of routes with a policy, which `test_admission.py` shows."""
+    """Return the metrics but those of routes with a policy, which `test_admission_queue.py` shows."""
     return {name for name in found if not name.startswith("envoy_kiteway_")}
 
 

@@ -5,10 +5,25 @@ which it does not.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Callable
-
+from tests.unit.doctor_edits import (
+    Case,
+    Edit,
+    annotate,
+    annotate_service,
+    both_certificates,
+    health,
+    internal,
+    managed,
+    open_and_redirected,
+    operator,
+    policy,
+    redirect,
+    renamed_port,
+    second_ingress,
+    second_rule,
+    secrets,
+    tls,
+)
 from tests.unit.doctor_manifests import (
     ALLOW_HTTP,
     APP_PROTOCOLS,
@@ -17,124 +32,12 @@ from tests.unit.doctor_manifests import (
     FRONTEND_CONFIG,
     HOST,
     INGRESS_CLASS,
-    MANAGED,
     NEG,
     REST_PORT,
     STATIC_IP,
     Files,
     key_pair,
 )
-
-Edit = Callable[[Files], object]
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A rule, an edit that makes it fire with these words, and one that nearly does."""
-
-    rule: str
-    fires: Edit
-    words: str
-    near_miss: Edit
-
-
-def _tls(mode: object, **http: object) -> Edit:
-    def edit(files: Files) -> None:
-        files.user["common"]["security"]["tlsMode"] = mode
-        files.user["proxy"]["http"] = http
-
-    return edit
-
-
-def _health(**changes: object) -> Edit:
-    return lambda files: files.config["spec"]["healthCheck"].update(changes)
-
-
-def _annotate(key: str, value: str) -> Edit:
-    return lambda files: files.annotations.update({key: value})
-
-
-def _annotate_service(key: str, value: str) -> Edit:
-    return lambda files: files.service_annotations.update({key: value})
-
-
-def _policy(service: str) -> Edit:
-    spec = {"targetRefs": [{"kind": "Service", "name": service}], "hedging": {"delay": "200ms"}}
-    return lambda files: files.add("kiteway.io/v1alpha1", "MilvusPolicy", "policy", spec=spec)
-
-
-def _redirect(files: Files) -> None:
-    files.annotations[FRONTEND_CONFIG] = "redirect"
-    files.add("networking.gke.io/v1beta1", "FrontendConfig", "redirect", spec={"redirectToHttps": {"enabled": True}})
-
-
-def _open_and_redirected(files: Files) -> None:
-    _redirect(files)
-    del files.annotations[ALLOW_HTTP]
-
-
-def _managed(name: str) -> Edit:
-    def edit(files: Files) -> None:
-        files.annotations[MANAGED] = "managed"
-        files.add("networking.gke.io/v1", "ManagedCertificate", name, spec={"domains": [HOST]})
-
-    return edit
-
-
-def _secrets(count: int) -> Edit:
-    def edit(files: Files) -> None:
-        for number in range(count - 1):
-            files.add("v1", "Secret", f"tls{number}", data=files.secret["data"])
-            files.ingress["spec"]["tls"].append({"secretName": f"tls{number}"})
-
-    return edit
-
-
-def _second_ingress(host: str) -> Edit:
-    def edit(files: Files) -> None:
-        other = copy.deepcopy(files.ingress)
-        other["metadata"]["name"] = "other"
-        other["spec"]["rules"][0]["host"] = host
-        files.extra.append(other)
-
-    return edit
-
-
-def _second_rule(host: str) -> Edit:
-    return lambda files: files.ingress["spec"]["rules"].append({**files.rule, "host": host})
-
-
-def _internal(neg: bool, frontend: bool) -> Edit:  # noqa: FBT001
-    def edit(files: Files) -> None:
-        files.annotations[INGRESS_CLASS] = "gce-internal"
-        if not neg:
-            del files.service_annotations[NEG]
-        if frontend:
-            _redirect(files)
-
-    return edit
-
-
-def _renamed_port(files: Files) -> None:
-    files.service["spec"]["ports"][0]["name"] = "grpc"
-    files.service_annotations[APP_PROTOCOLS] = '{"grpc":"HTTP2"}'
-
-
-def _operator(protocols: str) -> Edit:
-    annotations = {"serviceAnnotations": {APP_PROTOCOLS: protocols}}
-    config = {"common": {"security": {"tlsMode": 1}}, "proxy": {"http": {"port": 8080}}}
-    spec = {"config": config, "components": {"proxy": annotations}}
-    return lambda files: files.add("milvus.io/v1beta1", "Milvus", "my-release", spec=spec)
-
-
-def _both_certificates(reverse: bool) -> Edit:  # noqa: FBT001
-    def edit(files: Files) -> None:
-        certificate, key = key_pair(HOST)
-        other, _ = key_pair("other.milvus.io")
-        files.serve(other + certificate if reverse else certificate, key)
-
-    return edit
-
 
 CASES = [
     # check-gke-ingress's ten.
@@ -146,59 +49,59 @@ CASES = [
     ),
     Case(
         "BackendConfigAnnotationCheck",
-        _annotate_service(BACKEND_CONFIG, "{default: milvus}"),
+        annotate_service(BACKEND_CONFIG, "{default: milvus}"),
         "is not JSON",
-        _annotate_service(BACKEND_CONFIG, '{"ports": {"19530": "milvus"}}'),
+        annotate_service(BACKEND_CONFIG, '{"ports": {"19530": "milvus"}}'),
     ),
     Case(
         "BackendConfigExistenceCheck",
-        _annotate_service(BACKEND_CONFIG, '{"default": "other"}'),
+        annotate_service(BACKEND_CONFIG, '{"default": "other"}'),
         "the BackendConfig default/other does not exist",
-        _annotate_service(BACKEND_CONFIG, '{"ports": {"milvus": "milvus"}}'),
+        annotate_service(BACKEND_CONFIG, '{"ports": {"milvus": "milvus"}}'),
     ),
     Case(
         "HealthCheckTimeoutCheck",
-        _health(timeoutSec=11, checkIntervalSec=10),
+        health(timeoutSec=11, checkIntervalSec=10),
         "11 is more than 10",
-        _health(timeoutSec=10, checkIntervalSec=10),
+        health(timeoutSec=10, checkIntervalSec=10),
     ),
     Case(
         "IngressRuleCheck",
         lambda f: f.ingress["spec"]["rules"].append({"host": "other.milvus.io"}),
         "http",
-        _second_rule(f"www.{HOST}"),
+        second_rule(f"www.{HOST}"),
     ),
     Case(
         "FrontendConfigExistenceCheck",
-        _annotate(FRONTEND_CONFIG, "redirect"),
+        annotate(FRONTEND_CONFIG, "redirect"),
         "the FrontendConfig default/redirect does not exist",
-        _redirect,
+        redirect,
     ),
-    Case("RuleHostOverwriteCheck", _second_rule(HOST), "has two rules", _second_rule(f"www.{HOST}")),
+    Case("RuleHostOverwriteCheck", second_rule(HOST), "has two rules", second_rule(f"www.{HOST}")),
     Case(
         "AppProtocolAnnotationCheck",
-        _annotate_service(APP_PROTOCOLS, '{"milvus":"GRPC"}'),
+        annotate_service(APP_PROTOCOLS, '{"milvus":"GRPC"}'),
         "invalid port application protocol",
-        _annotate_service(APP_PROTOCOLS, '{"milvus":"HTTPS"}'),
+        annotate_service(APP_PROTOCOLS, '{"milvus":"HTTPS"}'),
     ),
     Case(
         "L7ILBFrontendConfigCheck",
-        _internal(neg=True, frontend=True),
+        internal(neg=True, frontend=True),
         "class gce-internal cannot have a FrontendConfig",
-        _internal(neg=True, frontend=False),
+        internal(neg=True, frontend=False),
     ),
     Case(
         "L7ILBNegAnnotationCheck",
-        _internal(neg=False, frontend=False),
+        internal(neg=False, frontend=False),
         "reaches endpoints by NEGs only",
-        _internal(neg=True, frontend=False),
+        internal(neg=True, frontend=False),
     ),
     # GKE and the guide.
     Case(
         "APP_PROTOCOL_PORT_NAME",
-        _annotate_service(APP_PROTOCOLS, '{"19530":"HTTP2"}'),
+        annotate_service(APP_PROTOCOLS, '{"19530":"HTTP2"}'),
         "ports are looked up by name only",
-        _renamed_port,
+        renamed_port,
     ),
     Case(
         "CLUSTERIP_NO_NEG",
@@ -212,7 +115,7 @@ CASES = [
         "every endpoint would be UNHEALTHY",
         lambda f: f.config["spec"].update(healthCheck={"port": 9091}),
     ),
-    Case("BACKENDCONFIG_WRONG_PORT", _health(port=9092), "9092", _health(checkIntervalSec=30)),
+    Case("BACKENDCONFIG_WRONG_PORT", health(port=9092), "9092", health(checkIntervalSec=30)),
     Case(
         "TIMEOUT_30S",
         lambda f: f.config["spec"].pop("timeoutSec"),
@@ -227,9 +130,9 @@ CASES = [
     ),
     Case(
         "MILVUS_POLICY",
-        _policy("other"),
+        policy("other"),
         "does not exist",
-        _policy("milvus"),
+        policy("milvus"),
     ),
     Case(
         "AFFINITY",
@@ -241,13 +144,13 @@ CASES = [
         "INGRESS_CLASS_NAME_SET",
         lambda f: f.ingress["spec"].update(ingressClassName="gce"),
         "it has no IngressClass objects",
-        _annotate(INGRESS_CLASS, "gce"),
+        annotate(INGRESS_CLASS, "gce"),
     ),
     Case(
         "ALLOW_HTTP_OPEN",
         lambda f: f.annotations.pop(ALLOW_HTTP),
         "port 80 serves the same hosts in plaintext",
-        _open_and_redirected,
+        open_and_redirected,
     ),
     Case(
         "ALLOW_HTTP_FALSE_NO_TLS",
@@ -259,11 +162,11 @@ CASES = [
         "STATIC_IP",
         lambda f: f.annotations.pop(STATIC_IP),
         "no reserved address is named",
-        lambda f: (f.annotations.pop(STATIC_IP), _annotate(INGRESS_CLASS, "kiteway")(f)),
+        lambda f: (f.annotations.pop(STATIC_IP), annotate(INGRESS_CLASS, "kiteway")(f)),
     ),
-    Case("LIMIT_10_CERTS", _secrets(11), "there are 11 certificates", _secrets(10)),
-    Case("REDIRECT", _redirect, "nothing is redirected", _open_and_redirected),
-    Case("HOST_CONFLICT", _second_ingress(HOST), "which is older", _second_ingress(f"www.{HOST}")),
+    Case("LIMIT_10_CERTS", secrets(11), "there are 11 certificates", secrets(10)),
+    Case("REDIRECT", redirect, "nothing is redirected", open_and_redirected),
+    Case("HOST_CONFLICT", second_ingress(HOST), "which is older", second_ingress(f"www.{HOST}")),
     Case(
         "PATHS",
         lambda f: f.path.update(path="/v2*"),
@@ -272,9 +175,9 @@ CASES = [
     ),
     Case(
         "MANAGEMENT_PORT",
-        _annotate_service(REST_PORT, "9091"),
+        annotate_service(REST_PORT, "9091"),
         "metrics and management",
-        _annotate_service(REST_PORT, "9092"),
+        annotate_service(REST_PORT, "9092"),
     ),
     Case(
         "REST_PORT",
@@ -292,7 +195,7 @@ CASES = [
         "PLAINTEXT_BACKEND",
         lambda f: f.service["spec"]["ports"][0].update(appProtocol="kubernetes.io/h2c"),
         "appProtocol says kubernetes.io/h2c",
-        _renamed_port,
+        renamed_port,
     ),
     Case(
         "GOOGLE_ONLY",
@@ -302,25 +205,25 @@ CASES = [
     ),
     Case(
         "FOREIGN_ANNOTATIONS",
-        _annotate("nginx.ingress.kubernetes.io/whitelist-source-range", "10.0.0.0/8"),
+        annotate("nginx.ingress.kubernetes.io/whitelist-source-range", "10.0.0.0/8"),
         "source addresses are not restricted",
-        _annotate("nginx.ingress.kubernetes.io/backend-protocol", "GRPCS"),
+        annotate("nginx.ingress.kubernetes.io/backend-protocol", "GRPCS"),
     ),
     Case(
         "ANNOTATION_KEYS",
-        _annotate_service("cloud.google.com/app-protocol", '{"milvus":"HTTP2"}'),
+        annotate_service("cloud.google.com/app-protocol", '{"milvus":"HTTP2"}'),
         "no annotation that Kiteway or GKE reads",
-        _annotate_service("cloud.google.com/load-balancer-type", "Internal"),
+        annotate_service("cloud.google.com/load-balancer-type", "Internal"),
     ),
     Case(
         "UNATTACHED",
         lambda f: f.add("cloud.google.com/v1", "BackendConfig", "other", spec={}),
         "no Service of its namespace names it",
-        _open_and_redirected,
+        open_and_redirected,
     ),
     Case(
         "LEFT_OUT",
-        _annotate(INGRESS_CLASS, "nginx"),
+        annotate(INGRESS_CLASS, "nginx"),
         "no host of it is served",
         lambda f: f.add("apps/v1", "Deployment", "milvus"),
     ),
@@ -329,7 +232,7 @@ CASES = [
         "CERT_NAME",
         lambda f: f.ingress["spec"]["tls"].append({"secretName": "tls-2"}),
         "the TLS Secret default/tls-2 does not exist",
-        _managed("managed"),
+        managed("managed"),
     ),
     Case(
         "CERT_KEY",
@@ -344,7 +247,7 @@ CASES = [
         "expires in 21 days",
         lambda f: f.serve(*key_pair(HOST, days=22)),
     ),
-    Case("CERT_CHAIN_ORDER", _both_certificates(reverse=True), "are not in order", _both_certificates(reverse=False)),
+    Case("CERT_CHAIN_ORDER", both_certificates(reverse=True), "are not in order", both_certificates(reverse=False)),
     Case(
         "CERT_WEAK",
         lambda f: f.serve(*key_pair(HOST, days=99999)),
@@ -359,11 +262,11 @@ CASES = [
     ),
     Case(
         "MANAGED_CERT_ORDER",
-        _managed("managed"),
+        managed("managed"),
         "do not wait for Active before you create the Ingress",
         lambda f: f.add("networking.gke.io/v1", "ManagedCertificate", "managed", spec={"domains": [HOST]}),
     ),
-    Case("MANAGED_CERT_UNATTACHED", _managed("manged"), "no Ingress of its namespace names it", _managed("managed")),
+    Case("MANAGED_CERT_UNATTACHED", managed("manged"), "no Ingress of its namespace names it", managed("managed")),
     # Milvus.
     Case(
         "MILVUS_CONFIG_UNREADABLE",
@@ -371,7 +274,7 @@ CASES = [
         "must be text",
         lambda f: setattr(f, "user_yaml", "# nothing yet\n"),
     ),
-    Case("MILVUS_TLS_SHARED_PORT", _tls(1), "do not start", _tls(1, enabled=False)),
+    Case("MILVUS_TLS_SHARED_PORT", tls(1), "do not start", tls(1, enabled=False)),
     Case(
         "MILVUS_TLS_FILES",
         lambda f: f.user.pop("tls"),
@@ -380,17 +283,17 @@ CASES = [
     ),
     Case(
         "MILVUS_MTLS",
-        _tls(2, port=8080),
+        tls(2, port=8080),
         "demands a client certificate",
-        lambda f: (_tls(2, port=8080)(f), _annotate_service(CLIENT_CERTIFICATE, "client")(f)),
+        lambda f: (tls(2, port=8080)(f), annotate_service(CLIENT_CERTIFICATE, "client")(f)),
     ),
     Case(
         "TLS_WITHOUT_HTTP2",
         lambda f: f.service_annotations.pop(APP_PROTOCOLS),
         "the balancer does not use HTTP/2 over TLS to port 19530",
-        _renamed_port,
+        renamed_port,
     ),
-    Case("HTTP2_WITHOUT_TLS", _tls(0), "Milvus runs without TLS (tlsMode 0)", _tls("2")),
+    Case("HTTP2_WITHOUT_TLS", tls(0), "Milvus runs without TLS (tlsMode 0)", tls("2")),
     Case(
         "HELM_SERVICE_ANNOTATIONS",
         lambda f: f.values["service"]["annotations"].pop(NEG),
@@ -405,9 +308,9 @@ CASES = [
     ),
     Case(
         "OPERATOR_SERVICE_ANNOTATIONS",
-        _operator('{"19530":"HTTP2"}'),
+        operator('{"19530":"HTTP2"}'),
         "names 19530; ports are looked up by name only",
-        _operator('{"milvus":"HTTP2"}'),
+        operator('{"milvus":"HTTP2"}'),
     ),
     Case(
         "HELM_L4_SERVICE",
@@ -436,8 +339,8 @@ MORE: list[tuple[str, Edit, str]] = [
     ("PATHS", lambda f: f.path.update(path="/milvus(/|$)"), "no gRPC call of Milvus has a path"),
     ("HELM_MISPLACED", lambda f: f.values["proxy"].update(http={"port": 8080}), "proxy.http.port at the top"),
     ("HELM_MISPLACED", lambda f: f.values.update(tls={}, quotaAndLimits={}), "quotaAndLimits at the top"),
-    ("OPERATOR_SERVICE_ANNOTATIONS", _operator("HTTP2"), "is not JSON"),
-    ("MILVUS_TLS_FILES", _operator('{"milvus":"HTTP2"}'), "tls.serverPemPath and tls.serverKeyPath not set"),
+    ("OPERATOR_SERVICE_ANNOTATIONS", operator("HTTP2"), "is not JSON"),
+    ("MILVUS_TLS_FILES", operator('{"milvus":"HTTP2"}'), "tls.serverPemPath and tls.serverKeyPath not set"),
     (
         "UNATTACHED",
         lambda f: f.add("networking.gke.io/v1beta1", "FrontendConfig", "r", spec={}),
@@ -449,18 +352,18 @@ MORE: list[tuple[str, Edit, str]] = [
         "no PEM key",
     ),
     ("LEFT_OUT", lambda f: f.add("gateway.networking.k8s.io/v1", "Gateway", "g"), "a kind of Gateway API"),
-    ("FOREIGN_ANNOTATIONS", _annotate_service("haproxy.org/server-ca", "ca"), "certificates are not verified by it"),
-    ("ANNOTATION_KEYS", _annotate(NEG, "{}"), "has no effect on an Ingress"),
-    ("ANNOTATION_KEYS", _annotate("kiteway.io/timeout", "5s"), "is no annotation of Kiteway"),
+    ("FOREIGN_ANNOTATIONS", annotate_service("haproxy.org/server-ca", "ca"), "certificates are not verified by it"),
+    ("ANNOTATION_KEYS", annotate(NEG, "{}"), "has no effect on an Ingress"),
+    ("ANNOTATION_KEYS", annotate("kiteway.io/timeout", "5s"), "is no annotation of Kiteway"),
     ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts=[{"mountPath": "/milvus/t"}]), "no volume"),
     ("MILVUS_TLS_FILES", lambda f: f.values["proxy"].update(volumeMounts="/milvus/tls"), "no volume"),
-    ("MILVUS_TLS_SHARED_PORT", _tls(1, port=19530), "REST shares port 19530 with gRPC"),
-    ("MILVUS_CONFIG_UNREADABLE", _tls(3, port=8080), "none of 0, 1 and 2"),
+    ("MILVUS_TLS_SHARED_PORT", tls(1, port=19530), "REST shares port 19530 with gRPC"),
+    ("MILVUS_CONFIG_UNREADABLE", tls(3, port=8080), "none of 0, 1 and 2"),
     ("MILVUS_CONFIG_UNREADABLE", lambda f: setattr(f, "user_yaml", "- a\n"), "must be a mapping"),
     ("MILVUS_CONFIG_UNREADABLE", lambda f: setattr(f, "user_yaml", "a: b: c"), "cannot be read"),
     (
         "L7ILBNegAnnotationCheck",
-        lambda f: (_internal(neg=True, frontend=False)(f), _annotate_service(NEG, '{"exposed_ports": {"1": {}}}')(f)),
+        lambda f: (internal(neg=True, frontend=False)(f), annotate_service(NEG, '{"exposed_ports": {"1": {}}}')(f)),
         "reaches endpoints by NEGs only",
     ),
     ("CERT_KEY", lambda f: f.secret["data"].pop("tls.key"), "has errors of its own"),

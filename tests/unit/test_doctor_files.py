@@ -11,7 +11,8 @@ import pytest
 
 from kiteway.diagnostics import Severity
 from kiteway.doctor import RULES, Finding, Manifests, Result, Scope, examine, read_manifests
-from tests.unit.doctor_cases import CASES, MORE, Case, Edit
+from tests.unit.doctor_cases import CASES, MORE
+from tests.unit.doctor_edits import Case, Edit
 from tests.unit.doctor_manifests import INGRESS_CLASS, NOW, Files
 
 
