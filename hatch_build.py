@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = "libkiteway_filter.so"
 PACKAGED = Path("src/kiteway/_filter") / LIBRARY
+
+# The versions of glibc's symbols that a shared object needs are names in its table of strings.
+_GLIBC = re.compile(rb"\x00GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\x00)")
 
 
 class FilterUnavailableError(Exception):
@@ -47,6 +51,19 @@ def build_filter(workspace: Path) -> Path:
     if result.returncode != 0:
         raise FilterUnavailableError(f"cargo build failed (exit code {result.returncode}):\n{result.stderr}")
     return target / "release" / LIBRARY
+
+
+def platform_tag(library: bytes) -> str:
+    """
+    Return the platform tag (PEP 600) of a wheel with this shared object: the newest glibc whose symbols it needs.
+
+    Without symbols of glibc (musl) it is the tag of this machine's own kind, which no index takes.
+    """
+    needed = [(int(major), int(minor)) for major, minor in _GLIBC.findall(library)]
+    if not needed:
+        return f"linux_{platform.machine()}"
+    major, minor = max(needed)
+    return f"manylinux_{major}_{minor}_{platform.machine()}"
 
 
 def install_filter(built: Path, destination: Path) -> None:
@@ -88,4 +105,4 @@ class FilterBuildHook(BuildHookInterface[BuilderConfig]):
             return
         build_data["artifacts"].append(f"/{PACKAGED.as_posix()}")
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-linux_{platform.machine()}"
+        build_data["tag"] = f"py3-none-{platform_tag((root / PACKAGED).read_bytes())}"

@@ -22,7 +22,7 @@ from tools.debian import programs as debian_programs
 from tools.kubernetes.build import programs as kubernetes_programs
 from tools.kubernetes.clients import programs as client_programs
 
-CRDS = Path(__file__).resolve().parents[2] / "deploy" / "crds"
+CRDS = Path(__file__).resolve().parents[2] / "deploy" / "chart" / "crds"
 _CONTROLLERS = "endpointslice-controller,garbage-collector-controller,serviceaccount-controller,namespace-controller"
 _START_SECONDS = 120.0
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiteway.extras import install_command
 from kiteway.gke.user_yaml import HTTP_PORT, SERVER_PEM, TLS_MODE, UserYamlError, lookup, merge, read, revert
 from tests.support.gke import USER_YAML
 
@@ -92,3 +96,10 @@ def test_any_text_comes_back(found: dict[str, object]) -> None:
         return
     assert all(lookup(read(after), path) == value for path, value in SETTINGS.items())
     assert revert(after, SETTINGS, text) == text
+
+
+def test_without_its_extra_the_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The editor of YAML is in the extra for GKE."""
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+    with pytest.raises(UserYamlError, match=re.escape(install_command("gke"))):
+        merge(USER_YAML, SETTINGS)

@@ -13,6 +13,7 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
+from kiteway.extras import install_command
 from kiteway.milvus.verify import (
     Failure,
     FailureReason,
@@ -156,7 +157,7 @@ def test_without_pymilvus_it_is_exit_2_with_the_extra(verification: _Verificatio
     verification.error = SdkMissingError()
     result = call("milvus.example")
     assert result.exit_code == 2
-    assert "pip install 'kiteway[verify]'" in result.stderr
+    assert install_command("verify") in result.stderr
 
 
 def test_the_token_comes_from_file_or_environment(

@@ -7,6 +7,8 @@ import re
 
 import msgspec
 
+from kiteway.extras import install_command
+
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 
@@ -36,7 +38,7 @@ class AcmeConfig(msgspec.Struct, frozen=True):
     def blocked(self) -> tuple[str, str] | None:
         """Return why Kiteway may not contact the CA yet, and what to do; None when it may."""
         if importlib.util.find_spec("acme") is None or importlib.util.find_spec("dns") is None:
-            return "Kiteway is installed without its extra for ACME.", "Install it: `pip install 'kiteway[acme]'`."
+            return "Kiteway is installed without its extra for ACME.", f"Install it: {install_command('acme')}."
         given = {"--acme-accept-terms": self.accept_terms, "--acme-contact EMAIL": bool(self.contact)}
         missing = [option for option, there in given.items() if not there]
         if not missing:

@@ -14,6 +14,7 @@ from kiteway.cli.options import CLUSTER_PANEL, AccessLogOption, KubeconfigOption
 from kiteway.cli.output import fail
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
+from kiteway.extras import install_command
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.launch import Launch, launch
@@ -118,7 +119,7 @@ def controller(
     try:
         import lightkube as _  # noqa: F401 - the extra is there
     except ImportError as error:
-        raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
+        raise fail(f"the extra for Kubernetes is not installed: {install_command('kubernetes')}") from error
     from kiteway.kubernetes.api import NoClusterError, read_kubeconfig
 
     if publish_service and publish_service.count("/") != 1:

@@ -29,6 +29,7 @@ from kiteway.doctor import (
     read_manifests,
 )
 from kiteway.doctor.report import Check
+from kiteway.extras import install_command
 from kiteway.printable import suggested
 from kiteway.probe import TlsOptions, TrustFileError
 from kiteway.probe.result import DEFAULT_TIMEOUT
@@ -133,7 +134,7 @@ def _cluster(where: _Where, now: dt.datetime, *, ca: Path | None, token: str | N
         from kiteway.doctor.cluster.look import ClusterTarget, examine_cluster, look_at_cluster
         from kiteway.kubernetes.api import NoClusterError
     except ImportError as error:
-        raise fail("the extra for Kubernetes is not installed: pip install 'kiteway[kubernetes]'") from error
+        raise fail(f"the extra for Kubernetes is not installed: {install_command('kubernetes')}") from error
     target = ClusterTarget(
         release=where.release,
         namespace=where.namespace,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from kiteway.certificates.names import is_address
+from kiteway.extras import install_command
 from kiteway.probe.threads import in_daemon_thread
 
 _RESERVED = frozenset({"internal", "invalid", "local", "localhost", "test"})
@@ -45,7 +46,7 @@ async def find_caa(host: str, *, timeout: float, nameserver: str = "") -> CaaRes
         async with asyncio.timeout(timeout):
             return await in_daemon_thread(lambda: _climb(host.rstrip("."), nameserver), name="caa")
     except ImportError:
-        return CaaResult(problem="the package dnspython is missing: pip install 'kiteway[acme]'.")
+        return CaaResult(problem=f"the package dnspython is missing; install it: {install_command('acme')}.")
     except TimeoutError:
         return CaaResult(problem=f"DNS gave no answer about CAA records in {timeout:g} s.")
 

@@ -10,6 +10,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from kiteway.extras import install_command
+
 Settings = Mapping[tuple[str, ...], Any]
 """Values by path, e.g. ``("common", "security", "tlsMode")``."""
 
@@ -128,7 +130,10 @@ def _key(node: Mapping[str, Any], name: str) -> str:
 
 
 def _editor() -> Any:
-    from ruamel.yaml import YAML
+    try:
+        from ruamel.yaml import YAML
+    except ModuleNotFoundError:
+        raise UserYamlError(f"the extra for GKE is not installed: {install_command('gke')}") from None
 
     editor = YAML(typ="rt")
     editor.preserve_quotes = True

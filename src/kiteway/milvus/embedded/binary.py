@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from kiteway.extras import install_command
 from kiteway.ownership import NotOursError, make_own
 
 MILVUS_PACKAGE_VERSION = "2.3.5"
@@ -71,8 +72,7 @@ def _package_data() -> Path:
         found = "is not installed" if package is None else f"is version {package.version}"
         raise MilvusUnavailableError(
             f"the package 'milvus' {found}; the embedded Milvus needs {MILVUS_PACKAGE_VERSION}, "
-            "which exists for Linux on x86-64 (glibc): pip install 'kiteway[demo]' there, "
-            "or use milvus-lite elsewhere"
+            f"which exists for Linux on x86-64 (glibc): {install_command('demo')} there, or `--milvus lite` elsewhere"
         )
     # Located by metadata: importing the package would create a server object.
     data = Path(str(package.locate_file("milvus/data")))

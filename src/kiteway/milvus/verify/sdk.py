@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from kiteway.extras import install_command
+
 
 class SdkMissingError(Exception):
     """PyMilvus is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("verification needs PyMilvus, which is not installed: pip install 'kiteway[verify]'")
+        super().__init__(f"verification needs PyMilvus, which is not installed: {install_command('verify')}")
 
 
 def load_pymilvus() -> Any:

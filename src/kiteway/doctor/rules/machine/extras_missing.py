@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kiteway.diagnostics import Severity
 from kiteway.doctor.machine import MACHINE, MachineFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
+from kiteway.extras import install_command
 
 _FOR = {
     "verify": "`kiteway verify`",
@@ -19,7 +20,7 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
     for extra in facts.missing_extras:
         use = _FOR.get(extra, "a part of Kiteway")
         yield failed(
-            MACHINE, f"the extra {extra} is not installed; it is for {use}.", f"pip install 'kiteway[{extra}]'."
+            MACHINE, f"the extra {extra} is not installed; it is for {use}.", f"Install it: {install_command(extra)}."
         )
     if not facts.missing_extras:
         yield passed(MACHINE, "every extra is installed.")
