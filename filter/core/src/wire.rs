@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod json;
 mod progress;
 pub mod protobuf;
+pub mod records;
 pub mod schema;
 pub mod stream;
 pub mod text;
