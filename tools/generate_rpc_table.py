@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kiteway.milvus.catalogue import Rpc, RpcClass, catalogue
+from kiteway.milvus.catalogue import Changes, Rpc, RpcClass, catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "filter/core/src/milvus/rpc_table.rs"
@@ -27,6 +27,23 @@ _STATUS_FIELD: dict[str, int | None] = {
     "GetReplicateInfoResponse": None,
     "RegisterLinkResponse": 2,
 }
+
+# Calls that change the structure, but no answer that a read could get before: what they create was not there, what they load
+# was refused or was answered from the loaded part, and an index changes how fast rows are found (docs/design/cache.md).
+_HARMLESS = frozenset(
+    {
+        "AlterIndex",
+        "CreateAlias",
+        "CreateCollection",
+        "CreateDatabase",
+        "CreateIndex",
+        "CreateNamespace",
+        "CreatePartition",
+        "DropIndex",
+        "LoadCollection",
+        "LoadPartitions",
+    }
+)
 
 # The messages of which more is read than names and the status; the constants are in question.rs and answer.rs.
 _QUESTIONS = {
@@ -83,6 +100,11 @@ def repeatable(rpc: Rpc) -> str:
     return str(not rpc.streaming and rpc.retry_safe).lower()
 
 
+def structural(rpc: Rpc) -> str:
+    """Say, as a Rust expression, whether the cache must drop what it has when `rpc` succeeds."""
+    return str(rpc.changes is Changes.STRUCTURE and rpc.name not in _HARMLESS).lower()
+
+
 def question(rpc: Rpc) -> str:
     """Say, as a Rust expression, what is read of the request of `rpc`."""
     if rpc.streaming:
@@ -119,8 +141,8 @@ def render(rpcs: Iterable[Rpc]) -> str:
     """Render the Rust source of the table; equal catalogues give equal bytes."""
     rows = sorted(((f"{rpc.service}/{rpc.name}", rpc) for rpc in rpcs), key=lambda row: (len(row[0]), row[0]))
     lines = [
-        f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, {milvus_status_location(rpc)}, '
-        f"{question(rpc)}, {answer(rpc)}),\n"
+        f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, '
+        f"{structural(rpc)}, {milvus_status_location(rpc)}, {question(rpc)}, {answer(rpc)}),\n"
         for path, rpc in rows
     ]
     return f"{_HEADER}pub static TABLE: [Rpc; {len(rows)}] = [\n{''.join(lines)}];\n"

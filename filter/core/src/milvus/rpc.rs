@@ -69,6 +69,8 @@ pub struct Rpc {
     pub class: Class,
     /// Whether it may be sent again when an endpoint has seen it; the routes go by the same catalogue.
     pub repeatable: bool,
+    /// Whether it changes what reads are answered from, beside rows.
+    pub is_structural: bool,
     pub milvus_status: MilvusStatusLocation,
     /// What is read of its request.
     pub question: Schema<QuestionKey>,
@@ -77,16 +79,18 @@ pub struct Rpc {
 }
 
 impl Rpc {
+    #[expect(clippy::too_many_arguments, reason = "the table is generated")]
     pub const fn new(
         path: &'static str,
         name: &'static str,
         class: Class,
         repeatable: bool,
+        is_structural: bool,
         milvus_status: MilvusStatusLocation,
         question: Schema<QuestionKey>,
         answer: Schema<AnswerKey>,
     ) -> Self {
-        Self { path, name, class, repeatable, milvus_status, question, answer }
+        Self { path, name, class, repeatable, is_structural, milvus_status, question, answer }
     }
 
     /// What is read of its request if only names are wanted.
