@@ -3,5 +3,6 @@
 //! `question` reads what a request asks for; `pool` decides which reads are answered from what is stored.
 
 pub mod planted;
+pub mod question;
 pub mod read;
 pub mod reason;

@@ -46,6 +46,30 @@ reasons! {
     Ttl = "ttl",
     /// The collection is external.
     External = "external",
+    /// The request is not one whole message that every implementation of protobuf reads alike.
+    Unreadable = "unreadable",
+    /// The level is not one of Milvus's five.
+    UnknownLevel = "unknown-level",
+    /// A page of an iterator.
+    Iterator = "iterator",
+    /// A search by the primary keys of rows, whose vectors Milvus reads first.
+    Ids = "ids",
+    /// `cluster_id` sends the read to another cluster.
+    Cluster = "cluster",
+    /// A filter takes a random sample.
+    RandomSample = "random-sample",
+    /// A reranker with random scores, with a model, or that is not known.
+    Reranker = "reranker",
+    /// Function chains may compute anything.
+    FunctionChain = "function-chain",
+    /// The answer is to have a trace of this very search.
+    Trace = "trace",
+    /// A travel timestamp.
+    TimeTravel = "time-travel",
+    /// A search in a hybrid search names another database or collection.
+    OtherCollection = "other-collection",
+    /// `sourceid`: one of Milvus's own components asks, whose privileges Milvus does not check.
+    Internal = "internal",
     /// It waited for another call as long as it may.
     Waited = "waited",
     /// Too many bytes of requests wait for other calls.
