@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.reference import annotation_keys, cli, diagnostics, doctor, limits, resources, status
+from tools.reference import annotation_keys, cli, diagnostics, doctor, json_output, limits, resources, status
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/reference"
@@ -19,10 +19,12 @@ PAGES = {
     "cli.md": cli.render,
     "diagnostics.md": diagnostics.render,
     "doctor.md": doctor.render,
+    "json-output.md": json_output.render,
     "limits.md": limits.render,
     "resources.md": resources.render,
     "status.md": status.render,
     "status.schema.json": status.render_schema,
+    **json_output.SCHEMAS,
 }
 
 

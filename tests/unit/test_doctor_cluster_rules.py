@@ -18,6 +18,7 @@ from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts, Unread
 from kiteway.doctor.cluster.look import examine_cluster
 from tests.unit.doctor_cluster import BACKENDS, CLOSED, Cluster, front_seen, pod_seen
 from tests.unit.doctor_cluster_cases import CASES, MORE, PRE_SHARED, SILENT, Case, Edit
+from tests.unit.doctor_documents import assert_convertible
 from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, INGRESS_CLASS, MANAGED, NEG
 
 # What a case's mistake is besides, or brings with it.
@@ -184,7 +185,7 @@ def test_no_annotation_makes_it_raise(key: str, value: str) -> None:
     cluster = Cluster()
     cluster.annotations[key] = value
     cluster.service_annotations[key] = value
-    assert isinstance(examine_cluster(cluster.facts()).plain(), dict)
+    assert_convertible(examine_cluster(cluster.facts()))
 
 
 def _leading_to(ingress: dict[str, object], service: str) -> dict[str, object]:

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from kiteway.doctor import Report, Scope, examine, read_manifests
 from kiteway.doctor.milvus_config import read_milvus_config
 from kiteway.doctor.tls_versions import OLD_VERSIONS, client_hello
+from tests.unit.doctor_documents import assert_convertible
 from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, MANAGED, NEG, Files
 
 _NOW = dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
@@ -69,13 +70,13 @@ def _examined(text: bytes) -> Report:
 @example(b"? [a]\n: b\nproxy: {}\n")
 def test_no_bytes_make_it_raise(text: bytes) -> None:
     """For any content of a file there is a report that can be printed."""
-    assert isinstance(_examined(text).plain(), dict)
+    assert_convertible(_examined(text))
 
 
 @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=6))
 def test_no_milvus_configuration_makes_it_raise(value: dict[str, Any]) -> None:
     """For a Milvus configuration with values of any type there is a report."""
-    assert isinstance(_examined(yaml.safe_dump(value, allow_unicode=True).encode()).plain(), dict)
+    assert_convertible(_examined(yaml.safe_dump(value, allow_unicode=True).encode()))
 
 
 @given(
@@ -95,7 +96,7 @@ def test_no_spoilt_manifest_makes_it_raise(which: str, path: list[str], value: A
     if isinstance(target, dict):
         target[path[-1] if path else "spec"] = value
     objects = [files.ingress, files.service, files.config, files.secret]
-    assert isinstance(_examined(yaml.safe_dump_all(objects, allow_unicode=True).encode()).plain(), dict)
+    assert_convertible(_examined(yaml.safe_dump_all(objects, allow_unicode=True).encode()))
 
 
 @given(st.text(max_size=300))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -16,7 +16,7 @@ from kiteway.gke.objects import backend_config, ingress, route, tls_secret
 from kiteway.gke.options import CertificateKind, DataPlane, GkeOptions
 from kiteway.gke.plan import make_plan
 from kiteway.gke.record import make_record
-from kiteway.gke.report import plan_report
+from kiteway.gke.report import GkePlanReport
 from kiteway.gke.rollout import rolled_out
 from kiteway.gke.shell import Shell
 from kiteway.gke.step import Impact, Plan, State, Step
@@ -375,7 +375,7 @@ def test_no_secret_is_shown() -> None:
     text = "minio:\n  secretAccessKey: hunter2\ncommon:\n  security:\n    defaultRootPassword: hunter2\n"
     reading = live(release=release(merged(VALUES, {"extraConfigFiles": {"user.yaml": text}, "token": "hunter2"})))
     plan = make_plan(reading, wanted(), SHELL)
-    shown = json.dumps(plan_report(plan)) + repr(plan)
+    shown = msgspec.json.encode(GkePlanReport.of_plan(plan)).decode() + repr(plan)
     assert "tlsMode" in shown
     assert "hunter2" not in shown
     assert "PRIVATE KEY" not in shown

@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
 from kiteway.cli.terminal import line
 from kiteway.demo.guide import HOST, ExamplesMissingError
-from kiteway.demo.run import Options, Report, remove, run
+from kiteway.demo.report import DemoReport
+from kiteway.demo.run import Options, remove, run
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
 from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
@@ -82,7 +84,7 @@ def demo(
     except (NotOursError, OSError) as error:
         raise fail(str(error)) from error
     options = Options(folder, binary, chosen.value, proxies, https_port, once)
-    report = Report()
+    report = DemoReport()
     try:
         report = asyncio.run(run(options, _say, _print_connected))
     except (MilvusUnavailableError, SdkMissingError, ExamplesMissingError) as error:
@@ -95,7 +97,7 @@ def demo(
         if data_dir is None:
             remove(folder)
     if output is not Output.TABLE:
-        emit(report.plain(), output)
+        emit(msgspec.to_builtins(report), output)
     else:
         _print(report, calls=once or not report.verified)
     raise typer.Exit(0 if report.verified else 1)
@@ -114,16 +116,16 @@ def _say(text: str) -> None:
         stderr.print(each)
 
 
-def _print(report: Report, *, calls: bool) -> None:
+def _print(report: DemoReport, *, calls: bool) -> None:
     """Print the result; ``calls`` of each endpoint too, unless they were printed when the verification ended."""
-    for address, number in report.requests.items() if calls else ():
+    for address, number in report.requests_per_endpoint.items() if calls else ():
         stderr.print(f"  {number} calls at {address}")
     if report.verified:
         stderr.print(line(("verified", "green")))
     elif report.failure is not None:
-        sentence = f" ({report.failure['reason']}): {report.failure['sentence']}"
+        sentence = f" ({report.failure.reason}): {report.failure.sentence}"
         stderr.print(line(("not verified", "red"), sentence))
-        stderr.print(report.failure["fix"])
+        stderr.print(report.failure.fix)
 
 
 def _print_connected(options: Options, certificate: Path, port: int) -> None:

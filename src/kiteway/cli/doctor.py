@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from kiteway.cli.address import parse_address
@@ -28,6 +29,7 @@ from kiteway.doctor import (
     look_at_machine,
     read_manifests,
 )
+from kiteway.doctor.document import DoctorReport, RuleList, RuleReport
 from kiteway.doctor.report import Check
 from kiteway.extras import install_command
 from kiteway.printable import suggested
@@ -154,7 +156,7 @@ def _cluster(where: _Where, now: dt.datetime, *, ca: Path | None, token: str | N
 
 def _print_rules(output: Output) -> None:
     if output is not Output.TABLE:
-        emit({"rules": [rule.plain() for rule in RULES]}, output)
+        emit(msgspec.to_builtins(RuleList(rules=tuple(map(RuleReport.of_rule, RULES)))), output)
         return
     for rule in RULES:
         stdout.print(f"{rule.id:<30} {rule.scope:<8} {rule.severity:<8} {rule.title}")
@@ -162,7 +164,7 @@ def _print_rules(output: Output) -> None:
 
 def _print(report: Report, output: Output) -> None:
     if output is not Output.TABLE:
-        emit(report.plain(), output)
+        emit(msgspec.to_builtins(DoctorReport.of_report(report)), output)
         return
     for resource, checks in report.checks:
         stdout.print(line((str(resource), "bold")))

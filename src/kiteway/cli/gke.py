@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from kiteway.cli.gke_options import PlanOnlyOption, Verifying, Where, Wish
@@ -26,7 +27,7 @@ from kiteway.gke.options import GkeOptions, OptionsError, make_options, read_fil
 from kiteway.gke.plan import make_plan
 from kiteway.gke.preflight import preflight
 from kiteway.gke.reading import Reader, read_recorded
-from kiteway.gke.report import plan_report
+from kiteway.gke.report import GkePlanReport
 from kiteway.gke.rollback import make_rollback
 from kiteway.gke.run import CommandError
 from kiteway.gke.shell import Shell
@@ -76,7 +77,7 @@ def plan(
     if output is Output.TABLE:
         print_plan(made)
     else:
-        emit(plan_report(made), output)
+        emit(msgspec.to_builtins(GkePlanReport.of_plan(made)), output)
     raise typer.Exit(1 if made.refused else 0)
 
 
@@ -138,7 +139,7 @@ def status(
     if output is Output.TABLE:
         print_plan(made)
     else:
-        emit(plan_report(made), output)
+        emit(msgspec.to_builtins(GkePlanReport.of_plan(made)), output)
     raise typer.Exit(1 if made.refused or made.changes else 0)
 
 

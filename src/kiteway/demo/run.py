@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kiteway.certificates.create import create_self_signed
 from kiteway.controlplane.config import Config
 from kiteway.demo import guide
 from kiteway.demo.backends import Backend, embedded, lite
+from kiteway.demo.report import DemoReport
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.files import write_atomic
 from kiteway.filter import filter_path
@@ -26,7 +27,6 @@ from kiteway.instance import Instance
 from kiteway.launch import Launch, launch
 from kiteway.milvus.verify import Step, Target, VerifyReport, verify
 from kiteway.ports import PATIENCE_SECONDS, Claims, Port, PortError, own_ports, ports_of
-from kiteway.report.status import Status
 from kiteway.status.client import read_status
 from kiteway.supervisor import wait_ready
 
@@ -58,31 +58,10 @@ class Options:
     once: bool
 
 
-@dataclass(slots=True)
-class Report:
-    """The result of the demo: the value of ``--output json``."""
-
-    verified: bool = False
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    requests: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    failure: dict[str, str] | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "verified": self.verified,
-            "steps": self.steps,
-            "requestsPerEndpoint": self.requests,
-            "versions": self.versions,
-            "failure": self.failure,
-        }
-
-
 class Narrator:
     """Reports each step and records its time."""
 
-    def __init__(self, report: Report, say: Callable[[str], None]) -> None:
+    def __init__(self, report: DemoReport, say: Callable[[str], None]) -> None:
         self._report = report
         self.say = say
 
@@ -96,16 +75,18 @@ class Narrator:
             yield
             done = True
         finally:
-            self._report.steps.append({"name": name, "ok": done, "seconds": round(time.monotonic() - began, 3)})
+            self._report.add_step(name, ok=done, seconds=time.monotonic() - began)
 
 
-async def run(options: Options, say: Callable[[str], None], connected: Callable[[Options, Path, int], None]) -> Report:
+async def run(
+    options: Options, say: Callable[[str], None], connected: Callable[[Options, Path, int], None]
+) -> DemoReport:
     """
     Do the guide's steps, then serve until a signal (unless ``once``).
 
     ``connected`` is called with the certificate's file and the public port as soon as a client can connect.
     """
-    report = Report(versions={"kiteway": __version__})
+    report = DemoReport(versions={"kiteway": __version__})
     narrator = Narrator(report, say)
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -160,7 +141,7 @@ async def _balance(
     place: _Place,
     backend: Backend,
     narrator: Narrator,
-    report: Report,
+    report: DemoReport,
     connected: Callable[[Options, Path, int], None],
 ) -> None:
     with narrator.step("manifests", "Set up a health check endpoint: BackendConfig and the Service's annotations"):
@@ -175,9 +156,9 @@ async def _balance(
         with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
             found = await _verify(certificate, place.port, narrator)
         status = await asyncio.to_thread(read_status, instance)
-        _complete(report, found, status)
+        report.complete(found, status)
         if found.verified and not place.options.once:
-            for address, calls in report.requests.items():
+            for address, calls in report.requests_per_endpoint.items():
                 narrator.say(f"  {calls} calls at {address}")
             connected(place.options, certificate, place.port)
             await ended
@@ -255,21 +236,6 @@ async def _verify(certificate: Path, port: int, narrator: Narrator) -> VerifyRep
 
     target = Target(host="127.0.0.1", port=port, ca=certificate, server_name=guide.HOST)
     return await verify(target, on_step=on_step, timeout=VERIFY_SECONDS)
-
-
-def _complete(report: Report, found: VerifyReport, status: Status) -> None:
-    report.verified = found.verified
-    report.steps += [{"name": f"verify/{s.name}", "ok": s.ok, "seconds": round(s.seconds, 3)} for s in found.steps]
-    report.requests = {endpoint.address: endpoint.calls for pool in status.pools for endpoint in pool.endpoints}
-    report.versions["pymilvus"] = found.versions.pymilvus
-    report.versions["milvus"] = found.versions.milvus or ""
-    report.versions["envoy"] = status.envoy.version
-    if found.failure is not None:
-        report.failure = {
-            "reason": str(found.failure.reason),
-            "sentence": found.failure.sentence,
-            "fix": found.failure.fix,
-        }
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""The report, in the format of check-gke-ingress: resources, and the checks of each."""
+"""Apply the rules: resources, and the checks of each."""
 
 from __future__ import annotations
 
@@ -25,19 +25,6 @@ class Check:
             return None
         return self.finding.severity or self.rule.severity
 
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        position = self.finding.position
-        return {
-            "name": self.rule.id,
-            "message": self.finding.message,
-            "result": str(self.finding.result),
-            "severity": str(self.severity) if self.severity else None,
-            "fix": self.finding.fix,
-            "docs": self.rule.docs,
-            "position": {"file": position.file, "line": position.line, "column": position.column} if position else None,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -61,20 +48,6 @@ class Report:
         if isinstance(what, Severity):
             return sum(check.severity is what for check in found)
         return sum(check.finding.result is what for check in found)
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "resources": [
-                {
-                    "kind": resource.kind,
-                    "namespace": resource.namespace,
-                    "name": resource.name,
-                    "checks": [check.plain() for check in checks],
-                }
-                for resource, checks in self.checks
-            ]
-        }
 
 
 def examine(

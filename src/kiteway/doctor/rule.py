@@ -81,17 +81,6 @@ class Rule(Generic[S]):
         """The page section that explains the rule."""
         return f"docs/reference/doctor.md#{self.id.lower()}"
 
-    def plain(self) -> dict[str, str]:
-        """Return the rule as plain values."""
-        return {
-            "id": self.id,
-            "scope": str(self.scope),
-            "severity": str(self.severity),
-            "title": self.title,
-            "why": self.why,
-            "docs": self.docs,
-        }
-
 
 def passed(resource: ObjectRef, message: str) -> Finding:
     """Return the finding that a resource passes."""
