@@ -23,7 +23,7 @@ from kiteway.pipeline.pipeline import Outcome as Round
 from kiteway.pipeline.pipeline import Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 from tests.support.manifests import Manifest, backend_config, endpoint_slice, ingress, path, rule, secret, service
 
@@ -62,7 +62,7 @@ class _World:
 
     def round(self) -> Round:
         now = dt.datetime.now(dt.UTC)
-        outcome = self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, now, self.options)
+        outcome = self.pipeline.run(SourceContent(tuple(self.objects.values()), (), ()), {}, now, self.options)
         self.pipeline.judge(Quarantine.accept, now)
         return outcome
 

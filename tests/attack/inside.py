@@ -25,7 +25,7 @@ from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.resources.load import Loaded, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.supervisor import envoy_child
 from tests.support.manifests import Manifest
 
@@ -49,10 +49,10 @@ class Memory(Files):
                 del self._tenants[name]
         self._changed.set()
 
-    async def read(self) -> Resources:
+    async def read(self) -> SourceContent:
         """Return all of them."""
         loaded = [each for tenant in self._tenants.values() for each in tenant]
-        return Resources(
+        return SourceContent(
             tuple(o for each in loaded for o in each.objects),
             tuple(d for each in loaded for d in each.diagnostics),
             tuple(r for each in loaded for r in each.refused),

@@ -22,7 +22,7 @@ from kiteway.files import write_atomic
 from kiteway.milvus.embedded import StandaloneMilvus
 from kiteway.pipeline.pipeline import Pipeline
 from kiteway.resources import EndpointSlice, Object, load_documents
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 from tests.e2e.traffic import Proxy, eventually
 from tests.e2e.traffic import running as running_envoy
@@ -150,7 +150,7 @@ def test_fifty_changes_a_second_reach_envoy(
     with running_envoy(folder, free_port) as proxy:
         pipeline = Pipeline(proxy.settings)
         objects = _objects(MANIFESTS, site.slice(0, "staying"), site.slice(1))
-        first = pipeline.run(Resources(objects, (), ()), {}, _now(), Options())
+        first = pipeline.run(SourceContent(objects, (), ()), {}, _now(), Options())
         proxy.publish(first.snapshot)
         eventually(proxy.ready, "Envoy runs the configuration")
         _wait_healthy(proxy, 2)

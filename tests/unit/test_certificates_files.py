@@ -10,7 +10,7 @@ from kiteway.cli.options import parse_certificate_files
 from kiteway.diagnostics import Severity
 from kiteway.resources import Secret, load_documents
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource, watched
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from tests.support.certificates import Issued, issue
 from tests.support.ingresses import ingress, secret, service, text
 
@@ -26,13 +26,13 @@ def _write(folder: Path, issued: Issued) -> None:
     (folder / "tls.key").write_bytes(issued.pem)
 
 
-def _resources(*more: Issued) -> Resources:
+def _resources(*more: Issued) -> SourceContent:
     documents = [service(), ingress("i", [HOST], ["tls"]), *(secret("tls", issued) for issued in more)]
     loaded = load_documents(text(*documents), "test.yaml")
-    return Resources(loaded.objects, loaded.diagnostics, loaded.refused)
+    return SourceContent(loaded.objects, loaded.diagnostics, loaded.refused)
 
 
-def _served(resources: Resources) -> list[bytes]:
+def _served(resources: SourceContent) -> list[bytes]:
     return [bytes(o.values["tls.crt"]) for o in resources.objects if isinstance(o, Secret)]
 
 

@@ -18,7 +18,7 @@ from kiteway.model import HealthCheckType, PoolKey
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.report.pools import CheckedEndpoint, EndpointFailure, EndpointHealth, EndpointReport
 from kiteway.resources import load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.status.health import EndpointCheck
 from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.translate import Options
@@ -37,7 +37,7 @@ MANIFESTS = (
 def outcome() -> Outcome:
     """Return what two endpoints with the default check come to."""
     objects = [object_ for manifest in MANIFESTS for object_ in load_object(dict(manifest)).objects]
-    return Pipeline(EnvoySettings()).run(Resources(tuple(objects), (), ()), {}, NOW, Options())
+    return Pipeline(EnvoySettings()).run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
 
 
 def clusters(*failures: EndpointFailure) -> dict[str, ClusterStatus]:

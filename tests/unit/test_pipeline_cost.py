@@ -23,7 +23,7 @@ from kiteway.memo import Memo
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Object, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
 from tests.support.manifests import Manifest, backend_config, endpoint_slice, ingress, path, rule, secret, service
@@ -62,7 +62,7 @@ class World:
         for ref in removed:
             del self.objects[ref]
         self.objects |= {object_.ref: object_ for object_ in changed}
-        outcome = self.pipeline.run(Resources(tuple(self.objects.values()), (), ()), {}, NOW, OPTIONS)
+        outcome = self.pipeline.run(SourceContent(tuple(self.objects.values()), (), ()), {}, NOW, OPTIONS)
         self.pipeline.judge(Quarantine.accept, NOW)
         return outcome
 
@@ -213,7 +213,7 @@ def test_a_backend_config_changes(world: World, translated: list[str]) -> None:
     changed = objects(backend_config("milvus-2", timeoutSec=30))
     warm = world.run(*changed)
     assert translated == ["milvus-2"]
-    cold = Pipeline(EnvoySettings()).run(Resources(tuple(world.objects.values()), (), ()), {}, NOW, OPTIONS)
+    cold = Pipeline(EnvoySettings()).run(SourceContent(tuple(world.objects.values()), (), ()), {}, NOW, OPTIONS)
     assert warm.snapshot.diff(cold.snapshot) == {}
 
 

@@ -11,7 +11,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.model import Endpoint
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.resources import load_documents
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 
 MANIFESTS = b"""
@@ -50,7 +50,7 @@ def started() -> Pipeline:
     """Return a pipeline that has A and B."""
     loaded = load_documents(MANIFESTS, "manifests.yaml")
     pipeline = Pipeline(EnvoySettings())
-    pipeline.run(Resources(loaded.objects, (), ()), {SERVICE: (A, B)}, START, Options())
+    pipeline.run(SourceContent(loaded.objects, (), ()), {SERVICE: (A, B)}, START, Options())
     return pipeline
 
 
@@ -103,6 +103,6 @@ def test_a_translation_does_not_end_a_drain() -> None:
     pipeline.run_endpoints({SERVICE: (A,)}, after(1))
     loaded = load_documents(MANIFESTS, "manifests.yaml")
 
-    again = pipeline.run(Resources(loaded.objects, (), ()), {SERVICE: (A,)}, after(2), Options())
+    again = pipeline.run(SourceContent(loaded.objects, (), ()), {SERVICE: (A,)}, after(2), Options())
 
     assert members(again)["10.0.0.2"] == "DRAINING"

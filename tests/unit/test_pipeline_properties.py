@@ -20,7 +20,7 @@ from kiteway.model import Certificate, Challenge, HTTPChallenge, TLSChallenge, d
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Loaded, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Endpoints, Options
 from tests.support.manifests import Manifest
 from tests.unit.test_translate_properties import NOW, worlds
@@ -47,10 +47,10 @@ def _ref(manifest: Manifest) -> ObjectRef:
     return ObjectRef(manifest["kind"], metadata["namespace"], metadata["name"])
 
 
-def resources(cluster: Cluster) -> Resources:
+def resources(cluster: Cluster) -> SourceContent:
     """Return what a source would give."""
     found = [loaded for _, loaded in sorted(cluster.items())]
-    return Resources(
+    return SourceContent(
         tuple(object_ for loaded in found for object_ in loaded.objects),
         tuple(d for loaded in found for d in loaded.diagnostics),
         tuple(ref for loaded in found for ref in loaded.refused),

@@ -23,7 +23,7 @@ from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine import blame, forms, store
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import Object, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Translator
 from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, backend_config, ingress, path, rule, secret, service
@@ -58,7 +58,7 @@ class World:
     def run(self, *apps: Iterable[Manifest]) -> Outcome:
         """Run a round, and let Envoy judge until it is content."""
         found = tuple(object_ for manifests in apps for object_ in objects(*manifests))
-        outcome = self.pipeline.run(Resources(found, (), ()), {}, dt.datetime.now(dt.UTC), Options())
+        outcome = self.pipeline.run(SourceContent(found, (), ()), {}, dt.datetime.now(dt.UTC), Options())
         self.pushes = 0
         while outcome.quarantine.undecided:
             self.pushes += 1

@@ -17,7 +17,7 @@ from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import QuarantineState
 from kiteway.report.status import State, Status
 from kiteway.resources import load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.status.readiness import shortcomings, why_not_serving
 from kiteway.translate import Options
 from tests.support.manifests import Manifest, endpoint_slice, ingress, path, rule, service
@@ -60,7 +60,7 @@ def state(*streams: StreamState, active: bool = True) -> AdsState:
 def outcome(*manifests: Manifest) -> Outcome:
     """Return what manifests come to."""
     objects = [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
-    return Pipeline(EnvoySettings()).run(Resources(tuple(objects), (), ()), {}, NOW, Options())
+    return Pipeline(EnvoySettings()).run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
 
 
 GOOD = (ingress(rule("a.example.com", path("/", "a")), name="a"), service("a"))

@@ -28,7 +28,7 @@ from kiteway.model import LimitKey, LoadBalancer, Policy, PolicyReason
 from kiteway.pipeline.pipeline import Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import load_documents
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Result, Translator
 from kiteway.translate.shared.limits import MOST_POLICIES, NamespaceLimits
 from kiteway.translate.shared.routes import envoy_routes
@@ -337,7 +337,7 @@ def test_the_number_of_replicas_changes_what_is_divided_and_nothing_else() -> No
     others = [ingress(rule("b.example.com", path("/", "other")), name="other"), service("other")]
     loaded = load_documents(text([*BASE, *others, milvus_policy("milvus", limits=[limit(20)])]), "test.yaml")
     pipeline = Pipeline(EnvoySettings(filter_path=Path("/filter.so")))
-    one = pipeline.run(Resources(loaded.objects, (), ()), {}, NOW, Options())
+    one = pipeline.run(SourceContent(loaded.objects, (), ()), {}, NOW, Options())
     pipeline.judge(Quarantine.accept, NOW)
     two = pipeline.scale(2, NOW)
 

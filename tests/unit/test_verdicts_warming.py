@@ -18,7 +18,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 from tests.support.manifests import Manifest, endpoint_slice, ingress, path, rule, service
 
@@ -78,7 +78,7 @@ def _run(pipeline: Pipeline, *names: str) -> Outcome:
             endpoint_slice(["10.0.0.200"], 19530, name),
         ]
     objects = [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
-    return pipeline.run(Resources(tuple(objects), (), ()), {}, NOW, Options())
+    return pipeline.run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
 
 
 async def test_endpoints_that_change_do_not_keep_others_waiting(tmp_path: Path) -> None:

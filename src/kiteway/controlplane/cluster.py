@@ -19,7 +19,7 @@ from kiteway.kubernetes.api import Api, read_kubeconfig
 from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.kubernetes.lease import Lease
 from kiteway.pipeline.pipeline import Outcome
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.sources.kubernetes.source import KubernetesSource
 from kiteway.status.writeback.writer import Writer
 
@@ -105,7 +105,7 @@ class Cluster:
             return "Waiting for the API server to list the Secrets that hold certificates"
         return ""
 
-    async def read(self) -> Resources:
+    async def read(self) -> SourceContent:
         """Return all resources."""
         return self._source.read()
 

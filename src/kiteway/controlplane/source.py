@@ -14,7 +14,7 @@ from kiteway.pipeline.pipeline import Outcome
 from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.resources import EndpointSlice
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
-from kiteway.sources.files import FileSource, Resources
+from kiteway.sources.files import FileSource, SourceContent
 from kiteway.sources.large_files import LargeFileReader
 
 Translate = Callable[[], Awaitable[None]]
@@ -52,7 +52,7 @@ class Source(Protocol):
     def why_incomplete(self) -> str:
         """Return what the source waits for before there is anything to serve; empty when there is."""
 
-    async def read(self) -> Resources:
+    async def read(self) -> SourceContent:
         """Return all resources."""
 
     def translated(self, outcome: Outcome) -> None:
@@ -101,7 +101,7 @@ class Files:
         """Return that large files are still to be decoded once since the start; a missing file is a diagnostic."""
         return "large files of manifests are being decoded" if self._begun and not self._whole else ""
 
-    async def read(self) -> Resources:
+    async def read(self) -> SourceContent:
         """Read them. Large files that changed come later (see `follow`); the first time they are waited for (see `_first`)."""
         # Taken before the files are read: what is decoded meanwhile is not in what is returned.
         passed = self._large.passed
@@ -129,7 +129,7 @@ class Files:
             self._due.clear()
             yield
 
-    async def _first(self, found: Resources) -> Resources:
+    async def _first(self, found: SourceContent) -> SourceContent:
         """
         Wait until each large file was decoded once, and return everything.
 

@@ -19,7 +19,7 @@ from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
 from kiteway.quarantine.quarantine import Quarantine, QuarantineState
 from kiteway.quarantine.store import Stored
 from kiteway.resources import EndpointSlice
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Translated, Translator
 from kiteway.translate.policy.attachment import Attachment
 from kiteway.translate.shared.endpoints import unknown_services
@@ -99,7 +99,7 @@ class Pipeline:
 
     def run(
         self,
-        resources: Resources,
+        resources: SourceContent,
         static: Mapping[ServiceName, tuple[Endpoint, ...]],
         now: dt.datetime,
         options: Options,

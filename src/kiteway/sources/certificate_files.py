@@ -15,7 +15,7 @@ import watchfiles
 from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import Ingress, Object, load_object
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 
 _MOST_BYTES = 1 << 20
 """The most bytes of a file: what a Secret may hold."""
@@ -60,7 +60,7 @@ class CertificateFileSource:
     files: tuple[CertificateFiles, ...]
     _good: dict[CertificateFiles, Object] = field(default_factory=dict)
 
-    def add_to(self, resources: Resources) -> Resources:
+    def add_to(self, resources: SourceContent) -> SourceContent:
         """Return ``resources`` with the Secrets of the files; they replace Secrets of the same name."""
         if not self.files:
             return resources
@@ -78,7 +78,7 @@ class CertificateFileSource:
                 problems.append(problem)
             if not any(_names(object_, files) for object_ in resources.objects):
                 problems.append(_unused(files))
-        return Resources(tuple(objects.values()), tuple(problems), tuple(failed))
+        return SourceContent(tuple(objects.values()), tuple(problems), tuple(failed))
 
     def _read(self, files: CertificateFiles) -> Diagnostic | None:
         try:

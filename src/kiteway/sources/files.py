@@ -30,7 +30,7 @@ STANDARD_INPUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
+class SourceContent:
     """
     The content of the sources at one moment.
 
@@ -87,7 +87,7 @@ class FileSource:
     _texts: dict[Path, bytes] = field(default_factory=dict)
     _known: dict[Path, _File] = field(default_factory=dict)
 
-    def read(self) -> Resources:
+    def read(self) -> SourceContent:
         """Read everything. Never raises for what a user wrote or removed."""
         problems: list[Diagnostic] = []
         loaded: dict[Path, _File] = {}
@@ -126,7 +126,7 @@ class FileSource:
         nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
         if nothing is None or combined.objects or combined.failed:
             return combined
-        return Resources((), (*combined.diagnostics, nothing), ())
+        return SourceContent((), (*combined.diagnostics, nothing), ())
 
     def _decoded(self, path: Path, text: bytes) -> Decoded | None:
         if self.large is not None and len(text) > LARGE_BYTES and path != STANDARD_INPUT:
@@ -235,7 +235,7 @@ def _unreadable(path: Path, error: OSError) -> Diagnostic:
     )
 
 
-def _combine(extra: tuple[Object, ...], loaded: Mapping[Path, Loaded], problems: list[Diagnostic]) -> Resources:
+def _combine(extra: tuple[Object, ...], loaded: Mapping[Path, Loaded], problems: list[Diagnostic]) -> SourceContent:
     objects: dict[ObjectRef, Object] = {o.ref: o for o in extra}
     failed: list[ObjectRef] = []
     for found in loaded.values():
@@ -254,4 +254,4 @@ def _combine(extra: tuple[Object, ...], loaded: Mapping[Path, Loaded], problems:
                     )
                 )
             objects[object_.ref] = object_
-    return Resources(tuple(objects.values()), tuple(problems), tuple(failed))
+    return SourceContent(tuple(objects.values()), tuple(problems), tuple(failed))

@@ -12,8 +12,8 @@ from kiteway.doctor.cluster.facts import (
     NEG_GATE,
     Budget,
     ClusterFacts,
-    Event,
     Gate,
+    KubernetesEvent,
     Pod,
     Unread,
     Written,
@@ -154,14 +154,14 @@ def _budget(raw: Raw) -> Budget:
     )
 
 
-def _events(raws: Iterable[Raw], refs: Container[ObjectRef]) -> tuple[Event, ...]:
+def _events(raws: Iterable[Raw], refs: Container[ObjectRef]) -> tuple[KubernetesEvent, ...]:
     found = []
     for raw in raws:
         about = dig(raw, "involvedObject") or {}
         ref = ObjectRef(about.get("kind") or "", about.get("namespace") or "", about.get("name") or "")
         if ref in refs:
             found.append(
-                Event(
+                KubernetesEvent(
                     about=ref,
                     warning=raw.get("type") == "Warning",
                     reason=str(raw.get("reason") or ""),

@@ -101,9 +101,9 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class KubernetesEvent:
     """
-    An Event.
+    An Event of the cluster.
 
     Attributes:
         about: the object.
@@ -166,7 +166,7 @@ class ClusterFacts:
     neg_written: Mapping[ObjectRef, Written] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     budgets: tuple[Budget, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[KubernetesEvent, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)
     no_endpoints: tuple[Diagnostic, ...] = ()
     dns: Mapping[str, DnsResult] = field(default_factory=dict)
@@ -216,7 +216,7 @@ class ClusterFacts:
             return ()
         return tuple(pod for pod in self.pods if selector.items() <= pod.labels.items())
 
-    def events_of(self, ref: ObjectRef) -> Iterator[Event]:
+    def events_of(self, ref: ObjectRef) -> Iterator[KubernetesEvent]:
         """Yield the Events about an object, the newest first."""
         return (event for event in self.events if event.about == ref)
 

@@ -20,7 +20,7 @@ from kiteway.kubernetes.paths import collection
 from kiteway.kubernetes.reflector import FIRST_PAUSE, LONGEST_PAUSE, Reflector
 from kiteway.resources import EndpointSlice, Ingress, IngressClass, Object, Secret, Service, load_object
 from kiteway.resources.kinds.secret import TLS_SECRET
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.sources.kubernetes import last_good
 from kiteway.sources.kubernetes.gate import Gate, Name, pod_of
 from kiteway.sources.kubernetes.gke import belongs_elsewhere, is_gke
@@ -140,7 +140,7 @@ class KubernetesSource:
             *(each.run() for each in (*self._reflectors, *self._aside)),
         ]
 
-    def read(self) -> Resources:
+    def read(self) -> SourceContent:
         """Return all present objects except Google's Ingresses."""
         taken = self._config.classless if self._config.classless is not None else not self.on_gke
 
@@ -205,11 +205,11 @@ class KubernetesSource:
         await self._touched.wait()
         self._touched.clear()
 
-    def _as_it_was(self, now: Resources) -> Resources:
+    def _as_it_was(self, now: SourceContent) -> SourceContent:
         """Return the resources; namespaces with errors have their last good objects."""
         before = [load_object(msgspec.json.decode(raw)) for raws in self._good.values() for raw in raws]
         others = [o for o in now.objects if isinstance(o, EndpointSlice) or o.metadata.namespace not in self._good]
-        return Resources((*others, *(o for each in before for o in each.objects)), (), ())
+        return SourceContent((*others, *(o for each in before for o in each.objects)), (), ())
 
     def _admitted(self, slice_: EndpointSlice) -> EndpointSlice:
         return self.gate.admit(slice_) if self.gate is not None else slice_

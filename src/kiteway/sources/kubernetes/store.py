@@ -12,7 +12,7 @@ from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.kubernetes.api import FIELD_MANAGER
 from kiteway.resources import Ingress, Loaded, ManagedCertificate, MilvusPolicy, Object, Service, load_object
 from kiteway.resources import annotations as keys
-from kiteway.sources.files import Resources
+from kiteway.sources.files import SourceContent
 from kiteway.sources.kubernetes.kinds import WatchedKind
 
 WRITTEN_ANNOTATIONS: Final = (keys.NEG_STATUS, keys.STATUS_PREFIX, keys.ACCEPTED)
@@ -111,7 +111,7 @@ class Store:
             for entry in entries.values():
                 yield entry.raw
 
-    def resources(self, problems: Iterable[Diagnostic], left_out: Callable[[Object], bool]) -> Resources:
+    def resources(self, problems: Iterable[Diagnostic], left_out: Callable[[Object], bool]) -> SourceContent:
         """Return all objects except those that ``left_out`` selects."""
         objects: list[Object] = []
         diagnostics = list(problems)
@@ -124,7 +124,7 @@ class Store:
                 if kept or not loaded.objects:
                     diagnostics += loaded.diagnostics
                     failed += loaded.refused
-        return Resources(tuple(objects), tuple(diagnostics), tuple(failed))
+        return SourceContent(tuple(objects), tuple(diagnostics), tuple(failed))
 
 
 class View:
