@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
 _LONG = 90.0
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "milvuspolicy.yaml"
+_CACHE_EXAMPLE = _EXAMPLE.with_name("milvuspolicy-cache.yaml")
 _PATH = "/apis/kiteway.io/v1alpha1/namespaces/default/milvuspolicies"
 _KIND = "milvuspolicies.kiteway.io"
 
@@ -39,6 +40,11 @@ def _with(**spec: Any) -> dict[str, Any]:
 
 def _limited(**limit: Any) -> dict[str, Any]:
     return _with(limits=[{"by": ["user"], **limit}])
+
+
+def _cached(**more: Any) -> dict[str, Any]:
+    outer = {key: more.pop(key) for key in ("targetRefs",) if key in more}
+    return _with(cache={"enabled": True, **more}, **outer)
 
 
 _HEDGED = {"delay": "200ms"}
@@ -76,6 +82,21 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (_with(admission={"maxQueuedBytes": "0"}), "maxQueuedBytes"),
     (_with(hedging={}), "delay"),
     (_with(hedging={"delay": "200"}), "delay"),
+    (_with(cache={}), "enabled"),
+    (_with(cache={"enabled": "yes"}), "enabled"),
+    (_cached(stalenessBound="10s"), "must be from 100ms to 5s"),
+    (_cached(eventualBound="2h"), "must be from 100ms to 1h"),
+    (_cached(fillLag="5s"), "stalenessBound must be above fillLag"),
+    (_cached(maxWait="0s"), "must be from 1ms to 10m"),
+    (_cached(memory=1), "memory"),
+    (_cached(maxEntryBytes="1MB"), "maxEntryBytes"),
+    (_cached(collections=[{"database": "default"}]), "collection"),
+    (_cached(collections=[{"collection": "a"}, {"collection": "a", "enabled": False}]), "Duplicate value"),
+    (_cached(collections=[{"collection": "a", "stalenessBound": "1s"}]), "of each collection must be above fillLag"),
+    (
+        _cached(targetRefs=[{"group": "networking.k8s.io", "kind": "Ingress", "name": "milvus"}]),
+        "cache must not be set in a policy for an Ingress",
+    ),
 ]
 
 
@@ -104,7 +125,20 @@ def test_the_api_server_takes_the_example(bed: Bed) -> None:
             "maxQueuedBytes": "1Ti",
         },
     )
-    for policy in (example, whole):
+    cached = milvus_policy(
+        "a",
+        cache={
+            "enabled": True,
+            "stalenessBound": "2s",
+            "eventualBound": "1h",
+            "fillLag": "1ms",
+            "maxWait": "10m",
+            "memory": "16Gi",
+            "maxEntryBytes": 1024,
+            "collections": [{"collection": "a", "enabled": False}, {"database": "b", "collection": "a"}],
+        },
+    )
+    for policy in (example, yaml.safe_load(_CACHE_EXAMPLE.read_text()), whole, cached):
         answer = bed.cluster.api.post(_PATH, json=policy, params={"dryRun": "All"})
         assert answer.status_code == 201, answer.text
         assert load_object(answer.json()).diagnostics == ()

@@ -8,13 +8,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from kiteway.envoy.filter_config import AdmissionConfig, FilterConfig, LimitConfig, Mode, PolicyConfig, RouteConfig
+from kiteway.envoy.filter_config import (
+    AdmissionConfig,
+    CacheConfig,
+    CachedCollectionConfig,
+    FilterConfig,
+    LimitConfig,
+    Mode,
+    PolicyConfig,
+    RouteConfig,
+)
 
 CASES = msgspec.json.decode((Path(__file__).parents[2] / "filter/testdata/configuration.json").read_bytes())
-KINDS: dict[str, type[FilterConfig | RouteConfig | PolicyConfig]] = {
+KINDS: dict[str, type[FilterConfig | RouteConfig | PolicyConfig | CacheConfig]] = {
     "filter": FilterConfig,
     "route": RouteConfig,
     "policy": PolicyConfig,
+    "cache": CacheConfig,
 }
 ALL = [(kind, case) for kind in KINDS for case in CASES[kind]]
 
@@ -35,11 +45,15 @@ def test_every_part_has_cases() -> None:
     """Every mode and every part of a route has a case, so that the filter's tests cover it."""
     assert {case["meaning"]["mode"] for case in CASES["filter"] if "meaning" in case} == set(Mode)
     parts = {part for case in CASES["route"] for part in case.get("meaning", {})}
-    # A policy has cases of its own.
-    assert parts | {"policy"} == set(RouteConfig.__struct_fields__)
+    # A policy and a cache have cases of their own.
+    assert parts | {"policy", "cache"} == set(RouteConfig.__struct_fields__)
     policies = [case["meaning"] for case in CASES["policy"] if "meaning" in case]
     assert {part for policy in policies for part in policy} == set(PolicyConfig.__struct_encode_fields__)
     limits = {part for policy in policies for limit in policy.get("limits", ()) for part in limit}
     assert limits == set(LimitConfig.__struct_encode_fields__)
     admissions = {part for policy in policies for part in policy.get("admission", ())}
     assert admissions == set(AdmissionConfig.__struct_encode_fields__)
+    caches = [case["meaning"] for case in CASES["cache"] if "meaning" in case]
+    assert {part for cache in caches for part in cache} == set(CacheConfig.__struct_encode_fields__)
+    collections = {part for cache in caches for each in cache.get("collections", ()) for part in each}
+    assert collections == set(CachedCollectionConfig.__struct_encode_fields__)

@@ -132,6 +132,14 @@ _policies = st.fixed_dictionaries(
             {}, optional={"maxConcurrentReads": st.sampled_from([7, "adaptive"]), "maxWait": st.just("2s")}
         ),
         "hedging": st.fixed_dictionaries({"delay": st.sampled_from(["1ms", "2s"])}),
+        "cache": st.fixed_dictionaries(
+            {"enabled": st.booleans()},
+            optional={
+                "stalenessBound": st.sampled_from(["2s", "5s"]),
+                "memory": st.sampled_from(["1Mi", "200Mi"]),
+                "collections": st.just([{"collection": "a", "enabled": False}]),
+            },
+        ),
     },
 )
 

@@ -27,7 +27,8 @@ _NAMESPACE = """
 ## A namespace
 
 Set these limits with `--namespace-limit WHAT=NUMBER`, or with the chart's `controller.namespaceLimits`. Kiteway counts the
-oldest Ingresses of a namespace first. An Ingress that would exceed a limit is not served at all.
+oldest Ingresses of a namespace first. An Ingress that would exceed a limit is not served at all. If the cache of a
+MilvusPolicy would exceed `cache`, that cache is off.
 
 | What | Most | Counted |
 | --- | --- | --- |

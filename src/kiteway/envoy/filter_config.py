@@ -160,6 +160,77 @@ class PolicyConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
         return msgspec.json.encode(self).decode()
 
 
+_Bound = Annotated[int, Meta(ge=1, le=5000)]
+_EventualBound = Annotated[int, Meta(ge=1, le=3_600_000)]
+_Whole = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+
+
+class CachedCollectionConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    The cache's settings for one collection.
+
+    Attributes:
+        database: its database.
+        collection: its name, as reads write it.
+        enabled: whether answers are kept.
+        bound_ms: milliseconds that an answer may be old.
+        eventual_bound_ms: the same for reads at the level Eventually.
+    """
+
+    database: _Scope
+    collection: _Scope
+    bound_ms: _Bound
+    eventual_bound_ms: _EventualBound
+    enabled: bool = True
+
+
+class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    The cache of the pool that a route leads to.
+
+    Attributes:
+        pool: routes with the same pool share one cache, which outlives an update of the route.
+        bound_ms: milliseconds that an answer may be old.
+        eventual_bound_ms: the same for reads at the level Eventually.
+        fill_lag_ms: milliseconds that the timestamp of a fill is old, less than every ``bound_ms``.
+        max_wait_ms: milliseconds that a read waits for the answer to an equal read in flight.
+        memory: bytes of all answers kept.
+        max_entry_bytes: bytes of one answer; a larger answer is not kept.
+        epoch: another number than in the configurations before drops all answers and samples of the pool.
+        cluster: the cluster to which the filter sends its own calls; not set for REST.
+        reads: whether reads on this route are answered from the cache; only with ``cluster``. On other routes the filter
+            only looks for calls that make answers invalid.
+        collections: settings of single collections, each once.
+    """
+
+    pool: _Scope
+    bound_ms: _Bound
+    eventual_bound_ms: _EventualBound
+    fill_lag_ms: _Bound
+    max_wait_ms: Annotated[int, Meta(ge=1, le=600_000)]
+    memory: Annotated[int, Meta(ge=1, le=(1 << 53) - 1)]
+    max_entry_bytes: Annotated[int, Meta(ge=1, le=(1 << 53) - 1)]
+    epoch: _Whole
+    cluster: _Scope | UnsetType = UNSET
+    reads: bool = False
+    collections: Annotated[tuple[CachedCollectionConfig, ...], Meta(max_length=64)] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a combination of parts that means nothing."""
+        if any(self.fill_lag_ms >= bound for bound in (self.bound_ms, *(each.bound_ms for each in self.collections))):
+            raise ValueError("fill_lag_ms is not below bound_ms")
+        if self.max_entry_bytes > self.memory:
+            raise ValueError("max_entry_bytes is above memory")
+        if self.reads and self.cluster is UNSET:
+            raise ValueError("reads without cluster")
+        if len({(each.database, each.collection) for each in self.collections}) < len(self.collections):
+            raise ValueError("collections names one twice")
+
+    def json(self) -> str:
+        """Return the text that the filter reads; equal values give equal texts."""
+        return msgspec.json.encode(self).decode()
+
+
 class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """
     The configuration of the filter in the listener for one route: independent, optional parts.
@@ -169,11 +240,13 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
             are replaced by those of the request.
         log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
         policy: the limits of its calls, of a MilvusPolicy.
+        cache: the cache of its pool, of a MilvusPolicy.
     """
 
     answer: str | UnsetType = UNSET
     log_rate: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     policy: PolicyConfig | UnsetType = UNSET
+    cache: CacheConfig | UnsetType = UNSET
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""

@@ -5,6 +5,7 @@ Endpoints are not part of it. They change far more often than anything else, so 
 `PoolKey` (see `kiteway.model.endpoints`), and never run a translation.
 """
 
+from kiteway.model.cache import Cache, CachedCollection
 from kiteway.model.certificates import Certificate, ClientAuth, PrivateKey, TLSProfile, TrustBundle
 from kiteway.model.challenges import Challenge, HTTPChallenge, TLSChallenge
 from kiteway.model.endpoints import Endpoint, EndpointState, EndpointTable, ServiceName
@@ -40,6 +41,8 @@ __all__ = [
     "Affinity",
     "AffinityType",
     "BackendProtocol",
+    "Cache",
+    "CachedCollection",
     "Certificate",
     "Challenge",
     "ClientAuth",

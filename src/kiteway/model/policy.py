@@ -1,4 +1,4 @@
-"""The effective MilvusPolicy of a route: limits, admission and hedging."""
+"""The effective MilvusPolicy of a route: limits, admission, hedging and cache."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kiteway.diagnostics import ObjectRef
+from kiteway.model.cache import Cache
 
 
 class LimitKey(enum.StrEnum):
@@ -82,7 +83,7 @@ class PolicyOrigin:
     policy: ObjectRef | None
 
 
-_LIMIT_BYTES, _QUOTES = 128, 3
+_LIMIT_BYTES, _CACHE_BYTES, _COLLECTION_BYTES, _QUOTES = 128, 384, 128, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Policy:
         admission: None: every call is admitted at once.
         admission_scope: names what shares the admission's queues.
         hedging_delay: seconds a read may have no answer before it goes to a second endpoint as well; None is never.
+        cache: what its Service's policy says; `Pool.cache` is what is in force.
         origins: where each value comes from, in the order of the MilvusPolicy's fields.
     """
 
@@ -104,18 +106,23 @@ class Policy:
     admission: Admission | None = None
     admission_scope: str = ""
     hedging_delay: float | None = None
+    cache: Cache | None = None
     origins: tuple[PolicyOrigin, ...] = ()
 
     @property
     def for_filter(self) -> bool:
-        """Whether it has an effect only where Kiteway's filter is loaded."""
+        """Whether it has limits or an admission, which only Kiteway's filter enforces and the replicas share."""
         return bool(self.limits) or self.admission is not None
 
     @property
     def size(self) -> int:
         """Bytes that a copy of it takes in Envoy, about: each route of Envoy's has one."""
         names = [name for limit in self.limits for name in (*limit.names, *limit.excluded)]
-        return _LIMIT_BYTES * len(self.limits) + sum(len(name.encode()) + _QUOTES for name in names)
+        size = _LIMIT_BYTES * len(self.limits)
+        if self.cache is not None:
+            size += _CACHE_BYTES + _COLLECTION_BYTES * len(self.cache.collections)
+            names += [name for each in self.cache.collections for name in (each.database, each.collection)]
+        return size + sum(len(name.encode()) + _QUOTES for name in names)
 
 
 NO_POLICY: Final = Policy()

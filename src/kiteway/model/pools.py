@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kiteway.diagnostics import ObjectRef
+from kiteway.model.cache import Cache
 from kiteway.model.certificates import Certificate, TrustBundle
 
 
@@ -124,6 +125,7 @@ class Pool:
         rest_port: the port REST is served on when it is not the pool's own; None is the pool's own. Only with ``rest``.
         tls: see `UpstreamTLS`; used when ``protocol.tls``.
         milvus: whether its endpoints were recognized as Milvus, which accepts frequent keepalive pings.
+        cache: its cache; None without one. It needs Kiteway's filter.
     """
 
     key: PoolKey
@@ -137,6 +139,7 @@ class Pool:
     rest_port: int | None = None
     tls: UpstreamTLS = UpstreamTLS()
     milvus: bool = False
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a REST port without REST."""

@@ -49,6 +49,48 @@ class AdmissionReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     max_queued_bytes: int
 
 
+class CachedCollectionReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    The cache's settings for one collection.
+
+    Attributes:
+        database: its database.
+        collection: its name, or an alias.
+        enabled: whether answers are kept.
+        staleness_bound: seconds that an answer may be old.
+        eventual_bound: the same for reads at the level Eventually.
+    """
+
+    database: str
+    collection: str
+    enabled: bool
+    staleness_bound: float
+    eventual_bound: float
+
+
+class CacheSettingsReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    A cache, as a policy sets it.
+
+    Attributes:
+        staleness_bound: seconds that an answer may be old.
+        eventual_bound: the same for reads at the level Eventually.
+        fill_lag: seconds that the timestamp of a fill is old.
+        max_wait: seconds that a read waits for the answer to an equal read in flight.
+        memory: bytes of all answers kept in one replica.
+        max_entry_bytes: bytes of one answer; a larger answer is not kept.
+        collections: the settings of single collections.
+    """
+
+    staleness_bound: float
+    eventual_bound: float
+    fill_lag: float
+    max_wait: float
+    memory: int
+    max_entry_bytes: int
+    collections: tuple[CachedCollectionReport, ...]
+
+
 class PolicyReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
     The policy of a route.
@@ -57,12 +99,14 @@ class PolicyReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         limits: the limits; a call has to fit into each.
         admission: null: every call is admitted at once.
         hedging_delay: seconds without an answer after which a read is also sent to a second endpoint; null for never.
+        cache: null: no answer is kept.
         origins: NAMESPACE/NAME of the MilvusPolicy that each value comes from, or `default`, by the field's name.
     """
 
     limits: tuple[LimitReport, ...]
     admission: AdmissionReport | None
     hedging_delay: float | None
+    cache: CacheSettingsReport | None
     origins: dict[str, str]
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from kiteway.model import NO_POLICY, Admission, Limit, Policy
-from kiteway.report.policies import AdmissionReport, AttachmentReport, LimitReport, PolicyReport
+from kiteway.model import NO_POLICY, Admission, Cache, Limit, Policy
+from kiteway.report.policies import (
+    AdmissionReport,
+    AttachmentReport,
+    CachedCollectionReport,
+    CacheSettingsReport,
+    LimitReport,
+    PolicyReport,
+)
 from kiteway.translate.policy.attachment import Attachment
 
 DEFAULT: Final = "default"
@@ -21,6 +28,7 @@ def policy_report(policy: Policy) -> PolicyReport | None:
         limits=tuple(map(_limit, policy.limits)),
         admission=_admission(policy.admission) if policy.admission is not None else None,
         hedging_delay=policy.hedging_delay,
+        cache=_cache(policy.cache) if policy.cache is not None else None,
         origins={
             origin.field: DEFAULT if origin.policy is None else f"{origin.policy.namespace}/{origin.policy.name}"
             for origin in policy.origins
@@ -60,4 +68,25 @@ def _admission(admission: Admission) -> AdmissionReport:
         max_concurrent_writes=admission.writes,
         max_wait=admission.wait,
         max_queued_bytes=admission.queued_bytes,
+    )
+
+
+def _cache(cache: Cache) -> CacheSettingsReport:
+    return CacheSettingsReport(
+        staleness_bound=cache.staleness_bound,
+        eventual_bound=cache.eventual_bound,
+        fill_lag=cache.fill_lag,
+        max_wait=cache.max_wait,
+        memory=cache.memory,
+        max_entry_bytes=cache.max_entry_bytes,
+        collections=tuple(
+            CachedCollectionReport(
+                database=each.database,
+                collection=each.collection,
+                enabled=each.enabled,
+                staleness_bound=each.staleness_bound,
+                eventual_bound=each.eventual_bound,
+            )
+            for each in cache.collections
+        ),
     )

@@ -16,6 +16,7 @@ from kiteway.model import HTTPMode, LoadBalancer, Pool
 from kiteway.resources import MilvusPolicy, Object
 from kiteway.translate.ingress.front_end import INGRESS
 from kiteway.translate.policy.attachment import Attached, Attachment, attach, judge_attachments
+from kiteway.translate.policy.caches import with_caches
 from kiteway.translate.shared.context import Index, Options
 from kiteway.translate.shared.front_end import FrontEnd
 from kiteway.translate.shared.merge import merge
@@ -183,10 +184,13 @@ class Translator:
         self._memo.turn()
         options = self._options or Options()
         merged, conflicts = merge(units, now, self._memo, options.namespace_limits, warming)
-        self._model = model = with_unchanged(self._model, merged)
+        pools, without_cache = with_caches(merged.pools, translated.attached, options.namespace_limits)
+        self._model = model = with_unchanged(self._model, dataclasses.replace(merged, pools=pools))
         expired = judge(model.certificates, translated.index, now)
         policies = judge_attachments(translated.attached, model, with_filter=options.with_filter)
-        found = ordered([*translated.diagnostics, *conflicts, *expired, *policies, *further], self._memo)
+        found = ordered(
+            [*translated.diagnostics, *conflicts, *expired, *policies, *without_cache, *further], self._memo
+        )
         return Result(model, found, translated.retained, translated.attached.attachments)
 
 

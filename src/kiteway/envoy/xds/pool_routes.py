@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
 from google.protobuf.wrappers_pb2 import UInt64Value
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteAction, RouteMatch
@@ -18,6 +19,7 @@ from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, secon
 from kiteway.envoy.xds.filters import turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
+from kiteway.envoy.xds.route_cache import cache_for_filter
 from kiteway.envoy.xds.route_match import match_of, narrow
 from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.model import Pool, PoolKey
@@ -88,9 +90,12 @@ def _forwarded(
         route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
         route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
         add_log_rate_without_filter(route, to.log_sample_rate, settings)
-        marked = cluster == grpc_cluster_name(pool.key) and not policy.repeatable
-        if marked or to.for_filter != RouteConfig():
-            turn_on(route, settings, to.for_filter)
+        marked = cluster == grpc and not policy.repeatable
+        for_filter = to.for_filter
+        if pool.cache is not None:
+            for_filter = msgspec.structs.replace(for_filter, cache=cache_for_filter(pool, grpc=cluster == grpc))
+        if marked or for_filter != RouteConfig():
+            turn_on(route, settings, for_filter)
         return policy, route
 
     grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from kiteway.diagnostics import Severity
 from kiteway.resources import reasons
+from kiteway.resources.kinds.milvus_policy_cache import PolicyCache
 from kiteway.resources.object import Object
 from kiteway.resources.places import quoted
 from kiteway.resources.quantities import byte_quantity, duration
@@ -207,9 +208,15 @@ class MilvusPolicySpec:
     hedging: PolicyHedging | None = described(
         "Whether slow reads go to a second endpoint as well.", None, absent="never", origin=_ORIGIN
     )
+    cache: PolicyCache | None = described(
+        "Whether answers to reads are kept and shared. Only in a policy whose targets are Services: a pool has one cache.",
+        None,
+        absent="off",
+        origin=_ORIGIN,
+    )
 
     def violations(self) -> Iterator[Violation]:
-        """Yield a target that is named twice, and names beyond what all may have together."""
+        """Yield a target that is named twice, names beyond what all may have together, and an Ingress with a cache."""
         seen = set()
         for index, target in enumerate(self.target_refs):
             if target in seen:
@@ -220,6 +227,11 @@ class MilvusPolicySpec:
         if names > MOST_NAMES:
             message = f"must have at most {MOST_NAMES} names in all, not {names}."
             yield Violation(message, reason=reasons.FIELD_VALUE_TOO_MANY, path=("limits",))
+        ingress = next((t.name for t in self.target_refs if t.kind is TargetKind.INGRESS), None)
+        if self.cache is not None and ingress is not None:
+            message = f"must not be set in a policy for an Ingress ({ingress}): a pool has one cache for all its paths."
+            fix = "Put cache into a policy for the Services alone."
+            yield Violation(message, fix, reasons.FIELD_VALUE_FORBIDDEN, ("cache",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

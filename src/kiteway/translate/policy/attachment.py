@@ -177,14 +177,15 @@ def _beyond(policy: MilvusPolicy) -> Diagnostic:
 
 
 def _needs_filter(policy: MilvusPolicy) -> bool:
-    return bool(policy.spec.limits) or policy.spec.admission is not None
+    spec = policy.spec
+    return bool(spec.limits) or spec.admission is not None or (spec.cache is not None and spec.cache.enabled)
 
 
 def _without_filter(policy: MilvusPolicy) -> Diagnostic:
     return policy.diagnostic(
         Severity.WARNING,
         "PolicyWithoutFilter",
-        "limits and admission have no effect: Envoy runs without Kiteway's filter, which enforces them.",
+        "limits, admission and cache have no effect: Envoy runs without Kiteway's filter, which they need.",
         "Install Kiteway again on Linux with cargo (Rust 1.82+) on PATH.",
         ("spec",),
     )

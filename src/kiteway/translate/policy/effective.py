@@ -12,6 +12,7 @@ from kiteway.model.policy import ADAPTIVE, NO_POLICY, Admission, Limit, LimitKey
 from kiteway.resources import MilvusPolicy
 from kiteway.resources.kinds.milvus_policy import MilvusPolicySpec, PolicyAdmission, PolicyLimit, TargetKind
 from kiteway.resources.quantities import bytes_of, seconds_of
+from kiteway.translate.policy.cache import cache_of, cache_origins
 
 T = TypeVar("T")
 
@@ -33,7 +34,8 @@ def effective_policy(of_ingress: PolicyOf | None, of_service: PolicyOf | None, p
     """
     Return what the policies of an Ingress and of a Service mean for the routes from the Ingress to the Service.
 
-    A field comes from the Ingress's policy if that policy sets it, else from the Service's policy.
+    A field comes from the Ingress's policy if that policy sets it, else from the Service's policy. The cache comes from the
+    Service's policy alone.
     """
     there = [each for each in (of_ingress, of_service) if each is not None]
     if not there:
@@ -49,7 +51,8 @@ def effective_policy(of_ingress: PolicyOf | None, of_service: PolicyOf | None, p
         admission=admission,
         admission_scope="" if admission is None else f"{by_ingress}, {pool}" if by_ingress else str(pool),
         hedging_delay=delay[1] if delay is not None else None,
-        origins=tuple(fields.origins),
+        cache=cache_of(of_service.policy) if of_service is not None else None,
+        origins=(*fields.origins, *(cache_origins(of_service.policy) if of_service is not None else ())),
     )
 
 

@@ -48,16 +48,18 @@ LONGEST_CERTIFICATE_CHAIN: Final = 65_536
 @dataclass(frozen=True, slots=True)
 class NamespaceLimits:
     """
-    What all Ingresses of one namespace may claim together; the oldest keep what they have.
+    What all objects of one namespace may claim together; the oldest keep what they have.
 
     Attributes:
         hosts: hosts of rules, and one for a default backend; each takes 0.5 MB of Envoy and the control plane.
         paths: paths of all hosts.
         certificates: certificates, counted at each Ingress that lists them.
         bytes: custom headers at each path, limits at each of its routes in Envoy, and the longest certificate chain with the client CA at each host.
+        cache: bytes of memory of the caches that its MilvusPolicies turn on, in each replica.
     """
 
     hosts: int = 300
     paths: int = 2500
     certificates: int = 2000
     bytes: int = 33_554_432
+    cache: int = 268_435_456

@@ -9,8 +9,16 @@ RULE = rule_of_reasons(
     "MILVUS_POLICY",
     title="The effect of a MilvusPolicy",
     why="A limit that is attached to nothing, or to what another policy has already, limits nothing; nor does one without the "
-    "filter.",
-    reasons=frozenset({"PolicyTargetNotFound", "PolicyConflicted", "PolicyWithoutEffect", "PolicyWithoutFilter"}),
+    "filter. A cache that does not fit into its namespace's memory is off.",
+    reasons=frozenset(
+        {
+            "PolicyTargetNotFound",
+            "PolicyConflicted",
+            "PolicyWithoutEffect",
+            "PolicyWithoutFilter",
+            "CacheMemoryTooMuch",
+        }
+    ),
     kinds=(MilvusPolicy,),
     when_passed="each target exists, is served, and has this policy.",
 )

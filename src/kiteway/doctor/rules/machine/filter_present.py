@@ -21,8 +21,8 @@ RULE = Rule(
     "FILTER_PRESENT",
     "The Envoy filter",
     "Without it Kiteway still balances every call, but does not understand Milvus's calls: no metrics by rpc, no retry when "
-    "Milvus says inside an answer with gRPC status OK that it is not ready, no limits or "
-    "admission of a MilvusPolicy.",
+    "Milvus says inside an answer with gRPC status OK that it is not ready, no limits, "
+    "admission or cache of a MilvusPolicy.",
     Scope.MACHINE,
     _check,
     Severity.WARNING,
