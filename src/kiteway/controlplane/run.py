@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,9 @@ class ControlPlane:
         self._ads = ads
         self._static = StaticEndpoints(config.endpoints)
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
-        self._pipeline = Pipeline(config.settings, read(quarantine))
+        # Above those of earlier control planes, whose Envoy may still run with what its filter keeps.
+        epoch = round(time.time() * 1000)
+        self._pipeline = Pipeline(config.settings, read(quarantine), epoch)
         self._source = _source(config, admin, self._managed_reports, self._bare_envoy)
         self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(

@@ -101,6 +101,10 @@ class Assignments:
                 self.missing.pop(key, None)
         return news
 
+    def given(self, pool: Pool) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a pool as its source gives them, without those that were removed and drain."""
+        return self._endpoints.of(pool.key)
+
     def of(self, pool: Pool) -> tuple[Endpoint, ...]:
         """Return the endpoints last assigned to a pool."""
         known = self._assigned.get(pool.key)

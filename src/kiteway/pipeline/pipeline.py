@@ -15,6 +15,7 @@ from kiteway.envoy.xds.build import build_resources
 from kiteway.memo import Memo
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
 from kiteway.pipeline.assignments import Assignments
+from kiteway.pipeline.cache_epochs import CacheEpochs
 from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
 from kiteway.quarantine.quarantine import Quarantine, QuarantineState
 from kiteway.quarantine.store import Stored
@@ -74,6 +75,24 @@ def _recognized(last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], milvus: 
     return tuple([known if (known := before.get(pool.key)) is not None and known == pool else pool for pool in found])
 
 
+def _in_epochs(
+    last: tuple[Pool, ...] | None, pools: tuple[Pool, ...], epochs: Mapping[PoolKey, int]
+) -> tuple[Pool, ...]:
+    """Return the pools, their caches with their epochs; pools equal to those in ``last`` are the same objects."""
+    if not epochs:
+        return pools
+    before = {pool.key: pool for pool in last or ()}
+    found = []
+    for pool in pools:
+        if pool.cache is None:
+            found.append(pool)
+            continue
+        now = dataclasses.replace(pool, cache=dataclasses.replace(pool.cache, epoch=epochs[pool.key]))
+        known = before.get(pool.key)
+        found.append(known if known is not None and known == now else now)
+    return tuple(found)
+
+
 class Pipeline:
     """
     Runs the stages between the sources and the ADS server, and caches the last value of each.
@@ -81,8 +100,8 @@ class Pipeline:
     One round runs at a time, in any thread. ``outcome`` may be read during a round: it is replaced, never changed.
     """
 
-    def __init__(self, settings: EnvoySettings, stored: Stored | None = None) -> None:
-        """Start with the quarantine that the last process has ``stored``, if any."""
+    def __init__(self, settings: EnvoySettings, stored: Stored | None = None, first_epoch: int = 1) -> None:
+        """Start with the quarantine that the last process has ``stored``, if any; for ``first_epoch`` see `CacheEpochs`."""
         self._settings = settings
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
@@ -94,6 +113,7 @@ class Pipeline:
         self._chosen: tuple[Unit, ...] = ()
         self._milvus: frozenset[PoolKey] = frozenset()
         self._replicas = 1
+        self._epochs = CacheEpochs(first_epoch)
         self._generation = 0
         self.outcome: Outcome | None = None
 
@@ -176,6 +196,8 @@ class Pipeline:
         )
         self._memo.turn()
         pools = self._memo.again("recognized", _recognized, result.model.pools, self._milvus)
+        self._epochs.replace(pools, self._assignments.given)
+        pools = self._memo.again("epochs", _in_epochs, pools, self._epochs.by_pool)
         model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools, replicas=self._replicas)
         members = build_resources(model, self._settings, self._memo)
         members[ENDPOINT] = self._assignments.replace(model.pools, now)
@@ -230,7 +252,10 @@ class Pipeline:
         )
 
     def _with_endpoints(self, before: Outcome, pools: Iterable[Pool], now: dt.datetime) -> Outcome:
-        """Build the endpoints of ``pools`` again; everything else is unchanged."""
+        """Build the endpoints of ``pools`` again; everything else is unchanged, except the epochs of caches."""
+        pools = tuple(pools)
+        if self._epochs.update(pools, self._assignments.given) and self._round is not None:
+            return self._build(self._round, now)
         missing = dict(self._assignments.missing)
         changed = self._assignments.update(pools, now)
         self.outcome = dataclasses.replace(
