@@ -74,6 +74,7 @@ check-generated: $(SYNCED)
 	$(RUN) tools/generate_protos.py --check
 	$(RUN) tools/generate_rpc_table.py --check
 	$(RUN) tools/generate_filter_messages.py --check
+	$(RUN) -m tools.generate_filter_questions --check
 	$(RUN) -m tools.generate_reference --check
 
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own

@@ -32,14 +32,12 @@ _STATUS_FIELD: dict[str, int | None] = {
 # was refused or was answered from the loaded part, and an index changes how fast rows are found (docs/design/cache.md).
 _HARMLESS = frozenset(
     {
-        "AlterIndex",
         "CreateAlias",
         "CreateCollection",
         "CreateDatabase",
         "CreateIndex",
         "CreateNamespace",
         "CreatePartition",
-        "DropIndex",
         "LoadCollection",
         "LoadPartitions",
     }

@@ -13,6 +13,8 @@ mod rules;
 mod sha256;
 pub mod structural;
 pub mod suffix;
+#[cfg(test)]
+mod tests;
 
 use crate::cache::question::fields::Kind;
 use crate::cache::question::headers::{Header, Relevant};
