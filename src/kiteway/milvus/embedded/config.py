@@ -74,6 +74,8 @@ class Tuning:
     """Seconds of Milvus's own graceful shutdown."""
     authorization: bool = False
     """Whether every call needs credentials; the first ones are `root` and `Milvus`."""
+    time_tick_ms: int = 200
+    """How often a proxy reports its time, in milliseconds: rows become readable that much later."""
 
 
 def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
@@ -89,6 +91,7 @@ def common_settings(home: Path, storage: Path, tuning: Tuning) -> Settings:
         "common.security.authorizationEnabled": tuning.authorization,
         "common.gracefulStopTimeout": tuning.graceful_stop_timeout,
         "proxy.gracefulStopTimeout": tuning.graceful_stop_timeout,
+        "proxy.timeTickInterval": tuning.time_tick_ms,
     }
 
 
