@@ -21,6 +21,8 @@ HISTORIES ?= 100000
 # Those of `make check-consistency`.
 MINUTES ?= 3
 PROXIES ?= 3
+# A bug of filter/core/src/cache/planted.rs, or all.
+PLANTED ?=
 # Those of `make test-kubernetes`.
 KUBERNETES_TESTS ?= tests/kubernetes tests/gke
 
@@ -126,8 +128,8 @@ attack: $(SYNCED) ## a quarter of an hour: one tenant attacks, another one is me
 check-cache-model: $(SYNCED) ## test the model of the cache with each condition dropped in turn: make check-cache-model HISTORIES=100000
 	$(RUN) -m tests.cache --histories $(HISTORIES) $(ARGS)
 
-check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3
-	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES)
+check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3 [PLANTED=all]
+	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES) $(addprefix --planted ,$(PLANTED))
 
 # Wheels with and without the filter, and the sources; the same commit gives the same bytes.
 dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one, and the sources

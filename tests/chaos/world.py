@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 
 from kiteway.demo.guide import HOST
-from kiteway.milvus.embedded import MilvusCluster, TLSFiles
+from kiteway.milvus.embedded import MilvusCluster, TLSFiles, Tuning
 from tests.support.kiteway import tls_files
 from tests.support.load import Rows, Target, count_rows, insert_request, prepare
 from tests.support.reads import channel, service
@@ -77,13 +77,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(proxies: int = PROXIES) -> AsyncIterator[World]:
+async def world(proxies: int = PROXIES, tuning: Tuning | None = None) -> AsyncIterator[World]:
     """Start the cluster and the relay."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     try:
         tls = tls_files(folder, "backend", "localhost")
         front = tls_files(folder, "front", HOST)
-        async with MilvusCluster(folder / "milvus", proxies=proxies, tls=tls) as cluster:
+        async with MilvusCluster(folder / "milvus", proxies=proxies, tls=tls, tuning=tuning) as cluster:
             with Relay(cluster.endpoints[RELAYED].port) as relay:
                 places = [Place(at.port, at.health_port) for at in cluster.endpoints]
                 places[RELAYED] = Place(relay.port, places[RELAYED].health_port)

@@ -33,7 +33,7 @@ class _Repeating(grpc.GenericRpcHandler):
                 return kept[1]
             call: Any = self._upstream.unary_unary(method)
             try:
-                found: bytes = call(request, timeout=context.time_remaining())
+                found: bytes = call(request, timeout=context.time_remaining(), metadata=_kept(context))
             except grpc.RpcError as error:
                 context.abort(error.code(), error.details() or "")
             if method in _READS:
@@ -42,6 +42,10 @@ class _Repeating(grpc.GenericRpcHandler):
             return found
 
         return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _kept(context: grpc.ServicerContext) -> list[tuple[str, str | bytes]]:
+    return [(name, value) for name, value in context.invocation_metadata() if name == "authorization"]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,9 @@
-"""What clients recorded: writes with their acknowledgements, moves of the alias, and what each read saw."""
+"""
+What clients recorded: writes with their acknowledgements, changes of what a name stands for, and what each read saw.
+
+A *name* is what a read asks: ``A/default/moving`` is the name ``moving`` in the database ``default`` of the Milvus ``A``.
+A *collection* is what it stands for at the time: ``A/default/cycling#3`` is the third one made under that name.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,12 @@ from enum import IntEnum
 
 Key = int
 """A primary key: unlike any other in any collection of the run."""
+
+ALLOWED = "allowed"
+"""What a user's access to a name (`access_name`) stands for while the user may read it."""
+
+CACHED = frozenset({"hit", "joined"})
+"""The words of ``kiteway-cache`` for an answer that was not made for this call."""
 
 
 class Level(IntEnum):
@@ -24,6 +35,11 @@ class Level(IntEnum):
 def now() -> float:
     """Return seconds on a clock that counts suspend; one machine runs all clients."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def access_name(user: str, name: str) -> str:
+    """Return the name under which changes of a user's access to a name are recorded."""
+    return f"{user} reads {name}"
 
 
 @dataclass(slots=True)
@@ -46,13 +62,42 @@ class Write:
 
 
 @dataclass(slots=True)
-class Move:
-    """An AlterAlias: when it was sent, and when its good answer was here (None: nobody knows whether it was done)."""
+class Change:
+    """
+    A structural call that changes what a name stands for: a move of an alias, a drop, a rename, a grant, a revocation.
 
-    alias: str
-    collection: str
+    Attributes:
+        name: a name, or an `access_name`.
+        target: the collection from then on, or `ALLOWED`; None: nothing.
+        sent, acknowledged: in seconds; without an acknowledgement nobody knows whether it was done.
+        through: the arm that it was sent through.
+    """
+
+    name: str
+    target: str | None
     sent: float
     acknowledged: float | None = None
+    through: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """
+    What makes two reads equal but for their level.
+
+    Attributes:
+        arm: the balancer that the read goes through.
+        user: who asks.
+        name: what is asked.
+        method: Search or Query.
+        expression: which rows are asked for.
+    """
+
+    arm: str
+    user: str
+    name: str
+    method: str
+    expression: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +106,15 @@ class Read:
     A read that was answered well.
 
     Attributes:
-        arm: the balancer that it went through.
-        method: Search or Query.
-        name: a collection or an alias.
         block: all rows with this block were asked for.
         guarantee: the timestamp sent, or 0.
         sent, received: in seconds.
         keys: what it saw.
-        outcome: what ``kiteway-cache`` says of it; empty without this header.
+        outcome: the word of ``kiteway-cache``; empty without this header.
+        age: the seconds that this header states, if it does.
     """
 
-    arm: str
-    method: str
-    name: str
+    question: Question
     block: int
     level: Level
     guarantee: int
@@ -81,6 +122,21 @@ class Read:
     received: float
     keys: frozenset[Key]
     outcome: str = ""
+    age: float | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer was made for another call."""
+        return self.outcome in CACHED
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A read without an answer: its client gave up, or the connection broke. The answer may be in a cache."""
+
+    question: Question
+    sent: float
+    ended: float
 
 
 @dataclass
@@ -90,11 +146,14 @@ class Recorded:
 
     Attributes:
         levels: the default level of each collection.
-        failed: reads that got no good answer, by arm.
+        failed: calls that got no good answer, by arm.
+        refused: calls that Milvus refused because of a change: the name or the right was gone.
     """
 
     levels: dict[str, Level]
     writes: list[Write] = field(default_factory=list)
-    moves: list[Move] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
     failed: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)

@@ -19,13 +19,13 @@ class Row:
 
     Attributes:
         verdicts: what is wrong with them.
-        former: those that were answered by an alias's former collection: Milvus's proxies mix that up by themselves.
+        milvus: those that a change did not reach in Milvus itself: its proxies learn of a change with a delay.
         behind: the longest time for which an acknowledged write that a read did not see had been there, in seconds.
     """
 
     reads: int = 0
     verdicts: list[Verdict] = field(default_factory=list)
-    former: list[Verdict] = field(default_factory=list)
+    milvus: list[Verdict] = field(default_factory=list)
     behind: float = 0.0
 
 
@@ -38,12 +38,12 @@ def judge(recorded: Recorded) -> Rows:
     judging = Judge(recorded)
     rows: Rows = defaultdict(Row)
     for read in recorded.reads:
-        row = rows[read.arm, read.level.name, read.outcome]
+        row = rows[read.question.arm, read.level.name, read.outcome]
         row.reads += 1
         row.behind = max(row.behind, judging.behind(read))
         verdict = judging.verdict(read)
         if verdict:
-            (row.former if verdict.former else row.verdicts).append(verdict)
+            (row.milvus if verdict.milvus else row.verdicts).append(verdict)
     return dict(rows)
 
 
@@ -52,14 +52,14 @@ def verdicts(rows: Rows, arm: str) -> list[Verdict]:
     return [verdict for (of, _, _), row in rows.items() if of == arm for verdict in row.verdicts]
 
 
-def former(rows: Rows, arm: str) -> list[Verdict]:
-    """Return the reads of an arm that an alias's former collection answered."""
-    return [verdict for (of, _, _), row in rows.items() if of == arm for verdict in row.former]
+def late_in_milvus(rows: Rows, arm: str) -> list[Verdict]:
+    """Return the reads of an arm that a change did not reach in Milvus itself."""
+    return [verdict for (of, _, _), row in rows.items() if of == arm for verdict in row.milvus]
 
 
-def reads(rows: Rows, arm: str) -> int:
-    """Count the reads of an arm."""
-    return sum(row.reads for (of, _, _), row in rows.items() if of == arm)
+def reads(rows: Rows, arm: str, outcome: str | None = None) -> int:
+    """Count the reads of an arm, all of them or those with one word in the header ``kiteway-cache``."""
+    return sum(row.reads for (of, _, word), row in rows.items() if of == arm and outcome in {None, word})
 
 
 def table(rows: Rows, recorded: Recorded, arms: Iterable[str]) -> Table:
@@ -71,20 +71,26 @@ def table(rows: Rows, recorded: Recorded, arms: Iterable[str]) -> Table:
         "kiteway-cache",
         "reads",
         "in violation",
-        "by the former alias",
+        "late in Milvus",
         "furthest behind",
     ):
         found.add_column(name, justify="left" if name in {"through", "level", "kiteway-cache"} else "right")
     for arm in arms:
         for (of, level, outcome), row in sorted(rows.items()):
             if of == arm:
-                counts = (row.reads, len(row.verdicts), len(row.former))
+                counts = (row.reads, len(row.verdicts), len(row.milvus))
                 found.add_row(arm, level, outcome or "-", *(f"{n:,}" for n in counts), f"{row.behind:.2f} s")
     return found
 
 
 def _title(recorded: Recorded) -> str:
-    acknowledged = sum(write.acknowledged is not None for write in recorded.writes)
-    moves = sum(move.acknowledged is not None for move in recorded.moves)
-    failed = ", ".join(f"{count:,} through {arm}" for arm, count in sorted(recorded.failed.items())) or "none"
-    return f"{acknowledged:,} of {len(recorded.writes):,} writes acknowledged, {moves} moves of the alias; calls failed: {failed}"
+    written = sum(write.acknowledged is not None for write in recorded.writes)
+    changed = sum(change.acknowledged is not None for change in recorded.changes)
+    return (
+        f"{written:,} of {len(recorded.writes):,} writes and {changed:,} of {len(recorded.changes):,} changes acknowledged; "
+        f"calls failed: {_counts(recorded.failed)}; refused because of a change: {_counts(recorded.refused)}"
+    )
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} through {arm}" for arm, count in sorted(found.items())) or "none"

@@ -1,0 +1,75 @@
+"""The faults of a run, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+
+from tests.chaos.faults import FAULTS, Fault, System
+from tests.consistency.machine import Machine
+
+_PAUSE = 5.0
+"""Seconds without a fault between two."""
+
+_SUSPENDED_SECONDS = 3.0
+
+
+async def _delay_answers(system: System) -> None:
+    # Answers of one proxy are under way while a change is answered through another one.
+    for seconds in (0.5, 1.5, 2.5):
+        system.world.relay.set_delay(seconds)
+        try:
+            await asyncio.sleep(4)
+        finally:
+            system.world.relay.set_delay(0)
+
+
+_OF_ONE = (
+    "answers of a proxy late",
+    "broker gone",
+    "machine suspended",
+    "slow proxy",
+    "connections reset",
+    "control plane killed",
+    "Envoy killed",
+)
+_OF_MANY = ("kill -9 of a proxy", "SIGSTOP short", *_OF_ONE)
+_MILD = ("machine suspended", "answers of a proxy late")
+"""Those that take nothing away from a cache, so that it works all the time."""
+
+
+def faults(machine: Machine, proxies: int) -> tuple[Fault, ...]:
+    """Return the faults of a run with so many proxies."""
+    return _named(_OF_ONE if proxies == 1 else _OF_MANY, machine)
+
+
+def mild(machine: Machine) -> tuple[Fault, ...]:
+    """Return the faults of a run with a planted bug."""
+    return _named(_MILD, machine)
+
+
+def _named(names: tuple[str, ...], machine: Machine) -> tuple[Fault, ...]:
+    async def suspend(system: System) -> None:
+        pid, _ = system.kiteway.child("envoy")
+        assert pid is not None
+        await machine.suspend(pid, _SUSPENDED_SECONDS)
+
+    own = (Fault("machine suspended", suspend, of_kiteway=True), Fault("answers of a proxy late", _delay_answers))
+    return tuple(next(fault for fault in (*own, *FAULTS) if fault.name.startswith(name)) for name in names)
+
+
+async def disturb(
+    system: System, seconds: float, chosen: tuple[Fault, ...], say: Callable[[str], None], until: Callable[[], bool]
+) -> None:
+    """Do one fault after the other until the time is over or `until` is true; a fault that has begun is ended."""
+    end = time.monotonic() + seconds
+    for fault in itertools.cycle(chosen):
+        pause_ends = min(end, time.monotonic() + _PAUSE)
+        while time.monotonic() < pause_ends and not until():  # noqa: ASYNC110 - it is the work of threads
+            await asyncio.sleep(0.2)
+        if time.monotonic() >= end or until():
+            return
+        say(fault.name)
+        await fault.harm(system)
