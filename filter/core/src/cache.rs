@@ -3,6 +3,7 @@
 //! `question` reads what a request asks for; `pool` decides which reads are answered from what is stored.
 
 pub mod planted;
+pub mod pool;
 pub mod question;
 pub mod read;
 pub mod reason;

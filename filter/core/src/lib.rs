@@ -8,7 +8,7 @@
 mod admission;
 mod alarm;
 // Not used yet.
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod cache;
 mod calls;
 mod config;

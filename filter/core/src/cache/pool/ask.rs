@@ -1,0 +1,274 @@
+//! The decision about a read that was received completely.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::alarm;
+use crate::cache::planted;
+use crate::cache::pool::calls::{Fill, Hit, Seat, Subject, Watch};
+use crate::cache::pool::control::{guarantee, Control, Terms};
+use crate::cache::pool::entries::{Entry, EntryKey, Label};
+use crate::cache::pool::flights::{Flight, Follower, Stage};
+use crate::cache::pool::outcomes::Word;
+use crate::cache::pool::pace::{Place, Timed};
+use crate::cache::pool::state::Pool;
+use crate::cache::pool::store::Shard;
+use crate::cache::read::{Level, Read};
+use crate::cache::reason::Reason;
+use crate::host::clock::BootTime;
+use crate::host::wake::Wake;
+
+/// How a read can wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub now: Instant,
+    /// The read's own deadline.
+    pub deadline: Option<Instant>,
+    /// What is held of its request meanwhile.
+    pub bytes: u64,
+}
+
+/// What is done with a read.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is answered with this.
+    Hit(Hit),
+    /// It waits for the answer to another read; its waker is called when `outcome` has changed.
+    Join(Seat),
+    /// It is sent, and its answer may be stored: a `miss`.
+    Fill(Fill),
+    /// It is sent unchanged, and nobody else gets its answer.
+    Forward(Reason, Option<Watch>),
+}
+
+/// A read at one moment.
+struct Asked {
+    terms: Terms,
+    now: BootTime,
+    key: EntryKey,
+    guarantee: u64,
+}
+
+/// The pool's generation at that moment.
+#[derive(Clone, Copy)]
+struct Epoch {
+    generation: u64,
+    is_open: bool,
+}
+
+enum Step {
+    Hit(Hit),
+    Join(u64),
+    Fill(u64, Label, u64, Option<Timed>),
+    Forward(Reason),
+    Watch(Reason),
+}
+
+impl Pool {
+    /// Decides about a read, and counts the decision. `now` is when it was received completely. `waker` is asked for where it
+    /// has to wait.
+    pub fn ask(
+        self: &Arc<Self>,
+        read: &Read,
+        terms: Terms,
+        now: BootTime,
+        patience: Patience,
+        waker: impl FnOnce() -> Box<dyn Wake>,
+    ) -> Decision {
+        let digest = EntryKey { digest: read.key, is_eventual: false };
+        let mut shard = self.shard(&digest);
+        let mut control = self.control();
+        let place = control.paces.place(&read.database, &read.collection);
+        let memory = control.terms.memory;
+        let asked = match Asked::new(read, terms, now, &mut control) {
+            Ok(asked) => asked,
+            Err(reason) => {
+                drop((control, shard));
+                self.bypassed(&read.database, &read.collection, reason);
+                return Decision::Forward(reason, None);
+            }
+        };
+        let step = asked.decide(&mut shard, &mut control, place);
+        drop(control);
+        let subject = || Subject {
+            key: asked.key,
+            terms,
+            place,
+            database: read.database.clone(),
+            collection: read.collection.clone(),
+        };
+        let decision = match step {
+            Step::Hit(hit) => Decision::Hit(hit),
+            Step::Join(flight) => {
+                match self.join(&asked, &mut shard, flight, patience, memory, waker) {
+                    Ok(follower) => {
+                        Decision::Join(Seat::new(Arc::clone(self), subject(), flight, follower))
+                    }
+                    Err(reason) => Decision::Forward(reason, None),
+                }
+            }
+            Step::Fill(flight, label, generation, timed) => {
+                let label = (label, generation);
+                Decision::Fill(Fill::new(Arc::clone(self), subject(), flight, label, timed))
+            }
+            Step::Forward(reason) => Decision::Forward(reason, None),
+            Step::Watch(reason) => {
+                let watch = Watch { pool: Arc::clone(self), place, sent: now };
+                Decision::Forward(reason, Some(watch))
+            }
+        };
+        drop(shard);
+        match &decision {
+            Decision::Hit(_) => self.count(Word::Hit, &read.database, &read.collection),
+            Decision::Fill(_) => self.count(Word::Miss, &read.database, &read.collection),
+            Decision::Forward(reason, _) => {
+                self.count(Word::Bypass(*reason), &read.database, &read.collection);
+            }
+            // It is counted when it is known what becomes of it.
+            Decision::Join(_) => {}
+        }
+        decision
+    }
+
+    fn join(
+        &self,
+        asked: &Asked,
+        shard: &mut Shard,
+        flight: u64,
+        patience: Patience,
+        memory: u64,
+        waker: impl FnOnce() -> Box<dyn Wake>,
+    ) -> Result<Arc<Follower>, Reason> {
+        let cap = patience.now + asked.terms.max_wait;
+        let until = patience.deadline.map_or(cap, |deadline| deadline.min(cap));
+        if until <= patience.now || !alarm::set(until) {
+            return Err(Reason::Waited);
+        }
+        if !self.park(patience.bytes, memory) {
+            return Err(Reason::Parked);
+        }
+        let is_own = patience.deadline == Some(until);
+        let follower = |number| Follower::new(number, until, is_own, patience.bytes, waker());
+        let joined = shard.flights.join(asked.key, flight, asked.guarantee, follower);
+        joined.ok_or_else(|| {
+            self.unpark(patience.bytes);
+            Reason::Waited
+        })
+    }
+}
+
+impl Asked {
+    fn new(
+        read: &Read,
+        terms: Terms,
+        now: BootTime,
+        control: &mut Control,
+    ) -> Result<Self, Reason> {
+        let level = Self::level(read, terms, now, control)?;
+        let key = EntryKey { digest: read.key, is_eventual: level == Level::Eventually };
+        Ok(Self { terms, now, key, guarantee: guarantee(read.guarantee) })
+    }
+
+    /// The level of the read, unless it is one that is always sent unchanged.
+    fn level(
+        read: &Read,
+        terms: Terms,
+        now: BootTime,
+        control: &mut Control,
+    ) -> Result<Level, Reason> {
+        let is_strong = |level| level == Level::Strong && !planted::strong_stored();
+        if read.level.is_some_and(is_strong) {
+            return Err(Reason::Strong);
+        }
+        let generation = control.generation.number();
+        let facts = control.facts.get(&read.collection_key, generation, now, terms.bound);
+        let facts = facts.ok_or(Reason::LevelUnknown)?;
+        let level = read.level.unwrap_or(facts.level);
+        if facts.has_ttl {
+            Err(Reason::Ttl)
+        } else if facts.is_external {
+            Err(Reason::External)
+        } else if is_strong(level) {
+            Err(Reason::Strong)
+        } else {
+            Ok(level)
+        }
+    }
+
+    fn decide(&self, shard: &mut Shard, control: &mut Control, place: Place) -> Step {
+        let epoch = Epoch {
+            generation: control.generation.number(),
+            is_open: control.generation.is_open(self.now),
+        };
+        let was_seen = shard.doorkeeper.has_seen(&self.key.digest);
+        let entry = shard.entries.get(&self.key);
+        let is_stored = entry.is_some();
+        match entry.filter(|entry| self.may_hit(entry, epoch)).map(|e| (e.label, e.answer.clone()))
+        {
+            Some((label, Ok(answer))) => {
+                shard.entries.used(&self.key);
+                return Step::Hit(Hit { answer, age: self.now.since(label.sent) });
+            }
+            Some((_, Err(reason))) => return Step::Forward(reason),
+            None => {}
+        }
+        let is_slow = !self.key.is_eventual && control.paces.is_slow(place, self.now);
+        if !is_slow {
+            let may_join = |flight: &Flight| self.may_join(flight, epoch);
+            if let Some(flight) = shard.flights.find(&self.key, may_join) {
+                return Step::Join(flight.number);
+            }
+        }
+        if !(was_seen || is_stored) {
+            return Step::Forward(Reason::First);
+        }
+        if is_slow {
+            return Step::Watch(Reason::SlowFill);
+        }
+        self.fill(shard, control, epoch, place)
+    }
+
+    fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
+        self.now.since(entry.label.sent) <= self.bound()
+            && (self.guarantee == 0 || entry.label.upto >= self.guarantee)
+            && entry.generation == epoch.generation
+            && epoch.is_open
+    }
+
+    fn may_join(&self, flight: &Flight, epoch: Epoch) -> bool {
+        let ignored = planted::generation_ignored_at_join();
+        match flight.stage {
+            Stage::Sent(label, generation) => {
+                self.now.since(label.sent) <= self.bound()
+                    && (self.guarantee == 0 || label.upto >= self.guarantee)
+                    && (generation == epoch.generation || ignored)
+                    && (epoch.is_open || ignored)
+            }
+            // Its label will be that of a later moment, and have the guarantees of all that wait for it.
+            Stage::Promised => epoch.is_open,
+        }
+    }
+
+    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch, place: Place) -> Step {
+        if !epoch.is_open {
+            return Step::Forward(Reason::Closed);
+        }
+        match control.label(self.key.is_eventual, self.guarantee, self.terms, self.now) {
+            Err(reason) => Step::Forward(reason),
+            Ok(label) => {
+                let timed = control.time(&self.key, place, label, self.guarantee, self.now);
+                let generation = epoch.generation;
+                let flight = shard.flights.begin(self.key, label, generation, self.guarantee);
+                Step::Fill(flight, label, generation, timed)
+            }
+        }
+    }
+
+    fn bound(&self) -> Duration {
+        if self.key.is_eventual {
+            self.terms.eventual_bound
+        } else {
+            self.terms.bound
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads whose decision is not over: the one that is sent, and those that wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::pool::control::Terms;
+use crate::cache::pool::entries::{Entry, EntryKey, Label};
+use crate::cache::pool::flights::{Follower, Stage, Standing};
+use crate::cache::pool::outcomes::Word;
+use crate::cache::pool::pace::{Place, Timed};
+use crate::cache::pool::state::Pool;
+use crate::cache::reason::Reason;
+use crate::host::clock::BootTime;
+
+/// An answer to serve, and how old it is: the age of the timestamp up to which it is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    pub answer: Arc<[u8]>,
+    pub age: Duration,
+}
+
+/// What is asked, while it is sent or waits.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub key: EntryKey,
+    pub terms: Terms,
+    pub place: Place,
+    pub database: String,
+    pub collection: String,
+}
+
+/// A read that is sent to Milvus and whose answer may be stored. If it is dropped, there is no good answer: exactly one of
+/// those that wait for it is promoted.
+#[derive(Debug)]
+pub struct Fill {
+    pool: Arc<Pool>,
+    subject: Subject,
+    flight: u64,
+    label: Label,
+    generation: u64,
+    /// None once Milvus has begun to answer, and for fills that say nothing of Milvus's pace.
+    timed: Option<Timed>,
+    is_open: bool,
+}
+
+/// A read that waits for another one. If it is dropped, it leaves.
+#[derive(Debug)]
+pub struct Seat {
+    pool: Arc<Pool>,
+    subject: Subject,
+    flight: u64,
+    follower: Arc<Follower>,
+    leads: bool,
+}
+
+/// What has become of a read that waits.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It waits.
+    Still(Seat),
+    /// `joined`.
+    Answer(Hit),
+    /// It was promoted: it is sent as a `miss`, and those that still wait, wait for it.
+    Lead(Fill),
+    /// It is sent unchanged.
+    Forward(Reason),
+    /// Its own deadline has passed.
+    Expired,
+}
+
+/// A read that is sent unchanged because fills of its collection are slow: what it takes is the usual time.
+#[derive(Debug)]
+pub struct Watch {
+    pub pool: Arc<Pool>,
+    pub place: Place,
+    pub sent: BootTime,
+}
+
+impl Fill {
+    pub fn new(
+        pool: Arc<Pool>,
+        subject: Subject,
+        flight: u64,
+        (label, generation): (Label, u64),
+        timed: Option<Timed>,
+    ) -> Self {
+        Self { pool, subject, flight, label, generation, timed, is_open: true }
+    }
+
+    /// The guarantee timestamp that the request must have; None: it is sent unchanged.
+    pub fn ask_for(&self) -> Option<u64> {
+        (!self.subject.key.is_eventual).then_some(self.label.upto)
+    }
+
+    /// Milvus begins to answer. Here its pace is measured: how fast the client reads says nothing.
+    pub fn answering(&mut self, now: BootTime) {
+        if let Some(timed) = self.timed.take() {
+            self.pool.control().paces.answered(timed, now);
+        }
+    }
+
+    /// The answer has come and is wholly good: it is stored, and those that wait get it.
+    pub fn finish(self, answer: Arc<[u8]>, now: BootTime) {
+        let standing = Standing::Answered(Arc::clone(&answer), self.label);
+        self.end(Ok(answer), &standing, now);
+    }
+
+    /// The answer is good but cannot be kept. Those that wait are sent, and so is each such read for some time.
+    pub fn cannot_be_kept(self, reason: Reason, now: BootTime) {
+        self.end(Err(reason), &Standing::Forwarded(reason), now);
+    }
+
+    /// The call is over without a good answer, for whatever reason. As dropping it, but its time counts.
+    pub fn lost(mut self, now: BootTime) {
+        if let Some(timed) = self.timed.take() {
+            self.pool.control().paces.abandoned(timed, now);
+        }
+    }
+
+    fn end(mut self, answer: Result<Arc<[u8]>, Reason>, standing: &Standing, now: BootTime) {
+        self.answering(now);
+        self.store(answer, now);
+        self.is_open = false;
+        // Only now: a read that comes in between finds the answer.
+        let mut shard = self.pool.shard(&self.subject.key);
+        shard.flights.end(&self.subject.key, self.flight, standing);
+    }
+
+    fn store(&self, answer: Result<Arc<[u8]>, Reason>, now: BootTime) {
+        let Subject { key, terms, .. } = &self.subject;
+        let bound = if key.is_eventual { terms.eventual_bound } else { terms.bound };
+        let (label, generation, expires) = (self.label, self.generation, self.label.sent + bound);
+        self.pool.put(*key, Entry { label, generation, expires, answer }, now);
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        if let Some(timed) = self.timed.take() {
+            self.pool.control().paces.forget(timed);
+        }
+        self.pool.shard(&self.subject.key).flights.promote(&self.subject.key, self.flight);
+    }
+}
+
+impl Seat {
+    pub fn new(pool: Arc<Pool>, subject: Subject, flight: u64, follower: Arc<Follower>) -> Self {
+        Self { pool, subject, flight, follower, leads: false }
+    }
+
+    /// What has become of it, asked when it was woken.
+    pub fn outcome(self, now: BootTime) -> Outcome {
+        match self.follower.standing() {
+            Standing::Waits => Outcome::Still(self),
+            Standing::Answered(answer, label) => {
+                self.count(Word::Joined);
+                Outcome::Answer(Hit { answer, age: now.since(label.sent) })
+            }
+            Standing::Promoted => self.lead(now),
+            Standing::Forwarded(reason) => {
+                self.count(Word::Bypass(reason));
+                Outcome::Forward(reason)
+            }
+            Standing::Expired => {
+                self.count(Word::Bypass(Reason::Waited));
+                Outcome::Expired
+            }
+        }
+    }
+
+    /// Sends it in the place of the one that it waited for. What a fill needs is looked up again: much time may have passed.
+    fn lead(mut self, now: BootTime) -> Outcome {
+        self.leads = true;
+        let Subject { key, terms, place, .. } = self.subject;
+        let mut shard = self.pool.shard(&key);
+        let mut control = self.pool.control();
+        let guarantee = shard.flights.get(&key, self.flight).map_or(0, |flight| flight.guarantee);
+        let label = if !control.generation.is_open(now) {
+            Err(Reason::Closed)
+        } else if !key.is_eventual && control.paces.is_slow(place, now) {
+            Err(Reason::SlowFill)
+        } else {
+            // Those that wait have guarantees too.
+            control.label(key.is_eventual, guarantee, terms, now)
+        };
+        match label {
+            Ok(label) => {
+                let generation = control.generation.number();
+                let timed = control.time(&key, place, label, guarantee, now);
+                drop(control);
+                if let Some(flight) = shard.flights.get(&key, self.flight) {
+                    flight.stage = Stage::Sent(label, generation);
+                }
+                drop(shard);
+                self.count(Word::Miss);
+                let (pool, subject) = (Arc::clone(&self.pool), self.subject.clone());
+                Outcome::Lead(Fill::new(pool, subject, self.flight, (label, generation), timed))
+            }
+            Err(reason) => {
+                drop(control);
+                shard.flights.end(&key, self.flight, &Standing::Forwarded(reason));
+                drop(shard);
+                self.count(Word::Bypass(reason));
+                Outcome::Forward(reason)
+            }
+        }
+    }
+
+    fn count(&self, word: Word) {
+        self.pool.count(word, &self.subject.database, &self.subject.collection);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.pool.unpark(self.follower.bytes);
+        if self.leads {
+            // It is woken no more.
+            self.follower.close();
+            return;
+        }
+        let key = &self.subject.key;
+        self.pool.shard(key).flights.leave(key, self.flight, &self.follower);
+    }
+}
+
+impl Watch {
+    /// Milvus begins to answer.
+    pub fn answering(self, now: BootTime) {
+        self.pool.control().paces.learn(self.place, now.since(self.sent));
+    }
+}

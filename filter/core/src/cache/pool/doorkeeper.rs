@@ -1,0 +1,40 @@
+//! Which reads were seen before: the answers to all others would only take memory.
+
+/// A table of fixed size. A read replaces the one at its place, so reads that come once push out each other and, now and
+/// then, one that comes again, which is then stored one read later.
+#[derive(Debug)]
+pub struct Doorkeeper {
+    seen: Box<[u64]>,
+}
+
+const PLACES: usize = 2048;
+
+impl Default for Doorkeeper {
+    fn default() -> Self {
+        Self { seen: vec![0; PLACES].into_boxed_slice() }
+    }
+}
+
+impl Doorkeeper {
+    /// Whether a read with this key was seen before. It is now.
+    pub fn has_seen(&mut self, key: &[u8; 32]) -> bool {
+        // The key is a digest, so any of its bytes are as good as random.
+        let [.., a, b, c, d, e, f, g, h] = *key;
+        let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let place = &mut self.seen[(number >> 32) as usize % PLACES];
+        std::mem::replace(place, number) == number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_seen_once_it_was_there() {
+        let mut doorkeeper = Doorkeeper::default();
+        assert!(!doorkeeper.has_seen(&[1; 32]));
+        assert!(doorkeeper.has_seen(&[1; 32]));
+        assert!(!doorkeeper.has_seen(&[2; 32]));
+    }
+}

@@ -1,0 +1,106 @@
+//! The generation of a pool: what was stored before a structural change is not served after it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::host::clock::BootTime;
+
+/// How long it stays closed after a change: Milvus's proxies notify each other within this time.
+pub const SETTLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub struct Generation {
+    number: u64,
+    /// Until when each structural call that is in progress closes it, and the call's number.
+    changes: BTreeSet<(BootTime, u64)>,
+    closed_until: Option<BootTime>,
+    calls: u64,
+}
+
+/// A structural call in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InProgress(BootTime, u64);
+
+impl Generation {
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn is_open(&self, now: BootTime) -> bool {
+        let last_change = self.changes.last().map(|(until, _)| *until);
+        now_is_after(now, last_change) && now_is_after(now, self.closed_until)
+    }
+
+    pub fn bump(&mut self) {
+        self.number += 1;
+    }
+
+    /// Sees a structural call: it closes the generation for at most `bound`.
+    pub fn begin(&mut self, now: BootTime, bound: Duration) -> InProgress {
+        self.calls += 1;
+        let until = now + bound;
+        self.changes.insert((until, self.calls));
+        InProgress(until, self.calls)
+    }
+
+    /// The call had a definite error.
+    pub fn refused(&mut self, InProgress(until, call): InProgress) {
+        self.changes.remove(&(until, call));
+    }
+
+    /// The call succeeded, or nobody knows.
+    pub fn changed(&mut self, change: InProgress, now: BootTime) {
+        self.refused(change);
+        self.bump();
+        self.close(now + SETTLE);
+    }
+
+    /// The call has ended without an answer.
+    pub fn lost(&mut self, change: InProgress) {
+        self.refused(change);
+        self.close(change.0);
+    }
+
+    fn close(&mut self, until: BootTime) {
+        self.closed_until = self.closed_until.max(Some(until));
+    }
+}
+
+fn now_is_after(now: BootTime, until: Option<BootTime>) -> bool {
+    until.is_none_or(|until| now > until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(5);
+
+    fn at(milliseconds: u64) -> BootTime {
+        BootTime::from_nanos(milliseconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_call_that_is_lost_keeps_it_closed_and_bumps_nothing() {
+        let mut generation = Generation::default();
+        let change = generation.begin(at(0), BOUND);
+        generation.lost(change);
+
+        assert_eq!(0, generation.number());
+        assert!(!generation.is_open(at(5000)));
+        assert!(generation.is_open(at(5001)));
+    }
+
+    #[test]
+    fn calls_that_are_refused_leave_nothing() {
+        let mut generation = Generation::default();
+        for number in 0..1000 {
+            let change = generation.begin(at(number), BOUND);
+            assert!(!generation.is_open(at(number)));
+            generation.refused(change);
+            assert!(generation.is_open(at(number)));
+        }
+        assert!(generation.changes.is_empty());
+        assert_eq!(0, generation.number());
+    }
+}

@@ -1,0 +1,143 @@
+//! A pool: the proxies of one Milvus.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::alarm::Alarmed;
+use crate::cache::planted;
+use crate::cache::pool::control::{Control, PoolTerms};
+use crate::cache::pool::entries::{Entry, EntryKey};
+use crate::cache::pool::outcomes::{CollectionCounts, Counts, Outcomes, Word};
+use crate::cache::pool::store::{Shard, Store};
+use crate::cache::reason::Reason;
+use crate::host::clock::BootTime;
+
+/// Requests that wait take at most this part of the memory for entries.
+const PARKED: u64 = 4;
+
+#[derive(Debug, Default)]
+pub struct Pool {
+    store: Arc<Store>,
+    control: Mutex<Control>,
+    outcomes: Outcomes,
+    /// The bytes of requests that wait.
+    parked: AtomicU64,
+}
+
+/// What is reported of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub bytes: u64,
+    pub entries: usize,
+    pub generation: u64,
+    pub is_closed: bool,
+    /// How old the newest sample is.
+    pub sample_age: Option<Duration>,
+    pub outcomes: Counts,
+    /// Reasons with reads, in a fixed order.
+    pub bypass: Vec<(Reason, u64)>,
+    pub collections: Vec<CollectionCounts>,
+    /// The names of headers that keep the reads of clients apart.
+    pub headers: Vec<String>,
+}
+
+impl Pool {
+    pub fn with(store: Arc<Store>) -> Self {
+        Self { store, ..Self::default() }
+    }
+
+    /// Takes the last configuration. With another epoch than before, all endpoints were replaced.
+    pub fn configure(&self, terms: PoolTerms, epoch: u64) {
+        self.control().configure(terms, epoch);
+        self.store.make_room(0, terms.memory, |_| true);
+    }
+
+    /// Counts a read that the pool was not asked about. The names may be empty.
+    pub fn bypassed(&self, database: &str, collection: &str, reason: Reason) {
+        self.outcomes.count(Word::Bypass(reason), database, collection, false);
+    }
+
+    /// Notes a header that is not known to be irrelevant, for the report.
+    pub fn keeps_apart(&self, header: &str) {
+        self.outcomes.keeps_apart(header);
+    }
+
+    pub fn report(&self, now: BootTime) -> Report {
+        let control = self.control();
+        let generation = control.generation.number();
+        let is_closed = !control.generation.is_open(now);
+        let sample_age = control.samples.age(now);
+        drop(control);
+        Report {
+            bytes: self.store.used(),
+            entries: self.store.shards().map(|shard| shard.entries.len()).sum(),
+            generation,
+            is_closed,
+            sample_age,
+            outcomes: self.outcomes.all(),
+            bypass: self.outcomes.bypasses(),
+            collections: self.outcomes.collections(),
+            headers: self.outcomes.headers(),
+        }
+    }
+
+    /// Drops what takes memory. The generation goes on.
+    pub fn clear(&self) {
+        self.store.clear();
+    }
+
+    pub fn shard(&self, key: &EntryKey) -> MutexGuard<'_, Shard> {
+        self.store.shard(key)
+    }
+
+    pub fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores an entry if the generation is still that of its send.
+    pub fn put(&self, key: EntryKey, mut entry: Entry, now: BootTime) {
+        let (memory, generation) = {
+            let control = self.control();
+            (control.terms.memory, control.generation.number())
+        };
+        let is_useful = |entry: &Entry| entry.generation == generation && now <= entry.expires;
+        if entry.size() > memory {
+            return;
+        }
+        self.store.make_room(entry.size(), memory, is_useful);
+        let mut shard = self.shard(&key);
+        // Check and store are one step: nothing bumps the generation while the control is locked.
+        let control = self.control();
+        let generation = control.generation.number();
+        if entry.generation == generation || planted::generation_ignored_at_store() {
+            entry.generation = generation;
+            self.store.put(&mut shard, key, entry);
+        }
+    }
+
+    pub fn count(&self, word: Word, database: &str, collection: &str) {
+        self.outcomes.count(word, database, collection, true);
+    }
+
+    /// Whether a request of so many bytes may wait at a pool with this memory; `unpark` takes them back.
+    pub fn park(&self, bytes: u64, memory: u64) -> bool {
+        let most = memory / PARKED;
+        let before = self.parked.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= most;
+        if !fits {
+            self.unpark(bytes);
+        }
+        fits
+    }
+
+    pub fn unpark(&self, bytes: u64) {
+        self.parked.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Alarmed for Pool {
+    fn ring(&self, now: Instant) -> Option<Instant> {
+        self.store.shards().filter_map(|mut shard| shard.flights.expire(now)).min()
+    }
+}

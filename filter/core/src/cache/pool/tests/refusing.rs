@@ -1,0 +1,122 @@
+//! Reads that are sent unchanged, and why.
+
+use super::*;
+
+#[test]
+fn a_read_is_sent_once_unchanged_then_stored_and_then_a_hit() {
+    let bench = bench();
+    bench.prepare(1000);
+    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(1), 1000)));
+    let Decision::Fill(fill) = bench.ask(&read(1), 1000) else { panic!() };
+    assert_eq!(Some(timestamp(0)), fill.ask_for());
+    fill.finish(answer(10), at(1010));
+
+    let Decision::Hit(hit) = bench.ask(&read(1), 5000) else { panic!() };
+    assert_eq!(Hit { answer: answer(10), age: Duration::from_secs(5) }, hit);
+    let report = bench.pool.report(at(5000));
+    assert_eq!(Counts { hit: 1, joined: 0, miss: 1, bypass: 1 }, report.outcomes);
+    assert_eq!(vec![(Reason::First, 1)], report.bypass);
+    assert_eq!((1, "c"), (report.entries, &*report.collections[0].collection));
+    assert_eq!((false, Some(Duration::from_secs(5))), (report.is_closed, report.sample_age));
+}
+
+#[test]
+fn collections_whose_answers_change_without_writes_are_not_cached() {
+    let bench = bench();
+    bench.prepare(1000);
+    for (facts, expected) in [
+        (Facts { has_ttl: true, ..FACTS }, Reason::Ttl),
+        (Facts { is_external: true, ..FACTS }, Reason::External),
+        (Facts { level: Level::Strong, ..FACTS }, Reason::Strong),
+    ] {
+        bench.pool.level_ticket(&[0; 32], at(1000)).unwrap().learned(facts);
+        let read = Read { level: None, ..read(1) };
+        assert_eq!(Some(expected), reason(&bench.ask(&read, 1000)));
+    }
+}
+
+#[test]
+fn each_reason_has_a_read_with_it() {
+    let bench = bench();
+    let strong = Read { level: Some(Level::Strong), ..read(1) };
+    assert_eq!(Some(Reason::Strong), reason(&bench.ask(&strong, 1000)));
+    assert_eq!(Some(Reason::LevelUnknown), reason(&bench.ask(&read(1), 1000)));
+    bench.pool.level_ticket(&[0; 32], at(1000)).unwrap().learned(FACTS);
+    bench.ask(&read(1), 1000);
+    assert_eq!(Some(Reason::NoSample), reason(&bench.ask(&read(1), 1000)));
+    bench.prepare(1000);
+    let change = bench.pool.change_begins(at(1000));
+    assert_eq!(Some(Reason::Closed), reason(&bench.ask(&read(1), 1000)));
+    change.ends(Ended::Refused, at(1001));
+    assert!(matches!(bench.ask(&read(1), 1001), Decision::Fill(_)));
+}
+
+#[test]
+fn a_guarantee_of_another_milvus_is_not_waited_for() {
+    let bench = bench();
+    bench.prepare(1000);
+    // The newest timestamp is 1 s old, and this one is at most what it must be now.
+    let own = Read { guarantee: timestamp(1000), ..read(1) };
+    assert_eq!(Some(timestamp(1000)), bench.fill(&own, 1000).ask_for());
+    let other = Read { guarantee: timestamp(1501), ..read(1) };
+    assert_eq!(Some(Reason::GuaranteeAhead), reason(&bench.ask(&other, 1000)));
+}
+
+#[test]
+fn what_sdks_send_for_a_level_is_no_guarantee() {
+    let bench = bench();
+    bench.prepare(1000);
+    let eventually = Read { level: Some(Level::Eventually), guarantee: 1, ..read(1) };
+    let fill = bench.fill(&eventually, 1000);
+    assert_eq!(None, fill.ask_for());
+    fill.finish(answer(10), at(1010));
+
+    assert!(matches!(bench.ask(&eventually, 1020), Decision::Hit(_)));
+}
+
+#[test]
+fn an_answer_that_cannot_be_kept_is_remembered() {
+    let bench = bench();
+    bench.prepare(1000);
+    let fill = bench.fill(&read(1), 1000);
+    let seat = bench.join(&read(1), 1001);
+    fill.cannot_be_kept(Reason::TooLarge, at(1002));
+
+    assert!(matches!(seat.outcome(at(1002)), Outcome::Forward(Reason::TooLarge)));
+    assert_eq!(Some(Reason::TooLarge), reason(&bench.ask(&read(1), 1003)));
+}
+
+#[test]
+fn after_a_slow_fill_reads_of_the_collection_are_sent_unchanged_but_hits_stay() {
+    let bench = bench();
+    bench.prepare(1000);
+    bench.fill(&read(1), 1000).finish(answer(10), at(1010));
+    let mut fill = bench.fill(&read(2), 1100);
+    fill.answering(at(2000));
+
+    assert!(matches!(bench.ask(&read(1), 2001), Decision::Hit(_)));
+    bench.ask(&read(3), 2001);
+    let Decision::Forward(Reason::SlowFill, Some(watch)) = bench.ask(&read(3), 2001) else {
+        panic!()
+    };
+    watch.answering(at(2801));
+}
+
+#[test]
+fn a_slow_fill_in_flight_is_not_joined() {
+    let bench = bench();
+    bench.prepare(1000);
+    let fill = bench.fill(&read(1), 1000);
+    assert!(matches!(bench.ask(&read(1), 1500), Decision::Join(_)));
+    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1501)));
+    drop(fill);
+}
+
+#[test]
+fn what_a_client_gives_up_after_100_ms_was_slow() {
+    let bench = bench();
+    bench.prepare(1000);
+    bench.fill(&read(1), 1000).lost(at(1101));
+
+    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1102)));
+}
