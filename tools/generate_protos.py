@@ -70,6 +70,8 @@ ROOTS = [
     "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
     "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
     "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+    "envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput",
+    "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
     "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
@@ -78,11 +80,12 @@ ROOTS = [
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     "google.protobuf.BoolValue",
     "google.protobuf.StringValue",
+    "xds.type.matcher.v3.ServerNameMatcher",
 ]
 
 # Subtrees nobody here sends: a field of one of these types is left out with everything behind it.
 CUT_TYPES = re.compile(
-    r"^\.(google\.api\.expr|cel\.|xds\.type|xds\.core\.v3\.(ResourceLocator|CollectionEntry)"
+    r"^\.(google\.api\.expr|cel\.|xds\.type\.(v3|matcher\.v3\.(Cel|Http))|xds\.core\.v3\.(ResourceLocator|CollectionEntry)"
     r"|envoy\.config\.trace|envoy\.config\.ratelimit|envoy\.config\.core\.v3\.(ApiConfigSource_deprecated)"
     r"|envoy\.annotations|udpa\.|validate\.)"
 )

@@ -101,6 +101,18 @@ def test_certificates_by_sni(envoy: World) -> None:
     assert envoy.fingerprint(None) == b.fingerprint
 
 
+def test_names_before_wildcards(envoy: World) -> None:
+    """An exact name is before a wildcard, a longer wildcard before a shorter, in any case; the default is for the rest."""
+    names = ("default.test", "*.example.com", "*.a.example.com", "b.a.example.com")
+    pairs = [issued(name) for name in names]
+    hosts = [ingress(rule(name), name=f"i{number}", tls=[f"s{number}"]) for number, name in enumerate(names)]
+    secrets = [secret(f"s{number}", each.pair) for number, each in enumerate(pairs)]
+    envoy.apply(*hosts, *secrets, *milvus(envoy))
+    default, wildcard, longer, exact = (each.fingerprint for each in pairs)
+    asked = ("x.example.com", "x.a.example.com", "b.a.example.com", "B.a.EXAMPLE.com", "example.com", None)
+    assert [envoy.fingerprint(name) for name in asked] == [wildcard, longer, exact, exact, default, default]
+
+
 def test_both_key_types(envoy: World) -> None:
     """With an RSA and an ECDSA certificate, a client that supports only one of the two gets that one."""
     one, other = issued(HOST, key_type="RSA"), issued(HOST)
@@ -229,3 +241,21 @@ def test_a_new_host_disturbs_no_connection(envoy: World) -> None:
         made = envoy.proxy.stat("http.https.downstream_cx_total")
         stub(b"", timeout=10)
         assert envoy.proxy.stat("http.https.downstream_cx_total") == made > before
+
+
+def test_hosts_with_one_certificate_disturb_no_connection(envoy: World) -> None:
+    """They share a filter chain, and an open connection goes on when one of them comes and when it goes."""
+    own = issued("*.example.com")
+    first = [ingress(rule("a.example.com"), tls=["tls"]), secret("tls", own.pair), *milvus(envoy)]
+    second = ingress(rule("b.example.com"), name="b", tls=["tls"])
+    envoy.apply(*first)
+    with envoy.channel("a.example.com", own.pair.certificate) as channel:
+        stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/a.B/C")
+        stub(b"", timeout=10)
+        made = envoy.proxy.stat("http.https.downstream_cx_total")
+        draining = envoy.proxy.stat("listener_manager.total_filter_chains_draining")
+        for objects in ([*first, second], first):
+            envoy.apply(*objects)
+            assert envoy.proxy.stat("listener_manager.total_filter_chains_draining") <= draining
+            stub(b"", timeout=10)
+        assert envoy.proxy.stat("http.https.downstream_cx_total") == made

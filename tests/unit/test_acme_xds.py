@@ -18,8 +18,10 @@ from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
 from kiteway.envoy.xds.challenges import tls_challenge_chains, with_challenges
+from kiteway.envoy.xds.filter_chains import matcher
 from kiteway.model import Challenge, HTTPChallenge, HTTPMode, ListenerProtocol, LoadBalancer, RedirectCode
 from kiteway.model import VirtualHost as ModelHost
+from tests.support.chains import names_of
 
 HOST = "a.milvus.io"
 CHALLENGE = HTTPChallenge(HOST, "token", "token.proof")
@@ -106,13 +108,14 @@ def test_port_80_opens_for_a_challenge_alone() -> None:
 
 
 def test_the_chain_of_a_tls_challenge() -> None:
-    """It matches the name and the protocol, and its certificate comes by SDS and is published with it."""
+    """It is chosen by the name and the protocol; its certificate comes by SDS and is published with it."""
     key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
     challenge = to_show(TLS_ALPN_01, HOST, "token", key, dt.datetime.now(dt.UTC))
 
     (chain,) = tls_challenge_chains([challenge, CHALLENGE])
     messages = build(LoadBalancer(challenges=(challenge,)), EnvoySettings())
 
-    assert list(chain.filter_chain_match.server_names) == [HOST]
-    assert list(chain.filter_chain_match.application_protocols) == ["acme-tls/1"]
+    by_protocol = matcher((), (challenge, CHALLENGE)).matcher_tree.exact_match_map.map
+    assert list(by_protocol) == ["'acme-tls/1'"]
+    assert names_of(by_protocol["'acme-tls/1'"].matcher) == {chain.name: [HOST]}
     assert "certificate/acme/a.milvus.io" in {message.name for message in messages}  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from kiteway.translate import Options, Result, Translator, translate
 from kiteway.translate.shared import limits
 from tests.golden.inputs import NOW, Translated, translate_text
 from tests.support.certificates import Issued, issue
+from tests.support.chains import names_by_chain
 from tests.support.ingresses import ingress, secret, service, text
 
 NAMES = [f"n{number}.example.com" for number in range(1500)]
@@ -53,7 +54,9 @@ def _reasons(translated: Translated) -> list[str]:
 def _chains(translated: Translated) -> dict[str, Any]:
     """Return the server names of each filter chain that is chosen by name."""
     (listener,) = [m for m in translated.messages if isinstance(m, Listener) and m.name == HTTPS_LISTENER]
-    return {chain.name: list(chain.filter_chain_match.server_names) for chain in listener.filter_chains}
+    chains = names_by_chain(listener)
+    assert chains.keys() == {chain.name for chain in listener.filter_chains}
+    return chains
 
 
 def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None:
@@ -63,8 +66,7 @@ def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None
     """
     translated = _translated(ingress("a", [None], ["many"]), secret("many", many_names))
 
-    ((name, names),) = _chains(translated).items()
-    assert name == f"sni/{min(names)}"
+    (names,) = _chains(translated).values()
     assert names == sorted(NAMES[: limits.MOST_CERTIFICATE_NAMES])
     assert "CertificateNamesTooMany" in _reasons(translated)
 
@@ -77,12 +79,39 @@ def test_hosts_with_a_large_certificate_share_a_filter_chain(many_names: Issued)
     assert list(_chains(translated).values()) == [sorted(hosts)]
 
 
-def test_hosts_with_an_ordinary_certificate_have_filter_chains_of_their_own() -> None:
-    """With a certificate of a hundred names, a change of one host does not change the filter chains of the others."""
-    hosts = NAMES[:100]
-    translated = _translated(ingress("a", hosts, ["some"]), secret("some", issue(*hosts)))
+def test_hosts_with_the_same_certificate_share_a_filter_chain() -> None:
+    """Also across Ingresses of a namespace. A host that comes or goes changes the matcher, not the filter chain."""
+    one, other = NAMES[:100], NAMES[100:200]
+    some = secret("some", issue("*.example.com"))
+    first = _translated(ingress("a", one, ["some"]), some)
+    second = _translated(ingress("a", one, ["some"]), ingress("b", other, ["some"]), some)
 
-    assert list(_chains(translated).values()) == [[host] for host in sorted(hosts)]
+    assert list(_chains(first).values()) == [sorted(one)]
+    assert list(_chains(second).values()) == [sorted([*one, *other])]
+    chains = [
+        m.filter_chains
+        for t in (first, second)
+        for m in t.messages
+        if isinstance(m, Listener) and m.name == HTTPS_LISTENER
+    ]
+    assert chains[0] == chains[1]
+
+
+def test_hosts_that_clients_reach_differently_have_filter_chains_of_their_own() -> None:
+    """One filter chain has one certificate, one TLS profile and one rule for certificates of clients."""
+    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(1)}}
+    asked = {"kiteway.io/client-ca-secret": "ca", "kiteway.io/client-certificate": "optional"}
+    documents = (
+        ingress("a", ["a.example.com"], ["one"]),
+        ingress("b", ["b.example.com"], ["other"]),
+        ingress("c", ["c.example.com"], ["one"], annotations=asked),
+        ingress("d", ["d.example.com", "e.example.com"], ["one"], annotations={"kiteway.io/client-ca-secret": "ca"}),
+        secret("one", issue("*.example.com")),
+        secret("other", issue("*.example.com")),
+        ca,
+    )
+
+    assert sorted(_chains(_translated(*documents)).values()) == [[f"{name}.example.com"] for name in "abcde"]
 
 
 def test_a_certificate_that_is_too_long_is_refused_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
-from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
+from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -96,14 +96,19 @@ def tls_challenge_chains(challenges: Iterable[Challenge]) -> list[FilterChain]:
     """
     Return the filter chains that answer TLS-ALPN-01.
 
-    They match the name and the offered protocol ``acme-tls/1``, so that no other client of the host gets them. The validation
-    ends with the handshake; a client that sends a request gets a 404.
+    The listener's matcher chooses one by the name and the offered protocol ``acme-tls/1``, so that no other client of the host
+    gets it. The validation ends with the handshake; a client that sends a request gets a 404.
     """
     return [_chain(challenge) for challenge in challenges if isinstance(challenge, TLSChallenge)]
 
 
+def challenge_chain_name(challenge: TLSChallenge) -> str:
+    """Name the filter chain of a challenge."""
+    return f"acme/{challenge.domain}"
+
+
 def _chain(challenge: TLSChallenge) -> FilterChain:
-    name = f"acme/{challenge.domain}"
+    name = challenge_chain_name(challenge)
     context = DownstreamTlsContext(
         common_tls_context=CommonTlsContext(
             tls_params=TLSParameters(
@@ -124,7 +129,6 @@ def _chain(challenge: TLSChallenge) -> FilterChain:
     )
     return FilterChain(
         name=name,
-        filter_chain_match=FilterChainMatch(server_names=[challenge.domain], application_protocols=[ALPN_PROTOCOL]),
         filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))],
         transport_socket=TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)),
         transport_socket_connect_timeout=seconds(10),

@@ -10,7 +10,6 @@ from kiteway.memo import Memo
 from kiteway.resources import Object
 from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.routes import policy_bytes
-from kiteway.translate.shared.server_names import LARGE_CHAIN
 from kiteway.translate.shared.unit import Unit, age_of
 
 
@@ -39,12 +38,12 @@ class Claim(NamedTuple):
         headers = [h for route in routes for h in (*route.request_headers, *route.response_headers)]
         longest = max((len(certificate.chain) for certificate in unit.certificates), default=0)
         ca = len(unit.client_auth.ca.pem) if unit.client_auth is not None else 0
-        chains = 1 if longest > LARGE_CHAIN and not unit.certificate_required else len(unit.hosts)
         return cls(
             len(unit.certificates),
             sum(len(h.name) + len(h.value) for h in headers)
             + sum(map(policy_bytes, routes))
-            + chains * (longest + ca) * unit.https,
+            # Envoy parses both again for each filter chain, and each host may have one of its own.
+            + len(unit.hosts) * (longest + ca) * unit.https,
         )
 
 

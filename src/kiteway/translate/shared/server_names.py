@@ -19,22 +19,12 @@ from kiteway.translate.shared.unit import ANY_HOST, HostClaim, Unit
 
 Certificates = tuple[Certificate, ...]
 
-LARGE_CHAIN = 16 << 10
-"""
-Bytes of a certificate chain (PEM) above which all hosts of an object that show it share one filter chain.
-
-Envoy parses the certificate again for each filter chain. Below this size, which no chain of a public CA exceeds, each host
-has a filter chain of its own, so that a change of one host drains no connection of another.
-"""
-
 
 def server_names(
     units: Sequence[Unit], holders: Holders, diagnostics: list[Diagnostic], now: dt.datetime, memo: Memo
 ) -> tuple[ServerNames, ...]:
     """
-    Return one entry a host, so that adding a host leaves the listener's other filter chains as they are.
-
-    Hosts of a unit share an entry if the certificate is large, and so do the names of a certificate that no unit claims.
+    Return one entry a host, and one for all names of a certificate that no unit claims.
 
     A host is served with a certificate of the unit that holds it, never with one of another unit. A certificate that is valid
     at ``now`` is preferred to one that is not, and an exact name to a wildcard. Without a match the unit's first
@@ -53,8 +43,6 @@ def server_names(
             # No unit holds a host that was refused because of an older unit's wildcard.
             holder = holders.get(claim.domain)
             if holder is not None and holder.unit is unit and holder.claim is claim:
-                if not entry.host and not named.large.isdisjoint(entry.certificates):
-                    shared.setdefault(_Shared(unit.ref, entry.certificates, ""), []).append(claim.domain)
                 found[claim.domain] = entry
                 if diagnostic is not None:
                     diagnostics.append(diagnostic)
@@ -81,12 +69,12 @@ def _valid_at(unit: Unit, now: dt.datetime) -> Certificates:
 
 class _Shared(NamedTuple):
     """
-    What the names of one filter chain have in common; the owner determines profile and client authentication too.
+    What the names of one entry have in common; the owner determines profile and client authentication too.
 
     Attributes:
         owner: the owner of the unit that serves them.
         certificates: the certificates that are served.
-        of: empty for hosts that are claimed; for names of certificates, the claimed host that covers them.
+        of: the claimed host that covers them.
     """
 
     owner: ObjectRef
@@ -103,13 +91,11 @@ class _Named:
         hosts: for each claim its entry, and a diagnostic if no certificate covers the host; empty without HTTPS.
         names: the names of its certificates that can be an SNI, each with the wildcard that covers it.
         index: its certificates by name.
-        large: the names of its certificates whose chain is above `LARGE_CHAIN`.
     """
 
     hosts: tuple[tuple[HostClaim, tuple[ServerNames, Diagnostic | None]], ...]
     names: tuple[tuple[str, str], ...]
     index: _ByName
-    large: frozenset[str]
 
     @classmethod
     def of(cls, unit: Unit, valid: Certificates | None = None) -> _Named:
@@ -122,7 +108,6 @@ class _Named:
             tuple((claim, _of_host(unit, claim, valid, index)) for claim in claims),
             tuple((name, parent_wildcard(name)) for name in itertools.islice(names, MOST_CERTIFICATE_NAMES)),
             index,
-            frozenset(c.name for c in unit.certificates if len(c.chain) > LARGE_CHAIN),
         )
 
 

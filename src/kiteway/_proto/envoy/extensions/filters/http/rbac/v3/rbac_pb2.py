@@ -23,17 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from kiteway._proto.envoy.config.rbac.v3 import rbac_pb2 as envoy_dot_config_dot_rbac_dot_v3_dot_rbac__pb2
+from kiteway._proto.xds.type.matcher.v3 import matcher_pb2 as xds_dot_type_dot_matcher_dot_v3_dot_matcher__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0envoy/extensions/filters/http/rbac/v3/rbac.proto\x12%envoy.extensions.filters.http.rbac.v3\x1a\x1f\x65nvoy/config/rbac/v3/rbac.proto\"\xbe\x01\n\x04RBAC\x12)\n\x05rules\x18\x01 \x01(\x0b\x32\x1a.envoy.config.rbac.v3.RBAC\x12\x19\n\x11rules_stat_prefix\x18\x06 \x01(\t\x12\x30\n\x0cshadow_rules\x18\x02 \x01(\x0b\x32\x1a.envoy.config.rbac.v3.RBAC\x12 \n\x18shadow_rules_stat_prefix\x18\x03 \x01(\t\x12\x1c\n\x14track_per_rule_stats\x18\x07 \x01(\x08\"O\n\x0cRBACPerRoute\x12\x39\n\x04rbac\x18\x02 \x01(\x0b\x32+.envoy.extensions.filters.http.rbac.v3.RBACJ\x04\x08\x01\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0envoy/extensions/filters/http/rbac/v3/rbac.proto\x12%envoy.extensions.filters.http.rbac.v3\x1a\x1f\x65nvoy/config/rbac/v3/rbac.proto\x1a!xds/type/matcher/v3/matcher.proto\"\xa3\x02\n\x04RBAC\x12)\n\x05rules\x18\x01 \x01(\x0b\x32\x1a.envoy.config.rbac.v3.RBAC\x12\x19\n\x11rules_stat_prefix\x18\x06 \x01(\t\x12-\n\x07matcher\x18\x04 \x01(\x0b\x32\x1c.xds.type.matcher.v3.Matcher\x12\x30\n\x0cshadow_rules\x18\x02 \x01(\x0b\x32\x1a.envoy.config.rbac.v3.RBAC\x12\x34\n\x0eshadow_matcher\x18\x05 \x01(\x0b\x32\x1c.xds.type.matcher.v3.Matcher\x12 \n\x18shadow_rules_stat_prefix\x18\x03 \x01(\t\x12\x1c\n\x14track_per_rule_stats\x18\x07 \x01(\x08\"O\n\x0cRBACPerRoute\x12\x39\n\x04rbac\x18\x02 \x01(\x0b\x32+.envoy.extensions.filters.http.rbac.v3.RBACJ\x04\x08\x01\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'envoy.extensions.filters.http.rbac.v3.rbac_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RBAC']._serialized_start=125
-  _globals['_RBAC']._serialized_end=315
-  _globals['_RBACPERROUTE']._serialized_start=317
-  _globals['_RBACPERROUTE']._serialized_end=396
+  _globals['_RBAC']._serialized_start=160
+  _globals['_RBAC']._serialized_end=451
+  _globals['_RBACPERROUTE']._serialized_start=453
+  _globals['_RBACPERROUTE']._serialized_end=532
 # @@protoc_insertion_point(module_scope)
