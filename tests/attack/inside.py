@@ -20,6 +20,7 @@ from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import AdsServer, AdsState
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
+from kiteway.envoy.calls import CallsClient
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path
 from kiteway.instance import Instance
@@ -95,7 +96,8 @@ class Inside:
         self._admin = AdminClient(self.instance.admin_socket)
         config = Config(str(self._folder), (), self.settings)
         with mock.patch.object(run, "_source", return_value=self._source):
-            self._plane = run.ControlPlane(config, self._admin, self._ads)
+            calls = CallsClient(self.instance.calls_socket)
+            self._plane = run.ControlPlane(config, self._admin, calls, self._ads)
         await self._plane.start()
         self._work = [asyncio.create_task(work) for work in self._plane.work()]
 

@@ -22,6 +22,7 @@ from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import AdsServer, Snapshot
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
+from kiteway.envoy.calls import CallsClient
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.instance import Instance
 from kiteway.model import HeaderValue
@@ -144,9 +145,12 @@ class Site:
         """Run the control plane."""
         limits = NamespaceLimits(hosts=1000)
         config = Config(str(self.instance.data_dir), (str(self.manifests),), self.settings, namespace_limits=limits)
-        async with AdminClient(self.instance.admin_socket) as admin:
+        async with (
+            AdminClient(self.instance.admin_socket) as admin,
+            CallsClient(self.instance.calls_socket) as calls,
+        ):
             self.ads = Watched(self.instance.ads_socket)
-            self.controlplane = ControlPlane(config, admin, self.ads)
+            self.controlplane = ControlPlane(config, admin, calls, self.ads)
             await self.controlplane.start()
             tasks = [asyncio.create_task(work) for work in self.controlplane.work()]
             try:

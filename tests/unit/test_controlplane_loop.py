@@ -15,6 +15,7 @@ from kiteway.controlplane.config import Config
 from kiteway.controlplane.run import ControlPlane
 from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import AdsServer
+from kiteway.envoy.calls import CallsClient
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build_resources
 from kiteway.status.server import application, serve
@@ -59,8 +60,8 @@ async def test_status_and_probes_are_answered_while_a_configuration_is_built(tmp
     manifests.mkdir()
     config = Config(str(tmp_path / "data"), (str(manifests),), EnvoySettings())
     socket = tmp_path / "status.sock"
-    async with AdminClient(tmp_path / "admin.sock") as admin:
-        controlplane = ControlPlane(config, admin, AdsServer(tmp_path / "ads" / "ads.sock"))
+    async with AdminClient(tmp_path / "admin.sock") as admin, CallsClient(tmp_path / "calls.sock") as calls:
+        controlplane = ControlPlane(config, admin, calls, AdsServer(tmp_path / "ads" / "ads.sock"))
         await controlplane.start()
         tasks = [asyncio.create_task(work) for work in controlplane.work()]
         try:

@@ -33,6 +33,7 @@ from kiteway.milvus.verify import Failure, FailureReason, VerifyReport, Versions
 from kiteway.milvus.verify import Step as VerifyStep
 from kiteway.model import BackendProtocol, ListenerProtocol
 from kiteway.printable import printable, suggested
+from kiteway.report.caches import CacheCounts, CacheReport
 from kiteway.report.certificates import (
     CertificateProblem,
     DomainReport,
@@ -230,6 +231,23 @@ def test_text_of_the_status_is_printed_as_plain_text() -> None:
     assert "[red]x[/red]" in shown.getvalue()
 
 
+def _cache(text: str) -> CacheReport:
+    counts = CacheCounts(
+        hit=1,
+        joined=1,
+        miss=1,
+        bypass={text: 1},
+        share=0.5,
+        bytes=1,
+        entries=1,
+        generation=1,
+        closed=True,
+        sample_age=1.0,
+        headers=(text,),
+    )
+    return CacheReport(on=True, policy=text, memory=1, counts=counts)
+
+
 def _hostile_status(text: str) -> Status:
     """Return a status in which each string is ``text``."""
     now = dt.datetime.now(dt.UTC)
@@ -291,6 +309,16 @@ def _hostile_status(text: str) -> Status:
                 endpoints=(endpoint, msgspec.structs.replace(endpoint, why="")),
                 tls=UpstreamTlsReport(verified=False, how=text, problems=(text,)),
                 keepalive_seconds=6.0,
+                cache=_cache(text),
+            ),
+            PoolReport(
+                name=text,
+                protocol=BackendProtocol.HTTP,
+                rest=True,
+                endpoints=(),
+                tls=UpstreamTlsReport(verified=False, how=text),
+                keepalive_seconds=6.0,
+                cache=CacheReport(why=text, policy=text),
             ),
         ),
         diagnostics=(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from kiteway.cli.cache_show import cache_lines
 from kiteway.cli.output import print_problems, stdout
 from kiteway.cli.terminal import Part, line
 from kiteway.report.certificates import ManagedCertificateReport
@@ -92,6 +93,8 @@ def _print_pool(pool: PoolReport, now: dt.datetime) -> None:
         stdout.print(line(f"  {endpoint.address}  ", health, f"  {calls}"))
     if not pool.endpoints:
         stdout.print("  none")
+    for text in cache_lines(pool.cache):
+        stdout.print(f"  {text}")
 
 
 def _print_managed(managed: ManagedCertificateReport) -> None:

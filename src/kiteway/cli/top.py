@@ -48,6 +48,7 @@ def top(
     Show a live table of calls by collection, rpc, user or endpoint.
 
     The figures are those of the last interval; with --once, those since Envoy started. CALLS are attempts at an endpoint.
+    CACHE is the share of reads that a cache answered, which are no attempts; it is shown by collection only.
     A collection and a user have a row of their own once Milvus has answered a call without error; all others are "(other)".
     p50 and p99 come from a histogram. --log-users of the running instance sets the form of user names.
 
@@ -106,13 +107,15 @@ def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
     pools = {row.pool for row in rows}
     first = ("POOL",) if len(pools) > 1 else ()
     rate = ("CALLS/S",) if seconds is not None else ()
-    found = table(*first, *_HEADERS[by], "CALLS", *rate, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
+    cache = ("CACHE",) if any(row.reads for row in rows) else ()
+    found = table(*first, *_HEADERS[by], "CALLS", *rate, *cache, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
     for row in rows:
         found.add_row(
             *([row.pool] if first else []),
             *row.name,
             str(row.calls),
             *([f"{row.calls / seconds:.1f}"] if seconds is not None else []),
+            *([_share(row.cached, row.reads)] if cache else []),
             str(row.failed),
             _time(row.p50),
             _time(row.p99),
@@ -121,6 +124,11 @@ def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
             ", ".join(f"{code}: {count}" for code, count in row.errors.items()),
         )
     return found
+
+
+def _share(cached: int | None, reads: int | None) -> str:
+    """Return which share of the reads the cache answered."""
+    return f"{100 * (cached or 0) / reads:.0f} % of {reads}" if reads else "-"
 
 
 def _time(seconds: float | None) -> str:

@@ -39,6 +39,7 @@ from kiteway.report.problem import Problem
 from kiteway.report.status import Status
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
+from kiteway.status.caches import cache_reports
 from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.status.readiness import why_not_serving
 from kiteway.status.report import build_status
@@ -67,7 +68,7 @@ async def run(config: Config) -> int:
         loop.add_signal_handler(number, stop.set)
     instance = Instance(Path(config.data_dir))
     async with AdminClient(instance.admin_socket) as admin, CallsClient(instance.calls_socket) as calls:
-        controlplane = ControlPlane(config, admin, AdsServer(instance.ads_socket))
+        controlplane = ControlPlane(config, admin, calls, AdsServer(instance.ads_socket))
         await controlplane.start()
         try:
             async with (
@@ -95,9 +96,10 @@ async def run(config: Config) -> int:
 class ControlPlane:
     """The sources, the pipeline and the ADS server of one instance."""
 
-    def __init__(self, config: Config, admin: AdminClient, ads: AdsServer) -> None:
+    def __init__(self, config: Config, admin: AdminClient, calls: CallsClient, ads: AdsServer) -> None:
         self._config = config
         self._admin = admin
+        self._calls = calls
         self._ads = ads
         self._static = StaticEndpoints(config.endpoints)
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
@@ -170,14 +172,17 @@ class ControlPlane:
     async def status(self) -> Status:
         """Return the value of ``kiteway status``."""
         reason = await self.why_not_ready()
+        outcome, settings = self._pipeline.outcome, self._config.settings
+        model = outcome.model if outcome is not None else LoadBalancer()
         return await build_status(
-            self._config.settings,
-            self._pipeline.outcome,
+            settings,
+            outcome,
             self._ads.state,
             self._admin,
             self._health,
             reason=reason,
             managed=self._managed.report(),
+            caches=await cache_reports(model, self._calls, with_filter=settings.filter_path is not None),
         )
 
     def errors(self) -> tuple[Problem, ...]:

@@ -1,5 +1,5 @@
 """
-What Kiteway's filter has counted of calls, by collection, user and endpoint.
+What Kiteway's filter has counted of calls, by collection, user and endpoint, and of the caches.
 
 The filter answers on a unix socket of its own (``filter/core/src/calls/report.rs``); the page of metrics and
 ``kiteway top`` read it here.
@@ -90,11 +90,72 @@ class PoolCalls(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: list[OfEndpoint]
 
 
+class CacheOutcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Reads by gRPC on routes to a pool with a cache.
+
+    Attributes:
+        hit: answered from the cache.
+        joined: answered with the answer to an equal read in flight.
+        miss: sent to Milvus in a form whose answer may be kept.
+        bypass: sent to Milvus as they are, by the reason.
+    """
+
+    hit: int
+    joined: int
+    miss: int
+    bypass: dict[str, int]
+
+
+class OfCachedCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """Reads of one collection, see `CacheOutcomes`."""
+
+    database: str
+    collection: str
+    hit: int
+    joined: int
+    miss: int
+    bypass: int
+
+
+class PoolCache(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The cache of a pool.
+
+    Attributes:
+        bytes: that the answers take.
+        entries: answers that are kept.
+        generation: how often everything was dropped.
+        closed: whether nothing is answered or kept now, because of a call that changes collections or privileges.
+        sample_age_ms: milliseconds since the newest timestamp was requested from Milvus; None without one.
+        outcomes: reads since Envoy's start.
+        collections: the same by collection, at most 256.
+        headers: request headers that keep answers apart although they are not known to matter, at most 16.
+    """
+
+    bytes: int
+    entries: int
+    generation: int
+    closed: bool
+    sample_age_ms: int | None
+    outcomes: CacheOutcomes
+    collections: list[OfCachedCollection]
+    headers: list[str]
+
+
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was counted; ``bounds`` are the upper bounds of `Tally.times`, in microseconds."""
+    """
+    Everything that was counted.
+
+    Attributes:
+        bounds: the upper bounds of `Tally.times`, in microseconds.
+        pools: the calls of each cluster.
+        cache: the cache of each pool that has or had one, by the pool's name (NAMESPACE/SERVICE/PORT).
+    """
 
     bounds: list[int]
     pools: list[PoolCalls]
+    cache: dict[str, PoolCache] = {}
 
 
 class CallsClient:

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.calls import CallsClient, CallsError
 from kiteway.envoy.statistics import SHOWN
+from kiteway.metrics.cache import cache_text
 from kiteway.metrics.calls import calls_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.envoy import labelled
@@ -89,7 +90,9 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: Calls
             yield line
     with contextlib.suppress(CallsError):
         # Thousands of series take a second, in which the control plane has other things to do.
-        yield await asyncio.to_thread(calls_text, await calls.read())
+        counted = await calls.read()
+        yield await asyncio.to_thread(calls_text, counted)
+        yield cache_text(counted.cache)
 
 
 @contextlib.asynccontextmanager

@@ -8,8 +8,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kiteway.envoy.calls import Calls, PoolCalls, Tally
+from kiteway.envoy.xds.common import grpc_cluster_name_of
 
 
 class By(enum.StrEnum):
@@ -55,6 +57,9 @@ class Row:
         p99: the 99th percentile, in the same way.
         rows: rows written or found.
         bytes: of all messages, both ways.
+        cached: reads that were answered from the pool's cache, or with the answer to an equal read; these are no attempts.
+            None if the row is not about a collection, or its pool has no cache.
+        reads: of all reads by gRPC that the cache has seen; None as `cached` is.
     """
 
     pool: str
@@ -65,6 +70,8 @@ class Row:
     p99: float | None
     rows: int
     bytes: int
+    cached: int | None = None
+    reads: int | None = None
 
     @property
     def failed(self) -> int:
@@ -94,17 +101,25 @@ def top_rows(now: Calls, by: By, key: Key, before: Calls | None = None) -> list[
     """
     Return the rows of what was counted between ``before`` and ``now``, by default since Envoy started.
 
-    Rows without calls are left out. If Envoy has restarted since ``before``, ``before`` is ignored.
+    Rows without calls and without reads from a cache are left out. If Envoy has restarted since ``before``, ``before`` is
+    ignored.
     """
-    sums = _sums(now, by)
+    sums, caches = _sums(now, by), _caches(now, by)
     if before is not None:
-        earlier = _sums(before, by)
+        earlier, earlier_caches = _sums(before, by), _caches(before, by)
         restarted = any(sums[name].calls < each.calls for name, each in earlier.items() if name in sums)
+        restarted |= any(caches[name].reads < each.reads for name, each in earlier_caches.items() if name in caches)
         if not restarted:
             for name, tally in _tallies(before, by):
                 if name in sums:
                     sums[name].add(tally, -1)
-    rows = [_row(name, each, now.bounds) for name, each in sums.items() if each.calls > 0]
+            for name, each in caches.items():
+                then = earlier_caches.get(name, _Cached(0, 0))
+                caches[name] = _Cached(each.cached - then.cached, each.reads - then.reads)
+    names = [name for name, each in sums.items() if each.calls > 0]
+    known = set(names)
+    names += [name for name, each in caches.items() if each.cached > 0 and name not in known]
+    rows = [_row(name, sums.get(name, _Sum()), now.bounds, caches.get(name)) for name in names]
     rows.sort(key=lambda row: (row.pool, row.name))
     if key is not Key.NAME:
         rows.sort(key=_VALUES[key], reverse=True)
@@ -119,6 +134,24 @@ _VALUES: dict[Key, Callable[[Row], float]] = {
     Key.ROWS: lambda row: row.rows,
     Key.BYTES: lambda row: row.bytes,
 }
+
+
+class _Cached(NamedTuple):
+    cached: int
+    reads: int
+
+
+def _caches(calls: Calls, by: By) -> dict[Name, _Cached]:
+    """Return what the caches have done for each collection; nothing for other rows."""
+    if by is not By.COLLECTION:
+        return {}
+    return {
+        (grpc_cluster_name_of(pool), *_collection(each.database, each.collection, other=False)): _Cached(
+            each.hit + each.joined, each.hit + each.joined + each.miss + each.bypass
+        )
+        for pool, cache in calls.cache.items()
+        for each in cache.collections
+    }
 
 
 def _sums(calls: Calls, by: By) -> dict[Name, _Sum]:
@@ -153,7 +186,7 @@ def _collection(database: str, collection: str, *, other: bool) -> Name:
     return (OTHER, OTHER) if other else (database or NONE, collection or NONE)
 
 
-def _row(name: Name, total: _Sum, bounds: Sequence[int]) -> Row:
+def _row(name: Name, total: _Sum, bounds: Sequence[int], cached: _Cached | None) -> Row:
     pool, *rest = name
     times = [total.times[place] for place in range(len(bounds) + 1)]
     return Row(
@@ -165,6 +198,8 @@ def _row(name: Name, total: _Sum, bounds: Sequence[int]) -> Row:
         quantile(0.99, times, bounds),
         total.rows,
         total.bytes,
+        cached.cached if cached is not None else None,
+        cached.reads if cached is not None else None,
     )
 
 

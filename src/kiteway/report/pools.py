@@ -9,6 +9,7 @@ from collections.abc import Collection
 import msgspec
 
 from kiteway.model import BackendProtocol
+from kiteway.report.caches import CacheReport
 
 
 class EndpointFailure(enum.StrEnum):
@@ -148,6 +149,7 @@ class PoolReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         endpoints: the endpoints that Envoy has.
         tls: the connection to them.
         keepalive_seconds: seconds between two keepalive pings to an endpoint.
+        cache: its cache.
     """
 
     name: str
@@ -156,3 +158,4 @@ class PoolReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     endpoints: tuple[EndpointReport, ...]
     tls: UpstreamTlsReport
     keepalive_seconds: float
+    cache: CacheReport = CacheReport()

@@ -7,6 +7,8 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from kiteway import __version__
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus, EndpointStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
@@ -16,9 +18,10 @@ from kiteway.envoy.statistics import HANDSHAKES
 from kiteway.envoy.xds.clusters import keepalive
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.filter import missing_reason
-from kiteway.model import LoadBalancer, Pool
+from kiteway.model import LoadBalancer, Pool, PoolKey
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import Quarantined
+from kiteway.report.caches import CacheReport
 from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.report.configuration import ConfigurationReport, QuarantineReport, RejectionReport
 from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
@@ -44,6 +47,7 @@ async def build_status(
     *,
     reason: str,
     managed: Sequence[ManagedCertificateReport] = (),
+    caches: Mapping[PoolKey, CacheReport],
 ) -> Status:
     """
     Return the status. What Envoy does not answer is left empty, and ``envoy.error`` says why.
@@ -56,6 +60,7 @@ async def build_status(
         watch: the history of the endpoints' health.
         reason: why the instance is not ready; empty when it is.
         managed: the ManagedCertificates.
+        caches: the cache of each pool.
     """
     clusters: dict[str, ClusterStatus] = {}
     calls: dict[str, int] = {}
@@ -75,7 +80,12 @@ async def build_status(
 
     def build() -> Status:
         snapshot = outcome.snapshot if outcome else None
-        pools = tuple(_pool(pool, clusters, endpoint_checks(pool, snapshot), handshakes, watch) for pool in model.pools)
+        pools = tuple(
+            msgspec.structs.replace(
+                _pool(pool, clusters, endpoint_checks(pool, snapshot), handshakes, watch), cache=caches[pool.key]
+            )
+            for pool in model.pools
+        )
         unhealthy = none_passes(pools, fail_open=settings.fail_open)
         reasons = [reason] if reason else [*shortcomings(outcome, ads), *unhealthy]
         return Status(

@@ -19,7 +19,12 @@ GRPC_LISTENER = "grpc"
 
 def grpc_cluster_name(key: PoolKey) -> str:
     """Name the HTTP/2 cluster of a pool."""
-    return f"pool/{key}/grpc"
+    return grpc_cluster_name_of(str(key))
+
+
+def grpc_cluster_name_of(pool: str) -> str:
+    """Name the HTTP/2 cluster of a pool by the pool's name, NAMESPACE/SERVICE/PORT."""
+    return f"pool/{pool}/grpc"
 
 
 def rest_cluster_name(key: PoolKey) -> str:

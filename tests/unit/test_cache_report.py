@@ -1,0 +1,172 @@
+"""What is said of caches: in `kiteway status`, in `kiteway top` and on the page of metrics."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kiteway.cli.cache_show import cache_lines
+from kiteway.envoy.calls import CacheOutcomes, Calls, OfCachedCollection, PoolCache
+from kiteway.envoy.xds.common import grpc_cluster_name
+from kiteway.metrics.cache import cache_text
+from kiteway.metrics.top import By, Key, top_rows
+from kiteway.model import PoolKey
+from kiteway.report.caches import CacheReport
+from kiteway.status.caches import cache_report, wanted_caches
+from kiteway.translate.shared.limits import NamespaceLimits
+from tests.support.manifests import Manifest, milvus_policy
+from tests.unit.test_top import counted
+from tests.unit.test_translate_policy import BASE, Rounds
+
+POOL = "default/milvus/19530"
+CLUSTER = grpc_cluster_name(PoolKey("default", "milvus", 19530))
+ON: Manifest = milvus_policy("milvus", cache={"enabled": True})
+
+
+def cache(hit: int = 0, joined: int = 0, miss: int = 0, bypass: int = 0, **more: object) -> PoolCache:
+    """Return the counts of a cache with one collection."""
+    values = {
+        "bytes": 2048,
+        "entries": 3,
+        "generation": 4,
+        "closed": False,
+        "sample_age_ms": 250,
+        "outcomes": CacheOutcomes(hit=hit, joined=joined, miss=miss, bypass={"first": bypass} if bypass else {}),
+        "collections": [
+            OfCachedCollection(database="default", collection="books", hit=hit, joined=joined, miss=miss, bypass=bypass)
+        ],
+        "headers": [],
+        **more,
+    }
+    return msgspec.convert({name: msgspec.to_builtins(value) for name, value in values.items()}, PoolCache)
+
+
+def report(
+    *manifests: Manifest, counts: PoolCache | None = None, with_filter: bool = True, memory: int = 1 << 30
+) -> CacheReport:
+    """Return what status says of the pool of the guide's Service."""
+    model = Rounds(namespace_limits=NamespaceLimits(cache=memory))(*BASE, *manifests).model
+    (pool,) = model.pools
+    return cache_report(pool, wanted_caches(model).get(pool.key), counts, with_filter=with_filter)
+
+
+def test_the_filters_report_is_read_with_and_without_caches() -> None:
+    """An older filter says nothing of caches."""
+    text = b"""{"bounds": [1], "pools": [], "cache": {"default/milvus/19530": {"bytes": 1, "entries": 2, "generation": 3,
+      "closed": true, "sample_age_ms": null, "outcomes": {"hit": 4, "joined": 5, "miss": 6, "bypass": {"strong": 7}},
+      "collections": [{"database": "default", "collection": "books", "hit": 4, "joined": 5, "miss": 6, "bypass": 7}],
+      "headers": ["x-tenant"]}}}"""
+    found = msgspec.json.decode(text, type=Calls).cache[POOL]
+
+    assert (found.closed, found.sample_age_ms, found.outcomes.bypass) == (True, None, {"strong": 7})
+    assert found.collections[0].joined == 5
+    assert msgspec.json.decode(b'{"bounds": [1], "pools": []}', type=Calls).cache == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (report(), []),
+        (report(milvus_policy("milvus", cache={"enabled": False})), []),
+        (report(ON), ["cache on"]),
+        (
+            report(ON, counts=cache(hit=6, joined=2, miss=1, bypass=1, headers=["x-tenant"])),
+            [
+                "cache on: answers 80 % of 10 reads (6 hits, 2 joined); 3 answers, 2048 of 67108864 bytes",
+                "  not answered from it: first 1",
+                "  headers that keep answers apart: x-tenant",
+            ],
+        ),
+        (
+            report(ON, counts=cache(closed=True)),
+            ["cache on: no read yet; 3 answers, 2048 of 67108864 bytes, closed for a moment"],
+        ),
+        (
+            report(ON, with_filter=False),
+            ["cache off although default/policy turns it on: Envoy runs without Kiteway's filter"],
+        ),
+        (
+            report(ON, memory=1),
+            [
+                "cache off although default/policy turns it on: the caches of its namespace have no memory left",
+            ],
+        ),
+    ],
+    ids=["none", "switched off", "Envoy does not answer", "counted", "closed", "no filter", "no memory"],
+)
+def test_status_says_whether_a_cache_is_on_and_what_it_does(found: CacheReport, lines: list[str]) -> None:
+    """A cache that nobody turns on takes no line; one that is off against a policy says why."""
+    assert list(cache_lines(found)) == lines
+    assert found.on is (bool(lines) and lines[0].startswith("cache on"))
+    assert bool(found.why) is not found.on
+
+
+def test_the_reasons_of_bypass_are_sorted_by_their_number() -> None:
+    """The most frequent one is what to look at first."""
+    outcomes = CacheOutcomes(hit=0, joined=0, miss=0, bypass={"a": 1, "strong": 30, "first": 30})
+    found = report(ON, counts=cache(outcomes=outcomes))
+
+    assert found.counts is not None
+    assert list(found.counts.bypass) == ["first", "strong", "a"]
+
+
+def test_the_page_of_metrics_has_the_outcomes() -> None:
+    """The pool has the label that it has in all other metrics."""
+    page = cache_text({POOL: cache(hit=6, joined=2, miss=1, bypass=3)}).decode().splitlines()
+    pool = f'pool="{CLUSTER}"'
+    of_collection = 'collection="books",database="default"'
+
+    for line in (
+        f'kiteway_cache_reads_total{{outcome="hit",{pool}}} 6.0',
+        f'kiteway_cache_reads_total{{outcome="bypass",{pool}}} 3.0',
+        f'kiteway_cache_bypasses_total{{{pool},reason="first"}} 3.0',
+        f'kiteway_cache_collection_reads_total{{{of_collection},outcome="joined",{pool}}} 2.0',
+        f"kiteway_cache_generations_total{{{pool}}} 4.0",
+        f"kiteway_cache_bytes{{{pool}}} 2048.0",
+        f"kiteway_cache_entries{{{pool}}} 3.0",
+        f"kiteway_cache_sample_age_seconds{{{pool}}} 0.25",
+    ):
+        assert _sorted(line) in map(_sorted, page), line
+    without = cache_text({POOL: cache(sample_age_ms=None)}).decode()
+    assert "kiteway_cache_sample_age_seconds{" not in without
+    assert cache_text({}) == b""
+
+
+def _sorted(line: str) -> str:
+    """Return a line of metrics with its labels in a fixed order."""
+    name, brace, rest = line.partition("{")
+    labels, end, value = rest.partition("}")
+    return name + brace + ",".join(sorted(labels.split(","))) + end + value
+
+
+def with_cache(calls: Calls, pool: str, found: PoolCache) -> Calls:
+    """Return calls with the counts of one cache."""
+    return msgspec.structs.replace(calls, cache={pool: found})
+
+
+def test_top_shows_which_share_the_cache_answers() -> None:
+    """Rows of collections have it; those of rpcs, users and endpoints have not."""
+    now = with_cache(counted(10), "default/m/19530", cache(hit=30, joined=10, miss=8, bypass=2))
+    row = top_rows(now, By.COLLECTION, Key.CALLS)[0]
+
+    assert (row.name, row.cached, row.reads) == (("default", "books"), 40, 50)
+    assert all(each.reads is None for each in top_rows(now, By.COLLECTION, Key.CALLS)[1:])
+    assert all(each.reads is None for each in top_rows(now, By.RPC, Key.CALLS))
+
+
+def test_top_shows_a_collection_whose_reads_are_all_hits() -> None:
+    """There is no attempt at an endpoint to count."""
+    before = with_cache(counted(10), "default/m/19530", cache(hit=30, miss=10))
+    now = with_cache(counted(10), "default/m/19530", cache(hit=90, miss=10))
+    (row,) = top_rows(now, By.COLLECTION, Key.CALLS, before)
+
+    assert (row.calls, row.cached, row.reads, row.p50) == (0, 60, 60, None)
+    assert top_rows(now, By.COLLECTION, Key.CALLS, now) == []
+
+
+def test_after_a_restart_of_envoy_no_hits_are_subtracted() -> None:
+    """Fewer reads than before are those of a new process."""
+    before = with_cache(counted(1), "default/m/19530", cache(hit=90))
+    now = with_cache(counted(10), "default/m/19530", cache(hit=3))
+
+    assert top_rows(now, By.COLLECTION, Key.CALLS, before)[0].cached == 3
