@@ -1,3 +1,3 @@
 """Kiteway: the Layer-7 load balancer for Milvus."""
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"

@@ -63,11 +63,13 @@ class Quickstart:
         manifests: a folder (0700) with the manifests, the Secret among them.
         endpoints: the Milvus, one or several proxies of it.
         notes: what a user should know, a sentence each.
+        certificate: the file that clients trust; None if the user gave a certificate.
     """
 
     manifests: Path
     endpoints: tuple[StaticEndpoint, ...]
     notes: tuple[str, ...]
+    certificate: Path | None
 
 
 def quickstart(
@@ -118,7 +120,8 @@ def quickstart(
             StaticEndpoint(NAMESPACE, NAME, target.host, target.port, found.health_port if by_health else None)
             for target, found in zip(targets, facts, strict=True)
         ),
-        _notes(targets, facts, folder / _CERTIFICATE if pair else None, by_health=by_health),
+        _notes(targets, facts, by_health=by_health),
+        folder / _CERTIFICATE if pair else None,
     )
 
 
@@ -231,9 +234,7 @@ def _documents(
     return documents
 
 
-def _notes(
-    targets: Sequence[MilvusTarget], facts: Sequence[BackendFacts], certificate: Path | None, *, by_health: bool
-) -> tuple[str, ...]:
+def _notes(targets: Sequence[MilvusTarget], facts: Sequence[BackendFacts], *, by_health: bool) -> tuple[str, ...]:
     notes: list[str] = []
     for target, found in zip(targets, facts, strict=True):
         if not found.reachable:
@@ -252,6 +253,4 @@ def _notes(
         notes.append(
             "note: not every endpoint has a known health port, so only serving ports are checked; give each health=PORT"
         )
-    if certificate is not None:
-        notes.append(f"clients trust {certificate} (server_pem_path)")
     return tuple(notes)

@@ -103,9 +103,9 @@ async def _up_and_verify(installed: Installed, port: int) -> None:
     async with StandaloneMilvus(installed.folder / "milvus", health_port=9091) as milvus:
         kiteway = _start(installed, log, "up", "--to", f"127.0.0.1:{milvus.endpoint.port}", "--https-port", str(port))
         try:
-            await asyncio.to_thread(wait_until, lambda: "ready: https://" in _said(log, kiteway), "up is ready", 120.0)
+            await asyncio.to_thread(wait_until, lambda: "server_pem_path" in _said(log, kiteway), "up is ready", 120.0)
             said = _said(log, kiteway)
-            [certificate] = re.findall(r"clients trust (\S+) \(server_pem_path\)", said)
+            [certificate] = re.findall(r'server_pem_path="([^"]+)"', said)
             arguments = ("kiteway", "verify", f"localhost:{port}", "--ca", certificate)
             verified = await asyncio.to_thread(installed.run, *arguments)
             status = await asyncio.to_thread(installed.run, "kiteway", "status")
@@ -117,6 +117,7 @@ async def _up_and_verify(installed: Installed, port: int) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "Verified: Milvus" in verified.stdout
     assert status.returncode == 0, status.stdout + status.stderr
+    assert "warning" not in status.stdout, "advice about GKE"
     assert str(ROOT) not in said + verified.stdout + status.stdout
     assert maps == {str(_library(installed))}
 

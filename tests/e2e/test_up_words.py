@@ -47,4 +47,8 @@ def test_it_says_what_it_serves_and_each_error_as_it_comes_and_goes(said: Callab
     )
     (manifests / "secret.yaml").write_bytes(secret.stdout)
     wait_until(lambda: "the manifests have no errors any more" in said(), "that all is well is said")
+    ingress = manifests / "ingress.yaml"
+    ingress.write_text(ingress.read_text() + "# a note\n")
+    wait_until(lambda: "loaded the changed manifests: no errors" in said(), "the load is said")
+    assert said().count("the last good configuration stays in force") == 1
     assert said().count("error SecretNotFound") == 1

@@ -1,4 +1,4 @@
-"""While `kiteway up --to` runs, prints when an endpoint begins to fail its check and when it passes again."""
+"""While `kiteway up` runs, prints when an endpoint begins to fail its check and when it passes again."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ _LOOK_SECONDS = 2.0
 _Pools = Sequence[Sequence[CheckedEndpoint]]
 
 
-async def tell_health(instance: Instance, say: Callable[[str], None]) -> None:
-    """Ask for the endpoints every two seconds until cancelled, or until the instance has another version of Kiteway."""
+async def tell_health(instance: Instance, say: Callable[[str], None], *, fail_open: bool) -> None:
+    """
+    Ask for the endpoints every two seconds until cancelled, or until the instance has another version of Kiteway.
+
+    ``fail_open``: all endpoints get calls while none passes its check.
+    """
     failing: set[str] = set()
     while True:
         try:
-            failing = _tell(await asyncio.to_thread(read_health, instance), failing, say)
+            failing = _tell(await asyncio.to_thread(read_health, instance), failing, say, fail_open=fail_open)
         except OtherVersionError as error:
             say(str(error))
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _tell(pools: _Pools | None, failing: set[str], say: Callable[[str], None]) -> set[str]:
+def _tell(pools: _Pools | None, failing: set[str], say: Callable[[str], None], *, fail_open: bool) -> set[str]:
     if pools is None:
         return failing
     now: set[str] = set()
-    for address, text, fails in _endpoints(pools):
+    for address, text, fails in _endpoints(pools, fail_open=fail_open):
         if fails:
             now.add(address)
         if fails != (address in failing):
@@ -39,7 +43,7 @@ def _tell(pools: _Pools | None, failing: set[str], say: Callable[[str], None]) -
     return now
 
 
-def _endpoints(pools: _Pools) -> Iterator[tuple[str, str, bool]]:
+def _endpoints(pools: _Pools, *, fail_open: bool) -> Iterator[tuple[str, str, bool]]:
     for pool in pools:
         last = all(endpoint.check_fails for endpoint in pool)
         for endpoint in pool:
@@ -47,8 +51,10 @@ def _endpoints(pools: _Pools) -> Iterator[tuple[str, str, bool]]:
             failed = f"{address} fails its health check ({endpoint.check}){f': {endpoint.why}' if endpoint.why else ''}"
             if not fails:
                 text = f"{address} passes its health check again"
-            elif last:
+            elif last and fail_open:
                 text = f"{failed}; no endpoint passes, so all get calls"
+            elif last:
+                text = f"{failed}; no endpoint passes, so calls fail"
             else:
                 text = f"{failed}; it gets no calls until it passes"
             yield address, text, fails

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_options
+from kiteway.cli.connect import connecting
 from kiteway.cli.health import tell_health
 from kiteway.cli.mistakes import tell_errors
 from kiteway.cli.options import (
@@ -134,6 +136,7 @@ def up(
     try:
         with instance.acquire(), own_ports(ports, predecessor=predecessor, envoy=checked.envoy) as claims:
             paths = [str(path.absolute()) for path in filename or []]
+            certificate: Path | None = None
             if targets:
                 stderr.print(f"looking at {', '.join(map(str, targets))}")
                 found = quickstart(
@@ -146,6 +149,7 @@ def up(
                 for note in found.notes:
                     stderr.print(note)
                 paths, endpoints = [str(found.manifests)], (*endpoints, *found.endpoints)
+                certificate = found.certificate
             config = Config(
                 str(instance.data_dir),
                 tuple(paths),
@@ -166,13 +170,13 @@ def up(
                 drain_seconds=options.drain,
                 to_stderr=logs,
             )
-            code = asyncio.run(_run(what))
+            code = asyncio.run(_run(what, certificate))
     except (InstanceError, PortError, QuickstartError) as error:
         raise fail(str(error)) from error
     raise typer.Exit(code)
 
 
-async def _run(what: Launch) -> int:
+async def _run(what: Launch, certificate: Path | None) -> int:
     running = asyncio.create_task(launch(what, print_event))
     ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -185,20 +189,30 @@ async def _run(what: Launch) -> int:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             return 1
-        _print_ready(await asyncio.to_thread(read_status, what.instance))
+        _print_ready(await asyncio.to_thread(read_status, what.instance), certificate)
     ready.cancel()
-    # With --to the manifests are Kiteway's own, so no error in them is the user's.
-    tell = tell_health(what.instance, stderr.print) if what.config.settings.fail_open else tell_errors(what.instance)
-    telling = asyncio.create_task(tell)
+    fail_open = what.config.settings.fail_open
+    tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]
+    if not fail_open:
+        # With --to the manifests are Kiteway's own, so no error in them is the user's.
+        tell.append(tell_errors(what.instance))
+    telling = [asyncio.create_task(each) for each in tell]
     try:
         return await running
     finally:
-        telling.cancel()
+        for task in telling:
+            task.cancel()
 
 
-def _print_ready(status: Status) -> None:
-    """Print the open listeners: without a certificate there is none for HTTPS, and without an Ingress none at all."""
+def _print_ready(status: Status, certificate: Path | None) -> None:
+    """
+    Print the open listeners, and how to connect.
+
+    Without a certificate there is no listener for HTTPS, and without an Ingress none at all.
+    """
     addresses = [f"{each.name}://{each.address}:{each.port}" for each in status.listeners]
     where = f": {', '.join(addresses) or 'no listener is in use'}; `kiteway status` shows more, Ctrl-C ends it"
     degraded: Part = (", but degraded", "yellow") if status.state is State.DEGRADED else ""
     stderr.print(line(("ready", "green"), degraded, where))
+    for each in connecting(status, certificate).split("\n")[:-1]:
+        stderr.print(each)

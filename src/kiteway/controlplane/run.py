@@ -36,7 +36,7 @@ from kiteway.quarantine.store import FILE_NAME, read
 from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.problem import Problem
-from kiteway.report.status import Status
+from kiteway.report.status import Errors, Status
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.caches import cache_reports
@@ -127,6 +127,7 @@ class ControlPlane:
         self._health = HealthWatch(admin, lambda: self._pipeline.outcome, probe_check if same_network else None)
         self._published = asyncio.Event()
         self._replicas = 1
+        self._loads = 0
 
     async def start(self) -> None:
         """Serve ADS; the first configuration comes from `work`."""
@@ -185,11 +186,12 @@ class ControlPlane:
             caches=await cache_reports(model, self._calls, with_filter=settings.filter_path is not None),
         )
 
-    def errors(self) -> tuple[Problem, ...]:
+    def errors(self) -> Errors:
         """Return the diagnostics that are errors; Envoy is not asked for it."""
         outcome = self._pipeline.outcome
         diagnostics = outcome.diagnostics if outcome else ()
-        return tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
+        errors = tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
+        return Errors(errors=errors, loads=self._loads)
 
     def checked(self) -> tuple[tuple[CheckedEndpoint, ...], ...]:
         """Return the endpoints of each pool and their checks, as they were seen last; Envoy is not asked for it."""
@@ -276,10 +278,14 @@ class ControlPlane:
 
     async def _follow_source(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.follow(self._translate, self._take_slices))
+            tasks.create_task(self._source.follow(self._load, self._take_slices))
             # A cluster that was not listed yet is translated when it is.
             if not self._source.why_incomplete():
                 tasks.create_task(self._translate())
+
+    async def _load(self) -> None:
+        await self._translate()
+        self._loads += 1
 
     async def _follow_time(self) -> None:
         while True:

@@ -128,10 +128,18 @@ class SchemaVersion(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Errors(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The diagnostics that are errors, for a reader that asks often."""
+    """
+    The diagnostics that are errors, for a reader that asks often.
+
+    Attributes:
+        schema_version: the version of this document.
+        errors: the diagnostics.
+        loads: how many times changed objects were read since the control plane started.
+    """
 
     schema_version: int = SCHEMA_VERSION
     errors: tuple[Problem, ...] = ()
+    loads: int = 0
 
 
 class Health(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

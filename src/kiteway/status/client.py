@@ -14,7 +14,6 @@ import msgspec
 from kiteway import __version__
 from kiteway.instance import Instance
 from kiteway.report.pools import CheckedEndpoint
-from kiteway.report.problem import Problem
 from kiteway.report.status import SCHEMA_VERSION, Errors, Health, SchemaVersion, State, Status
 from kiteway.report.supervisor import ChildState, SupervisorState
 from kiteway.supervisor.pulse import HUNG_SECONDS
@@ -69,16 +68,16 @@ def read_status(instance: Instance) -> Status:
     return msgspec.structs.replace(found, supervisor=supervisor)
 
 
-def read_errors(instance: Instance) -> tuple[Problem, ...] | None:
+def read_errors(instance: Instance) -> Errors | None:
     """
-    Return the diagnostics that are errors, at a fraction of the cost of a status; None without an answer.
+    Return the diagnostics that are errors, and how many times changed objects were read, at a fraction of the cost of a status; None without an answer.
 
     Raises:
         OtherVersionError: the instance has another version of the status.
     """
     try:
         supervisor = read_state(instance.supervisor_file)
-        return _decode(_get(instance, "/errors", _controlplane(supervisor)), Errors).errors
+        return _decode(_get(instance, "/errors", _controlplane(supervisor)), Errors)
     except (OSError, http.client.HTTPException, ValueError):
         return None
 

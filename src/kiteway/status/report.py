@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kiteway import __version__
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus, EndpointStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.open_listeners import open_listeners
@@ -106,7 +107,7 @@ async def build_status(
             pools=pools,
             replicas=model.replicas,
             policies=attachment_reports(outcome.attachments) if outcome else (),
-            diagnostics=tuple(map(Problem.of_diagnostic, outcome.diagnostics)) if outcome else (),
+            diagnostics=tuple(map(Problem.of_diagnostic, _shown(outcome, settings))) if outcome else (),
         )
 
     # Parsing thousands of certificates takes seconds; the event loop answers probes meanwhile.
@@ -194,3 +195,10 @@ def _rejection(rejected: RejectedAt) -> RejectionReport:
 
 def _quarantined(held: Quarantined) -> QuarantineReport:
     return QuarantineReport(str(held.ref), held.message, held.since, held.served)
+
+
+def _shown(outcome: Outcome, settings: EnvoySettings) -> Sequence[Diagnostic]:
+    """Return the diagnostics; with ``kiteway up --to`` the manifests are Kiteway's own, and advice about them is for nobody."""
+    if not settings.fail_open:
+        return outcome.diagnostics
+    return [each for each in outcome.diagnostics if each.severity is Severity.ERROR]

@@ -20,14 +20,13 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.pools import CheckedEndpoint
-from kiteway.report.problem import Problem
 from kiteway.report.status import Errors, Health, Status
 from kiteway.status.connections import Accepted, Connections, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why the instance is not ready; empty when it is."""
 BuildStatus = Callable[[], Awaitable[Status]]
-ListErrors = Callable[[], tuple[Problem, ...]]
+ListErrors = Callable[[], Errors]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
 ListChecked = Callable[[], tuple[tuple[CheckedEndpoint, ...], ...]]
 """Returns the endpoints of each pool and their checks; as cheap."""
@@ -57,7 +56,7 @@ def application(ready: Ready, status: BuildStatus, errors: ListErrors, checked: 
         return _json(await status())
 
     async def get_errors(_: Request) -> Response:
-        return _json(Errors(errors=errors()))
+        return _json(errors())
 
     async def get_health(_: Request) -> Response:
         return _json(Health(pools=checked()))

@@ -1,0 +1,44 @@
+"""Says how PyMilvus connects to what an instance serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kiteway.model import ListenerProtocol
+from kiteway.probe.result import join_host_port
+from kiteway.report.status import Status
+
+_LOCAL = "localhost"
+_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it is replaced by is where a client connects
+_SHOWN = 5
+"""More hosts than these are only counted."""
+
+
+def connecting(status: Status, certificate: Path | None) -> str:
+    """
+    Return the lines that tell how to connect to the first host; empty without one that has HTTPS.
+
+    Args:
+        status: the hosts and the listeners.
+        certificate: the file that clients trust; None if Kiteway has not made it.
+    """
+    listener = next((each for each in status.listeners if each.name is ListenerProtocol.HTTPS), None)
+    hosts = [each.host for each in status.hosts if each.https and "*" not in each.host]
+    if listener is None or not hosts:
+        return ""
+    more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
+    first = hosts[0]
+    address = _LOCAL if first == _LOCAL else _EVERY.get(listener.address, listener.address)
+    arguments = [f'"https://{join_host_port(address, listener.port)}"']
+    if certificate is not None:
+        arguments.append(f'server_pem_path="{certificate}"')
+    else:
+        arguments.append('server_pem_path="ca.crt"')
+    if first != address:
+        arguments.append(f'server_name="{first}"')
+    trusted = "" if certificate is not None else "  # the CA's certificate; leave it out for a public CA"
+    return f"""serves {", ".join(hosts[:_SHOWN])}{more}; connect with
+
+    from pymilvus import MilvusClient
+    client = MilvusClient({", ".join(arguments)}){trusted}
+"""

@@ -1,0 +1,45 @@
+"""How `kiteway up` says that clients connect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kiteway.cli.connect import connecting
+from kiteway.model import HTTPMode, ListenerProtocol
+from kiteway.report.routing import HostReport, ListenerReport
+from kiteway.report.status import State, Status
+
+
+def _status(*hosts: str, address: str = "127.0.0.1", listener: ListenerProtocol = ListenerProtocol.HTTPS) -> Status:
+    return Status(
+        version="1",
+        state=State.READY,
+        ready=True,
+        listeners=(ListenerReport(listener, address, 8443),),
+        hosts=tuple(HostReport(host, "default/a", https=True, http=HTTPMode.OFF, routes=()) for host in hosts),
+    )
+
+
+def test_localhost_needs_no_other_name() -> None:
+    """With `--to` the file that Kiteway made is named."""
+    said = connecting(_status("*", "localhost"), Path("/data/tls.crt"))
+    assert 'MilvusClient("https://localhost:8443", server_pem_path="/data/tls.crt")\n' in said
+
+
+def test_a_host_that_dns_may_not_know_is_given_as_server_name() -> None:
+    """A client on this machine connects to the listener, and checks the name of the host."""
+    said = connecting(_status("milvus.example.com", address="0.0.0.0"), None)
+    assert '"https://127.0.0.1:8443", server_pem_path="ca.crt", server_name="milvus.example.com")' in said
+    said = connecting(_status("milvus.example.com", address="::"), None)
+    assert '"https://[::1]:8443"' in said
+
+
+def test_many_hosts_are_counted() -> None:
+    """One line does not become pages."""
+    assert "serves a0, a1, a2, a3, a4 and 3 more; connect" in connecting(_status(*(f"a{n}" for n in range(8))), None)
+
+
+def test_without_https_or_a_host_nothing_is_said() -> None:
+    """No client can do what would be said; a wildcard is no name."""
+    assert connecting(_status("*", "*.example.com"), None) == ""
+    assert connecting(_status("localhost", listener=ListenerProtocol.HTTP), None) == ""
