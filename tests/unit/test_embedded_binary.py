@@ -19,6 +19,9 @@ class FakeDistribution:
         self.root = root
         self.version = version
 
+    def read_text(self, _name: str) -> None:
+        """As a distribution that came from an index."""
+
     def locate_file(self, path: str) -> Path:
         """Return where a file of the package is."""
         return self.root / path
