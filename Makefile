@@ -76,6 +76,7 @@ check-generated: $(SYNCED)
 	$(RUN) tools/generate_protos.py --check
 	$(RUN) tools/generate_rpc_table.py --check
 	$(RUN) tools/generate_filter_messages.py --check
+	$(RUN) -m tools.generate_cache_histories --check
 	$(RUN) -m tools.generate_filter_questions --check
 	$(RUN) -m tools.generate_reference --check
 

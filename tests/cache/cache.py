@@ -117,7 +117,7 @@ class Replica:
         level = self._level(request)
         if level is None:
             return Forward(read.level, request.guarantee, learn=True)
-        key = self._key(read, eventual=level is Level.EVENTUALLY)
+        key = self.key(read, eventual=level is Level.EVENTUALLY)
         strong = level is Level.STRONG
         entry = self._store.get(key)
         if entry and self._may_hit(request, level, entry) and (not strong or self._without(Condition.STRONG_HIT)):
@@ -180,7 +180,7 @@ class Replica:
 
     def learned(self, read: Read, level: Level, generation: int, sent: int, now: int) -> None:
         """Take the answer to a DescribeCollection that was sent at `sent`."""
-        self._levels[self._headers(read)] = (level, now if self._without(Condition.LEVEL_SEND) else sent, generation)
+        self._levels[self.headers(read)] = (level, now if self._without(Condition.LEVEL_SEND) else sent, generation)
 
     def seen(self, pool: int, call: int, kind: str, now: int) -> None:
         """See a call before it is sent to Milvus."""
@@ -203,6 +203,31 @@ class Replica:
         if not self._without(Condition.SETTLE_CLOSED):
             pool.closed_until = now + SETTLE
 
+    def headers(self, read: Read) -> tuple[object, ...]:
+        """Return what a learned level belongs to."""
+        if self._without(Condition.LEVEL_HEADERS):
+            return read.pool, 0 if read.by_header else read.database, read.name
+        return read.pool, read.database, read.by_header, read.name, read.user, read.header
+
+    def key(self, read: Read, *, eventual: bool) -> Key:
+        """Return the key of a read's answer."""
+        parameters = read.parameters
+        if self._without(Condition.KEY_ORDER) or len(dict(parameters)) == len(parameters):
+            parameters = tuple(sorted(parameters))
+        parts = {
+            Condition.EVENTUAL_APART: eventual,
+            Condition.KEY_POOL: read.pool,
+            Condition.KEY_METHOD: read.method,
+            Condition.KEY_DATABASE: (read.database, read.by_header),
+            Condition.KEY_COLLECTION: read.name,
+            Condition.KEY_PARAMETERS: parameters,
+            Condition.KEY_UNKNOWN: read.unknown,
+            Condition.KEY_AUTHORIZATION: read.user,
+            Condition.KEY_HEADERS: read.header,
+        }
+        key = tuple(value for condition, value in parts.items() if condition not in self._dropped)
+        return zlib.crc32(repr(key).encode()) % 8 if self._without(Condition.KEY_DIGEST) else key
+
     def _without(self, condition: Condition) -> bool:
         return condition in self._dropped
 
@@ -213,7 +238,7 @@ class Replica:
     def _level(self, request: Request) -> Level | None:
         if request.read.level is not None:
             return stated(request.read.level, request.guarantee)
-        level, sent, generation = self._levels.get(self._headers(request.read), (None, 0, 0))
+        level, sent, generation = self._levels.get(self.headers(request.read), (None, 0, 0))
         expired = request.now - sent > BOUND and not self._without(Condition.LEVEL_EXPIRES)
         same = generation == self._pools[request.read.pool].generation or self._without(Condition.LEVEL_GENERATION)
         if level is None or expired or not same:
@@ -262,26 +287,3 @@ class Replica:
             Flight(key, label, self._pools[request.read.pool].generation),
             rewritten=True,
         )
-
-    def _headers(self, read: Read) -> tuple[object, ...]:
-        if self._without(Condition.LEVEL_HEADERS):
-            return read.pool, 0 if read.by_header else read.database, read.name
-        return read.pool, read.database, read.by_header, read.name, read.user, read.header
-
-    def _key(self, read: Read, *, eventual: bool) -> Key:
-        parameters = read.parameters
-        if self._without(Condition.KEY_ORDER) or len(dict(parameters)) == len(parameters):
-            parameters = tuple(sorted(parameters))
-        parts = {
-            Condition.EVENTUAL_APART: eventual,
-            Condition.KEY_POOL: read.pool,
-            Condition.KEY_METHOD: read.method,
-            Condition.KEY_DATABASE: (read.database, read.by_header),
-            Condition.KEY_COLLECTION: read.name,
-            Condition.KEY_PARAMETERS: parameters,
-            Condition.KEY_UNKNOWN: read.unknown,
-            Condition.KEY_AUTHORIZATION: read.user,
-            Condition.KEY_HEADERS: read.header,
-        }
-        key = tuple(value for condition, value in parts.items() if condition not in self._dropped)
-        return zlib.crc32(repr(key).encode()) % 8 if self._without(Condition.KEY_DIGEST) else key

@@ -114,4 +114,5 @@ fn reason(decision: &Decision) -> Option<Reason> {
 }
 
 mod following;
+mod histories;
 mod refusing;
