@@ -11,8 +11,10 @@ use crate::host::clock::BootTime;
 /// A fill that takes so much longer than reads usually do is slow. It is above what Milvus's time ticks (200 ms) and a
 /// busy machine explain, and below the second by which a lagging fill exceeds the client's own read at least.
 const SLOW: Duration = Duration::from_millis(500);
-/// The same for a fill whose client gave up: it has perhaps a deadline below `SLOW`.
+/// The same for fills whose clients gave up, `MOST_ABANDONED` in succession: perhaps their deadlines are below `SLOW`, and
+/// without Kiteway they would have had their answers. One alone says nothing: its client perhaps no longer needed it.
 const ABANDONED: Duration = Duration::from_millis(100);
+const MOST_ABANDONED: u32 = 2;
 /// How long reads of the collection are not rewritten.
 const REST: Duration = Duration::from_secs(30);
 /// How fast a new time replaces what was learned: one part of this many.
@@ -38,6 +40,8 @@ struct Pace {
     /// The mean time to the first byte of an answer.
     usual: Duration,
     slow_until: Option<BootTime>,
+    /// How many fills in succession were abandoned late.
+    abandoned: u32,
     /// When each fill in flight was sent.
     in_flight: BTreeSet<(BootTime, u64)>,
 }
@@ -83,15 +87,27 @@ impl Paces {
 
     /// Milvus begins to answer a fill.
     pub fn answered(&mut self, fill: Timed, now: BootTime) {
-        let took = now.since(fill.1);
-        if !self.end(fill, now, SLOW) {
-            self.learn(fill.0, took);
+        let slow = SLOW + self.tolerance;
+        let Some((pace, took)) = self.end(fill, now) else { return };
+        pace.abandoned = 0;
+        if took > pace.usual + slow {
+            pace.slow_until = Some(now + REST);
+        } else {
+            pace.learn(took);
         }
     }
 
     /// A fill is over without an answer.
     pub fn abandoned(&mut self, fill: Timed, now: BootTime) {
-        self.end(fill, now, ABANDONED);
+        let slow = ABANDONED + self.tolerance;
+        let Some((pace, took)) = self.end(fill, now) else { return };
+        if took > pace.usual + slow {
+            pace.abandoned += 1;
+        }
+        if pace.abandoned == MOST_ABANDONED {
+            pace.abandoned = 0;
+            pace.slow_until = Some(now + REST);
+        }
     }
 
     /// The same at a time that is not known.
@@ -103,23 +119,24 @@ impl Paces {
 
     /// Milvus began to answer a read, which was sent unchanged, after so long.
     pub fn learn(&mut self, place: Place, took: Duration) {
-        let Some(pace) = self.by_collection.get_mut(&place) else { return };
-        pace.usual = match pace.usual {
+        if let Some(pace) = self.by_collection.get_mut(&place) {
+            pace.learn(took);
+        }
+    }
+
+    fn end(&mut self, fill: Timed, now: BootTime) -> Option<(&mut Pace, Duration)> {
+        self.forget(fill);
+        let Timed(place, sent, _) = fill;
+        Some((self.by_collection.get_mut(&place)?, now.since(sent)))
+    }
+}
+
+impl Pace {
+    fn learn(&mut self, took: Duration) {
+        self.usual = match self.usual {
             Duration::ZERO => took,
             usual => (usual * (WEIGHT - 1) + took) / WEIGHT,
         };
-    }
-
-    fn end(&mut self, fill: Timed, now: BootTime, slow: Duration) -> bool {
-        self.forget(fill);
-        let Timed(place, sent, _) = fill;
-        let slow = slow + self.tolerance;
-        let Some(pace) = self.by_collection.get_mut(&place) else { return false };
-        let is_slow = now.since(sent) > pace.usual + slow;
-        if is_slow {
-            pace.slow_until = Some(now + REST);
-        }
-        is_slow
     }
 }
 
@@ -154,13 +171,28 @@ mod tests {
     }
 
     #[test]
-    fn a_client_with_a_short_deadline_gives_up_on_a_slow_fill() {
+    fn fills_on_which_clients_with_short_deadlines_give_up_are_slow() {
         let mut paces = Paces::default();
         let books = paces.place("", "books");
-        let fill = paces.begin(books, at(0)).unwrap();
-        paces.abandoned(fill, at(101));
-
+        for took in [101, 100, 101] {
+            assert!(!paces.is_slow(books, at(0)));
+            let fill = paces.begin(books, at(0)).unwrap();
+            paces.abandoned(fill, at(took));
+        }
         assert!(paces.is_slow(books, at(102)));
+    }
+
+    #[test]
+    fn one_client_that_gives_up_says_nothing() {
+        let mut paces = Paces::default();
+        let books = paces.place("", "books");
+        for _ in 0..10 {
+            let fill = paces.begin(books, at(0)).unwrap();
+            paces.abandoned(fill, at(400));
+            let fill = paces.begin(books, at(0)).unwrap();
+            paces.answered(fill, at(10));
+            assert!(!paces.is_slow(books, at(401)));
+        }
     }
 
     #[test]

@@ -139,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_that_was_asked_of_other_endpoints_is_dropped() {
+        let mut samples = Samples::default();
+        let begun = samples.begin();
+        samples.drop_all();
+
+        assert!(samples.add(sample(0, 5), begun));
+        assert_eq!(None, samples.age(at(0)));
+        assert!(samples.add(sample(1, 4), samples.drops), "the timestamps of before say nothing");
+        assert_eq!(Some(Duration::ZERO), samples.age(at(1)));
+    }
+
+    #[test]
     fn samples_that_come_in_another_order_are_put_in_order() {
         let mut samples = Samples::default();
         assert!(samples.add(sample(500, 7), 0));

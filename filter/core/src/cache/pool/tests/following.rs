@@ -42,6 +42,20 @@ fn one_is_promoted_when_the_leader_is_lost_and_the_others_wait_for_it() {
 }
 
 #[test]
+fn one_is_promoted_also_when_the_leader_gave_up_on_a_slow_fill() {
+    let bench = bench();
+    bench.prepare(1000);
+    let fill = bench.fill(&read(1), 1000);
+    let seats = [bench.join(&read(1), 1001), bench.join(&read(1), 1001)];
+    fill.lost(at(2000));
+
+    let [first, second] = seats;
+    let Outcome::Lead(_fill) = first.outcome(at(2000)) else { panic!() };
+    assert!(matches!(second.outcome(at(2000)), Outcome::Still(_)));
+    assert_eq!(1, bench.woken());
+}
+
+#[test]
 fn a_promoted_read_that_is_gone_promotes_the_next() {
     let bench = bench();
     bench.prepare(1000);

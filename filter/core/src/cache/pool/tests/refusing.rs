@@ -113,10 +113,22 @@ fn a_slow_fill_in_flight_is_not_joined() {
 }
 
 #[test]
-fn what_a_client_gives_up_after_100_ms_was_slow() {
+fn fills_that_clients_give_up_on_in_succession_were_slow() {
     let bench = bench();
     bench.prepare(1000);
     bench.fill(&read(1), 1000).lost(at(1101));
+    bench.fill(&read(1), 1101).lost(at(1202));
 
-    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1102)));
+    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1203)));
+}
+
+#[test]
+fn what_a_fill_takes_that_waits_for_its_own_guarantee_says_nothing() {
+    let bench = bench();
+    bench.prepare(1000);
+    let own = Read { guarantee: timestamp(1000), ..read(1) };
+    let mut fill = bench.fill(&own, 1000);
+    fill.answering(at(2000));
+
+    assert!(matches!(bench.ask(&read(1), 2001), Decision::Join(_)));
 }
