@@ -51,6 +51,15 @@ def test_both_commands_report_a_mistake(command: str) -> None:
     assert '"nonsense" is not NAME=PROFILE' in done.output
 
 
+def test_a_cache_without_the_filter_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would find out otherwise until the first look at `kiteway status`."""
+    monkeypatch.setenv("KITEWAY_FILTER_PATH", "/nonexistent.so")
+    done = CliRunner().invoke(app, ["up", "--to", "127.0.0.1:1", "--cache"])
+
+    assert done.exit_code == 2
+    assert "--cache needs Kiteway's filter: KITEWAY_FILTER_PATH names /nonexistent.so" in done.output
+
+
 def test_an_instance_does_not_replace_itself(tmp_path: Path) -> None:
     """It would wait for itself."""
     with pytest.raises(ValueError, match="own data directory"):

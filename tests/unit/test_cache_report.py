@@ -42,10 +42,15 @@ def cache(hit: int = 0, joined: int = 0, miss: int = 0, bypass: int = 0, **more:
 
 
 def report(
-    *manifests: Manifest, counts: PoolCache | None = None, with_filter: bool = True, memory: int = 1 << 30
+    *manifests: Manifest,
+    counts: PoolCache | None = None,
+    with_filter: bool = True,
+    memory: int = 1 << 30,
+    by_default: bool = False,
 ) -> CacheReport:
     """Return what status says of the pool of the guide's Service."""
-    model = Rounds(namespace_limits=NamespaceLimits(cache=memory))(*BASE, *manifests).model
+    options = {"namespace_limits": NamespaceLimits(cache=memory), "cache_by_default": by_default}
+    model = Rounds(**options)(*BASE, *manifests).model
     (pool,) = model.pools
     return cache_report(pool, wanted_caches(model).get(pool.key), counts, with_filter=with_filter)
 
@@ -69,6 +74,7 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
         (report(), []),
         (report(milvus_policy("milvus", cache={"enabled": False})), []),
         (report(ON), ["cache on"]),
+        (report(by_default=True), ["cache on"]),
         (
             report(ON, counts=cache(hit=6, joined=2, miss=1, bypass=1, headers=["x-tenant"])),
             [
@@ -92,7 +98,7 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
             ],
         ),
     ],
-    ids=["none", "switched off", "Envoy does not answer", "counted", "closed", "no filter", "no memory"],
+    ids=["none", "switched off", "Envoy does not answer", "--cache", "counted", "closed", "no filter", "no memory"],
 )
 def test_status_says_whether_a_cache_is_on_and_what_it_does(found: CacheReport, lines: list[str]) -> None:
     """A cache that nobody turns on takes no line; one that is off against a policy says why."""

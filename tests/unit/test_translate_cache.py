@@ -165,6 +165,31 @@ def test_the_caches_of_a_namespace_have_bounded_memory() -> None:
     assert None not in caches(rounds(*objects, small, old)).values()
 
 
+def test_with_the_option_cache_every_pool_has_one_of_which_no_policy_says_anything() -> None:
+    """A policy that says so turns it off, and one with other settings has them."""
+    rounds = Rounds(cache_by_default=True)
+    objects = [ingress(rule("a.example.com", path("/a"), path("/b", "other"))), service(), service("other")]
+    limits = milvus_policy("other", limits=[limit(1)])
+    both = caches(rounds(*objects, limits))
+    off = caches(rounds(*objects, milvus_policy("milvus", cache={"enabled": False})))
+    own = caches(rounds(*objects, milvus_policy("milvus", cache={**ON, "fillLag": "2s"})))
+
+    assert [each.fill_lag if each else None for each in both.values()] == [1.0, 1.0]
+    assert [each.fill_lag if each else None for each in off.values()] == [None, 1.0]
+    assert [each.fill_lag if each else None for each in own.values()] == [2.0, 1.0]
+
+
+def test_with_the_option_cache_the_memory_is_bounded_too() -> None:
+    """What policies ask for comes first; the Service of the other cache is named."""
+    rounds = Rounds(cache_by_default=True, namespace_limits=NamespaceLimits(cache=100 << 20))
+    objects = [ingress(rule("a.example.com", path("/a"), path("/b", "other"))), service(), service("other")]
+    result = rounds(*objects, milvus_policy("other", cache=ON))
+
+    assert [each is not None for each in caches(result).values()] == [False, True]
+    (told,) = [d for d in result.diagnostics if d.reason == "CacheMemoryTooMuch"]
+    assert str(told.object) == "Service default/milvus"
+
+
 def test_without_the_filter_the_policy_is_said_to_have_no_effect() -> None:
     """Only if its cache is on."""
     rounds = Rounds(with_filter=False)

@@ -9,10 +9,9 @@ from kiteway.report.caches import CacheCounts, CacheReport
 
 def cache_lines(cache: CacheReport) -> Iterator[str]:
     """Yield what there is to say of a cache; nothing if nobody turns it on."""
-    if cache.policy is None:
-        return
     if not cache.on:
-        yield f"cache off although {cache.policy} turns it on: {cache.why}"
+        if cache.policy is not None:
+            yield f"cache off although {cache.policy} turns it on: {cache.why}"
         return
     if cache.counts is None:
         yield "cache on"

@@ -26,6 +26,7 @@ from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import Part, line
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
+from kiteway.filter import missing_reason
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.ports import PortError, own_ports, ports_of
@@ -82,6 +83,14 @@ def up(
     tls: CertificateFilesOption = None,
     access_log: AccessLogOption = True,
     log_calls: LogCallsOption = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache",
+            help="Answer repeated reads from a cache, at every Service of which no MilvusPolicy says otherwise "
+            "(docs/how-to/cache.md).",
+        ),
+    ] = False,
     options: BalancerOptions,
     logs: Annotated[bool, typer.Option("--logs", help="Print the logs instead of writing them to files.")] = False,
 ) -> None:
@@ -99,6 +108,7 @@ def up(
       kiteway up --to 10.0.0.5:19530 --to 10.0.0.6:19530,health=9092 --to 10.0.0.7:19530
       kiteway up --to localhost:19530,health=none
       kiteway up --to localhost:19530 --log-calls
+      kiteway up --to localhost:19530 --cache
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
@@ -112,6 +122,8 @@ def up(
         raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
     if log_calls and not access_log:
         raise fail("--log-calls adds to the access log; remove --no-access-log", 2)
+    if cache and (missing := missing_reason()):
+        raise fail(f"--cache needs Kiteway's filter: {missing}", 2)
     try:
         endpoints = tuple(parse_static_endpoint(text) for text in endpoint or [])
         targets = parse_targets(to or [])
@@ -159,6 +171,7 @@ def up(
                 certificates=certificates,
                 ssl_policies=checked.ssl_policies,
                 namespace_limits=checked.namespace_limits,
+                cache_by_default=cache,
                 metrics_bind=checked.metrics_bind,
             )
             what = Launch(

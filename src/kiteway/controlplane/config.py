@@ -29,6 +29,7 @@ class Config(msgspec.Struct, frozen=True):
         ingress_class: see `kiteway.translate.Options`.
         acme: the CA for ManagedCertificates.
         namespace_limits: see `kiteway.translate.Options`.
+        cache_by_default: see `kiteway.translate.Options`.
         metrics_bind: ``HOST:PORT`` of metrics and probes; None: there are none.
         kubernetes: the cluster to follow; None: ``paths`` are followed.
     """
@@ -42,6 +43,7 @@ class Config(msgspec.Struct, frozen=True):
     certificates: tuple[CertificateFiles, ...] = ()
     ssl_policies: dict[str, TLSProfile] = {}
     namespace_limits: NamespaceLimits = NamespaceLimits()
+    cache_by_default: bool = False
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
 

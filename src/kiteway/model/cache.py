@@ -33,7 +33,7 @@ class Cache:
     The cache of a pool, in each replica of Kiteway. docs/design/cache.md explains the bounds.
 
     Attributes:
-        policy: the MilvusPolicy that turns it on.
+        policy: the MilvusPolicy that turns it on; None if it is on where no policy says otherwise.
         staleness_bound: seconds that an answer may be old, at most Milvus's ``common.gracefulTime``.
         eventual_bound: the same for reads at the level Eventually.
         fill_lag: seconds that the timestamp of a fill is old, less than every ``staleness_bound``.
@@ -44,7 +44,7 @@ class Cache:
         epoch: another number than before if what is kept must be dropped, because the endpoints were replaced.
     """
 
-    policy: ObjectRef
+    policy: ObjectRef | None
     staleness_bound: float
     eventual_bound: float
     fill_lag: float

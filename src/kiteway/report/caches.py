@@ -48,7 +48,7 @@ class CacheReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         on: whether it is in force.
         why: why it is off; empty if it is on.
-        policy: NAMESPACE/NAME of the MilvusPolicy that turns it on; null without one.
+        policy: NAMESPACE/NAME of the MilvusPolicy that turns it on; null without one, for example because `--cache` does.
         memory: bytes that its answers may take; null if it is off.
         counts: null if it is off, and while Envoy does not answer.
     """

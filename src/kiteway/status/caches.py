@@ -52,7 +52,8 @@ def cache_report(pool: Pool, wanted: Cache | None, counted: PoolCache | None, *,
         with_filter: whether Envoy has Kiteway's filter.
     """
     asked = pool.cache or wanted
-    policy = None if asked is None else f"{asked.policy.namespace}/{asked.policy.name}"
+    of = asked.policy if asked is not None else None
+    policy = f"{of.namespace}/{of.name}" if of is not None else None
     if pool.cache is None:
         return CacheReport(why=_NOT_ASKED_FOR if wanted is None else _BEYOND, policy=policy)
     if not with_filter:

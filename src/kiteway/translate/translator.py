@@ -184,7 +184,9 @@ class Translator:
         self._memo.turn()
         options = self._options or Options()
         merged, conflicts = merge(units, now, self._memo, options.namespace_limits, warming)
-        pools, without_cache = with_caches(merged.pools, translated.attached, options.namespace_limits)
+        pools, without_cache = with_caches(
+            merged.pools, translated.attached, options.namespace_limits, by_default=options.cache_by_default
+        )
         self._model = model = with_unchanged(self._model, dataclasses.replace(merged, pools=pools))
         expired = judge(model.certificates, translated.index, now)
         policies = judge_attachments(translated.attached, model, with_filter=options.with_filter)

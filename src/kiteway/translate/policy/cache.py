@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kiteway.diagnostics import ObjectRef
 from kiteway.model import Cache, CachedCollection, PolicyOrigin
 from kiteway.resources import MilvusPolicy
 from kiteway.resources.kinds import milvus_policy_cache as kind
@@ -14,13 +15,20 @@ from kiteway.resources.quantities import bytes_of, seconds_of
 def cache_of(policy: MilvusPolicy) -> Cache | None:
     """Return the cache of each pool of the policy's Services; None if the policy turns none on."""
     written = policy.spec.cache
-    if written is None or not written.enabled:
-        return None
+    return _cache(written, policy.ref) if written is not None and written.enabled else None
+
+
+def default_cache() -> Cache:
+    """Return the cache of a pool that no policy says anything of, where such pools have one."""
+    return _cache(PolicyCache(enabled=True), None)
+
+
+def _cache(written: PolicyCache, policy: ObjectRef | None) -> Cache:
     bound = _seconds(written.staleness_bound or kind.DEFAULT_STALENESS_BOUND)
     eventual = bound if written.eventual_bound is None else _seconds(written.eventual_bound)
     collections = [_collection(each, written, bound, eventual) for each in written.collections]
     return Cache(
-        policy=policy.ref,
+        policy=policy,
         staleness_bound=bound,
         eventual_bound=eventual,
         fill_lag=_seconds(written.fill_lag or kind.DEFAULT_FILL_LAG),

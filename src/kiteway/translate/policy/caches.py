@@ -10,54 +10,68 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
-from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import Pool
 from kiteway.resources import MilvusPolicy
 from kiteway.translate.policy.attachment import Attached
-from kiteway.translate.policy.cache import cache_of
+from kiteway.translate.policy.cache import cache_of, default_cache
 from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.unit import age_of
 
+_REASON: Final = "CacheMemoryTooMuch"
+
 
 def with_caches(
-    pools: Sequence[Pool], attached: Attached, limits: NamespaceLimits
+    pools: Sequence[Pool], attached: Attached, limits: NamespaceLimits, *, by_default: bool
 ) -> tuple[tuple[Pool, ...], tuple[Diagnostic, ...]]:
     """
-    Return the pools with their caches, and a diagnostic for each policy whose caches do not fit into its namespace's.
+    Return the pools with their caches, and a diagnostic for each object whose caches do not fit into its namespace's.
 
     Args:
         pools: those of the model, without caches.
         attached: the policies.
-        limits: of each namespace; the oldest policies keep theirs.
+        limits: of each namespace; the oldest policies keep theirs, then come pools of which no policy says anything.
+        by_default: whether these have a cache.
     """
-    wanted = [(policy, pool) for pool in pools if (policy := attached.by_target.get(pool.source)) and policy.spec.cache]
+    policies = {pool.key: policy for pool in pools if (policy := _about(pool, attached)) is not None}
+    oldest_first = sorted((pool for pool in pools if pool.key in policies), key=lambda pool: age_of(policies[pool.key]))
+    wanted = [(pool, cache) for pool in oldest_first if (cache := cache_of(policies[pool.key])) is not None]
+    if by_default:
+        wanted += [(pool, default_cache()) for pool in pools if pool.key not in policies]
     if not wanted:
         return tuple(pools), ()
-    wanted.sort(key=lambda each: (age_of(each[0]), each[1].key))
     taken: Counter[str] = Counter()
-    beyond: dict[int, Diagnostic] = {}
+    beyond: dict[ObjectRef, Diagnostic] = {}
     found: dict[int, Pool] = {}
-    for policy, pool in wanted:
-        cache = cache_of(policy)
-        if cache is None:
-            continue
-        total = taken[policy.ref.namespace] + cache.memory
+    for pool, cache in wanted:
+        namespace = pool.key.namespace
+        total = taken[namespace] + cache.memory
         if total > limits.cache:
-            beyond.setdefault(id(policy), _beyond(policy, total, limits.cache))
+            diagnostic = _beyond(policies.get(pool.key), pool, total, limits.cache)
+            beyond.setdefault(cache.policy or pool.source, diagnostic)
             continue
-        taken[policy.ref.namespace] = total
+        taken[namespace] = total
         found[id(pool)] = dataclasses.replace(pool, cache=cache)
     return tuple([found.get(id(pool), pool) for pool in pools]), tuple(beyond.values())
 
 
-def _beyond(policy: MilvusPolicy, wanted: int, limit: int) -> Diagnostic:
-    namespace = policy.ref.namespace
-    return policy.diagnostic(
-        Severity.ERROR,
-        "CacheMemoryTooMuch",
-        f"with this MilvusPolicy the caches of the namespace {namespace} would have {wanted} bytes of memory, of which it may "
-        f"have {limit}; the oldest policies keep theirs, and what does not fit has no cache.",
-        f"Set a smaller spec.cache.memory, or let the operator of Kiteway raise the limit: --namespace-limit cache={wanted}.",
-        ("spec", "cache"),
+def _about(pool: Pool, attached: Attached) -> MilvusPolicy | None:
+    """Return the policy that says something of the pool's cache."""
+    policy = attached.by_target.get(pool.source)
+    return policy if policy is not None and policy.spec.cache is not None else None
+
+
+def _beyond(policy: MilvusPolicy | None, pool: Pool, wanted: int, limit: int) -> Diagnostic:
+    message = (
+        f"with this cache the caches of the namespace {pool.key.namespace} would have {wanted} bytes of memory, of which it may "
+        f"have {limit}; the oldest policies keep theirs, and what does not fit has no cache."
     )
+    fix = (
+        "Set a smaller spec.cache.memory in a MilvusPolicy, or let the operator of Kiteway raise the limit: "
+        f"--namespace-limit cache={wanted}."
+    )
+    if policy is None:
+        return Diagnostic(Severity.ERROR, _REASON, message, fix, pool.source)
+    return policy.diagnostic(Severity.ERROR, _REASON, message, fix, ("spec", "cache"))

@@ -38,7 +38,8 @@ class Options:
         issued: certificates issued for a ManagedCertificate, by ``namespace/name``.
         namespace_limits: what all objects of a namespace may claim together.
         http_port: whether Kiteway listens for HTTP without TLS at all.
-        with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission.
+        with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission and has the caches.
+        cache_by_default: whether pools have a cache of which no MilvusPolicy says anything.
     """
 
     ingress_class: str = "kiteway"
@@ -46,6 +47,7 @@ class Options:
     issued: Mapping[str, Certificate] = field(default_factory=dict)
     namespace_limits: NamespaceLimits = field(default_factory=NamespaceLimits)
     with_filter: bool = True
+    cache_by_default: bool = False
     http_port: bool = True
 
 
