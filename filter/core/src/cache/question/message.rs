@@ -1,7 +1,7 @@
 //! The message of a read: what it asks for, and its part of the key.
 //!
 //! The part of the key is unambiguous. A field is pushed as it was sent; protobuf delimits it. No field begins with a zero
-//! byte, so a zero byte begins what is not a field: a nested search, or the sorted fields at the end of a message.
+//! byte, so a zero byte begins what is not a field: a nested search, or, at the end of a message, the number of pairs.
 
 use crate::cache::question::fields::{Kind, Role};
 use crate::cache::question::level::Wanted;
@@ -11,8 +11,8 @@ use crate::cache::question::sha256::Sha256;
 use crate::cache::reason::Reason;
 use crate::wire::records::{Malformed, Records, Value};
 
+/// Begins a nested search. The eight bytes of a number of pairs begin otherwise.
 const NESTED: [u8; 2] = [0, 1];
-const SORTED: [u8; 2] = [0, 2];
 
 impl From<Malformed> for Reason {
     fn from(_: Malformed) -> Self {
@@ -104,7 +104,6 @@ pub fn read<'a>(kind: Kind, message: &'a [u8], hash: &mut Sha256) -> Result<Aske
             hash.push(record.bytes);
         }
     }
-    hash.push(&SORTED);
     parameters.push_into(hash, Pairs::are_plain);
     entries.push_into(hash, |_| true);
     Ok(asked)

@@ -2,15 +2,16 @@
 
 mod corpus;
 mod model;
+mod speed;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::cache::question::suffix::Suffix;
 use crate::cache::question::tests::corpus::{ask, CORPUS};
 use crate::cache::question::{describe, message_of, Method};
 use crate::cache::read::Level;
 use crate::cache::reason::Reason;
-use crate::wire::encode::framed;
+use crate::wire::encode::{delimited, framed};
 use crate::wire::records::Records;
 
 #[test]
@@ -89,11 +90,34 @@ fn what_is_learned_of_a_collection_belongs_to_its_name_and_the_headers() {
 
 #[test]
 fn one_message_means_something_else_to_each_method() {
-    let question = &CORPUS.questions[3];
-    for method in [Method::Search, Method::HybridSearch] {
-        let key = ask(method, &question.headers, &question.message).map(|read| read.key);
-        assert_ne!(Ok(question.ask().key), key);
-    }
+    let methods = [Method::Search, Method::HybridSearch, Method::Query];
+    let key = |method| ask(method, &Vec::new(), b"\x1a\x05books").unwrap().key;
+
+    let keys: HashSet<_> = methods.map(key).into();
+    assert_eq!(methods.len(), keys.len());
+}
+
+#[test]
+fn what_is_in_a_part_and_what_is_beside_it_are_told_apart() {
+    // Field 99 has no meaning. Field 9 has parameters in a search, and is a number in a hybrid search.
+    let unknown = [0x9a, 6, 1, b'x'];
+    let parameter = delimited(9, &delimited(1, b"k"));
+    let part = |fields: &[u8]| delimited(5, fields);
+    let messages = [
+        [part(b""), part(b"")].concat(),
+        [part(b""), unknown.to_vec()].concat(),
+        [unknown.to_vec(), part(b"")].concat(),
+        part(&unknown),
+        [part(b""), parameter.clone()].concat(),
+        [parameter.clone(), part(b"")].concat(),
+        part(&parameter),
+        [part(&parameter), part(b"")].concat(),
+        [part(b""), part(&parameter)].concat(),
+    ];
+    let key = |message: &Vec<u8>| ask(Method::HybridSearch, &Vec::new(), message).unwrap().key;
+
+    let keys: HashSet<_> = messages.iter().map(key).collect();
+    assert_eq!(messages.len(), keys.len());
 }
 
 #[test]
