@@ -67,14 +67,16 @@ impl Asked {
                 (Call::of_rest(rpc_of(path)), Message::Rest(body))
             }
         };
-        let credentials = request.request_header("authorization").filter(|value| !value.is_empty());
+        // Both at once: Envoy does not know `dbname` and would build an index of all headers to find it.
+        let [credentials, database] = match (api, database_header(path)) {
+            (Api::Grpc, _) => request.request_headers(["authorization", "dbname"]),
+            (Api::Rest, Some(name)) => request.request_headers(["authorization", name]),
+            (Api::Rest, None) => [request.request_header("authorization"), None],
+        };
+        let credentials = credentials.filter(|value| !value.is_empty());
+        let database = database.filter(|name| !name.is_empty());
         // The hash that stands for an API key is compared with configured names and never shown.
         let users = Users { naming: Naming::Names, key: HashKey::new([0; HashKey::LENGTH]) };
-        let header = match api {
-            Api::Grpc => Some("dbname"),
-            Api::Rest => database_header(path),
-        };
-        let database = header.and_then(|name| request.request_header(name)).unwrap_or_default();
         Self {
             api,
             call,
@@ -85,7 +87,7 @@ impl Asked {
             },
             arrived: 0,
             message,
-            database: if database.is_empty() { DEFAULT_DATABASE } else { database }.to_vec(),
+            database: database.unwrap_or(DEFAULT_DATABASE).to_vec(),
         }
     }
 
