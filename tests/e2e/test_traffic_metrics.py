@@ -142,8 +142,8 @@ def test_the_control_plane_and_envoy_are_on_one_page(scraped: Scraped) -> None:
 
 
 def without_policies(found: set[str]) -> set[str]:
-    """Return the metrics but those of routes with a policy, which `test_admission_queue.py` shows."""
-    return {name for name in found if not name.startswith("envoy_kiteway_")}
+    """Return the metrics but those of routes with a policy: see `test_admission_queue.py` and `test_policy_cache.py`."""
+    return {name for name in found if not name.startswith(("envoy_kiteway_", "kiteway_cache_"))}
 
 
 def test_every_metric_is_documented_and_exists(scraped: Scraped) -> None:
