@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.reference import annotation_keys, cli, diagnostics, doctor, json_output, limits, resources, status
+from tools.reference import annotation_keys, chart, cli, diagnostics, doctor, json_output, limits, resources, status
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/reference"
 PAGES = {
+    # Beside the values, where Helm and its users look for it.
+    "../../deploy/chart/README.md": chart.render,
     "annotations.md": annotation_keys.render,
     "cli.md": cli.render,
     "diagnostics.md": diagnostics.render,
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append(str(path.relative_to(ROOT)))
+            stale.append(str(path.resolve().relative_to(ROOT)))
     if stale:
         print(f"{', '.join(stale)} out of date: run `make reference`", file=sys.stderr)
     return 1 if stale else 0

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from kiteway.cli import app
+from kiteway.cli.token import TOKEN_VARIABLE
 from tests.kubernetes.chart import CHART, PREVIOUS, helm, render
 from tests.kubernetes.cluster import CRDS, Cluster
 from tests.kubernetes.conftest import Bed
@@ -62,6 +65,12 @@ EVERYTHING: dict[str, Any] = {
     "tolerations": [{"operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
     "priorityClassName": "system-cluster-critical",
+    "image": {"digest": f"sha256:{'0' * 64}"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+    "topologySpreadConstraints": [
+        {"topologyKey": "example.com/rack", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": []}
+    ],
+    "test": {"host": "milvus.example.com", "tokenSecret": "milvus-token", "caConfigMap": "milvus-ca"},
 }
 VALUES = {"defaults": {}, "nodes": NODES, "everything": EVERYTHING}
 
@@ -91,6 +100,55 @@ def test_a_value_that_makes_no_sense_is_refused() -> None:
     """The schema's error names the value and what is allowed, before any object is installed."""
     with pytest.raises(AssertionError, match=r"/replicas.*minimum"):
         render(RELEASE, NAMESPACE, {"replicas": 0})
+
+
+def test_terms_without_a_contact_are_an_error() -> None:
+    """Otherwise certificates would wait for ever, and nobody would be told."""
+    with pytest.raises(AssertionError, match=r"acme\.contact is empty.*Set acme\.contact"):
+        render(RELEASE, NAMESPACE, {"acme": {"acceptTerms": True}})
+
+
+def test_image_environment_and_spread_are_those_given() -> None:
+    """A digest replaces the tag; constraints get the Pods' selector, and keep what they say themselves."""
+    [plain], [given] = (
+        [o for o in render(RELEASE, NAMESPACE, v) if o["kind"] == "Deployment"] for v in ({}, EVERYTHING)
+    )
+    pods = [deployment["spec"]["template"]["spec"] for deployment in (plain, given)]
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert [pod["containers"][0]["image"] for pod in pods] == [f"kiteway:{version}", f"kiteway@sha256:{'0' * 64}"]
+    assert [env["name"] for env in pods[1]["containers"][0]["env"]] == ["POD_NAMESPACE", "HTTPS_PROXY"]
+    for deployment, pod, keys in zip((plain, given), pods, (["pod-template-hash"], []), strict=True):
+        for constraint in pod["topologySpreadConstraints"]:
+            assert constraint["labelSelector"] == deployment["spec"]["selector"]
+            assert constraint["matchLabelKeys"] == keys
+    assert [c["topologyKey"] for c in pods[0]["topologySpreadConstraints"]] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+    assert [c["maxSkew"] for c in pods[1]["topologySpreadConstraints"]] == [2]
+
+
+def test_the_test_of_the_release_is_kiteway_verify() -> None:
+    """`helm test` runs a command that exists, through the Service, and no token is an argument; without a host there is none."""
+    objects = render(RELEASE, NAMESPACE, EVERYTHING)
+    [pod] = [o for o in objects if o["kind"] == "Pod"]
+    services = {o["metadata"]["name"] for o in objects if o["kind"] == "Service"}
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    [container] = pod["spec"]["containers"]
+    command, address, *options = container["args"]
+    assert command == "verify"
+    assert address in {f"{name}.{NAMESPACE}.svc:443" for name in services}
+    known = {name for p in get_command(app).commands["verify"].params for name in p.opts}  # type: ignore[attr-defined]
+    assert {option.partition("=")[0] for option in options} == {"--server-name", "--ca"} <= known
+    [variable] = container["env"]
+    assert variable["name"] == TOKEN_VARIABLE
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "milvus-token", "key": "token"}
+    assert not any(o["kind"] == "Pod" for o in render(RELEASE, NAMESPACE, {}))
+
+
+def test_helm_follows_no_link() -> None:
+    """Helm prints a line for each link in a chart."""
+    assert [path for path in CHART.rglob("*") if path.is_symlink()] == []
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -169,7 +227,7 @@ def test_a_pod_that_ends_serves_until_the_balancers_before_it_know() -> None:
 
 
 def test_rights_for_acme_only_where_it_is_on() -> None:
-    """Only with the terms accepted and a contact has it the right to write Secrets, and only in its own namespace."""
+    """Only with the terms accepted has it the right to write Secrets, and only in its own namespace."""
 
     def writes_secrets(values: dict[str, Any]) -> list[tuple[str, str]]:
         return [
@@ -179,7 +237,7 @@ def test_rights_for_acme_only_where_it_is_on() -> None:
             if "secrets" in rule["resources"] and not {"list", "watch"} >= set(rule["verbs"])
         ]
 
-    for values in ({}, {"acme": {"acceptTerms": True}}, {"acme": {"contact": "ops@example.com"}}):
+    for values in ({}, {"acme": {"contact": "ops@example.com"}}):
         assert writes_secrets(values) == []
     assert writes_secrets(EVERYTHING) == [("Role", NAMESPACE)]
 

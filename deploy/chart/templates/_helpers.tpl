@@ -27,7 +27,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ ternary "kiteway" (printf "kiteway-%s" .Values.controller.ingressClass) (eq .Values.controller.ingressClass "kiteway") }}
 {{- end }}
 
+{{- define "kiteway.image" -}}
+{{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
 {{/* Whether a CA may be asked; empty when not. */}}
 {{- define "kiteway.acme" -}}
-{{ if and .Values.acme.acceptTerms .Values.acme.contact }}true{{ end }}
+{{- if and .Values.acme.acceptTerms (not .Values.acme.contact) }}
+{{- fail "acme.acceptTerms is true, but acme.contact is empty: a CA's account needs an e-mail address. Set acme.contact." }}
+{{- end }}
+{{- if .Values.acme.acceptTerms }}true{{ end }}
 {{- end }}
