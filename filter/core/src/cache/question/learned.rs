@@ -101,6 +101,39 @@ mod tests {
     use crate::cache::read::Level;
     use crate::wire::encode::{delimited, varint};
 
+    // Answers of Milvus 2.3.5, in hexadecimal digits.
+    const BOUNDED: &str =
+        "0a00122b0a05706c61696e220a08641202696418012805221608651206766563746f72286532080a0364\
+        696d120134189080e0c1cdb5a9c406222b62792d6465762d726f6f74636f6f72642d646d6c5f305f3437\
+        3038303833323238343037323334373276302a1662792d6465762d726f6f74636f6f72642d646d6c5f30\
+        308380f086d0b5a9c40638b780adcba234400158026205706c61696e720764656661756c747801";
+    const WITH_TTL: &str =
+        "0a0012290a0374746c220a08641202696418012805221608651206766563746f72286532080a0364696d\
+        120134189880e0c1cdb5a9c406222b62792d6465762d726f6f74636f6f72642d646d6c5f325f34373038\
+        303833323238343037323334383076302a1662792d6465762d726f6f74636f6f72642d646d6c5f323084\
+        80809ad0b5a9c40638d081adcba23440015802620374746c6a1c0a16636f6c6c656374696f6e2e74746c\
+        2e7365636f6e647312023630720764656661756c747801";
+    const NO_SUCH_COLLECTION: &str =
+        "0a90010801124f63616e27742066696e6420636f6c6c656374696f6e20636f6c6c656374696f6e206e6f\
+        7420666f756e645b64617461626173653d64656661756c745d5b636f6c6c656374696f6e3d6e6f737563\
+        685d18642a39636f6c6c656374696f6e206e6f7420666f756e645b64617461626173653d64656661756c\
+        745d5b636f6c6c656374696f6e3d6e6f737563685d120062066e6f73756368720764656661756c74";
+    const TIMESTAMP: &str = "0a00108380e09fd0b5a9c406";
+
+    fn bytes(digits: &str) -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    #[test]
+    fn answers_of_a_real_milvus_are_read() {
+        let bounded = Facts { level: Level::Bounded, has_ttl: false, is_external: false };
+        assert_eq!(Ok(bounded), described(&bytes(BOUNDED)));
+        assert_eq!(Ok(Facts { has_ttl: true, ..bounded }), described(&bytes(WITH_TTL)));
+        assert_eq!(Err(NotGood), described(&bytes(NO_SUCH_COLLECTION)));
+        assert_eq!(Ok(470_808_323_574_726_659), allocated(&bytes(TIMESTAMP)));
+    }
+
     fn property(number: u8, key: &str, value: &str) -> Vec<u8> {
         let pair = [delimited(1, key.as_bytes()), delimited(2, value.as_bytes())].concat();
         delimited(number, &pair)
