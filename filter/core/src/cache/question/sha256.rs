@@ -121,16 +121,16 @@ fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for sixteen in 0..4 {
-        let constants = &K[16 * sixteen..][..16];
+    let input = |place: usize| words[place].wrapping_add(K[place]);
+    eight_rounds!(a b c d e f g h, input);
+    eight_rounds!(a b c d e f g h, |place: usize| input(place + 8));
+    for constants in K[16..].chunks_exact(16) {
         let mut input = |place: usize| {
-            if sixteen > 0 {
-                let (old, new) = (words[(place + 1) & 15], words[(place + 14) & 15]);
-                let old = old.rotate_right(7) ^ old.rotate_right(18) ^ (old >> 3);
-                let new = new.rotate_right(17) ^ new.rotate_right(19) ^ (new >> 10);
-                let sum = old.wrapping_add(new).wrapping_add(words[(place + 9) & 15]);
-                words[place] = words[place].wrapping_add(sum);
-            }
+            let (old, new) = (words[(place + 1) & 15], words[(place + 14) & 15]);
+            let old = old.rotate_right(7) ^ old.rotate_right(18) ^ (old >> 3);
+            let new = new.rotate_right(17) ^ new.rotate_right(19) ^ (new >> 10);
+            let sum = old.wrapping_add(new).wrapping_add(words[(place + 9) & 15]);
+            words[place] = words[place].wrapping_add(sum);
             words[place].wrapping_add(constants[place])
         };
         eight_rounds!(a b c d e f g h, input);
