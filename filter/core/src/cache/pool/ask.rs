@@ -10,7 +10,7 @@ use crate::cache::pool::control::{guarantee, Control, Terms};
 use crate::cache::pool::entries::{Entry, EntryKey, Label};
 use crate::cache::pool::flights::{Flight, Follower, Stage};
 use crate::cache::pool::outcomes::Word;
-use crate::cache::pool::pace::{Place, Timed};
+use crate::cache::pool::pace::Place;
 use crate::cache::pool::state::Pool;
 use crate::cache::pool::store::Shard;
 use crate::cache::read::{Level, Read};
@@ -59,7 +59,7 @@ struct Epoch {
 enum Step {
     Hit(Hit),
     Join(u64),
-    Fill(u64, Label, u64, Option<Timed>),
+    Fill(u64, Label, u64),
     Forward(Reason),
     Watch(Reason),
 }
@@ -107,14 +107,13 @@ impl Pool {
                     Err(reason) => Decision::Forward(reason, None),
                 }
             }
-            Step::Fill(flight, label, generation, timed) => {
+            Step::Fill(flight, label, generation) => {
                 let label = (label, generation);
-                Decision::Fill(Fill::new(Arc::clone(self), subject(), flight, label, timed))
+                Decision::Fill(Fill::new(Arc::clone(self), subject(), flight, label))
             }
             Step::Forward(reason) => Decision::Forward(reason, None),
             Step::Watch(reason) => {
-                let watch = Watch { pool: Arc::clone(self), place, sent: now };
-                Decision::Forward(reason, Some(watch))
+                Decision::Forward(reason, Some(Watch::new(Arc::clone(self), place)))
             }
         };
         drop(shard);
@@ -212,20 +211,24 @@ impl Asked {
             Some((_, Err(reason))) => return Step::Forward(reason),
             None => {}
         }
+        // Eventually reads do not wait in Milvus: they are slow with and without Kiteway.
         let is_slow = !self.key.is_eventual && control.paces.is_slow(place, self.now);
-        if !is_slow {
-            let may_join = |flight: &Flight| self.may_join(flight, epoch);
-            if let Some(flight) = shard.flights.find(&self.key, may_join) {
+        let patience = control.paces.patience(place);
+        let may_join = |flight: &Flight| self.may_join(flight, epoch);
+        if let Some(flight) = shard.flights.find(&self.key, may_join) {
+            let is_stuck = flight.sent.is_some_and(|sent| self.now.since(sent) > patience);
+            if self.key.is_eventual || !(is_slow || is_stuck) {
                 return Step::Join(flight.number);
             }
+            return Step::Watch(Reason::SlowFill);
         }
         if !(was_seen || is_stored) {
-            return Step::Forward(Reason::First);
+            return Step::Watch(Reason::First);
         }
         if is_slow {
             return Step::Watch(Reason::SlowFill);
         }
-        self.fill(shard, control, epoch, place)
+        self.fill(shard, control, epoch)
     }
 
     fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
@@ -249,17 +252,16 @@ impl Asked {
         }
     }
 
-    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch, place: Place) -> Step {
+    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch) -> Step {
         if !epoch.is_open {
             return Step::Forward(Reason::Closed);
         }
         match control.label(self.key.is_eventual, self.guarantee, self.terms, self.now) {
             Err(reason) => Step::Forward(reason),
             Ok(label) => {
-                let timed = control.time(&self.key, place, label, self.guarantee, self.now);
                 let generation = epoch.generation;
                 let flight = shard.flights.begin(self.key, label, generation, self.guarantee);
-                Step::Fill(flight, label, generation, timed)
+                Step::Fill(flight, label, generation)
             }
         }
     }

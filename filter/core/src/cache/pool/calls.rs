@@ -38,9 +38,18 @@ pub struct Fill {
     flight: u64,
     label: Label,
     generation: u64,
-    /// None once Milvus has begun to answer, and for fills that say nothing of Milvus's pace.
-    timed: Option<Timed>,
+    pace: Pace,
     is_open: bool,
+}
+
+/// Whether Milvus is slow with a fill.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// The fill waits for its turn.
+    Unsent,
+    Measured(Timed),
+    /// Milvus has begun to answer, or the fill says nothing of its pace.
+    Unknown,
 }
 
 /// A read that waits for another one. If it is dropped, it leaves.
@@ -68,12 +77,13 @@ pub enum Outcome {
     Expired,
 }
 
-/// A read that is sent unchanged because fills of its collection are slow: what it takes is the usual time.
+/// A read that is sent unchanged: what it takes is the usual time.
 #[derive(Debug)]
 pub struct Watch {
-    pub pool: Arc<Pool>,
-    pub place: Place,
-    pub sent: BootTime,
+    pool: Arc<Pool>,
+    place: Place,
+    /// None while it waits for its turn.
+    sent: Option<BootTime>,
 }
 
 impl Fill {
@@ -82,9 +92,8 @@ impl Fill {
         subject: Subject,
         flight: u64,
         (label, generation): (Label, u64),
-        timed: Option<Timed>,
     ) -> Self {
-        Self { pool, subject, flight, label, generation, timed, is_open: true }
+        Self { pool, subject, flight, label, generation, pace: Pace::Unsent, is_open: true }
     }
 
     /// The guarantee timestamp that the request must have; None: it is sent unchanged.
@@ -92,9 +101,26 @@ impl Fill {
         (!self.subject.key.is_eventual).then_some(self.label.upto)
     }
 
+    /// It is sent, after it has waited for its turn. Only the first time counts.
+    pub fn sent(&mut self, now: BootTime) {
+        if !matches!(self.pace, Pace::Unsent) {
+            return;
+        }
+        self.pace = Pace::Unknown;
+        let Subject { key, place, .. } = self.subject;
+        if let Some(flight) = self.pool.shard(&key).flights.get(&key, self.flight) {
+            flight.sent = Some(now);
+            // Eventually reads do not wait in Milvus, and one that waits for its client's own guarantee says nothing.
+            if !key.is_eventual && self.label.upto > flight.guarantee {
+                let timed = self.pool.control().paces.begin(place, now);
+                self.pace = timed.map_or(Pace::Unknown, Pace::Measured);
+            }
+        }
+    }
+
     /// Milvus begins to answer. Here its pace is measured: how fast the client reads says nothing.
     pub fn answering(&mut self, now: BootTime) {
-        if let Some(timed) = self.timed.take() {
+        if let Pace::Measured(timed) = std::mem::replace(&mut self.pace, Pace::Unknown) {
             self.pool.control().paces.answered(timed, now);
         }
     }
@@ -112,7 +138,7 @@ impl Fill {
 
     /// The call is over without a good answer, for whatever reason. As dropping it, but its time counts.
     pub fn lost(mut self, now: BootTime) {
-        if let Some(timed) = self.timed.take() {
+        if let Pace::Measured(timed) = std::mem::replace(&mut self.pace, Pace::Unknown) {
             self.pool.control().paces.abandoned(timed, now);
         }
     }
@@ -139,7 +165,7 @@ impl Drop for Fill {
         if !std::mem::take(&mut self.is_open) {
             return;
         }
-        if let Some(timed) = self.timed.take() {
+        if let Pace::Measured(timed) = self.pace {
             self.pool.control().paces.forget(timed);
         }
         self.pool.shard(&self.subject.key).flights.promote(&self.subject.key, self.flight);
@@ -174,9 +200,9 @@ impl Seat {
     /// Sends it in the place of the one that it waited for. What a fill needs is looked up again: much time may have passed.
     fn lead(mut self, now: BootTime) -> Outcome {
         self.leads = true;
-        let Subject { key, terms, place, .. } = self.subject;
+        let Subject { key, terms, .. } = self.subject;
         let mut shard = self.pool.shard(&key);
-        let mut control = self.pool.control();
+        let control = self.pool.control();
         let guarantee = shard.flights.get(&key, self.flight).map_or(0, |flight| flight.guarantee);
         let label = if !control.generation.is_open(now) {
             Err(Reason::Closed)
@@ -187,7 +213,6 @@ impl Seat {
         match label {
             Ok(label) => {
                 let generation = control.generation.number();
-                let timed = control.time(&key, place, label, guarantee, now);
                 drop(control);
                 if let Some(flight) = shard.flights.get(&key, self.flight) {
                     flight.stage = Stage::Sent(label, generation);
@@ -195,7 +220,7 @@ impl Seat {
                 drop(shard);
                 self.count(Word::Miss);
                 let (pool, subject) = (Arc::clone(&self.pool), self.subject.clone());
-                Outcome::Lead(Fill::new(pool, subject, self.flight, (label, generation), timed))
+                Outcome::Lead(Fill::new(pool, subject, self.flight, (label, generation)))
             }
             Err(reason) => {
                 drop(control);
@@ -226,8 +251,19 @@ impl Drop for Seat {
 }
 
 impl Watch {
+    pub fn new(pool: Arc<Pool>, place: Place) -> Self {
+        Self { pool, place, sent: None }
+    }
+
+    /// It is sent, after it has waited for its turn. Only the first time counts.
+    pub fn sent(&mut self, now: BootTime) {
+        self.sent.get_or_insert(now);
+    }
+
     /// Milvus begins to answer.
     pub fn answering(self, now: BootTime) {
-        self.pool.control().paces.learn(self.place, now.since(self.sent));
+        if let Some(sent) = self.sent {
+            self.pool.control().paces.learn(self.place, now.since(sent), now);
+        }
     }
 }

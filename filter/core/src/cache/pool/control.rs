@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::cache::planted;
-use crate::cache::pool::entries::{EntryKey, Label};
+use crate::cache::pool::entries::Label;
 use crate::cache::pool::facts::FactsTable;
 use crate::cache::pool::generation::Generation;
-use crate::cache::pool::pace::{Paces, Place, Timed};
+use crate::cache::pool::pace::Paces;
 use crate::cache::pool::samples::Samples;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
@@ -95,22 +95,6 @@ impl Control {
         }
         let sent = if planted::label_is_now() { now } else { sample.sent };
         Ok(Label { sent, upto: sample.timestamp.max(guarantee) })
-    }
-
-    /// Begins to measure how long Milvus takes for a fill. Eventually reads do not wait in Milvus, and one that waits for its
-    /// client's own guarantee says nothing of Milvus.
-    pub fn time(
-        &mut self,
-        key: &EntryKey,
-        place: Place,
-        label: Label,
-        guarantee: u64,
-        now: BootTime,
-    ) -> Option<Timed> {
-        if key.is_eventual || label.upto <= guarantee {
-            return None;
-        }
-        self.paces.begin(place, now)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::cache::pool::entries::{EntryKey, Label};
 use crate::cache::reason::Reason;
+use crate::host::clock::BootTime;
 use crate::host::wake::Wake;
 
 /// What has become of a follower.
@@ -45,6 +46,8 @@ struct State {
 pub struct Flight {
     pub number: u64,
     pub stage: Stage,
+    /// When it was sent; None while it waits for its turn.
+    pub sent: Option<BootTime>,
     /// The greatest guarantee of all its reads.
     pub guarantee: u64,
     followers: VecDeque<Arc<Follower>>,
@@ -67,11 +70,11 @@ pub struct Flights {
 }
 
 impl Flights {
-    /// Adds a read that is sent now.
+    /// Adds a read that is about to be sent.
     pub fn begin(&mut self, key: EntryKey, label: Label, generation: u64, guarantee: u64) -> u64 {
         self.numbers += 1;
         let (number, stage) = (self.numbers, Stage::Sent(label, generation));
-        let flight = Flight { number, stage, guarantee, followers: VecDeque::new() };
+        let flight = Flight { number, stage, sent: None, guarantee, followers: VecDeque::new() };
         self.by_key.entry(key).or_default().push(flight);
         number
     }
@@ -114,6 +117,7 @@ impl Flights {
     pub fn promote(&mut self, key: &EntryKey, number: u64) {
         let Some(flight) = self.get(key, number) else { return };
         flight.stage = Stage::Promised;
+        flight.sent = None;
         match flight.followers.pop_front() {
             None => drop(self.remove(key, number)),
             Some(follower) => {

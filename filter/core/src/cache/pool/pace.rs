@@ -11,10 +11,12 @@ use crate::host::clock::BootTime;
 /// A fill that takes so much longer than reads usually do is slow. It is above what Milvus's time ticks (200 ms) and a
 /// busy machine explain, and below the second by which a lagging fill exceeds the client's own read at least.
 const SLOW: Duration = Duration::from_millis(500);
-/// The same for fills whose clients gave up, `MOST_ABANDONED` in succession: perhaps their deadlines are below `SLOW`, and
-/// without Kiteway they would have had their answers. One alone says nothing: its client perhaps no longer needed it.
+/// The same for a fill whose client gave up: perhaps its deadline is below `SLOW`, and without Kiteway it would have had
+/// its answer.
 const ABANDONED: Duration = Duration::from_millis(100);
-const MOST_ABANDONED: u32 = 2;
+/// So many slow fills in succession make the collection slow. One alone says nothing: a client may give up because it no
+/// longer needs the answer, and a single search may take long.
+const ENOUGH: usize = 2;
 /// How long reads of the collection are not rewritten.
 const REST: Duration = Duration::from_secs(30);
 /// How fast a new time replaces what was learned: one part of this many.
@@ -37,11 +39,11 @@ pub struct Paces {
 
 #[derive(Debug, Default)]
 struct Pace {
-    /// The mean time to the first byte of an answer.
+    /// The mean time to the first byte of an answer, of reads that are sent unchanged and of fills that are not slow.
     usual: Duration,
     slow_until: Option<BootTime>,
-    /// How many fills in succession were abandoned late.
-    abandoned: u32,
+    /// How many fills in succession were slow.
+    slow: usize,
     /// When each fill in flight was sent.
     in_flight: BTreeSet<(BootTime, u64)>,
 }
@@ -57,56 +59,49 @@ impl Paces {
 
     /// Whether reads of the collection are not to be rewritten now.
     pub fn is_slow(&mut self, place: Place, now: BootTime) -> bool {
-        let tolerance = self.tolerance;
+        let slow = self.patience(place);
         let Some(pace) = self.by_collection.get_mut(&place) else { return false };
-        // The first fill that does not return must not take others with it.
-        if pace
-            .in_flight
-            .first()
-            .is_some_and(|(sent, _)| now.since(*sent) > pace.usual + SLOW + tolerance)
-        {
-            pace.slow_until = Some(now + REST);
-        }
+        // Fills that do not return must not take others with them.
+        let stuck = pace.in_flight.iter().take(ENOUGH);
+        let stuck = stuck.filter(|(sent, _)| now.since(*sent) > slow).count();
+        pace.rest_if(pace.slow + stuck >= ENOUGH, now);
         pace.slow_until.is_some_and(|until| now <= until)
+    }
+
+    /// How long a fill of the collection may take until it is slow.
+    pub fn patience(&self, place: Place) -> Duration {
+        let usual = self.by_collection.get(&place).map_or(Duration::ZERO, |pace| pace.usual);
+        usual + SLOW + self.tolerance
     }
 
     /// A fill is sent.
     pub fn begin(&mut self, place: Place, now: BootTime) -> Option<Timed> {
-        if self.by_collection.len() >= MOST && !self.by_collection.contains_key(&place) {
-            self.by_collection.retain(|_, pace| {
-                !pace.in_flight.is_empty() || pace.slow_until.is_some_and(|until| now <= until)
-            });
-            if self.by_collection.len() >= MOST {
-                return None;
-            }
-        }
         self.fills += 1;
-        self.by_collection.entry(place).or_default().in_flight.insert((now, self.fills));
-        Some(Timed(place, now, self.fills))
+        let number = self.fills;
+        self.pace(place, now)?.in_flight.insert((now, number));
+        Some(Timed(place, now, number))
     }
 
     /// Milvus begins to answer a fill.
     pub fn answered(&mut self, fill: Timed, now: BootTime) {
-        let slow = SLOW + self.tolerance;
+        let slow = self.patience(fill.0);
         let Some((pace, took)) = self.end(fill, now) else { return };
-        pace.abandoned = 0;
-        if took > pace.usual + slow {
-            pace.slow_until = Some(now + REST);
+        if took > slow {
+            pace.slow += 1;
+            pace.rest_if(pace.slow >= ENOUGH, now);
         } else {
+            pace.slow = 0;
             pace.learn(took);
         }
     }
 
     /// A fill is over without an answer.
     pub fn abandoned(&mut self, fill: Timed, now: BootTime) {
-        let slow = ABANDONED + self.tolerance;
+        let slow = self.patience(fill.0).saturating_sub(SLOW) + ABANDONED;
         let Some((pace, took)) = self.end(fill, now) else { return };
-        if took > pace.usual + slow {
-            pace.abandoned += 1;
-        }
-        if pace.abandoned == MOST_ABANDONED {
-            pace.abandoned = 0;
-            pace.slow_until = Some(now + REST);
+        if took > slow {
+            pace.slow += 1;
+            pace.rest_if(pace.slow >= ENOUGH, now);
         }
     }
 
@@ -117,11 +112,23 @@ impl Paces {
         }
     }
 
-    /// Milvus began to answer a read, which was sent unchanged, after so long.
-    pub fn learn(&mut self, place: Place, took: Duration) {
-        if let Some(pace) = self.by_collection.get_mut(&place) {
+    /// Milvus began to answer a read at `now`, which was sent unchanged, after so long.
+    pub fn learn(&mut self, place: Place, took: Duration, now: BootTime) {
+        if let Some(pace) = self.pace(place, now) {
             pace.learn(took);
         }
+    }
+
+    fn pace(&mut self, place: Place, now: BootTime) -> Option<&mut Pace> {
+        if self.by_collection.len() >= MOST && !self.by_collection.contains_key(&place) {
+            self.by_collection.retain(|_, pace| {
+                !pace.in_flight.is_empty() || pace.slow_until.is_some_and(|until| now <= until)
+            });
+            if self.by_collection.len() >= MOST {
+                return None;
+            }
+        }
+        Some(self.by_collection.entry(place).or_default())
     }
 
     fn end(&mut self, fill: Timed, now: BootTime) -> Option<(&mut Pace, Duration)> {
@@ -138,6 +145,13 @@ impl Pace {
             usual => (usual * (WEIGHT - 1) + took) / WEIGHT,
         };
     }
+
+    fn rest_if(&mut self, is_slow: bool, now: BootTime) {
+        if is_slow {
+            self.slow = 0;
+            self.slow_until = Some(now + REST);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -148,22 +162,33 @@ mod tests {
         BootTime::from_nanos(milliseconds * 1_000_000)
     }
 
-    #[test]
-    fn a_slow_fill_rests_its_collection_for_30_s() {
-        let mut paces = Paces::default();
-        let (books, films) = (paces.place("", "books"), paces.place("", "films"));
-        let fill = paces.begin(books, at(0)).unwrap();
-        paces.answered(fill, at(501));
-
-        assert!(paces.is_slow(books, at(30_501)));
-        assert!(!paces.is_slow(books, at(30_502)));
-        assert!(!paces.is_slow(films, at(600)));
+    /// Sends a fill at 0, which is answered after so many milliseconds.
+    fn answered(paces: &mut Paces, place: Place, took: u64) {
+        let fill = paces.begin(place, at(0)).unwrap();
+        paces.answered(fill, at(took));
     }
 
     #[test]
-    fn a_fill_in_flight_is_slow_before_it_ends() {
+    fn two_slow_fills_in_succession_rest_their_collection_for_30_s() {
+        let mut paces = Paces::default();
+        let (books, films) = (paces.place("", "books"), paces.place("", "films"));
+        for took in [501, 500, 1001] {
+            answered(&mut paces, books, took);
+            assert!(!paces.is_slow(books, at(took)));
+        }
+        answered(&mut paces, books, 1001);
+
+        assert!(paces.is_slow(books, at(31_001)));
+        assert!(!paces.is_slow(books, at(31_002)));
+        assert!(!paces.is_slow(films, at(1100)));
+    }
+
+    #[test]
+    fn fills_in_flight_are_slow_before_they_end() {
         let mut paces = Paces::default();
         let books = paces.place("", "books");
+        paces.begin(books, at(0)).unwrap();
+        assert!(!paces.is_slow(books, at(501)));
         paces.begin(books, at(0)).unwrap();
 
         assert!(!paces.is_slow(books, at(500)));
@@ -189,8 +214,7 @@ mod tests {
         for _ in 0..10 {
             let fill = paces.begin(books, at(0)).unwrap();
             paces.abandoned(fill, at(400));
-            let fill = paces.begin(books, at(0)).unwrap();
-            paces.answered(fill, at(10));
+            answered(&mut paces, books, 10);
             assert!(!paces.is_slow(books, at(401)));
         }
     }
@@ -199,15 +223,11 @@ mod tests {
     fn what_is_usual_is_learned_from_reads_that_are_sent_unchanged() {
         let mut paces = Paces::default();
         let books = paces.place("", "books");
-        let fill = paces.begin(books, at(0)).unwrap();
-        paces.answered(fill, at(800));
-        assert!(paces.is_slow(books, at(900)));
-        paces.learn(books, Duration::from_millis(800));
-
-        let fill = paces.begin(books, at(40_000)).unwrap();
-        assert!(!paces.is_slow(books, at(41_200)));
-        paces.answered(fill, at(41_200));
-        assert!(!paces.is_slow(books, at(41_300)));
+        paces.learn(books, Duration::from_millis(800), at(0));
+        for _ in 0..10 {
+            answered(&mut paces, books, 1299);
+        }
+        assert!(!paces.is_slow(books, at(1300)));
     }
 
     #[test]
@@ -215,8 +235,7 @@ mod tests {
         let mut paces = Paces::default();
         for number in 0..3 * MOST {
             let place = paces.place("", &number.to_string());
-            let fill = paces.begin(place, at(0)).unwrap();
-            paces.answered(fill, at(1));
+            answered(&mut paces, place, 1);
         }
         assert!(paces.by_collection.len() <= MOST);
         for number in 0..2 * MOST {

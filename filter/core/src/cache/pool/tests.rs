@@ -81,13 +81,12 @@ impl Bench {
 
     /// A read that was seen before and is sent.
     fn fill(&self, read: &Read, now: u64) -> Fill {
-        if let Decision::Fill(fill) = self.ask(read, now) {
-            return fill;
-        }
-        match self.ask(read, now) {
-            Decision::Fill(fill) => fill,
-            other => panic!("{other:?}"),
-        }
+        let first = self.ask(read, now);
+        let decision =
+            if reason(&first) == Some(Reason::First) { self.ask(read, now) } else { first };
+        let Decision::Fill(mut fill) = decision else { panic!("{decision:?}") };
+        fill.sent(at(now));
+        fill
     }
 
     fn join(&self, read: &Read, now: u64) -> Seat {

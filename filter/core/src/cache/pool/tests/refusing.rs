@@ -87,19 +87,16 @@ fn an_answer_that_cannot_be_kept_is_remembered() {
 }
 
 #[test]
-fn after_a_slow_fill_reads_of_the_collection_are_sent_unchanged_but_hits_stay() {
+fn after_slow_fills_reads_of_the_collection_are_sent_unchanged_but_hits_stay() {
     let bench = bench();
     bench.prepare(1000);
     bench.fill(&read(1), 1000).finish(answer(10), at(1010));
-    let mut fill = bench.fill(&read(2), 1100);
-    fill.answering(at(2000));
+    let mut fills = [bench.fill(&read(2), 1100), bench.fill(&read(3), 1100)];
+    fills.iter_mut().for_each(|fill| fill.answering(at(2000)));
 
     assert!(matches!(bench.ask(&read(1), 2001), Decision::Hit(_)));
-    bench.ask(&read(3), 2001);
-    let Decision::Forward(Reason::SlowFill, Some(watch)) = bench.ask(&read(3), 2001) else {
-        panic!()
-    };
-    watch.answering(at(2801));
+    bench.ask(&read(4), 2001);
+    let Decision::Forward(Reason::SlowFill, Some(_)) = bench.ask(&read(4), 2001) else { panic!() };
 }
 
 #[test]
@@ -109,6 +106,40 @@ fn a_slow_fill_in_flight_is_not_joined() {
     let fill = bench.fill(&read(1), 1000);
     assert!(matches!(bench.ask(&read(1), 1500), Decision::Join(_)));
     assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1501)));
+    // The others are not slow for that.
+    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(2), 1501)));
+    assert!(matches!(bench.ask(&read(2), 1501), Decision::Fill(_)));
+    drop(fill);
+}
+
+#[test]
+fn time_in_a_queue_of_kiteway_is_not_milvuss() {
+    let bench = bench();
+    bench.prepare(1000);
+    for key in 1..4 {
+        bench.ask(&read(key), 1000);
+        let Decision::Fill(mut fill) = bench.ask(&read(key), 1000) else { panic!() };
+        assert!(matches!(bench.ask(&read(key), 3000), Decision::Join(_)));
+        fill.sent(at(3000));
+        fill.sent(at(9000));
+        fill.answering(at(3400));
+    }
+    assert!(bench.fill(&read(5), 3500).ask_for().is_some());
+}
+
+#[test]
+fn the_usual_time_is_that_of_reads_that_are_sent_unchanged() {
+    let bench = bench();
+    bench.prepare(1000);
+    let Decision::Forward(Reason::First, Some(mut watch)) = bench.ask(&read(1), 1000) else {
+        panic!()
+    };
+    watch.sent(at(2000));
+    watch.sent(at(2500));
+    watch.answering(at(2800));
+    let fill = bench.fill(&read(1), 3000);
+    assert!(matches!(bench.ask(&read(1), 4300), Decision::Join(_)));
+    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 4301)));
     drop(fill);
 }
 
@@ -126,9 +157,10 @@ fn fills_that_clients_give_up_on_in_succession_were_slow() {
 fn what_a_fill_takes_that_waits_for_its_own_guarantee_says_nothing() {
     let bench = bench();
     bench.prepare(1000);
-    let own = Read { guarantee: timestamp(1000), ..read(1) };
-    let mut fill = bench.fill(&own, 1000);
-    fill.answering(at(2000));
+    for key in 1..4 {
+        let own = Read { guarantee: timestamp(1000), ..read(key) };
+        bench.fill(&own, 1000).answering(at(2000));
+    }
 
-    assert!(matches!(bench.ask(&read(1), 2001), Decision::Join(_)));
+    assert!(bench.fill(&read(5), 2001).ask_for().is_some());
 }
