@@ -72,3 +72,9 @@ impl From<(&str, &str)> for ModuleHeader {
         Self { name: name.into(), value: value.into() }
     }
 }
+
+impl From<(&[u8], &[u8])> for ModuleHeader {
+    fn from((name, value): (&[u8], &[u8])) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}

@@ -153,6 +153,12 @@ unsafe extern "C" {
         number_of_bytes: usize,
     ) -> bool;
 
+    pub fn envoy_dynamic_module_callback_http_append_body(
+        filter: *mut c_void,
+        body_type: u32,
+        data: ModuleBuffer,
+    ) -> bool;
+
     pub fn envoy_dynamic_module_callback_http_filter_scheduler_new(
         filter: *mut c_void,
     ) -> *mut c_void;
@@ -165,6 +171,16 @@ unsafe extern "C" {
     pub fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: *mut c_void);
 
     pub fn envoy_dynamic_module_callback_http_filter_continue_decoding(filter: *mut c_void);
+
+    pub fn envoy_dynamic_module_callback_http_filter_http_callout(
+        filter: *mut c_void,
+        callout_id: *mut u64,
+        cluster: ModuleBuffer,
+        headers: *mut ModuleHeader,
+        headers_length: usize,
+        body: ModuleBuffer,
+        timeout_milliseconds: u64,
+    ) -> u32;
 }
 
 const LOG_ERROR: u32 = 4;

@@ -7,12 +7,13 @@
 use std::any::Any;
 use std::ffi::{c_char, c_void};
 use std::panic::{self, AssertUnwindSafe};
-use std::ptr;
+use std::{ptr, slice};
 
+use kiteway_filter_core::host::own_call::OwnCallId;
 use kiteway_filter_core::host::{Action, Verdict};
 use kiteway_filter_core::{Config, Factory, Filter, RouteConfig};
 
-use crate::buffers::EnvoyBuffer;
+use crate::buffers::{EnvoyBuffer, EnvoyHeader};
 use crate::callbacks::log_error;
 use crate::registry::EnvoyConfig;
 use crate::stream::EnvoyStream;
@@ -30,6 +31,11 @@ const STOP_ITERATION_AND_BUFFER: u32 = 1;
 const STOP_ITERATION_AND_WATERMARK: u32 = 2;
 /// Of the body's status enum.
 const STOP_ITERATION_NO_BUFFER: u32 = 3;
+
+/// `Success` of the results of a callout.
+const CALLOUT_SUCCESS: u32 = 0;
+/// The longest answer to a callout that is read, in bytes.
+const MAX_CALLOUT_ANSWER: usize = 1 << 20;
 
 /// Runs a hook's body; a panic is logged and answered with `default`.
 fn guard<T>(default: T, body: impl FnOnce() -> T) -> T {
@@ -92,6 +98,18 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(factory:
         // SAFETY: Envoy gives back, once, what `config_new` made.
         drop(unsafe { Box::from_raw(factory.cast_mut().cast::<Factory>()) });
     });
+}
+
+/// A list of Envoy's, which may be null if it is empty.
+///
+/// # Safety
+/// `first` must be null or that of `length` values that stay as they are for as long as `'a`.
+unsafe fn lent<'a, T>(first: *const T, length: usize) -> &'a [T] {
+    if first.is_null() {
+        return &[];
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    unsafe { slice::from_raw_parts(first, length) }
 }
 
 #[unsafe(no_mangle)]
@@ -211,11 +229,66 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
             filter.on_wake(&mut EnvoyStream(filter_envoy))
         })
     };
+    resume(filter_envoy, verdict);
+}
+
+/// Carries out the verdict of a hook that is about no part of the request: it is held.
+fn resume(filter_envoy: *mut c_void, verdict: Verdict) {
     if verdict == Verdict::Continue {
         guard((), || EnvoyStream(filter_envoy).continue_request());
     } else {
         carry_out(filter_envoy, verdict, [CONTINUE; 2]);
     }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
+    filter_envoy: *mut c_void,
+    filter: *const c_void,
+    id: u64,
+    result: u32,
+    headers: *const EnvoyHeader,
+    headers_length: usize,
+    body: *const EnvoyBuffer,
+    body_length: usize,
+) {
+    // SAFETY: headers and pieces of the body are as many as Envoy says, and stay until the hook returns.
+    let answer = guard(None, || unsafe {
+        callout_answer(result, lent(headers, headers_length), lent(body, body_length))
+    });
+    // SAFETY: Envoy passes a live filter of ours.
+    let verdict = unsafe {
+        with_filter(Verdict::Continue, filter, |filter| {
+            filter.on_own_call_done(
+                &mut EnvoyStream(filter_envoy),
+                OwnCallId(id),
+                answer.as_deref(),
+            )
+        })
+    };
+    resume(filter_envoy, verdict);
+}
+
+/// The body of the answer to a call of the filter's own; None: it has failed, or has no message.
+///
+/// # Safety
+/// Headers and pieces of the body must stay as they are while this runs.
+unsafe fn callout_answer(
+    result: u32,
+    headers: &[EnvoyHeader],
+    body: &[EnvoyBuffer],
+) -> Option<Vec<u8>> {
+    // SAFETY: the caller vouches for the bytes.
+    let bytes = |buffer: EnvoyBuffer| unsafe { buffer.as_slice() };
+    let value = |name: &[u8]| {
+        headers.iter().find(|each| bytes(each.name) == name).map(|each| bytes(each.value))
+    };
+    let is_answer = result == CALLOUT_SUCCESS
+        && value(b":status") == Some(b"200")
+        && value(b"grpc-status").is_none();
+    let length: usize = body.iter().map(|piece| bytes(*piece).len()).sum();
+    let pieces = || body.iter().map(|piece| bytes(*piece)).collect::<Vec<_>>().concat();
+    (is_answer && length <= MAX_CALLOUT_ANSWER).then(pieces)
 }
 
 #[unsafe(no_mangle)]
@@ -281,8 +354,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     CONTINUE
 }
 
-/// Exports hooks that are mandatory though nothing here causes them: the filter makes no callouts
-/// and is not terminal.
+/// Exports hooks that are mandatory though nothing here causes them: the filter starts no streams, and is not terminal.
 macro_rules! unused_hooks {
     ($($name:ident($($argument:ty),*);)*) => {
         $(
@@ -293,9 +365,6 @@ macro_rules! unused_hooks {
 }
 
 unused_hooks! {
-    envoy_dynamic_module_on_http_filter_http_callout_done(
-        *mut c_void, *const c_void, u64, u32, *mut c_void, usize, *mut EnvoyBuffer, usize
-    );
     envoy_dynamic_module_on_http_filter_http_stream_headers(
         *mut c_void, *const c_void, u64, *mut c_void, usize, bool
     );

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod callbacks;
+mod clock;
 mod hooks;
 mod registry;
 mod stream;

@@ -5,8 +5,9 @@ use std::ptr;
 use std::time::Instant;
 
 use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
-use kiteway_filter_core::host::clock::Clock;
+use kiteway_filter_core::host::clock::{BootTime, Clock};
 use kiteway_filter_core::host::counters::{CounterId, Counters, GaugeId, HistogramId};
+use kiteway_filter_core::host::own_call::{Caller, OwnCall, OwnCallId};
 use kiteway_filter_core::host::request::{AccessLog, Request, Routed, Upstream};
 use kiteway_filter_core::host::response::{LocalReply, Response};
 use kiteway_filter_core::host::wake::{Wake, Wakeable};
@@ -14,6 +15,7 @@ use kiteway_filter_core::RouteConfig;
 
 use crate::buffers::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader};
 use crate::callbacks::*;
+use crate::clock::boot_time;
 
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
@@ -24,6 +26,8 @@ const BODY_RECEIVED_REQUEST: u32 = 0;
 const BODY_BUFFERED_REQUEST: u32 = 1;
 const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
+/// `Success` of the results of the beginning of a callout.
+const CALLOUT_STARTED: u32 = 0;
 /// One read of a socket nearly always brings fewer pieces than this.
 const FEW_CHUNKS: usize = 4;
 /// Nearly every request has fewer headers than this.
@@ -155,6 +159,18 @@ impl Request for EnvoyStream {
     }
 
     fn request_headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        let mut values = [None; N];
+        self.each_request_header(|name, found| {
+            for (wanted, value) in names.iter().zip(&mut values) {
+                if value.is_none() && wanted.as_bytes() == name {
+                    *value = Some(found);
+                }
+            }
+        });
+        values
+    }
+
+    fn each_request_header<'a>(&'a self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
         // SAFETY: the pointer is that of the running hook.
         let count =
             unsafe { envoy_dynamic_module_callback_http_get_headers_size(self.0, HEADER_REQUEST) };
@@ -173,16 +189,13 @@ impl Request for EnvoyStream {
                 headers.as_mut_ptr(),
             )
         };
-        let mut values = [None; N];
         for header in headers.iter().filter(|_| present) {
-            let name = self.lent(header.name);
-            for (wanted, value) in names.iter().zip(&mut values) {
-                if value.is_none() && wanted.as_bytes() == name {
-                    *value = Some(self.lent(header.value));
-                }
-            }
+            each(self.lent(header.name), self.lent(header.value));
         }
-        values
+    }
+
+    fn set_request_header(&mut self, name: &str, value: &str) {
+        self.set_header(HEADER_REQUEST, name, value.into());
     }
 }
 
@@ -237,23 +250,15 @@ impl EnvoyStream {
     /// Envoy runs the hooks of the response while this runs, and may destroy the filter of the stream: nothing may
     /// borrow that filter.
     pub fn send_local_reply(&mut self, reply: &LocalReply) {
+        const STATUS: (&str, &str) = (":status", "200");
+        const TYPE: (&str, &str) = ("content-type", "application/grpc");
         match reply {
             LocalReply::Message(message) => {
-                self.send_headers(&mut [
-                    (":status", "200").into(),
-                    ("content-type", "application/grpc").into(),
-                ]);
-                self.send_data(message, false);
-                let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
-                // SAFETY: the pointer is that of the running hook; Envoy copies the trailers, and does nothing for a
-                // stream that is gone.
-                unsafe {
-                    envoy_dynamic_module_callback_http_send_response_trailers(
-                        self.0,
-                        trailers.as_mut_ptr(),
-                        trailers.len(),
-                    );
-                }
+                self.send_message(&mut [STATUS.into(), TYPE.into()], message);
+            }
+            LocalReply::Stored { header: (name, value), body } => {
+                let header = (*name, value.as_str());
+                self.send_message(&mut [STATUS.into(), TYPE.into(), header.into()], body);
             }
             LocalReply::Json { status, retry_after, body } => {
                 let status = status.to_string();
@@ -273,6 +278,22 @@ impl EnvoyStream {
     pub fn continue_request(&mut self) {
         // SAFETY: the pointer is that of the running hook.
         unsafe { envoy_dynamic_module_callback_http_filter_continue_decoding(self.0) }
+    }
+
+    /// Sends a gRPC answer with one framed message and the status OK.
+    fn send_message(&mut self, headers: &mut [ModuleHeader], message: &[u8]) {
+        self.send_headers(headers);
+        self.send_data(message, false);
+        let mut trailers = [ModuleHeader::from(("grpc-status", "0"))];
+        // SAFETY: the pointer is that of the running hook; Envoy copies the trailers, and does nothing for a stream that
+        // is gone.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response_trailers(
+                self.0,
+                trailers.as_mut_ptr(),
+                trailers.len(),
+            );
+        }
     }
 
     fn send_headers(&mut self, headers: &mut [ModuleHeader]) {
@@ -336,6 +357,30 @@ impl Wakeable for EnvoyStream {
     }
 }
 
+impl Caller for EnvoyStream {
+    fn start_call(&mut self, call: &OwnCall) -> Option<OwnCallId> {
+        let pairs = call.headers.iter();
+        let mut headers: Vec<_> =
+            pairs.map(|(name, value)| ModuleHeader::from((&name[..], &value[..]))).collect();
+        let mut id = 0;
+        let timeout = u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX);
+        // SAFETY: the pointer is that of the running hook; Envoy copies name, headers and body, and writes one u64. It
+        // runs no hook of this stream meanwhile: `http_callout_done` comes later, or never if the call cannot begin.
+        let result = unsafe {
+            envoy_dynamic_module_callback_http_filter_http_callout(
+                self.0,
+                &mut id,
+                call.cluster.as_str().into(),
+                headers.as_mut_ptr(),
+                headers.len(),
+                call.body.as_slice().into(),
+                timeout,
+            )
+        };
+        (result == CALLOUT_STARTED).then_some(OwnCallId(id))
+    }
+}
+
 impl Response for EnvoyStream {
     fn response_header(&self, name: &str) -> Option<&[u8]> {
         self.header(HEADER_RESPONSE, name)
@@ -365,6 +410,27 @@ impl RequestBody for EnvoyStream {
 
     fn read_held_request_body(&self, read: impl FnMut(&[u8])) {
         self.read_body(BODY_BUFFERED_REQUEST, read);
+    }
+
+    fn replace_request_body(&mut self, body: &[u8]) {
+        for body_type in [BODY_RECEIVED_REQUEST, BODY_BUFFERED_REQUEST] {
+            // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and answers false
+            // where there is no such body.
+            unsafe {
+                envoy_dynamic_module_callback_http_drain_body(self.0, body_type, usize::MAX);
+            }
+        }
+        // Only a hook of the body has a received body. Envoy appends it to what it holds.
+        for body_type in [BODY_RECEIVED_REQUEST, BODY_BUFFERED_REQUEST] {
+            // SAFETY: the pointer is that of the running hook; Envoy copies the bytes, and answers false where there is
+            // no such body.
+            let is_added = unsafe {
+                envoy_dynamic_module_callback_http_append_body(self.0, body_type, body.into())
+            };
+            if is_added {
+                return;
+            }
+        }
     }
 }
 
@@ -450,5 +516,9 @@ impl Counters for EnvoyStream {
 impl Clock for EnvoyStream {
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    fn boot_time(&self) -> BootTime {
+        boot_time()
     }
 }

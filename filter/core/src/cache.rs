@@ -7,3 +7,4 @@ pub mod pool;
 pub mod question;
 pub mod read;
 pub mod reason;
+pub mod report;

@@ -1,18 +1,19 @@
 //! The filter's roles, and which hook of Envoy does what in each.
 
+use crate::cache;
+use crate::calls;
 use crate::calls::pool::PoolCalls;
-use crate::calls::report::report;
 use crate::config::{Config, Mode, UserNaming};
 use crate::endpoint::attempt::{Api, Attempt, Pool};
 use crate::host::body::{RequestBody, ResponseBody};
-use crate::host::clock::Clock;
+use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{Counters, Registry};
+use crate::host::own_call::{Caller, OwnCallId};
 use crate::host::request::{AccessLog, Request, Routed, Upstream};
 use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
-use crate::listener::gate::Gate;
-use crate::listener::{self, RouteConfig};
+use crate::listener::{Listener, RouteConfig};
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::gate::GateMetrics;
@@ -32,6 +33,7 @@ pub trait Stream:
     + Counters
     + Clock
     + Wakeable
+    + Caller
 {
 }
 
@@ -46,6 +48,7 @@ impl<T> Stream for T where
         + Counters
         + Clock
         + Wakeable
+        + Caller
 {
 }
 
@@ -78,7 +81,7 @@ impl Factory {
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter<'_> {
         match self {
-            Self::Listener(metrics) => Filter::Listener(Gate::new(metrics)),
+            Self::Listener(metrics) => Filter::Listener(Listener::new(metrics)),
             Self::Endpoint(pool) => Filter::Endpoint(Attempt::new(pool)),
             Self::Report => Filter::Report,
         }
@@ -102,15 +105,21 @@ fn users(config: &Config) -> Result<Users, String> {
     Ok(Users { naming, key })
 }
 
+/// What was counted of calls, and what the caches hold and have done.
+fn report(now: BootTime) -> String {
+    let mut json = "{".to_owned();
+    calls::report::write(&mut json);
+    json.push(',');
+    cache::report::write(&mut json, now);
+    json.push('}');
+    json
+}
+
 /// The filter of one stream. It borrows its factory: a reference count would be written by all of Envoy's threads for
 /// every call.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the others are rare, and each filter is in a box of its own"
-)]
 pub enum Filter<'factory> {
-    Listener(Gate<'factory>),
+    Listener(Listener<'factory>),
     Endpoint(Attempt<'factory>),
     Report,
 }
@@ -119,23 +128,21 @@ impl Filter<'_> {
     /// `end` says that the request has no body; the same below.
     pub fn on_request_headers(&mut self, stream: &mut impl Stream, end: bool) -> Verdict {
         match self {
-            Self::Listener(gate) => match listener::hooks::on_request_headers(stream) {
-                Verdict::Continue => gate.on_request_headers(stream, end),
-                other => other,
-            },
+            Self::Listener(filter) => filter.on_request_headers(stream, end),
             Self::Endpoint(filter) => {
                 filter.on_request_headers(stream);
                 Verdict::Continue
             }
             Self::Report => {
-                Verdict::Reply(LocalReply::Json { status: 200, retry_after: None, body: report() })
+                let body = report(stream.boot_time());
+                Verdict::Reply(LocalReply::Json { status: 200, retry_after: None, body })
             }
         }
     }
 
     pub fn on_request_body(&mut self, stream: &mut impl Stream, end: bool) -> Verdict {
         match self {
-            Self::Listener(gate) => gate.on_request_body(stream, end),
+            Self::Listener(filter) => filter.on_request_body(stream, end),
             Self::Endpoint(filter) => {
                 filter.on_request_body(stream, end);
                 Verdict::Continue
@@ -146,7 +153,7 @@ impl Filter<'_> {
 
     pub fn on_request_trailers(&mut self, stream: &mut impl Stream) -> Verdict {
         match self {
-            Self::Listener(gate) => gate.on_request_trailers(stream),
+            Self::Listener(filter) => filter.on_request_trailers(stream),
             Self::Endpoint(_) | Self::Report => Verdict::Continue,
         }
     }
@@ -154,17 +161,30 @@ impl Filter<'_> {
     /// A stream that asked for it has been woken. `Continue` passes on what is held of the request.
     pub fn on_wake(&mut self, stream: &mut impl Stream) -> Verdict {
         match self {
-            Self::Listener(gate) => gate.on_wake(stream),
+            Self::Listener(filter) => filter.on_wake(stream),
+            Self::Endpoint(_) | Self::Report => Verdict::Hold,
+        }
+    }
+
+    /// A call of the filter's own has ended, with this body of an answer, or with none. `Continue` as in `on_wake`.
+    pub fn on_own_call_done(
+        &mut self,
+        stream: &mut impl Stream,
+        id: OwnCallId,
+        answer: Option<&[u8]>,
+    ) -> Verdict {
+        match self {
+            Self::Listener(filter) => filter.on_own_call_done(stream, id, answer),
             Self::Endpoint(_) | Self::Report => Verdict::Hold,
         }
     }
 
     pub fn on_response_headers(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Listener(gate) => {
-                gate.on_response_headers(stream, end);
+            Self::Listener(filter) => {
+                let action = filter.on_response_headers(stream, end);
                 mark::unmark(stream, end);
-                Action::Continue
+                action
             }
             Self::Endpoint(filter) => filter.on_response_headers(stream, end),
             Self::Report => Action::Continue,
@@ -173,24 +193,23 @@ impl Filter<'_> {
 
     pub fn on_response_body(&mut self, stream: &mut impl Stream, end: bool) -> Action {
         match self {
-            Self::Listener(gate) => {
-                gate.on_response_body(stream);
-                Action::Continue
-            }
+            Self::Listener(filter) => filter.on_response_body(stream, end),
             Self::Endpoint(filter) => filter.on_response_body(stream, end),
             Self::Report => Action::Continue,
         }
     }
 
     pub fn on_response_trailers(&mut self, stream: &mut impl Stream) {
-        if let Self::Endpoint(filter) = self {
-            filter.on_response_trailers(stream);
+        match self {
+            Self::Listener(filter) => filter.on_response_trailers(stream),
+            Self::Endpoint(filter) => filter.on_response_trailers(stream),
+            Self::Report => {}
         }
     }
 
     pub fn on_stream_complete(&mut self, stream: &mut impl Stream) {
-        if let Self::Listener(gate) = self {
-            gate.on_stream_complete(stream);
+        if let Self::Listener(filter) = self {
+            filter.on_stream_complete(stream);
         }
     }
 }
@@ -308,7 +327,8 @@ mod tests {
         let file = std::env::temp_dir().join(format!("kiteway-key-{}", std::process::id()));
         let configured = || {
             let user_key = Some(file.to_str().unwrap().to_owned());
-            Factory::new(Config { user_key, ..config(Mode::Upstream) }, &mut Names::default())
+            let config = Config { user_key, ..config(Mode::Upstream) };
+            Factory::new(config, &mut Names::default())
         };
         let mut outcomes = Vec::new();
         for key in [None, Some(&[7; 15][..]), Some(&[7; 16])] {

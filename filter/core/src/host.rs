@@ -7,6 +7,7 @@ pub mod clock;
 pub mod counters;
 #[cfg(test)]
 pub mod fake;
+pub mod own_call;
 pub mod request;
 pub mod response;
 pub mod wake;

@@ -21,6 +21,7 @@ mod metrics;
 mod milvus;
 mod wire;
 
+pub use cache::planted;
 pub use config::Config;
 pub use filter::{Factory, Filter, Stream};
 pub use listener::RouteConfig;

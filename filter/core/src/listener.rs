@@ -2,14 +2,17 @@
 //! would cost a call as much as retries do.
 
 mod asked;
+mod cache;
 mod connect_reply;
-pub mod gate;
-pub mod hooks;
+mod gate;
+mod hooks;
 mod passage;
 mod policy;
 mod refusal;
 mod route;
 mod rules;
 mod sampling;
+mod stream;
 
 pub use route::RouteConfig;
+pub use stream::Listener;

@@ -11,3 +11,4 @@ pub mod schema;
 pub mod stream;
 pub mod text;
 mod varint;
+pub mod write_json;

@@ -7,23 +7,21 @@ use crate::calls::pool::PoolCalls;
 use crate::calls::table::{split, ByRpc, Places};
 use crate::calls::tally::Tally;
 use crate::calls::times::BOUNDS;
+use crate::wire::write_json::{list, numbers, text};
 
-/// Everything that was counted since the process began, of the pools that there are:
+/// Writes everything that was counted since the process began, of the pools that there are, as members of an object:
 ///
-/// `{"bounds": [microseconds], "pools": [{"name": "", "collections": [{"database": "", "collection": "", "rpc": "",
-/// "other": false, TALLY}], "users": [{"user": "", "other": false, TALLY}], "endpoints": [{"endpoint": "", TALLY}]}]}`
+/// `"bounds": [microseconds], "pools": [{"name": "", "collections": [{"database": "", "collection": "", "rpc": "",
+/// "other": false, TALLY}], "users": [{"user": "", "other": false, TALLY}], "endpoints": [{"endpoint": "", TALLY}]}]`
 ///
 /// where TALLY is `"calls": 0, "errors": {"CODE": 0}, "rows": 0, "request_bytes": 0, "response_bytes": 0,
 /// "time": microseconds, "times": [calls in each bucket]`. A call is counted once in each of the three lists, but for
 /// calls whose endpoint is not known. `other` has the calls that have no place of their own.
-pub fn report() -> String {
-    let mut json = String::new();
-    json.push_str("{\"bounds\":");
-    numbers(&mut json, &BOUNDS);
+pub fn write(json: &mut String) {
+    json.push_str("\"bounds\":");
+    numbers(json, &BOUNDS);
     json.push_str(",\"pools\":");
-    list(&mut json, PoolCalls::all(), |json, pool| Merged::of(&pool).write(json, pool.name()));
-    json.push('}');
-    json
+    list(json, PoolCalls::all(), |json, pool| Merged::of(&pool).write(json, pool.name()));
 }
 
 /// What all workers have counted of a pool.
@@ -130,42 +128,6 @@ fn write_tally(json: &mut String, tally: &Tally) {
     json.push('}');
 }
 
-fn list<T>(
-    json: &mut String,
-    each: impl IntoIterator<Item = T>,
-    mut write: impl FnMut(&mut String, T),
-) {
-    json.push('[');
-    for (place, value) in each.into_iter().enumerate() {
-        if place > 0 {
-            json.push(',');
-        }
-        write(json, value);
-    }
-    json.push(']');
-}
-
-fn numbers(json: &mut String, numbers: &[u64]) {
-    list(json, numbers, |json, number| {
-        let _ = write!(json, "{number}");
-    });
-}
-
-/// A JSON string. What is no UTF-8 is replaced.
-fn text(json: &mut String, bytes: &[u8]) {
-    json.push('"');
-    for character in String::from_utf8_lossy(bytes).chars() {
-        match character {
-            '"' | '\\' => json.extend(['\\', character]),
-            '\0'..='\x1f' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(character));
-            }
-            _ => json.push(character),
-        }
-    }
-    json.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -176,7 +138,10 @@ mod tests {
     use crate::wire::json::{parse_object, Object, Value};
 
     fn pool_of_report(name: &str) -> Object {
-        let mut report = parse_object(report().as_bytes()).unwrap();
+        let mut json = "{".to_owned();
+        write(&mut json);
+        json.push('}');
+        let mut report = parse_object(json.as_bytes()).unwrap();
         let Some(Value::List(pools)) = report.take("pools") else { panic!() };
         let objects = pools.into_iter().map(|pool| match pool {
             Value::Object(pool) => pool,

@@ -8,6 +8,9 @@ pub trait RequestBody {
     /// Hands over what is held of the body, piece by piece. Before the last hook Envoy moves there what that hook
     /// received, if there is something already.
     fn read_held_request_body(&self, read: impl FnMut(&[u8]));
+
+    /// Puts `body` in place of everything that has arrived of the body, which must be all of it and held.
+    fn replace_request_body(&mut self, body: &[u8]);
 }
 
 /// The body of the response.

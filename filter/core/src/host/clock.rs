@@ -3,9 +3,12 @@
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
-/// A clock that never goes back.
+/// The clocks, which never go back.
 pub trait Clock {
     fn now(&self) -> Instant;
+
+    /// The clock that also counts while the machine is suspended.
+    fn boot_time(&self) -> BootTime;
 }
 
 /// The time since the machine started, including the time in which it was suspended (Linux's `CLOCK_BOOTTIME`).

@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::host::body::{RequestBody, ResponseBody};
-use crate::host::clock::Clock;
+use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{CounterId, Counters, GaugeId, HistogramId, Registry};
+use crate::host::own_call::{Caller, OwnCall, OwnCallId};
 use crate::host::request::{AccessLog, Request, Routed, Upstream};
 use crate::host::response::Response;
 use crate::host::wake::{Wake, Wakeable};
@@ -44,6 +45,8 @@ pub struct FakeStream {
     pub gauges: HashMap<(usize, String), i64>,
     /// Why the filter refused the request.
     pub refusal: Option<&'static str>,
+    /// The paths of the filter's own calls, of which each has its place as its id.
+    pub own_calls: Vec<String>,
     /// How often the stream was woken.
     pub woken: Arc<AtomicUsize>,
 }
@@ -105,6 +108,17 @@ impl Request for FakeStream {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         find(&self.request, name)
     }
+
+    fn each_request_header<'a>(&'a self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
+        for (name, value) in &self.request {
+            each(name.as_bytes(), value.as_bytes());
+        }
+    }
+
+    fn set_request_header(&mut self, name: &str, value: &str) {
+        self.request.retain(|(key, _)| key != name);
+        self.request.push((name.to_owned(), value.to_owned()));
+    }
 }
 
 impl<Config: 'static> Routed<Config> for FakeStream {
@@ -135,6 +149,14 @@ impl AccessLog for FakeStream {
 
     fn note_number(&mut self, key: &str, value: u64) {
         self.note_text(key, &value.to_string());
+    }
+}
+
+impl Caller for FakeStream {
+    fn start_call(&mut self, call: &OwnCall) -> Option<OwnCallId> {
+        let path = call.headers.iter().find(|(name, _)| name == b":path").unwrap();
+        self.own_calls.push(String::from_utf8(path.1.clone()).unwrap());
+        Some(OwnCallId(self.own_calls.len() as u64 - 1))
     }
 }
 
@@ -182,6 +204,11 @@ impl RequestBody for FakeStream {
 
     fn read_held_request_body(&self, read: impl FnMut(&[u8])) {
         self.held.chunks(self.piece.unwrap_or(usize::MAX)).for_each(read);
+    }
+
+    fn replace_request_body(&mut self, body: &[u8]) {
+        self.held.clear();
+        self.received = body.to_vec();
     }
 }
 
@@ -234,5 +261,9 @@ impl Clock for FakeStream {
     fn now(&self) -> Instant {
         static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
         *BEGAN + self.time
+    }
+
+    fn boot_time(&self) -> BootTime {
+        BootTime::from_nanos(0) + self.time
     }
 }

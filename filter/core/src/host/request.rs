@@ -10,6 +10,12 @@ pub trait Request {
     fn request_headers<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
         names.map(|name| self.request_header(name))
     }
+
+    /// Hands over the name and the value of each request header, in order.
+    fn each_request_header<'a>(&'a self, each: impl FnMut(&'a [u8], &'a [u8]));
+
+    /// Sets a request header in place of every value it has; only while the headers are held.
+    fn set_request_header(&mut self, name: &str, value: &str);
 }
 
 /// The request's route, which may have a configuration of the type `Config` for the filter.

@@ -1,5 +1,7 @@
 //! The response's headers and trailers, and a response of the filter's own.
 
+use std::sync::Arc;
+
 /// The headers and trailers of the response.
 pub trait Response {
     /// The first value of a response header.
@@ -23,6 +25,8 @@ pub trait Response {
 pub enum LocalReply {
     /// Of a gRPC call: one framed message and the gRPC status OK.
     Message(Vec<u8>),
+    /// Of a gRPC call: the body of an earlier answer, with one more header.
+    Stored { header: (&'static str, String), body: Arc<[u8]> },
     /// Of any other request: an HTTP status, JSON, and after how many seconds the request may be tried again.
     Json { status: u16, retry_after: Option<u64>, body: String },
 }

@@ -53,8 +53,7 @@ impl Asked {
     /// Begins with the headers of a request.
     pub fn new(request: &impl Request) -> Self {
         let path = request.request_header(":path").unwrap_or_default();
-        let content_type = request.request_header("content-type").unwrap_or_default();
-        let api = if is_grpc(content_type) { Api::Grpc } else { Api::Rest };
+        let api = api_of(request);
         let (call, message) = match api {
             Api::Grpc => {
                 let call = Call::of_grpc(Some(path));
@@ -114,6 +113,14 @@ impl Asked {
             Message::Rest(body) => body.is_read(),
         };
         end || is_read || self.arrived >= READ_AHEAD
+    }
+
+    /// Reads what was held of the request before anything was read of it.
+    pub fn read_held(&mut self, stream: &impl RequestBody) {
+        stream.read_held_request_body(|piece| {
+            self.arrived += piece.len() as u64;
+            self.message.push(piece);
+        });
     }
 
     /// Whether nothing is known of what a message asks for: it is compressed, or it is not protobuf.
@@ -182,6 +189,16 @@ impl Message {
             Self::Grpc(reader, question) => reader.push(piece, question),
             Self::Rest(body) => body.push(piece),
         }
+    }
+}
+
+/// The API of a request.
+pub fn api_of(request: &impl Request) -> Api {
+    let content_type = request.request_header("content-type").unwrap_or_default();
+    if is_grpc(content_type) {
+        Api::Grpc
+    } else {
+        Api::Rest
     }
 }
 

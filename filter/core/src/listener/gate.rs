@@ -75,6 +75,19 @@ impl<'listener> Gate<'listener> {
         }
     }
 
+    /// Begins with a request that was held until now. All that has arrived of it is held, or in the running hook of its
+    /// body; `end` says that no more comes.
+    pub fn on_released(&mut self, stream: &mut impl Asking, end: bool) -> Verdict {
+        let verdict = self.on_request_headers(stream, false);
+        if verdict != Verdict::Hold {
+            return verdict;
+        }
+        if let Some(passage) = &mut self.passage {
+            passage.asked.read_held(stream);
+        }
+        self.on_request_body(stream, end)
+    }
+
     /// The request ends with trailers.
     pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Verdict {
         let Some(passage) = &mut self.passage else { return Verdict::Continue };

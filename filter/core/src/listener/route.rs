@@ -1,5 +1,7 @@
 //! A route's configuration for the filter in the listener.
 
+use crate::listener::cache::config::CacheConfig;
+use crate::listener::cache::route::CacheRoute;
 use crate::listener::connect_reply::ConnectReply;
 use crate::listener::policy::Policy;
 use crate::listener::rules::Rules;
@@ -14,11 +16,13 @@ pub struct RouteConfig {
     pub log_rate: Option<f64>,
     /// The limits of the route's calls.
     pub policy: Option<Rules>,
+    /// The cache of the route's pool.
+    pub cache: Option<CacheRoute>,
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25, "policy": {...}}`; each key may be
-    /// missing.
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25, "policy": {...}, "cache": {...}}`;
+    /// each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
@@ -37,8 +41,15 @@ impl RouteConfig {
             }
             Some(other) => return Err(format!("policy is {other}, must be an object")),
         };
+        let cache = match object.take("cache") {
+            None => None,
+            Some(Value::Object(cache)) => {
+                Some(CacheConfig::of(cache).map_err(|error| format!("cache: {error}"))?)
+            }
+            Some(other) => return Err(format!("cache is {other}, must be an object")),
+        };
         object.finish()?;
-        Ok(Self { connect_reply, log_rate, policy })
+        Ok(Self { connect_reply, log_rate, policy, cache: cache.map(CacheRoute::new) })
     }
 }
 
@@ -62,6 +73,13 @@ mod tests {
             policy: match meaning.take("policy") {
                 None => None,
                 Some(Value::Object(policy)) => Some(Rules::new(Policy::of(policy).unwrap())),
+                Some(other) => panic!("{other}"),
+            },
+            cache: match meaning.take("cache") {
+                None => None,
+                Some(Value::Object(cache)) => {
+                    Some(CacheRoute::new(CacheConfig::of(cache).unwrap()))
+                }
                 Some(other) => panic!("{other}"),
             },
         });

@@ -1,0 +1,25 @@
+//! What the cache needs of a stream.
+
+use crate::host::body::RequestBody;
+use crate::host::clock::Clock;
+use crate::host::own_call::Caller;
+use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::wake::Wakeable;
+use crate::listener::cache::route::CacheRoute;
+use crate::listener::route::RouteConfig;
+
+/// A stream whose request is decided about.
+pub trait Asking:
+    Request + RequestBody + Routed<RouteConfig> + AccessLog + Clock + Wakeable + Caller
+{
+}
+
+impl<T> Asking for T where
+    T: Request + RequestBody + Routed<RouteConfig> + AccessLog + Clock + Wakeable + Caller
+{
+}
+
+/// The cache of the route of a request.
+pub fn cache_of(stream: &impl Routed<RouteConfig>) -> Option<&CacheRoute> {
+    stream.route_config().and_then(|route| route.cache.as_ref())
+}

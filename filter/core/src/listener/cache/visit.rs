@@ -1,0 +1,407 @@
+//! What the cache does with one call: it answers it, has it wait for another one's answer, keeps its answer, or sees that it
+//! changes what is kept. All other calls go on as if the cache were not there.
+
+use crate::cache::pool::{Decision, Fill, Hit, Outcome, Patience, Seat, Watch};
+use crate::cache::question::headers::{unusual, Header};
+use crate::cache::question::structural::{is_structural_grpc, is_structural_rest};
+use crate::cache::question::suffix::Suffix;
+use crate::cache::question::{message_of, read, Method};
+use crate::cache::read::Read;
+use crate::cache::reason::Reason;
+use crate::host::body::ResponseBody;
+use crate::host::clock::Clock;
+use crate::host::own_call::OwnCallId;
+use crate::host::request::AccessLog;
+use crate::host::response::{LocalReply, Response};
+use crate::host::Action;
+use crate::listener::asked::{api_of, Api};
+use crate::listener::cache::answer::{begins_well, Answer};
+use crate::listener::cache::asking::{cache_of, Asking};
+use crate::listener::cache::change::{Announced, Changing};
+use crate::listener::cache::held::{self, Held};
+use crate::listener::cache::learning::Learning;
+use crate::milvus::call::Call;
+use crate::milvus::rpc::MilvusStatusLocation;
+
+/// The header that says what the cache did, and the key of the same in the access log.
+const HEADER: &str = "kiteway-cache";
+const NOTE: &str = "cache";
+
+/// HTTP's methods that change nothing (RFC 9110, 9.2.1).
+const READING_METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"OPTIONS"];
+/// Nearly every request has fewer headers than this.
+const USUAL_HEADERS: usize = 24;
+
+/// What becomes of the part of a request that a hook has seen.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The cache has nothing to do with it.
+    Pass,
+    /// It is held.
+    Hold,
+    /// All that was held goes on, and the cache has nothing to do with the rest.
+    Release,
+    Reply(LocalReply),
+}
+
+/// One call's visit to the cache.
+#[derive(Debug, Default)]
+pub struct Visit {
+    stage: Stage,
+}
+
+/// Where a call is.
+#[derive(Debug, Default)]
+enum Stage {
+    /// The cache has nothing to do with it, or nothing more.
+    #[default]
+    Outside,
+    /// Its request is held until it has arrived.
+    Reading(Asked, Box<Held>),
+    /// It waits for calls that the cache makes on its behalf.
+    Learning(Asked, Box<(Read, Learning)>),
+    /// It waits for the answer to another call.
+    Waiting(Asked, Box<Seat>),
+    /// Its answer may be kept.
+    Filling(Box<Filling>),
+    /// It is forwarded as it is.
+    Forwarded(Reason, Option<Watch>),
+    /// It may change something, and its request is held until it has arrived.
+    Announced(Box<Announced>),
+    /// It may have changed something.
+    Changing(Box<Changing>),
+}
+
+/// What the path says of a read.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    method: Method,
+    /// Where its answer has Milvus's status.
+    status: MilvusStatusLocation,
+}
+
+#[derive(Debug)]
+struct Filling {
+    fill: Fill,
+    answer: Answer,
+}
+
+impl Visit {
+    /// Begins with a call whose route has a cache; `end` says that the request has no body.
+    pub fn on_request_headers(&mut self, stream: &mut impl Asking, end: bool) -> Step {
+        let Some(cache) = cache_of(stream) else { return Step::Pass };
+        let path = stream.request_header(":path").unwrap_or_default();
+        let announced = match api_of(stream) {
+            Api::Grpc => {
+                let (method, status) = match Call::of_grpc(Some(path)) {
+                    Call::Milvus(rpc) => (Method::of(rpc), rpc.milvus_status),
+                    Call::OtherGrpc | Call::Rest => (None, MilvusStatusLocation::Nowhere),
+                };
+                if let Some(method) = method.filter(|_| cache.config.reads && !end) {
+                    self.stage = Stage::Reading(Asked { method, status }, Box::default());
+                    return Step::Hold;
+                }
+                if method.is_some() || !is_structural_grpc(path) {
+                    return Step::Pass;
+                }
+                Announced::grpc(status)
+            }
+            Api::Rest => {
+                let method = stream.request_header(":method").unwrap_or_default();
+                if READING_METHODS.contains(&method) || !is_structural_rest(path) {
+                    return Step::Pass;
+                }
+                Some(Announced::rest())
+            }
+        };
+        let begins = || cache.pool.change_begins(stream.boot_time());
+        self.stage = match announced {
+            Some(announced) if !end => Stage::Announced(Box::new(announced)),
+            Some(announced) => Stage::Changing(Box::new(announced.begins(begins()))),
+            None => Stage::Changing(Box::new(Changing::unknown(begins()))),
+        };
+        if matches!(self.stage, Stage::Announced(_)) {
+            Step::Hold
+        } else {
+            Step::Pass
+        }
+    }
+
+    /// Reads a request; `end` says that it has arrived.
+    pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Step {
+        match &mut self.stage {
+            Stage::Reading(asked, _) if end => {
+                let asked = *asked;
+                self.decide(asked, stream)
+            }
+            Stage::Reading(_, held) => match held.read(stream) {
+                Ok(()) => Step::Hold,
+                Err(reason) => self.bypass(reason, stream),
+            },
+            Stage::Announced(announced) => {
+                if !end && announced.waits(stream) {
+                    Step::Hold
+                } else {
+                    self.change(stream)
+                }
+            }
+            Stage::Learning(..) | Stage::Waiting(..) => Step::Hold,
+            _ => Step::Pass,
+        }
+    }
+
+    /// The request ends with trailers.
+    pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Step {
+        match self.stage {
+            Stage::Reading(asked, _) => self.decide(asked, stream),
+            Stage::Announced(_) => self.change(stream),
+            Stage::Learning(..) | Stage::Waiting(..) => Step::Hold,
+            _ => Step::Pass,
+        }
+    }
+
+    /// A call that waits has been woken.
+    pub fn on_wake(&mut self, stream: &mut impl Asking) -> Step {
+        let (asked, seat) = match std::mem::take(&mut self.stage) {
+            Stage::Waiting(asked, seat) => (asked, seat),
+            other => {
+                self.stage = other;
+                return Step::Pass;
+            }
+        };
+        match seat.outcome(stream.boot_time()) {
+            Outcome::Still(seat) => {
+                self.stage = Stage::Waiting(asked, Box::new(seat));
+                Step::Hold
+            }
+            Outcome::Answer(hit) => reply("joined", hit, stream),
+            Outcome::Lead(fill) => {
+                let frame = held::all(stream);
+                self.fill(asked, fill, frame, stream)
+            }
+            Outcome::Forward(reason) => self.forward(reason, None, stream),
+            // Envoy ends it by itself at that time.
+            Outcome::Expired => self.forward(Reason::Waited, None, stream),
+        }
+    }
+
+    /// Says in the answer's headers what the cache did; `end` says that the answer has no body.
+    pub fn on_response_headers(
+        &mut self,
+        stream: &mut (impl Response + Clock),
+        end: bool,
+    ) -> Action {
+        match std::mem::take(&mut self.stage) {
+            // Envoy's own answer to a request that took too long, or the cache's.
+            Stage::Outside
+            | Stage::Reading(..)
+            | Stage::Learning(..)
+            | Stage::Waiting(..)
+            | Stage::Announced(_) => {}
+            Stage::Forwarded(reason, watch) => {
+                if let Some(watch) = watch {
+                    watch.answering(stream.boot_time());
+                }
+                stream.set_response_header(HEADER, &format!("bypass; reason={}", reason.label()));
+            }
+            Stage::Filling(mut filling) => {
+                filling.fill.answering(stream.boot_time());
+                stream.set_response_header(HEADER, "miss");
+                if end || !begins_well(stream) {
+                    filling.fill.lost(stream.boot_time());
+                } else {
+                    self.stage = Stage::Filling(filling);
+                }
+            }
+            Stage::Changing(mut changing) => {
+                let action = changing.on_response_headers(stream, end);
+                self.stage = Stage::Changing(changing);
+                return action;
+            }
+        }
+        Action::Continue
+    }
+
+    /// Copies an answer that may be kept, and holds one that may say that something has changed.
+    pub fn on_response_body(
+        &mut self,
+        stream: &mut (impl Response + ResponseBody + Clock),
+        end: bool,
+    ) -> Action {
+        match &mut self.stage {
+            Stage::Filling(filling) => {
+                if !filling.answer.push(stream) {
+                    self.give_up(Reason::TooLarge, stream);
+                } else if end {
+                    // Without trailers there is no status.
+                    self.on_stream_complete(stream);
+                }
+                Action::Continue
+            }
+            Stage::Changing(changing) => changing.on_response_body(stream, end),
+            _ => Action::Continue,
+        }
+    }
+
+    /// Keeps an answer that is wholly good.
+    pub fn on_response_trailers(&mut self, stream: &mut (impl Response + Clock)) {
+        match std::mem::take(&mut self.stage) {
+            Stage::Filling(filling) => {
+                let Filling { fill, answer } = *filling;
+                let is_ok = stream.response_trailer("grpc-status") == Some(b"0");
+                match answer.success().filter(|_| is_ok) {
+                    Some(answer) => fill.finish(answer.into(), stream.boot_time()),
+                    None => fill.lost(stream.boot_time()),
+                }
+            }
+            Stage::Changing(mut changing) => changing.on_response_trailers(stream),
+            _ => {}
+        }
+    }
+
+    /// The stream is over, in whatever way, or its answer is not wanted any more.
+    pub fn on_stream_complete(&mut self, stream: &impl Clock) {
+        if let Stage::Filling(filling) = std::mem::take(&mut self.stage) {
+            filling.fill.lost(stream.boot_time());
+        }
+    }
+
+    /// A call that was made on behalf of the read has ended, with this body of an answer, or with none.
+    pub fn on_own_call_done(
+        &mut self,
+        stream: &mut impl Asking,
+        id: OwnCallId,
+        answer: Option<&[u8]>,
+    ) -> Step {
+        let Stage::Learning(_, waiting) = &mut self.stage else { return Step::Pass };
+        if !waiting.1.on_own_call_done(stream, id, answer) {
+            return Step::Hold;
+        }
+        match std::mem::take(&mut self.stage) {
+            Stage::Learning(asked, waiting) => self.ask(asked, &waiting.0, None, stream),
+            _ => Step::Hold,
+        }
+    }
+
+    /// Decides about a read that has arrived.
+    fn decide(&mut self, asked: Asked, stream: &mut impl Asking) -> Step {
+        let Some(cache) = cache_of(stream) else { return self.leave() };
+        let frame = held::all(stream);
+        let mut headers: Vec<Header> = Vec::with_capacity(USUAL_HEADERS);
+        stream.each_request_header(|name, value| headers.push((name, value)));
+        let read = message_of(&frame).and_then(|message| read(asked.method, &headers, message));
+        for name in unusual(&headers) {
+            cache.pool.keeps_apart(&String::from_utf8_lossy(name));
+        }
+        let read = match read {
+            Ok(read) => read,
+            Err(reason) => return self.bypass(reason, stream),
+        };
+        match Learning::begin(&read, stream) {
+            Some(learning) => {
+                self.stage = Stage::Learning(asked, Box::new((read, learning)));
+                Step::Hold
+            }
+            None => self.ask(asked, &read, Some(frame), stream),
+        }
+    }
+
+    /// Asks the pool what to do with a read. `frame` is its message, where it is at hand.
+    fn ask(
+        &mut self,
+        asked: Asked,
+        read: &Read,
+        frame: Option<Vec<u8>>,
+        stream: &mut impl Asking,
+    ) -> Step {
+        let Some(cache) = cache_of(stream) else { return self.leave() };
+        let Some(terms) = cache.terms(&read.database, &read.collection) else {
+            cache.pool.bypassed(&read.database, &read.collection, Reason::Disabled);
+            return self.forward(Reason::Disabled, None, stream);
+        };
+        let frame = frame.unwrap_or_else(|| held::all(stream));
+        let now = stream.boot_time();
+        // Envoy itself ends a call whose own time is over: the routes have `max_stream_duration`.
+        let patience = Patience { now: stream.now(), deadline: None, bytes: frame.len() as u64 };
+        match cache.pool.ask(read, terms, now, patience, || stream.waker()) {
+            Decision::Hit(hit) => {
+                self.stage = Stage::Outside;
+                reply("hit", hit, stream)
+            }
+            Decision::Join(seat) => {
+                self.stage = Stage::Waiting(asked, Box::new(seat));
+                Step::Hold
+            }
+            Decision::Fill(fill) => self.fill(asked, fill, frame, stream),
+            Decision::Forward(reason, watch) => self.forward(reason, watch, stream),
+        }
+    }
+
+    /// A call that may change something goes on.
+    fn change(&mut self, stream: &mut impl Asking) -> Step {
+        if let Stage::Announced(announced) = std::mem::take(&mut self.stage) {
+            if let Some(cache) = cache_of(stream) {
+                let change = cache.pool.change_begins(stream.boot_time());
+                self.stage = Stage::Changing(Box::new(announced.begins(change)));
+            }
+        }
+        Step::Release
+    }
+
+    /// The route has no cache any more.
+    fn leave(&mut self) -> Step {
+        self.stage = Stage::Outside;
+        Step::Release
+    }
+
+    /// Sends a read so that its answer may be kept.
+    fn fill(
+        &mut self,
+        asked: Asked,
+        fill: Fill,
+        mut frame: Vec<u8>,
+        stream: &mut impl Asking,
+    ) -> Step {
+        if let Some(guarantee) = fill.ask_for() {
+            held::append(&mut frame, Suffix::asking_for(asked.method, guarantee).bytes());
+            stream.replace_request_body(&frame);
+            if stream.request_header("content-length").is_some() {
+                stream.set_request_header("content-length", &frame.len().to_string());
+            }
+        }
+        let most = cache_of(stream).map_or(0, |cache| cache.config.max_entry_bytes);
+        let answer = Answer::new(most, asked.status);
+        self.stage = Stage::Filling(Box::new(Filling { fill, answer }));
+        stream.note_text(NOTE, "miss");
+        Step::Release
+    }
+
+    /// Forwards a request that the cache cannot read.
+    fn bypass(&mut self, reason: Reason, stream: &mut impl Asking) -> Step {
+        if let Some(cache) = cache_of(stream) {
+            cache.pool.bypassed("", "", reason);
+        }
+        self.forward(reason, None, stream)
+    }
+
+    fn forward(&mut self, reason: Reason, watch: Option<Watch>, stream: &mut impl Asking) -> Step {
+        self.stage = Stage::Forwarded(reason, watch);
+        stream.note_text(NOTE, "bypass");
+        Step::Release
+    }
+
+    /// The answer to a fill cannot be kept.
+    fn give_up(&mut self, reason: Reason, stream: &impl Clock) {
+        if let Stage::Filling(filling) = std::mem::take(&mut self.stage) {
+            filling.fill.cannot_be_kept(reason, stream.boot_time());
+        }
+    }
+}
+
+/// Answers a call with what is kept.
+fn reply(outcome: &'static str, hit: Hit, stream: &mut impl AccessLog) -> Step {
+    stream.note_text(NOTE, outcome);
+    let age = hit.age.as_secs_f64();
+    let header = (HEADER, format!("{outcome}; age={age:.1}"));
+    Step::Reply(LocalReply::Stored { header, body: hit.answer })
+}
