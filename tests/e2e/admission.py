@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import threading
 import time
 from collections import Counter
@@ -16,8 +15,8 @@ from typing import Any, Self
 import grpc
 from pymilvus.grpc_gen import milvus_pb2
 
-from kiteway import filter as kiteway_filter
-from tests.e2e.test_filter import SERVICE, UNLIMITED, Envoy, bootstrap, running_envoy
+from tests.e2e.routed import routed
+from tests.e2e.test_filter import SERVICE, UNLIMITED, Envoy, running_envoy
 
 RATE_LIMIT = 8
 OWN_SUBCHANNEL = [*UNLIMITED, ("grpc.use_local_subchannel_pool", 1)]
@@ -92,63 +91,10 @@ def question(collection: str = "books", vectors: bytes = b"") -> bytes:
     return bytes(request.SerializeToString())
 
 
-def limited(milvus: int, policy: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the configuration of an Envoy whose routes have `policy`; they come from a file that can be replaced."""
-    config = bootstrap([milvus])
-    [listener] = config["static_resources"]["listeners"]
-    [chain] = listener["filter_chains"]
-    manager = chain["filters"][0]["typed_config"]
-    del manager["route_config"]
-    routes = directory / "routes.json"
-    write_routes(routes, policy)
-    source = {"path_config_source": {"path": str(routes)}, "resource_api_version": "V3"}
-    manager["rds"] = {"route_config_name": "routes", "config_source": source}
-    return config
-
-
-def write_routes(path: Path, policy: dict[str, Any], version: str = "1") -> None:
-    """Put routes with `policy` into the file that Envoy watches."""
-    per_route = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-        "filter_name": "kiteway",
-        "dynamic_module_config": {
-            # Envoy 1.38 loads what a route names by this, below ENVOY_DYNAMIC_MODULES_SEARCH_PATH.
-            "name": "kiteway_filter",
-            "metrics_namespace": "kiteway",
-            "do_not_close": True,
-            "module": {"local": {"filename": str(kiteway_filter.filter_path())}},
-        },
-        "filter_config": {
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json.dumps({"policy": policy}),
-        },
-    }
-    routes = {
-        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": "routes",
-        "virtual_hosts": [
-            {
-                "name": "all",
-                "domains": ["*"],
-                "routes": [
-                    {
-                        "match": {"prefix": "/"},
-                        "route": {"cluster": "milvus", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
-                        "typed_per_filter_config": {"kiteway": per_route},
-                    }
-                ],
-            }
-        ],
-    }
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps({"version_info": version, "resources": [routes]}))
-    new.replace(path)
-
-
 @contextlib.contextmanager
 def behind(milvus: Milvus, policy: dict[str, Any], directory: Path) -> Iterator[Envoy]:
     """Run an Envoy with two workers in front of `milvus`."""
-    with running_envoy(directory, limited(milvus.port, policy, directory), workers=2) as envoy:
+    with running_envoy(directory, routed([milvus.port], {"policy": policy}, directory), workers=2) as envoy:
         yield envoy
 
 

@@ -17,7 +17,8 @@ import pytest
 from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway import filter as kiteway_filter
-from tests.e2e.admission import RATE_LIMIT, Client, Milvus, behind, limited, question, statistic, until, write_routes
+from tests.e2e.admission import RATE_LIMIT, Client, Milvus, behind, question, statistic, until
+from tests.e2e.routed import routed, write_routes
 from tests.e2e.test_filter import Envoy, running_envoy
 
 pytestmark = [
@@ -121,7 +122,8 @@ def test_a_change_of_the_routes_keeps_the_counts(tmp_path: Path) -> None:
     with Milvus() as milvus, behind(milvus, policy, tmp_path) as envoy, Client(envoy, "a") as client:
         assert client.call().status.code == 0
 
-        write_routes(tmp_path / "routes.json", {**policy, "limits": [{**limit, "requestsPerSecond": 2e-3}]}, "2")
+        changed = {**policy, "limits": [{**limit, "requestsPerSecond": 2e-3}]}
+        write_routes(tmp_path / "routes.json", {"policy": changed}, "2")
         until(lambda: statistic_of_routes(envoy) == "2")
 
         assert client.call().status.code == RATE_LIMIT
@@ -138,7 +140,7 @@ def test_a_rest_request_over_its_limit_gets_429(tmp_path: Path) -> None:
     """REST gets the status 429 with retry-after and Milvus's JSON, and Milvus does not get the request."""
     limit = {"by": ["user", "collection"], "requestsPerSecond": 0.1, "burstMs": 0}
     policy = {"scope": "policy", "limits": [limit]}
-    config = limited(0, policy, tmp_path)
+    config = routed([0], {"policy": policy}, tmp_path)
     with rest_server() as (port, requests):
         [cluster] = config["static_resources"]["clusters"]
         del cluster["typed_extension_protocol_options"]

@@ -1,0 +1,232 @@
+"""The cache in a real Envoy, in front of a small gRPC server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kiteway import filter as kiteway_filter
+from tests.e2e.admission import until
+from tests.e2e.cached import (
+    BOUNDED,
+    CUSTOMIZED,
+    EVENTUALLY,
+    STRONG,
+    Client,
+    Milvus,
+    behind,
+    cache,
+    hybrid,
+    outcome,
+    question,
+    warm,
+)
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(kiteway_filter.filter_path() is None, reason=kiteway_filter.missing_reason()),
+]
+
+
+def test_the_same_search_is_a_hit_for_less_than_the_bound(tmp_path: Path) -> None:
+    """Milvus sees a fill with a timestamp that is 1 s old; equal reads get its answer, until it is 5 s old."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        assert client.search()[1] == "bypass; reason=first"
+        sent = time.time()
+        number, did = client.search()
+        assert did == "miss"
+        fill = milvus.reads[-1]
+        assert hybrid(sent - 5) <= fill.guarantee_timestamp <= hybrid(sent - 0.9)
+        assert (fill.consistency_level, fill.use_default_consistency) == (CUSTOMIZED, False)
+        assert fill.placeholder_group == b"v"
+        # The number of the answer tells them apart.
+        while time.time() < sent + 3.5:
+            assert client.search() == (number, "hit")
+        until(lambda: client.search()[0] != number, seconds=3)
+        assert time.time() - sent <= 5.2
+
+
+def test_a_strong_read_is_never_answered_from_the_cache(tmp_path: Path) -> None:
+    """It reaches Milvus unchanged each time, whether it or the collection says Strong."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        for _ in range(5):
+            assert client.search(question(consistency_level=STRONG))[1] == "bypass; reason=strong"
+            assert milvus.reads[-1].guarantee_timestamp == 0
+        milvus.level = STRONG
+        until(lambda: client.search(question("strict"))[1] == "bypass; reason=strong")
+        for _ in range(5):
+            assert client.search(question("strict"))[1] == "bypass; reason=strong"
+            assert milvus.reads[-1].use_default_consistency
+
+
+def test_each_level_is_kept_apart_where_its_promise_is_another(tmp_path: Path) -> None:
+    """A Bounded answer serves Bounded and Eventually; an Eventually answer serves Eventually only; none goes too far back."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        eventually, bounded = (question(consistency_level=level) for level in (EVENTUALLY, BOUNDED))
+        until(lambda: client.search(eventually)[1] == "miss")
+        assert milvus.reads[-1].consistency_level == EVENTUALLY
+        assert client.search(eventually)[1] == "hit"
+        assert client.search(bounded)[1] == "miss"
+        number, did = client.search(bounded)
+        assert did == "hit"
+        # A guarantee that the answer does not have is asked for.
+        guarantee = hybrid(time.time())
+        later = question(guarantee_timestamp=guarantee)
+        assert client.search(later)[1] == "miss"
+        assert milvus.reads[-1].guarantee_timestamp == guarantee
+        assert client.search(later)[1] == "hit"
+        assert client.search(later)[0] != number
+
+
+def test_users_collections_and_questions_do_not_share_answers(tmp_path: Path) -> None:
+    """Whatever differs, header or field, is another question."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy:
+        numbers: dict[tuple[str, ...], int] = {}
+        for user, tenant in (("a", "x"), ("b", "x"), ("a", "y")):
+            with Client(envoy, authorization=user, **{"x-tenant": tenant}) as client:
+                warm(client)
+                until(lambda: client.search()[1] == "hit")
+                numbers[user, tenant] = client.search()[0]
+                numbers[user, tenant, "other"] = client.search(question(vectors=b"w"))[0]
+        assert len(set(numbers.values())) == len(numbers)
+
+
+def test_a_change_empties_the_cache_before_it_is_answered(tmp_path: Path) -> None:
+    """After DropCollection nothing is answered from before; a refusal by rights changes nothing."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        until(lambda: client.search()[1] == "hit")
+        number = client.search()[0]
+        milvus.code = 1401  # not permitted
+        assert client.call("DropCollection") == 1401
+        milvus.code = 0
+        assert client.search() == (number, "hit")
+
+        assert client.call("DropCollection") == 0
+
+        assert client.search()[1].startswith("bypass")
+        until(lambda: client.search()[1] == "hit")
+        assert client.search()[0] > number
+
+
+def test_a_change_that_is_never_complete_closes_nothing(tmp_path: Path) -> None:
+    """A stranger who sends the headers of DropCollection, and no message, costs the hits of others nothing."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client, Client(envoy) as stranger:
+        warm(client)
+        until(lambda: client.search()[1] == "hit")
+        before = milvus.calls["DropCollection"]
+        never = threading.Event()
+
+        def messages() -> Iterator[bytes]:
+            never.wait()
+            yield b""
+
+        call = stranger.stream("DropCollection", messages())
+        time.sleep(0.5)
+        assert client.search()[1] == "hit"
+        call.cancel()
+        never.set()
+        assert milvus.calls["DropCollection"] == before
+
+
+def test_equal_reads_of_many_clients_are_one_search(tmp_path: Path) -> None:
+    """Those that come while one is at Milvus wait for its answer; clients are on both workers."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy:
+        clients = [Client(envoy) for _ in range(40)]
+        for client in clients:
+            client.call("GetVersion")
+        warm(clients[0])
+        clients[0].search()
+        milvus.open.clear()
+        before = milvus.calls["Search"]
+        calls = [client.start(question()) for client in clients]
+        until(lambda: milvus.calls["Search"] > before)
+        time.sleep(0.3)
+
+        milvus.open.set()
+
+        outcomes = [outcome(call) for call in calls]
+        assert {number for number, _ in outcomes} == {before + 1}
+        assert sorted(did for _, did in outcomes) == ["joined"] * 39 + ["miss"]
+        assert milvus.calls["Search"] == before + 1
+        for client in clients:
+            client.__exit__()
+
+
+def test_a_leader_that_gives_up_is_replaced_by_one_follower(tmp_path: Path) -> None:
+    """The others go on waiting, and get the new leader's answer."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy:
+        leader, *followers = clients = [Client(envoy) for _ in range(10)]
+        for client in clients:
+            client.call("GetVersion")
+        warm(leader)
+        leader.search()
+        milvus.open.clear()
+        before = milvus.calls["Search"]
+        first = leader.start(question())
+        until(lambda: milvus.calls["Search"] == before + 1)
+        calls = [client.start(question()) for client in followers]
+        time.sleep(0.3)
+        first.cancel()
+        until(lambda: milvus.calls["Search"] == before + 2)
+        time.sleep(0.3)
+        assert milvus.calls["Search"] == before + 2
+
+        milvus.open.set()
+
+        outcomes = [outcome(call) for call in calls]
+        assert {number for number, _ in outcomes} == {before + 2}
+        assert sorted(did for _, did in outcomes) == ["joined"] * 8 + ["miss"]
+
+
+def test_nobody_waits_longer_than_the_cap(tmp_path: Path) -> None:
+    """While Milvus does not answer, followers are forwarded after `max_wait_ms`."""
+    with Milvus() as milvus, behind(milvus, tmp_path, cache(max_wait_ms=500)) as envoy:
+        clients = [Client(envoy) for _ in range(5)]
+        warm(clients[0])
+        clients[0].search()
+        milvus.open.clear()
+        before, began = milvus.calls["Search"], time.monotonic()
+        calls = [client.start(question()) for client in clients]
+        until(lambda: milvus.calls["Search"] == before + 5)
+        assert 0.4 <= time.monotonic() - began < 2
+
+        milvus.open.set()
+
+        assert sorted(outcome(call)[1] for call in calls) == ["bypass; reason=waited"] * 4 + ["miss"]
+
+
+def test_an_answer_with_an_error_or_too_large_is_not_kept(tmp_path: Path) -> None:
+    """Each client gets its own."""
+    with Milvus() as milvus, behind(milvus, tmp_path, cache(max_entry_bytes=1000)) as envoy, Client(envoy) as client:
+        warm(client)
+        milvus.size = 2000
+        client.search()
+        assert client.search()[1] == "miss"
+        for _ in range(3):
+            assert client.search()[1] != "hit"
+        milvus.size = 0
+        client.search(question("other"))
+        until(lambda: client.search(question("other"))[1] == "hit")
+
+
+def test_a_large_request_passes_without_waiting_to_be_whole(tmp_path: Path) -> None:
+    """Above 512 KiB the cache does not hold it."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        vectors = b"v" * (8 << 20)
+        for _ in range(2):
+            assert client.search(question(vectors=vectors))[1] == "bypass; reason=too-large"
+            assert milvus.reads[-1].placeholder_group == vectors
+        middle = b"v" * (400 << 10)
+        client.search(question(vectors=middle))
+        assert client.search(question(vectors=middle))[1] == "miss"
+        assert milvus.reads[-1].placeholder_group == middle
+        assert client.search(question(vectors=middle))[1] == "hit"
