@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -10,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pymilvus
-from pymilvus.client.prepare import Prepare
 from pymilvus.grpc_gen import milvus_pb2
 
 from bench.balancers import HOST
+from bench.collection import COLLECTION, fill, search_message
 from bench.outcome import BenchError
 from bench.processes import free_port, running
 from kiteway.certificates.create import create_self_signed
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 
 SERVICE = "/milvus.proto.milvus.MilvusService"
-_COLLECTION = "bench"
 _ROWS = 2000
-_DIMENSION = 128
 LIMIT = 10
 
 
@@ -51,15 +48,6 @@ def get_version() -> Request:
 
 def search(vectors: int) -> Request:
     """Return a search for the nearest rows of so many vectors, as PyMilvus sends it (Bounded)."""
-    chance = random.Random(1)
-    message = Prepare.search_requests_with_expr(
-        _COLLECTION,
-        anns_field="vector",
-        param={"metric_type": "L2", "params": {"ef": 32}},
-        limit=LIMIT,
-        data=[[chance.random() for _ in range(_DIMENSION)] for _ in range(vectors)],
-        consistency_level="Bounded",
-    )
 
     def check(answer: bytes) -> None:
         result: Any = milvus_pb2.SearchResults.FromString(answer)
@@ -68,7 +56,7 @@ def search(vectors: int) -> Request:
         if list(result.results.topks) != [LIMIT] * vectors:
             raise BenchError(f"Search: {list(result.results.topks)} rows found, not {LIMIT} for each of {vectors}")
 
-    return Request(f"{SERVICE}/Search", message.SerializeToString(), check)
+    return Request(f"{SERVICE}/Search", search_message(vectors, LIMIT, seed=1), check)
 
 
 def server_certificate(work: Path) -> tuple[Path, Path]:
@@ -97,7 +85,7 @@ def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> 
 
 def _found() -> Any:
     """Return the answer to a search for one vector."""
-    answer = milvus_pb2.SearchResults(collection_name=_COLLECTION)
+    answer = milvus_pb2.SearchResults(collection_name=COLLECTION)
     answer.status.SetInParent()
     results = answer.results
     results.num_queries, results.top_k = 1, LIMIT
@@ -111,24 +99,6 @@ def _found() -> Any:
 async def milvus_backend(work: Path, certificate: Path, key: Path) -> AsyncIterator[int]:
     """Run the embedded Milvus with TLS and a loaded collection; the port."""
     async with StandaloneMilvus(work / "milvus", tls=TLSFiles(certificate, key)) as milvus:
-        _fill(milvus.endpoint.port, certificate)
+        address = f"https://127.0.0.1:{milvus.endpoint.port}"
+        fill(pymilvus.MilvusClient(address, server_pem_path=str(certificate), server_name=HOST), _ROWS)
         yield milvus.endpoint.port
-
-
-def _fill(port: int, certificate: Path) -> None:
-    client = pymilvus.MilvusClient(f"https://127.0.0.1:{port}", server_pem_path=str(certificate), server_name=HOST)
-    try:
-        schema = client.create_schema()
-        schema.add_field("id", pymilvus.DataType.INT64, is_primary=True)
-        schema.add_field("vector", pymilvus.DataType.FLOAT_VECTOR, dim=_DIMENSION)
-        index = client.prepare_index_params()
-        index.add_index("vector", index_type="HNSW", metric_type="L2", params={"M": 16, "efConstruction": 100})
-        chance = random.Random(0)
-        client.create_collection(_COLLECTION, schema=schema)
-        rows = [{"id": i, "vector": [chance.random() for _ in range(_DIMENSION)]} for i in range(_ROWS)]
-        client.insert(_COLLECTION, rows)
-        client.flush(_COLLECTION)
-        client.create_index(_COLLECTION, index)
-        client.load_collection(_COLLECTION)
-    finally:
-        client.close()

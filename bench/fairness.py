@@ -22,10 +22,10 @@ from typing import Any
 
 import grpc
 import pymilvus
-from pymilvus.client.prepare import Prepare
 from pymilvus.grpc_gen import milvus_pb2
 
 from bench.backends import SERVICE
+from bench.collection import DIMENSION, fill, search_message
 from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
 from bench.processes import free_port, running, tail
 from bench.stats import quantile
@@ -35,9 +35,7 @@ from kiteway.milvus.embedded import StandaloneMilvus
 from tools.in_netns import isolated
 
 _TITLE = "Fairness"
-_COLLECTION = "bench"
 _ROWS = 20_000
-_DIMENSION = 128
 _FLOOD_VECTORS, _FLOOD_LIMIT, _FLOOD_STREAMS = 100, 1000, 32
 _HEAVY = 5
 _PAUSE = 0.2
@@ -84,7 +82,7 @@ async def run(context: Context) -> Outcome:
         (
             f"One client floods Milvus with searches of {_FLOOD_VECTORS} vectors for {_FLOOD_LIMIT:,} rows each, "
             f"{_FLOOD_STREAMS} at a time. Another sends single searches for 10 rows, one every {_PAUSE:g} s. Both are users of "
-            f"their own; the collection has {_ROWS:,} rows of {_DIMENSION} dimensions. {context.rounds} rounds of "
+            f"their own; the collection has {_ROWS:,} rows of {DIMENSION} dimensions. {context.rounds} rounds of "
             f"{_SECONDS:g} s for each line; Milvus, Envoy and both clients share the machine."
         ),
     )
@@ -94,7 +92,7 @@ async def run(context: Context) -> Outcome:
     found: dict[str, list[Measured]] = {name: [] for name in (ALONE, *_POLICIES)}
     context.say("starting Milvus")
     async with StandaloneMilvus(context.work / "milvus") as milvus:
-        _fill(milvus.endpoint.port)
+        fill(pymilvus.MilvusClient(f"http://127.0.0.1:{milvus.endpoint.port}"), _ROWS)
         for number in range(1, rounds + 1):
             order = [ALONE, *_POLICIES]
             random.Random(number).shuffle(order)
@@ -143,43 +141,6 @@ def _outcome(text: Sequence[str], found: Mapping[str, Sequence[Measured]]) -> Ou
     return Outcome(_TITLE, text, [Table("Single searches beside a flood", header, rows)], [chart], data)
 
 
-def _fill(port: int) -> None:
-    client = pymilvus.MilvusClient(f"http://127.0.0.1:{port}")
-    try:
-        schema = client.create_schema()
-        schema.add_field("id", pymilvus.DataType.INT64, is_primary=True)
-        schema.add_field("vector", pymilvus.DataType.FLOAT_VECTOR, dim=_DIMENSION)
-        index = client.prepare_index_params()
-        index.add_index("vector", index_type="HNSW", metric_type="L2", params={"M": 16, "efConstruction": 100})
-        chance = random.Random(0)
-        client.create_collection(_COLLECTION, schema=schema)
-        for start in range(0, _ROWS, 5000):
-            rows = [{"id": i, "vector": _vector(chance)} for i in range(start, start + 5000)]
-            client.insert(_COLLECTION, rows)
-        client.flush(_COLLECTION)
-        client.create_index(_COLLECTION, index)
-        client.load_collection(_COLLECTION)
-    finally:
-        client.close()
-
-
-def _vector(chance: random.Random) -> list[float]:
-    return [chance.random() for _ in range(_DIMENSION)]
-
-
-def _search(vectors: int, limit: int) -> bytes:
-    chance = random.Random(vectors)
-    message = Prepare.search_requests_with_expr(
-        _COLLECTION,
-        anns_field="vector",
-        param={"metric_type": "L2", "params": {"ef": max(limit, 32)}},
-        limit=limit,
-        data=[_vector(chance) for _ in range(vectors)],
-        consistency_level="Bounded",
-    )
-    return bytes(message.SerializeToString())
-
-
 def _credentials(user: str) -> str:
     return base64.b64encode(f"{user}:secret".encode()).decode()
 
@@ -188,7 +149,7 @@ def _measure(context: Context, port: int, *, flooded: bool) -> Measured:
     """Measure single searches, beside the flood or not, once both have run for a while."""
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_receive_message_length", -1)]) as channel:
         search: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{SERVICE}/Search")
-        message = _search(1, 10)
+        message = search_message(1, 10, seed=1)
         metadata: tuple[tuple[str, str | bytes], ...] = (("authorization", _credentials("single")),)
 
         def one() -> float:
@@ -211,7 +172,7 @@ def _measure(context: Context, port: int, *, flooded: bool) -> Measured:
                 time.sleep(max(0.0, now + _PAUSE - time.monotonic()))
         finally:
             rate = flood.rate() if flood is not None else 0.0
-        heavy, began = _search(_FLOOD_VECTORS, _FLOOD_LIMIT), time.perf_counter()
+        heavy, began = search_message(_FLOOD_VECTORS, _FLOOD_LIMIT, seed=_FLOOD_VECTORS), time.perf_counter()
         if not flooded:
             for _ in range(_HEAVY):
                 search(heavy, timeout=30, metadata=metadata)
@@ -224,7 +185,7 @@ class _Flood:
 
     def __init__(self, context: Context, port: int) -> None:
         body = context.work / "flood.grpc"
-        message = _search(_FLOOD_VECTORS, _FLOOD_LIMIT)
+        message = search_message(_FLOOD_VECTORS, _FLOOD_LIMIT, seed=_FLOOD_VECTORS)
         body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
         self._seconds = _WARM_UP_SECONDS + _SECONDS
         command = [
