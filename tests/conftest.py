@@ -18,9 +18,13 @@ import pytest
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from tools.in_netns import enter, isolated
 
-# A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
+# A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob. Nothing
+# depends on how fast the machine is.
+_ANY_SPEED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.register_profile("ci", _ANY_SPEED, derandomize=True)
+hypothesis.settings.register_profile("dev", _ANY_SPEED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _SESSION_VARIABLE = "KITEWAY_TEST_SESSION"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiteway.certificates.create import create_self_signed
@@ -306,7 +306,7 @@ Step = Mapping[str, tuple[bool, int]]
         st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.booleans(), st.integers(0, 2))), min_size=1, max_size=4
     )
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_every_innocent_is_served_in_its_newest_form(steps: list[Step]) -> None:
     """This holds however units are added, removed, broken and corrected, with a restart between any two steps."""
     world = World()

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis.strategies import DrawFn
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
@@ -159,7 +159,7 @@ def asking(notes: dict[str, str], *, tls: bool = False, frontend: str | None = N
 
 
 @given(worlds(), worlds())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @example([], asking({keys.CLIENT_CA: "clients"}, frontend="redirect")).via("a redirect to an HTTPS that is not there")
 @example([], asking({keys.CLIENT_CA: "gone"})).via("the plaintext gRPC port, while the CA is missing")
 @example([], asking({keys.CLIENT_CA: ""})).via("no name")

@@ -11,7 +11,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
@@ -198,7 +198,7 @@ def worlds() -> SearchStrategy[list[Manifest]]:
 
 
 @given(worlds(), st.randoms(use_true_random=False))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_the_order_does_not_matter(manifests: list[Manifest], chance: Any) -> None:
     """The model, the diagnostics and the bytes of the xDS depend on the objects, not on their order."""
     result, snapshot = translated(manifests)
@@ -221,7 +221,7 @@ STRANGER = [
 
 
 @given(worlds())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_an_unrelated_object_changes_nothing_else(manifests: list[Manifest]) -> None:
     """With and without an Ingress of another namespace, the bytes and the diagnostics of all others are the same."""
     before, without = translated(manifests)
@@ -303,7 +303,7 @@ def broken_guides(draw: DrawFn) -> list[Manifest]:
 
 
 @given(broken_guides())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_no_manifest_makes_it_raise(manifests: list[Manifest]) -> None:
     """For any manifest the result is a model and diagnostics."""
     translated(manifests)
@@ -314,7 +314,7 @@ def test_whatever_is_left_is_accepted_by_envoy(envoy_binary: Path, tmp_path_fact
     """Envoy accepts the configuration that a broken guide still gives."""
 
     @given(broken_guides())
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40)
     def check(manifests: list[Manifest]) -> None:
         objects, found = loaded(manifests)
         result = translate(objects, Options(), NOW, [ref for one in found for ref in one.refused])
