@@ -31,6 +31,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 unexport VIRTUAL_ENV
+# Without it every worker and every child process of a test compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-cache-model check-consistency dist reference proto clean
 
