@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.reference.source import Module, Package, Reader, assigned
+from tools.reference.source import Definition, Module, Package, Reader, assigned
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src/kiteway"
 _CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*\Z")
@@ -61,11 +61,11 @@ def reasons(package: Path = PACKAGE) -> list[Reason]:
     paths = sorted(path for path in inside if not {"_proto", "doctor"} & set(path.parts))
     modules = [Module(package / path) for path in paths]
     together = Package(modules)
-    public = {name: r for m in modules for name, r in _reporters(m.tree) if not name.startswith("_")}
+    reporters = {module.path: dict(_reporters(module.definitions)) for module in modules}
+    public = {name: r for own in reporters.values() for name, r in own.items() if not name.startswith("_")}
     found: dict[str, Reason] = {}
     for module in modules:
-        private = dict(_reporters(module.tree))
-        _Scanner(together, module, {**public, **private}, found).visit(module.tree)
+        _Scanner(together, module, {**public, **reporters[module.path]}, found).visit(module.tree)
     for module in modules:
         for constant in module.constants.values():
             if constant.value in found and constant.doc:
@@ -85,8 +85,8 @@ def linked(module: Module, doc: str) -> str:
     return re.sub(r"(?<!`)`([A-Z_]+)`(?!`)", value, doc).replace("``", "`")
 
 
-def _reporters(tree: ast.Module) -> Iterator[tuple[str, _Reporter]]:
-    for node in ast.walk(tree):
+def _reporters(definitions: Sequence[Definition]) -> Iterator[tuple[str, _Reporter]]:
+    for node in definitions:
         if isinstance(node, ast.ClassDef):
             own = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
             names = tuple(item.target.id for item in own if isinstance(item.target, ast.Name))
@@ -94,10 +94,8 @@ def _reporters(tree: ast.Module) -> Iterator[tuple[str, _Reporter]]:
             made = next((i for i in node.body if isinstance(i, ast.FunctionDef) and i.name == "__init__"), None)
             reporter = _reporter(made) if made is not None else _Reporter(names, defaults)
             name = node.name
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            reporter, name = _reporter(node), node.name
         else:
-            continue
+            reporter, name = _reporter(node), node.name
         if {"reason", "message", "fix"} <= set(reporter.parameters):
             yield name, reporter
 

@@ -23,14 +23,27 @@ class Constant:
     is_text: bool
 
 
+Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 class Module:
-    """A module's syntax tree."""
+    """
+    A module's syntax tree.
+
+    Attributes:
+        path: its file.
+        lines: the lines of its text.
+        tree: the tree.
+        definitions: its classes and functions, those inside others too.
+        constants: its constants, by name.
+    """
 
     def __init__(self, path: Path) -> None:
         text = path.read_text(encoding="utf-8")
         self.path = path
         self.lines = text.splitlines()
         self.tree = ast.parse(text)
+        self.definitions = [node for node in ast.walk(self.tree) if isinstance(node, Definition)]
         self.constants = dict(_constants(self.tree.body))
 
 
@@ -77,7 +90,7 @@ class Package:
             for name, constant in module.constants.items():
                 if self.constants.setdefault(name, constant.value) != constant.value:
                     ambiguous.add(name)
-            for node in ast.walk(module.tree):
+            for node in module.definitions:
                 if isinstance(node, ast.FunctionDef):
                     self._functions.setdefault(node.name, []).append(node)
         for name in ambiguous:
