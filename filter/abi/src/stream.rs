@@ -38,6 +38,8 @@ const LOG_NAMESPACE: &str = "kiteway";
 const LOG_KEY: &str = "logged";
 /// In the same namespace: why the filter refused the request.
 const REFUSED_KEY: &str = "refused";
+/// In the same namespace: what the cache did with the request.
+const CACHE_KEY: &str = "cache";
 /// The dynamic metadata that a line of the access log shows.
 const CALL_NAMESPACE: &str = "kiteway.call";
 
@@ -233,6 +235,10 @@ impl AccessLog for EnvoyStream {
 
     fn note_refusal(&mut self, reason: &'static str) {
         self.set_text(LOG_NAMESPACE, REFUSED_KEY, reason);
+    }
+
+    fn note_cache(&mut self, outcome: &'static str) {
+        self.set_text(LOG_NAMESPACE, CACHE_KEY, outcome);
     }
 
     fn note_text(&mut self, key: &str, value: &str) {

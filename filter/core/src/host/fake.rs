@@ -142,6 +142,10 @@ impl AccessLog for FakeStream {
         self.refusal = Some(reason);
     }
 
+    fn note_cache(&mut self, outcome: &'static str) {
+        self.note_text("cache", outcome);
+    }
+
     fn note_text(&mut self, key: &str, value: &str) {
         self.notes.retain(|(name, _)| name != key);
         self.notes.push((key.to_owned(), value.to_owned()));

@@ -38,6 +38,9 @@ pub trait AccessLog {
     /// Has the log say why the filter refused the request.
     fn note_refusal(&mut self, reason: &'static str);
 
+    /// Has the log say what the cache did with the request.
+    fn note_cache(&mut self, outcome: &'static str);
+
     /// Adds a text to what the log says of the call, in place of an earlier one.
     fn note_text(&mut self, key: &str, value: &str);
 

@@ -23,9 +23,8 @@ use crate::listener::cache::learning::Learning;
 use crate::milvus::call::Call;
 use crate::milvus::rpc::MilvusStatusLocation;
 
-/// The header that says what the cache did, and the key of the same in the access log.
+/// The header that says what the cache did.
 const HEADER: &str = "kiteway-cache";
-const NOTE: &str = "cache";
 
 /// HTTP's methods that change nothing (RFC 9110, 9.2.1).
 const READING_METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"OPTIONS"];
@@ -372,7 +371,7 @@ impl Visit {
         let most = cache_of(stream).map_or(0, |cache| cache.config.max_entry_bytes);
         let answer = Answer::new(most, asked.status);
         self.stage = Stage::Filling(Box::new(Filling { fill, answer }));
-        stream.note_text(NOTE, "miss");
+        stream.note_cache("miss");
         Step::Release
     }
 
@@ -386,7 +385,7 @@ impl Visit {
 
     fn forward(&mut self, reason: Reason, watch: Option<Watch>, stream: &mut impl Asking) -> Step {
         self.stage = Stage::Forwarded(reason, watch);
-        stream.note_text(NOTE, "bypass");
+        stream.note_cache("bypass");
         Step::Release
     }
 
@@ -400,7 +399,7 @@ impl Visit {
 
 /// Answers a call with what is kept.
 fn reply(outcome: &'static str, hit: Hit, stream: &mut impl AccessLog) -> Step {
-    stream.note_text(NOTE, outcome);
+    stream.note_cache(outcome);
     let age = hit.age.as_secs_f64();
     let header = (HEADER, format!("{outcome}; age={age:.1}"));
     Step::Reply(LocalReply::Stored { header, body: hit.answer })
