@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+from kiteway.extras import install_command
 from kiteway.milvus.verify import Failure, FailureReason, SdkMissingError, Step, Target, run, verify
 
 pytestmark = pytest.mark.anyio
@@ -217,7 +219,10 @@ async def test_the_error_of_a_late_step_is_explained(milvus: _FakeMilvus, monkey
     """PyMilvus retries past the time limit: the gRPC status it then raises is the cause, not the time."""
     explained = []
 
-    async def diagnose(_target: Target, step: str, error: Exception, *, timeout: float) -> Failure:
+    async def diagnose(
+        _target: Target, step: str, error: Exception, *, timeout: float, found: Failure | None
+    ) -> Failure:
+        assert found is None, "what was found before the steps explains a failed connect only"
         explained.append((step, error))
         return Failure(FailureReason.MILVUS, "", "")
 
@@ -229,10 +234,32 @@ async def test_the_error_of_a_late_step_is_explained(milvus: _FakeMilvus, monkey
     assert explained == [("flush", milvus.flush_error)]
 
 
+async def test_nobody_waits_for_a_connect_that_the_probes_know_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A server that accepts connections and never answers: what the probes found meanwhile is the report's sentence, they are
+    not repeated, and PyMilvus gets two seconds instead of its ten.
+    """
+    found, given = Failure(FailureReason.TLS, "It never answers.", ""), []
+
+    async def probe_layers(_target: Target, *, limit: float) -> Failure:
+        assert limit <= run.PROBE_LIMIT
+        return found
+
+    def connect(*_: Any, timeout: float, **__: Any) -> None:
+        given.append(timeout)
+        raise ConnectionError("Fail connecting to server")
+
+    connections = SimpleNamespace(connect=connect, remove_connection=lambda *_: None)
+    monkeypatch.setattr(run, "load_pymilvus", lambda: SimpleNamespace(__version__="3.0.2", connections=connections))
+    monkeypatch.setattr(run, "probe_layers", probe_layers)
+    report = await verify(TARGET)
+    assert (given, report.failure) == ([2.0], found)
+
+
 async def test_without_pymilvus_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the missing extra."""
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(SdkMissingError, match=r"pip install 'kiteway\[verify\]'"):
+    with pytest.raises(SdkMissingError, match=re.escape(install_command("verify"))):
         await verify(TARGET)
 
 

@@ -7,20 +7,33 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from kiteway.instance import InstanceError
 
 # Each name is a module of this package. The module has a function of the same name or, for a group, a Typer named
 # `app`.
-NAMES = ("demo", "up", "controller", "plan", "status", "top", "doctor", "explain", "verify", "cert", "gke")
+SUMMARIES = {
+    "demo": "Run the whole guide on this machine: Milvus, certificate, manifests, balancer, verification.",
+    "up": "Run the balancer on this machine until Ctrl-C.",
+    "controller": "Run the balancer of a Kubernetes cluster until SIGTERM or Ctrl-C.",
+    "plan": "Show the meaning of manifests and everything that is wrong with them.",
+    "status": "Show the state of the running instance: listeners, hosts, endpoints, certificates, and what is wrong.",
+    "top": "Show a live table of calls by collection, rpc, user or endpoint.",
+    "doctor": "Find what is wrong with manifests, a live address, a live cluster or this machine, and say what to do.",
+    "explain": "Explain the code of a diagnostic or of a doctor rule, and say what to do.",
+    "verify": "Verify a Milvus through its balancer, as the guide does, with PyMilvus.",
+    "cert": "Create and show certificates.",
+    "gke": "Set up a Layer-7 balancer for a Milvus on GKE.",
+}
+"""The first sentence of each command's help, in the order of the help of `kiteway`, which therefore imports no command."""
 
 
 class _Commands(MutableMapping[str, Any]):
-    """The commands by name, in the order of the help; other keys than `NAMES` are set as in any dictionary."""
+    """The commands by name, in the order of the help; other keys than those of `SUMMARIES` are set as in any dictionary."""
 
     def __init__(self) -> None:
-        self._loaded: dict[str, Any] = dict.fromkeys(NAMES)
+        self._loaded: dict[str, Any] = dict.fromkeys(SUMMARIES)
 
     def __getitem__(self, name: str) -> Any:
         command = self._loaded[name]
@@ -47,6 +60,17 @@ class LazyGroup(TyperGroup):
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
         self.commands = _Commands()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """List the commands by their summaries alone."""
+        loaded, self.commands = (
+            self.commands,
+            {name: TyperCommand(name, help=summary, rich_markup_mode="rich") for name, summary in SUMMARIES.items()},
+        )
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.commands = loaded
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; for every command, a data directory that cannot be used is an error with one sentence."""

@@ -21,7 +21,8 @@ from kiteway.probe.result import Reason
 from kiteway.probe.tcp import probe_tcp
 from kiteway.probe.tls import probe_tls
 
-_PROBE_LIMIT = 5.0
+PROBE_LIMIT = 5.0
+"""Seconds for the probe of one layer."""
 _LAYERS = 4
 # gRPC reads these proxy variables, in lower case only (its doc/environment_variables.md); the probes use no proxy.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -29,7 +30,9 @@ _PERMISSION_CODES = frozenset({1401})
 """Milvus's ``merr`` code for a missing privilege."""
 
 
-async def diagnose(target: Target, step: str, error: Exception, *, timeout: float) -> Failure:
+async def diagnose(
+    target: Target, step: str, error: Exception, *, timeout: float, found: Failure | None = None
+) -> Failure:
     """Return one sentence that says why ``step`` failed.
 
     Args:
@@ -37,6 +40,7 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
         step: the step that failed.
         error: the exception that PyMilvus raised in this step.
         timeout: seconds for all probes together.
+        found: what the probes found before the steps; None if they found nothing, or were not made.
     """
     if isinstance(error, WrongAnswerError):
         return Failure(
@@ -52,8 +56,17 @@ async def diagnose(target: Target, step: str, error: Exception, *, timeout: floa
         )
     if not step.startswith("connect") and not isinstance(error, TimeoutError) and grpc_status(error) is None:
         return explain_balancer(target, text(error)) or _refused(step, error)
-    found = await probe_layers(target, limit=min(_PROBE_LIMIT, timeout / _LAYERS))
+    found = found or await probe_layers(target, limit=min(PROBE_LIMIT, timeout / _LAYERS))
     return found or _network_is_fine(target, step, error)
+
+
+def behind_proxy() -> bool:
+    """Return whether gRPC connects through a proxy, which the probes do not use."""
+    return _proxy() is not None
+
+
+def _proxy() -> str | None:
+    return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
 
 
 async def probe_layers(target: Target, *, limit: float) -> Failure | None:
@@ -98,7 +111,7 @@ def _no_permission(step: str, message: str) -> Failure:
 def _network_is_fine(target: Target, step: str, error: Exception) -> Failure:
     """The probes reach Milvus, but PyMilvus does not."""
     status = grpc_status(error)
-    proxy = next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
+    proxy = _proxy()
     if proxy is not None and step.startswith("connect"):
         return Failure(
             FailureReason.HTTP_PROXY,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kiteway.milvus.verify.diagnose import diagnose
+from kiteway.milvus.verify.diagnose import PROBE_LIMIT, behind_proxy, diagnose, probe_layers
 from kiteway.milvus.verify.errors import grpc_status, text
 from kiteway.milvus.verify.report import Failure, Step, VerifyReport, Versions
 from kiteway.milvus.verify.sdk import load_pymilvus, quiet
@@ -25,6 +25,9 @@ _DETAIL = 300
 """Characters of an error kept as a step's detail."""
 _GRACE = 5.0
 """The most seconds to wait for a running step before the collection is dropped."""
+
+_HOPELESS_LIMIT = 2.0
+"""Seconds for a connect of which the probes say that it will fail."""
 
 OnStep = Callable[[Step], None]
 
@@ -45,9 +48,15 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
     """
     if target.tls is not None:
         target.tls.context()
-    pymilvus = await in_daemon_thread(load_pymilvus, name="import-pymilvus")
+    # The probes take as long as the import, unless a server accepts connections and never answers.
+    pymilvus, found = await asyncio.gather(
+        in_daemon_thread(load_pymilvus, name="import-pymilvus"), _look(target, min(PROBE_LIMIT, timeout * _RESERVE))
+    )
     started = time.monotonic()
     run = _Run(pymilvus, target, on_step or (lambda _: None), started + timeout * (1 - _RESERVE))
+    if found is not None:
+        # What PyMilvus says of it belongs into the report, but nobody should wait for it.
+        run.session.connect_limit = _HOPELESS_LIMIT
     with quiet():
         try:
             failure = await run.steps()
@@ -58,7 +67,9 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
         left = started + timeout - time.monotonic()
         explained: Failure | None = None
         if failure is not None:
-            explained = await diagnose(target, run.done[-1].name, failure, timeout=max(left, 1.0))
+            step = run.done[-1].name
+            known = found if step.startswith("connect") else None
+            explained = await diagnose(target, step, failure, timeout=max(left, 1.0), found=known)
     return VerifyReport(
         verified=explained is None,
         address=str(target.endpoint),
@@ -68,6 +79,10 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
         failure=explained,
         leftover=run.session.collection if run.session.may_exist else None,
     )
+
+
+async def _look(target: Target, limit: float) -> Failure | None:
+    return None if behind_proxy() else await probe_layers(target, limit=limit)
 
 
 class _Run:

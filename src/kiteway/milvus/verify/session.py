@@ -16,7 +16,7 @@ _ASKED = 17
 """The row whose own vector is searched: it is the nearest to itself."""
 _DELETED = (3, 5)
 _SEED = 20230817
-_CONNECT_LIMIT = 10.0
+CONNECT_LIMIT = 10.0
 """Seconds for one connect: PyMilvus's own default."""
 
 
@@ -36,6 +36,8 @@ class Session:
         self._alias = f"kiteway-verify-{token}"
         self.may_exist = False
         """The collection may exist: creating it was tried, dropping it has not succeeded."""
+        self.connect_limit = CONNECT_LIMIT
+        """Seconds for each of the two connects."""
         self.milvus_version: str | None = None
         rng = random.Random(_SEED)  # noqa: S311 - test data
         self._vectors = [[rng.uniform(-1, 1) for _ in range(DIMENSION)] for _ in range(ROWS)]
@@ -59,7 +61,7 @@ class Session:
 
     def connect_orm(self, timeout: float) -> str:
         """Connect with ``connections.connect``, as the guide does."""
-        timeout = min(timeout, _CONNECT_LIMIT)
+        timeout = min(timeout, self.connect_limit)
         self._pymilvus.connections.connect(
             self._alias,
             host=self._target.host,
@@ -75,7 +77,7 @@ class Session:
 
     def connect_client(self, timeout: float) -> str:
         """Connect with MilvusClient."""
-        timeout = min(timeout, _CONNECT_LIMIT)
+        timeout = min(timeout, self.connect_limit)
         scheme = "https" if self._target.secure else "http"
         uri = f"{scheme}://{join_host_port(self._target.host, self._target.port)}"
         self._client = self._pymilvus.MilvusClient(
