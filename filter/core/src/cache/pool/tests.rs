@@ -112,6 +112,8 @@ fn reason(decision: &Decision) -> Option<Reason> {
     }
 }
 
+mod churn;
 mod following;
 mod histories;
 mod refusing;
+mod stress;
