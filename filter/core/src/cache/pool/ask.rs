@@ -7,7 +7,7 @@ use crate::alarm;
 use crate::cache::planted;
 use crate::cache::pool::calls::{Fill, Hit, Seat, Subject, Watch};
 use crate::cache::pool::control::{guarantee, Control, Terms};
-use crate::cache::pool::entries::{Entry, EntryKey, Label};
+use crate::cache::pool::entries::{Entry, EntryKey, Found, Label};
 use crate::cache::pool::flights::{Flight, Follower, Stage};
 use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::Place;
@@ -41,6 +41,9 @@ pub enum Decision {
     Forward(Reason, Option<Watch>),
 }
 
+/// The guarantee that SDKs send for Eventually.
+const EVENTUALLY: u64 = 1;
+
 /// A read at one moment.
 struct Asked {
     terms: Terms,
@@ -58,10 +61,10 @@ struct Epoch {
 
 enum Step {
     Hit(Hit),
-    Join(u64),
-    Fill(u64, Label, u64),
+    Join(Place, u64),
+    Fill(Place, u64, Label, u64),
     Forward(Reason),
-    Watch(Reason),
+    Watch(Place, Reason),
 }
 
 impl Pool {
@@ -78,7 +81,6 @@ impl Pool {
         let digest = EntryKey { digest: read.key, is_eventual: false };
         let mut shard = self.shard(&digest);
         let mut control = self.control();
-        let place = control.paces.place(&read.database, &read.collection);
         let memory = control.terms.memory;
         let asked = match Asked::new(read, terms, now, &mut control) {
             Ok(asked) => asked,
@@ -88,9 +90,9 @@ impl Pool {
                 return Decision::Forward(reason, None);
             }
         };
-        let step = asked.decide(&mut shard, &mut control, place);
+        let step = asked.decide(read, &mut shard, &mut control);
         drop(control);
-        let subject = || Subject {
+        let subject = |place| Subject {
             key: asked.key,
             terms,
             place,
@@ -99,20 +101,23 @@ impl Pool {
         };
         let decision = match step {
             Step::Hit(hit) => Decision::Hit(hit),
-            Step::Join(flight) => {
+            Step::Join(place, flight) => {
                 match self.join(&asked, &mut shard, flight, patience, memory, waker) {
-                    Ok(follower) => {
-                        Decision::Join(Seat::new(Arc::clone(self), subject(), flight, follower))
-                    }
+                    Ok(follower) => Decision::Join(Seat::new(
+                        Arc::clone(self),
+                        subject(place),
+                        flight,
+                        follower,
+                    )),
                     Err(reason) => Decision::Forward(reason, None),
                 }
             }
-            Step::Fill(flight, label, generation) => {
+            Step::Fill(place, flight, label, generation) => {
                 let label = (label, generation);
-                Decision::Fill(Fill::new(Arc::clone(self), subject(), flight, label))
+                Decision::Fill(Fill::new(Arc::clone(self), subject(place), flight, label))
             }
             Step::Forward(reason) => Decision::Forward(reason, None),
-            Step::Watch(reason) => {
+            Step::Watch(place, reason) => {
                 Decision::Forward(reason, Some(Watch::new(Arc::clone(self), place)))
             }
         };
@@ -182,7 +187,11 @@ impl Asked {
         let generation = control.generation.number();
         let facts = control.facts.get(&read.collection_key, generation, now, terms.bound);
         let facts = facts.ok_or(Reason::LevelUnknown)?;
-        let level = read.level.unwrap_or(facts.level);
+        let level = match read.level.unwrap_or(facts.level) {
+            // Milvus does not wait for it.
+            Level::Session | Level::Customized if read.guarantee == EVENTUALLY => Level::Eventually,
+            level => level,
+        };
         if facts.has_ttl {
             Err(Reason::Ttl)
         } else if facts.is_external {
@@ -194,23 +203,26 @@ impl Asked {
         }
     }
 
-    fn decide(&self, shard: &mut Shard, control: &mut Control, place: Place) -> Step {
+    fn decide(&self, read: &Read, shard: &mut Shard, control: &mut Control) -> Step {
         let epoch = Epoch {
             generation: control.generation.number(),
             is_open: control.generation.is_open(self.now),
         };
         let was_seen = shard.doorkeeper.has_seen(&self.key.digest);
-        let entry = shard.entries.get(&self.key);
-        let is_stored = entry.is_some();
-        match entry.filter(|entry| self.may_hit(entry, epoch)).map(|e| (e.label, e.answer.clone()))
-        {
-            Some((label, Ok(answer))) => {
-                shard.entries.used(&self.key);
-                return Step::Hit(Hit { answer, age: self.now.since(label.sent) });
+        let is_stored = match shard.entries.find(&self.key, |entry| self.may_hit(entry, epoch)) {
+            Found::Usable(entry) => {
+                return match &entry.answer {
+                    Ok(answer) => {
+                        let (answer, age) = (Arc::clone(answer), self.now.since(entry.label.sent));
+                        Step::Hit(Hit { answer, age })
+                    }
+                    Err(reason) => Step::Forward(*reason),
+                };
             }
-            Some((_, Err(reason))) => return Step::Forward(reason),
-            None => {}
-        }
+            Found::Unusable => true,
+            Found::Nothing => false,
+        };
+        let place = control.paces.place(&read.database, &read.collection);
         // Eventually reads do not wait in Milvus: they are slow with and without Kiteway.
         let is_slow = !self.key.is_eventual && control.paces.is_slow(place, self.now);
         let patience = control.paces.patience(place);
@@ -218,17 +230,17 @@ impl Asked {
         if let Some(flight) = shard.flights.find(&self.key, may_join) {
             let is_stuck = flight.sent.is_some_and(|sent| self.now.since(sent) > patience);
             if self.key.is_eventual || !(is_slow || is_stuck) {
-                return Step::Join(flight.number);
+                return Step::Join(place, flight.number);
             }
-            return Step::Watch(Reason::SlowFill);
+            return Step::Watch(place, Reason::SlowFill);
         }
         if !(was_seen || is_stored) {
-            return Step::Watch(Reason::First);
+            return Step::Watch(place, Reason::First);
         }
         if is_slow {
-            return Step::Watch(Reason::SlowFill);
+            return Step::Watch(place, Reason::SlowFill);
         }
-        self.fill(shard, control, epoch)
+        self.fill(shard, control, epoch, place)
     }
 
     fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
@@ -252,7 +264,7 @@ impl Asked {
         }
     }
 
-    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch) -> Step {
+    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch, place: Place) -> Step {
         if !epoch.is_open {
             return Step::Forward(Reason::Closed);
         }
@@ -261,7 +273,7 @@ impl Asked {
             Ok(label) => {
                 let generation = epoch.generation;
                 let flight = shard.flights.begin(self.key, label, generation, self.guarantee);
-                Step::Fill(flight, label, generation)
+                Step::Fill(place, flight, label, generation)
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::host::clock::BootTime;
 
 /// What an entry takes beside its answer: its key in the table and in a queue, the entry, both half empty, and what the
 /// allocator adds.
-const OVERHEAD: u64 = 384;
+const OVERHEAD: u64 = 512;
 /// The small queue has one part of this many.
 const SMALL: u64 = 10;
 /// Uses are counted up to here.
@@ -46,6 +46,13 @@ pub struct Entry {
     pub answer: Result<Arc<[u8]>, Reason>,
 }
 
+/// What is stored under a key.
+pub enum Found<'entries> {
+    Usable(&'entries Entry),
+    Unusable,
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 pub struct Entries {
     by_key: HashMap<EntryKey, Stored>,
@@ -75,14 +82,15 @@ impl Entry {
 }
 
 impl Entries {
-    pub fn get(&self, key: &EntryKey) -> Option<&Entry> {
-        self.by_key.get(key).map(|stored| &stored.entry)
-    }
-
-    /// Counts that an entry was used.
-    pub fn used(&mut self, key: &EntryKey) {
-        if let Some(stored) = self.by_key.get_mut(key) {
-            stored.uses = MOST_USES.min(stored.uses + 1);
+    /// The entry with a key, which counts as used if it may be.
+    pub fn find(&mut self, key: &EntryKey, may: impl Fn(&Entry) -> bool) -> Found<'_> {
+        match self.by_key.get_mut(key) {
+            None => Found::Nothing,
+            Some(stored) if may(&stored.entry) => {
+                stored.uses = MOST_USES.min(stored.uses + 1);
+                Found::Usable(&stored.entry)
+            }
+            Some(_) => Found::Unusable,
         }
     }
 
@@ -179,6 +187,10 @@ mod tests {
         }
     }
 
+    fn is_stored(entries: &mut Entries, key: EntryKey) -> bool {
+        matches!(entries.find(&key, |_| true), Found::Usable(_))
+    }
+
     #[test]
     fn bytes_are_counted_whatever_happens() {
         let mut entries = Entries::default();
@@ -188,7 +200,7 @@ mod tests {
             used += entry.size();
             used -= entries.put(key(number * 31 % 300), entry);
             if number % 3 == 0 {
-                entries.used(&key(number % 300));
+                entries.find(&key(number % 300), |_| true);
             }
             if number % 5 == 0 {
                 used -= entries.evict(|_| number % 2 == 0).unwrap_or(0);
@@ -212,17 +224,13 @@ mod tests {
         let mut missed = 0;
         for number in 0..100_000 {
             let hot = key(number % 100);
-            if entries.get(&hot).is_some() {
-                entries.used(&hot);
-            } else {
+            if !is_stored(&mut entries, hot) {
                 missed += 1;
                 used += entry(100).size() - entries.put(hot, entry(100));
             }
             // Each of these is asked for three times: stored, hit, hit.
             let cold = key(1000 + number / 3);
-            if entries.get(&cold).is_some() {
-                entries.used(&cold);
-            } else {
+            if !is_stored(&mut entries, cold) {
                 used += entry(100).size() - entries.put(cold, entry(100));
             }
             while used > most {
@@ -237,7 +245,7 @@ mod tests {
     fn what_nobody_needs_goes_however_often_it_was_used() {
         let mut entries = Entries::default();
         entries.put(key(1), entry(1));
-        (0..3).for_each(|_| entries.used(&key(1)));
+        (0..3).for_each(|_| assert!(is_stored(&mut entries, key(1))));
 
         assert_eq!(Some(entry(1).size()), entries.evict(|_| false));
         assert_eq!(0, entries.len());

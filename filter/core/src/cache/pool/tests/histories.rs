@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::*;
-use crate::cache::pool::entries::EntryKey;
+use crate::cache::pool::entries::{EntryKey, Found};
 use crate::wire::json::{parse_object, Object, Value};
 
 const HISTORIES: &str = include_str!("../../../../../testdata/cache_histories.json");
@@ -161,8 +161,9 @@ impl Replica {
                 assert_eq!(now.since(sent), hit.age, "{whole}");
                 let is_eventual = upto == 0;
                 let key = EntryKey { digest: read.key, is_eventual };
-                let shard = bench.pool.shard(&key);
-                assert_eq!(upto, shard.entries.get(&key).unwrap().label.upto, "{whole}");
+                let mut shard = bench.pool.shard(&key);
+                let Found::Usable(entry) = shard.entries.find(&key, |_| true) else { panic!() };
+                assert_eq!(upto, entry.label.upto, "{whole}");
             }
             ("join", Decision::Join(seat)) => {
                 let flight = step.take_count("flight", 0, 1 << 53).unwrap().unwrap();

@@ -72,6 +72,11 @@ fn what_sdks_send_for_a_level_is_no_guarantee() {
     fill.finish(answer(10), at(1010));
 
     assert!(matches!(bench.ask(&eventually, 1020), Decision::Hit(_)));
+    // At a collection whose default is Session, Milvus takes 1 as it is and does not wait.
+    let facts = Facts { level: Level::Session, ..FACTS };
+    bench.pool.level_ticket(&[0; 32], at(1020)).unwrap().learned(facts);
+    let by_default = Read { level: None, ..eventually };
+    assert!(matches!(bench.ask(&by_default, 1020), Decision::Hit(_)));
 }
 
 #[test]
