@@ -35,7 +35,8 @@ class Client:
 
 def published(search: Search[str], keys: Iterable[str]) -> dict[str, str]:
     """Return the forms that are published."""
-    return {key: form for key in keys if (form := search.published(key)) is not None}
+    published = search.published()
+    return {key: published[key] for key in keys if key in published}
 
 
 def judge(search: Search[str], client: Client, keys: Iterable[str], names: Iterable[str] = ()) -> bool:

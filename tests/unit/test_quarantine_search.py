@@ -117,7 +117,7 @@ def test_changes_do_not_wait_long_for_a_verdict() -> None:
     search.want(forms(3, u0001="newer"))
     assert search.waiting
     search.overdue()
-    assert search.published("u0001") == "newer"
+    assert search.published()["u0001"] == "newer"
     assert not search.waiting
 
 

@@ -103,8 +103,9 @@ class Quarantine:
     def chosen(self) -> tuple[Unit, ...]:
         """Return the form of each unit to publish; units without one are left out."""
         found = []
+        published = self._search.published()
         for ref, unit in self._units.items():
-            form = self._search.published(ref)
+            form = published.get(ref)
             if form == self._forms[ref][1]:
                 found.append(unit)
             elif form is not None:

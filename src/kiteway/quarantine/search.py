@@ -116,11 +116,10 @@ class Search(Generic[K]):
         """Whether a verdict is outstanding."""
         return bool(self._trial) or self._kind is _Kind.BASE
 
-    def published(self, key: K) -> str | None:
-        """Return the form of a unit to publish; None if the unit is left out."""
-        if key in self._away:
-            return None
-        return self._trial.get(key, self.accepted.get(key)) if key in self._wanted else None
+    def published(self) -> dict[K, str]:
+        """Return the form of each unit to publish; a unit that is left out is not in it."""
+        forms = {**self.accepted, **self._trial} if self._trial else self.accepted
+        return {key: forms[key] for key in self._wanted if key in forms and key not in self._away}
 
     @property
     def on_trial(self) -> Collection[K]:

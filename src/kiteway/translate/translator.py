@@ -128,7 +128,9 @@ class Translator:
         for owner in owners:
             ref = owner.ref
             before = known.get(ref)
-            unchanged = before is not None and ref not in changed and changed.isdisjoint(before.dependencies)
+            unchanged = before is not None and (
+                not changed or (ref not in changed and changed.isdisjoint(before.dependencies))
+            )
             unit = before if before is not None and unchanged else _translated(owner, index, options)
             fresh[ref] = unit
             diagnostics += unit.diagnostics
