@@ -290,5 +290,6 @@ def test_the_demo_verifies_and_cleans_up() -> None:
         report = json.loads(done.stdout)
         assert report["verified"] is True
         assert sum(report["requestsPerEndpoint"].values()) > 10
+        assert [search["outcome"].partition(";")[0] for search in report["searches"]][1:] == ["hit"]
         assert {"kiteway", "milvus", "envoy", "pymilvus"} <= report["versions"].keys()
         assert list(Path(temporary).iterdir()) == []

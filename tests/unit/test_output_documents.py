@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kiteway.demo.report import DemoReport
+from kiteway.demo.report import DemoReport, SearchReport
 from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
 from kiteway.doctor import RULES, Report
 from kiteway.doctor.document import DoctorReport, RuleList, RuleReport
@@ -153,6 +153,7 @@ def test_demo() -> None:
     )
     report = DemoReport(versions={"kiteway": "1"})
     report.add_step("milvus", ok=True, seconds=1.0)
+    report.searches = [SearchReport("miss", 0.0064), SearchReport("hit; age=1.2", 0.0007)]
 
     report.complete(found, status)
 
@@ -164,6 +165,7 @@ def test_demo() -> None:
             {"name": "verify/connect", "ok": False, "seconds": 0.123},
         ],
         "requestsPerEndpoint": {"10.0.0.1:19530": 12},
+        "searches": [{"outcome": "miss", "seconds": 0.0064}, {"outcome": "hit; age=1.2", "seconds": 0.0007}],
         "versions": {"kiteway": "1", "pymilvus": "2.6.0", "milvus": "", "envoy": "1.39.3"},
         "failure": {"reason": "Tls", "sentence": "It failed.", "fix": "Mend it."},
     }

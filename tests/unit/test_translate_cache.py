@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,18 @@ def test_plan_shows_each_value_and_where_it_comes_from() -> None:
         ("cache.collections", "default/a: off", "default/policy"),
         ("cache.collections", "default/b: stalenessBound 5s, eventualBound 5s", "default/policy"),
     ]
+
+
+def test_the_page_about_the_cache_has_every_reason() -> None:
+    """Each is a word that a client may see in the header."""
+    root = Path(__file__).parents[2]
+    reasons_of_filter = re.findall(
+        r'^    \w+ = "([a-z-]+)",$', (root / "filter/core/src/cache/reason.rs").read_text(), re.MULTILINE
+    )
+    page = (root / "docs/how-to/cache.md").read_text()
+
+    assert len(reasons_of_filter) > 20
+    assert [reason for reason in reasons_of_filter if f"`{reason}`" not in page] == []
 
 
 def test_the_example_turns_a_cache_on() -> None:

@@ -61,7 +61,8 @@ def demo(
     """
     Run the whole guide on this machine: Milvus, certificate, manifests, balancer, verification.
 
-    It uses a real Milvus with TLS, the guide's manifests, Envoy and PyMilvus. Ctrl-C ends the demo and removes its files.
+    It uses a real Milvus with TLS, the guide's manifests, Envoy and PyMilvus. At the end it searches the same twice: the
+    second answer comes from Kiteway's cache. Ctrl-C ends the demo and removes its files.
 
     Exit status: 0 verified, 1 not verified, 2 usage error.
 

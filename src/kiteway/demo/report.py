@@ -43,6 +43,19 @@ class FailureReport(msgspec.Struct, frozen=True):
     fix: str
 
 
+class SearchReport(msgspec.Struct, frozen=True):
+    """
+    A search.
+
+    Attributes:
+        outcome: the header `kiteway-cache` of its answer, such as `hit; age=0.8`.
+        seconds: how long it took.
+    """
+
+    outcome: str
+    seconds: float
+
+
 class DemoReport(msgspec.Struct, rename="camel", kw_only=True):
     """
     The result of `kiteway demo`.
@@ -52,6 +65,7 @@ class DemoReport(msgspec.Struct, rename="camel", kw_only=True):
         verified: whether PyMilvus's calls through the balancer succeeded.
         steps: the steps, in order.
         requests_per_endpoint: the calls that each endpoint of Milvus got, by its address.
+        searches: the same search twice: Milvus's answer, then that of the cache; empty if the cache was not shown.
         versions: the releases that took part: `kiteway`, and after the verification `pymilvus`, `milvus` and `envoy`.
         failure: why it is not verified; null when it is.
     """
@@ -60,6 +74,7 @@ class DemoReport(msgspec.Struct, rename="camel", kw_only=True):
     verified: bool = False
     steps: list[StepReport] = []
     requests_per_endpoint: dict[str, int] = {}
+    searches: list[SearchReport] = []
     versions: dict[str, str] = {}
     failure: FailureReport | None = None
 

@@ -40,7 +40,7 @@ class Session:
         """Seconds for each of the two connects."""
         self.milvus_version: str | None = None
         rng = random.Random(_SEED)  # noqa: S311 - test data
-        self._vectors = [[rng.uniform(-1, 1) for _ in range(DIMENSION)] for _ in range(ROWS)]
+        self.vectors = [[rng.uniform(-1, 1) for _ in range(DIMENSION)] for _ in range(ROWS)]
 
     @property
     def steps(self) -> tuple[tuple[str, Callable[[float], str]], ...]:
@@ -121,7 +121,7 @@ class Session:
 
     def insert(self, timeout: float) -> str:
         """Insert rows with known vectors."""
-        rows = [{"id": number, "vector": vector} for number, vector in enumerate(self._vectors)]
+        rows = [{"id": number, "vector": vector} for number, vector in enumerate(self.vectors)]
         answer = self._client.insert(self.collection, rows, timeout=timeout)
         if answer["insert_count"] != ROWS:
             msg = f"insert took {answer['insert_count']} of {ROWS} rows"
@@ -149,7 +149,7 @@ class Session:
         """Check that a search for a row's own vector returns that row first, at distance 0."""
         hits = self._client.search(
             self.collection,
-            data=[self._vectors[_ASKED]],
+            data=[self.vectors[_ASKED]],
             limit=5,
             anns_field="vector",
             consistency_level="Strong",
