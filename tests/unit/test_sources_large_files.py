@@ -58,6 +58,31 @@ async def test_other_files_do_not_wait_for_a_large_one(tmp_path: Path) -> None:
     assert await _names(source) == ["b", "three", "two"]
 
 
+async def test_a_file_that_is_being_decoded_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tenants' changes do not pay for it; a change of the file itself is noticed."""
+    file = tmp_path / "large.yaml"
+    source = Files(tmp_path, (tmp_path,))
+    await source.read()
+    reads: list[Path] = []
+    read = files._read
+
+    def counted(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(files, "_read", counted)
+    file.write_bytes(_large("one"))
+    for name in ("a", "b"):
+        (tmp_path / "small.yaml").write_bytes(text([service(name)]))
+        assert await _names(source) == [name]
+    assert reads.count(file) == 1
+    file.write_bytes(_large("other") + b"#")
+    assert await _names(source) == ["b"]
+    assert reads.count(file) == 2
+    await _next(source)
+    assert await _names(source) == ["b", "other"]
+
+
 async def test_the_smallest_of_large_files_is_decoded_first(tmp_path: Path) -> None:
     """A tenant with a huge file delays the other large ones by no more than one file."""
     source = Files(tmp_path, (tmp_path,))

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import watchfiles
 
@@ -24,9 +24,18 @@ _SETTLED_SECONDS = 2.0
 _RETRY_SECONDS: Final = 5.0
 """Seconds before a large file whose decoding failed is decoded again, the first time; each pause doubles."""
 _RETRY_LONGEST_SECONDS: Final = 300.0
-_Stamp = tuple[int, int, int, int, int]
 STANDARD_INPUT = Path("-")
 """``-f -``, as in kubectl; it can be read only once."""
+
+
+class _State(NamedTuple):
+    """What shows a change of a file; times in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,9 @@ class LargeFiles(Protocol):
     def decoded(self, path: Path, text: bytes) -> Decoded | None:
         """Return the content of a file, or one that it had shortly before; None while it is being decoded."""
 
+    def waits(self, path: Path) -> bool:
+        """Return whether a file that `decoded` was called with is still to be decoded."""
+
 
 @dataclass(slots=True)
 class FileSource:
@@ -86,52 +98,66 @@ class FileSource:
     """Returns seconds, for the pauses before a large file is decoded again."""
     _texts: dict[Path, bytes] = field(default_factory=dict)
     _known: dict[Path, _File] = field(default_factory=dict)
+    _pending: dict[Path, _State | None] = field(default_factory=dict)
 
     def read(self) -> SourceContent:
         """Read everything. Never raises for what a user wrote or removed."""
         problems: list[Diagnostic] = []
-        loaded: dict[Path, _File] = {}
-        for path in self._files(problems):
-            if path == STANDARD_INPUT and path in self._known:
-                loaded[path] = self._known[path]
-                continue
-            before = self._known.get(path)
-            try:
-                stamp = _stamp(path)
-                if before is not None and stamp is not None and before.stamp == stamp:
-                    loaded[path] = before
-                    continue
-                text = _read(path)
-                if self.keep_texts:
-                    self._texts[path] = text
-            except OSError as error:
-                problems.append(_unreadable(path, error))
-                if before is not None:
-                    loaded[path] = before
-                continue
-            digest = hashlib.blake2b(text).digest()
-            if before is not None and before.digest == digest and not before.due(self.clock()):
-                loaded[path] = before if before.retry is not None else _File(digest, stamp, before.loaded)
-                continue
-            now = self._decoded(path, text)
-            if now is not None and now.text != text:
-                digest, stamp = hashlib.blake2b(now.text).digest(), None
-            if now is not None:
-                loaded[path] = _file(digest, stamp, now, before, self.clock())
-            elif before is not None:
-                loaded[path] = before
-        self._known = loaded
-        found = {path: file.loaded for path, file in loaded.items()}
+        files = {path: self._file_at(path, problems) for path in self._files(problems)}
+        self._known = {path: file for path, file in files.items() if file is not None}
+        self._pending = {path: state for path, state in self._pending.items() if path in files}
+        found = {path: file.loaded for path, file in self._known.items()}
         combined = _combine(self.extra, found, problems)
         nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
         if nothing is None or combined.objects or combined.failed:
             return combined
         return SourceContent((), (*combined.diagnostics, nothing), ())
 
+    def _file_at(self, path: Path, problems: list[Diagnostic]) -> _File | None:
+        """Return a file: read, or as it was before; None for one that was never decoded."""
+        before = self._known.get(path)
+        if path == STANDARD_INPUT and before is not None:
+            return before
+        try:
+            state = _state(path)
+            stamp = _settled(state)
+            unchanged = before is not None and stamp is not None and before.stamp == stamp
+            if unchanged or self._is_pending(path, state):
+                return before
+            text = _read(path)
+        except OSError as error:
+            problems.append(_unreadable(path, error))
+            return before
+        if self.keep_texts:
+            self._texts[path] = text
+        digest = hashlib.blake2b(text).digest()
+        if before is not None and before.digest == digest and not before.due(self.clock()):
+            return before if before.retry is not None else _File(digest, stamp, before.loaded)
+        now = self._decoded(path, text)
+        if now is None:
+            self._pending[path] = state
+            return before
+        if now.text != text:
+            digest, stamp = hashlib.blake2b(now.text).digest(), None
+        return _file(digest, stamp, now, before, self.clock())
+
     def _decoded(self, path: Path, text: bytes) -> Decoded | None:
         if self.large is not None and len(text) > LARGE_BYTES and path != STANDARD_INPUT:
             return self.large.decoded(path, text)
         return Decoded(text, load_documents(text, str(path)))
+
+    def _is_pending(self, path: Path, state: _State | None) -> bool:
+        """
+        Return whether a file is being decoded and looks as it did when it was read; it is not read again before that ends.
+
+        A change that a coarse file system clock hides is found when the decoded text is compared with the file.
+        """
+        if path not in self._pending:
+            return False
+        if self.large is not None and self.large.waits(path) and self._pending[path] == state:
+            return True
+        del self._pending[path]
+        return False
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
         for path in self.paths:
@@ -172,7 +198,7 @@ class _File:
     """The content of a file when it was read, and what shows whether it has changed since."""
 
     digest: bytes
-    stamp: _Stamp | None
+    stamp: _State | None
     loaded: Loaded
     retry: _Retry | None = None
 
@@ -189,7 +215,7 @@ class _Retry:
     pause: float
 
 
-def _file(digest: bytes, stamp: _Stamp | None, found: Decoded, before: _File | None, now: float) -> _File:
+def _file(digest: bytes, stamp: _State | None, found: Decoded, before: _File | None, now: float) -> _File:
     loaded = _keep(found.loaded, before.loaded if before else None)
     if not found.failed:
         return _File(digest, stamp, loaded)
@@ -199,13 +225,17 @@ def _file(digest: bytes, stamp: _Stamp | None, found: Decoded, before: _File | N
     return _File(digest, None, loaded, _Retry(now + pause, pause))
 
 
-def _stamp(path: Path) -> _Stamp | None:
-    """Return the state that changes with the file; None while a coarse file system clock may hide a change."""
+def _state(path: Path) -> _State | None:
+    """Return what changes with the file; None for standard input."""
     if path == STANDARD_INPUT:
         return None
     found = path.stat()
-    settled = time.time() - found.st_ctime > _SETTLED_SECONDS
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if settled else None
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _settled(state: _State | None) -> _State | None:
+    """Return the state; None while a coarse file system clock may hide a change."""
+    return state if state is not None and time.time() - state.changed / 1e9 > _SETTLED_SECONDS else None
 
 
 def _read(path: Path) -> bytes:

@@ -70,6 +70,11 @@ class LargeFileReader:
             self._wanted[path] = text
             return last.decoded if self.urgent and last is not None and last.path == path else None
 
+    def waits(self, path: Path) -> bool:
+        """Return whether a file is still to be decoded, and was not the last to be decoded either."""
+        with self._lock:
+            return path in self._wanted and (self._last is None or self._last.path != path)
+
     @property
     def waiting(self) -> bool:
         """Whether a file is to be decoded."""
