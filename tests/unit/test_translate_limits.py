@@ -304,6 +304,36 @@ def test_an_object_that_is_edited_beyond_the_limit_keeps_its_last_form() -> None
     assert (len(hosts), result.retained) == (4, ())
 
 
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed since"])
+def test_an_object_that_is_edited_beyond_the_limit_of_bytes_keeps_its_last_form(*, closed: bool) -> None:
+    """As with hosts. What it requires of clients since holds for the last form too."""
+    authority = _authority(1)
+    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": authority}}
+    length = len(SERVER["stringData"]["tls.crt"]) + len(base64.b64decode(authority))
+    translator, most = Translator(), Options(namespace_limits=limits.NamespaceLimits(bytes=5 * length))
+    notes = {"kiteway.io/client-ca-secret": "ca"}
+
+    def served(letters: str, *, asks: bool = False) -> Result:
+        hosts = [f"{letter}.example.com" for letter in letters]
+        made = "2022-01-01T00:00:00Z"
+        edited = ingress("edited", hosts, ["server"], annotations=notes if asks else None, created=made)
+        other = ingress("other", ["x.example.com"], ["server"], created="2025-01-01T00:00:00Z")
+        return translator.translate(
+            load_documents(text(service(), SERVER, ca, edited, other), "test.yaml").objects, most, NOW
+        )
+
+    assert served("ab").retained == ()
+    for _ in range(2):
+        result = served("abcdefghijklmnop", asks=closed)
+        assert [host.domain for host in result.model.hosts] == ["a.example.com", "b.example.com", "x.example.com"]
+        assert [host.own_connections for host in result.model.hosts] == [closed, closed, False]
+        assert result.retained == (ObjectRef("Ingress", "default", "edited"),)
+        [told] = [d.message for d in result.diagnostics if d.reason == "NamespaceLimit"]
+        assert "bytes" in told
+        assert "stays in force" in told
+    assert len(served("abc", asks=closed).model.hosts) == 4
+
+
 def test_a_namespace_with_room_again() -> None:
     """A refused Ingress is served when an older one is removed; one that is too large does not block a smaller one."""
     small = ingress("small", ["small.example.com"], ["server"], created="2025-01-01T00:00:00Z")

@@ -12,13 +12,14 @@ from typing import Any
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.memo import Memo
-from kiteway.model import HTTPMode, LoadBalancer, Pool
+from kiteway.model import LoadBalancer, Pool
 from kiteway.resources import MilvusPolicy, Object
 from kiteway.translate.ingress.front_end import INGRESS
 from kiteway.translate.policy.attachment import Attached, Attachment, attach, judge_attachments
 from kiteway.translate.policy.caches import with_caches
 from kiteway.translate.shared.context import Index, Options
 from kiteway.translate.shared.front_end import FrontEnd
+from kiteway.translate.shared.last_good import renewed
 from kiteway.translate.shared.merge import merge
 from kiteway.translate.shared.namespaces import Asked, admitted
 from kiteway.translate.shared.unchanged import with_unchanged
@@ -89,6 +90,7 @@ class Translator:
         self._fresh: dict[ObjectRef, Unit] = {}
         self._good: dict[ObjectRef, Unit] = {}
         self._attached = Attached({}, (), {})
+        self._fitted: Mapping[ObjectRef, Unit] = {}
         self._model = LoadBalancer()
         self._memo = Memo()
         self._counted = Memo()
@@ -139,8 +141,7 @@ class Translator:
                 if last_good is not None:
                     retained.append(ref)
                     if not (unchanged and last_good.retained):
-                        # The age is that of the new object; the meaning is the last good one.
-                        last_good = dataclasses.replace(_renewed(last_good, unit), owner=owner, retained=True)
+                        last_good = renewed(last_good, unit)
                     unit = last_good
                     self._good[ref] = unit
             else:
@@ -185,7 +186,11 @@ class Translator:
         """
         self._memo.turn()
         options = self._options or Options()
-        merged, conflicts = merge(units, now, self._memo, options.namespace_limits, warming)
+        merged, conflicts, room = merge(
+            units, now, self._memo, options.namespace_limits, fitted=self._fitted, warming=warming
+        )
+        self._fitted = room.fitted
+        retained = tuple(sorted({*translated.retained, *room.kept}))
         pools, without_cache = with_caches(
             merged.pools, translated.attached, options.namespace_limits, by_default=options.cache_by_default
         )
@@ -195,7 +200,7 @@ class Translator:
         found = ordered(
             [*translated.diagnostics, *conflicts, *expired, *policies, *without_cache, *further], self._memo
         )
-        return Result(model, found, translated.retained, translated.attached.attachments)
+        return Result(model, found, retained, translated.attached.attachments)
 
 
 def _ours(index: Index, options: Options, diagnostics: list[Diagnostic]) -> list[Object]:
@@ -217,27 +222,6 @@ def _asked(owner: Object) -> Asked:
 
 def _translated(owner: Object, index: Index, options: Options) -> Unit:
     return FRONT_ENDS[owner.KIND].translate(owner, index, options)
-
-
-def _renewed(last_good: Unit, now: Unit) -> Unit:
-    """
-    Return the last good form, with what must not be old in it.
-
-    Certificates that are good now replace the older ones, so that one bad Secret does not let another certificate expire.
-    If the object has required client certificates since, so does the last good form. While these cannot be verified, it
-    serves no client.
-    """
-    current = {certificate.name: certificate for certificate in now.certificates}
-    certificates = tuple(current.get(c.name, c) for c in last_good.certificates)
-    if not now.certificate_required or last_good.certificate_required:
-        return dataclasses.replace(last_good, certificates=certificates)
-    return dataclasses.replace(
-        last_good,
-        certificates=certificates if now.client_auth is not None else (),
-        http=HTTPMode.REDIRECT if last_good.http is HTTPMode.REDIRECT else HTTPMode.OFF,
-        client_auth=now.client_auth,
-        certificate_required=True,
-    )
 
 
 def _changed(before: Mapping[Key, Object], now: Mapping[Key, Object]) -> set[Key]:

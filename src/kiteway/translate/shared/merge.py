@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.memo import Memo
 from kiteway.model import Certificate, LoadBalancer, Pool, PoolKey, ServerNames, TrustBundle, VirtualHost
 from kiteway.translate.shared.claims import Guests, settle
 from kiteway.translate.shared.limits import NamespaceLimits
-from kiteway.translate.shared.namespaces import within
+from kiteway.translate.shared.namespaces import Room, within
 from kiteway.translate.shared.routes import in_order
 from kiteway.translate.shared.server_names import server_names
 from kiteway.translate.shared.unit import HostClaim, Unit, age
@@ -22,8 +22,10 @@ def merge(
     now: dt.datetime,
     memo: Memo,
     limits: NamespaceLimits,
+    *,
+    fitted: Mapping[ObjectRef, Unit],
     warming: Sequence[Pool] = (),
-) -> tuple[LoadBalancer, tuple[Diagnostic, ...]]:
+) -> tuple[LoadBalancer, tuple[Diagnostic, ...], Room]:
     """
     Put all units onto the shared listeners.
 
@@ -35,12 +37,14 @@ def merge(
         now: the time certificates are judged by.
         memo: caches what was computed of the same units.
         limits: what the units of a namespace may claim together.
+        fitted: the form of each unit that was last within the limits.
         warming: pools to build although no route leads to them yet.
     """
     ages = memo.each("age", age, units)
     diagnostics: list[Diagnostic] = []
     oldest_first = [units[number] for number in sorted(range(len(units)), key=ages.__getitem__)]
-    ordered = within(oldest_first, limits, diagnostics, memo)
+    room = within(oldest_first, limits, diagnostics, memo, fitted)
+    ordered = room.units
     holders, guests = settle(ordered, diagnostics)
     wanted = {id(unit): hosts for unit, hosts in zip(ordered, memo.each("hosts", _hosts, ordered), strict=True)}
     alone = {domain: wanted[id(holders[domain].unit)][domain] for domain in sorted(holders)}
@@ -58,6 +62,7 @@ def merge(
             bundles=_bundles(current_first, names, pools),
         ),
         tuple(diagnostics),
+        room,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.memo import Memo
 from kiteway.resources import Object
+from kiteway.translate.shared.last_good import renewed
 from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.routes import policy_bytes
 from kiteway.translate.shared.unit import Unit, age_of
@@ -75,29 +76,62 @@ def admitted(
         return tuple(owners), frozenset()
     oldest_first = sorted(range(len(owners)), key=lambda number: age_of(owners[number]))
     claims = [(owners[number], asked[number]) for number in oldest_first]
-    fitting = _fitting(claims, limits, diagnostics, good)
+    fitting = _fitting(
+        claims, limits, diagnostics, lambda owner: Asked.of(good[owner.ref]) if owner.ref in good else None
+    )
     kept = frozenset(owner.ref for owner in owners if fitting.get(id(owner)))
     return tuple([owner for owner in owners if id(owner) in fitting]), kept
 
 
+class Room(NamedTuple):
+    """
+    The units within the limits of their namespaces.
+
+    Attributes:
+        units: the units, the oldest first; some in their last form that fitted.
+        fitted: by name, the newest form of each unit that fits, or its last one that did.
+        kept: the names of those that are served in their last form.
+    """
+
+    units: tuple[Unit, ...]
+    fitted: Mapping[ObjectRef, Unit]
+    kept: tuple[ObjectRef, ...] = ()
+
+
 def within(
-    units: Sequence[Unit], limits: NamespaceLimits, diagnostics: list[Diagnostic], memo: Memo
-) -> tuple[Unit, ...]:
+    units: Sequence[Unit],
+    limits: NamespaceLimits,
+    diagnostics: list[Diagnostic],
+    memo: Memo,
+    fitted: Mapping[ObjectRef, Unit],
+) -> Room:
     """
     Return the units whose certificates and headers fit into what their namespaces may claim.
+
+    A unit that does not fit is served in its last form that did, if that still fits.
 
     Args:
         units: the oldest first, which keep what they have.
         limits: for each namespace.
         diagnostics: gets a diagnostic for each of the others.
         memo: what was counted of the same units before.
+        fitted: those of the result of the last call.
     """
     claims = memo.each("claim", Claim.of, units)
     owners = memo.each("owner", _owner, units)
     if _all_fit(memo.each("namespace", _namespace, owners), claims, (limits.certificates, limits.bytes)):
-        return tuple(units)
-    fitting = _fitting(list(zip(owners, claims, strict=True)), limits, diagnostics, {})
-    return tuple([unit for unit in units if id(unit.owner) in fitting])
+        return Room(tuple(units), {unit.ref: unit for unit in units})
+    last = {id(unit.owner): memo(renewed, fitted[unit.ref], unit) for unit in units if unit.ref in fitted}
+    counted = {owner: memo(Claim.of, form) for owner, form in last.items()}
+    claimed = list(zip(owners, claims, strict=True))
+    fitting = _fitting(claimed, limits, diagnostics, lambda owner: counted.get(id(owner)))
+    found = [unit for unit in units if id(unit.owner) in fitting]
+    kept = {unit.ref for unit in found if fitting[id(unit.owner)]}
+    return Room(
+        tuple([last[id(unit.owner)] if unit.ref in kept else unit for unit in found]),
+        {unit.ref: fitted[unit.ref] if unit.ref in kept else unit for unit in found},
+        tuple(sorted(kept)),
+    )
 
 
 def _owner(unit: Unit) -> Object:
@@ -124,9 +158,13 @@ def _fitting(
     claims: Sequence[tuple[Object, Asked | Claim]],
     limits: NamespaceLimits,
     diagnostics: list[Diagnostic],
-    good: Mapping[ObjectRef, Unit],
+    last: Callable[[Object], Asked | Claim | None],
 ) -> dict[int, bool]:
-    """Return the identity of each object that fits, the first ones before the others; True: only its last form fits."""
+    """
+    Return the identity of each object that fits, the first ones before the others; True: only its last form fits.
+
+    ``last`` counts the last form of an object, if it has one.
+    """
     claimed: dict[str, tuple[int, ...]] = {}
     found = {}
     for owner, claim in claims:
@@ -135,10 +173,10 @@ def _fitting(
         kept = False
         if over is not None:
             wanted = total[claim._fields.index(over)]
-            last = good.get(owner.ref)
-            if last is not None:
+            earlier = last(owner)
+            if earlier is not None:
                 # It counts, or objects edited beyond the limit one after the other would serve any number of hosts.
-                still, total = _over(before, Asked.of(last), limits)
+                still, total = _over(before, earlier, limits)
                 kept = still is None
             diagnostics.append(_refusal(owner, over, wanted, getattr(limits, over), kept=kept))
         if over is None or kept:
