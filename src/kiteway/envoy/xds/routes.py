@@ -70,15 +70,22 @@ def _members(
 
 
 def _by_any_name(hosts: tuple[Backed, ...], memo: Memo) -> tuple[Backed, ...]:
-    """Return the hosts of the plaintext gRPC listener; if all lead to one pool, it serves every other name too."""
+    """
+    Return the hosts of the plaintext gRPC listener; if all lead to one pool, it serves every other name too.
+
+    The pools of ACME challenges do not count: a listener must not serve fewer names while a certificate is issued.
+    """
     if any(each.host.domain == ANY_HOST for each in hosts):
         return hosts
-    pools = {route.pool for each in hosts for route in each.host.routes}
-    return (*hosts, memo(_any_name, hosts[0])) if len(pools) == 1 else hosts
+    serving = [each for each in hosts if not all(route.challenge for route in each.host.routes)]
+    pools = {route.pool for each in serving for route in each.host.routes if not route.challenge}
+    return (*hosts, memo(_any_name, serving[0])) if len(pools) == 1 else hosts
 
 
 def _any_name(known: Backed) -> Backed:
-    return dataclasses.replace(known, host=dataclasses.replace(known.host, domain=ANY_HOST))
+    own = [(r, p) for r, p in zip(known.host.routes, known.backends, strict=True) if not r.challenge]
+    host = dataclasses.replace(known.host, domain=ANY_HOST, routes=tuple(route for route, _ in own))
+    return dataclasses.replace(known, host=host, backends=tuple(pool for _, pool in own))
 
 
 def over_tls(backed: Backed, settings: EnvoySettings) -> VirtualHost:
