@@ -24,7 +24,7 @@ from kiteway.envoy.xds.build import build
 from kiteway.envoy.xds.common import HTTP_LISTENER
 from kiteway.envoy.xds.filters import FILTER
 from kiteway.envoy.xds.route_policy import policy_for_filter
-from kiteway.model import LimitKey, LoadBalancer, Policy, PolicyReason
+from kiteway.model import Admission, LimitKey, LoadBalancer, Policy, PolicyReason
 from kiteway.pipeline.pipeline import Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import load_documents
@@ -348,3 +348,13 @@ def test_the_number_of_replicas_changes_what_is_divided_and_nothing_else() -> No
     [after] = for_filter(two.model)
     rates = [json.loads(each)["policy"]["limits"][0]["requestsPerSecond"] for each in (before, after)]
     assert rates == [20.0, 10.0]
+
+
+def test_each_policy_counts() -> None:
+    """A policy has a size, whatever it sets: a namespace's copies of it in Envoy are limited."""
+    policies = (
+        Policy(admission=Admission(reads=1, writes=None, wait=1.0, queued_bytes=1)),
+        Policy(hedging_delay=1.0),
+        Policy(limits=(), cache=None),
+    )
+    assert [policy.size > 0 for policy in policies] == [True, True, False]

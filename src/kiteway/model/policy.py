@@ -83,7 +83,8 @@ class PolicyOrigin:
     policy: ObjectRef | None
 
 
-_LIMIT_BYTES, _CACHE_BYTES, _COLLECTION_BYTES, _QUOTES = 128, 384, 128, 3
+_LIMIT_BYTES, _ADMISSION_BYTES, _HEDGING_BYTES = 128, 192, 64
+_CACHE_BYTES, _COLLECTION_BYTES, _QUOTES = 384, 128, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Policy:
         """Bytes that a copy of it takes in Envoy, about: each route of Envoy's has one."""
         names = [name for limit in self.limits for name in (*limit.names, *limit.excluded)]
         size = _LIMIT_BYTES * len(self.limits)
+        size += _ADMISSION_BYTES * (self.admission is not None) + _HEDGING_BYTES * (self.hedging_delay is not None)
         if self.cache is not None:
             size += _CACHE_BYTES + _COLLECTION_BYTES * len(self.cache.collections)
             names += [name for each in self.cache.collections for name in (each.database, each.collection)]
