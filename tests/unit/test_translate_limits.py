@@ -271,6 +271,30 @@ def test_a_namespace_that_claims_too_much(most: limits.NamespaceLimits, what: st
     assert f"--namespace-limit {what}=" in told.fix
 
 
+def _solver(number: int) -> dict[str, Any]:
+    """Return a solver of cert-manager for the first host of an Ingress that `_ingresses` made for 2022."""
+    path = {
+        "path": f"/.well-known/acme-challenge/t{number}",
+        "pathType": "Exact",
+        "backend": {"service": {"name": "milvus", "port": {"number": 19530}}},
+    }
+    made = ingress(f"s{number}", ["a2022.default.example.com"], [], created=f"2026-01-01T00:00:{number:02}Z")
+    made["metadata"]["labels"] = {"acme.cert-manager.io/http01-solver": "true"}
+    made["spec"]["rules"][0]["http"]["paths"] = [path]
+    return made
+
+
+def test_challenges_count_apart() -> None:
+    """A certificate can be renewed in a namespace without room for another host; the number of challenges has a limit too."""
+    most = limits.NamespaceLimits(hosts=2, paths=2, challenges=3)
+    result = _within(most, *_ingresses(2022), *map(_solver, range(5)), SERVER)
+
+    assert [len(host.routes) for host in result.model.hosts] == [4, 1]
+    told = [d for d in result.diagnostics if d.reason == "NamespaceLimit"]
+    assert [d.object.name for d in told if d.object] == ["s3", "s4"]
+    assert "--namespace-limit challenges=4" in told[0].fix
+
+
 def test_an_object_that_is_edited_beyond_the_limit_keeps_its_last_form() -> None:
     """The last form counts, so that no other object gets its room; when the new form fits, that is served."""
     translator, most = Translator(), Options(namespace_limits=limits.NamespaceLimits(hosts=4))

@@ -38,7 +38,7 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     hosts = host_claims(context)
     plaintext = any(not pool.protocol.tls for pool in context.pools.values())
     check_annotations(context, ingress, plaintext_backend=plaintext, http_open=http is HTTPMode.SERVE)
-    solver = is_solver(ingress, hosts)
+    solver = is_solver(ingress)
     return Unit(
         owner=ingress,
         hosts=for_challenges(hosts) if solver else hosts,

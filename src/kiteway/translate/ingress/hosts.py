@@ -10,6 +10,7 @@ from kiteway.resources.kinds.ingress import IngressBackend, IngressRule
 from kiteway.resources.places import Path, dotted, quoted
 from kiteway.translate.ingress.context import IngressContext
 from kiteway.translate.ingress.paths import is_for_others, leads_to_milvus, path_match
+from kiteway.translate.ingress.solver import is_solver
 from kiteway.translate.shared.backends import backend_of
 from kiteway.translate.shared.budget import Budget
 from kiteway.translate.shared.context import Backend
@@ -26,6 +27,8 @@ def asked(ingress: Ingress) -> Asked:
     rules = ingress.spec.rules[:MOST_RULES]
     fallback = 1 if ingress.spec.default_backend is not None else 0
     paths = sum(len(rule.http.paths) for rule in rules if rule.http is not None)
+    if is_solver(ingress):
+        return Asked(0, 0, paths)
     return Asked(len({rule.host for rule in rules}) + fallback, min(paths, MOST_PATHS) + fallback)
 
 

@@ -18,12 +18,14 @@ _PATH = "/.well-known/acme-challenge/"
 """Where a CA looks for the answer (RFC 8555, section 8.3)."""
 
 
-def is_solver(ingress: Ingress, hosts: Sequence[HostClaim]) -> bool:
+def is_solver(ingress: Ingress) -> bool:
     """Return whether an Ingress is for challenges alone: by its label, and by each of its paths."""
-    if ingress.metadata.labels.get(_LABEL) != "true":
+    if ingress.metadata.labels.get(_LABEL) != "true" or ingress.spec.default_backend is not None:
         return False
-    paths = [route.match.path for host in hosts for route in host.routes]
-    return bool(paths) and all(path.startswith(_PATH) and len(path) > len(_PATH) for path in paths)
+    if any(rule.http is None for rule in ingress.spec.rules):
+        return False
+    paths = [path.path or "" for rule in ingress.spec.rules if rule.http is not None for path in rule.http.paths]
+    return bool(paths) and all(path.startswith(_PATH) and path not in {_PATH, f"{_PATH}*"} for path in paths)
 
 
 def for_challenges(hosts: Sequence[HostClaim]) -> tuple[HostClaim, ...]:

@@ -33,7 +33,7 @@ def parent_wildcard(domain: str) -> str:
 
 
 Guests = Mapping[str, Sequence[HostClaim]]
-"""The claims of solvers by the host of their namespace that answers the name: itself, its wildcard, or ``*``."""
+"""The claims of solvers by the host that answers the name: itself or its wildcard, of their namespace, or ``*``."""
 
 
 def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holders, Guests]:
@@ -56,7 +56,7 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holder
                 held = _foreign_wildcard(holders, unit, claim)
             wildcards = wildcards or claim.domain.startswith("*.")
             answering = _answering(holders, claim.domain) if unit.solver else None
-            if answering is not None and answering.unit.ref.namespace == unit.ref.namespace:
+            if answering is not None and _is_guest(unit, claim, answering):
                 host = answering.claim.domain
                 guests.setdefault(host, []).append(claim if host == claim.domain else _for_its_name(claim))
             elif held is None:
@@ -68,6 +68,18 @@ def settle(units: Sequence[Unit], diagnostics: list[Diagnostic]) -> tuple[Holder
 
 def _is_solver(unit: Unit) -> bool:
     return unit.solver
+
+
+def _is_guest(solver: Unit, claim: HostClaim, host: Holder) -> bool:
+    """
+    Return whether the paths of a solver are served beside those of a host.
+
+    Any namespace may claim a name for which there is only the host for all other names. A solver does not: until its end, the
+    name would have no path but that of the challenge.
+    """
+    if host.unit.ref.namespace == solver.ref.namespace:
+        return True
+    return host.claim.domain == ANY_HOST and claim.domain != ANY_HOST
 
 
 def _foreign_wildcard(holders: Holders, unit: Unit, claim: HostClaim) -> Holder | None:

@@ -53,6 +53,7 @@ class NamespaceLimits:
     Attributes:
         hosts: hosts of rules, and one for a default backend; each takes 0.5 MB of Envoy and the control plane.
         paths: paths of all hosts.
+        challenges: paths of cert-manager's solvers, which count as no host and no path.
         certificates: certificates, counted at each Ingress that lists them.
         bytes: custom headers at each path, limits at each of its routes in Envoy, and the longest certificate chain with the client CA at each host.
         cache: bytes of memory of the caches that its MilvusPolicies turn on, in each replica.
@@ -60,6 +61,7 @@ class NamespaceLimits:
 
     hosts: int = 300
     paths: int = 2500
+    challenges: int = 50
     certificates: int = 2000
     bytes: int = 33_554_432
     cache: int = 268_435_456

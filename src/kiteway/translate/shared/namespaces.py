@@ -15,15 +15,25 @@ from kiteway.translate.shared.unit import Unit, age_of
 
 
 class Asked(NamedTuple):
-    """The claims of one object's rules, counted by its front end before anything is translated."""
+    """
+    The claims of one object's rules, counted by its front end before anything is translated.
+
+    Attributes:
+        hosts: the hosts.
+        paths: the paths of all of them.
+        challenges: the paths of a solver of challenges. They count apart, so that a certificate can be renewed in a namespace that
+            has all the hosts it may have.
+    """
 
     hosts: int
     paths: int
+    challenges: int = 0
 
     @classmethod
     def of(cls, unit: Unit) -> Asked:
         """Count what the translated form of an object has."""
-        return cls(len(unit.hosts), sum(len(claim.routes) for claim in unit.hosts))
+        paths = sum(len(claim.routes) for claim in unit.hosts)
+        return cls(0, 0, paths) if unit.solver else cls(len(unit.hosts), paths)
 
 
 class Claim(NamedTuple):
@@ -72,7 +82,7 @@ def admitted(
         memo: what was read of the same objects before.
         good: the last good form of each object.
     """
-    if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths)):
+    if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths, limits.challenges)):
         return tuple(owners), frozenset()
     oldest_first = sorted(range(len(owners)), key=lambda number: age_of(owners[number]))
     claims = [(owners[number], asked[number]) for number in oldest_first]
