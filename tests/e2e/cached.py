@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Any, Self
 import grpc
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
-from tests.e2e.admission import until
+from tests.e2e.admission import RATE_LIMIT, until
 from tests.e2e.routed import routed
 from tests.e2e.test_filter import SERVICE, UNLIMITED, Envoy, running_envoy
 
@@ -89,7 +90,7 @@ class Client:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{envoy.port}", options=OWN_SUBCHANNEL)
         self._metadata = tuple(metadata.items())
 
-    def start(self, request: bytes, timeout: float = 30, method: str = "Search") -> grpc.Future[bytes]:
+    def start(self, request: bytes, timeout: float | None = 30, method: str = "Search") -> grpc.Future[bytes]:
         """Begin a call."""
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(f"{SERVICE}/{method}")
         return call.future(request, timeout=timeout, metadata=self._metadata)
@@ -102,6 +103,11 @@ class Client:
     def search(self, request: bytes | None = None) -> tuple[int, str]:
         """Search and return the number of the answer, and what the cache did."""
         return outcome(self.start(question() if request is None else request))
+
+    def refused(self, request: bytes) -> bool:
+        """Search, and say whether a limit refused it."""
+        results = milvus_pb2.SearchResults.FromString(self.start(request).result())
+        return bool(results.status.code == RATE_LIMIT)
 
     def call(self, method: str, request: bytes = b"") -> int:
         """Make a call whose answer is a status, and return its code."""
@@ -121,6 +127,21 @@ def outcome(call: Any) -> tuple[int, str]:
     assert results.status.code == 0, results.status
     did = dict(call.initial_metadata()).get("kiteway-cache", "")
     return int(results.results.scores[0]), did.partition("; age")[0]
+
+
+def http_request(envoy: Envoy, method: str, path: str) -> int:
+    """Make a REST request and return its HTTP status."""
+    connection = http.client.HTTPConnection("127.0.0.1", envoy.port, timeout=10)
+    connection.request(method, path, body="{}", headers={"content-type": "application/json"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def updates(envoy: Envoy) -> int:
+    """Return how often Envoy has taken new routes."""
+    stats = envoy.get("/stats?format=json&filter=rds.routes.config_reload$")["stats"]
+    return sum(stat.get("value", 0) for stat in stats)
 
 
 def hybrid(seconds: float) -> int:

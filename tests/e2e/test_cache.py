@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from kiteway import filter as kiteway_filter
@@ -20,11 +21,14 @@ from tests.e2e.cached import (
     Milvus,
     behind,
     cache,
+    http_request,
     hybrid,
     outcome,
     question,
+    updates,
     warm,
 )
+from tests.e2e.routed import write_routes
 
 pytestmark = [
     pytest.mark.e2e,
@@ -230,3 +234,104 @@ def test_a_large_request_passes_without_waiting_to_be_whole(tmp_path: Path) -> N
         assert client.search(question(vectors=middle))[1] == "miss"
         assert milvus.reads[-1].placeholder_group == middle
         assert client.search(question(vectors=middle))[1] == "hit"
+
+
+def test_a_leader_with_a_short_deadline_takes_nobody_with_it(tmp_path: Path) -> None:
+    """Its own call fails; one follower takes its place, and all others get that one's answer."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy:
+        leader, *followers = clients = [Client(envoy) for _ in range(10)]
+        for client in clients:
+            client.call("GetVersion")
+        warm(leader)
+        leader.search()
+        milvus.open.clear()
+        before = milvus.calls["Search"]
+        first = leader.start(question(), timeout=0.3)
+        until(lambda: milvus.calls["Search"] == before + 1)
+        calls = [client.start(question()) for client in followers]
+        error = first.exception()
+        assert isinstance(error, grpc.RpcError)
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        until(lambda: milvus.calls["Search"] == before + 2)
+
+        milvus.open.set()
+
+        outcomes = [outcome(call) for call in calls]
+        assert {number for number, _ in outcomes} == {before + 2}
+        assert sorted(did for _, did in outcomes) == ["joined"] * 8 + ["miss"]
+
+
+def test_a_follower_leaves_at_its_own_deadline(tmp_path: Path) -> None:
+    """Envoy ends it, and nothing of it stays behind."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as leader, Client(envoy) as follower:
+        follower.call("GetVersion")
+        warm(leader)
+        leader.search()
+        milvus.open.clear()
+        before = milvus.calls["Search"]
+        first = leader.start(question())
+        until(lambda: milvus.calls["Search"] == before + 1)
+        # The client would wait longer than the header says, so it is Envoy that ends the call.
+        with Client(envoy, **{"grpc-timeout": "300m"}) as late:
+            error = late.start(question(), timeout=None).exception()
+        assert isinstance(error, grpc.RpcError)
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+        milvus.open.set()
+
+        assert outcome(first) == (before + 1, "miss")
+        assert follower.search() == (before + 1, "hit")
+        assert milvus.calls["Search"] == before + 1
+
+
+def test_changes_by_rest_and_unknown_calls_empty_the_cache(tmp_path: Path) -> None:
+    """A REST request with a method that reads does not."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        changes: list[tuple[str, str, bool]] = [
+            ("GET", "/v2/vectordb/collections/drop", False),
+            ("POST", "/v2/vectordb/collections/list", False),
+            ("gRPC", "Insert", False),
+            ("POST", "/v2/vectordb/collections/drop", True),
+            ("gRPC", "NoSuchMethod", True),
+            ("gRPC", "RenameCollection", True),
+        ]
+        for method, path, empties in changes:
+            until(lambda: client.search()[1] == "hit")
+            number = client.search()[0]
+            if method == "gRPC":
+                client.call(path)
+            else:
+                http_request(envoy, method, path)
+            assert (client.search() == (number, "hit")) != empties, path
+
+
+def test_another_epoch_empties_the_cache(tmp_path: Path) -> None:
+    """A configuration with another epoch says that the endpoints are others; the same one again changes nothing."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        until(lambda: client.search()[1] == "hit")
+        number = client.search()[0]
+        routes = tmp_path / "routes.json"
+        write_routes(routes, {"cache": cache(), "log_rate": 0.5}, "2")
+        until(lambda: updates(envoy) == 2)
+        assert client.search() == (number, "hit")
+        write_routes(routes, {"cache": cache(epoch=1)}, "3")
+        until(lambda: updates(envoy) == 3)
+        assert client.search()[1] == "bypass; reason=no-sample"
+        until(lambda: client.search()[1] == "hit")
+        assert client.search()[0] > number
+
+
+def test_limits_do_not_count_what_the_cache_answers(tmp_path: Path) -> None:
+    """Hits pass while every other read of the user is refused."""
+    limits = [{"by": ["user", "collection"], "requestsPerSecond": 1e-3, "burstMs": 0}]
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy, authorization="a") as client:
+        warm(client)
+        until(lambda: client.search()[1] == "hit")
+        parts = {"cache": cache(), "policy": {"scope": "policy", "limits": limits}}
+        write_routes(tmp_path / "routes.json", parts, "2")
+        until(lambda: client.refused(question(vectors=b"w")))
+        for _ in range(20):
+            assert client.search()[1] == "hit"
+        assert client.refused(question(vectors=b"w"))
