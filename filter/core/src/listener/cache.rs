@@ -9,3 +9,6 @@ mod learning;
 mod own_calls;
 pub mod route;
 pub mod visit;
+
+#[cfg(test)]
+mod tests;

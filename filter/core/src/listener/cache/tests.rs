@@ -1,0 +1,228 @@
+use std::time::Duration;
+
+use crate::cache::pool::registry;
+use crate::host::body::RequestBody;
+use crate::host::fake::{grpc_request, headers, FakeStream, Names};
+use crate::host::own_call::OwnCallId;
+use crate::host::response::{LocalReply, Response};
+use crate::host::{Action, Verdict};
+use crate::listener::route::RouteConfig;
+use crate::listener::Listener;
+use crate::metrics::gate::GateMetrics;
+use crate::wire::encode::{delimited, framed};
+
+/// A request on a route of this pool.
+fn request(pool: &str, method: &str) -> FakeStream {
+    let route = format!(
+        r#"{{"cache":{{"pool":"{pool}","cluster":"c","bound_ms":5000,"eventual_bound_ms":5000,"fill_lag_ms":1000,
+        "max_wait_ms":3000,"memory":1000000,"max_entry_bytes":1000,"epoch":0,"reads":true}}}}"#
+    );
+    let mut stream = grpc_request(method);
+    stream.request.push((":method".to_owned(), "POST".to_owned()));
+    stream.route = Some(Box::new(RouteConfig::parse(route.as_bytes()).unwrap()));
+    stream
+}
+
+/// A search at the level Bounded.
+fn question() -> Vec<u8> {
+    framed(&[&delimited(3, b"books")[..], &[14 << 3, 2]].concat())
+}
+
+/// The answer to a call of the filter's own.
+fn own_answer(path: &str) -> Vec<u8> {
+    match path.rsplit('/').next() {
+        Some("AllocTimestamp") => framed(&[2 << 3, 100]),
+        Some("DescribeCollection") => framed(&[11 << 3, 2]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends a request as a whole, and answers the filter's own calls.
+fn send(listener: &mut Listener, stream: &mut FakeStream, body: &[u8]) -> Verdict {
+    match listener.on_request_headers(stream, false) {
+        Verdict::Hold => {}
+        other => return other,
+    }
+    stream.received = body.to_vec();
+    let mut verdict = listener.on_request_body(stream, true);
+    if !stream.own_calls.is_empty() {
+        stream.held = std::mem::take(&mut stream.received);
+    }
+    for (id, path) in stream.own_calls.clone().iter().enumerate() {
+        assert_eq!(Verdict::Hold, verdict);
+        let answer = own_answer(path);
+        verdict = listener.on_own_call_done(stream, OwnCallId(id as u64), Some(&answer));
+    }
+    verdict
+}
+
+/// Answers a call in pieces of so many bytes, and says how often the answer was held.
+fn answer(listener: &mut Listener, stream: &mut FakeStream, body: &[u8], size: usize) -> usize {
+    stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    let mut actions = vec![listener.on_response_headers(stream, false)];
+    for piece in body.chunks(size) {
+        stream.received = piece.to_vec();
+        actions.push(listener.on_response_body(stream, false));
+    }
+    stream.trailers = headers(&[("grpc-status", "0")]);
+    listener.on_response_trailers(stream);
+    actions.iter().filter(|action| **action == Action::Hold).count()
+}
+
+fn metrics() -> GateMetrics {
+    GateMetrics::define(&mut Names::default()).unwrap()
+}
+
+const SUCCESS: &[u8] = &[0x0a, 0]; // {status: {}}
+
+/// A search at a time in ms, with what its client gets: the header, and the answer where it is stored.
+fn search(pool: &str, milliseconds: u64) -> (String, FakeStream) {
+    let metrics = metrics();
+    let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "Search"));
+    stream.time = Duration::from_millis(milliseconds);
+    let verdict = send(&mut listener, &mut stream, &question());
+    let did = match verdict {
+        Verdict::Continue => {
+            let mut sent = Vec::new();
+            stream.read_held_request_body(|piece| sent.extend_from_slice(piece));
+            stream.read_request_body(|piece| sent.extend_from_slice(piece));
+            assert_eq!(0, answer(&mut listener, &mut stream, &framed(SUCCESS), 3));
+            stream.received = sent;
+            String::from_utf8(stream.response_header("kiteway-cache").unwrap().to_vec()).unwrap()
+        }
+        Verdict::Reply(LocalReply::Stored { header: (name, value), body }) => {
+            assert_eq!(("kiteway-cache", &framed(SUCCESS)[..]), (name, &body[..]));
+            value
+        }
+        other => panic!("{other:?}"),
+    };
+    (did, stream)
+}
+
+#[test]
+fn a_search_is_forwarded_then_sent_with_a_guarantee_then_answered_from_the_cache() {
+    let pool = "test/visit/search";
+    let _in_use = registry::pool(pool);
+
+    let (did, stream) = search(pool, 0);
+
+    assert_eq!("bypass; reason=first", did);
+    assert_eq!(question(), stream.received);
+    assert_eq!(2, stream.own_calls.len());
+
+    let (did, stream) = search(pool, 1100);
+
+    assert_eq!("miss", did);
+    let suffix = [11 << 3, 100, 14 << 3, 4, 15 << 3, 0];
+    assert_eq!(framed(&[&question()[5..], &suffix[..]].concat()), stream.received);
+
+    let (did, stream) = search(pool, 1150);
+
+    assert_eq!("hit; age=1.1", did);
+    assert_eq!([("cache".to_owned(), "hit".to_owned())], stream.notes[..]);
+}
+
+#[test]
+fn the_answer_to_a_change_is_held_until_its_status_is_known() {
+    let pool = "test/visit/change";
+    let body = framed(&[0x18, 1]); // {code: 1}
+    for size in 1..=body.len() {
+        let metrics = metrics();
+        let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+
+        assert_eq!(Verdict::Continue, send(&mut listener, &mut stream, &framed(&[])));
+        // The headers, and each piece but the one that completes the status.
+        assert_eq!(body.len().div_ceil(size), answer(&mut listener, &mut stream, &body, size));
+    }
+}
+
+#[test]
+fn a_change_empties_the_cache_unless_it_is_refused() {
+    let pool = "test/visit/empties";
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    search(pool, 1100);
+    let change = |milliseconds, status: &[u8]| {
+        let metrics = metrics();
+        let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+        stream.time = Duration::from_millis(milliseconds);
+        assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
+        assert_eq!("hit; age=1.1", search(pool, 1110).0);
+        assert_eq!(Verdict::Continue, listener.on_request_body(&mut stream, true));
+        assert!(search(pool, 1120).0.starts_with("bypass"));
+        answer(&mut listener, &mut stream, &framed(status), 100);
+    };
+
+    change(1115, &[0x18, 0xf9, 0x0a]); // {code: 1401}
+    assert!(search(pool, 1130).0.starts_with("hit"));
+    change(1115, &[]);
+    assert!(search(pool, 1130).0.starts_with("bypass"));
+    // It has been open again since 2,115 ms.
+    assert!(search(pool, 2110).0.starts_with("bypass"));
+    assert_eq!("miss", search(pool, 2200).0);
+}
+
+/// Any order of hooks, with any pieces at any moment, ends without a panic.
+#[test]
+fn no_order_of_hooks_is_a_panic() {
+    let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    let runs: u64 = runs.unwrap_or(20_000);
+    let mut state = 3_u64;
+    let mut random = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let metrics = metrics();
+    let mut open: Vec<(Listener, FakeStream)> = Vec::new();
+    for run in 0..runs {
+        if open.len() < 8 {
+            let method = ["Search", "Query", "DropCollection", "NoSuch"][random(4)];
+            let mut stream = request("test/visit/fuzz", method);
+            let mut listener = Listener::new(&metrics);
+            listener.on_request_headers(&mut stream, random(9) == 0);
+            open.push((listener, stream));
+        }
+        let place = random(open.len());
+        let (listener, stream) = &mut open[place];
+        stream.time = Duration::from_millis(run * 7);
+        match random(8) {
+            0 | 1 => {
+                let mut body = question();
+                let damage = random(body.len());
+                body[damage] ^= (random(4) == 0) as u8 * 0xff;
+                stream.received = body;
+                listener.on_request_body(stream, random(3) > 0);
+            }
+            2 => {
+                listener.on_request_trailers(stream);
+            }
+            3 => {
+                listener.on_wake(stream);
+            }
+            4 => {
+                let id = OwnCallId(random(3) as u64);
+                let path = stream.own_calls.get(id.0 as usize);
+                let answer = path.map(|path| own_answer(path));
+                listener.on_own_call_done(stream, id, answer.as_deref());
+            }
+            5 => {
+                stream.response =
+                    headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+                listener.on_response_headers(stream, random(4) == 0);
+            }
+            6 => {
+                stream.received = framed(SUCCESS);
+                listener.on_response_body(stream, random(4) == 0);
+                stream.trailers = headers(&[("grpc-status", ["0", "14"][random(2)])]);
+                listener.on_response_trailers(stream);
+            }
+            _ => {
+                let (mut listener, mut stream) = open.swap_remove(place);
+                if random(2) == 0 {
+                    listener.on_stream_complete(&mut stream);
+                }
+            }
+        }
+    }
+}
