@@ -33,7 +33,11 @@ from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, ingress, path, rule, service
 
 POISON = "test.example.com/poison"
-"""An annotation: ``header`` and ``constraint`` make a route table that Envoy rejects without a name, ``cluster`` a cluster."""
+"""
+An annotation: ``header`` and ``constraint`` make a route table that Envoy rejects without a name, ``cluster`` a cluster.
+
+Envoy takes an Ingress with ``twin`` and one with ``TWIN``, but not both: their hosts differ in case only.
+"""
 DEADLINE = 90.0
 
 
@@ -52,6 +56,9 @@ def poisoned(*arguments: Any) -> Unit:
                 for claim in unit.hosts
             )
             return dataclasses.replace(unit, hosts=hosts)
+        case "twin" | "TWIN" as label:
+            other = dataclasses.replace(unit.hosts[0], domain=f"{label}.example.com")
+            return dataclasses.replace(unit, hosts=(*unit.hosts, other))
         case "cluster":
             pools = tuple(
                 dataclasses.replace(pool, health_check=dataclasses.replace(pool.health_check, timeout=-1))

@@ -118,6 +118,27 @@ async def test_culprits_are_found_in_a_first_configuration(site: Site) -> None:
             assert served == [number for number in range(20) if number not in {3, 17}]
 
 
+async def test_of_two_ingresses_that_conflict_the_newer_is_held_back(site: Site) -> None:
+    """
+    Envoy takes each of them, but not both. The older is served, others' changes arrive, and the newer is tried
+    again when it changes; without the older one Envoy takes it.
+    """
+    site.write("victim", *tenant_manifests("victim"))
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            site.write("pair", *tenant_manifests("later", poison="TWIN"), *tenant_manifests("early", poison="twin"))
+            await site.quarantined("later")
+            assert await site.ask("early") == "served"
+            assert (await site.ask("later")).startswith("404")
+            site.write("victim", *tenant_manifests("victim", to="changed"))
+            await site.serves("victim", "/changed")
+
+            site.write("pair", *tenant_manifests("later", to="changed", poison="TWIN"))
+            await site.quarantined()
+            await site.serves("later", "/changed")
+
+
 async def test_a_cluster_that_is_rejected_leads_to_its_ingress(site: Site) -> None:
     """Envoy names the cluster, so no search is needed."""
     site.write("victim", *tenant_manifests("victim"))

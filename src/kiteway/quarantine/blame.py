@@ -85,10 +85,16 @@ def _speaks_of(message: str, unit: Unit) -> bool:
     """Return whether a message names a unit's Ingress (as its virtual hosts and routes do), a host or a certificate name."""
     if f"{source_name(unit.ref)}/" in message:
         return True
-    names = {claim.domain for claim in unit.hosts} | {n for c in unit.certificates for n in c.names}
+    # Envoy compares hosts in lower case, and quotes them so: of two units whose hosts differ in case, it means both.
+    message = message.lower()
+    names = {name.lower() for name in _names(unit)}
     return any(
         name in message and re.search(rf"(?<![\w.*-]){re.escape(name)}(?![\w.-])", message) for name in names - {"*"}
     )
+
+
+def _names(unit: Unit) -> set[str]:
+    return {claim.domain for claim in unit.hosts} | {name for c in unit.certificates for name in c.names}
 
 
 def _with_its_words(message: str, units: Sequence[Unit]) -> list[Unit]:
