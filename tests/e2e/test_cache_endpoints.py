@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from kiteway.filter import filter_path, missing_reason
-from tests.e2e.test_traffic_metrics import MANIFESTS, Backend
+from tests.e2e.test_traffic_metrics import MANIFESTS
+from tests.e2e.traffic import Backend
 from tests.support.kiteway import Running, up, wait_until
 from tests.support.manifests import endpoint_slice, milvus_policy
 
