@@ -44,13 +44,15 @@ setup: $(SYNCED) ## make .venv with everything in it, from the lock file
 # pip puts uv below .tools without touching any environment, so a Python without the venv module will do.
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is %d.%d; Kiteway needs Python 3.11 or later: make PYTHON=python3.x ..." % sys.version_info[:2])'
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
+	@echo "Installing uv $(UV_VERSION) below .tools"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
 	  --upgrade --target .tools/uv-$(UV_VERSION) uv==$(UV_VERSION)
 	@touch $@
 
 $(SYNCED): pyproject.toml uv.lock $(FILTER_SOURCES) | $(UV)
 	@$(if $(CARGO),:,echo "cargo is not installed: going on without the filter (https://rustup.rs has it).")
-	$(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway --compile-bytecode
+	@$(PYTHON) tools/progress.py "Installing the locked packages into .venv, 0.5 GB" .venv \
+	  $(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway --compile-bytecode
 	@$(RUN) -m compileall -q src
 	@touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from kiteway.certificates.create import KeyPair, create_self_signed
 from kiteway.demo.guide import HOST, manifests, secret
 from kiteway.files import write_atomic
 from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
-from kiteway.milvus.verify import Target, verify
+from kiteway.milvus.verify import FailureReason, Target, verify
 from tests.support.kiteway import KITEWAY, Running, up, wait_until
 from tests.support.reads import SteadyReads, fill
 
@@ -293,3 +294,25 @@ def test_the_demo_verifies_and_cleans_up() -> None:
         assert [search["outcome"].partition(";")[0] for search in report["searches"]][1:] == ["hit"]
         assert {"kiteway", "milvus", "envoy", "pymilvus"} <= report["versions"].keys()
         assert list(Path(temporary).iterdir()) == []
+
+
+def test_the_demo_with_a_login(tmp_path: Path) -> None:
+    """``kiteway demo --auth``: the snippet has the token, a client without one is refused, and what is kept is said."""
+    with tempfile.TemporaryDirectory(prefix="kw-") as folder:
+        data, log = Path(folder) / "demo", tmp_path / "log"
+        with log.open("wb") as output:
+            demo = subprocess.Popen([KITEWAY, "demo", "--auth", "--data-dir", data], stdout=output, stderr=output)
+        try:
+            wait_until(lambda: "Ctrl-C ends the demo" in log.read_text() or demo.poll() is not None, "verified", 240)
+            said = log.read_text()
+            [port] = re.findall(r"https://127\.0\.0\.1:(\d+)", said)
+            assert 'token="root:Milvus")' in said
+            target = Target(host="127.0.0.1", port=int(port), ca=data / "tls.crt", server_name=HOST)
+            failure = asyncio.run(verify(target)).failure
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
+        assert failure is not None
+        assert failure.reason is FailureReason.AUTH
+        assert "the same again" in said, "the cache is shown with a login, too"
+        assert f"kept: {data}" in log.read_text()

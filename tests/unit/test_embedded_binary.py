@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import lzma
+import os
+import tempfile
 import threading
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kiteway.milvus.embedded.binary import MilvusUnavailableError, find_milvus_binary
+from kiteway.ownership import NotOursError
 
 
 class FakeDistribution:
@@ -110,3 +113,27 @@ def test_a_wheel_without_the_program_is_explained(package: FakeDistribution) -> 
     (package.root / "milvus" / "data" / "bin" / "milvus.lzma").unlink()
     with pytest.raises(MilvusUnavailableError, match=r"no server program.*--force-reinstall"):
         find_milvus_binary()
+
+
+def test_it_says_that_it_unpacks_only_when_it_does(package: FakeDistribution) -> None:
+    """The first use says where the copy stays; the second one has nothing to say."""
+    said: list[str] = []
+    program = find_milvus_binary(said.append).program
+    assert [str(program.parent) in line for line in said] == [True]
+    find_milvus_binary(said.append)
+    assert len(said) == 1
+
+
+def test_a_cache_of_another_user_is_not_used(
+    package: FakeDistribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `sudo -E make demo` the user's cache is root's: the demo works without root all the same."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+
+    def make_own(folder: Path) -> None:
+        if folder.is_relative_to(tmp_path / "cache"):
+            raise NotOursError("it is root's.")
+        folder.mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr("kiteway.milvus.embedded.binary.make_own", make_own)
+    assert find_milvus_binary().program.is_relative_to(tmp_path / "temporary" / f"kiteway-cache-{os.getuid()}")

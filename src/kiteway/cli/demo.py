@@ -18,7 +18,7 @@ from kiteway.demo.report import DemoReport
 from kiteway.demo.run import Options, remove, run
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
-from kiteway.milvus.embedded import MilvusStartError, MilvusUnavailableError
+from kiteway.milvus.embedded import FIRST_USER, MilvusStartError, MilvusUnavailableError
 from kiteway.milvus.verify import SdkMissingError
 from kiteway.ownership import NotOursError, make_own
 from kiteway.ports import PortError
@@ -45,6 +45,9 @@ def demo(
         ),
     ] = None,
     proxies: Annotated[int, typer.Option("--proxies", min=1, max=9, help="Proxies of the embedded Milvus.")] = 1,
+    auth: Annotated[
+        bool, typer.Option("--auth", help="Milvus asks for a login: its first user is root, with the password Milvus.")
+    ] = False,
     https_port: Annotated[
         int | None,
         typer.Option("--https-port", min=1, max=65535, help="The public port.", show_default="8443, or a free one"),
@@ -71,10 +74,13 @@ def demo(
       kiteway demo
       kiteway demo --once --output json
       kiteway demo --proxies 3
+      kiteway demo --auth
     """
     chosen = milvus or _default_milvus()
     if chosen is Milvus.LITE and proxies > 1:
         raise fail("--proxies needs the full Milvus: --milvus embedded", 2)
+    if chosen is Milvus.LITE and auth:
+        raise fail("--auth needs the full Milvus, because Milvus Lite has no users: --milvus embedded", 2)
     try:
         binary = find_envoy(envoy)
     except EnvoyNotFoundError as error:
@@ -84,7 +90,7 @@ def demo(
         make_own(folder)
     except (NotOursError, OSError) as error:
         raise fail(str(error)) from error
-    options = Options(folder, binary, chosen.value, proxies, https_port, once)
+    options = Options(folder, binary, chosen.value, proxies, https_port, once, auth)
     report = DemoReport()
     try:
         report = asyncio.run(run(options, _say, _print_connected))
@@ -97,6 +103,8 @@ def demo(
     finally:
         if data_dir is None:
             remove(folder)
+        else:
+            stderr.print(f"kept: {folder}, with the certificate, the manifests, the logs and Milvus's data")
     if output is not Output.TABLE:
         emit(msgspec.to_builtins(report), output)
     else:
@@ -130,12 +138,13 @@ def _print(report: DemoReport, *, calls: bool) -> None:
 
 
 def _print_connected(options: Options, certificate: Path, port: int) -> None:
+    token = f', token="{FIRST_USER}"' if options.auth else ""
     status = suggested("kiteway", "status", "--data-dir", str(options.data_dir))
     _say(f"""
 Verified. Connect with:
 
     from pymilvus import MilvusClient
-    client = MilvusClient("https://127.0.0.1:{port}", server_pem_path="{certificate}", server_name="{HOST}")
+    client = MilvusClient("https://127.0.0.1:{port}", server_pem_path="{certificate}", server_name="{HOST}"{token})
 
 The manifests are in {options.data_dir / "manifests"}: edit them and watch {status}.
 Ctrl-C ends the demo.""")

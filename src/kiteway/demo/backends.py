@@ -10,7 +10,7 @@ from pathlib import Path
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HEALTH_PORT, SERVICE, SERVING_PORT
 from kiteway.files import write_atomic
-from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles
+from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles, Tuning
 from kiteway.milvus.embedded.lite import LiteMilvus
 from kiteway.netns import NetworkNamespace, NetworkNamespaceError
 from kiteway.sources.static import StaticEndpoint
@@ -37,7 +37,7 @@ class Backend:
 
 
 @contextlib.asynccontextmanager
-async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Backend]:
+async def embedded(data_dir: Path, proxies: int, say: Say, *, auth: bool) -> AsyncIterator[Backend]:
     """
     Run the full Milvus with TLS on, in a network namespace of its own if that is permitted.
 
@@ -50,20 +50,30 @@ async def embedded(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Back
         except NetworkNamespaceError as error:
             say(f"WARNING: Milvus listens on every address of this machine, not only on loopback ({error}).")
         files = _backend_certificate(data_dir)
+        tuning = Tuning(authorization=auth)
+        login = ", with a login" if auth else ""
         if proxies > 1:
-            cluster = MilvusCluster(data_dir / "milvus", proxies=proxies, tls=files, netns=namespace, on_progress=say)
+            cluster = MilvusCluster(
+                data_dir / "milvus", proxies=proxies, tls=files, netns=namespace, tuning=tuning, on_progress=say
+            )
             async with cluster:
-                title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on"
+                title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on{login}"
                 yield Backend(tuple(map(_static, cluster.endpoints)), tls=True, namespace=namespace, title=title)
             return
         # In a namespace of its own the guide's ports are free.
         ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
         server = StandaloneMilvus(
-            data_dir / "milvus", port=ports[0], health_port=ports[1], tls=files, netns=namespace, on_progress=say
+            data_dir / "milvus",
+            port=ports[0],
+            health_port=ports[1],
+            tls=files,
+            netns=namespace,
+            tuning=tuning,
+            on_progress=say,
         )
         async with server:
             yield Backend(
-                (_static(server.endpoint),), tls=True, namespace=namespace, title="a full Milvus 2.3.5, TLS on"
+                (_static(server.endpoint),), tls=True, namespace=namespace, title=f"a full Milvus 2.3.5, TLS on{login}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import struct
 import time
@@ -46,7 +47,7 @@ def search_twice(target: Target) -> tuple[SearchReport, SearchReport]:
             for step in (session.connect_client, session.create, session.insert, session.index, session.load):
                 step(deadline - time.monotonic())
             with _channel(target) as channel:
-                return until_hit(_Search(channel, session.collection, session.vectors[0]))
+                return until_hit(_Search(channel, session.collection, session.vectors[0], target.token))
         finally:
             if session.may_exist:
                 session.drop(max(1.0, deadline - time.monotonic()))
@@ -71,11 +72,13 @@ def until_hit(search: Callable[[], SearchReport]) -> tuple[SearchReport, SearchR
 class _Search:
     """One search at the level Bounded, as bytes that are equal each time; PyMilvus does not show the headers of answers."""
 
-    def __init__(self, channel: Any, collection: str, vector: list[float]) -> None:
+    def __init__(self, channel: Any, collection: str, vector: list[float], token: str | None) -> None:
         common = importlib.import_module("pymilvus.grpc_gen.common_pb2")
         milvus = importlib.import_module("pymilvus.grpc_gen.milvus_pb2")
         services = importlib.import_module("pymilvus.grpc_gen.milvus_pb2_grpc")
         self._call = services.MilvusServiceStub(channel).Search
+        # As PyMilvus sends it.
+        self._metadata = [("authorization", base64.b64encode(token.encode()).decode())] if token else []
         asked = common.PlaceholderValue(
             tag="$0",
             type=common.PlaceholderType.FloatVector,
@@ -93,7 +96,7 @@ class _Search:
 
     def __call__(self) -> SearchReport:
         began = time.perf_counter()
-        answer, call = self._call.with_call(self._request, timeout=_HIT_SECONDS)
+        answer, call = self._call.with_call(self._request, timeout=_HIT_SECONDS, metadata=self._metadata)
         seconds = time.perf_counter() - began
         if answer.status.code or answer.status.error_code:
             raise CacheNotShownError(f"Milvus refused the search: {answer.status.reason}")

@@ -26,6 +26,7 @@ from kiteway.files import write_atomic
 from kiteway.filter import filter_path
 from kiteway.instance import Instance
 from kiteway.launch import Launch, launch
+from kiteway.milvus.embedded import FIRST_USER
 from kiteway.milvus.verify import Step, Target, VerifyReport, verify
 from kiteway.ports import PATIENCE_SECONDS, Claims, Port, PortError, own_ports, ports_of
 from kiteway.probe.threads import in_daemon_thread
@@ -36,6 +37,7 @@ READY_SECONDS = 60.0
 VERIFY_SECONDS = 120.0
 _HEALTHY_SECONDS = 60.0
 _PORT = 8443
+_TITLES = {"embedded": "Milvus (tlsMode: 1)", "lite": "Milvus Lite, which has no TLS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Options:
         proxies: how many proxies the embedded Milvus has.
         https_port: the public port; None takes 8443, or a free one.
         once: end after the verification.
+        auth: whether Milvus asks for a login.
     """
 
     data_dir: Path
@@ -58,6 +61,7 @@ class Options:
     proxies: int
     https_port: int | None
     once: bool
+    auth: bool = False
 
 
 class Narrator:
@@ -95,13 +99,13 @@ async def run(
     backend_context = (
         lite(options.data_dir, narrator.say)
         if options.milvus == "lite"
-        else embedded(options.data_dir, options.proxies, narrator.say)
+        else embedded(options.data_dir, options.proxies, narrator.say, auth=options.auth)
     )
     async with contextlib.AsyncExitStack() as stack:
         instance = Instance(options.data_dir)
         stack.enter_context(instance.acquire())
         port, claims = stack.enter_context(_public_port(options.https_port))
-        with narrator.step("milvus", "Tweak Milvus configurations: start Milvus (tlsMode: 1)"):
+        with narrator.step("milvus", f"Tweak Milvus configurations: start {_TITLES[options.milvus]}"):
             backend = await stack.enter_async_context(backend_context)
             say(f"  {backend.title}")
         await _balance(_Place(options, instance, port, claims), backend, narrator, report, connected)
@@ -156,12 +160,12 @@ async def _balance(
             await _first(wait_ready(instance, READY_SECONDS), ended)
             await _first(_wait_healthy(instance, len(backend.endpoints)), ended)
         with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
-            found = await _verify(_target(certificate, place.port), narrator)
+            found = await _verify(_target(certificate, place), narrator)
         status = await asyncio.to_thread(read_status, instance)
         report.complete(found, status)
         # Milvus Lite has no timestamps to ask for.
         if found.verified and place.options.milvus != "lite" and status.filter.loaded:
-            await _first(_show_cache(_target(certificate, place.port), narrator, report), ended)
+            await _first(_show_cache(_target(certificate, place), narrator, report), ended)
         if found.verified and not place.options.once:
             for address, calls in report.requests_per_endpoint.items():
                 narrator.say(f"  {calls} calls at {address}")
@@ -183,7 +187,8 @@ def _manifests(data_dir: Path, backend: Backend, narrator: Narrator) -> Path:
 
 
 def _certificate(data_dir: Path, folder: Path) -> Path:
-    pair = create_self_signed([guide.HOST, "localhost"], ["127.0.0.1"])
+    # For the only host of the manifests: a name that nothing routes must not look as if it worked.
+    pair = create_self_signed([guide.HOST])
     write_atomic(folder / "secret.yaml", guide.secret(pair), 0o600)
     file = data_dir / "tls.crt"
     write_atomic(file, pair.certificate)
@@ -234,8 +239,9 @@ async def _wait_healthy(instance: Instance, endpoints: int) -> None:
         await asyncio.sleep(0.1)
 
 
-def _target(certificate: Path, port: int) -> Target:
-    return Target(host="127.0.0.1", port=port, ca=certificate, server_name=guide.HOST)
+def _target(certificate: Path, place: _Place) -> Target:
+    token = FIRST_USER if place.options.auth else None
+    return Target(host="127.0.0.1", port=place.port, ca=certificate, server_name=guide.HOST, token=token)
 
 
 async def _show_cache(target: Target, narrator: Narrator, report: DemoReport) -> None:

@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -37,23 +38,23 @@ class MilvusBinary:
     glog_config: Path
 
 
-def find_milvus_binary() -> MilvusBinary:
+def find_milvus_binary(on_progress: Callable[[str], None] = lambda _line: None) -> MilvusBinary:
     """Return the Milvus of the installed package, unpacking it on first use (2-5 s).
 
     Several processes may do this at the same time: each unpacks into a directory of its own, and the first one to finish
     renames its directory to the final name.
 
+    Args:
+        on_progress: called with one line if it has to be unpacked.
+
     Raises:
-        MilvusUnavailableError: the package is not installed or is another version.
+        MilvusUnavailableError: the package is not installed or is another version, or no cache directory is this user's.
         OSError: the cache directory cannot be written or the disk is full.
     """
     data = _package_data()
-    target = _cache_home() / "kiteway" / f"milvus-{MILVUS_PACKAGE_VERSION}"
-    try:
-        make_own(target.parent)
-    except NotOursError as error:
-        raise MilvusUnavailableError(f"{error} Or name another cache in XDG_CACHE_HOME.") from error
+    target = _own_cache() / f"milvus-{MILVUS_PACKAGE_VERSION}"
     if not target.is_dir():
+        on_progress(f"unpacking Milvus into {target} (246 MB, first use only; later runs use it again)")
         _unpack(data / "bin", target)
     return MilvusBinary(
         program=target / "milvus",
@@ -83,6 +84,25 @@ def _package_data() -> Path:
             f"{MILVUS_PACKAGE_VERSION})"
         )
     return data
+
+
+def _own_cache() -> Path:
+    """
+    Return Kiteway's folder in the user's cache, or in the folder for temporary files if the former is another user's.
+
+    After a run as root that kept HOME (``sudo -E``), the user's cache is root's.
+    """
+    first = _cache_home() / "kiteway"
+    try:
+        make_own(first)
+    except (NotOursError, PermissionError) as error:
+        second = Path(tempfile.gettempdir()) / f"kiteway-cache-{os.getuid()}"
+        try:
+            make_own(second)
+        except NotOursError:
+            raise MilvusUnavailableError(f"{error} Or name another cache in XDG_CACHE_HOME.") from error
+        return second
+    return first
 
 
 def _cache_home() -> Path:

@@ -173,8 +173,7 @@ class MilvusCluster:
         await self.stop()
 
     async def _start(self, timeout: float) -> None:
-        self._on_progress("unpacking Milvus (first use only)")
-        binary = await asyncio.to_thread(find_milvus_binary)
+        binary = await asyncio.to_thread(find_milvus_binary, self._on_progress)
         link_librdkafka(self._libraries)
         broker_port, *ports = self._free_ports(1 + _BACKEND_PORTS + _PORTS_PER_PROXY * (self._count + 1))
         backend_ports = BackendPorts(*ports[:_BACKEND_PORTS])

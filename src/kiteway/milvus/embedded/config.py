@@ -64,6 +64,10 @@ class BackendPorts:
     index_node: int
 
 
+FIRST_USER = "root:Milvus"
+"""Milvus's own first user, whose name and password are public. Without authorization Milvus ignores it."""
+
+
 @dataclass(frozen=True)
 class Tuning:
     """Settings in which the demo differs from production."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from cryptography import x509
 
+from kiteway.milvus.embedded.config import FIRST_USER
+
 _COLLECTION = "kiteway_ready"
 _DIMENSION = 2
 _CALL_SECONDS = 30.0
-_FIRST_USER = "root:Milvus"
-"""Milvus's own first user, whose name and password are public. Without authorization Milvus ignores it."""
 
 
 def check(ports: list[int], certificate: Path | None) -> None:
@@ -48,10 +48,10 @@ def _client(port: int, certificate: Path | None) -> Any:
     from pymilvus import MilvusClient
 
     if certificate is None:
-        return MilvusClient(uri=f"http://127.0.0.1:{port}", token=_FIRST_USER, timeout=_CALL_SECONDS)
+        return MilvusClient(uri=f"http://127.0.0.1:{port}", token=FIRST_USER, timeout=_CALL_SECONDS)
     return MilvusClient(
         uri=f"https://127.0.0.1:{port}",
-        token=_FIRST_USER,
+        token=FIRST_USER,
         server_pem_path=str(certificate),
         server_name=_certified_name(certificate),
         timeout=_CALL_SECONDS,

@@ -97,8 +97,7 @@ class StandaloneMilvus:
                 time, which quotes its logs.
             OSError: the data or cache directory cannot be written.
         """
-        self._on_progress("unpacking Milvus (first use only)")
-        binary = await asyncio.to_thread(find_milvus_binary)
+        binary = await asyncio.to_thread(find_milvus_binary, self._on_progress)
         endpoint, proxy_ports, backend_ports = self._choose_ports()
         write_etcd_config(self._data_dir, backend_ports)
         write_config(
