@@ -72,6 +72,9 @@ async def _check(minutes: float, proxies: int, console: Console, *, cache: bool)
         )
     rows = judge(recorded)
     console.print(table(rows, recorded, ARMS))
+    if recorded.reasons:
+        reasons = sorted(recorded.reasons.items(), key=lambda item: -item[1])
+        console.print("Bypass: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons))
     wrong = 0
     for arm in (KITEWAY, ENVOY):
         found_wrong = sorted(verdicts(rows, arm), key=lambda verdict: -verdict.late)

@@ -36,6 +36,10 @@ _CYCLING_LIFE = 6.0
 _HERE_PAUSE = 4.0
 """Seconds between two changes through Kiteway; each stops the cache for a little more than 1 s."""
 
+_AGAIN_SHARE = 0.5
+_AGAIN_PAUSE = 1.4
+"""Seconds until the same change follows once more, in some cases: reads that filled the cache again are under way then."""
+
 _ELSEWHERE_SHARE = 0.25
 """The share of `A`'s changes that do not go through Kiteway."""
 
@@ -92,6 +96,10 @@ class Changes:
             if self._ledger.stop.wait(_HERE_PAUSE):
                 return
             kind(elsewhere if random.random() < _ELSEWHERE_SHARE else here)
+            if random.random() < _AGAIN_SHARE:
+                if self._ledger.stop.wait(_AGAIN_PAUSE):
+                    return
+                kind(here)
 
     def of_second(self, elsewhere: Caller) -> None:
         """Change `B`, never through Kiteway."""

@@ -58,12 +58,14 @@ class Reply:
 
     Attributes:
         answer: None: there is no good one.
+        reason: why the cache had nothing to do with it.
         lost: nobody refused the call, so it may have been answered without the client having noticed.
     """
 
     answer: Any = None
     outcome: str = ""
     age: float | None = None
+    reason: str = ""
     lost: bool = False
 
 
@@ -79,6 +81,7 @@ class Ledger:
         self.timestamp: dict[Place, int] = dict.fromkeys(WRITTEN, 0)
         self.failed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
         self._numbers = {place: itertools.count(first) for place in WRITTEN}
         self._spare = itertools.count(len(WRITTEN) * _KEYS + first)
         self._lock = threading.Lock()
@@ -105,6 +108,11 @@ class Ledger:
         with self._lock:
             refused = may_be_refused and not reply.lost
             (self.refused if refused else self.failed)[arm] += 1
+
+    def bypassed(self, reason: str) -> None:
+        """Count a read that the cache had nothing to do with."""
+        with self._lock:
+            self.reasons[reason] += 1
 
     def lose(self, question: Question, sent: float) -> None:
         """Record a read whose client does not know its answer."""
@@ -145,4 +153,5 @@ class Caller:
         words = str(dict(pending.initial_metadata() or ()).get("kiteway-cache", ""))
         outcome, _, details = words.partition(";")
         name, _, value = details.strip().partition("=")
-        return Reply(answer, outcome.strip(), float(value) if name == "age" else None)
+        age = float(value) if name == "age" else None
+        return Reply(answer, outcome.strip(), age, value if name == "reason" else "")

@@ -61,6 +61,7 @@ class Crowd:
                 caller.close()
             self.ledger.recorded.failed = dict(self.ledger.failed)
             self.ledger.recorded.refused = dict(self.ledger.refused)
+            self.ledger.recorded.reasons = dict(self.ledger.reasons)
 
     def alive(self) -> bool:
         """Tell whether every client still works; one that raised an error does not."""

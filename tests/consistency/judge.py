@@ -107,12 +107,14 @@ class Judge:
 
     def _content(self, read: Read) -> Verdict | None:
         possible = self._possible(read)
-        found = [self._of(read, of.target) for of in possible]
+        # The level may have been learned before a change, and the rows read after it.
+        levels = self._levels_of(read, possible)
+        found = [self._of(read, of.target, level) for of in possible for level in levels]
         if None in found:
             return None
         now = {of.target for of in possible}
         others = {change.target for change in self._names.changes(read.question.name)} - now - {None}
-        if any(self._of(read, other) is None for other in others):
+        if any(self._of(read, other, self._levels.get(other or "")) is None for other in others):
             return self._since(read, Rule.FORMER, possible)
         return min((v for v in found if v), key=lambda v: (v.rule is Rule.FOREIGN, len(v.keys)))
 
@@ -123,11 +125,11 @@ class Judge:
         milvus = not read.cached or self._sources.excuse(read, change)
         return Verdict(read, rule, late=late, milvus=milvus)
 
-    def _of(self, read: Read, collection: str | None) -> Verdict | None:
+    def _of(self, read: Read, collection: str | None, default: Level | None) -> Verdict | None:
         foreign = tuple(sorted(read.keys - self._keys.get((collection, read.block), frozenset())))
         if foreign or collection is None:
             return Verdict(read, Rule.FOREIGN, foreign)
-        missed = [write for write in self._unseen(read, collection) if self._promised(write, read, collection)]
+        missed = [write for write in self._unseen(read, collection) if _promised(write, read, default)]
         if not missed:
             return None
         late = max(read.sent - (write.acknowledged or read.sent) for write in missed)
@@ -136,30 +138,33 @@ class Judge:
     def _unseen(self, read: Read, collection: str | None) -> Iterable[Write]:
         return (write for write in self._blocks.get((collection, read.block), ()) if write.key not in read.keys)
 
-    def _level(self, read: Read, collection: str | None) -> Level | None:
-        return self._levels.get(collection or "") if read.level is Level.DEFAULT else read.level
-
-    def _promised(self, write: Write, read: Read, collection: str) -> bool:
-        acknowledged = write.acknowledged
-        # Milvus ignores a guarantee with the default level; what the cache asks and answers has all that it covers.
-        if read.level is Level.DEFAULT and read.outcome in _OF_CACHE and 0 < write.timestamp <= read.guarantee:
-            return True
-        match self._level(read, collection):
-            case Level.STRONG:
-                return acknowledged is not None and acknowledged < read.sent
-            case Level.BOUNDED:
-                return acknowledged is not None and acknowledged < read.sent - BOUND
-            case Level.SESSION | Level.CUSTOMIZED:
-                return 0 < write.timestamp <= read.guarantee
-            case _:
-                return False
+    def _levels_of(self, read: Read, possible: list[Possible]) -> set[Level | None]:
+        """Return the default levels of what a name may stand for."""
+        return {self._levels.get(of.target or "") for of in possible}
 
     def _cached(self, read: Read) -> Verdict | None:
         """Judge what holds for cached answers only."""
-        if all(self._level(read, of.target) is Level.STRONG for of in self._possible(read)):
+        levels = self._levels_of(read, self._possible(read)) if read.level is Level.DEFAULT else {read.level}
+        if levels == {Level.STRONG}:
             return Verdict(read, Rule.STRONG)
         if not self._sources.of(read) and not self._sources.may_be_lost(read):
             return Verdict(read, Rule.SOURCE)
         if read.age is not None and read.age > BOUND + _ROUNDING:
             return Verdict(read, Rule.AGE)
         return None
+
+
+def _promised(write: Write, read: Read, default: Level | None) -> bool:
+    acknowledged = write.acknowledged
+    # Milvus ignores a guarantee with the default level; what the cache asks and answers has all that it covers.
+    if read.level is Level.DEFAULT and read.outcome in _OF_CACHE and 0 < write.timestamp <= read.guarantee:
+        return True
+    match default if read.level is Level.DEFAULT else read.level:
+        case Level.STRONG:
+            return acknowledged is not None and acknowledged < read.sent
+        case Level.BOUNDED:
+            return acknowledged is not None and acknowledged < read.sent - BOUND
+        case Level.SESSION | Level.CUSTOMIZED:
+            return 0 < write.timestamp <= read.guarantee
+        case _:
+            return False

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.consistency.client import Ledger
-from tests.consistency.disturb import mild
+from tests.consistency.disturb import showing
 from tests.consistency.judge import Judge, Verdict
 from tests.consistency.machine import Machine
 from tests.consistency.records import Recorded, now
@@ -58,7 +58,7 @@ async def hunt(found: Scene, bug: str, seconds: float, say: Callable[[str], None
     machine = Machine(found.first.folder, {"KITEWAY_PLANTED": bug})
     finder = Finder()
     began = time.monotonic()
-    recorded = await run(found, seconds, mild(machine), lambda _: None, machine, cache=True, until=finder.look)
+    recorded = await run(found, seconds, showing(machine, bug), lambda _: None, machine, cache=True, until=finder.look)
     took = time.monotonic() - began
     cached = sum(read.cached for read in recorded.reads)
     if finder.found is None:

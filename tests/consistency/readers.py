@@ -154,6 +154,8 @@ class Readers:
                 self._ledger.lose(question, sent.at)
             return
         received = now()
+        if reply.reason:
+            self._ledger.bypassed(reply.reason)
         keys = rows_of(question.method, reply.answer)
         self._ledger.recorded.reads.append(
             Read(question, ask.block, ask.level, sent.guarantee, sent.at, received, keys, reply.outcome, reply.age)

@@ -148,6 +148,7 @@ class Recorded:
         levels: the default level of each collection.
         failed: calls that got no good answer, by arm.
         refused: calls that Milvus refused because of a change: the name or the right was gone.
+        reasons: why the cache had nothing to do with reads, and with how many.
     """
 
     levels: dict[str, Level]
@@ -157,3 +158,4 @@ class Recorded:
     lost: list[Lost] = field(default_factory=list)
     failed: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)

@@ -19,8 +19,8 @@ from tests.support.reads import channel
 KITEWAY, ENVOY, LIAR = "Kiteway", "Envoy", "liar"
 ARMS = (KITEWAY, ENVOY, LIAR)
 _LIE_SECONDS = 10.0
-_READERS = 3
-_PAUSE = 0.01
+_READERS = 5
+_PAUSE = 0.005
 
 
 async def run(
