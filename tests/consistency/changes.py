@@ -20,6 +20,7 @@ from tests.consistency.catalogue import (
     READERS,
     RING,
     RINGED,
+    ROOT,
     WRITTEN,
     Place,
     make_collection,
@@ -159,7 +160,7 @@ class Changes:
     def _rename(self, caller: Caller) -> None:
         old, new = RING[self._ring], RING[(self._ring + 1) % len(RING)]
         request = milvus_pb2.RenameCollectionRequest(db_name=old[0], oldName=old[1], newName=new[1], newDBName=new[0])
-        changes = self._begin({str(Place("A", *old)): None, str(Place("A", *new)): RINGED}, caller.arm)
+        changes = self._begin({str(Place("A", *new)): RINGED, str(Place("A", *old)): None}, caller.arm)
         # A refusal: an earlier call without an answer has done it.
         if self._do(caller, "RenameCollection", request, changes) or not self._lost:
             self._ring = (self._ring + 1) % len(RING)
@@ -167,13 +168,15 @@ class Changes:
     def _privilege(self, caller: Caller) -> None:
         allow = not self._allowed[caller.pool, BOB]
         name = access_name(BOB, str(Place(caller.pool, "default", PLAIN.name)))
-        changes = self._begin({name: ALLOWED if allow else None}, caller.arm)
+        changes = self._begin(
+            {name: ALLOWED if allow else None}, caller.arm, BOB if caller.pool == PLAIN.pool else ROOT
+        )
         if self._do(caller, "OperatePrivilege", query_privilege(BOBS, PLAIN.name, allow=allow), changes):
             self._allowed[caller.pool, BOB] = allow
 
     def _user(self, caller: Caller) -> None:
         name = access_name(CAROL, str(PLAIN))
-        changes = self._begin({name: None}, caller.arm)
+        changes = self._begin({name: None}, caller.arm, CAROL)
         self._do(caller, "DeleteCredential", milvus_pb2.DeleteCredentialRequest(username=CAROL), changes)
         if self._ledger.stop.wait(_HERE_PAUSE):
             return
@@ -181,11 +184,14 @@ class Changes:
         given = milvus_pb2.OperateUserRoleRequest(
             username=CAROL, role_name=READERS, type=milvus_pb2.OperateUserRoleType.AddUserToRole
         )
-        changes = self._begin({name: ALLOWED}, caller.arm)
+        changes = self._begin({name: ALLOWED}, caller.arm, CAROL)
         caller.call("CreateCredential", created)
         self._do(caller, "OperateUserRole", given, changes)
 
-    def _begin(self, targets: Mapping[str, str | None], arm: Arm) -> list[Change]:
+    def _begin(self, targets: Mapping[str, str | None], arm: Arm, user: str = ROOT) -> list[Change]:
+        name = str(PLAIN) if user != ROOT else next(iter(targets))
+        if name.startswith(PLAIN.pool):
+            self._ledger.changed = (now(), user, name)
         changes = [Change(name, target, now(), through=arm.name) for name, target in targets.items()]
         self._ledger.recorded.changes += changes
         return changes

@@ -70,7 +70,15 @@ class Reply:
 
 
 class Ledger:
-    """What all clients of a run share: the records, the newest rows, and the keys not used yet."""
+    """
+    What all clients of a run share: the records, the newest rows, and the keys not used yet.
+
+    Attributes:
+        stop: set at the end of the run.
+        newest: the block of the newest row, by collection.
+        timestamp: the newest timestamp of an acknowledged write, by collection.
+        changed: when a change was last sent, and whose reads of which name it is about.
+    """
 
     def __init__(self, number: int) -> None:
         """Begin the run with this number; none has rows of another."""
@@ -82,6 +90,7 @@ class Ledger:
         self.failed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.changed = (0.0, ROOT, "")
         self._numbers = {place: itertools.count(first) for place in WRITTEN}
         self._spare = itertools.count(len(WRITTEN) * _KEYS + first)
         self._lock = threading.Lock()

@@ -69,7 +69,7 @@ class Crowd:
 
     def _add_readers(self, arm: Arm, pool: str) -> None:
         readers = Readers(self.ledger, arm, pool)
-        for work in [readers.quick] * arm.readers + [readers.waiting] + [readers.bursts] * arm.bursts:
+        for work in [readers.quick] * arm.readers + [readers.waiting] + [readers.bursts, readers.chase] * arm.bursts:
             self._add(work, self._caller(arm, pool))
 
     def _add(self, work: Callable[..., None], *arguments: Any) -> None:

@@ -18,7 +18,7 @@ _SUSPENDED_SECONDS = 3.0
 
 async def _delay_answers(system: System) -> None:
     # Answers of one proxy are under way while a change is answered through another one.
-    for seconds in (0.5, 1.5, 2.5):
+    for seconds in (0.5, 1.5, 2.5, 2.5):
         system.world.relay.set_delay(seconds)
         try:
             await asyncio.sleep(4)
@@ -28,7 +28,7 @@ async def _delay_answers(system: System) -> None:
 
 async def _delay_a_little(system: System) -> None:
     # Timestamps arrive late, but before the filter gives up waiting for them (250 ms).
-    system.world.relay.set_delay(0.2)
+    system.world.relay.set_delay(0.15)
     try:
         await asyncio.sleep(20)
     finally:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tests.consistency.catalogue import ALICE, BOB, CAROL, CYCLING, MOVING, OTHER, PLAIN, RING, ROOT, WRITTEN, Place
+from tests.consistency.catalogue import (
+    ALIAS,
+    ALICE,
+    BOB,
+    CAROL,
+    CYCLING,
+    MOVING,
+    OTHER,
+    PLAIN,
+    RING,
+    ROOT,
+    WRITTEN,
+    Place,
+)
 from tests.consistency.client import CALL_SECONDS, Arm, Caller, Ledger
 from tests.consistency.records import Level, Question, Read, now
 from tests.consistency.requests import read_request, rows_of, set_level
@@ -21,6 +35,12 @@ _BURST = 8
 _BURST_PAUSE = 0.6
 _BURST_QUESTIONS = 12
 """Questions of bursts: the answer to one is too old when its turn comes again."""
+
+_CHASE_PAUSE = 0.03
+_CHASE_SECONDS = 3.5
+"""For how long after a change the reads of what was changed go on."""
+
+_CHASE_PENDING = 40
 
 _IMPATIENT_SECONDS = 0.05
 _IMPATIENT_SHARE = 0.3
@@ -114,6 +134,29 @@ class Readers:
             started = [self._start(caller, ask, first), *(self._start(caller, ask) for _ in range(_BURST - 1))]
             for each in started:
                 self._finish(caller, each)
+
+    def chase(self, caller: Caller) -> None:
+        """
+        Send one read all the time, without waiting for answers.
+
+        For some seconds after a change it is one that the change is about, so that it is under way when the next change
+        comes. Otherwise its hits show each answer until the end of its time.
+        """
+        pending: deque[_Sent] = deque()
+        while not self._ledger.stop.wait(_CHASE_PAUSE):
+            at, user, name = self._ledger.changed
+            if now() - at < _CHASE_SECONDS and self._pool == PLAIN.pool:
+                place, level = Place(*name.split("/")), Level.EVENTUALLY
+            else:
+                user, place, level = ROOT, Place(self._pool, "default", PLAIN.name), Level.BOUNDED
+            blocks = place.name in {PLAIN.name, ALIAS}
+            block = self._ledger.newest[Place(self._pool, "default", PLAIN.name)] if blocks else 0
+            ask = _Ask(_Asking(1, place, user, blocks=blocks), "Query", f"block == {block}", level, block)
+            pending.append(self._start(caller, ask))
+            while pending and (pending[0].pending.done() or len(pending) > _CHASE_PENDING):
+                self._finish(caller, pending.popleft())
+        for each in pending:
+            self._finish(caller, each)
 
     def _one_by_one(self, caller: Caller, levels: tuple[Level, ...]) -> None:
         rng = random.Random()

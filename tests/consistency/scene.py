@@ -33,9 +33,9 @@ from tests.support.kiteway import Running, tls_files, up, wait_until
 from tests.support.load import Target
 from tests.support.reads import channel, service
 
-TIME_TICK_MS = 600
+TIME_TICK_MS = 700
 """
-More than Milvus's own 200 ms. Answers are then up to 1.2 s behind, and an answer that a cache thinks newer than it is
+More than Milvus's own 200 ms. Answers are then up to 1.4 s behind, and an answer that a cache thinks newer than it is
 breaks a promise; with 200 ms it would be at most 0.4 s behind, and its error would remain within the bound.
 """
 
