@@ -51,13 +51,13 @@ def main() -> int:
     if options.planted:
         bugs = known if options.planted == "all" else (options.planted,)
         build_planted()
-        return asyncio.run(_hunt(bugs, options.minutes, options.proxies, console))
+        return asyncio.run(_hunt(bugs, options.minutes, console))
     cache = CACHE_EXISTS and not options.no_cache
     return asyncio.run(_check(options.minutes, options.proxies, console, cache=cache))
 
 
-async def _hunt(bugs: tuple[str, ...], minutes: float, proxies: int, console: Console) -> int:
-    async with scene(proxies) as found:
+async def _hunt(bugs: tuple[str, ...], minutes: float, console: Console) -> int:
+    async with scene(1) as found:
         caught = [await hunt(found, bug, minutes * 60, console.print) for bug in bugs]
     console.print(f"{sum(caught)} of {len(bugs)} planted bugs are caught.")
     return 0 if all(caught) else 1

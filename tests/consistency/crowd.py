@@ -17,7 +17,14 @@ class Crowd:
     """The clients of one run."""
 
     def __init__(
-        self, number: int, arms: tuple[Arm, ...], here: Arm, elsewhere: Arm, connect: Callable[[], Any]
+        self,
+        number: int,
+        arms: tuple[Arm, ...],
+        *,
+        here: Arm,
+        elsewhere: Arm,
+        connect: Callable[[], Any],
+        changes: bool,
     ) -> None:
         """
         Describe them; nothing happens before `running`.
@@ -28,9 +35,11 @@ class Crowd:
             here: the one through which structural changes go.
             elsewhere: the one through which go those that `here` does not see.
             connect: makes a client of PyMilvus for the pool `A`, through `here`.
+            changes: whether anything changes in the pool `A`; each change empties its cache.
         """
         self.ledger = Ledger(number)
         self._arms = arms
+        self._changes = changes
         self._here = here
         self._elsewhere = elsewhere
         self._connect = connect
@@ -46,9 +55,10 @@ class Crowd:
                 if arm.writes:
                     self._add(Writers(self.ledger, pool).write, self._caller(arm, pool))
         changes = Changes(self.ledger)
-        self._add(changes.of_first, self._caller(self._here, "A"), self._caller(self._elsewhere, "A"))
         self._add(changes.of_second, self._caller(self._elsewhere, POOLS[1]))
-        self._add(changes.cycle, self._caller(self._here, "A"), self._connect)
+        if self._changes:
+            self._add(changes.of_first, self._caller(self._here, "A"), self._caller(self._elsewhere, "A"))
+            self._add(changes.cycle, self._caller(self._here, "A"), self._connect)
         for thread in self._threads:
             thread.start()
         try:

@@ -17,26 +17,26 @@ _SUSPENDED_SECONDS = 3.0
 
 
 async def _delay_answers(system: System) -> None:
-    # Answers of one proxy are under way while a change is answered through another one.
+    # Reads on one connection are under way while a change is answered on another one.
     for seconds in (0.5, 1.5, 2.5, 2.5):
-        system.world.relay.set_delay(seconds)
-        try:
-            await asyncio.sleep(4)
-        finally:
-            system.world.relay.set_delay(0)
+        await _lag(system, seconds, 4)
 
 
 async def _delay_a_little(system: System) -> None:
     # Timestamps arrive late, but before the filter gives up waiting for them (250 ms).
-    system.world.relay.set_delay(0.15)
+    await _lag(system, 0.2, 20)
+
+
+async def _lag(system: System, delay: float, seconds: float) -> None:
+    system.world.relay.set_lag(delay)
     try:
-        await asyncio.sleep(20)
+        await asyncio.sleep(seconds)
     finally:
-        system.world.relay.set_delay(0)
+        system.world.relay.set_lag(0)
 
 
 _OF_ONE = (
-    "answers of a proxy late",
+    "some answers late",
     "broker gone",
     "machine suspended",
     "slow proxy",
@@ -46,9 +46,9 @@ _OF_ONE = (
 )
 _OF_MANY = ("kill -9 of a proxy", "SIGSTOP short", *_OF_ONE)
 _OF_BUGS = {
-    "generation_ignored_at_store": ("answers of a proxy late",),
-    "generation_ignored_at_join": ("answers of a proxy late",),
-    "sample_aged_from_receipt": ("a proxy a little late",),
+    "generation_ignored_at_store": ("some answers late",),
+    "generation_ignored_at_join": ("some answers late",),
+    "sample_aged_from_receipt": ("some answers a little late",),
     "clock_without_suspend": ("machine suspended",),
 }
 """What shows a planted bug; the others show without a fault. More would keep the cache from working: a slow fill rests it."""
@@ -72,8 +72,8 @@ def _named(names: tuple[str, ...], machine: Machine) -> tuple[Fault, ...]:
 
     own = (
         Fault("machine suspended", suspend, of_kiteway=True),
-        Fault("answers of a proxy late", _delay_answers),
-        Fault("a proxy a little late", _delay_a_little),
+        Fault("some answers late", _delay_answers),
+        Fault("some answers a little late", _delay_a_little),
     )
     return tuple(next(fault for fault in (*own, *FAULTS) if fault.name.startswith(name)) for name in names)
 

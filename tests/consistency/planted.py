@@ -14,6 +14,9 @@ from tests.consistency.records import Recorded, now
 from tests.consistency.run import KITEWAY, run
 from tests.consistency.scene import Scene
 
+_QUIET = frozenset({"sample_aged_from_receipt"})
+"""The bugs that show only at the end of an answer's time, which a change does not leave it."""
+
 _LOOK_PAUSE = 5.0
 _RECENT = 3.0
 """Reads as young as this, in seconds, are judged later: what happened beside them may not be recorded yet."""
@@ -58,7 +61,16 @@ async def hunt(found: Scene, bug: str, seconds: float, say: Callable[[str], None
     machine = Machine(found.first.folder, {"KITEWAY_PLANTED": bug})
     finder = Finder()
     began = time.monotonic()
-    recorded = await run(found, seconds, showing(machine, bug), lambda _: None, machine, cache=True, until=finder.look)
+    recorded = await run(
+        found,
+        seconds,
+        showing(machine, bug),
+        lambda _: None,
+        machine,
+        cache=True,
+        changes=bug not in _QUIET,
+        until=finder.look,
+    )
     took = time.monotonic() - began
     cached = sum(read.cached for read in recorded.reads)
     if finder.found is None:

@@ -31,6 +31,7 @@ async def run(
     machine: Machine,
     *,
     cache: bool,
+    changes: bool = True,
     until: Callable[[Ledger], bool] = lambda _: False,
 ) -> Recorded:
     """
@@ -43,6 +44,7 @@ async def run(
         say: told each fault.
         machine: runs Kiteway's Envoy.
         cache: whether a policy turns Kiteway's cache on.
+        changes: see `Crowd`.
         until: asked all the time; once true, the run ends.
     """
     with contextlib.ExitStack() as stack:
@@ -59,7 +61,14 @@ async def run(
         )
         control = Arm(ENVOY, {"A": plain.connect, "B": lambda: found.direct("B")}, writes=True)
         lying = Arm(LIAR, {"A": lambda: channel(f"127.0.0.1:{port}", None, None)})
-        crowd = Crowd(next(found.numbers), (kiteway, control, lying), kiteway, control, through(first))
+        crowd = Crowd(
+            next(found.numbers),
+            (kiteway, control, lying),
+            here=kiteway,
+            elsewhere=control,
+            connect=through(first),
+            changes=changes,
+        )
         with crowd.running():
             await disturb(
                 System(found.first, running), seconds, faults, say, lambda: until(crowd.ledger) or not crowd.alive()

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -59,6 +59,10 @@ class Relay:
         """Hold back everything the endpoint sends for so long."""
         self._ask(f"delay {seconds}")
 
+    def set_lag(self, seconds: float) -> None:
+        """Do the same on every second connection only, so that calls overtake each other."""
+        self._ask(f"lag {seconds}")
+
     def reset_one(self) -> None:
         """Reset one connection, chosen at random, on both sides."""
         self._ask("reset")
@@ -83,6 +87,8 @@ class _Server:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._delay = 0.0
+        self._lag = 0.0
+        self._served = 0
 
     async def listen(self) -> int:
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=_CHUNK)
@@ -104,6 +110,8 @@ class _Server:
                     self._abort(link)
             case ["delay", seconds]:
                 self._delay = float(seconds)
+            case ["lag", seconds]:
+                self._lag = float(seconds)
             case ["reset"] if self._links:
                 self._abort(random.choice(list(self._links)))
 
@@ -125,12 +133,14 @@ class _Server:
         else:
             self._abort((writer, writer))
             return
+        self._served += 1
+        lags = self._served % 2 == 0
         link = (writer, there)
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, there, slow=False))
-                group.create_task(self._pump(there_reader, writer, slow=True))
+                group.create_task(self._pump(reader, there, lambda: 0.0))
+                group.create_task(self._pump(there_reader, writer, lambda: self._delay + self._lag * lags))
         except* OSError:
             self._abort(link)
         finally:
@@ -138,7 +148,9 @@ class _Server:
             for end in link:
                 end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: Callable[[], float]
+    ) -> None:
         # What is held back keeps its distance: a delay is not a narrower line.
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
 
@@ -160,7 +172,7 @@ class _Server:
             while data:
                 data = await reader.read(_CHUNK)
                 await self._flowing.wait()
-                await held.put((asyncio.get_running_loop().time() + (self._delay if slow else 0.0), data))
+                await held.put((asyncio.get_running_loop().time() + delay(), data))
 
         async with asyncio.TaskGroup() as group:
             group.create_task(write())
