@@ -7,8 +7,6 @@
 
 mod admission;
 mod alarm;
-// Not used yet.
-#[allow(dead_code, unused_imports)]
 mod cache;
 mod calls;
 mod config;

@@ -55,38 +55,42 @@ impl<'listener> Listener<'listener> {
         } else {
             Step::Pass
         };
-        match step {
+        let verdict = match step {
             Step::Pass | Step::Release => self.gate.on_request_headers(stream, end),
             Step::Hold => Verdict::Hold,
             Step::Reply(reply) => Verdict::Reply(reply),
-        }
+        };
+        self.sent(verdict, stream)
     }
 
     pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Verdict {
-        match self.step(|visit| visit.on_request_body(stream, end)) {
+        let verdict = match self.step(|visit| visit.on_request_body(stream, end)) {
             Step::Pass => self.gate.on_request_body(stream, end),
             Step::Release => self.gate.on_released(stream, end),
             Step::Hold => Verdict::Hold,
             Step::Reply(reply) => Verdict::Reply(reply),
-        }
+        };
+        self.sent(verdict, stream)
     }
 
     pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Verdict {
-        match self.step(|visit| visit.on_request_trailers(stream)) {
+        let verdict = match self.step(|visit| visit.on_request_trailers(stream)) {
             Step::Pass => self.gate.on_request_trailers(stream),
             Step::Release => self.gate.on_released(stream, true),
             Step::Hold => Verdict::Hold,
             Step::Reply(reply) => Verdict::Reply(reply),
-        }
+        };
+        self.sent(verdict, stream)
     }
 
     pub fn on_wake(&mut self, stream: &mut impl Asking) -> Verdict {
-        match self.step(|visit| visit.on_wake(stream)) {
+        let verdict = match self.step(|visit| visit.on_wake(stream)) {
             Step::Pass => self.gate.on_wake(stream),
             Step::Release => self.gate.on_released(stream, true),
             Step::Hold => Verdict::Hold,
             Step::Reply(reply) => Verdict::Reply(reply),
-        }
+        };
+        self.sent(verdict, stream)
     }
 
     /// A call of the filter's own has ended.
@@ -96,11 +100,20 @@ impl<'listener> Listener<'listener> {
         id: OwnCallId,
         answer: Option<&[u8]>,
     ) -> Verdict {
-        match self.step(|visit| visit.on_own_call_done(stream, id, answer)) {
+        let verdict = match self.step(|visit| visit.on_own_call_done(stream, id, answer)) {
             Step::Release => self.gate.on_released(stream, true),
             Step::Pass | Step::Hold => Verdict::Hold,
             Step::Reply(reply) => Verdict::Reply(reply),
+        };
+        self.sent(verdict, stream)
+    }
+
+    /// A call that nothing holds any more is sent.
+    fn sent(&mut self, verdict: Verdict, stream: &impl Clock) -> Verdict {
+        if let (Some(visit), Verdict::Continue) = (&mut self.visit, &verdict) {
+            visit.on_sent(stream);
         }
+        verdict
     }
 
     fn step(&mut self, step: impl FnOnce(&mut Visit) -> Step) -> Step {

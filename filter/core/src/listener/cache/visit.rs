@@ -184,6 +184,15 @@ impl Visit {
         }
     }
 
+    /// The request is sent: from now on it is Milvus that takes its time.
+    pub fn on_sent(&mut self, stream: &impl Clock) {
+        match &mut self.stage {
+            Stage::Filling(filling) => filling.fill.sent(stream.boot_time()),
+            Stage::Forwarded(_, Some(watch)) => watch.sent(stream.boot_time()),
+            _ => {}
+        }
+    }
+
     /// Says in the answer's headers what the cache did; `end` says that the answer has no body.
     pub fn on_response_headers(
         &mut self,
