@@ -37,6 +37,7 @@ class Milvus(grpc.GenericRpcHandler):
         level: the level of every collection.
         code: Milvus's code in the answers to reads and to changes.
         size: bytes of padding in the answers to reads.
+        lag: how long a read with a guarantee timestamp waits, in seconds.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Milvus(grpc.GenericRpcHandler):
         self.level = BOUNDED
         self.code = 0
         self.size = 0
+        self.lag = 0.0
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=256), options=UNLIMITED)
         self._server.add_generic_rpc_handlers([self])
@@ -69,6 +71,8 @@ class Milvus(grpc.GenericRpcHandler):
             answer = milvus_pb2.DescribeCollectionResponse(consistency_level=self.level)
         elif method == "Search":
             self.reads.append(milvus_pb2.SearchRequest.FromString(request))
+            if self.reads[-1].consistency_level == CUSTOMIZED:
+                time.sleep(self.lag)
             while not self.open.wait(0.02) and context.is_active():
                 pass
             name = "x" * self.size or identity(dict(context.invocation_metadata()), request)

@@ -335,3 +335,20 @@ def test_limits_do_not_count_what_the_cache_answers(tmp_path: Path) -> None:
         for _ in range(20):
             assert client.search()[1] == "hit"
         assert client.refused(question(vectors=b"w"))
+
+
+def test_reads_are_sent_unchanged_while_fills_are_slow(tmp_path: Path) -> None:
+    """Milvus's time lags, so it waits for the timestamp of a fill; after two of them reads are as without a cache."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy) as client:
+        warm(client)
+        questions = [question(vectors=bytes([number])) for number in range(3)]
+        for each in questions:
+            assert client.search(each)[1] == "bypass; reason=first"
+        milvus.lag = 0.9
+        assert [client.search(each)[1] for each in questions[:2]] == ["miss", "miss"]
+        began = time.monotonic()
+        assert client.search(questions[2])[1] == "bypass; reason=slow-fill"
+        assert time.monotonic() - began < 0.8
+        assert milvus.reads[-1].use_default_consistency
+        # What is stored is still served.
+        assert client.search(questions[1])[1] == "hit"
