@@ -92,6 +92,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_may_still_be_in_progress_bumps_and_keeps_it_closed() {
+        for (answered, opens) in [(1000, 5001), (4500, 5501)] {
+            let mut generation = Generation::default();
+            let change = generation.begin(at(0), BOUND);
+            generation.changed(change, at(answered));
+            generation.lost(change);
+
+            assert_eq!(1, generation.number());
+            assert!(!generation.is_open(at(opens - 1)));
+            assert!(generation.is_open(at(opens)));
+        }
+    }
+
+    #[test]
     fn calls_that_are_refused_leave_nothing() {
         let mut generation = Generation::default();
         for number in 0..1000 {

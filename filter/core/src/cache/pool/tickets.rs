@@ -42,6 +42,8 @@ pub enum Ended {
     Done,
     /// It does not say whether the change was made.
     Unclear,
+    /// It is not Milvus's answer, or not known to be: the call may still be in progress there.
+    Unanswered,
     /// It is a definite error: nothing has changed.
     Refused,
 }
@@ -131,6 +133,10 @@ impl Change {
         let generation = &mut self.pool.control().generation;
         match ended {
             Ended::Done | Ended::Unclear => generation.changed(call, now),
+            Ended::Unanswered => {
+                generation.changed(call, now);
+                generation.lost(call);
+            }
             Ended::Refused => generation.refused(call),
         }
     }

@@ -92,7 +92,7 @@ impl Changing {
         }
         let is_refused =
             grpc.is_some_and(|status| refused.contains(&status)) || REFUSED_HTTP.contains(&http);
-        self.ends(if is_refused { Ended::Refused } else { Ended::Unclear }, stream);
+        self.ends(if is_refused { Ended::Refused } else { Ended::Unanswered }, stream);
         Action::Continue
     }
 
@@ -126,7 +126,10 @@ impl Changing {
     /// The answer ends, and with it what is held of it.
     pub fn on_response_trailers(&mut self, stream: &(impl Response + Clock)) {
         let status = stream.response_trailer("grpc-status").unwrap_or_default();
-        self.ends(if REFUSED.contains(&status) { Ended::Refused } else { Ended::Unclear }, stream);
+        self.ends(
+            if REFUSED.contains(&status) { Ended::Refused } else { Ended::Unanswered },
+            stream,
+        );
     }
 
     fn ends(&mut self, ended: Ended, stream: &impl Clock) {
