@@ -115,7 +115,7 @@ def _stopped() -> Seen:
             except AssertionError:
                 seen.broken.append("a control plane that hangs is not started again within 60 s")
             # As after every kill: what is measured next is a change, not the start of a process.
-            wait_until(lambda: "hosts" in found.running.status(), "the control plane answers", 60)
+            wait_until(lambda: found.running.status()["ready"], "the control plane is ready", 60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
