@@ -326,14 +326,16 @@ def test_another_epoch_empties_the_cache(tmp_path: Path) -> None:
 def test_limits_do_not_count_what_the_cache_answers(tmp_path: Path) -> None:
     """Hits pass while every other read of the user is refused."""
     limits = [{"by": ["user", "collection"], "requestsPerSecond": 1e-3, "burstMs": 0}]
-    with Milvus() as milvus, behind(milvus, tmp_path) as envoy, Client(envoy, authorization="a") as client:
+    config = cache(eventual_bound_ms=60_000)
+    kept = question(consistency_level=EVENTUALLY)
+    with Milvus() as milvus, behind(milvus, tmp_path, config) as envoy, Client(envoy, authorization="a") as client:
         warm(client)
-        until(lambda: client.search()[1] == "hit")
-        parts = {"cache": cache(), "policy": {"scope": "policy", "limits": limits}}
+        until(lambda: client.search(kept)[1] == "hit")
+        parts = {"cache": config, "policy": {"scope": "policy", "limits": limits}}
         write_routes(tmp_path / "routes.json", parts, "2")
         until(lambda: client.refused(question(vectors=b"w")))
         for _ in range(20):
-            assert client.search()[1] == "hit"
+            assert client.search(kept)[1] == "hit"
         assert client.refused(question(vectors=b"w"))
 
 
