@@ -15,6 +15,7 @@ import pytest
 
 from kiteway.extras import install_command
 from kiteway.milvus.verify import Failure, FailureReason, SdkMissingError, Step, Target, run, verify
+from kiteway.milvus.verify.diagnose import PROBE_LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -242,7 +243,7 @@ async def test_nobody_waits_for_a_connect_that_the_probes_know_to_fail(monkeypat
     found, given = Failure(FailureReason.TLS, "It never answers.", ""), []
 
     async def probe_layers(_target: Target, *, limit: float) -> Failure:
-        assert limit <= run.PROBE_LIMIT
+        assert limit <= PROBE_LIMIT
         return found
 
     def connect(*_: Any, timeout: float, **__: Any) -> None:
