@@ -38,7 +38,7 @@ def install_package_command(package: str) -> str:
 
 def _installer() -> list[str]:
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "install"]
+        return [sys.executable, "-P", "-m", "pip", "install"]
     return ["uv", "pip", "install", "--python", sys.executable]
 
 

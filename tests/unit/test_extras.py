@@ -33,14 +33,14 @@ def _installed(
 def test_pip_gets_the_wheel_that_was_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without an index that has Kiteway, the file is what works."""
     _installed(monkeypatch, origin={"url": WHEEL, "archive_info": {}}, prefix=tmp_path, pip=True)
-    assert install_command("verify") == f"`/venv/bin/python -m pip install 'kiteway[verify] @ {WHEEL}'`"
-    assert install_package_command("milvus-lite>=3") == "`/venv/bin/python -m pip install 'milvus-lite>=3'`"
+    assert install_command("verify") == f"`/venv/bin/python -P -m pip install 'kiteway[verify] @ {WHEEL}'`"
+    assert install_package_command("milvus-lite>=3") == "`/venv/bin/python -P -m pip install 'milvus-lite>=3'`"
 
 
 def test_from_an_index_the_name_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """PEP 610: no file says where it came from."""
     _installed(monkeypatch, origin=None, prefix=tmp_path, pip=True)
-    assert install_command("acme") == "`/venv/bin/python -m pip install 'kiteway[acme]'`"
+    assert install_command("acme") == "`/venv/bin/python -P -m pip install 'kiteway[acme]'`"
 
 
 def test_an_environment_without_pip_is_uvs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
