@@ -55,7 +55,7 @@ _FIELDS = {
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "refused": "%DYNAMIC_METADATA(kiteway:refused)%",
-    "cache": "%DYNAMIC_METADATA(kiteway.call:cache)%",
+    "cache": "%DYNAMIC_METADATA(kiteway:cache)%",
     "request_bytes": "%BYTES_RECEIVED%",
     "response_bytes": "%BYTES_SENT%",
     "duration_ms": "%DURATION%",
