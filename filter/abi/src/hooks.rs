@@ -16,6 +16,7 @@ use kiteway_filter_core::{Config, Factory, Filter, RouteConfig};
 use crate::buffers::{EnvoyBuffer, EnvoyHeader};
 use crate::callbacks::log_error;
 use crate::registry::EnvoyConfig;
+use crate::sha256;
 use crate::stream::EnvoyStream;
 
 /// The ABI the declarations were written from. Envoy logs a difference and loads the module.
@@ -68,6 +69,7 @@ unsafe fn with_filter<T>(
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
+    guard((), sha256::use_processor);
     ABI_VERSION.as_ptr()
 }
 

@@ -8,4 +8,5 @@ mod callbacks;
 mod clock;
 mod hooks;
 mod registry;
+mod sha256;
 mod stream;

@@ -23,3 +23,8 @@ pub use cache::planted;
 pub use config::Config;
 pub use filter::{Factory, Filter, Stream};
 pub use listener::RouteConfig;
+
+/// What is needed to compute SHA-256 with the processor's instructions.
+pub mod sha256 {
+    pub use crate::cache::question::sha256::{accelerate, K};
+}

@@ -10,7 +10,7 @@ mod level;
 mod message;
 mod pairs;
 mod rules;
-mod sha256;
+pub mod sha256;
 pub mod structural;
 pub mod suffix;
 #[cfg(test)]

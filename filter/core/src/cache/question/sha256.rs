@@ -1,9 +1,17 @@
 //! SHA-256 (FIPS 180-4). Rust's standard library has no cryptographic hash, and the filter has no dependencies.
 
+use std::sync::OnceLock;
+
 /// A hash of 32 bytes. Nobody can find two inputs with the same one.
 pub type Digest = [u8; 32];
 
 const BLOCK: usize = 64;
+
+/// Takes a block into the state.
+pub type Compress = fn(&mut [u32; 8], &[u8; BLOCK]);
+
+/// The processor's own instructions, where there are some.
+static FAST: OnceLock<Compress> = OnceLock::new();
 
 const INITIAL: [u32; 8] = [
     0x6a09_e667,
@@ -16,8 +24,9 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
+/// The constants of the rounds.
 #[rustfmt::skip] // Eight to a line, as in the standard.
-const K: [u32; 64] = [
+pub const K: [u32; 64] = [
     0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
     0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
     0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
@@ -115,7 +124,28 @@ macro_rules! eight_rounds {
     };
 }
 
+/// Uses `compress` from now on, unless it does something else than the code here. True: it is used.
+pub fn accelerate(compress: Compress) -> bool {
+    let mut block = [0; BLOCK];
+    let (mut expected, mut found) = (INITIAL, INITIAL);
+    for round in 0..64_u8 {
+        for (place, byte) in block.iter_mut().enumerate() {
+            *byte = (place as u8).wrapping_mul(round).wrapping_add(round ^ 0x5a);
+        }
+        portable(&mut expected, &block);
+        compress(&mut found, &block);
+        if expected != found {
+            return false;
+        }
+    }
+    FAST.set(compress).is_ok()
+}
+
 fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
+    FAST.get().unwrap_or(&(portable as Compress))(state, block);
+}
+
+fn portable(state: &mut [u32; 8], block: &[u8; BLOCK]) {
     let mut words = [0; 16];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -144,6 +174,19 @@ fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_code_is_used_only_if_it_does_the_same() {
+        assert!(!accelerate(|_, _| {}));
+        assert!(!accelerate(|state, block| {
+            if block[1] == 0x5a ^ 63 {
+                return;
+            }
+            portable(state, block);
+            state[7] ^= u32::from(block[0] == 0x5a ^ 63);
+        }));
+        assert!(accelerate(portable));
+    }
 
     fn digest(bytes: &[u8]) -> String {
         let mut hash = Sha256::new();
