@@ -38,7 +38,7 @@ _HERE_PAUSE = 4.0
 """Seconds between two changes through Kiteway; each stops the cache for a little more than 1 s."""
 
 _AGAIN_SHARE = 0.5
-_AGAIN_PAUSE = 1.4
+_AGAIN_PAUSE = 2.0
 """Seconds until the same change follows once more, in some cases: reads that filled the cache again are under way then."""
 
 _ELSEWHERE_SHARE = 0.25

@@ -12,6 +12,9 @@ from tests.consistency.changes import Changes, Writers
 from tests.consistency.client import Arm, Caller, Ledger
 from tests.consistency.readers import Readers
 
+_CHASERS = 2
+"""Each has a connection of its own, which one of Envoy's workers serves."""
+
 
 class Crowd:
     """The clients of one run."""
@@ -79,7 +82,11 @@ class Crowd:
 
     def _add_readers(self, arm: Arm, pool: str) -> None:
         readers = Readers(self.ledger, arm, pool)
-        for work in [readers.quick] * arm.readers + [readers.waiting] + [readers.bursts, readers.chase] * arm.bursts:
+        for work in (
+            [readers.quick] * arm.readers
+            + [readers.waiting]
+            + [readers.bursts, *[readers.chase] * _CHASERS] * arm.bursts
+        ):
             self._add(work, self._caller(arm, pool))
 
     def _add(self, work: Callable[..., None], *arguments: Any) -> None:

@@ -24,7 +24,8 @@ async def _delay_answers(system: System) -> None:
 
 async def _delay_a_little(system: System) -> None:
     # Timestamps arrive late, but before the filter gives up waiting for them (250 ms).
-    await _lag(system, 0.2, 20)
+    for _ in range(4):
+        await _lag(system, 0.2, 5)
 
 
 async def _lag(system: System, delay: float, seconds: float) -> None:

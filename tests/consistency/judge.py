@@ -114,7 +114,9 @@ class Judge:
             return None
         now = {of.target for of in possible}
         others = {change.target for change in self._names.changes(read.question.name)} - now - {None}
-        if any(self._of(read, other, self._levels.get(other or "")) is None for other in others):
+        # Whatever it may have missed there.
+        former = [self._of(read, other, None) for other in others]
+        if any(verdict is None or verdict.rule is not Rule.FOREIGN for verdict in former):
             return self._since(read, Rule.FORMER, possible)
         return min((v for v in found if v), key=lambda v: (v.rule is Rule.FOREIGN, len(v.keys)))
 
@@ -149,7 +151,8 @@ class Judge:
             return Verdict(read, Rule.STRONG)
         if not self._sources.of(read) and not self._sources.may_be_lost(read):
             return Verdict(read, Rule.SOURCE)
-        if read.age is not None and read.age > BOUND + _ROUNDING:
+        # The header states the age when it was answered, and the bound is for the time when it arrived.
+        if read.age is not None and read.age > BOUND + _ROUNDING + read.received - read.sent:
             return Verdict(read, Rule.AGE)
         return None
 

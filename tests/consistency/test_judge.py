@@ -120,6 +120,10 @@ def test_an_alias_that_moves() -> None:
     assert found is not None
     assert (found.rule, found.milvus) == (Rule.FORMER, True)
     assert found.late == pytest.approx(2.0)
+    # Nor does it matter what it missed there.
+    changes = (Change("x", "b", 1.0, 1.1, "arm"), Change("x", "a", 50.0, 50.5, "arm"))
+    strict = _judge(*_BOTH, Write("b", 0, 3, 52.0), changes=changes)
+    assert _rule(strict.verdict(_read(Level.DEFAULT, 2, name="x", sent=52.5))) is Rule.FORMER
     # What neither collection could have answered is not the alias's fault.
     stranger = judge.verdict(_read(Level.BOUNDED, 1, 2, name="x", sent=52.5))
     assert stranger is not None
@@ -215,8 +219,9 @@ def test_a_cached_answer_may_be_of_a_read_whose_client_gave_up() -> None:
 
 
 def test_the_age_that_the_header_states() -> None:
-    """It is at most the bound."""
+    """It is at most the bound, and the time for which the read waited for the answer to another one."""
     miss = _read(Level.BOUNDED, 1, sent=99.0, outcome="miss")
     judge = _judge(Write("a", 0, 1, 2.0), reads=(miss,))
     assert judge.verdict(_read(Level.BOUNDED, 1, outcome="hit", age=5.0)) is None
-    assert _rule(judge.verdict(_read(Level.BOUNDED, 1, outcome="hit", age=5.2))) is Rule.AGE
+    assert _rule(judge.verdict(_read(Level.BOUNDED, 1, outcome="hit", age=5.3))) is Rule.AGE
+    assert judge.verdict(_read(Level.BOUNDED, 1, outcome="joined", age=6.9, took=2.0)) is None

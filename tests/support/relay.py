@@ -23,6 +23,8 @@ _CHUNK = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)
 """``SO_LINGER`` with no time: closing sends RST instead of FIN."""
 
+_LAGGING_SHARE = 0.5
+
 Mode = Literal["pass", "refuse", "swallow"]
 """
 ``refuse``: nobody listens, and open connections are reset. ``swallow``: connections are taken, open ones kept, and
@@ -60,7 +62,7 @@ class Relay:
         self._ask(f"delay {seconds}")
 
     def set_lag(self, seconds: float) -> None:
-        """Do the same on every second connection only, so that calls overtake each other."""
+        """Do the same on some connections only, chosen at random, so that calls overtake each other."""
         self._ask(f"lag {seconds}")
 
     def reset_one(self) -> None:
@@ -88,7 +90,7 @@ class _Server:
         self._flowing.set()
         self._delay = 0.0
         self._lag = 0.0
-        self._served = 0
+        self._lagging: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
 
     async def listen(self) -> int:
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=_CHUNK)
@@ -112,6 +114,7 @@ class _Server:
                 self._delay = float(seconds)
             case ["lag", seconds]:
                 self._lag = float(seconds)
+                self._lagging = {link for link in self._links if random.random() < _LAGGING_SHARE}
             case ["reset"] if self._links:
                 self._abort(random.choice(list(self._links)))
 
@@ -133,18 +136,19 @@ class _Server:
         else:
             self._abort((writer, writer))
             return
-        self._served += 1
-        lags = self._served % 2 == 0
         link = (writer, there)
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, there, lambda: 0.0))
-                group.create_task(self._pump(there_reader, writer, lambda: self._delay + self._lag * lags))
+                group.create_task(
+                    self._pump(there_reader, writer, lambda: self._delay + self._lag * (link in self._lagging))
+                )
         except* OSError:
             self._abort(link)
         finally:
             self._links.discard(link)
+            self._lagging.discard(link)
             for end in link:
                 end.close()
 
