@@ -75,6 +75,7 @@ class Milvus(grpc.GenericRpcHandler):
                 time.sleep(self.lag)
             while not self.open.wait(0.02) and context.is_active():
                 pass
+            status = common_pb2.Status(code=self.code)
             name = "x" * self.size or identity(dict(context.invocation_metadata()), request)
             answer = milvus_pb2.SearchResults(status=status, collection_name=name)
             answer.results.scores.append(number)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway import filter as kiteway_filter
 from tests.e2e.admission import until
@@ -219,6 +220,30 @@ def test_an_answer_with_an_error_or_too_large_is_not_kept(tmp_path: Path) -> Non
         milvus.size = 0
         client.search(question("other"))
         until(lambda: client.search(question("other"))[1] == "hit")
+
+
+def test_followers_of_a_read_that_fails_are_forwarded_at_once(tmp_path: Path) -> None:
+    """Milvus says to each of them that the collection is not loaded; nobody waits for the failures of others."""
+    with Milvus() as milvus, behind(milvus, tmp_path) as envoy:
+        clients = [Client(envoy) for _ in range(10)]
+        for client in clients:
+            client.call("GetVersion")
+        warm(clients[0])
+        clients[0].search()
+        milvus.open.clear()
+        before = milvus.calls["Search"]
+        calls = [client.start(question()) for client in clients]
+        until(lambda: milvus.calls["Search"] > before)
+        time.sleep(0.2)
+        milvus.code = 101
+
+        milvus.open.set()
+
+        answers = [milvus_pb2.SearchResults.FromString(call.result()) for call in calls]
+        assert {answer.status.code for answer in answers} == {101}
+        milvus.code = 0
+        assert clients[0].search()[1] == "bypass; reason=failed"
+        until(lambda: clients[0].search()[1] == "hit")
 
 
 def test_a_large_request_passes_without_waiting_to_be_whole(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ use crate::buffers::{EnvoyBuffer, EnvoyHeader};
 use crate::callbacks::log_error;
 use crate::registry::EnvoyConfig;
 use crate::sha256;
-use crate::stream::EnvoyStream;
+use crate::stream::{starts_call, EnvoyStream};
 
 /// The ABI the declarations were written from. Envoy logs a difference and loads the module.
 const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
@@ -254,6 +254,10 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     body: *const EnvoyBuffer,
     body_length: usize,
 ) {
+    if starts_call() {
+        // The call has ended before it has begun, and `start_call` says so.
+        return;
+    }
     // SAFETY: headers and pieces of the body are as many as Envoy says, and stay until the hook returns.
     let answer = guard(None, || unsafe {
         callout_answer(result, lent(headers, headers_length), lent(body, body_length))

@@ -1,5 +1,6 @@
 //! Envoy's side of a stream, as the ports of the filter.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::time::Instant;
@@ -42,6 +43,16 @@ const REFUSED_KEY: &str = "refused";
 const CACHE_KEY: &str = "cache";
 /// The dynamic metadata that a line of the access log shows.
 const CALL_NAMESPACE: &str = "kiteway.call";
+
+thread_local! {
+    /// Whether a call of the filter's own is being begun on this thread, by a hook that has borrowed the stream's filter.
+    static STARTS_CALL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a hook runs while another one begins a call. It must not touch the stream's filter.
+pub fn starts_call() -> bool {
+    STARTS_CALL.get()
+}
 
 /// Envoy's side of a stream, for the time of one hook.
 ///
@@ -370,8 +381,9 @@ impl Caller for EnvoyStream {
             pairs.map(|(name, value)| ModuleHeader::from((&name[..], &value[..]))).collect();
         let mut id = 0;
         let timeout = u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX);
-        // SAFETY: the pointer is that of the running hook; Envoy copies name, headers and body, and writes one u64. It
-        // runs no hook of this stream meanwhile: `http_callout_done` comes later, or never if the call cannot begin.
+        STARTS_CALL.set(true);
+        // SAFETY: the pointer is that of the running hook; Envoy copies name, headers and body, and writes one u64. Where it
+        // answers the call itself at once, it runs `http_callout_done` meanwhile, which does nothing then.
         let result = unsafe {
             envoy_dynamic_module_callback_http_filter_http_callout(
                 self.0,
@@ -383,6 +395,7 @@ impl Caller for EnvoyStream {
                 timeout,
             )
         };
+        STARTS_CALL.set(false);
         (result == CALLOUT_STARTED).then_some(OwnCallId(id))
     }
 }

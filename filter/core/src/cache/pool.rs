@@ -50,7 +50,7 @@ pub use ask::{Decision, Patience};
 pub use calls::{Fill, Hit, Outcome, Seat, Watch};
 pub use control::{PoolTerms, Terms};
 pub use outcomes::{CollectionCounts, Counts};
-pub use state::{Pool, Report};
+pub use state::{Pool, Report, Reserved};
 pub use tickets::{Change, Ended, LevelTicket, SampleTicket};
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ reasons! {
     TooLarge = "too-large",
     /// The answer is compressed.
     Compressed = "compressed",
+    /// Milvus answers it with an error that does not depend on the call.
+    Failed = "failed",
     /// The collection has a TTL.
     Ttl = "ttl",
     /// The collection is external.
@@ -72,7 +74,7 @@ reasons! {
     Internal = "internal",
     /// It waited for another call as long as it may.
     Waited = "waited",
-    /// Too many bytes of requests wait for other calls.
+    /// Too many bytes of requests wait for other calls, or too many bytes of answers are on their way.
     Parked = "parked",
 }
 

@@ -8,7 +8,7 @@ use crate::cache::pool::entries::{Entry, EntryKey, Label};
 use crate::cache::pool::flights::{Follower, Stage, Standing};
 use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::{Place, Timed};
-use crate::cache::pool::state::Pool;
+use crate::cache::pool::state::{Pool, Reserved};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -123,6 +123,11 @@ impl Fill {
         if let Pace::Measured(timed) = std::mem::replace(&mut self.pace, Pace::Unknown) {
             self.pool.control().paces.answered(timed, now);
         }
+    }
+
+    /// Reserves memory for an answer of so many bytes. None: too many are on their way.
+    pub fn reserve(&self, bytes: u64) -> Option<Reserved> {
+        self.pool.reserve(bytes)
     }
 
     /// The answer has come and is wholly good: it is stored, and those that wait get it.

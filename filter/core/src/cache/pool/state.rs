@@ -13,7 +13,7 @@ use crate::cache::pool::store::{Shard, Store};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
-/// Requests that wait take at most this part of the memory for entries.
+/// Requests that wait, and answers that are not complete, each take at most this part of the memory for entries.
 const PARKED: u64 = 4;
 
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Pool {
     outcomes: Outcomes,
     /// The bytes of requests that wait.
     parked: AtomicU64,
+    /// The bytes of answers that are copied while they come.
+    copied: AtomicU64,
 }
 
 /// What is reported of a pool.
@@ -133,6 +135,27 @@ impl Pool {
 
     pub fn unpark(&self, bytes: u64) {
         self.parked.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Reserves memory for an answer of so many bytes that begins to come. None: others take it all.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reserved> {
+        let most = self.control().terms.memory / PARKED;
+        let before = self.copied.fetch_add(bytes, Ordering::Relaxed);
+        let reserved = Reserved { pool: Arc::clone(self), bytes };
+        (before.saturating_add(bytes) <= most).then_some(reserved)
+    }
+}
+
+/// Memory for an answer that is not complete.
+#[derive(Debug)]
+pub struct Reserved {
+    pool: Arc<Pool>,
+    bytes: u64,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.pool.copied.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -215,10 +215,11 @@ impl Visit {
             Stage::Filling(mut filling) => {
                 filling.fill.answering(stream.boot_time());
                 stream.set_response_header(HEADER, "miss");
-                if end || !begins_well(stream) {
-                    filling.fill.lost(stream.boot_time());
-                } else {
-                    self.stage = Stage::Filling(filling);
+                self.stage = Stage::Filling(filling);
+                match begins_well(stream) {
+                    Ok(()) if !end => {}
+                    Ok(()) => self.give_up(None, stream),
+                    Err(reason) => self.give_up(reason, stream),
                 }
             }
             Stage::Changing(mut changing) => {
@@ -238,8 +239,9 @@ impl Visit {
     ) -> Action {
         match &mut self.stage {
             Stage::Filling(filling) => {
-                if !filling.answer.push(stream) {
-                    self.give_up(Reason::TooLarge, stream);
+                let Filling { fill, answer } = &mut **filling;
+                if let Err(reason) = answer.push(stream, |bytes| fill.reserve(bytes)) {
+                    self.give_up(Some(reason), stream);
                 } else if end {
                     // Without trailers there is no status.
                     self.on_stream_complete(stream);
@@ -257,9 +259,11 @@ impl Visit {
             Stage::Filling(filling) => {
                 let Filling { fill, answer } = *filling;
                 let is_ok = stream.response_trailer("grpc-status") == Some(b"0");
-                match answer.success().filter(|_| is_ok) {
-                    Some(answer) => fill.finish(answer.into(), stream.boot_time()),
-                    None => fill.lost(stream.boot_time()),
+                let now = stream.boot_time();
+                match answer.success() {
+                    Ok(answer) if is_ok => fill.finish(answer.into(), now),
+                    Err(Some(reason)) if is_ok => fill.cannot_be_kept(reason, now),
+                    _ => fill.lost(now),
                 }
             }
             Stage::Changing(mut changing) => changing.on_response_trailers(stream),
@@ -398,10 +402,13 @@ impl Visit {
         Step::Release
     }
 
-    /// The answer to a fill cannot be kept.
-    fn give_up(&mut self, reason: Reason, stream: &impl Clock) {
+    /// The answer to a fill cannot be kept; `reason` says why no other one can, if it is known.
+    fn give_up(&mut self, reason: Option<Reason>, stream: &impl Clock) {
         if let Stage::Filling(filling) = std::mem::take(&mut self.stage) {
-            filling.fill.cannot_be_kept(reason, stream.boot_time());
+            match reason {
+                Some(reason) => filling.fill.cannot_be_kept(reason, stream.boot_time()),
+                None => filling.fill.lost(stream.boot_time()),
+            }
         }
     }
 }
