@@ -2,18 +2,13 @@
 
 /// A table of fixed size. A read replaces the one at its place, so reads that come once push out each other and, now and
 /// then, one that comes again, which is then stored one read later.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Doorkeeper {
-    seen: Box<[u64]>,
+    /// Empty until the first read.
+    seen: Vec<u64>,
 }
 
 const PLACES: usize = 2048;
-
-impl Default for Doorkeeper {
-    fn default() -> Self {
-        Self { seen: vec![0; PLACES].into_boxed_slice() }
-    }
-}
 
 impl Doorkeeper {
     /// Whether a read with this key was seen before. It is now.
@@ -21,6 +16,7 @@ impl Doorkeeper {
         // The key is a digest, so any of its bytes are as good as random.
         let [.., a, b, c, d, e, f, g, h] = *key;
         let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        self.seen.resize(PLACES, 0);
         let place = &mut self.seen[(number >> 32) as usize % PLACES];
         std::mem::replace(place, number) == number
     }

@@ -153,6 +153,7 @@ impl Entries {
     }
 
     /// Removes everything, and returns its size.
+    #[cfg(test)]
     pub fn clear(&mut self) -> u64 {
         let freed = self.small.bytes + self.main.bytes;
         *self = Self::default();

@@ -85,6 +85,7 @@ impl Pool {
     }
 
     /// Drops what takes memory. The generation goes on.
+    #[cfg(test)]
     pub fn clear(&self) {
         self.store.clear();
     }

@@ -65,6 +65,7 @@ impl Store {
     }
 
     /// Drops all entries, and what was seen.
+    #[cfg(test)]
     pub fn clear(&self) {
         for mut shard in self.shards() {
             self.used.fetch_sub(shard.entries.clear(), Ordering::Relaxed);
