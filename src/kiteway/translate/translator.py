@@ -192,7 +192,11 @@ class Translator:
         self._fitted = room.fitted
         retained = tuple(sorted({*translated.retained, *room.kept}))
         pools, without_cache = with_caches(
-            merged.pools, translated.attached, options.namespace_limits, by_default=options.cache_by_default
+            merged.pools,
+            merged.hosts,
+            translated.attached,
+            options.namespace_limits,
+            by_default=options.cache_by_default,
         )
         self._model = model = with_unchanged(self._model, dataclasses.replace(merged, pools=pools))
         expired = judge(model.certificates, translated.index, now)
