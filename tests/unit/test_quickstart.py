@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from kiteway.certificates.create import create_self_signed
 from kiteway.cli.targets import parse_targets
+from kiteway.diagnostics import Diagnostic, Severity
+from kiteway.envoy.settings import EnvoySettings
 from kiteway.instance import Instance
-from kiteway.quickstart import MilvusTarget, Quickstart, QuickstartError, quickstart
+from kiteway.model import Endpoint
+from kiteway.pipeline.pipeline import Pipeline
+from kiteway.quickstart import NAME, NAMESPACE, SECRET, MilvusTarget, Quickstart, QuickstartError, quickstart
+from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
+from kiteway.sources.files import FileSource
+from kiteway.status.advice import for_the_user
+from kiteway.translate import Options
 from tests.unit.probe_servers import GET_VERSION, HOST, VERSION_ANSWER, Authority, grpc_server, serving, silence
 
 TARGET = "127.0.0.1"
@@ -47,6 +57,16 @@ def start(folder: Path, *targets: MilvusTarget) -> tuple[Quickstart, list[dict[s
     instance = Instance(folder)
     found = quickstart(instance, targets, [])
     return found, list(yaml.safe_load_all((found.manifests / "milvus.yaml").read_text()))
+
+
+def diagnosed(found: Quickstart, certificate: CertificateFileSource | None = None) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of an instance that serves what was found, and the certificate of --tls."""
+    content = FileSource((found.manifests,)).read()
+    if certificate is not None:
+        content = certificate.add_to(content)
+    endpoints = {(NAMESPACE, NAME): tuple(Endpoint(e.host, e.port) for e in found.endpoints)}
+    pipeline = Pipeline(EnvoySettings(http_port=None, fail_open=True))
+    return pipeline.run(content, endpoints, dt.datetime.now(dt.UTC), Options(http_port=False)).diagnostics
 
 
 def closed_port() -> int:
@@ -135,3 +155,33 @@ def test_a_successor_takes_the_certificate_over(tmp_path: Path) -> None:
     assert new == old
     assert other != old
     assert (instances[1].state_dir / "quickstart/tls.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("health", [False, True])
+def test_no_advice_is_given_about_its_own_manifests(tmp_path: Path, *, tls: bool, health: bool) -> None:
+    """What GKE would make of them is no concern of a user of --to."""
+    credentials = Authority(tmp_path).grpc_credentials(HOST) if tls else None
+    with grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as port:
+        found, _ = start(tmp_path, MilvusTarget(TARGET, port, 9191 if health else None, find_health=False))
+    diagnostics = diagnosed(found)
+
+    assert diagnostics
+    assert not for_the_user(diagnostics)
+
+
+def test_warnings_about_the_users_certificate_are_shown(tmp_path: Path) -> None:
+    """A renewal that writes a key of another certificate must not go unseen until the certificate expires."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        found, _ = start(tmp_path, MilvusTarget(TARGET, port, find_health=False))
+    pair, other = create_self_signed(["localhost"], []), create_self_signed(["localhost"], [])
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(pair.certificate)
+    key.write_bytes(pair.key.reveal())
+    source = CertificateFileSource((CertificateFiles(NAMESPACE, SECRET, str(chain), str(key)),))
+    assert not for_the_user(diagnosed(found, source))
+    key.write_bytes(other.key.reveal())
+    (shown,) = for_the_user(diagnosed(found, source))
+
+    assert shown.severity is Severity.WARNING
+    assert shown.message.endswith("The last pair that fitted is served on.")

@@ -207,7 +207,7 @@ async def _run(what: Launch, certificate: Path | None) -> int:
     fail_open = what.config.settings.fail_open
     tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]
     if not fail_open:
-        # With --to the manifests are Kiteway's own, so no error in them is the user's.
+        # With --to the manifests are Kiteway's own; `kiteway status` shows errors of the files of --tls.
         tell.append(tell_errors(what.instance))
     telling = [asyncio.create_task(each) for each in tell]
     try:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kiteway import __version__
-from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus, EndpointStatus
 from kiteway.envoy.ads import AdsState, RejectedAt
 from kiteway.envoy.open_listeners import open_listeners
@@ -29,6 +28,7 @@ from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
 from kiteway.report.problem import Problem
 from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, FilterReport, State, Status
+from kiteway.status.advice import for_the_user
 from kiteway.status.backend_tls import upstream_tls_report
 from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
 from kiteway.status.health_watch import HealthWatch
@@ -78,6 +78,9 @@ async def build_status(
     except AdminError as error:
         envoy = EnvoyReport(error=str(error))
     model = outcome.model if outcome else LoadBalancer()
+    diagnostics = outcome.diagnostics if outcome else ()
+    if settings.fail_open:
+        diagnostics = for_the_user(diagnostics)
 
     def build() -> Status:
         snapshot = outcome.snapshot if outcome else None
@@ -107,7 +110,7 @@ async def build_status(
             pools=pools,
             replicas=model.replicas,
             policies=attachment_reports(outcome.attachments) if outcome else (),
-            diagnostics=tuple(map(Problem.of_diagnostic, _shown(outcome, settings))) if outcome else (),
+            diagnostics=tuple(map(Problem.of_diagnostic, diagnostics)),
         )
 
     # Parsing thousands of certificates takes seconds; the event loop answers probes meanwhile.
@@ -195,10 +198,3 @@ def _rejection(rejected: RejectedAt) -> RejectionReport:
 
 def _quarantined(held: Quarantined) -> QuarantineReport:
     return QuarantineReport(str(held.ref), held.message, held.since, held.served)
-
-
-def _shown(outcome: Outcome, settings: EnvoySettings) -> Sequence[Diagnostic]:
-    """Return the diagnostics; with ``kiteway up --to`` the manifests are Kiteway's own, and advice about them is for nobody."""
-    if not settings.fail_open:
-        return outcome.diagnostics
-    return [each for each in outcome.diagnostics if each.severity is Severity.ERROR]
