@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx2
 import msgspec
 import pytest
 
 from kiteway.cli.cache_show import cache_lines
-from kiteway.envoy.calls import CacheOutcomes, Calls, OfCachedCollection, PoolCache
+from kiteway.envoy.admin import AdminClient
+from kiteway.envoy.ads import AdsState
+from kiteway.envoy.calls import CacheOutcomes, Calls, CallsClient, OfCachedCollection, PoolCache
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.metrics.cache import cache_text
+from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
+from kiteway.metrics.server import application
 from kiteway.metrics.top import By, Key, top_rows
-from kiteway.model import PoolKey
+from kiteway.model import LoadBalancer, PoolKey
 from kiteway.report.caches import CacheReport
 from kiteway.status.caches import cache_report, wanted_caches
 from kiteway.translate.shared.limits import NamespaceLimits
@@ -136,6 +146,37 @@ def test_the_page_of_metrics_has_the_outcomes() -> None:
     without = cache_text({POOL: cache(sample_age_ms=None)}).decode()
     assert "kiteway_cache_sample_age_seconds{" not in without
     assert cache_text({}) == b""
+
+
+def test_the_page_of_metrics_is_built_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The series of many caches take seconds, in which probes must be answered."""
+    built_in: list[threading.Thread] = []
+
+    def slow(caches: Mapping[str, PoolCache]) -> bytes:
+        assert list(caches) == [POOL]
+        built_in.append(threading.current_thread())
+        return b"the caches\n"
+
+    async def scrape() -> str:
+        async with AdminClient(tmp_path / "none") as admin, CallsClient(tmp_path / "none") as calls:
+            app = application(metrics, admin, calls, _ready)
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://metrics") as client:
+                return (await client.get("/metrics")).text
+
+    async def read(_: CallsClient) -> Calls:
+        return Calls(bounds=[1], pools=[], cache={POOL: cache()})
+
+    metrics = ControlPlaneMetrics(lambda: Now(AdsState("", (), (), active=False), LoadBalancer(), ()))
+    monkeypatch.setattr(CallsClient, "read", read)
+    monkeypatch.setattr("kiteway.metrics.server.cache_text", slow)
+
+    assert asyncio.run(scrape()).endswith("the caches\n")
+    assert built_in
+    assert threading.main_thread() not in built_in
+
+
+async def _ready() -> str:
+    return ""
 
 
 def _sorted(line: str) -> str:

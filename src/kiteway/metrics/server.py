@@ -92,7 +92,7 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: Calls
         # Thousands of series take a second, in which the control plane has other things to do.
         counted = await calls.read()
         yield await asyncio.to_thread(calls_text, counted)
-        yield cache_text(counted.cache)
+        yield await asyncio.to_thread(cache_text, counted.cache)
 
 
 @contextlib.asynccontextmanager
