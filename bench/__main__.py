@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"{listed} (default: all)")
     parser.add_argument("--rounds", type=int, default=24, help="measurements of each contestant (default: 24)")
     parser.add_argument("--block-seconds", type=float, default=0.5, help="length of one of them, about (default: 0.5)")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the collection of cache (default: 100000)")
     return parser.parse_args()
 
 
@@ -72,7 +73,7 @@ async def _run(arguments: argparse.Namespace, programs: dict[str, Path], console
         if arguments.names and bench.name not in arguments.names:
             continue
         with tempfile.TemporaryDirectory(prefix=f"kiteway-bench-{bench.name}-") as work:
-            context = Context(Path(work), programs, arguments.rounds, arguments.block_seconds, say)
+            context = Context(Path(work), programs, arguments.rounds, arguments.block_seconds, arguments.rows, say)
             outcomes[bench.name] = await bench.run(context)
         show(outcomes[bench.name], console)
     return outcomes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pymilvus
-from pymilvus.grpc_gen import milvus_pb2
+from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from bench.balancers import HOST
 from bench.collection import COLLECTION, fill, search_message
+from bench.grpc_check import wait_until_it_serves
 from bench.outcome import BenchError
 from bench.processes import free_port, running
 from kiteway.certificates.create import create_self_signed
@@ -20,6 +22,7 @@ from kiteway.milvus.embedded import StandaloneMilvus, TLSFiles
 
 SERVICE = "/milvus.proto.milvus.MilvusService"
 _ROWS = 2000
+_START_SECONDS = 60.0
 LIMIT = 10
 
 
@@ -71,11 +74,10 @@ def server_certificate(work: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> Iterator[int]:
-    """Serve GetVersion, and a Search for one vector, from files over TLS, 100 thousand times a second; the port."""
+    """Serve the `constant_answers` from files over TLS, 100 thousand times a second; the port."""
     folder = work / "htdocs" / SERVICE[1:]
     folder.mkdir(parents=True)
-    for name, message in (("GetVersion", milvus_pb2.GetVersionResponse(version="v2.3.5")), ("Search", _found())):
-        answer = message.SerializeToString()
+    for name, answer in constant_answers(LIMIT).items():
         (folder / name).write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
     port = free_port()
     command = [nghttpd, "--address=127.0.0.1", f"--htdocs={work / 'htdocs'}", "--trailer=grpc-status: 0"]
@@ -83,15 +85,46 @@ def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> 
         yield port
 
 
-def _found() -> Any:
+@contextmanager
+def grpc_backend(work: Path, certificate: Path, key: Path, rows: int) -> Iterator[int]:
+    """Serve the `constant_answers` over TLS as gRPC, a thousand times a second; the port."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.answers", str(port), certificate, key, str(rows)]
+    request = get_version()
+    with running(command, work / "answers.log") as process:
+        wait_until_it_serves(
+            HOST,
+            port,
+            request.path,
+            request.message,
+            seconds=_START_SECONDS,
+            ended=lambda: process.poll() is not None,
+        )
+        yield port
+
+
+def constant_answers(rows: int) -> dict[str, bytes]:
+    """Return answers by rpc: a Search for one vector that finds so many rows, GetVersion, and what the cache calls."""
+    answers: dict[str, Any] = {
+        "GetVersion": milvus_pb2.GetVersionResponse(version="v2.3.5"),
+        "Search": _found(rows),
+        "AllocTimestamp": milvus_pb2.AllocTimestampResponse(timestamp=1 << 58),
+        "DescribeCollection": milvus_pb2.DescribeCollectionResponse(
+            consistency_level=common_pb2.ConsistencyLevel.Bounded
+        ),
+    }
+    return {name: answer.SerializeToString() for name, answer in answers.items()}
+
+
+def _found(rows: int) -> Any:
     """Return the answer to a search for one vector."""
     answer = milvus_pb2.SearchResults(collection_name=COLLECTION)
     answer.status.SetInParent()
     results = answer.results
-    results.num_queries, results.top_k = 1, LIMIT
-    results.topks.append(LIMIT)
-    results.ids.int_id.data.extend(range(1 << 40, (1 << 40) + LIMIT))
-    results.scores.extend(number / LIMIT for number in range(LIMIT))
+    results.num_queries, results.top_k = 1, rows
+    results.topks.append(rows)
+    results.ids.int_id.data.extend(range(1 << 40, (1 << 40) + rows))
+    results.scores.extend(number / rows for number in range(rows))
     return answer
 
 

@@ -95,6 +95,14 @@ class Running:
         envoys = [pid for pid, name in processes.items() if name.startswith("envoy")]
         return CpuMeter(processes), CpuMeter(envoys or processes)
 
+    def envoy_memory(self) -> int:
+        """Return the resident bytes of its Envoys."""
+        processes = tree(self.process.pid) if self.process is not None else {}
+        envoys = [pid for pid, name in processes.items() if name.startswith("envoy")]
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in envoys) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
+
 
 @contextmanager
 def direct(setting: Setting) -> Iterator[Running]:
@@ -155,18 +163,27 @@ def _same_log(setting: Setting) -> str:
     return json.dumps([MessageToDict(log) for log in access_logs(settings)])
 
 
-@contextmanager
+def constant_answer(setting: Setting) -> AbstractContextManager[Running]:
+    """Envoy with the same log whose filter answers every `Connect` itself, with some 300 bytes."""
+    return _run_envoy(
+        setting, "constant.yaml", access_log=_same_log(setting), filter=filter_path(), answer="constant " * 30
+    )
+
+
 def _envoy(
     setting: Setting, *, access_log: str = "[]", careful: str = "", careful_route: str = ""
-) -> Iterator[Running]:
+) -> AbstractContextManager[Running]:
+    return _run_envoy(setting, "envoy.yaml", access_log=access_log, careful=careful, careful_route=careful_route)
+
+
+@contextmanager
+def _run_envoy(setting: Setting, template: str, **values: object) -> Iterator[Running]:
     try:
         binary = find_envoy(setting.envoy)
     except EnvoyNotFoundError as error:
         raise BenchError(str(error)) from error
     port, log = free_port(), setting.work / "envoy.log"
-    config = setting.render(
-        "envoy.yaml", port=port, access_log=access_log, careful=careful, careful_route=careful_route
-    )
+    config = setting.render(template, port=port, **values)
     command = [binary, "--config-path", config, "--use-dynamic-base-id", "--concurrency", f"{setting.workers}"]
     with running([*command, "--log-level", "warning"], log) as process:
         yield Running(port, log, process)
@@ -193,18 +210,14 @@ def haproxy(setting: Setting) -> Iterator[Running]:
         yield Running(port, log, process)
 
 
-def kiteway(setting: Setting) -> AbstractContextManager[Running]:
-    """Kiteway as a user starts it."""
-    return _kiteway(setting)
-
-
 def kiteway_without_log(setting: Setting) -> AbstractContextManager[Running]:
     """Kiteway without its access log."""
-    return _kiteway(setting, "--no-access-log")
+    return kiteway(setting, "--no-access-log")
 
 
 @contextmanager
-def _kiteway(setting: Setting, *more: str) -> Iterator[Running]:
+def kiteway(setting: Setting, *more: str) -> Iterator[Running]:
+    """Kiteway as a user starts it, with these options too."""
     port, log = free_port(), setting.work / "kiteway.log"
     program = Path(sys.executable).with_name("kiteway")
     if not program.exists():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import random
+from typing import Any
 
 import pymilvus
 from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 COLLECTION = "bench"
 DIMENSION = 128
 _PORTION = 5000
 """The rows of one Insert."""
+_QUESTIONS = 200_000
 
 
 def fill(client: pymilvus.MilvusClient, rows: int) -> None:
@@ -44,6 +48,35 @@ def search_message(vectors: int, limit: int, *, seed: int) -> bytes:
         consistency_level="Bounded",
     )
     return bytes(message.SerializeToString())
+
+
+class Questions:
+    """Searches for the nearest rows of one vector each, at the collection's own level, by number."""
+
+    def __init__(self, limit: int) -> None:
+        message: Any = milvus_pb2.SearchRequest.FromString(search_message(1, limit, seed=1))
+        message.use_default_consistency = True
+        group = common_pb2.PlaceholderGroup.FromString(message.placeholder_group)
+        parts: list[bytes] = message.SerializeToString().split(group.placeholders[0].values[0])
+        self._before, self._after = parts
+        chance = random.Random(0)
+        self._floats = array.array("f", (chance.random() for _ in range(_QUESTIONS + DIMENSION))).tobytes()
+
+    def __getitem__(self, number: int) -> bytes:
+        """Return the request with this number; as many differ as `_QUESTIONS`."""
+        start = number % _QUESTIONS * 4
+        return self._before + self._floats[start : start + DIMENSION * 4] + self._after
+
+
+def insert_message(number: int) -> bytes:
+    """Return an InsertRequest for one row."""
+    request: Any = milvus_pb2.InsertRequest(collection_name=COLLECTION, num_rows=1)
+    key = request.fields_data.add(field_name="id", type=schema_pb2.DataType.Int64)
+    key.scalars.long_data.data.append(number)
+    vector = request.fields_data.add(field_name="vector", type=schema_pb2.DataType.FloatVector)
+    vector.vectors.dim = DIMENSION
+    vector.vectors.float_vector.data.extend(_vector(random.Random(number)))
+    return bytes(request.SerializeToString())
 
 
 def _vector(chance: random.Random) -> list[float]:

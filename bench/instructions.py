@@ -7,19 +7,27 @@ pass-through bench.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import functools
+import itertools
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-from bench.backends import Request, get_version, search, server_certificate, trivial_backend
-from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting
+from bench.backends import LIMIT, Request, get_version, search, server_certificate, trivial_backend
+from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting, kiteway
+from bench.collection import Questions
 from bench.cpu import tree
 from bench.grpc_check import wait_until_it_serves
 from bench.load import CONNECTIONS, STREAMS, Call, h2load
+from bench.metrics import scrape, total
 from bench.outcome import BenchError, Context, Outcome, Table
-from bench.processes import tail
+from bench.processes import free_port, tail
+from bench.reads import Reader, Seen
 from kiteway.envoy.binary import find_envoy
 
 _CALLS = 2000
@@ -37,6 +45,11 @@ case " $* " in *" --version "* | *" --mode validate "*) exec "{envoy}" "$@" ;; e
 case " $* " in *" --concurrency "*) ;; *) set -- "$@" --concurrency 1 ;; esac
 exec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="{output}" "{envoy}" "$@"
 """
+_UNIQUE_TEXT = (
+    "“Each for another vector” are searches by a Python client, through Kiteway without and with its cache, which answers none "
+    "of them. The cache asks for a timestamp up to five times a second. Under callgrind calls are slow, so timestamps are a "
+    "larger part of all calls than otherwise. The last column counts each of them as a call too."
+)
 _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
@@ -52,9 +65,86 @@ async def run(context: Context) -> Outcome:
     with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as backend:
         setting = Setting(context.work, context.programs, backend, certificate, key, workers=1)
         for name, request in (("GetVersion", get_version()), ("Search", search(1))):
-            counts[name] = {each.name: _count(context, each, request, setting) for each in wanted}
+            counts[name] = {
+                each.name: await _count(context, each, request, setting, _Same(context, request)) for each in wanted
+            }
+        unique = {}
+        for name, options in (("unique", ()), ("unique, cache", ("--cache",))):
+            load = _Unique(free_port())
+            more = (*options, "--metrics-bind", f"127.0.0.1:{load.metrics}")
+            contestant = Contestant(name, functools.partial(_kiteway, more), ours=True)
+            unique[name] = await _count(context, contestant, search(1), setting, load), load.timestamps
     tables = [_table(name, found, wanted) for name, found in counts.items()]
-    return Outcome(_TITLE, (_TEXT,), tables, (), counts)
+    (without, _), (with_cache, timestamps) = unique.values()
+    own = with_cache * _CALLS / (_CALLS + timestamps)
+    rows = [
+        ["Kiteway", f"{without / 1000:.1f}", "", "", ""],
+        [
+            "Kiteway, cache",
+            f"{with_cache / 1000:.1f}",
+            f"{with_cache / without:.3f}",
+            f"{timestamps}",
+            f"{own / without:.3f}",
+        ],
+    ]
+    header = ("", "thousands a call", "of Kiteway", "timestamps", "with them as calls")
+    tables.append(Table(f"{_TITLE}, Search, each for another vector", header, rows))
+    return Outcome(_TITLE, (_TEXT, _UNIQUE_TEXT), tables, (), {**counts, "unique": unique})
+
+
+def _kiteway(options: Sequence[str], setting: Setting) -> AbstractContextManager[Running]:
+    return kiteway(setting, *options)
+
+
+class _Load(Protocol):
+    """What makes calls; `mark` is called before and after those that are counted."""
+
+    async def __call__(self, running: Running, calls: int) -> None: ...
+
+    def mark(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _Same:
+    """The same call again and again."""
+
+    context: Context
+    request: Request
+
+    async def __call__(self, running: Running, calls: int) -> None:
+        _call(self.context, running, self.request, calls)
+
+    def mark(self) -> None:
+        pass
+
+
+class _Unique:
+    """
+    Searches for another vector each.
+
+    Attributes:
+        metrics: the port of Kiteway's metrics.
+        timestamps: how many the cache asked for between the two marks.
+    """
+
+    def __init__(self, metrics: int) -> None:
+        self.metrics = metrics
+        self.timestamps = 0
+        self._questions, self._numbers = Questions(LIMIT), itertools.count()
+
+    async def __call__(self, running: Running, calls: int) -> None:
+        numbers = itertools.islice(self._numbers, calls)
+        async with Reader(running.port, CONNECTIONS) as reader:
+
+            async def some() -> None:
+                for number in numbers:
+                    await reader.read(self._questions[number], Seen())
+
+            await asyncio.gather(*(some() for _ in range(CONNECTIONS * STREAMS)))
+
+    def mark(self) -> None:
+        counted = total(scrape(self.metrics), "envoy_cluster_kiteway_requests_total", 'rpc="AllocTimestamp"')
+        self.timestamps = counted - self.timestamps
 
 
 def _table(name: str, found: Mapping[str, float], contestants: Sequence[Contestant]) -> Table:
@@ -65,7 +155,13 @@ def _table(name: str, found: Mapping[str, float], contestants: Sequence[Contesta
     return Table(f"{_TITLE}, {name}", ("", "thousands a call", "of Envoy"), rows)
 
 
-def _count(context: Context, contestant: Contestant, request: Request, setting: Setting) -> float:
+async def _count(
+    context: Context,
+    contestant: Contestant,
+    request: Request,
+    setting: Setting,
+    load: _Load,
+) -> float:
     """Return the instructions for a call."""
     name = request.path.rpartition("/")[2]
     context.say(f"counting {name}, {contestant.name}")
@@ -81,11 +177,13 @@ def _count(context: Context, contestant: Contestant, request: Request, setting: 
             )
         except BenchError as error:
             raise BenchError(f"{contestant.name}: {error}. The end of its log:\n{tail(running.log)}") from error
-        _call(context, running, request, _WARM_UP_CALLS)
+        await load(running, _WARM_UP_CALLS)
         envoy = _callgrind(running)
+        load.mark()
         _control(envoy, "--instr=on")
-        _call(context, running, request, _CALLS)
+        await load(running, _CALLS)
         _control(envoy, "--instr=off")
+        load.mark()
         _control(envoy, "--dump")
     counts = [int(total) for dump in work.glob(f"{output.name}*") for total in _TOTAL.findall(dump.read_text())]
     if not any(counts):

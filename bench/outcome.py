@@ -22,6 +22,7 @@ class Context:
         programs: folders with programs to prefer over ``PATH``, by name (h2load, nginx, haproxy, nghttpd).
         rounds: how often each contestant is measured; at least 15 for a report that others should believe.
         block_seconds: about how long one contestant is measured at a time.
+        rows: rows of the collection, where the bench has a large one.
         say: tells the user one line of progress.
     """
 
@@ -29,6 +30,7 @@ class Context:
     programs: Mapping[str, Path]
     rounds: int
     block_seconds: float
+    rows: int
     say: Callable[[str], None]
 
 
