@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from bench.balancers import BASELINE, CONTESTANTS, LOGGING_BASELINE
+from bench.collection import DIMENSION, Questions
 from bench.cpu import CpuMeter, cpu_seconds, tree
 from bench.load import Call, Load, h2load
+from bench.metrics import total
 from bench.outcome import Bar, BenchError, Chart
 from bench.passthrough import Block, over_all
 from bench.picture import svg
@@ -142,3 +145,28 @@ def test_time_is_read_in_all_units(tmp_path: Path) -> None:
     call = Call("/a.B/C", tmp_path / "body", 1, 1)
     load = h2load(program, call, host="a", port=1, calls=4, log=tmp_path / "log")
     assert load.seconds == 2.5
+
+
+def test_series_are_summed_by_name_and_labels() -> None:
+    """Only the series with the name and all labels count."""
+    page = {
+        'calls{rpc="Search",pool="a"}': 2.0,
+        'calls{rpc="Search",pool="b"}': 3.0,
+        'calls{rpc="Query"}': 5.0,
+        "callsmore": 7.0,
+    }
+    assert total(page, "calls", 'rpc="Search"') == 5
+    assert total(page, "calls") == 10
+
+
+def test_questions_differ_in_their_vector_only() -> None:
+    """Each is the same search at the collection's level, for another vector."""
+    questions = Questions(10)
+    one, other = (milvus_pb2.SearchRequest.FromString(questions[number]) for number in (1, 2))
+    assert one.use_default_consistency
+    assert one.placeholder_group != other.placeholder_group
+    for each in (one, other):
+        group = common_pb2.PlaceholderGroup.FromString(each.placeholder_group)
+        assert [len(value) for value in group.placeholders[0].values] == [4 * DIMENSION]
+        each.ClearField("placeholder_group")
+    assert one == other
