@@ -22,6 +22,7 @@ from tests.e2e.test_filter import SERVICE, UNLIMITED, Envoy, running_envoy
 
 BOUNDED = common_pb2.ConsistencyLevel.Bounded
 STRONG = common_pb2.ConsistencyLevel.Strong
+SESSION = common_pb2.ConsistencyLevel.Session
 EVENTUALLY = common_pb2.ConsistencyLevel.Eventually
 CUSTOMIZED = common_pb2.ConsistencyLevel.Customized
 OWN_SUBCHANNEL = [*UNLIMITED, ("grpc.use_local_subchannel_pool", 1)]

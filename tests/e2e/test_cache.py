@@ -17,6 +17,7 @@ from tests.e2e.cached import (
     BOUNDED,
     CUSTOMIZED,
     EVENTUALLY,
+    SESSION,
     STRONG,
     Client,
     Milvus,
@@ -81,11 +82,14 @@ def test_each_level_is_kept_apart_where_its_promise_is_another(tmp_path: Path) -
         assert client.search(bounded)[1] == "miss"
         number, did = client.search(bounded)
         assert did == "hit"
-        # A guarantee that the answer does not have is asked for.
+        # A guarantee that the answer does not have is asked for where Milvus waits for it too.
         guarantee = hybrid(time.time())
         later = question(guarantee_timestamp=guarantee)
-        assert client.search(later)[1] == "miss"
+        assert client.search(later)[1] == "bypass; reason=guarantee-ahead"
+        session = question(guarantee_timestamp=guarantee, consistency_level=SESSION)
+        assert client.search(session)[1] == "miss"
         assert milvus.reads[-1].guarantee_timestamp == guarantee
+        assert client.search(session)[1] == "hit"
         assert client.search(later)[1] == "hit"
         assert client.search(later)[0] != number
 

@@ -160,7 +160,7 @@ def test_a_client_reads_its_own_writes_at_the_level_session(served: Served) -> N
 
 
 def test_a_bounded_read_has_every_write_that_is_older_than_5_s(served: Served) -> None:
-    """For 15 s nobody reads an answer that misses a write acknowledged 5 s before, and many reads are hits."""
+    """For 15 s nobody reads an answer that misses a write acknowledged 5 s before, and most reads are hits."""
     writer, reader = served.client(), served.client()
     create(writer, "bounded")
     acknowledged: list[tuple[float, int]] = []
@@ -179,13 +179,14 @@ def test_a_bounded_read_has_every_write_that_is_older_than_5_s(served: Served) -
     before, reads = served.outcomes(), 0
     while time.monotonic() < end:
         began = time.monotonic()
-        found = {each["id"] for each in reader.query("bounded", "id >= 1000", output_fields=["id"])}
+        # At the default level PyMilvus would ask for the last write of its process, which is the writer's too.
+        rows = reader.query("bounded", "id >= 1000", output_fields=["id"], consistency_level="Bounded")
+        found = {each["id"] for each in rows}
         assert not {number for when, number in list(acknowledged) if when < began - 5} - found
         reads += 1
         time.sleep(0.01)
     thread.join()
-    # PyMilvus asks for the last write of its process, so each write is followed by a read that is no hit.
-    assert served.outcomes()["hit"] - before["hit"] > reads / 4
+    assert served.outcomes()["hit"] - before["hit"] > reads / 2
 
 
 def test_nothing_is_read_of_a_collection_that_was_dropped_or_that_an_alias_left(served: Served) -> None:

@@ -50,6 +50,8 @@ struct Asked {
     now: BootTime,
     key: EntryKey,
     guarantee: u64,
+    /// Whether Milvus waits until it has the guarantee.
+    may_wait: bool,
 }
 
 /// The pool's generation at that moment.
@@ -170,7 +172,8 @@ impl Asked {
     ) -> Result<Self, Reason> {
         let level = Self::level(read, terms, now, control)?;
         let key = EntryKey { digest: read.key, is_eventual: level == Level::Eventually };
-        Ok(Self { terms, now, key, guarantee: guarantee(read.guarantee) })
+        let may_wait = level != Level::Bounded;
+        Ok(Self { terms, now, key, guarantee: guarantee(read.guarantee), may_wait })
     }
 
     /// The level of the read, unless it is one that is always sent unchanged.
@@ -268,7 +271,8 @@ impl Asked {
         if !epoch.is_open {
             return Step::Forward(Reason::Closed);
         }
-        match control.label(self.key.is_eventual, self.guarantee, self.terms, self.now) {
+        let guarantee = (self.guarantee, self.may_wait);
+        match control.label(self.key.is_eventual, guarantee, self.terms, self.now) {
             Err(reason) => Step::Forward(reason),
             Ok(label) => {
                 let generation = epoch.generation;

@@ -213,7 +213,7 @@ impl Seat {
             Err(Reason::Closed)
         } else {
             // Those that wait have guarantees too. However slow Milvus is, they wait: to send all of them would not help it.
-            control.label(key.is_eventual, guarantee, terms, now)
+            control.label(key.is_eventual, (guarantee, true), terms, now)
         };
         match label {
             Ok(label) => {

@@ -48,7 +48,7 @@ pub struct Control {
     pub samples: Samples,
     pub facts: FactsTable,
     pub paces: Paces,
-    /// See `AHEAD`; the model of the tests knows no such limit.
+    /// See `AHEAD`; the model of the tests knows no such limit, which is the greatest duration.
     pub ahead: Duration,
 }
 
@@ -77,11 +77,12 @@ impl Control {
         }
     }
 
-    /// The label that the answer to a read has if it is sent now.
+    /// The label that the answer to a read has if it is sent now. `may_wait` says that Milvus itself waits until it has the
+    /// guarantee: at the level Bounded it does not, and neither must the client of a fill.
     pub fn label(
         &self,
         is_eventual: bool,
-        guarantee: u64,
+        (guarantee, may_wait): (u64, bool),
         terms: Terms,
         now: BootTime,
     ) -> Result<Label, Reason> {
@@ -90,7 +91,8 @@ impl Control {
         }
         let sample = self.samples.for_fill(now, terms.fill_lag, terms.bound);
         let sample = sample.ok_or(Reason::NoSample)?;
-        if guarantee > sample.timestamp && self.samples.ahead(guarantee, now) > self.ahead {
+        let is_limited = guarantee > sample.timestamp && self.ahead < Duration::MAX;
+        if is_limited && (!may_wait || self.samples.ahead(guarantee, now) > self.ahead) {
             return Err(Reason::GuaranteeAhead);
         }
         let sent = if planted::label_is_now() { now } else { sample.sent };

@@ -77,7 +77,8 @@ fn a_promoted_read_that_is_gone_promotes_the_next() {
 fn the_promoted_read_asks_for_the_guarantees_of_all() {
     let bench = bench();
     bench.prepare(1000);
-    let with_guarantee = Read { guarantee: timestamp(1000), ..read(1) };
+    let level = Some(Level::Session);
+    let with_guarantee = Read { level, guarantee: timestamp(1000), ..read(1) };
     let fill = bench.fill(&with_guarantee, 1000);
     let first = bench.join(&read(1), 1001);
     let second = bench.join(&Read { guarantee: timestamp(900), ..read(1) }, 1001);

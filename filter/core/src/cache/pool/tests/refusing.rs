@@ -56,8 +56,21 @@ fn a_guarantee_of_another_milvus_is_not_waited_for() {
     let bench = bench();
     bench.prepare(1000);
     // The newest timestamp is 1 s old, and this one is at most what it must be now.
-    let own = Read { guarantee: timestamp(1000), ..read(1) };
+    let level = Some(Level::Session);
+    let own = Read { level, guarantee: timestamp(1000), ..read(1) };
     assert_eq!(Some(timestamp(1000)), bench.fill(&own, 1000).ask_for());
+    let other = Read { level, guarantee: timestamp(1501), ..read(1) };
+    assert_eq!(Some(Reason::GuaranteeAhead), reason(&bench.ask(&other, 1000)));
+}
+
+#[test]
+fn a_bounded_read_does_not_wait_for_its_guarantee_as_in_milvus() {
+    let bench = bench();
+    bench.prepare(1000);
+    let old = Read { guarantee: timestamp(0), ..read(1) };
+    assert!(bench.fill(&old, 1000).ask_for().is_some());
+    let young = Read { guarantee: timestamp(1), ..read(1) };
+    assert_eq!(Some(Reason::GuaranteeAhead), reason(&bench.ask(&young, 1000)));
     let other = Read { guarantee: timestamp(1501), ..read(1) };
     assert_eq!(Some(Reason::GuaranteeAhead), reason(&bench.ask(&other, 1000)));
 }
@@ -163,7 +176,8 @@ fn what_a_fill_takes_that_waits_for_its_own_guarantee_says_nothing() {
     let bench = bench();
     bench.prepare(1000);
     for key in 1..4 {
-        let own = Read { guarantee: timestamp(1000), ..read(key) };
+        let level = Some(Level::Session);
+        let own = Read { level, guarantee: timestamp(1000), ..read(key) };
         bench.fill(&own, 1000).answering(at(2000));
     }
 
