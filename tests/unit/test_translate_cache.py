@@ -166,6 +166,25 @@ def test_the_caches_of_a_namespace_have_bounded_memory() -> None:
     assert None not in caches(rounds(*objects, small, old)).values()
 
 
+def test_the_caches_of_all_namespaces_have_bounded_memory_together() -> None:
+    """Many namespaces that each keep their own limit must not fill the container: the oldest policies keep theirs."""
+    names = ("a", "b", "c")
+    objects = [each for name in names for each in _in_namespace(name)]
+    ages = {"a": "2026-03-01T00:00:00Z", "b": "2026-01-01T00:00:00Z", "c": "2026-02-01T00:00:00Z"}
+    policies = [milvus_policy("milvus", name="p", namespace=n, created=ages[n], cache=ON) for n in names]
+    result = Rounds(cache_memory=128 << 20)(*objects, *policies)
+
+    assert {name for name, cache in caches(result).items() if cache is not None} == {"b/milvus/19530", "c/milvus/19530"}
+    (told,) = [d for d in result.diagnostics if d.reason == "CacheMemoryTooMuch"]
+    assert str(told.object) == "MilvusPolicy a/p"
+    assert "134217728" in told.message
+    assert "--cache-memory" in told.fix
+
+
+def _in_namespace(name: str) -> list[Manifest]:
+    return [ingress(rule(f"{name}.example.com", path("/")), namespace=name), service(namespace=name)]
+
+
 def test_with_the_option_cache_every_pool_has_one_of_which_no_policy_says_anything() -> None:
     """A policy that says so turns it off, and one with other settings has them."""
     rounds = Rounds(cache_by_default=True)

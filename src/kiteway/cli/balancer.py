@@ -23,6 +23,7 @@ from kiteway.cli.acme import (
     acme_config,
 )
 from kiteway.cli.options import (
+    CacheMemoryOption,
     DataDirOption,
     MetricsBindOption,
     NamespaceLimitOption,
@@ -41,7 +42,7 @@ from kiteway.instance import Instance, InstanceError
 from kiteway.model import TLSProfile
 from kiteway.ownership import NotOursError, check_own
 from kiteway.supervisor import ChildEvent
-from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.limits import MOST_CACHE_MEMORY, NamespaceLimits
 
 _PARAMETER: Final = "options"
 
@@ -70,6 +71,7 @@ class BalancerOptions:
     ] = False
     ssl_policy: SSLPolicyOption = None
     namespace_limit: NamespaceLimitOption = None
+    cache_memory: CacheMemoryOption = MOST_CACHE_MEMORY
     acme_accept_terms: AcceptTermsOption = False
     acme_contact: ContactOption = ""
     acme_directory: DirectoryOption = LETS_ENCRYPT

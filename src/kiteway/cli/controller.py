@@ -161,6 +161,7 @@ def controller(
         acme=checked.acme,
         ssl_policies=checked.ssl_policies,
         namespace_limits=checked.namespace_limits,
+        cache_memory=options.cache_memory,
         metrics_bind=checked.metrics_bind,
         kubernetes=kubernetes,
     )

@@ -132,6 +132,16 @@ NamespaceLimitOption = Annotated[
     ),
 ]
 
+CacheMemoryOption = Annotated[
+    int,
+    typer.Option(
+        "--cache-memory",
+        metavar="BYTES",
+        min=0,
+        help="The memory of the caches of all namespaces together; the oldest MilvusPolicies keep theirs.",
+    ),
+]
+
 
 def parse_namespace_limits(texts: Iterable[str]) -> NamespaceLimits:
     """

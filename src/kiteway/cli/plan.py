@@ -13,6 +13,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from kiteway.cli.options import (
+    CacheMemoryOption,
     FilesOption,
     NamespaceLimitOption,
     SSLPolicyOption,
@@ -35,6 +36,7 @@ from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
 from kiteway.translate import Endpoints, Options, judge_whole, translate
+from kiteway.translate.shared.limits import MOST_CACHE_MEMORY
 
 
 class PlanOutput(enum.StrEnum):
@@ -52,6 +54,7 @@ def plan(
     filename: FilesOption = None,
     ssl_policy: SSLPolicyOption = None,
     namespace_limit: NamespaceLimitOption = None,
+    cache_memory: CacheMemoryOption = MOST_CACHE_MEMORY,
     output: Annotated[
         PlanOutput, typer.Option("--output", "-o", help="The format; envoy: the configuration that Envoy would get.")
     ] = PlanOutput.TABLE,
@@ -79,6 +82,7 @@ def plan(
         options = Options(
             ssl_policies=parse_ssl_policies(ssl_policy or []),
             namespace_limits=parse_namespace_limits(namespace_limit or []),
+            cache_memory=cache_memory,
             with_filter=filter_path() is not None,
         )
     except ValueError as error:

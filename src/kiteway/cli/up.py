@@ -171,6 +171,7 @@ def up(
                 certificates=certificates,
                 ssl_policies=checked.ssl_policies,
                 namespace_limits=checked.namespace_limits,
+                cache_memory=options.cache_memory,
                 cache_by_default=cache,
                 metrics_bind=checked.metrics_bind,
             )

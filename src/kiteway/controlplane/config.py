@@ -12,7 +12,7 @@ from kiteway.kubernetes.config import KubernetesConfig
 from kiteway.model import TLSProfile
 from kiteway.sources.certificate_files import CertificateFiles
 from kiteway.sources.static import StaticEndpoint
-from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.limits import MOST_CACHE_MEMORY, NamespaceLimits
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -29,6 +29,7 @@ class Config(msgspec.Struct, frozen=True):
         ingress_class: see `kiteway.translate.Options`.
         acme: the CA for ManagedCertificates.
         namespace_limits: see `kiteway.translate.Options`.
+        cache_memory: see `kiteway.translate.Options`.
         cache_by_default: see `kiteway.translate.Options`.
         metrics_bind: ``HOST:PORT`` of metrics and probes; None: there are none.
         kubernetes: the cluster to follow; None: ``paths`` are followed.
@@ -43,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
     certificates: tuple[CertificateFiles, ...] = ()
     ssl_policies: dict[str, TLSProfile] = {}
     namespace_limits: NamespaceLimits = NamespaceLimits()
+    cache_memory: int = MOST_CACHE_MEMORY
     cache_by_default: bool = False
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None

@@ -230,6 +230,7 @@ class ControlPlane:
                     ingress_class=self._config.ingress_class,
                     ssl_policies=self._config.ssl_policies,
                     namespace_limits=self._config.namespace_limits,
+                    cache_memory=self._config.cache_memory,
                     cache_by_default=self._config.cache_by_default,
                     with_filter=self._config.settings.filter_path is not None,
                     http_port=self._config.settings.http_port is not None,

@@ -196,6 +196,7 @@ class Translator:
             merged.hosts,
             translated.attached,
             options.namespace_limits,
+            memory=options.cache_memory,
             by_default=options.cache_by_default,
         )
         self._model = model = with_unchanged(self._model, dataclasses.replace(merged, pools=pools))

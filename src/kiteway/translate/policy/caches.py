@@ -32,6 +32,7 @@ def with_caches(
     attached: Attached,
     limits: NamespaceLimits,
     *,
+    memory: int,
     by_default: bool,
 ) -> tuple[tuple[Pool, ...], tuple[Diagnostic, ...]]:
     """
@@ -42,6 +43,7 @@ def with_caches(
         hosts: their routes lead to the pools.
         attached: the policies.
         limits: of each namespace; the oldest policies keep theirs, then come pools of which no policy says anything.
+        memory: bytes that the caches of all namespaces may have together.
         by_default: whether these have a cache.
     """
     policies = {pool.key: policy for pool in pools if (policy := _about(pool, attached)) is not None}
@@ -63,10 +65,13 @@ def with_caches(
         total = taken[namespace] + cache.memory
         if total > limits.cache:
             diagnostic = _beyond(policies.get(pool.key), pool, total, limits.cache)
-            beyond.setdefault(cache.policy or pool.source, diagnostic)
+        elif taken.total() + cache.memory > memory:
+            diagnostic = _beyond_all(policies.get(pool.key), pool, memory)
+        else:
+            taken[namespace] = total
+            found[id(pool)] = dataclasses.replace(pool, cache=cache)
             continue
-        taken[namespace] = total
-        found[id(pool)] = dataclasses.replace(pool, cache=cache)
+        beyond.setdefault(cache.policy or pool.source, diagnostic)
     return tuple([found.get(id(pool), pool) for pool in pools]), tuple(beyond.values())
 
 
@@ -107,6 +112,20 @@ def _beyond(policy: MilvusPolicy | None, pool: Pool, wanted: int, limit: int) ->
     fix = (
         "Set a smaller spec.cache.memory in a MilvusPolicy, or let the operator of Kiteway raise the limit: "
         f"--namespace-limit cache={wanted}."
+    )
+    if policy is None:
+        return Diagnostic(Severity.ERROR, _REASON, message, fix, pool.source)
+    return policy.diagnostic(Severity.ERROR, _REASON, message, fix, ("spec", "cache"))
+
+
+def _beyond_all(policy: MilvusPolicy | None, pool: Pool, limit: int) -> Diagnostic:
+    message = (
+        f"this cache does not fit into the {limit} bytes of memory that the caches of all namespaces may have together; the "
+        "oldest policies keep theirs, and what does not fit has no cache."
+    )
+    fix = (
+        "Set a smaller spec.cache.memory in a MilvusPolicy, or let the operator of Kiteway raise --cache-memory, and the "
+        "memory of the container with it."
     )
     if policy is None:
         return Diagnostic(Severity.ERROR, _REASON, message, fix, pool.source)

@@ -21,7 +21,7 @@ from kiteway.model import (
 from kiteway.resources import Object, Secret
 from kiteway.resources.places import Path
 from kiteway.resources.schema import Violation
-from kiteway.translate.shared.limits import NamespaceLimits
+from kiteway.translate.shared.limits import MOST_CACHE_MEMORY, NamespaceLimits
 from kiteway.translate.shared.unit import Key
 
 T = TypeVar("T", bound=Object)
@@ -37,6 +37,7 @@ class Options:
         ssl_policies: the TLS profile of each FrontendConfig ``sslPolicy`` name.
         issued: certificates issued for a ManagedCertificate, by ``namespace/name``.
         namespace_limits: what all objects of a namespace may claim together.
+        cache_memory: bytes of memory that the caches of all namespaces may have together.
         http_port: whether Kiteway listens for HTTP without TLS at all.
         with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission and has the caches.
         cache_by_default: whether pools have a cache of which no MilvusPolicy says anything.
@@ -46,6 +47,7 @@ class Options:
     ssl_policies: Mapping[str, TLSProfile] = field(default_factory=dict)
     issued: Mapping[str, Certificate] = field(default_factory=dict)
     namespace_limits: NamespaceLimits = field(default_factory=NamespaceLimits)
+    cache_memory: int = MOST_CACHE_MEMORY
     with_filter: bool = True
     cache_by_default: bool = False
     http_port: bool = True

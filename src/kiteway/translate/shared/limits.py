@@ -44,6 +44,9 @@ MOST_CERTIFICATE_NAMES: Final = 1000
 LONGEST_CERTIFICATE_CHAIN: Final = 65_536
 """Bytes of a certificate chain (PEM); Go's TLS takes no longer handshake message (``maxHandshake``)."""
 
+MOST_CACHE_MEMORY: Final = 536_870_912
+"""Bytes of memory of the caches of all namespaces together, in each replica; the oldest MilvusPolicies keep theirs (`--cache-memory`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamespaceLimits:
