@@ -34,7 +34,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes golden demo bench chaos check-cache-model check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks golden demo bench chaos check-cache-model check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -91,7 +91,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 # Downloads come first, because the tests' own network has no connection.
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not chaos" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not chaos and not sdks" $(ARGS)
 
 # Three at a time on two cores: some tests wait.
 test-unit: $(SYNCED) ## the unit tests alone, in under a minute
@@ -115,6 +115,11 @@ test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from 
 	$(RUN) tools/kubernetes/clients.py
 	$(RUN) tools/debian.py etcd-server etcd-client pebble
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m kubernetes $(KUBERNETES_TESTS) $(ARGS)
+
+# Downloads come first, because the tests' own network has no connection.
+test-sdks: $(SYNCED) ## sessions of the Go, Node and Java SDKs through Kiteway to a real Milvus
+	$(RUN) tools/sdks.py
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -m sdks tests/sdks $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)

@@ -51,9 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tier, and skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
-    if "chaos" not in config.option.markexpr:
-        items[:] = [item for item in items if not item.get_closest_marker("chaos")]
+    """Leave out slow tiers, and skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
+    for tier in ("chaos", "sdks"):
+        if tier not in config.option.markexpr:
+            items[:] = [item for item in items if not item.get_closest_marker(tier)]
     if isolated():
         return
     skip = pytest.mark.skip(

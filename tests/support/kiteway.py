@@ -141,6 +141,7 @@ def up_with_guide(
     drain: float = 5.0,
     replaces: Path | None = None,
     policy: Mapping[str, Any] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Running]:
     """
     Run ``kiteway up`` with the guide's manifests, nothing else changed in them, on an HTTPS port of 127.0.0.1.
@@ -153,6 +154,7 @@ def up_with_guide(
         drain: seconds for calls in flight at the end.
         replaces: the data directory of the instance whose place it takes.
         policy: the spec of a MilvusPolicy for the Service, but for its targetRefs.
+        options: more options of the command.
     """
     kept = data_dir.with_name(f"{data_dir.name}-manifests")
     shutil.copytree(manifests(), kept)
@@ -164,7 +166,7 @@ def up_with_guide(
         (kept / "policy.yaml").write_text(yaml.safe_dump(written))
     pair = KeyPair(front.cert.read_bytes(), PrivateKey(front.key.read_bytes()))
     write_atomic(kept / "secret.yaml", secret(pair), 0o600)
-    arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain)]
+    arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", str(drain), *options]
     if replaces is not None:
         arguments += ["--replace", str(replaces)]
     for serving, health in endpoints:
