@@ -22,7 +22,7 @@ from unittest.mock import patch
 from tests.cache import simulate
 from tests.cache.cache import Entry, Flight, Forward, Replica, Request
 from tests.cache.conditions import NONE, Condition, Dropped
-from tests.cache.generate import history
+from tests.cache.generate import history, strangers
 from tests.cache.history import History, Level, Read
 from tests.cache.milvus import Answer, stated
 from tests.cache.witnesses import WITNESSES
@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "filter/testdata/cache_histories.json"
 RANDOM = 150
 """How many random histories there are."""
+
+STRANGERS = 50
+"""How many more there are with changes by strangers."""
 
 ELSEWHERE = frozenset(
     condition
@@ -127,11 +130,13 @@ class _Recorder(Replica):
         super().learned(read, level, generation, sent, now)
         self._step("learned", call=cast("_Token", generation).number, level=level.name.lower())
 
-    def seen(self, pool: int, call: int, kind: str, now: int) -> None:
-        super().seen(pool, call, kind, now)
+    def seen(self, pool: int, call: int, kind: str, now: int, *, stranger: bool) -> None:
+        super().seen(pool, call, kind, now, stranger=stranger)
         if self._structural(kind):
             self._changes.add(call)
-            self._step("change", pool=pool, call=call, now=now)
+            step = self._step("change", pool=pool, call=call, now=now)
+            if stranger:
+                step["stranger"] = True
 
     def ended(self, number: int, call: int, kind: str, outcome: str, now: int) -> None:
         super().ended(number, call, kind, outcome, now)
@@ -174,6 +179,9 @@ def cases() -> Iterator[dict[str, Any]]:
     rng = random.Random(16)  # noqa: S311
     for number in range(RANDOM):
         yield from ({"name": f"random {number}", "steps": steps} for steps in replicas(history(rng)))
+    for number in range(STRANGERS):
+        with_strangers = strangers(history(rng))
+        yield from ({"name": f"random stranger {number}", "steps": steps} for steps in replicas(with_strangers))
 
 
 def render() -> str:

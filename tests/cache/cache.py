@@ -182,9 +182,9 @@ class Replica:
         """Take the answer to a DescribeCollection that was sent at `sent`."""
         self._levels[self.headers(read)] = (level, now if self._without(Condition.LEVEL_SEND) else sent, generation)
 
-    def seen(self, pool: int, call: int, kind: str, now: int) -> None:
-        """See a call before it is sent to Milvus."""
-        if self._structural(kind) and not self._without(Condition.CLOSE_SEEN):
+    def seen(self, pool: int, call: int, kind: str, now: int, *, stranger: bool) -> None:
+        """See a call before it is sent to Milvus; that of a stranger closes nothing, for Milvus may refuse it."""
+        if self._structural(kind) and not stranger and not self._without(Condition.CLOSE_SEEN):
             self._pools[pool].closed[call] = now + BOUND
 
     def ended(self, number: int, call: int, kind: str, outcome: str, now: int) -> None:

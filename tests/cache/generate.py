@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from dataclasses import replace
 from typing import TypeVar
 
 from tests.cache.conditions import SETTLE
@@ -87,12 +88,26 @@ def history(rng: random.Random) -> History:
     makers |= rng.choice(_DISTURBANCES)
     count = rng.randint(2, 18)
     kinds = rng.choices(list(makers), list(makers.values()), k=count)
-    times = accumulate((rng.choice(PAUSES[:7] if rng.random() < 0.6 else PAUSES) for _ in range(count)), initial=1001)
+    times = itertools.accumulate(
+        (rng.choice(PAUSES[:7] if rng.random() < 0.6 else PAUSES) for _ in range(count)), initial=1001
+    )
     # Most histories begin with a sample that is old enough for a fill: without one nothing is cached.
     begin = [Sample(0, replica, pool) for replica in theme.replicas for pool in theme.pools]
     operations = (*begin, *(make(rng, theme, at) for make, at in zip(kinds, times, strict=False)))
     levels = (rng.choice(tuple(Level)[:4]), rng.choice(tuple(Level)[:4]), rng.choice(tuple(Level)[:4]))
     return History(operations, levels if rng.random() < 0.3 else (Level.BOUNDED,) * 3)
+
+
+def strangers(of: History) -> History:
+    """Let strangers make every other change of a history, beginning with the first."""
+    others = itertools.cycle((True, False))
+    return replace(
+        of,
+        operations=tuple(
+            replace(operation, stranger=next(others)) if isinstance(operation, Change) else operation
+            for operation in of.operations
+        ),
+    )
 
 
 def _read(rng: random.Random, theme: _Theme, at: int) -> Read:

@@ -98,6 +98,7 @@ class Change:
         commit: ms until Milvus carries it out.
         answer: ms from there until the answer reaches the replica.
         heard: ms from there until each proxy has heard of it; at most `tests.cache.conditions.SETTLE`.
+        stranger: Milvus has not answered the caller well before.
     """
 
     at: int
@@ -111,6 +112,7 @@ class Change:
     commit: int = 1
     answer: int = 1
     heard: tuple[int, ...] = (0,) * PROXIES
+    stranger: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ def _must_be_known(state: State, arrival: Arrival) -> bool:
     Return whether a change is respected by now.
 
     That is: every proxy has heard of it, and it was acknowledged through this replica, or carried out while the call
-    was under way through this replica and its answer is awaited, at most B long, or it is B ago (for Eventually as
-    long ago as its own bound).
+    was under way through this replica and its answer is awaited, at most B long, unless Milvus had not answered its
+    caller before, or it is B ago (for Eventually as long ago as its own bound).
     """
     at, heard = arrival.at, max(state.heard)
     if at <= heard:
@@ -71,7 +71,7 @@ def _must_be_known(state: State, arrival: Arrival) -> bool:
         return False
     if state.ended is not None and at > state.ended:
         return True
-    return state.since < at <= state.seen + BOUND
+    return not change.stranger and state.since < at <= state.seen + BOUND
 
 
 def _too_old(pool: Pool, arrival: Arrival, answer: Answer, levels: set[Level | None]) -> str | None:

@@ -200,7 +200,8 @@ class _Simulation:
     def _change(self, number: int, change: Change, seen: int) -> None:
         pool, through = self._pools[change.pool], change.replica
         if through is not None:
-            self._replicas[through].seen(change.pool, number, change.kind, self._clock(through, seen))
+            clock = self._clock(through, seen)
+            self._replicas[through].seen(change.pool, number, change.kind, clock, stranger=change.stranger)
 
         def at_milvus(now: int) -> None:
             state = None if change.outcome == "refused" else pool.change(now, change)

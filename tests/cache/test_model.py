@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cache.conditions import NONE, Condition
-from tests.cache.generate import AHEAD, ANNOUNCED_AHEAD, PARAMETERS
+from tests.cache.generate import AHEAD, ANNOUNCED_AHEAD, PARAMETERS, history, strangers
 from tests.cache.history import (
     PROXIES,
     Change,
@@ -67,6 +69,7 @@ _OPERATION: st.SearchStrategy[Operation] = st.one_of(
         commit=_DELAY,
         answer=_DELAY,
         heard=st.tuples(*[st.integers(0, 1000)] * PROXIES),
+        stranger=st.booleans(),
     ),
     st.builds(Failover, _TIME, lead=st.integers(0, 3000)),
     st.builds(Replacement, _TIME, ahead=st.sampled_from(AHEAD)),
@@ -98,6 +101,26 @@ def test_no_read_violates_its_level() -> None:
     assert found.shortest is None, found.shortest
     outcomes = found.outcomes or Counter()
     assert min(outcomes["hit"], outcomes["joined"], outcomes["fill"]) > 100
+
+
+def test_no_read_violates_its_level_where_strangers_make_changes() -> None:
+    """Their calls close nothing while they are answered, but their answers bump the generation as all others do."""
+    changes = 0
+    for number in range(1500):
+        drawn = strangers(history(random.Random(number)))
+        changes += sum(isinstance(operation, Change) and operation.stranger for operation in drawn.operations)
+        assert not run(drawn).violations, drawn
+    assert changes > 500
+
+
+def test_a_strangers_change_takes_effect_with_its_answer() -> None:
+    """A hit while the answer to a stranger's change is outstanding is permitted, and none after it."""
+    change = Change(10, commit=10, answer=100)
+    for each, outcomes in ((change, {"forward": 3}), (replace(change, stranger=True), {"forward": 2, "hit": 1})):
+        reads = [Read(at, level=Level.EVENTUALLY) for at in (0, 50, 130)]
+        result = run(History((reads[0], each, *reads[1:])))
+        assert result.outcomes == outcomes
+        assert not result.violations
 
 
 @given(_HISTORIES)

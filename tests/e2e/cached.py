@@ -8,7 +8,7 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,8 @@ class Milvus(grpc.GenericRpcHandler):
     A gRPC server that answers reads with the number of the answer as the only score, once `open` is set.
 
     Attributes:
+        users: the values of `authorization` that it answers; None: all.
+        changes: an event that changes wait for.
         calls: how often each method was called.
         reads: the reads that have arrived.
         level: the level of every collection.
@@ -41,9 +43,11 @@ class Milvus(grpc.GenericRpcHandler):
         lag: how long a read with a guarantee timestamp waits, in seconds.
     """
 
-    def __init__(self) -> None:
-        self.open = threading.Event()
+    def __init__(self, users: Collection[str] | None = None) -> None:
+        self.users = users
+        self.open, self.changes = threading.Event(), threading.Event()
         self.open.set()
+        self.changes.set()
         self.calls: Counter[str] = Counter()
         self.reads: list[milvus_pb2.SearchRequest] = []
         self.level = BOUNDED
@@ -64,6 +68,10 @@ class Milvus(grpc.GenericRpcHandler):
         with self._lock:
             self.calls[method] += 1
             number = self.calls[method]
+        if method.startswith(("Drop", "NoSuch")):
+            self.changes.wait()
+        if self.users is not None and dict(context.invocation_metadata()).get("authorization") not in self.users:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "auth check failure")
         status = common_pb2.Status(code=self.code)
         answer: Any = status
         if method == "AllocTimestamp":
@@ -88,6 +96,7 @@ class Milvus(grpc.GenericRpcHandler):
 
     def __exit__(self, *exception: object) -> None:
         self.open.set()
+        self.changes.set()
         self._server.stop(grace=None).wait()
 
 

@@ -2,6 +2,7 @@
 //!
 //! `question` reads what a request asks for; `pool` decides which reads are answered from what is stored.
 
+pub mod caller;
 pub mod planted;
 pub mod pool;
 pub mod question;

@@ -22,7 +22,7 @@
 //! | `LEVEL_HEADERS` | `facts`: `CollectionKey` |
 //! | `CLOSE_SEEN`, `CLOSE_OVERLAP` | `generation`: `Generation::begin`, `Generation::is_open` |
 //! | `BUMP_SUCCESS`, `SETTLE_CLOSED` | `generation`: `Generation::changed` |
-//! | `BUMP_UNCERTAIN` | `tickets`: `Change::ends` |
+//! | `BUMP_UNCERTAIN` | `changes`: `Change::ends` |
 //! | `BUMP_ENDPOINTS` | `control`: `Control::configure` |
 //!
 //! Who calls it does the rest: `CLOCK_SUSPEND` (the clock), `HIT_COMPLETE` (`now` in `ask`), `BUMP_RELEASE` (when `ends` is
@@ -30,8 +30,11 @@
 //!
 //! Locks: that of a shard first, then that of the control or of a follower. Nothing else is locked under those.
 
+mod allowance;
 mod ask;
+mod callers;
 mod calls;
+mod changes;
 mod control;
 mod doorkeeper;
 mod entries;
@@ -48,10 +51,11 @@ mod tickets;
 
 pub use ask::{Decision, Patience};
 pub use calls::{Fill, Hit, Outcome, Seat, Watch};
+pub use changes::{Change, Ended};
 pub use control::{PoolTerms, Terms};
 pub use outcomes::{CollectionCounts, Counts};
 pub use state::{Pool, Report, Reserved};
-pub use tickets::{Change, Ended, LevelTicket, SampleTicket};
+pub use tickets::{Due, LevelTicket, SampleTicket};
 
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,7 @@ pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, 
     headers.push_into(&mut hash);
     let of_headers = hash.clone();
 
+    let caller = headers.caller();
     hash.push(&[method as u8]);
     let asked = message::read(method.kind(), message, &mut hash)?;
     // Milvus takes the database of the message, else of the header, else `default` (database_interceptor.go). All the same
@@ -90,6 +91,7 @@ pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, 
     Ok(Read {
         key: hash.finish(),
         collection_key: collection_hash.finish(),
+        caller,
         database: name(database)?,
         collection: name(asked.collection)?,
         level: asked.wanted.stated()?,

@@ -1,5 +1,7 @@
 //! What the cache must know of a read.
 
+use crate::cache::caller::Caller;
+
 /// Milvus's consistency levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -18,6 +20,7 @@ pub struct Read {
     /// The SHA-256 of the database, the collection and the headers in `key`. The answer to a DescribeCollection belongs
     /// to it: another user may see another collection.
     pub collection_key: [u8; 32],
+    pub caller: Caller,
     /// For counts alone.
     pub database: String,
     /// For counts alone.

@@ -108,10 +108,12 @@ impl<'listener> Listener<'listener> {
         self.sent(verdict, stream)
     }
 
-    /// A call that nothing holds any more is sent.
+    /// A call that nothing holds any more is sent, and one that is answered here is not.
     fn sent(&mut self, verdict: Verdict, stream: &impl Clock) -> Verdict {
-        if let (Some(visit), Verdict::Continue) = (&mut self.visit, &verdict) {
-            visit.on_sent(stream);
+        match (&mut self.visit, &verdict) {
+            (Some(visit), Verdict::Continue) => visit.on_sent(stream),
+            (Some(visit), Verdict::Reply(_)) => visit.on_refused(),
+            _ => {}
         }
         verdict
     }

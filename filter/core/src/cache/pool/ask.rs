@@ -45,7 +45,7 @@ pub enum Decision {
 const EVENTUALLY: u64 = 1;
 
 /// A read at one moment.
-struct Asked {
+pub struct Asked {
     terms: Terms,
     now: BootTime,
     key: EntryKey,
@@ -59,6 +59,23 @@ struct Asked {
 struct Epoch {
     generation: u64,
     is_open: bool,
+}
+
+impl Epoch {
+    fn of(control: &Control, now: BootTime) -> Self {
+        let generation = &control.generation;
+        Self { generation: generation.number(), is_open: generation.is_open(now) }
+    }
+}
+
+/// What a read needs to be known.
+pub struct Need {
+    /// The collection's level: not for a read that comes once, so that such reads cost Milvus nothing.
+    pub level: bool,
+    /// A timestamp.
+    pub sample: bool,
+    /// Whether the read itself may need the timestamp, and not only later ones.
+    pub is_urgent: bool,
 }
 
 enum Step {
@@ -86,7 +103,10 @@ impl Pool {
         let memory = control.terms.memory;
         let asked = match Asked::new(read, terms, now, &mut control) {
             Ok(asked) => asked,
-            Err(reason) => {
+            Err(mut reason) => {
+                if reason == Reason::LevelUnknown && !shard.doorkeeper.has_seen(&read.key) {
+                    reason = Reason::First;
+                }
                 drop((control, shard));
                 self.bypassed(&read.database, &read.collection, reason);
                 return Decision::Forward(reason, None);
@@ -96,6 +116,7 @@ impl Pool {
         drop(control);
         let subject = |place| Subject {
             key: asked.key,
+            caller: read.caller,
             terms,
             place,
             database: read.database.clone(),
@@ -206,11 +227,32 @@ impl Asked {
         }
     }
 
+    /// What should be asked of Milvus before a read is decided about.
+    pub fn need(
+        read: &Read,
+        terms: Terms,
+        now: BootTime,
+        shard: &Shard,
+        control: &mut Control,
+    ) -> Need {
+        let was_seen = shard.doorkeeper.knows(&read.key);
+        match Self::new(read, terms, now, control) {
+            Err(Reason::LevelUnknown) => {
+                Need { level: was_seen, sample: true, is_urgent: was_seen }
+            }
+            Err(_) => Need { level: false, sample: false, is_urgent: false },
+            Ok(asked) => {
+                let entry = shard.entries.get(&asked.key);
+                let epoch = Epoch::of(control, now);
+                let is_hit = entry.is_some_and(|entry| asked.may_hit(entry, epoch));
+                let level = was_seen || entry.is_some();
+                Need { level, sample: true, is_urgent: level && !is_hit }
+            }
+        }
+    }
+
     fn decide(&self, read: &Read, shard: &mut Shard, control: &mut Control) -> Step {
-        let epoch = Epoch {
-            generation: control.generation.number(),
-            is_open: control.generation.is_open(self.now),
-        };
+        let epoch = Epoch::of(control, self.now);
         let was_seen = shard.doorkeeper.has_seen(&self.key.digest);
         let is_stored = match shard.entries.find(&self.key, |entry| self.may_hit(entry, epoch)) {
             Found::Usable(entry) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::caller::Caller;
 use crate::cache::pool::control::Terms;
 use crate::cache::pool::entries::{Entry, EntryKey, Label};
 use crate::cache::pool::flights::{Follower, Stage, Standing};
@@ -23,6 +24,7 @@ pub struct Hit {
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub key: EntryKey,
+    pub caller: Caller,
     pub terms: Terms,
     pub place: Place,
     pub database: String,
@@ -133,6 +135,7 @@ impl Fill {
     /// The answer has come and is wholly good: it is stored, and those that wait get it.
     pub fn finish(self, answer: Arc<[u8]>, now: BootTime) {
         let standing = Standing::Answered(Arc::clone(&answer), self.label);
+        self.pool.control().callers.answered(self.subject.caller, now);
         self.end(Ok(answer), &standing, now);
     }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::cache::planted;
+use crate::cache::pool::allowance::Allowance;
+use crate::cache::pool::callers::Callers;
 use crate::cache::pool::entries::Label;
 use crate::cache::pool::facts::FactsTable;
 use crate::cache::pool::generation::Generation;
@@ -47,6 +49,9 @@ pub struct Control {
     pub generation: Generation,
     pub samples: Samples,
     pub facts: FactsTable,
+    pub callers: Callers,
+    /// For DescribeCollections.
+    pub allowance: Allowance,
     pub paces: Paces,
     /// See `AHEAD`; the model of the tests knows no such limit, which is the greatest duration.
     pub ahead: Duration,
@@ -60,6 +65,8 @@ impl Default for Control {
             generation: Generation::default(),
             samples: Samples::default(),
             facts: FactsTable::default(),
+            callers: Callers::default(),
+            allowance: Allowance::default(),
             paces: Paces::default(),
             ahead: AHEAD,
         }

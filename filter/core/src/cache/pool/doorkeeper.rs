@@ -11,15 +11,26 @@ pub struct Doorkeeper {
 const PLACES: usize = 2048;
 
 impl Doorkeeper {
-    /// Whether a read with this key was seen before. It is now.
-    pub fn has_seen(&mut self, key: &[u8; 32]) -> bool {
-        // The key is a digest, so any of its bytes are as good as random.
-        let [.., a, b, c, d, e, f, g, h] = *key;
-        let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        self.seen.resize(PLACES, 0);
-        let place = &mut self.seen[(number >> 32) as usize % PLACES];
-        std::mem::replace(place, number) == number
+    /// Whether a read with this key was seen before.
+    pub fn knows(&self, key: &[u8; 32]) -> bool {
+        let (place, number) = place(key);
+        self.seen.get(place) == Some(&number)
     }
+
+    /// The same. It is now.
+    pub fn has_seen(&mut self, key: &[u8; 32]) -> bool {
+        let (place, number) = place(key);
+        self.seen.resize(PLACES, 0);
+        std::mem::replace(&mut self.seen[place], number) == number
+    }
+}
+
+/// Where a key has its place, and the number that stands there. The key is a digest, so any of its bytes are as good as
+/// random.
+fn place(key: &[u8; 32]) -> (usize, u64) {
+    let [.., a, b, c, d, e, f, g, h] = *key;
+    let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    ((number >> 32) as usize % PLACES, number)
 }
 
 #[cfg(test)]
@@ -29,7 +40,9 @@ mod tests {
     #[test]
     fn a_key_is_seen_once_it_was_there() {
         let mut doorkeeper = Doorkeeper::default();
+        assert!(!doorkeeper.knows(&[1; 32]));
         assert!(!doorkeeper.has_seen(&[1; 32]));
+        assert!(doorkeeper.knows(&[1; 32]));
         assert!(doorkeeper.has_seen(&[1; 32]));
         assert!(!doorkeeper.has_seen(&[2; 32]));
     }

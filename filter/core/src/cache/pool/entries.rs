@@ -94,6 +94,11 @@ impl Entries {
         }
     }
 
+    /// The entry with a key, which does not count as used.
+    pub fn get(&self, key: &EntryKey) -> Option<&Entry> {
+        self.by_key.get(key).map(|stored| &stored.entry)
+    }
+
     /// Puts an entry in, in the place of the one with the same key, whose size it returns, or 0.
     pub fn put(&mut self, key: EntryKey, entry: Entry) -> u64 {
         let size = entry.size();

@@ -57,24 +57,34 @@ impl FactsTable {
     }
 
     /// Whether a DescribeCollection should be sent: nothing valid is known, or it is valid for less than half of `bound`.
-    /// It counts as sent if so.
     pub fn is_due(
-        &mut self,
+        &self,
         key: &CollectionKey,
         generation: u64,
         now: BootTime,
         bound: Duration,
     ) -> bool {
-        if let Some(known) = self.by_collection.get(key) {
+        self.by_collection.get(key).is_none_or(|known| {
             let is_fresh = |learned: Learned| learned.is_valid(generation, now, bound / 2);
-            let is_asked = known.asked.is_some_and(|asked| now.since(asked) < EVERY);
-            if is_asked || known.learned.is_some_and(is_fresh) {
-                return false;
-            }
-        }
+            // One that was answered in another generation is repeated at once.
+            let is_answered = |asked| known.learned.is_some_and(|learned| learned.sent >= asked);
+            let is_asked =
+                known.asked.is_some_and(|asked| now.since(asked) < EVERY && !is_answered(asked));
+            !is_asked && !known.learned.is_some_and(is_fresh)
+        })
+    }
+
+    /// A DescribeCollection is sent.
+    pub fn asked(&mut self, key: &CollectionKey, now: BootTime) {
         let known = self.known(key);
         (known.asked, known.used) = (Some(now), Some(now));
-        true
+    }
+
+    /// The DescribeCollection of that time ended before Milvus could answer: another one may be sent at once.
+    pub fn not_asked(&mut self, key: &CollectionKey, sent: BootTime) {
+        if let Some(known) = self.by_collection.get_mut(key) {
+            known.asked = known.asked.filter(|asked| *asked != sent);
+        }
     }
 
     pub fn learn(&mut self, key: &CollectionKey, learned: Learned) {
@@ -114,15 +124,28 @@ mod tests {
     fn it_is_asked_once_a_second_until_it_is_known_and_again_at_half_time() {
         let mut table = FactsTable::default();
         assert!(table.is_due(&key(1), 0, at(0), BOUND));
+        table.asked(&key(1), at(0));
         assert!(!table.is_due(&key(1), 0, at(999), BOUND));
         assert!(table.is_due(&key(1), 0, at(1000), BOUND));
+        table.asked(&key(1), at(1000));
         table.learn(&key(1), Learned { facts: FACTS, sent: at(1000), generation: 0 });
 
         assert!(!table.is_due(&key(1), 0, at(3500), BOUND));
         assert!(table.is_due(&key(1), 0, at(3501), BOUND));
-        assert!(table.is_due(&key(1), 1, at(4600), BOUND), "another generation");
+        assert!(table.is_due(&key(1), 1, at(1001), BOUND), "another generation");
         assert_eq!(Some(FACTS), table.get(&key(1), 0, at(6000), BOUND));
         assert_eq!(None, table.get(&key(1), 0, at(6001), BOUND));
+    }
+
+    #[test]
+    fn one_that_was_not_answered_because_its_read_is_gone_is_repeated_at_once() {
+        let mut table = FactsTable::default();
+        table.asked(&key(1), at(0));
+        table.not_asked(&key(1), at(0));
+        assert!(table.is_due(&key(1), 0, at(1), BOUND));
+        table.asked(&key(1), at(1));
+        table.not_asked(&key(1), at(0));
+        assert!(!table.is_due(&key(1), 0, at(2), BOUND));
     }
 
     #[test]
@@ -133,7 +156,7 @@ mod tests {
             if table.is_due(&key(0), 0, now, BOUND) {
                 table.learn(&key(0), Learned { facts: FACTS, sent: now, generation: 0 });
             }
-            table.is_due(&key(number), 0, now, BOUND);
+            table.asked(&key(number), now);
             assert!(table.get(&key(0), 0, now, BOUND).is_some(), "{number}");
         }
         assert!(table.by_collection.len() <= MOST);

@@ -14,7 +14,10 @@ pub struct Generation {
     /// Until when each structural call that is in progress closes it, and the call's number.
     changes: BTreeSet<(BootTime, u64)>,
     closed_until: Option<BootTime>,
+    /// How many structural calls last as long as their stream.
+    lasting: usize,
     calls: u64,
+    has_started: bool,
 }
 
 /// A structural call in progress.
@@ -28,7 +31,14 @@ impl Generation {
 
     pub fn is_open(&self, now: BootTime) -> bool {
         let last_change = self.changes.last().map(|(until, _)| *until);
-        now_is_after(now, last_change) && now_is_after(now, self.closed_until)
+        self.lasting == 0 && now_is_after(now, last_change) && now_is_after(now, self.closed_until)
+    }
+
+    /// The pool is used. At first it is closed: a change that an earlier process has seen may be in progress.
+    pub fn starts(&mut self, now: BootTime) {
+        if !std::mem::replace(&mut self.has_started, true) {
+            self.close(now + SETTLE);
+        }
     }
 
     pub fn bump(&mut self) {
@@ -43,22 +53,31 @@ impl Generation {
         InProgress(until, self.calls)
     }
 
-    /// The call had a definite error.
-    pub fn refused(&mut self, InProgress(until, call): InProgress) {
+    /// A call that was seen has ended.
+    pub fn ended(&mut self, InProgress(until, call): InProgress) {
         self.changes.remove(&(until, call));
     }
 
-    /// The call succeeded, or nobody knows.
-    pub fn changed(&mut self, change: InProgress, now: BootTime) {
-        self.refused(change);
+    /// A call succeeded, or nobody knows.
+    pub fn changed(&mut self, now: BootTime) {
         self.bump();
         self.close(now + SETTLE);
     }
 
-    /// The call has ended without an answer.
+    /// A call that was seen has ended without an answer, so it may still be in progress.
     pub fn lost(&mut self, change: InProgress) {
-        self.refused(change);
+        self.ended(change);
+        self.bump();
         self.close(change.0);
+    }
+
+    /// A call makes changes as long as its stream lasts, which may be long.
+    pub fn lasts(&mut self) {
+        self.lasting += 1;
+    }
+
+    pub fn lasted(&mut self) {
+        self.lasting -= 1;
     }
 
     fn close(&mut self, until: BootTime) {
@@ -80,13 +99,14 @@ mod tests {
         BootTime::from_nanos(milliseconds * 1_000_000)
     }
 
+    /// Milvus may have made the change: an Eventually answer from before would be served for long.
     #[test]
-    fn a_call_that_is_lost_keeps_it_closed_and_bumps_nothing() {
+    fn a_call_that_is_lost_bumps_and_keeps_it_closed() {
         let mut generation = Generation::default();
         let change = generation.begin(at(0), BOUND);
         generation.lost(change);
 
-        assert_eq!(0, generation.number());
+        assert_eq!(1, generation.number());
         assert!(!generation.is_open(at(5000)));
         assert!(generation.is_open(at(5001)));
     }
@@ -96,10 +116,9 @@ mod tests {
         for (answered, opens) in [(1000, 5001), (4500, 5501)] {
             let mut generation = Generation::default();
             let change = generation.begin(at(0), BOUND);
-            generation.changed(change, at(answered));
+            generation.changed(at(answered));
             generation.lost(change);
 
-            assert_eq!(1, generation.number());
             assert!(!generation.is_open(at(opens - 1)));
             assert!(generation.is_open(at(opens)));
         }
@@ -111,10 +130,29 @@ mod tests {
         for number in 0..1000 {
             let change = generation.begin(at(number), BOUND);
             assert!(!generation.is_open(at(number)));
-            generation.refused(change);
+            generation.ended(change);
             assert!(generation.is_open(at(number)));
         }
         assert!(generation.changes.is_empty());
         assert_eq!(0, generation.number());
+    }
+
+    #[test]
+    fn a_pool_is_closed_for_a_second_after_its_first_use() {
+        let mut generation = Generation::default();
+        for now in [0, 500, 1000] {
+            generation.starts(at(now));
+            assert!(!generation.is_open(at(now)));
+        }
+        assert!(generation.is_open(at(1001)));
+    }
+
+    #[test]
+    fn a_call_that_lasts_keeps_it_closed() {
+        let mut generation = Generation::default();
+        generation.lasts();
+        assert!(!generation.is_open(at(1_000_000)));
+        generation.lasted();
+        assert!(generation.is_open(at(1_000_000)));
     }
 }

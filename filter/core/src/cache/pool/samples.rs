@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use crate::host::clock::BootTime;
 
-/// How often a timestamp is asked for, at most.
+/// How often a timestamp is asked for, at most, on behalf of callers that are known.
 const EVERY: Duration = Duration::from_millis(200);
+/// The same where it is not urgent, and on behalf of callers that are not known. They have turns of their own, so that a
+/// stranger whom Milvus refuses takes none of the others'.
+const SELDOM: Duration = Duration::from_secs(1);
+/// After a request without a good answer the next one is due so soon.
+const AGAIN: Duration = Duration::from_millis(20);
 /// A request for one that takes longer is taken for lost, and the next one is due.
 const LOST: Duration = Duration::from_secs(1);
 /// The most samples. At one each 200 ms they reach back further than any bound.
@@ -28,38 +33,74 @@ pub struct Samples {
     kept: VecDeque<Sample>,
     /// The timestamp that came last.
     last: u64,
-    /// When the last one was asked for.
-    asked: Option<BootTime>,
-    in_flight: usize,
+    known: Turns,
+    unknown: Turns,
     /// How often all samples were dropped because the endpoints were replaced.
     drops: u64,
 }
 
+/// When timestamps are asked for.
+#[derive(Debug, Default)]
+struct Turns {
+    /// When the last one was asked for.
+    asked: Option<BootTime>,
+    in_flight: usize,
+    /// Whether the last one had no good answer.
+    has_failed: bool,
+}
+
+/// A request for a timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    sent: BootTime,
+    is_known: bool,
+    drops: u64,
+}
+
 impl Samples {
-    /// Whether a sample may be asked for now. It counts as asked for if so.
-    pub fn is_due(&mut self, now: BootTime) -> bool {
-        let wait = if self.in_flight > 0 { LOST } else { EVERY };
-        let is_due = self.asked.is_none_or(|asked| now.since(asked) >= wait);
-        if is_due {
-            self.asked = Some(now);
-        }
-        is_due
+    /// Whether a sample should be asked for now, on behalf of a caller that is known or not. `is_urgent`: a read may soon
+    /// need it.
+    pub fn is_due(&self, is_known: bool, is_urgent: bool, now: BootTime) -> bool {
+        let turns = if is_known { &self.known } else { &self.unknown };
+        let wait = match turns {
+            Turns { in_flight: 1.., .. } => LOST,
+            _ if !is_known => SELDOM,
+            Turns { has_failed: true, .. } => AGAIN,
+            _ if is_urgent => EVERY,
+            _ => SELDOM,
+        };
+        turns.asked.is_none_or(|asked| now.since(asked) >= wait)
     }
 
     /// Begins a request; `ended` and `add` take what this returns.
-    pub fn begin(&mut self) -> u64 {
-        self.in_flight += 1;
-        self.drops
+    pub fn begin(&mut self, is_known: bool, sent: BootTime) -> Begun {
+        let turns = self.turns(is_known);
+        turns.asked = Some(sent);
+        turns.in_flight += 1;
+        Begun { sent, is_known, drops: self.drops }
     }
 
-    pub fn ended(&mut self) {
-        self.in_flight -= 1;
+    /// A request has ended, with a good answer or without.
+    pub fn ended(&mut self, begun: Begun, is_good: bool) {
+        let turns = self.turns(begun.is_known);
+        turns.in_flight -= 1;
+        if turns.asked == Some(begun.sent) {
+            turns.has_failed = !is_good;
+        }
+    }
+
+    fn turns(&mut self, is_known: bool) -> &mut Turns {
+        if is_known {
+            &mut self.known
+        } else {
+            &mut self.unknown
+        }
     }
 
     /// Adds a sample. False: its timestamp is below the last one, so it comes from another Milvus, and all samples from
     /// before it are dropped.
-    pub fn add(&mut self, sample: Sample, begun: u64) -> bool {
-        if begun != self.drops {
+    pub fn add(&mut self, sample: Sample, begun: Begun) -> bool {
+        if begun.drops != self.drops {
             return true;
         }
         let is_later = sample.timestamp >= self.last;
@@ -114,24 +155,57 @@ mod tests {
         Sample { sent: at(sent), timestamp }
     }
 
+    /// Whether one is due for a caller that is known.
+    fn is_due(samples: &Samples, milliseconds: u64) -> bool {
+        samples.is_due(true, true, at(milliseconds))
+    }
+
     #[test]
     fn one_is_due_each_200_ms_and_a_lost_one_is_replaced_after_a_second() {
         let mut samples = Samples::default();
-        assert!(samples.is_due(at(0)));
-        assert!(!samples.is_due(at(199)));
-        assert!(samples.is_due(at(200)));
-        samples.begin();
-        assert!(!samples.is_due(at(1199)));
-        assert!(samples.is_due(at(1200)));
-        samples.ended();
-        assert!(samples.is_due(at(1400)));
+        assert!(is_due(&samples, 0));
+        let begun = samples.begin(true, at(0));
+        assert!(!is_due(&samples, 999));
+        assert!(is_due(&samples, 1000));
+        samples.ended(begun, true);
+        assert!(!is_due(&samples, 199));
+        assert!(is_due(&samples, 200));
+        assert!(!samples.is_due(true, false, at(999)));
+        assert!(samples.is_due(true, false, at(1000)));
+    }
+
+    #[test]
+    fn a_request_that_fails_gives_its_turn_back() {
+        let mut samples = Samples::default();
+        let begun = samples.begin(true, at(0));
+        samples.ended(begun, false);
+        assert!(!is_due(&samples, 19));
+        assert!(is_due(&samples, 20));
+        let (old, new) = (samples.begin(true, at(20)), samples.begin(true, at(1020)));
+        samples.ended(new, true);
+        samples.ended(old, false);
+        assert!(!is_due(&samples, 1219));
+    }
+
+    #[test]
+    fn callers_that_are_not_known_have_one_turn_a_second_of_their_own() {
+        let mut samples = Samples::default();
+        for second in 0..5 {
+            let now = second * 1000;
+            assert!(samples.is_due(false, true, at(now)));
+            let begun = samples.begin(false, at(now));
+            samples.ended(begun, false);
+            assert!(!samples.is_due(false, true, at(now + 999)));
+            assert!(is_due(&samples, now));
+        }
     }
 
     #[test]
     fn the_number_of_samples_is_bounded_and_the_newest_stay() {
         let mut samples = Samples::default();
+        let begun = samples.begin(true, at(0));
         for number in 0..1000 {
-            assert!(samples.add(sample(number * 200, number), 0));
+            assert!(samples.add(sample(number * 200, number), begun));
         }
         let second = Duration::from_secs(1);
         assert_eq!(MOST, samples.kept.len());
@@ -141,20 +215,22 @@ mod tests {
     #[test]
     fn a_sample_that_was_asked_of_other_endpoints_is_dropped() {
         let mut samples = Samples::default();
-        let begun = samples.begin();
+        let begun = samples.begin(true, at(0));
         samples.drop_all();
 
         assert!(samples.add(sample(0, 5), begun));
         assert_eq!(None, samples.age(at(0)));
-        assert!(samples.add(sample(1, 4), samples.drops), "the timestamps of before say nothing");
+        let begun = samples.begin(true, at(1));
+        assert!(samples.add(sample(1, 4), begun), "the timestamps of before say nothing");
         assert_eq!(Some(Duration::ZERO), samples.age(at(1)));
     }
 
     #[test]
     fn samples_that_come_in_another_order_are_put_in_order() {
         let mut samples = Samples::default();
-        assert!(samples.add(sample(500, 7), 0));
-        assert!(samples.add(sample(0, 7), 0));
+        let begun = samples.begin(true, at(0));
+        assert!(samples.add(sample(500, 7), begun));
+        assert!(samples.add(sample(0, 7), begun));
         assert_eq!(Some(Duration::from_millis(100)), samples.age(at(600)));
         let lag = Duration::from_millis(200);
         assert_eq!(Some(sample(0, 7)), samples.for_fill(at(600), lag, lag * 5));
@@ -164,7 +240,8 @@ mod tests {
     fn a_timestamp_is_ahead_of_the_newest_sample_and_the_time_since() {
         let mut samples = Samples::default();
         assert_eq!(Duration::MAX, samples.ahead(1, at(0)));
-        samples.add(sample(1000, 50_000 << LOGICAL_BITS), 0);
+        let begun = samples.begin(true, at(0));
+        samples.add(sample(1000, 50_000 << LOGICAL_BITS), begun);
         assert_eq!(Duration::ZERO, samples.ahead(50_400 << LOGICAL_BITS, at(1400)));
         assert_eq!(Duration::from_millis(600), samples.ahead(51_000 << LOGICAL_BITS, at(1400)));
         assert!(samples.ahead(u64::MAX, at(1400)) > Duration::from_secs(1_000_000));

@@ -115,7 +115,12 @@ impl Pool {
         let generation = control.generation.number();
         if entry.generation == generation || planted::generation_ignored_at_store() {
             entry.generation = generation;
-            self.store.put(&mut shard, key, entry);
+            // A fill with an older sample may end later.
+            let is_newer =
+                |kept: &Entry| kept.generation == generation && kept.label.sent > entry.label.sent;
+            if !shard.entries.get(&key).is_some_and(is_newer) {
+                self.store.put(&mut shard, key, entry);
+            }
         }
     }
 

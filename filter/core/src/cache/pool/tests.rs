@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::alarm::Alarmed;
+use crate::cache::caller::Caller;
 use crate::cache::pool::control::Terms;
 use crate::cache::read::{Facts, Level, Read};
 use crate::cache::reason::Reason;
@@ -18,6 +19,7 @@ const TERMS: Terms = Terms {
     fill_lag: Duration::from_secs(1),
     max_wait: Duration::from_secs(3),
 };
+const CALLER: Caller = Caller([0; 32]);
 const MEMORY: u64 = 1 << 20;
 const FACTS: Facts = Facts { level: Level::Bounded, has_ttl: false, is_external: false };
 
@@ -50,6 +52,7 @@ fn read(key: u8) -> Read {
     Read {
         key: [key; 32],
         collection_key: [0; 32],
+        caller: CALLER,
         database: "d".to_owned(),
         collection: "c".to_owned(),
         level: Some(Level::Bounded),
@@ -75,8 +78,26 @@ impl Bench {
 
     /// Makes reads of the collection possible: its facts are known, and a timestamp is a second old.
     fn prepare(&self, now: u64) {
-        self.pool.sample_ticket(at(now - 1000)).answered(timestamp(now - 1000), at(now));
-        self.pool.level_ticket(&[0; 32], at(now)).unwrap().learned(FACTS);
+        self.sample(at(now - 1000)).answered(timestamp(now - 1000), at(now));
+        self.learn(FACTS, now);
+    }
+
+    fn sample(&self, sent: BootTime) -> SampleTicket {
+        self.pool.sample_ticket(CALLER, sent, &mut self.pool.control())
+    }
+
+    fn level(&self, key: &[u8; 32], sent: BootTime) -> Option<LevelTicket> {
+        self.pool.level_ticket(key, CALLER, sent, &mut self.pool.control())
+    }
+
+    fn learn(&self, facts: Facts, now: u64) {
+        self.level(&[0; 32], at(now)).unwrap().learned(facts);
+    }
+
+    /// A structural call of a caller that is known.
+    fn change(&self, now: u64) -> Change {
+        self.pool.control().callers.answered(CALLER, at(now));
+        self.pool.change_begins(CALLER, at(now))
     }
 
     /// A read that was seen before and is sent.
@@ -116,4 +137,5 @@ mod churn;
 mod following;
 mod histories;
 mod refusing;
+mod strangers;
 mod stress;

@@ -1,111 +1,109 @@
-//! Calls beside reads that change the pool's state: AllocTimestamp, DescribeCollection, and structural changes.
+//! Calls that the cache makes itself before it decides about a read: AllocTimestamp and DescribeCollection.
 
 use std::sync::Arc;
 
+use crate::cache::caller::Caller;
 use crate::cache::planted;
-use crate::cache::pool::control::Terms;
+use crate::cache::pool::ask::Asked;
+use crate::cache::pool::control::{Control, Terms};
+use crate::cache::pool::entries::EntryKey;
 use crate::cache::pool::facts::{CollectionKey, Learned};
-use crate::cache::pool::generation::InProgress;
-use crate::cache::pool::samples::Sample;
+use crate::cache::pool::samples::{Begun, Sample};
 use crate::cache::pool::state::Pool;
 use crate::cache::read::{Facts, Read};
 use crate::host::clock::BootTime;
 
-/// An AllocTimestamp in flight. Dropped: it has no answer.
+/// The calls that are due.
+#[derive(Debug)]
+pub struct Due {
+    pub sample: Option<SampleTicket>,
+    pub level: Option<LevelTicket>,
+    /// Whether Milvus has lately answered the read's caller well.
+    pub is_known: bool,
+}
+
+/// An AllocTimestamp in flight. Dropped: it has no good answer.
 #[derive(Debug)]
 pub struct SampleTicket {
     pool: Arc<Pool>,
+    caller: Caller,
     sent: BootTime,
-    begun: u64,
+    begun: Begun,
+    is_good: bool,
 }
 
-/// A DescribeCollection in flight. Dropped: it has no answer.
+/// A DescribeCollection in flight. Dropped: it was not sent, or its read is gone.
 #[derive(Debug)]
 pub struct LevelTicket {
     pool: Arc<Pool>,
     key: CollectionKey,
+    caller: Caller,
+    is_known: bool,
     sent: BootTime,
     generation: u64,
-}
-
-/// A structural call in progress. Dropped: it ended without an answer.
-#[derive(Debug)]
-pub struct Change {
-    pool: Arc<Pool>,
-    /// None once it has ended.
-    call: Option<InProgress>,
-}
-
-/// The answer to a structural call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Done,
-    /// It does not say whether the change was made.
-    Unclear,
-    /// It is not Milvus's answer, or not known to be: the call may still be in progress there.
-    Unanswered,
-    /// It is a definite error: nothing has changed.
-    Refused,
+    has_ended: bool,
 }
 
 impl Pool {
-    /// Whether an AllocTimestamp should be sent now, `now` being read immediately before: at most one each 200 ms.
-    pub fn sample_due(self: &Arc<Self>, now: BootTime) -> Option<SampleTicket> {
-        let is_due = self.control().samples.is_due(now);
-        is_due.then(|| self.sample_ticket(now))
+    /// The calls that should be made now for a read, `now` being read immediately before. An AllocTimestamp: at most one
+    /// each 200 ms. A DescribeCollection: if the read was seen before, and nothing valid is known of its collection or it
+    /// soon expires. Callers that are not known get few of both.
+    pub fn due(self: &Arc<Self>, read: &Read, terms: Terms, now: BootTime) -> Due {
+        let shard = self.shard(&EntryKey { digest: read.key, is_eventual: false });
+        let mut guard = self.control();
+        let control = &mut *guard;
+        control.generation.starts(now);
+        let is_known = control.callers.knows(&read.caller, now);
+        let need = Asked::need(read, terms, now, &shard, control);
+        let is_sample_due = need.sample && control.samples.is_due(is_known, need.is_urgent, now);
+        let (key, generation) = (&read.collection_key, control.generation.number());
+        let is_level_due = need.level
+            && control.facts.is_due(key, generation, now, terms.bound)
+            && control.allowance.allows(is_known, now);
+        let sample = is_sample_due.then(|| self.sample_ticket(read.caller, now, control));
+        let level = is_level_due.then(|| self.level_ticket(key, read.caller, now, control));
+        // A ticket that is dropped locks the control.
+        drop((guard, shard));
+        Due { sample, level: level.flatten(), is_known }
     }
 
-    pub(in crate::cache::pool) fn sample_ticket(self: &Arc<Self>, sent: BootTime) -> SampleTicket {
-        let begun = self.control().samples.begin();
-        SampleTicket { pool: Arc::clone(self), sent, begun }
-    }
-
-    /// Whether a DescribeCollection for this read should be sent now, `now` being read immediately before: nothing valid is
-    /// known of its collection, or it soon expires.
-    pub fn level_wanted(
+    pub(in crate::cache::pool) fn sample_ticket(
         self: &Arc<Self>,
-        read: &Read,
-        terms: Terms,
-        now: BootTime,
-    ) -> Option<LevelTicket> {
-        let mut control = self.control();
-        let generation = control.generation.number();
-        let is_due = control.generation.is_open(now)
-            && control.facts.is_due(&read.collection_key, generation, now, terms.bound);
-        drop(control);
-        if is_due {
-            self.level_ticket(&read.collection_key, now)
-        } else {
-            None
-        }
+        caller: Caller,
+        sent: BootTime,
+        control: &mut Control,
+    ) -> SampleTicket {
+        let is_known = control.callers.knows(&caller, sent);
+        let begun = control.samples.begin(is_known, sent);
+        SampleTicket { pool: Arc::clone(self), caller, sent, begun, is_good: false }
     }
 
     /// None while the generation is closed: a proxy that has not been notified of the change may answer.
     pub(in crate::cache::pool) fn level_ticket(
         self: &Arc<Self>,
         key: &CollectionKey,
+        caller: Caller,
         sent: BootTime,
+        control: &mut Control,
     ) -> Option<LevelTicket> {
-        let control = self.control();
-        let (is_open, generation) = (control.generation.is_open(sent), control.generation.number());
-        let ticket = || LevelTicket { pool: Arc::clone(self), key: *key, sent, generation };
-        is_open.then(ticket)
-    }
-
-    /// Sees a structural call, before it is sent.
-    pub fn change_begins(self: &Arc<Self>, now: BootTime) -> Change {
-        let mut control = self.control();
-        let bound = control.terms.bound;
-        let call = Some(control.generation.begin(now, bound));
-        Change { pool: Arc::clone(self), call }
+        if !control.generation.is_open(sent) {
+            return None;
+        }
+        let is_known = control.callers.knows(&caller, sent);
+        control.allowance.begin(is_known, sent);
+        control.facts.asked(key, sent);
+        let (pool, generation) = (Arc::clone(self), control.generation.number());
+        Some(LevelTicket { pool, key: *key, caller, is_known, sent, generation, has_ended: false })
     }
 }
 
 impl SampleTicket {
     /// The answer has come.
-    pub fn answered(self, timestamp: u64, now: BootTime) {
+    pub fn answered(mut self, timestamp: u64, now: BootTime) {
         let sent = if planted::sample_aged_from_receipt() { now } else { self.sent };
+        self.is_good = true;
         let mut control = self.pool.control();
+        control.callers.answered(self.caller, now);
         if !control.samples.add(Sample { sent, timestamp }, self.begun) {
             control.generation.bump();
         }
@@ -114,38 +112,32 @@ impl SampleTicket {
 
 impl Drop for SampleTicket {
     fn drop(&mut self) {
-        self.pool.control().samples.ended();
+        self.pool.control().samples.ended(self.begun, self.is_good);
     }
 }
 
 impl LevelTicket {
     /// The answer has come.
-    pub fn learned(self, facts: Facts) {
+    pub fn learned(mut self, facts: Facts) {
+        self.has_ended = true;
         let learned = Learned { facts, sent: self.sent, generation: self.generation };
-        self.pool.control().facts.learn(&self.key, learned);
+        let mut control = self.pool.control();
+        control.callers.answered(self.caller, self.sent);
+        control.facts.learn(&self.key, learned);
+    }
+
+    /// There is no good answer: the next one is not sent at once.
+    pub fn failed(mut self) {
+        self.has_ended = true;
     }
 }
 
-impl Change {
-    /// The answer has come, and nothing of it has been passed on yet.
-    pub fn ends(mut self, ended: Ended, now: BootTime) {
-        let Some(call) = self.call.take() else { return };
-        let generation = &mut self.pool.control().generation;
-        match ended {
-            Ended::Done | Ended::Unclear => generation.changed(call, now),
-            Ended::Unanswered => {
-                generation.changed(call, now);
-                generation.lost(call);
-            }
-            Ended::Refused => generation.refused(call),
-        }
-    }
-}
-
-impl Drop for Change {
+impl Drop for LevelTicket {
     fn drop(&mut self) {
-        if let Some(call) = self.call.take() {
-            self.pool.control().generation.lost(call);
+        let mut control = self.pool.control();
+        control.allowance.ended(self.is_known);
+        if !self.has_ended {
+            control.facts.not_asked(&self.key, self.sent);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The request's headers as a part of the key: all but those that make no difference to an answer.
 
+use crate::cache::caller::Caller;
 use crate::cache::planted;
 use crate::cache::question::sha256::Sha256;
 use crate::cache::reason::Reason;
@@ -10,7 +11,7 @@ pub type Header<'a> = (&'a [u8], &'a [u8]);
 /// Headers that Milvus's answers to reads do not depend on, in lower case. They differ between two calls that ask for the
 /// same, or between two connections. HTTP/2's own are the ones with a colon; the method of the path is part of the key by
 /// itself.
-const IRRELEVANT: [&[u8]; 18] = [
+const IRRELEVANT: [&[u8]; 23] = [
     b"baggage",
     b"b3",
     b"client-request-id",
@@ -18,19 +19,25 @@ const IRRELEVANT: [&[u8]; 18] = [
     b"client_request_id",
     b"content-length",
     b"grpc-accept-encoding",
+    b"grpc-previous-rpc-attempts",
     b"grpc-timeout",
     b"grpc-trace-bin",
     b"host",
     b"identifier",
     b"log-level",
     b"log_level",
+    b"sentry-trace",
     b"te",
     b"traceparent",
     b"tracestate",
+    b"uber-trace-id",
     b"user-agent",
+    b"x-amzn-trace-id",
+    b"x-cloud-trace-context",
     b"x-request-id",
 ];
-const IRRELEVANT_PREFIXES: [&[u8]; 4] = [b":", b"x-b3-", b"x-envoy-", b"x-forwarded-"];
+const IRRELEVANT_PREFIXES: [&[u8]; 5] =
+    [b":", b"x-b3-", b"x-datadog-", b"x-envoy-", b"x-forwarded-"];
 
 const AUTHORIZATION: &[u8] = b"authorization";
 
@@ -65,6 +72,10 @@ impl<'a> Relevant<'a> {
             hash.push_text(name);
             hash.push_text(value);
         }
+    }
+
+    pub fn caller(&self) -> Caller {
+        Caller::of(self.headers.iter().copied())
     }
 
     /// The database that the headers name: Milvus takes the first value. Empty: none.

@@ -1,5 +1,6 @@
 //! What the cache needs of a stream.
 
+use crate::cache::caller;
 use crate::host::body::RequestBody;
 use crate::host::clock::Clock;
 use crate::host::own_call::Caller;
@@ -22,4 +23,11 @@ impl<T> Asking for T where
 /// The cache of the route of a request.
 pub fn cache_of(stream: &impl Routed<RouteConfig>) -> Option<&CacheRoute> {
     stream.route_config().and_then(|route| route.cache.as_ref())
+}
+
+/// Who makes a request.
+pub fn caller_of(request: &impl Request) -> caller::Caller {
+    let mut headers = Vec::new();
+    request.each_request_header(|name, value| headers.push((name, value)));
+    caller::Caller::of(headers.into_iter())
 }

@@ -1,12 +1,12 @@
 //! What the cache must know of Milvus before it is asked about a read: the read that finds something missing asks Milvus.
 
 use crate::cache::planted;
-use crate::cache::pool::{LevelTicket, SampleTicket};
+use crate::cache::pool::{Due, LevelTicket, SampleTicket};
 use crate::cache::question::learned::{allocated, described};
 use crate::cache::question::message_of;
 use crate::cache::read::{Level, Read};
 use crate::host::clock::Clock;
-use crate::host::own_call::{Caller, OwnCall, OwnCallId};
+use crate::host::own_call::{Caller, OwnCallId};
 use crate::host::request::{Request, Routed};
 use crate::listener::cache::asking::cache_of;
 use crate::listener::cache::own_calls::{alloc_timestamp, describe_collection};
@@ -26,15 +26,21 @@ enum Ticket {
 }
 
 impl Learning {
-    /// Begins the calls that are due: for a timestamp, and for what is not known of the collection. None: nothing is due.
+    /// Begins the calls that are due, on a route with this cluster. None: nothing is due.
     pub fn begin(
+        due: Due,
+        cluster: &str,
         read: &Read,
-        stream: &mut (impl Routed<RouteConfig> + Request + Clock + Caller),
+        stream: &mut (impl Request + Caller),
     ) -> Option<Self> {
-        let due = due(read, stream);
         let mut calls = Vec::new();
-        for (ticket, call) in due.into_iter().flatten() {
-            calls.extend(stream.start_call(&call).map(|id| (id, ticket)));
+        if let Some(ticket) = due.sample {
+            let id = stream.start_call(&alloc_timestamp(cluster, stream));
+            calls.extend(id.map(|id| (id, Ticket::Sample(ticket))));
+        }
+        if let Some(ticket) = due.level {
+            let id = stream.start_call(&describe_collection(cluster, read, stream));
+            calls.extend(id.map(|id| (id, Ticket::Level(ticket))));
         }
         (!calls.is_empty()).then_some(Self { calls })
     }
@@ -48,47 +54,34 @@ impl Learning {
     ) -> bool {
         let Some(place) = self.calls.iter().position(|(each, _)| *each == id) else { return false };
         let (_, ticket) = self.calls.swap_remove(place);
-        if let Some(message) = answer.and_then(|body| message_of(body).ok()) {
-            ticket.answered(message, stream);
-        }
+        ticket.answered(answer.and_then(|body| message_of(body).ok()), stream);
         self.calls.is_empty()
     }
 }
 
-/// The calls that are due.
-fn due(
-    read: &Read,
-    stream: &(impl Routed<RouteConfig> + Request + Clock),
-) -> [Option<(Ticket, OwnCall)>; 2] {
-    let Some(cache) = cache_of(stream) else { return [None, None] };
-    let terms = cache.terms(&read.database, &read.collection);
-    let (Some(cluster), Some(terms)) = (&cache.config.cluster, terms) else { return [None, None] };
+/// What is due for a read.
+pub fn due(read: &Read, stream: &(impl Routed<RouteConfig> + Clock)) -> Option<Due> {
+    let cache = cache_of(stream)?;
+    let terms = cache.terms(&read.database, &read.collection)?;
     if read.level == Some(Level::Strong) && !planted::strong_stored() {
-        return [None, None];
+        return None;
     }
-    let now = stream.boot_time();
-    let sample = cache.pool.sample_due(now).map(Ticket::Sample);
-    let level = cache.pool.level_wanted(read, terms, now).map(Ticket::Level);
-    [
-        sample.map(|ticket| (ticket, alloc_timestamp(cluster, stream))),
-        level.map(|ticket| (ticket, describe_collection(cluster, read, stream))),
-    ]
+    Some(cache.pool.due(read, terms, stream.boot_time()))
 }
 
 impl Ticket {
-    /// Takes what the message of an answer says, if it says success.
-    fn answered(self, message: &[u8], stream: &impl Clock) {
+    /// Takes what the message of an answer says, if there is one and it says success.
+    fn answered(self, message: Option<&[u8]>, stream: &impl Clock) {
         match self {
             Self::Sample(ticket) => {
-                if let Ok(timestamp) = allocated(message) {
+                if let Some(Ok(timestamp)) = message.map(allocated) {
                     ticket.answered(timestamp, stream.boot_time());
                 }
             }
-            Self::Level(ticket) => {
-                if let Ok(facts) = described(message) {
-                    ticket.learned(facts);
-                }
-            }
+            Self::Level(ticket) => match message.map(described) {
+                Some(Ok(facts)) => ticket.learned(facts),
+                _ => ticket.failed(),
+            },
         }
     }
 }

@@ -72,6 +72,7 @@ fn call(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::caller::Caller;
     use crate::host::fake::{headers, FakeStream};
 
     fn request() -> FakeStream {
@@ -117,6 +118,7 @@ mod tests {
         let read = Read {
             key: [0; 32],
             collection_key: [0; 32],
+            caller: Caller::of(std::iter::empty()),
             database: "d".to_owned(),
             collection: "books".to_owned(),
             level: None,

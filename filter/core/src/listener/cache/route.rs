@@ -23,7 +23,9 @@ impl CacheRoute {
     /// Finds the cache of the pool, and tells it what the configuration says of it.
     pub fn new(config: CacheConfig) -> Self {
         let pool = registry::pool(&config.pool);
-        let terms = PoolTerms { bound: config.bounds.bound, memory: config.memory };
+        let bounds = config.collections.iter().map(|each| each.bounds).chain([config.bounds]);
+        let bound = bounds.map(|each| each.bound).max().unwrap_or_default();
+        let terms = PoolTerms { bound, memory: config.memory };
         pool.configure(terms, config.epoch);
         Self { config, pool }
     }

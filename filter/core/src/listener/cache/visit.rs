@@ -1,6 +1,8 @@
 //! What the cache does with one call: it answers it, has it wait for another one's answer, keeps its answer, or sees that it
 //! changes what is kept. All other calls go on as if the cache were not there.
 
+use std::sync::Arc;
+
 use crate::cache::pool::{Decision, Fill, Hit, Outcome, Patience, Seat, Watch};
 use crate::cache::question::headers::{unusual, Header};
 use crate::cache::question::structural::{is_structural_grpc, is_structural_rest};
@@ -16,10 +18,10 @@ use crate::host::response::{LocalReply, Response};
 use crate::host::Action;
 use crate::listener::asked::{api_of, Api};
 use crate::listener::cache::answer::{begins_well, Answer};
-use crate::listener::cache::asking::{cache_of, Asking};
+use crate::listener::cache::asking::{cache_of, caller_of, Asking};
 use crate::listener::cache::change::{Announced, Changing};
 use crate::listener::cache::held::{self, Held};
-use crate::listener::cache::learning::Learning;
+use crate::listener::cache::learning::{due, Learning};
 use crate::milvus::call::Call;
 use crate::milvus::rpc::MilvusStatusLocation;
 
@@ -65,7 +67,7 @@ enum Stage {
     Filling(Box<Filling>),
     /// It is forwarded as it is.
     Forwarded(Reason, Option<Watch>),
-    /// It may change something, and its request is held until it has arrived.
+    /// It may change something, and Milvus does not have all of its request.
     Announced(Box<Announced>),
     /// It may have changed something.
     Changing(Box<Changing>),
@@ -90,7 +92,8 @@ impl Visit {
     pub fn on_request_headers(&mut self, stream: &mut impl Asking, end: bool) -> Step {
         let Some(cache) = cache_of(stream) else { return Step::Pass };
         let path = stream.request_header(":path").unwrap_or_default();
-        let announced = match api_of(stream) {
+        let pool = || Arc::clone(&cache.pool);
+        let mut announced = match api_of(stream) {
             Api::Grpc => {
                 let (method, status) = match Call::of_grpc(Some(path)) {
                     Call::Milvus(rpc) => (Method::of(rpc), rpc.milvus_status),
@@ -103,27 +106,22 @@ impl Visit {
                 if method.is_some() || !is_structural_grpc(path) {
                     return Step::Pass;
                 }
-                Announced::grpc(status)
+                Announced::grpc(pool(), caller_of(stream), status)
             }
             Api::Rest => {
                 let method = stream.request_header(":method").unwrap_or_default();
                 if READING_METHODS.contains(&method) || !is_structural_rest(path) {
                     return Step::Pass;
                 }
-                Some(Announced::rest())
+                Announced::rest(pool(), caller_of(stream))
             }
         };
-        let begins = || cache.pool.change_begins(stream.boot_time());
-        self.stage = match announced {
-            Some(announced) if !end => Stage::Announced(Box::new(announced)),
-            Some(announced) => Stage::Changing(Box::new(announced.begins(begins()))),
-            None => Stage::Changing(Box::new(Changing::unknown(begins()))),
-        };
-        if matches!(self.stage, Stage::Announced(_)) {
-            Step::Hold
-        } else {
-            Step::Pass
+        if end {
+            announced.ended();
         }
+        let step = if announced.waits() { Step::Hold } else { Step::Pass };
+        self.stage = Stage::Announced(Box::new(announced));
+        step
     }
 
     /// Reads a request; `end` says that it has arrived.
@@ -138,10 +136,15 @@ impl Visit {
                 Err(reason) => self.bypass(reason, stream),
             },
             Stage::Announced(announced) => {
-                if !end && announced.waits(stream) {
-                    Step::Hold
-                } else {
-                    self.change(stream)
+                let waited = announced.waits();
+                announced.read(stream);
+                if end {
+                    announced.ended();
+                }
+                match (waited, announced.waits()) {
+                    (false, _) => Step::Pass,
+                    (true, false) => Step::Release,
+                    (true, true) => Step::Hold,
                 }
             }
             Stage::Learning(..) | Stage::Waiting(..) => Step::Hold,
@@ -151,9 +154,20 @@ impl Visit {
 
     /// The request ends with trailers.
     pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Step {
-        match self.stage {
-            Stage::Reading(asked, _) => self.decide(asked, stream),
-            Stage::Announced(_) => self.change(stream),
+        match &mut self.stage {
+            Stage::Reading(asked, _) => {
+                let asked = *asked;
+                self.decide(asked, stream)
+            }
+            Stage::Announced(announced) => {
+                let waited = announced.waits();
+                announced.ended();
+                if waited {
+                    Step::Release
+                } else {
+                    Step::Pass
+                }
+            }
             Stage::Learning(..) | Stage::Waiting(..) => Step::Hold,
             _ => Step::Pass,
         }
@@ -187,9 +201,22 @@ impl Visit {
     /// The request is sent: from now on it is Milvus that takes its time.
     pub fn on_sent(&mut self, stream: &impl Clock) {
         match &mut self.stage {
+            Stage::Announced(announced) => {
+                announced.sent();
+                if announced.is_whole() {
+                    self.begin(stream);
+                }
+            }
             Stage::Filling(filling) => filling.fill.sent(stream.boot_time()),
             Stage::Forwarded(_, Some(watch)) => watch.sent(stream.boot_time()),
             _ => {}
+        }
+    }
+
+    /// The request is answered by Kiteway itself, and not sent.
+    pub fn on_refused(&mut self) {
+        if matches!(self.stage, Stage::Filling(_) | Stage::Announced(_)) {
+            self.stage = Stage::Outside;
         }
     }
 
@@ -199,6 +226,10 @@ impl Visit {
         stream: &mut (impl Response + Clock),
         end: bool,
     ) -> Action {
+        // Milvus may answer a request that has not ended.
+        if matches!(&self.stage, Stage::Announced(announced) if announced.is_sent()) {
+            self.begin(stream);
+        }
         match std::mem::take(&mut self.stage) {
             // Envoy's own answer to a request that took too long, or the cache's.
             Stage::Outside
@@ -273,8 +304,10 @@ impl Visit {
 
     /// The stream is over, in whatever way, or its answer is not wanted any more.
     pub fn on_stream_complete(&mut self, stream: &impl Clock) {
-        if let Stage::Filling(filling) = std::mem::take(&mut self.stage) {
-            filling.fill.lost(stream.boot_time());
+        match std::mem::take(&mut self.stage) {
+            Stage::Filling(filling) => filling.fill.lost(stream.boot_time()),
+            Stage::Changing(changing) => changing.on_stream_complete(stream),
+            _ => {}
         }
     }
 
@@ -302,14 +335,22 @@ impl Visit {
         let mut headers: Vec<Header> = Vec::with_capacity(USUAL_HEADERS);
         stream.each_request_header(|name, value| headers.push((name, value)));
         let read = message_of(&frame).and_then(|message| read(asked.method, &headers, message));
-        for name in unusual(&headers) {
-            cache.pool.keeps_apart(&String::from_utf8_lossy(name));
-        }
         let read = match read {
             Ok(read) => read,
             Err(reason) => return self.bypass(reason, stream),
         };
-        match Learning::begin(&read, stream) {
+        let due = due(&read, stream);
+        // A stranger can invent any.
+        if due.as_ref().is_some_and(|due| due.is_known) {
+            for name in unusual(&headers) {
+                cache.pool.keeps_apart(&String::from_utf8_lossy(name));
+            }
+        }
+        let cluster = cache.config.cluster.clone();
+        let learning = due.zip(cluster);
+        let learning =
+            learning.and_then(|(due, cluster)| Learning::begin(due, &cluster, &read, stream));
+        match learning {
             Some(learning) => {
                 self.stage = Stage::Learning(asked, Box::new((read, learning)));
                 Step::Hold
@@ -349,15 +390,14 @@ impl Visit {
         }
     }
 
-    /// A call that may change something goes on.
-    fn change(&mut self, stream: &mut impl Asking) -> Step {
-        if let Stage::Announced(announced) = std::mem::take(&mut self.stage) {
-            if let Some(cache) = cache_of(stream) {
-                let change = cache.pool.change_begins(stream.boot_time());
-                self.stage = Stage::Changing(Box::new(announced.begins(change)));
+    /// Milvus may make a change from now on.
+    fn begin(&mut self, stream: &impl Clock) {
+        match std::mem::take(&mut self.stage) {
+            Stage::Announced(announced) => {
+                self.stage = Stage::Changing(Box::new(announced.begins(stream.boot_time())));
             }
+            other => self.stage = other,
         }
-        Step::Release
     }
 
     /// The route has no cache any more.

@@ -96,7 +96,7 @@ fn all_are_sent_unchanged_when_no_fill_may_start() {
     bench.prepare(1000);
     let fill = bench.fill(&read(1), 1000);
     let seats = [bench.join(&read(1), 1001), bench.join(&read(1), 1001)];
-    let _change = bench.pool.change_begins(at(1002));
+    let _change = bench.change(1002);
     drop(fill);
 
     for seat in seats {

@@ -81,7 +81,7 @@ impl Replica {
                 self.answer(flight, is_good, now.unwrap());
             }
             "sample" => {
-                self.samples.insert(call.unwrap(), pool.sample_ticket(now.unwrap()));
+                self.samples.insert(call.unwrap(), self.pools[place].sample(now.unwrap()));
             }
             "sampled" => {
                 let ticket = self.samples.remove(&call.unwrap()).unwrap();
@@ -89,7 +89,7 @@ impl Replica {
             }
             "learn" => {
                 let key = digest(number(&mut step, "collection").unwrap());
-                let ticket = pool.level_ticket(&key, now.unwrap());
+                let ticket = self.pools[place].level(&key, now.unwrap());
                 assert_eq!(step.take_flag("open").unwrap(), ticket.is_some(), "{}", self.name);
                 if let Some(ticket) = ticket {
                     self.levels.insert(call.unwrap(), ticket);
@@ -101,7 +101,12 @@ impl Replica {
                 ticket.learned(Facts { level, ..FACTS });
             }
             "change" => {
-                self.changes.insert(call.unwrap(), pool.change_begins(now.unwrap()));
+                let (now, call) = (now.unwrap(), call.unwrap());
+                // A stranger is no longer one once its change is made.
+                let is_stranger = step.take_flag("stranger").unwrap();
+                let caller = if is_stranger { Caller(digest(call + 1)) } else { CALLER };
+                pool.control().callers.answered(CALLER, now);
+                self.changes.insert(call, pool.change_begins(caller, now));
             }
             "ended" => {
                 let ended = match &*step.take_text("outcome").unwrap().unwrap() {
@@ -140,7 +145,7 @@ impl Replica {
         if stated.is_some() {
             // The model takes it for granted that the collection has no TTL.
             read.collection_key[16] = 1;
-            if let Some(ticket) = bench.pool.level_ticket(&read.collection_key, now) {
+            if let Some(ticket) = bench.level(&read.collection_key, now) {
                 ticket.learned(FACTS);
             }
         }

@@ -29,7 +29,7 @@ fn collections_whose_answers_change_without_writes_are_not_cached() {
         (Facts { is_external: true, ..FACTS }, Reason::External),
         (Facts { level: Level::Strong, ..FACTS }, Reason::Strong),
     ] {
-        bench.pool.level_ticket(&[0; 32], at(1000)).unwrap().learned(facts);
+        bench.learn(facts, 1000);
         let read = Read { level: None, ..read(1) };
         assert_eq!(Some(expected), reason(&bench.ask(&read, 1000)));
     }
@@ -40,12 +40,12 @@ fn each_reason_has_a_read_with_it() {
     let bench = bench();
     let strong = Read { level: Some(Level::Strong), ..read(1) };
     assert_eq!(Some(Reason::Strong), reason(&bench.ask(&strong, 1000)));
+    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(1), 1000)));
     assert_eq!(Some(Reason::LevelUnknown), reason(&bench.ask(&read(1), 1000)));
-    bench.pool.level_ticket(&[0; 32], at(1000)).unwrap().learned(FACTS);
-    bench.ask(&read(1), 1000);
+    bench.learn(FACTS, 1000);
     assert_eq!(Some(Reason::NoSample), reason(&bench.ask(&read(1), 1000)));
     bench.prepare(1000);
-    let change = bench.pool.change_begins(at(1000));
+    let change = bench.change(1000);
     assert_eq!(Some(Reason::Closed), reason(&bench.ask(&read(1), 1000)));
     change.ends(Ended::Refused, at(1001));
     assert!(matches!(bench.ask(&read(1), 1001), Decision::Fill(_)));
@@ -87,7 +87,7 @@ fn what_sdks_send_for_a_level_is_no_guarantee() {
     assert!(matches!(bench.ask(&eventually, 1020), Decision::Hit(_)));
     // At a collection whose default is Session, Milvus takes 1 as it is and does not wait.
     let facts = Facts { level: Level::Session, ..FACTS };
-    bench.pool.level_ticket(&[0; 32], at(1020)).unwrap().learned(facts);
+    bench.learn(facts, 1020);
     let by_default = Read { level: None, ..eventually };
     assert!(matches!(bench.ask(&by_default, 1020), Decision::Hit(_)));
 }

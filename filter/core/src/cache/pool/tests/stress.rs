@@ -82,8 +82,13 @@ impl World {
             _ => 0,
         };
         let read = Read { level: Some(level), guarantee, ..read(key) };
-        if let Some(ticket) = self.bench.pool.level_wanted(&read, TERMS, self.now()) {
+        let due = self.bench.pool.due(&read, TERMS, self.now());
+        if let Some(ticket) = due.level {
             ticket.learned(FACTS);
+        }
+        if let Some(ticket) = due.sample {
+            let timestamp = Self::timestamp(self.now());
+            ticket.answered(timestamp, self.now());
         }
         let acknowledged = self.acknowledged.load(Ordering::SeqCst);
         let now = self.now();
@@ -134,7 +139,7 @@ impl World {
     }
 
     fn change(&self, random: &mut Random) {
-        let change = self.bench.pool.change_begins(self.now());
+        let change = self.bench.pool.change_begins(CALLER, self.now());
         thread::sleep(Duration::from_micros(random.below(1000)));
         if random.below(3) > 0 {
             return change.ends(Ended::Refused, self.now());
@@ -142,13 +147,6 @@ impl World {
         let version = self.version.fetch_add(1, Ordering::SeqCst) + 1;
         change.ends(Ended::Done, self.now());
         self.acknowledged.store(version, Ordering::SeqCst);
-    }
-
-    fn sample(&self, _: &mut Random) {
-        if let Some(ticket) = self.bench.pool.sample_due(self.now()) {
-            let timestamp = Self::timestamp(self.now());
-            ticket.answered(timestamp, self.now());
-        }
     }
 }
 
@@ -172,7 +170,6 @@ fn nothing_is_too_old_or_forgotten_whatever_happens_at_once() {
             scope.spawn(move || world.repeat(100, seed, World::read));
         }
         scope.spawn(move || world.repeat(100_000, 100, World::change));
-        scope.spawn(move || world.repeat(1000, 200, World::sample));
         thread::sleep(RUNS);
         world.ends.store(true, Ordering::Relaxed);
     });
