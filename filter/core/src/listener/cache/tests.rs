@@ -163,6 +163,56 @@ fn a_change_empties_the_cache_unless_it_is_refused() {
     assert_eq!("miss", search(pool, 2200).0);
 }
 
+/// Messages on a replication stream are changes, as long as it is open.
+#[test]
+fn a_stream_of_changes_keeps_the_cache_closed_to_its_end() {
+    let pool = "test/visit/stream";
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    search(pool, 1100);
+    let metrics = metrics();
+    let (mut listener, mut stream) =
+        (Listener::new(&metrics), request(pool, "CreateReplicateStream"));
+    stream.time = Duration::from_millis(1110);
+    assert_eq!(Verdict::Continue, listener.on_request_headers(&mut stream, false));
+    stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    assert_eq!(Action::Continue, listener.on_response_headers(&mut stream, false));
+    stream.received = framed(SUCCESS);
+    assert_eq!(Action::Continue, listener.on_response_body(&mut stream, false));
+    // Longer than a call without an answer.
+    for milliseconds in [1120, 9000, 10_100] {
+        let did = search(pool, milliseconds).0;
+        assert!(did.starts_with("bypass"), "{milliseconds}: {did}");
+    }
+
+    stream.time = Duration::from_millis(10_110);
+    listener.on_stream_complete(&mut stream);
+
+    assert!(search(pool, 11_110).0.starts_with("bypass"));
+    assert_eq!("miss", search(pool, 11_200).0);
+}
+
+/// Milvus can act on a large request when the message is complete, and not before.
+#[test]
+fn a_large_change_closes_the_cache_when_its_message_is_complete() {
+    let pool = "test/visit/large";
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    search(pool, 1100);
+    let metrics = metrics();
+    let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+    stream.time = Duration::from_millis(1110);
+    let body = framed(&vec![0; 600 << 10]);
+    let (last, most) = body.split_last().unwrap();
+    assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
+    stream.received = most.to_vec();
+    assert_eq!(Verdict::Continue, listener.on_request_body(&mut stream, false));
+    assert!(search(pool, 1120).0.starts_with("hit"));
+    stream.received = vec![*last];
+    assert_eq!(Verdict::Continue, listener.on_request_body(&mut stream, false));
+    assert_eq!("bypass; reason=closed", search(pool, 1130).0);
+}
+
 /// Any order of hooks, with any pieces at any moment, ends without a panic.
 #[test]
 fn no_order_of_hooks_is_a_panic() {
