@@ -50,5 +50,6 @@ def test_it_says_what_it_serves_and_each_error_as_it_comes_and_goes(said: Callab
     ingress = manifests / "ingress.yaml"
     ingress.write_text(ingress.read_text() + "# a note\n")
     wait_until(lambda: "loaded the changed manifests: no errors" in said(), "the load is said")
-    assert said().count("the last good configuration stays in force") == 1
+    assert said().count("stay in force until it can be read") == 1
+    assert "the last good form" not in said()
     assert said().count("error SecretNotFound") == 1

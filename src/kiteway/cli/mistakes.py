@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 
 from kiteway.cli.output import print_problems, stderr
 from kiteway.cli.terminal import line
 from kiteway.instance import Instance
+from kiteway.report.problem import Problem
 from kiteway.report.status import Errors
 from kiteway.status.client import OtherVersionError, read_errors
 
@@ -18,24 +20,45 @@ async def tell_errors(instance: Instance) -> None:
     told: Errors | None = None
     while True:
         try:
-            told = _tell(await asyncio.to_thread(read_errors, instance), told)
+            told = tell(await asyncio.to_thread(read_errors, instance), told)
         except OtherVersionError as error:
             stderr.print(str(error))
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _tell(now: Errors | None, told: Errors | None) -> Errors | None:
+def tell(now: Errors | None, told: Errors | None) -> Errors | None:
+    """
+    Print what is new in ``now``, and which older form is served for it; return what has been told.
+
+    Args:
+        now: the errors; None if the control plane did not answer.
+        told: the last that were told; None at the start.
+    """
     if now is None:
-        return told  # the control plane did not answer
+        return told
     before = told.errors if told else ()
     new = [each for each in now.errors if each not in before]
     print_problems(new, stderr)
     if before and not now.errors:
         stderr.print(line(("the manifests have no errors any more", "green")))
     elif told and new:
-        stderr.print("the last good configuration stays in force")
+        for each in (*_retained(now, told), *_kept_files(new)):
+            stderr.print(each, markup=False)
     elif told and now.loads > told.loads:
         left = f"{len(now.errors)} errors as before" if now.errors else "no errors"
         stderr.print(f"loaded the changed manifests: {left}")
     return now
+
+
+def _retained(now: Errors, told: Errors) -> Iterator[str]:
+    for ref in now.retained:
+        if ref not in told.retained:
+            yield f"the last good form of {ref} stays in force"
+
+
+def _kept_files(new: Iterable[Problem]) -> Iterator[str]:
+    """Yield a line for each file of which a document cannot be read, as `kiteway.sources.files` keeps its objects."""
+    files = dict.fromkeys(each.position.file for each in new if each.object is None and each.position is not None)
+    for file in files:
+        yield f"the objects that {file} had before stay in force until it can be read"

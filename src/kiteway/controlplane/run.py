@@ -191,7 +191,8 @@ class ControlPlane:
         outcome = self._pipeline.outcome
         diagnostics = outcome.diagnostics if outcome else ()
         errors = tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
-        return Errors(errors=errors, loads=self._loads)
+        retained = tuple(map(str, outcome.retained)) if outcome else ()
+        return Errors(errors=errors, retained=retained, loads=self._loads)
 
     def checked(self) -> tuple[tuple[CheckedEndpoint, ...], ...]:
         """Return the endpoints of each pool and their checks, as they were seen last; Envoy is not asked for it."""

@@ -134,11 +134,13 @@ class Errors(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         schema_version: the version of this document.
         errors: the diagnostics.
+        retained: KIND NAMESPACE/NAME of the objects with errors whose last good version is served.
         loads: how many times changed objects were read since the control plane started.
     """
 
     schema_version: int = SCHEMA_VERSION
     errors: tuple[Problem, ...] = ()
+    retained: tuple[str, ...] = ()
     loads: int = 0
 
 
