@@ -16,6 +16,7 @@ import pytest
 from kiteway.extras import install_command
 from kiteway.milvus.verify import Failure, FailureReason, SdkMissingError, Step, Target, run, verify
 from kiteway.milvus.verify.diagnose import PROBE_LIMIT
+from kiteway.milvus.verify.session import CONNECT_LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -255,6 +256,41 @@ async def test_nobody_waits_for_a_connect_that_the_probes_know_to_fail(monkeypat
     monkeypatch.setattr(run, "probe_layers", probe_layers)
     report = await verify(TARGET)
     assert (given, report.failure) == ([2.0], found)
+
+
+@pytest.mark.parametrize("reason", [FailureReason.TIMEOUT, FailureReason.NO_HEALTHY_ENDPOINT, FailureReason.MILVUS])
+async def test_a_milvus_that_was_slow_to_the_probes_is_verified(
+    milvus: _FakeMilvus, monkeypatch: pytest.MonkeyPatch, reason: FailureReason
+) -> None:
+    """A Milvus that starts, or is far away, may need longer than a probe has: PyMilvus gets its whole time."""
+    given: list[float] = []
+
+    async def probe_layers(_target: Target, *, limit: float) -> Failure:
+        return Failure(reason, f"No answer in {limit} s.", "")
+
+    module = milvus.pymilvus
+    module.connections.connect = lambda *_, timeout, **__: given.append(timeout)
+    monkeypatch.setattr(run, "load_pymilvus", lambda: module)
+    monkeypatch.setattr(run, "probe_layers", probe_layers)
+    report = await verify(TARGET, timeout=60)
+    assert (given, report.verified) == ([CONNECT_LIMIT], True)
+
+
+async def test_the_time_of_the_probes_counts(milvus: _FakeMilvus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time limit is for everything."""
+    given: list[float] = []
+
+    async def probe_layers(_target: Target, *, limit: float) -> Failure:
+        await asyncio.sleep(limit)
+        return Failure(FailureReason.TIMEOUT, "", "")
+
+    module = milvus.pymilvus
+    module.connections.connect = lambda *_, timeout, **__: given.append(timeout)
+    monkeypatch.setattr(run, "load_pymilvus", lambda: module)
+    monkeypatch.setattr(run, "probe_layers", probe_layers)
+    await verify(TARGET, timeout=5)
+    (seconds,) = given
+    assert seconds <= (5 * 0.8 - 5 * 0.2) / 2, "half of what is left, as the rest is for PyMilvus's sleep"
 
 
 async def test_without_pymilvus_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

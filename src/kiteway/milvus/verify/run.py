@@ -8,7 +8,7 @@ from typing import Any
 
 from kiteway.milvus.verify.diagnose import PROBE_LIMIT, behind_proxy, diagnose, probe_layers
 from kiteway.milvus.verify.errors import grpc_status, text
-from kiteway.milvus.verify.report import Failure, Step, VerifyReport, Versions
+from kiteway.milvus.verify.report import Failure, FailureReason, Step, VerifyReport, Versions
 from kiteway.milvus.verify.sdk import load_pymilvus, quiet
 from kiteway.milvus.verify.session import Session
 from kiteway.milvus.verify.target import Target
@@ -28,6 +28,16 @@ _GRACE = 5.0
 
 _HOPELESS_LIMIT = 2.0
 """Seconds for a connect of which the probes say that it will fail."""
+_MAY_PASS = frozenset(
+    {
+        FailureReason.HTTP2,
+        FailureReason.LIMITED,
+        FailureReason.MILVUS,
+        FailureReason.NO_HEALTHY_ENDPOINT,
+        FailureReason.TIMEOUT,
+    }
+)
+"""Findings that more time can mend: the probes are shorter than a connect to a Milvus that starts, or is far away."""
 
 OnStep = Callable[[Step], None]
 
@@ -48,13 +58,13 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
     """
     if target.tls is not None:
         target.tls.context()
+    started = time.monotonic()
     # The probes take as long as the import, unless a server accepts connections and never answers.
     pymilvus, found = await asyncio.gather(
         in_daemon_thread(load_pymilvus, name="import-pymilvus"), _look(target, min(PROBE_LIMIT, timeout * _RESERVE))
     )
-    started = time.monotonic()
     run = _Run(pymilvus, target, on_step or (lambda _: None), started + timeout * (1 - _RESERVE))
-    if found is not None:
+    if found is not None and found.reason not in _MAY_PASS:
         # What PyMilvus says of it belongs into the report, but nobody should wait for it.
         run.session.connect_limit = _HOPELESS_LIMIT
     with quiet():
