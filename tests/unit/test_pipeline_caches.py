@@ -78,17 +78,32 @@ def test_each_cache_has_an_epoch_that_lasts() -> None:
 @pytest.mark.parametrize(
     ("steps", "changes"),
     [
-        ([(B, C), (C, D), (D,)], 0),
+        ([(B, C), (C,)], 1),
+        ([(B, C), (C, D), (D,)], 1),
+        ([(A, B, C), (A, C), (A, D)], 0),
+        ([(B,), (A,)], 1),
+        ([(B, C), (C,), (C, D), (D,)], 2),
         ([(C, D)], 1),
         ([(C,), (A,)], 2),
         ([(), (A, B)], 0),
         ([(), (A,), (), (C,)], 1),
         ([()], 0),
     ],
-    ids=["rolling", "replaced", "twice", "away and back", "replaced after a pause", "away"],
+    ids=[
+        "one by one",
+        "rolling",
+        "one stays",
+        "in turn",
+        "twice one by one",
+        "replaced",
+        "twice",
+        "away and back",
+        "replaced after a pause",
+        "away",
+    ],
 )
 def test_the_epoch_changes_when_no_endpoint_stays(steps: list[tuple[Endpoint, ...]], changes: int) -> None:
-    """Other endpoints may be another Milvus. One that stays shows that it is the same."""
+    """Other endpoints may be another Milvus, also if they come one by one. One that stays shows that it is the same."""
     rounds = Rounds(A, B)
     seen = [rounds.epoch]
     for step in steps:

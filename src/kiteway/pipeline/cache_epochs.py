@@ -28,6 +28,7 @@ class CacheEpochs:
         self.by_pool: Mapping[PoolKey, int] = {}
         self._next = first
         self._addresses: dict[PoolKey, _Addresses] = {}
+        self._at_change: dict[PoolKey, _Addresses] = {}
 
     def replace(self, pools: Iterable[Pool], endpoints: Callable[[Pool], tuple[Endpoint, ...]]) -> None:
         """Take all pools and their endpoints."""
@@ -37,6 +38,7 @@ class CacheEpochs:
             self.by_pool = {key: epoch for key, epoch in self.by_pool.items() if key in keys}
             for key in gone:
                 self._addresses.pop(key, None)
+                self._at_change.pop(key, None)
         self.update(cached, endpoints)
 
     def update(self, pools: Iterable[Pool], endpoints: Callable[[Pool], tuple[Endpoint, ...]]) -> bool:
@@ -44,17 +46,23 @@ class CacheEpochs:
         Take the endpoints of some pools; return whether an epoch has changed.
 
         A pool without an endpoint that is ready keeps its epoch: the next endpoints are compared with the last ones that it
-        had. So the restart of its only proxy under another address changes the epoch, which costs a few seconds of hits.
+        had. They are also compared with those at the last change of the epoch, because endpoints may be replaced one by one.
+        So the epoch changes when the only proxy restarts under another address, and when all proxies have restarted one after
+        the other. That costs a few seconds of hits.
         """
         before = self.by_pool
         for pool in pools:
             if pool.cache is None:
                 continue
             now = frozenset((e.address, e.port) for e in endpoints(pool) if e.state is EndpointState.READY)
-            last = self._addresses.get(pool.key, frozenset())
+            replaced = False
             if now:
+                at_change = self._at_change.setdefault(pool.key, now)
+                replaced = now.isdisjoint(self._addresses.get(pool.key, now)) or now.isdisjoint(at_change)
                 self._addresses[pool.key] = now
-            if pool.key not in self.by_pool or (now and last and now.isdisjoint(last)):
+            if replaced:
+                self._at_change[pool.key] = now
+            if pool.key not in self.by_pool or replaced:
                 self.by_pool = {**self.by_pool, pool.key: self._next}
                 self._next += 1
         return self.by_pool is not before
