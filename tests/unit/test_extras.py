@@ -8,8 +8,10 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 
 from kiteway.extras import install_command, install_package_command
 
@@ -41,6 +43,37 @@ def test_from_an_index_the_name_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_p
     """PEP 610: no file says where it came from."""
     _installed(monkeypatch, origin=None, prefix=tmp_path, pip=True)
     assert install_command("acme") == "`/venv/bin/python -P -m pip install 'kiteway[acme]'`"
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({}, "kiteway[acme] @ git+https://github.com/k/kiteway.git@0123abcd"),
+        ({"subdirectory": "py"}, "kiteway[acme] @ git+https://github.com/k/kiteway.git@0123abcd#subdirectory=py"),
+    ],
+)
+def test_from_git_the_command_has_the_commit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, more: Mapping[str, object], wanted: str
+) -> None:
+    """PEP 610 keeps `git+` and the commit apart from the URL; pip refuses the URL alone."""
+    info = {"vcs": "git", "requested_revision": "main", "commit_id": "0123abcd"}
+    origin = {"url": "https://github.com/k/kiteway.git", "vcs_info": info, **more}
+    _installed(monkeypatch, origin=origin, prefix=tmp_path, pip=True)
+    command = install_command("acme")
+    assert command == f"`/venv/bin/python -P -m pip install '{wanted}'`"
+    assert Requirement(wanted).extras == {"acme"}
+
+
+@pytest.mark.parametrize("origin", ["", "{", "[]", '{"url": 1}', "{}"])
+def test_records_that_cannot_be_read_leave_the_plain_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
+) -> None:
+    """The command is part of an error's message, which must come out."""
+    _installed(monkeypatch, origin=None, prefix=tmp_path, pip=False)
+    monkeypatch.setattr(metadata, "distribution", lambda _name: SimpleNamespace(read_text=lambda _file: origin))
+    for receipt in (b"[tool", b"tool = 1", b"\xff", b"[tool]\nrequirements = [{}]"):
+        (tmp_path / "uv-receipt.toml").write_bytes(receipt)
+        assert install_command("acme") == "`uv tool install 'kiteway[acme]'`"
 
 
 def test_an_environment_without_pip_is_uvs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
