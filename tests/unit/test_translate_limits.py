@@ -295,6 +295,20 @@ def test_challenges_count_apart() -> None:
     assert "--namespace-limit challenges=4" in told[0].fix
 
 
+def test_a_wildcard_is_no_host_of_a_solver() -> None:
+    """HTTP-01 is for no wildcard, and one takes all names below it from the other hosts: it counts as a host."""
+    wild = _solver(0)
+    wild["spec"]["rules"][0]["host"] = "*.default.example.com"
+    result = _within(limits.NamespaceLimits(hosts=2), *_ingresses(2022), wild, SERVER)
+
+    assert sorted(host.domain for host in result.model.hosts) == [
+        "a2022.default.example.com",
+        "b2022.default.example.com",
+    ]
+    (told,) = [d for d in result.diagnostics if d.reason == "NamespaceLimit"]
+    assert told.object == ObjectRef("Ingress", "default", "s0")
+
+
 def test_an_object_that_is_edited_beyond_the_limit_keeps_its_last_form() -> None:
     """The last form counts, so that no other object gets its room; when the new form fits, that is served."""
     translator, most = Translator(), Options(namespace_limits=limits.NamespaceLimits(hosts=4))

@@ -19,10 +19,14 @@ _PATH = "/.well-known/acme-challenge/"
 
 
 def is_solver(ingress: Ingress) -> bool:
-    """Return whether an Ingress is for challenges alone: by its label, and by each of its paths."""
+    """
+    Return whether an Ingress is for challenges alone: by its label, its hosts, and each of its paths.
+
+    HTTP-01 is for no wildcard (RFC 8555, section 8.3): an Ingress with one takes names from other hosts, as no solver may.
+    """
     if ingress.metadata.labels.get(_LABEL) != "true" or ingress.spec.default_backend is not None:
         return False
-    if any(rule.http is None for rule in ingress.spec.rules):
+    if any(rule.http is None or (rule.host or "").startswith("*") for rule in ingress.spec.rules):
         return False
     paths = [path.path or "" for rule in ingress.spec.rules if rule.http is not None for path in rule.http.paths]
     return bool(paths) and all(path.startswith(_PATH) and path not in {_PATH, f"{_PATH}*"} for path in paths)
