@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from kiteway.cli.connect import connecting
@@ -43,3 +44,12 @@ def test_without_https_or_a_host_nothing_is_said() -> None:
     """No client can do what would be said; a wildcard is no name."""
     assert connecting(_status("*", "*.example.com"), None) == ""
     assert connecting(_status("localhost", listener=ListenerProtocol.HTTP), None) == ""
+
+
+def test_the_line_is_python_whatever_the_path_is() -> None:
+    """A folder may have a quotation mark or a backslash in its name."""
+    path = '/data/the "new" \\one/ü/tls.crt'
+    (line,) = [each for each in connecting(_status("localhost"), Path(path)).split("\n") if "MilvusClient(" in each]
+    call = ast.parse(line.strip().removeprefix("client = "), mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert [ast.literal_eval(each.value) for each in call.keywords] == [path]

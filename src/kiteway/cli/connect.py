@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from kiteway.model import ListenerProtocol
@@ -31,7 +32,8 @@ def connecting(status: Status, certificate: Path | None) -> str:
     address = _LOCAL if first == _LOCAL else _EVERY.get(listener.address, listener.address)
     arguments = [f'"https://{join_host_port(address, listener.port)}"']
     if certificate is not None:
-        arguments.append(f'server_pem_path="{certificate}"')
+        # JSON's strings are Python's.
+        arguments.append(f"server_pem_path={json.dumps(str(certificate), ensure_ascii=False)}")
     else:
         arguments.append('server_pem_path="ca.crt"')
     if first != address:
