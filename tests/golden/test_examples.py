@@ -19,7 +19,7 @@ from kiteway.translate import Endpoints, Options, translate
 from tests.support.static_envoy import static_bootstrap
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/ingress.yaml"))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
