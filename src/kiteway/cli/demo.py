@@ -103,7 +103,7 @@ def demo(
     finally:
         if data_dir is None:
             remove(folder)
-        else:
+        elif (folder / "milvus").exists():
             stderr.print(f"kept: {folder}, with the certificate, the manifests, the logs and Milvus's data")
     if output is not Output.TABLE:
         emit(msgspec.to_builtins(report), output)
