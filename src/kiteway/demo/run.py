@@ -245,16 +245,16 @@ def _target(certificate: Path, place: _Place) -> Target:
 
 
 async def _show_cache(target: Target, narrator: Narrator, report: DemoReport) -> None:
-    """Search twice; if the cache cannot be shown, the guide is verified all the same."""
+    """Repeat a search until the cache answers it; if the cache cannot be shown, the guide is verified all the same."""
     try:
-        with narrator.step("cache", "Search twice: Kiteway answers the second time from its cache"):
+        with narrator.step("cache", "Repeat a search until Kiteway answers it from its cache"):
             first, second = await in_daemon_thread(lambda: search_twice(target), name="demo-cache")
     except Exception as error:  # noqa: BLE001 - whatever PyMilvus raises
         why = str(error) if isinstance(error, CacheNotShownError) else f"{type(error).__name__}: {error}"
         narrator.say(f"  not shown: {why}")
         return
     report.searches = [first, second]
-    for words, search in (("the first search", first), ("the same again", second)):
+    for words, search in (("from Milvus", first), ("the same again", second)):
         narrator.say(f"    {words:<16} {search.seconds * 1000:6.1f} ms  {search.outcome}")
 
 
