@@ -91,6 +91,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 # Downloads come first, because the tests' own network has no connection.
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
+	$(RUN) -m tools.standin
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not chaos and not sdks" $(ARGS)
 
 # Three at a time on two cores: some tests wait.
@@ -118,7 +119,7 @@ test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from 
 
 # Downloads come first, because the tests' own network has no connection.
 test-sdks: $(SYNCED) ## sessions of the Go, Node and Java SDKs through Kiteway to a real Milvus
-	$(RUN) tools/sdks.py
+	$(RUN) -m tools.sdks
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m sdks tests/sdks $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
