@@ -23,6 +23,8 @@ MINUTES ?= 3
 PROXIES ?= 3
 # A bug of filter/core/src/cache/planted.rs, or all.
 PLANTED ?=
+# Packages for tests, beside those of .venv: `make test-milvus-lite`.
+LITE := .tools/milvus-lite
 # Those of `make test-kubernetes`.
 KUBERNETES_TESTS ?= tests/kubernetes tests/gke
 
@@ -34,7 +36,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks golden demo bench chaos check-cache-model check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-milvus-lite golden demo bench chaos check-cache-model check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -121,6 +123,14 @@ test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from 
 test-sdks: $(SYNCED) ## sessions of the Go, Node and Java SDKs through Kiteway to a real Milvus
 	$(RUN) -m tools.sdks
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m sdks tests/sdks $(ARGS)
+
+# Only the packages that .venv lacks: the program of 2.5.1 needs none of Python's, and 3.2.2 runs with .venv's PyMilvus.
+$(LITE)/%/.installed: tests/lite/milvus-lite-%.txt $(SYNCED) | $(UV)
+	$(UV) pip install --quiet --python $(RUN) --no-deps --require-hashes --target $(LITE)/$* --requirement $<
+	@touch $@
+
+test-milvus-lite: $(LITE)/3.2.2/.installed $(LITE)/2.5.1/.installed ## a session of the newest PyMilvus, and faults, on Milvus Lite behind several proxies
+	PYTHONPATH="$(CURDIR)/$(LITE)/3.2.2" $(RUN) tools/in_netns.py $(RUN) -m pytest -m lite tests/lite $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)

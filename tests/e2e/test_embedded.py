@@ -20,7 +20,6 @@ import trustme
 from pymilvus import MilvusClient
 
 from kiteway.milvus.embedded import (
-    LiteMilvus,
     MilvusCluster,
     MilvusEndpoint,
     MilvusStartError,
@@ -230,27 +229,6 @@ def test_a_start_that_takes_too_long_leaves_nothing(
         runner.run(milvus.start(timeout=0.05))
     assert group_members(milvus.pid) == []
     assert listening_ports(netns) == set()
-
-
-@pytest.mark.skipif(not installed("milvus-lite"), reason="the package milvus-lite is not installed")
-def test_lite_serves_on_loopback_and_stops(runner: asyncio.Runner, tmp_path: Path) -> None:
-    """Milvus Lite is usable by PyMilvus as soon as `start` returns, and ended after `stop`."""
-
-    def kites(port: int) -> list[int]:
-        client = MilvusClient(uri=f"http://127.0.0.1:{port}")
-        client.create_collection("kites", dimension=2, metric_type="L2")
-        client.insert("kites", [{"id": i, "vector": [float(i), 1.0]} for i in range(9)])
-        found = [int(hit["id"]) for hit in client.search("kites", [[7.0, 1.0]], limit=1)[0]]
-        client.close()
-        return found
-
-    async def scenario() -> int:
-        async with LiteMilvus(tmp_path) as lite:
-            assert await asyncio.to_thread(kites, lite.address[1]) == [7]
-            assert group_members(lite.pid) == [lite.pid]
-        return lite.pid
-
-    assert group_members(runner.run(scenario())) == []
 
 
 def test_data_is_there_after_a_restart(

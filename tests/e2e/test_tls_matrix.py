@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.demo.guide import HOST, manifests, plaintext_service, secret
+from kiteway.demo.guide import HOST, manifests, secret
 from kiteway.files import write_atomic
 from kiteway.milvus.embedded import StandaloneMilvus
 from kiteway.milvus.verify import Target, verify
-from tests.support.kiteway import up
+from tests.support.kiteway import tls_files, up
 from tools.generate_tls_clients import PAGE, main, reason, rows
 from tools.tls_clients.servers import guide_recipe
 
@@ -68,10 +68,9 @@ def test_pymilvus_takes_the_guides_certificate(free_port: Callable[[], int]) -> 
 async def _verified(folder: Path, port: int) -> None:
     kept = folder / "manifests"
     shutil.copytree(manifests(), kept)
-    write_atomic(kept / "service.yaml", plaintext_service(kept))
     pair = guide_recipe(folder / "guide", HOST)
     write_atomic(kept / "secret.yaml", secret(pair), 0o600)
-    async with StandaloneMilvus(folder / "milvus") as milvus:
+    async with StandaloneMilvus(folder / "milvus", tls=tls_files(folder, "backend", "localhost")) as milvus:
         at = milvus.endpoint
         arguments = ["-f", str(kept), "--https-port", str(port), "--http-port", "0", "--drain", "0"]
         arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}"]

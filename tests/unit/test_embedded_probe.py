@@ -15,12 +15,12 @@ import grpc
 import pytest
 import trustme
 
-from kiteway.milvus.embedded.binary import MilvusBinary
 from kiteway.milvus.embedded.config import TLSFiles
 from kiteway.milvus.embedded.grpc_probe import ProbeError, pinned_tls, unary_call
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports, is_free
-from kiteway.milvus.embedded.server import MilvusEndpoint, MilvusServer, MilvusStartError, check_key_pair
+from kiteway.milvus.embedded.ready import MilvusEndpoint, probe
+from kiteway.milvus.embedded.server import MilvusStartError, check_key_pair
 
 
 class Echo(grpc.GenericRpcHandler):
@@ -114,27 +114,29 @@ class Healthz(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def test_ready_is_healthz_and_the_serving_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ready_is_healthz_and_the_serving_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Milvus is ready only if /healthz answers 200 and the serving port answers SERVING."""
     health = Health()
     server = grpc.server(ThreadPoolExecutor(1), handlers=[health])
     port = server.add_insecure_port("127.0.0.1:0")
     with HTTPServer(("127.0.0.1", 0), Healthz) as healthz:
         Thread(target=healthz.serve_forever, daemon=True).start()
-        binary = MilvusBinary(tmp_path, tmp_path, tmp_path, tmp_path)
         endpoint = MilvusEndpoint("127.0.0.1", port, healthz.server_port, "m")
-        milvus = MilvusServer(binary, "standalone", endpoint, home=tmp_path, tls=None, netns=None)
+
+        def ask() -> None:
+            probe(endpoint, tls=None, netns=None)
+
         with pytest.raises(ProbeError, match="/healthz answers 500"):
-            milvus._probe()
+            ask()
         monkeypatch.setattr(Healthz, "status", 200)
         server.start()
         with pytest.raises(ProbeError, match="does not answer SERVING"):
-            milvus._probe()
+            ask()
         monkeypatch.setattr(health, "answer", b"\x08\x01")
-        milvus._probe()
+        ask()
         server.stop(None).wait()
         with pytest.raises(OSError, match="refused"):
-            milvus._probe()
+            ask()
         healthz.shutdown()
 
 

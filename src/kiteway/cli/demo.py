@@ -40,11 +40,11 @@ def demo(
         Milvus | None,
         typer.Option(
             "--milvus",
-            help="embedded: the full Milvus with TLS (Linux x86-64); lite: Milvus Lite, on all platforms.",
+            help="embedded: the full Milvus (Linux x86-64); lite: Milvus Lite behind proxies of ours, on all platforms.",
             show_default="embedded on Linux x86-64",
         ),
     ] = None,
-    proxies: Annotated[int, typer.Option("--proxies", min=1, max=9, help="Proxies of the embedded Milvus.")] = 1,
+    proxies: Annotated[int, typer.Option("--proxies", min=1, max=9, help="Proxies of Milvus.")] = 1,
     auth: Annotated[
         bool, typer.Option("--auth", help="Milvus asks for a login: its first user is root, with the password Milvus.")
     ] = False,
@@ -77,8 +77,6 @@ def demo(
       kiteway demo --auth
     """
     chosen = milvus or _default_milvus()
-    if chosen is Milvus.LITE and proxies > 1:
-        raise fail("--proxies needs the full Milvus: --milvus embedded", 2)
     if chosen is Milvus.LITE and auth:
         raise fail("--auth needs the full Milvus, because Milvus Lite has no users: --milvus embedded", 2)
     try:

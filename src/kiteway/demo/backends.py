@@ -10,8 +10,15 @@ from pathlib import Path
 from kiteway.certificates.create import create_self_signed
 from kiteway.demo.guide import HEALTH_PORT, SERVICE, SERVING_PORT
 from kiteway.files import write_atomic
-from kiteway.milvus.embedded import MilvusCluster, MilvusEndpoint, StandaloneMilvus, TLSFiles, Tuning
-from kiteway.milvus.embedded.lite import LiteMilvus
+from kiteway.milvus.embedded import (
+    LiteCluster,
+    LiteMilvus,
+    MilvusCluster,
+    MilvusEndpoint,
+    StandaloneMilvus,
+    TLSFiles,
+    Tuning,
+)
 from kiteway.netns import NetworkNamespace, NetworkNamespaceError
 from kiteway.sources.static import StaticEndpoint
 
@@ -25,13 +32,11 @@ class Backend:
 
     Attributes:
         endpoints: its proxies.
-        tls: whether it serves with TLS and has a health port (the full Milvus does).
         namespace: the network namespace in which it listens; None for this machine's own.
         title: its description for people.
     """
 
     endpoints: tuple[StaticEndpoint, ...]
-    tls: bool
     namespace: NetworkNamespace | None
     title: str
 
@@ -58,7 +63,7 @@ async def embedded(data_dir: Path, proxies: int, say: Say, *, auth: bool) -> Asy
             )
             async with cluster:
                 title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on{login}"
-                yield Backend(tuple(map(_static, cluster.endpoints)), tls=True, namespace=namespace, title=title)
+                yield Backend(tuple(map(_static, cluster.endpoints)), namespace=namespace, title=title)
             return
         # In a namespace of its own the guide's ports are free.
         ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
@@ -72,20 +77,22 @@ async def embedded(data_dir: Path, proxies: int, say: Say, *, auth: bool) -> Asy
             on_progress=say,
         )
         async with server:
-            yield Backend(
-                (_static(server.endpoint),), tls=True, namespace=namespace, title=f"a full Milvus 2.3.5, TLS on{login}"
-            )
+            yield Backend((_static(server.endpoint),), namespace=namespace, title=f"a full Milvus 2.3.5, TLS on{login}")
 
 
 @contextlib.asynccontextmanager
-async def lite(data_dir: Path, say: Say) -> AsyncIterator[Backend]:
-    """Run Milvus Lite, which runs on every platform, but has no TLS and no health port."""
+async def lite(data_dir: Path, proxies: int, say: Say) -> AsyncIterator[Backend]:
+    """Run Milvus Lite behind proxies with TLS and a health port; it runs on every platform, and listens on loopback only."""
     folder = data_dir / "milvus"
     folder.mkdir(parents=True, exist_ok=True)
-    async with LiteMilvus(folder, on_progress=say) as server:
-        host, port = server.address
-        endpoint = StaticEndpoint("default", SERVICE, host, port)
-        yield Backend((endpoint,), tls=False, namespace=None, title="Milvus Lite, without TLS")
+    store = LiteMilvus(folder / "store", on_progress=say)
+    async with LiteCluster(
+        folder, store, proxies=proxies, tls=_backend_certificate(data_dir), on_progress=say
+    ) as cluster:
+        behind = "a proxy" if proxies == 1 else f"{proxies} proxies"
+        yield Backend(
+            tuple(map(_static, cluster.endpoints)), namespace=None, title=f"Milvus Lite behind {behind}, TLS on"
+        )
 
 
 def _static(endpoint: MilvusEndpoint) -> StaticEndpoint:

@@ -18,8 +18,6 @@ HEALTH_PORT = 9091
 _PACKAGED = Path(__file__).resolve().parent.parent / "_examples"
 _CHECKOUT = Path(__file__).resolve().parents[3] / "examples"
 
-_NEEDS_TLS = ("cloud.google.com/app-protocols", "cloud.google.com/backend-config")
-
 
 class ExamplesMissingError(Exception):
     """The example manifests are not installed."""
@@ -42,12 +40,4 @@ def secret(pair: KeyPair) -> bytes:
         "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.reveal().decode()},
     }
-    return yaml.safe_dump(document, sort_keys=False).encode()
-
-
-def plaintext_service(folder: Path) -> bytes:
-    """Return the guide's Service for a Milvus without TLS and without a health port (Milvus Lite)."""
-    document = yaml.safe_load((folder / "service.yaml").read_text())
-    for key in _NEEDS_TLS:
-        del document["metadata"]["annotations"][key]
     return yaml.safe_dump(document, sort_keys=False).encode()

@@ -37,7 +37,7 @@ READY_SECONDS = 60.0
 VERIFY_SECONDS = 120.0
 _HEALTHY_SECONDS = 60.0
 _PORT = 8443
-_TITLES = {"embedded": "Milvus (tlsMode: 1)", "lite": "Milvus Lite, which has no TLS"}
+_TITLES = {"embedded": "Milvus (tlsMode: 1)", "lite": "Milvus Lite, with TLS before it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Options:
         data_dir: the folder for everything that the demo writes.
         envoy: the Envoy binary.
         milvus: ``embedded`` or ``lite``.
-        proxies: how many proxies the embedded Milvus has.
+        proxies: how many proxies Milvus has.
         https_port: the public port; None takes 8443, or a free one.
         once: end after the verification.
         auth: whether Milvus asks for a login.
@@ -97,7 +97,7 @@ async def run(
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     backend_context = (
-        lite(options.data_dir, narrator.say)
+        lite(options.data_dir, options.proxies, narrator.say)
         if options.milvus == "lite"
         else embedded(options.data_dir, options.proxies, narrator.say, auth=options.auth)
     )
@@ -151,7 +151,7 @@ async def _balance(
     connected: Callable[[Options, Path, int], None],
 ) -> None:
     with narrator.step("manifests", "Set up a health check endpoint: BackendConfig and the Service's annotations"):
-        folder = _manifests(place.options.data_dir, backend, narrator)
+        folder = _manifests(place.options.data_dir)
     with narrator.step("certificate", f"Create self-managed certificates: {guide.HOST}, with a SAN"):
         certificate = _certificate(place.options.data_dir, folder)
     instance = place.instance
@@ -173,16 +173,13 @@ async def _balance(
             await ended
 
 
-def _manifests(data_dir: Path, backend: Backend, narrator: Narrator) -> Path:
+def _manifests(data_dir: Path) -> Path:
     """Copy the guide's manifests to a folder in which the user can read and edit them."""
     source = guide.manifests()
     folder = data_dir / "manifests"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in sorted(source.glob("*.yaml")):
         write_atomic(folder / file.name, file.read_bytes())
-    if not backend.tls:
-        write_atomic(folder / "service.yaml", guide.plaintext_service(source))
-        narrator.say("  Milvus Lite has neither TLS nor a health port: the Service goes without two annotations")
     return folder
 
 

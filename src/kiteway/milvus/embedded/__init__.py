@@ -4,12 +4,15 @@ from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.cluster import MilvusCluster
 from kiteway.milvus.embedded.config import FIRST_USER, ClientFiles, TLSFiles, Tuning
 from kiteway.milvus.embedded.lite import LiteMilvus
-from kiteway.milvus.embedded.server import MilvusEndpoint, MilvusStartError
+from kiteway.milvus.embedded.lite_cluster import LiteCluster
+from kiteway.milvus.embedded.ready import MilvusEndpoint
+from kiteway.milvus.embedded.server import MilvusStartError
 from kiteway.milvus.embedded.standalone import StandaloneMilvus
 
 __all__ = [
     "FIRST_USER",
     "ClientFiles",
+    "LiteCluster",
     "LiteMilvus",
     "MilvusCluster",
     "MilvusEndpoint",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
 from importlib import metadata
 from pathlib import Path
 
@@ -12,11 +10,11 @@ from kiteway.extras import install_command
 from kiteway.milvus.embedded.binary import MilvusUnavailableError
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.process import ChildProcess
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, connect
+from kiteway.milvus.embedded.ready import LOOPBACK, NotServingError, wait_listening
+from kiteway.milvus.embedded.server import MilvusStartError
 from kiteway.netns import NetworkNamespace
 
 _START_SECONDS = 20.0
-_PAUSE_SECONDS = 0.02
 _EXTRA = "cluster"
 
 
@@ -43,7 +41,11 @@ async def start_broker(home: Path, port: int, netns: NetworkNamespace | None) ->
         netns=netns,
     )
     try:
-        await _wait_listening(process, port, netns, console)
+        await wait_listening(process, port, netns, _START_SECONDS)
+    except NotServingError as error:
+        await process.stop(grace=0)
+        quoted = "\n  ".join(last_lines(console))
+        raise MilvusStartError(f"the message broker {error}; the end of {console}:\n  {quoted}") from None
     except BaseException:
         await process.stop(grace=0)
         raise
@@ -83,19 +85,3 @@ def _package_file(package: str, prefix: str) -> Path:
     raise MilvusUnavailableError(
         f"the package '{package}' has no {prefix}* for this platform: {install_command(_EXTRA)} (Linux x86-64)"
     )
-
-
-async def _wait_listening(process: ChildProcess, port: int, netns: NetworkNamespace | None, console: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            (await asyncio.to_thread(connect, LOOPBACK, port, netns)).close()
-        except OSError:
-            if process.returncode is not None or time.monotonic() > deadline:
-                quoted = "\n  ".join(last_lines(console))
-                raise MilvusStartError(
-                    f"the message broker does not listen on {LOOPBACK}:{port}; the end of {console}:\n  {quoted}"
-                ) from None
-            await asyncio.sleep(_PAUSE_SECONDS)
-        else:
-            return

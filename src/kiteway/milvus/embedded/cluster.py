@@ -28,13 +28,8 @@ from kiteway.milvus.embedded.config import (
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
-from kiteway.milvus.embedded.server import (
-    LOOPBACK,
-    MilvusEndpoint,
-    MilvusServer,
-    MilvusStartError,
-    Progress,
-)
+from kiteway.milvus.embedded.ready import LOOPBACK, MilvusEndpoint
+from kiteway.milvus.embedded.server import MilvusServer, MilvusStartError, Progress
 from kiteway.netns import NetworkNamespace
 
 _START_SECONDS = 120.0

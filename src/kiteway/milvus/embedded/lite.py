@@ -1,7 +1,7 @@
 """Milvus Lite as a server, for platforms without the full Milvus (and on Linux on request).
 
-A pure-Python Milvus behind one plaintext gRPC port on loopback: no TLS, no REST, no
-`/healthz`, one process. Milvus Lite supports only a part of Milvus's calls.
+A pure-Python Milvus behind one plaintext gRPC port on loopback: no TLS, no REST, no `/healthz`, one process. It has a part
+of Milvus's calls. `LiteCluster` puts proxies with TLS and `/healthz` before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from kiteway.milvus.embedded.grpc_probe import ProbeError, unary_call
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusStartError, Progress, connect
+from kiteway.milvus.embedded.ready import LOOPBACK, connect
+from kiteway.milvus.embedded.server import MilvusStartError, Progress
 
 _PACKAGE = "milvus-lite>=3"
 _FIRST_WITH_SERVER = 3  # earlier ones answer on a unix socket only

@@ -20,7 +20,8 @@ from kiteway.milvus.embedded.config import (
     write_etcd_config,
 )
 from kiteway.milvus.embedded.ports import free_ports, is_free
-from kiteway.milvus.embedded.server import LOOPBACK, MilvusEndpoint, MilvusServer, MilvusStartError, Progress
+from kiteway.milvus.embedded.ready import LOOPBACK, MilvusEndpoint
+from kiteway.milvus.embedded.server import MilvusServer, MilvusStartError, Progress
 from kiteway.netns import NetworkNamespace
 
 _PORTS = len(BackendPorts.__dataclass_fields__) + 1
