@@ -56,6 +56,7 @@ class Versions:
 
     pymilvus: str
     milvus: str | None
+    """None if it was not asked, or does not say (`GetVersion` is UNIMPLEMENTED)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
         in_daemon_thread(load_pymilvus, name="import-pymilvus"), _look(target, min(PROBE_LIMIT, timeout * _RESERVE))
     )
     run = _Run(pymilvus, target, on_step or (lambda _: None), started + timeout * (1 - _RESERVE))
+    run.session.connect_answered = found is None and not behind_proxy()
     if found is not None and found.reason not in _MAY_PASS:
         # What PyMilvus says of it belongs into the report, but nobody should wait for it.
         run.session.connect_limit = _HOPELESS_LIMIT

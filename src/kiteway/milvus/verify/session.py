@@ -38,6 +38,8 @@ class Session:
         """The collection may exist: creating it was tried, dropping it has not succeeded."""
         self.connect_limit = CONNECT_LIMIT
         """Seconds for each of the two connects."""
+        self.connect_answered = False
+        """A probe saw that this server answers Milvus's Connect."""
         self.milvus_version: str | None = None
         rng = random.Random(_SEED)  # noqa: S311 - test data
         self.vectors = [[rng.uniform(-1, 1) for _ in range(DIMENSION)] for _ in range(ROWS)]
@@ -71,9 +73,10 @@ class Session:
             timeout=timeout,
             **self._tls_arguments(),
         )
-        version = self._pymilvus.utility.get_server_version(using=self._alias, timeout=timeout)
-        self.milvus_version = str(version)
-        return f"connections.connect: Milvus {version}"
+        self.milvus_version = self._version(
+            lambda: self._pymilvus.utility.get_server_version(using=self._alias, timeout=timeout)
+        )
+        return f"connections.connect: {self._milvus()}"
 
     def connect_client(self, timeout: float) -> str:
         """Connect with MilvusClient."""
@@ -88,8 +91,21 @@ class Session:
             dedicated=True,
             **self._tls_arguments(),
         )
-        version = self._client.get_server_version(timeout=timeout)
-        return f"MilvusClient: Milvus {version}"
+        self.milvus_version = self._version(lambda: self._client.get_server_version(timeout=timeout))
+        return f"MilvusClient: {self._milvus()}"
+
+    def _version(self, ask: Callable[[], object]) -> str | None:
+        """Return the version; None from a server that has Connect but not GetVersion, such as Milvus Lite 2."""
+        try:
+            return str(ask())
+        except Exception as error:
+            status = grpc_status(error)
+            if self.connect_answered and status is not None and status[0] == "UNIMPLEMENTED":
+                return None
+            raise
+
+    def _milvus(self) -> str:
+        return "a Milvus without GetVersion" if self.milvus_version is None else f"Milvus {self.milvus_version}"
 
     def _tls_arguments(self) -> dict[str, str]:
         target = self._target
