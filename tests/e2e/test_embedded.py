@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from pymilvus import MilvusClient
 
 from kiteway.milvus.embedded import (
     MilvusCluster,
