@@ -124,6 +124,11 @@ class Instance:
         return self.run_dir / "controlplane.json"
 
     @property
+    def dashboard_file(self) -> Path:
+        """The configuration of the web page."""
+        return self.run_dir / "dashboard.json"
+
+    @property
     def supervisor_file(self) -> Path:
         """The supervisor's state of its children."""
         return self.run_dir / "supervisor.json"

@@ -1,4 +1,4 @@
-"""Starts an instance: its two children under the supervisor, in the foreground."""
+"""Starts an instance: its children under the supervisor, in the foreground."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ from pathlib import Path
 import msgspec
 
 from kiteway.controlplane.config import Config
+from kiteway.dashboard.config import DashboardConfig
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.envoy.user_key import user_key_file
 from kiteway.instance import Instance
 from kiteway.ports import Claims
 from kiteway.report.supervisor import Phase
-from kiteway.supervisor import ChildEvent, ChildSpec, controlplane_child, envoy_child, read_state, run, wait_ready
+from kiteway.supervisor import (
+    ChildEvent,
+    ChildSpec,
+    controlplane_child,
+    dashboard_child,
+    envoy_child,
+    read_state,
+    run,
+    wait_ready,
+)
 from kiteway.supervisor.children import DRAIN_SECONDS
 
 
@@ -39,6 +49,7 @@ class Launch:
         predecessor: the instance that gets SIGTERM when this one is ready.
         drain_seconds: how long to wait for calls in flight after SIGTERM.
         to_stderr: whether the children's logs go to standard error instead of files.
+        dashboard: the web page; None: there is none.
     """
 
     instance: Instance
@@ -49,6 +60,7 @@ class Launch:
     envoy_prefix: tuple[str, ...] = ()
     drain_seconds: float = DRAIN_SECONDS
     to_stderr: bool = False
+    dashboard: DashboardConfig | None = None
 
 
 async def launch(what: Launch, on_event: Callable[[ChildEvent], None]) -> int:
@@ -99,4 +111,9 @@ def _children(what: Launch) -> list[ChildSpec]:
         what.config.settings, user_key=user_key_file(what.instance), calls_socket=what.instance.calls_socket
     )
     config = msgspec.structs.replace(what.config, settings=settings)
-    return [controlplane_child(what.instance, config.plain(), to_stderr=what.to_stderr), envoy]
+    children = [controlplane_child(what.instance, config.plain(), to_stderr=what.to_stderr), envoy]
+    if what.dashboard is not None:
+        page = msgspec.to_builtins(what.dashboard)
+        # Children stop in reverse order: the first one shows the drain of the others.
+        children.insert(0, dashboard_child(what.instance, page, to_stderr=what.to_stderr))
+    return children

@@ -22,6 +22,12 @@ from kiteway.cli.acme import (
     ResolverOption,
     acme_config,
 )
+from kiteway.cli.dashboard import (
+    DashboardHostOption,
+    DashboardOption,
+    DashboardTokenOption,
+    dashboard_config,
+)
 from kiteway.cli.options import (
     CacheMemoryOption,
     DataDirOption,
@@ -34,11 +40,12 @@ from kiteway.cli.options import (
 )
 from kiteway.cli.output import stderr
 from kiteway.cli.terminal import line
+from kiteway.dashboard.config import DashboardConfig
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.filter_config import UserNaming
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
-from kiteway.instance import Instance, InstanceError
+from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.model import TLSProfile
 from kiteway.ownership import NotOursError, check_own
 from kiteway.supervisor import ChildEvent
@@ -88,6 +95,9 @@ class BalancerOptions:
         ),
     ] = UserNaming.NAMES
     metrics_bind: MetricsBindOption = None
+    dashboard: DashboardOption = None
+    dashboard_token_file: DashboardTokenOption = None
+    dashboard_host: DashboardHostOption = None
     data_dir: DataDirOption = None
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -128,6 +138,12 @@ class BalancerOptions:
             parse_ssl_policies(self.ssl_policy or []),
             parse_namespace_limits(self.namespace_limit or []),
             parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
+            dashboard_config(
+                self.data_dir or default_data_dir(),
+                self.dashboard,
+                self.dashboard_token_file,
+                self.dashboard_host or (),
+            ),
             find_envoy(self.envoy),
         )
 
@@ -198,7 +214,13 @@ class Checked:
     ssl_policies: dict[str, TLSProfile]
     namespace_limits: NamespaceLimits
     metrics_bind: str | None
+    dashboard: DashboardConfig | None
     envoy: Path
+
+    @property
+    def dashboard_bind(self) -> str | None:
+        """Where the web page is; None: there is none."""
+        return self.dashboard.bind if self.dashboard else None
 
 
 def with_balancer_options(command: Callable[..., None]) -> Callable[..., None]:

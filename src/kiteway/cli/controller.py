@@ -139,7 +139,7 @@ def controller(
             access_log=instance.log_dir / "access.log" if access_log else None,
             log_calls=log_calls,
         )
-        ports = ports_of(settings, checked.metrics_bind)
+        ports = ports_of(settings, checked.metrics_bind, checked.dashboard_bind)
         predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError, NoClusterError) as error:
         raise fail(str(error), 2) from error
@@ -175,6 +175,7 @@ def controller(
                 predecessor=predecessor,
                 drain_seconds=options.drain,
                 to_stderr=logs,
+                dashboard=checked.dashboard,
             )
             code = asyncio.run(launch(what, print_event))
     except (InstanceError, PortError) as error:

@@ -76,21 +76,26 @@ CertificateFilesOption = Annotated[
 ]
 
 
-def parse_metrics_bind(text: str) -> str:
+def parse_bind(text: str, option: str, example: str) -> str:
     """
-    Read ``ADDRESS:PORT``, where the metrics are served.
+    Read the ``ADDRESS:PORT`` of ``option``; ``example`` is a valid one.
 
     Raises:
         ValueError: the value is invalid; the message says why.
     """
     address, _, port = text.rpartition(":")
     if not address or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(f'"{text}" of --metrics-bind is not ADDRESS:PORT, e.g. 127.0.0.1:9092')
+        raise ValueError(f'"{text}" of {option} is not ADDRESS:PORT, e.g. {example}')
     try:
         ipaddress.ip_address(address.strip("[]"))
     except ValueError:
-        raise ValueError(f'"{address}" of --metrics-bind is not an IP address, e.g. 127.0.0.1') from None
+        raise ValueError(f'"{address}" of {option} is not an IP address, e.g. 127.0.0.1') from None
     return text
+
+
+def parse_metrics_bind(text: str) -> str:
+    """Read ``ADDRESS:PORT``, where the metrics are served. Raises ``ValueError``."""
+    return parse_bind(text, "--metrics-bind", "127.0.0.1:9092")
 
 
 SSLPolicyOption = Annotated[

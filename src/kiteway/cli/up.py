@@ -109,6 +109,7 @@ def up(
       kiteway up --to localhost:19530,health=none
       kiteway up --to localhost:19530 --log-calls
       kiteway up --to localhost:19530 --cache
+      kiteway up --to localhost:19530 --dashboard 127.0.0.1:9090
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
       kiteway up -f examples/guide-self-managed --endpoint my-release-milvus=127.0.0.1:19530
@@ -141,7 +142,7 @@ def up(
             # The manifests that Kiteway makes for --to close the HTTP port. A health port may stop while calls still
             # succeed.
             settings = dataclasses.replace(settings, http_port=None, fail_open=True)
-        ports = ports_of(settings, checked.metrics_bind)
+        ports = ports_of(settings, checked.metrics_bind, checked.dashboard_bind)
         predecessor = options.predecessor(instance)
     except (ValueError, EnvoyNotFoundError) as error:
         raise fail(str(error), 2) from error
@@ -183,6 +184,7 @@ def up(
                 predecessor=predecessor,
                 drain_seconds=options.drain,
                 to_stderr=logs,
+                dashboard=checked.dashboard,
             )
             code = asyncio.run(_run(what, certificate))
     except (InstanceError, PortError, QuickstartError) as error:
@@ -204,6 +206,8 @@ async def _run(what: Launch, certificate: Path | None) -> int:
             await asyncio.gather(running, return_exceptions=True)
             return 1
         _print_ready(await asyncio.to_thread(read_status, what.instance), certificate)
+        if what.dashboard is not None:
+            stderr.print(f"the page of this instance: {what.dashboard.url}", markup=False)
     ready.cancel()
     fail_open = what.config.settings.fail_open
     tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]

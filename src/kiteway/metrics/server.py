@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.calls import CallsClient, CallsError
@@ -96,7 +96,7 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: Calls
 
 
 @contextlib.asynccontextmanager
-async def scraped(address: str | None, app: Starlette, limits: Limits = _LIMITS) -> AsyncIterator[None]:
+async def scraped(address: str | None, app: ASGIApp, limits: Limits = _LIMITS) -> AsyncIterator[None]:
     """
     Serve ``app`` on ``address`` (``HOST:PORT``) within ``limits``; None serves nothing.
 

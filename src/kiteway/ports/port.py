@@ -43,7 +43,9 @@ class Port:
         return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
 
 
-def ports_of(settings: EnvoySettings, metrics_bind: str | None = None) -> tuple[Port, ...]:
+def ports_of(
+    settings: EnvoySettings, metrics_bind: str | None = None, dashboard_bind: str | None = None
+) -> tuple[Port, ...]:
     """
     Return the ports on which an instance with these settings may listen.
 
@@ -59,9 +61,10 @@ def ports_of(settings: EnvoySettings, metrics_bind: str | None = None) -> tuple[
         found.append(Port(settings.bind, settings.http_port, "--http-port"))
     if settings.grpc_port is not None:
         found.append(Port(settings.bind, settings.grpc_port, "--grpc-port"))
-    if metrics_bind is not None:
-        host, _, number = metrics_bind.rpartition(":")
-        found.append(Port(host.strip("[]"), int(number), "--metrics-bind", "--metrics-bind"))
+    for option, bind in (("--metrics-bind", metrics_bind), ("--dashboard", dashboard_bind)):
+        if bind is not None:
+            host, _, number = bind.rpartition(":")
+            found.append(Port(host.strip("[]"), int(number), option, option))
     _distinct(found)
     return tuple(found)
 

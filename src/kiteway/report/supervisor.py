@@ -43,7 +43,7 @@ class SupervisorState(msgspec.Struct, rename="camel"):
         pid: its process id.
         started: its start.
         phase: what it does.
-        children: the child processes by name: `controlplane` and `envoy`.
+        children: the child processes by name: `controlplane`, `envoy`, and `dashboard` with `--dashboard`.
     """
 
     pid: int

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.pools import CheckedEndpoint
@@ -101,7 +102,7 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: socket.socket, app: Starlette, limits: Limits) -> AsyncIterator[None]:
+async def serving(listener: socket.socket, app: ASGIApp, limits: Limits) -> AsyncIterator[None]:
     """Serve ``app`` on a bound socket, within ``limits``."""
     connections = Connections(limits)
     config = uvicorn.Config(

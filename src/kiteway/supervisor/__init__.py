@@ -1,12 +1,12 @@
 """
 The supervisor: the parent of the other processes.
 
-It starts the control plane and Envoy, restarts each when it ends, and stops both after a drain. It imports little, as it
+It starts the control plane, Envoy and the web page, restarts each when it ends, and stops them after a drain. It imports little, as it
 must stay when everything else fails.
 """
 
 from kiteway.supervisor.child import ChildSpec
-from kiteway.supervisor.children import controlplane_child, envoy_child
+from kiteway.supervisor.children import controlplane_child, dashboard_child, envoy_child
 from kiteway.supervisor.keeper import ChildEvent
 from kiteway.supervisor.lifecycle import run
 from kiteway.supervisor.ready import NotReadyError, wait_ready
@@ -17,6 +17,7 @@ __all__ = [
     "ChildSpec",
     "NotReadyError",
     "controlplane_child",
+    "dashboard_child",
     "envoy_child",
     "read_state",
     "run",

@@ -1,4 +1,4 @@
-"""The two children of Kiteway: the control plane and Envoy."""
+"""The children of Kiteway: the control plane, Envoy, and the web page where there is one."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stde
         env=os.environ,
         log=None if to_stderr else instance.log_dir / "controlplane.log",
         pulse=Pulse(functools.partial(controlplane_answers, instance)),
+    )
+
+
+def dashboard_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
+    """Return the web page. Its ``config`` (JSON values) is written to a 0600 file, whose name is its argument."""
+    write_atomic(instance.dashboard_file, json.dumps(config).encode(), 0o600)
+    return ChildSpec(
+        name="dashboard",
+        argv=(sys.executable, "-P", "-m", "kiteway.dashboard", str(instance.dashboard_file)),
+        env=os.environ,
+        log=None if to_stderr else instance.log_dir / "dashboard.log",
     )
 
 

@@ -1,0 +1,47 @@
+"""``python -m kiteway.dashboard FILE``: what the supervisor starts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from kiteway.dashboard.access import Access
+from kiteway.dashboard.board import Board
+from kiteway.dashboard.config import DashboardConfig, read
+from kiteway.dashboard.server import LIMITS, application
+from kiteway.dashboard.source import opened
+from kiteway.instance import Instance
+from kiteway.metrics.server import scraped
+
+_NICENESS = 10
+"""Lower in priority than the control plane and Envoy, which are what the machine is for."""
+
+
+async def serve(config: DashboardConfig) -> None:
+    """Serve the page until SIGTERM."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    access = Access(Path(config.token_file) if config.token_file else None, config.hosts)
+    async with opened(Instance(Path(config.data_dir))) as source:
+        board = Board(source)
+        reading = asyncio.create_task(board.run())
+        async with scraped(config.bind, application(board, access), LIMITS):
+            waiting = asyncio.create_task(ended.wait())
+            await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    configured = read(Path(sys.argv[1]))
+    # The file of the token can have changed since the supervisor's start.
+    configured.check()
+    asyncio.run(serve(configured))

@@ -1,0 +1,103 @@
+"""The figures of calls: the rows of ``kiteway top`` for an interval and since Envoy's start, and points for the history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from kiteway.dashboard.history import Key as SeriesKey
+from kiteway.dashboard.history import Point
+from kiteway.envoy.calls import Calls, PoolCalls
+from kiteway.metrics.top import By, Key, Row, top_rows
+
+ALL: SeriesKey = ("all",)
+"""The series of all calls."""
+
+_KINDS = (By.COLLECTION, By.RPC, By.USER, By.ENDPOINT)
+
+Name = tuple[str, ...]
+"""The pool's cluster in Envoy, then what `kiteway.metrics.top.Row.name` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """
+    What was counted.
+
+    Attributes:
+        seconds: the length of the interval; 0 if there is none yet.
+        now: rows of the interval, by their kind and name.
+        total: rows since Envoy's start.
+        all_now: the row of all calls of the interval; None without calls.
+        all_total: the same since Envoy's start.
+    """
+
+    seconds: float = 0.0
+    now: dict[By, dict[Name, Row]] = field(default_factory=dict)
+    total: dict[By, dict[Name, Row]] = field(default_factory=dict)
+    all_now: Row | None = None
+    all_total: Row | None = None
+
+    def rate(self, number: float) -> float:
+        """Return ``number`` per second of the interval."""
+        return number / self.seconds if self.seconds > 0 else 0.0
+
+    def points(self) -> dict[SeriesKey, Point]:
+        """Return the points of the interval for the history: all calls, collections and endpoints."""
+        found: dict[SeriesKey, Point] = {}
+        if self.seconds <= 0:
+            return found
+        if self.all_now is not None:
+            found[ALL] = self._point(self.all_now, cached_share(self.now.get(By.COLLECTION, {}).values()))
+        for kind in (By.COLLECTION, By.ENDPOINT):
+            for name, row in self.now.get(kind, {}).items():
+                found[str(kind), *name] = self._point(row, cached_share([row]))
+        return found
+
+    def _point(self, row: Row, cached: float | None) -> Point:
+        return Point(
+            calls=self.rate(row.calls),
+            errors=self.rate(row.failed),
+            p50=math.nan if row.p50 is None else row.p50,
+            p99=math.nan if row.p99 is None else row.p99,
+            rows=self.rate(row.rows),
+            cached=math.nan if cached is None else cached,
+        )
+
+
+def figures(now: Calls, before: Calls | None, seconds: float) -> Figures:
+    """Return the figures of ``seconds`` from ``before`` to ``now``, and those since Envoy's start."""
+    together = _together(now)
+    return Figures(
+        seconds=seconds if before is not None else 0.0,
+        now={kind: _rows(now, kind, before) for kind in _KINDS} if before is not None else {},
+        total={kind: _rows(now, kind, None) for kind in _KINDS},
+        all_now=_only(top_rows(together, By.ENDPOINT, Key.CALLS, _together(before))) if before is not None else None,
+        all_total=_only(top_rows(together, By.ENDPOINT, Key.CALLS)),
+    )
+
+
+def cached_share(rows: Iterable[Row]) -> float | None:
+    """Return the share of the reads of ``rows`` that a cache answered, 0 to 1; None without reads."""
+    cached = reads = 0
+    for row in rows:
+        cached += row.cached or 0
+        reads += row.reads or 0
+    return cached / reads if reads else None
+
+
+def _rows(now: Calls, kind: By, before: Calls | None) -> dict[Name, Row]:
+    return {(row.pool, *row.name): row for row in top_rows(now, kind, Key.NAME, before)}
+
+
+def _only(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def _together(calls: Calls) -> Calls:
+    """Return the calls as those of one endpoint of one pool, so that times of all are one histogram."""
+    endpoints = [msgspec.structs.replace(each, endpoint="") for pool in calls.pools for each in pool.endpoints]
+    return Calls(bounds=calls.bounds, pools=[PoolCalls(name="", collections=[], users=[], endpoints=endpoints)])
