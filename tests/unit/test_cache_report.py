@@ -41,7 +41,7 @@ def cache(hit: int = 0, joined: int = 0, miss: int = 0, bypass: int = 0, **more:
         "generation": 4,
         "closed": False,
         "sample_age_ms": 250,
-        "outcomes": CacheOutcomes(hit=hit, joined=joined, miss=miss, bypass={"first": bypass} if bypass else {}),
+        "outcomes": CacheOutcomes(hit=hit, joined=joined, miss=miss, bypass={"no-sample": bypass} if bypass else {}),
         "collections": [
             OfCachedCollection(database="default", collection="books", hit=hit, joined=joined, miss=miss, bypass=bypass)
         ],
@@ -89,7 +89,7 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
             report(ON, counts=cache(hit=6, joined=2, miss=1, bypass=1, headers=["x-tenant"])),
             [
                 "cache on: answers 80 % of 10 reads (6 hits, 2 joined); 3 answers, 2048 of 67108864 bytes",
-                "  not answered from it: first 1",
+                "  not answered from it: no-sample 1",
                 "  headers that keep answers apart: x-tenant",
             ],
         ),
@@ -119,11 +119,11 @@ def test_status_says_whether_a_cache_is_on_and_what_it_does(found: CacheReport, 
 
 def test_the_reasons_of_bypass_are_sorted_by_their_number() -> None:
     """The most frequent one is what to look at first."""
-    outcomes = CacheOutcomes(hit=0, joined=0, miss=0, bypass={"a": 1, "strong": 30, "first": 30})
+    outcomes = CacheOutcomes(hit=0, joined=0, miss=0, bypass={"a": 1, "strong": 30, "no-sample": 30})
     found = report(ON, counts=cache(outcomes=outcomes))
 
     assert found.counts is not None
-    assert list(found.counts.bypass) == ["first", "strong", "a"]
+    assert list(found.counts.bypass) == ["no-sample", "strong", "a"]
 
 
 def test_the_page_of_metrics_has_the_outcomes() -> None:
@@ -135,7 +135,7 @@ def test_the_page_of_metrics_has_the_outcomes() -> None:
     for line in (
         f'kiteway_cache_reads_total{{outcome="hit",{pool}}} 6.0',
         f'kiteway_cache_reads_total{{outcome="bypass",{pool}}} 3.0',
-        f'kiteway_cache_bypasses_total{{{pool},reason="first"}} 3.0',
+        f'kiteway_cache_bypasses_total{{{pool},reason="no-sample"}} 3.0',
         f'kiteway_cache_collection_reads_total{{{of_collection},outcome="joined",{pool}}} 2.0',
         f"kiteway_cache_generations_total{{{pool}}} 4.0",
         f"kiteway_cache_bytes{{{pool}}} 2048.0",

@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_search_before_the_hit_is_the_one_to_compare() -> None:
     """The first ones teach the filter; the last of them is Milvus's answer to the same search."""
-    searches = Searches("bypass; reason=level-unknown", "bypass; reason=first", "miss", "hit; age=1.2")
+    searches = Searches("bypass; reason=level-unknown", "bypass; reason=no-sample", "miss", "hit; age=1.2")
 
     assert until_hit(searches) == (SearchReport("miss", 0.003), SearchReport("hit; age=1.2", 0.004))
 

@@ -24,8 +24,6 @@ macro_rules! reasons {
 reasons! {
     /// The read is Strong.
     Strong = "strong",
-    /// The same read was not seen before, so its answer is probably never used again.
-    First = "first",
     /// No timestamp of Milvus is old enough and young enough.
     NoSample = "no-sample",
     /// What DescribeCollection says of the collection is not known yet.

@@ -81,7 +81,7 @@ mod tests {
             is_closed: true,
             sample_age: Some(Duration::from_millis(13)),
             outcomes: counts(1),
-            bypass: vec![(Reason::First, 5), (Reason::Strong, 6)],
+            bypass: vec![(Reason::Closed, 5), (Reason::Strong, 6)],
             collections: vec![CollectionCounts {
                 database: "d".to_owned(),
                 collection: "\"".to_owned(),
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(
             concat!(
                 r#"{"bytes":10,"entries":11,"generation":12,"closed":true,"sample_age_ms":13,"#,
-                r#""outcomes":{"hit":1,"joined":2,"miss":3,"bypass":{"first":5,"strong":6}},"#,
+                r#""outcomes":{"hit":1,"joined":2,"miss":3,"bypass":{"closed":5,"strong":6}},"#,
                 r#""collections":[{"database":"d","collection":"\"","hit":7,"joined":2,"miss":3,"bypass":4}],"#,
                 r#""headers":["x-tenant"]}"#
             ),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::alarm;
 use crate::cache::planted;
-use crate::cache::pool::calls::{Fill, Hit, Seat, Subject, Watch};
+use crate::cache::pool::calls::{Fill, Hit, Seat, Sending, Subject, Watch};
 use crate::cache::pool::control::{guarantee, Control, Terms};
-use crate::cache::pool::entries::{Entry, EntryKey, Found, Label};
+use crate::cache::pool::entries::{Entry, EntryKey, Found};
 use crate::cache::pool::flights::{Flight, Follower, Stage};
 use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::Place;
@@ -70,18 +70,18 @@ impl Epoch {
 
 /// What a read needs to be known.
 pub struct Need {
-    /// The collection's level: not for a read that comes once, so that such reads cost Milvus nothing.
+    /// The collection's level: not for a collection, with these headers, that is read once.
     pub level: bool,
     /// A timestamp.
     pub sample: bool,
-    /// Whether the read itself may need the timestamp, and not only later ones.
+    /// Whether the youngest timestamp that is permitted is wanted: the answer to a read that comes again is used for longer.
     pub is_urgent: bool,
 }
 
 enum Step {
     Hit(Hit),
     Join(Place, u64),
-    Fill(Place, u64, Label, u64),
+    Fill(Place, Sending),
     Forward(Reason),
     Watch(Place, Reason),
 }
@@ -103,9 +103,9 @@ impl Pool {
         let memory = control.terms.memory;
         let asked = match Asked::new(read, terms, now, &mut control) {
             Ok(asked) => asked,
-            Err(mut reason) => {
-                if reason == Reason::LevelUnknown && !shard.doorkeeper.has_seen(&read.key) {
-                    reason = Reason::First;
+            Err(reason) => {
+                if reason == Reason::LevelUnknown {
+                    shard.doorkeeper.has_seen(&read.key);
                 }
                 drop((control, shard));
                 self.bypassed(&read.database, &read.collection, reason);
@@ -135,9 +135,8 @@ impl Pool {
                     Err(reason) => Decision::Forward(reason, None),
                 }
             }
-            Step::Fill(place, flight, label, generation) => {
-                let label = (label, generation);
-                Decision::Fill(Fill::new(Arc::clone(self), subject(place), flight, label))
+            Step::Fill(place, sending) => {
+                Decision::Fill(Fill::new(Arc::clone(self), subject(place), sending))
             }
             Step::Forward(reason) => Decision::Forward(reason, None),
             Step::Watch(place, reason) => {
@@ -238,15 +237,16 @@ impl Asked {
         let was_seen = shard.doorkeeper.knows(&read.key);
         match Self::new(read, terms, now, control) {
             Err(Reason::LevelUnknown) => {
-                Need { level: was_seen, sample: true, is_urgent: was_seen }
+                let level = control.facts.has_seen(&read.collection_key);
+                Need { level, sample: true, is_urgent: was_seen }
             }
             Err(_) => Need { level: false, sample: false, is_urgent: false },
             Ok(asked) => {
                 let entry = shard.entries.get(&asked.key);
                 let epoch = Epoch::of(control, now);
                 let is_hit = entry.is_some_and(|entry| asked.may_hit(entry, epoch));
-                let level = was_seen || entry.is_some();
-                Need { level, sample: true, is_urgent: level && !is_hit }
+                let is_urgent = (was_seen || entry.is_some()) && !is_hit;
+                Need { level: true, sample: true, is_urgent }
             }
         }
     }
@@ -279,13 +279,10 @@ impl Asked {
             }
             return Step::Watch(place, Reason::SlowFill);
         }
-        if !(was_seen || is_stored) {
-            return Step::Watch(place, Reason::First);
-        }
         if is_slow {
             return Step::Watch(place, Reason::SlowFill);
         }
-        self.fill(shard, control, epoch, place)
+        self.fill(shard, control, epoch, (place, was_seen || is_stored))
     }
 
     fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
@@ -309,17 +306,24 @@ impl Asked {
         }
     }
 
-    fn fill(&self, shard: &mut Shard, control: &mut Control, epoch: Epoch, place: Place) -> Step {
+    fn fill(
+        &self,
+        shard: &mut Shard,
+        control: &mut Control,
+        epoch: Epoch,
+        (place, is_wanted): (Place, bool),
+    ) -> Step {
         if !epoch.is_open {
             return Step::Forward(Reason::Closed);
         }
         let guarantee = (self.guarantee, self.may_wait);
         match control.label(self.key.is_eventual, guarantee, self.terms, self.now) {
+            Err(reason @ Reason::NoSample) => Step::Watch(place, reason),
             Err(reason) => Step::Forward(reason),
             Ok(label) => {
-                let generation = epoch.generation;
-                let flight = shard.flights.begin(self.key, label, generation, self.guarantee);
-                Step::Fill(place, flight, label, generation)
+                let flight = shard.flights.begin(self.key, label, epoch.generation, self.guarantee);
+                let sending = Sending { flight, label, generation: epoch.generation, is_wanted };
+                Step::Fill(place, sending)
             }
         }
     }

@@ -31,15 +31,25 @@ pub struct Subject {
     pub collection: String,
 }
 
+/// How a read is sent whose answer may be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// The number of its flight.
+    pub flight: u64,
+    /// The label that its answer will have, and the generation at its send.
+    pub label: Label,
+    pub generation: u64,
+    /// Whether it was seen before: otherwise its answer takes the place of no other one.
+    pub is_wanted: bool,
+}
+
 /// A read that is sent to Milvus and whose answer may be stored. If it is dropped, there is no good answer: exactly one of
 /// those that wait for it is promoted.
 #[derive(Debug)]
 pub struct Fill {
     pool: Arc<Pool>,
     subject: Subject,
-    flight: u64,
-    label: Label,
-    generation: u64,
+    sending: Sending,
     pace: Pace,
     is_open: bool,
 }
@@ -89,18 +99,13 @@ pub struct Watch {
 }
 
 impl Fill {
-    pub fn new(
-        pool: Arc<Pool>,
-        subject: Subject,
-        flight: u64,
-        (label, generation): (Label, u64),
-    ) -> Self {
-        Self { pool, subject, flight, label, generation, pace: Pace::Unsent, is_open: true }
+    pub fn new(pool: Arc<Pool>, subject: Subject, sending: Sending) -> Self {
+        Self { pool, subject, sending, pace: Pace::Unsent, is_open: true }
     }
 
     /// The guarantee timestamp that the request must have; None: it is sent unchanged.
     pub fn ask_for(&self) -> Option<u64> {
-        (!self.subject.key.is_eventual).then_some(self.label.upto)
+        (!self.subject.key.is_eventual).then_some(self.sending.label.upto)
     }
 
     /// It is sent, after it has waited for its turn. Only the first time counts.
@@ -110,10 +115,10 @@ impl Fill {
         }
         self.pace = Pace::Unknown;
         let Subject { key, place, .. } = self.subject;
-        if let Some(flight) = self.pool.shard(&key).flights.get(&key, self.flight) {
+        if let Some(flight) = self.pool.shard(&key).flights.get(&key, self.sending.flight) {
             flight.sent = Some(now);
             // Eventually reads do not wait in Milvus, and one that waits for its client's own guarantee says nothing.
-            if !key.is_eventual && self.label.upto > flight.guarantee {
+            if !key.is_eventual && self.sending.label.upto > flight.guarantee {
                 let timed = self.pool.control().paces.begin(place, now);
                 self.pace = timed.map_or(Pace::Unknown, Pace::Measured);
             }
@@ -134,7 +139,7 @@ impl Fill {
 
     /// The answer has come and is wholly good: it is stored, and those that wait get it.
     pub fn finish(self, answer: Arc<[u8]>, now: BootTime) {
-        let standing = Standing::Answered(Arc::clone(&answer), self.label);
+        let standing = Standing::Answered(Arc::clone(&answer), self.sending.label);
         self.pool.control().callers.answered(self.subject.caller, now);
         self.end(Ok(answer), &standing, now);
     }
@@ -157,14 +162,16 @@ impl Fill {
         self.is_open = false;
         // Only now: a read that comes in between finds the answer.
         let mut shard = self.pool.shard(&self.subject.key);
-        shard.flights.end(&self.subject.key, self.flight, standing);
+        shard.flights.end(&self.subject.key, self.sending.flight, standing);
     }
 
     fn store(&self, answer: Result<Arc<[u8]>, Reason>, now: BootTime) {
         let Subject { key, terms, .. } = &self.subject;
         let bound = if key.is_eventual { terms.eventual_bound } else { terms.bound };
-        let (label, generation, expires) = (self.label, self.generation, self.label.sent + bound);
-        self.pool.put(*key, Entry { label, generation, expires, answer }, now);
+        let Sending { flight, label, generation, is_wanted } = self.sending;
+        let is_wanted = is_wanted || self.pool.shard(key).flights.is_joined(key, flight);
+        let entry = Entry { label, generation, expires: label.sent + bound, answer };
+        self.pool.put(*key, entry, is_wanted, now);
     }
 }
 
@@ -176,7 +183,7 @@ impl Drop for Fill {
         if let Pace::Measured(timed) = self.pace {
             self.pool.control().paces.forget(timed);
         }
-        self.pool.shard(&self.subject.key).flights.promote(&self.subject.key, self.flight);
+        self.pool.shard(&self.subject.key).flights.promote(&self.subject.key, self.sending.flight);
     }
 }
 
@@ -228,7 +235,8 @@ impl Seat {
                 drop(shard);
                 self.count(Word::Miss);
                 let (pool, subject) = (Arc::clone(&self.pool), self.subject.clone());
-                Outcome::Lead(Fill::new(pool, subject, self.flight, (label, generation)))
+                let sending = Sending { flight: self.flight, label, generation, is_wanted: true };
+                Outcome::Lead(Fill::new(pool, subject, sending))
             }
             Err(reason) => {
                 drop(control);

@@ -1,7 +1,7 @@
-//! Which reads were seen before: the answers to all others would only take memory.
+//! Which reads were seen before: where memory is full, the answers to all others would only take the place of used ones.
 
 /// A table of fixed size. A read replaces the one at its place, so reads that come once push out each other and, now and
-/// then, one that comes again, which is then stored one read later.
+/// then, one that comes again, which then counts as new.
 #[derive(Debug, Default)]
 pub struct Doorkeeper {
     /// Empty until the first read.

@@ -1,8 +1,8 @@
 //! Answers that are stored, with a queue that a scan does not empty: S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi, SOSP 2023).
 //!
 //! A new answer is in the small queue, which has about a tenth of the bytes. Those that were used there go on to the main
-//! queue, where they stay while they are used; all others go. The ghosts of the paper are missing: `doorkeeper` keeps out
-//! what comes once.
+//! queue, where they stay while they are used; all others go. The ghosts of the paper are missing: where memory is full,
+//! `doorkeeper` keeps out what comes once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cache::planted;
+use crate::cache::pool::doorkeeper::Doorkeeper;
 use crate::cache::read::Facts;
 use crate::host::clock::BootTime;
 
@@ -17,6 +18,7 @@ pub type CollectionKey = [u8; 32];
 #[derive(Debug, Default)]
 pub struct FactsTable {
     by_collection: HashMap<CollectionKey, Known>,
+    seen: Doorkeeper,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,11 @@ impl FactsTable {
         known.used = Some(now);
         let learned = known.learned?;
         learned.is_valid(generation, now, bound).then_some(learned.facts)
+    }
+
+    /// Whether the collection was read before. It is now. A header with another value in each read costs Milvus nothing.
+    pub fn has_seen(&mut self, key: &CollectionKey) -> bool {
+        self.by_collection.contains_key(key) || self.seen.has_seen(key)
     }
 
     /// Whether a DescribeCollection should be sent: nothing valid is known, or it is valid for less than half of `bound`.

@@ -88,6 +88,11 @@ impl Flights {
         self.find(key, |flight| flight.number == number)
     }
 
+    /// Whether reads wait for a flight.
+    pub fn is_joined(&mut self, key: &EntryKey, number: u64) -> bool {
+        self.get(key, number).is_some_and(|flight| !flight.followers.is_empty())
+    }
+
     /// Lets a read with this guarantee wait for a flight.
     pub fn join(
         &mut self,

@@ -52,7 +52,7 @@ impl Pool {
     /// Takes the last configuration. With another epoch than before, all endpoints were replaced.
     pub fn configure(&self, terms: PoolTerms, epoch: u64) {
         self.control().configure(terms, epoch);
-        self.store.make_room(0, terms.memory, |_| true);
+        self.store.make_room(0, terms.memory, true, |_| true);
     }
 
     /// Counts a read that the pool was not asked about. The names may be empty.
@@ -98,17 +98,18 @@ impl Pool {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores an entry if the generation is still that of its send.
-    pub fn put(&self, key: EntryKey, mut entry: Entry, now: BootTime) {
+    /// Stores an entry if the generation is still that of its send. One that is not wanted takes the place of no other one.
+    pub fn put(&self, key: EntryKey, mut entry: Entry, is_wanted: bool, now: BootTime) {
         let (memory, generation) = {
             let control = self.control();
             (control.terms.memory, control.generation.number())
         };
         let is_useful = |entry: &Entry| entry.generation == generation && now <= entry.expires;
-        if entry.size() > memory {
+        if entry.size() > memory
+            || !self.store.make_room(entry.size(), memory, is_wanted, is_useful)
+        {
             return;
         }
-        self.store.make_room(entry.size(), memory, is_useful);
         let mut shard = self.shard(&key);
         // Check and store are one step: nothing bumps the generation while the control is locked.
         let control = self.control();

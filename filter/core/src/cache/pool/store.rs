@@ -46,17 +46,27 @@ impl Store {
         self.used.fetch_sub(freed, Ordering::Relaxed);
     }
 
-    /// Evicts entries, from each shard in turn, until `size` more bytes fit into `memory`, and some that nobody needs. No
-    /// shard may be locked by the caller. Workers that store at the same time exceed `memory` by an entry each.
-    pub fn make_room(&self, size: u64, memory: u64, is_useful: impl Fn(&Entry) -> bool) {
+    /// Removes some entries that nobody needs and, if it `may_evict`, others, from each shard in turn, until `size` more
+    /// bytes fit into `memory`. Returns whether they fit. No shard may be locked by the caller. Workers that store at the
+    /// same time exceed `memory` by an entry each.
+    pub fn make_room(
+        &self,
+        size: u64,
+        memory: u64,
+        may_evict: bool,
+        is_useful: impl Fn(&Entry) -> bool,
+    ) -> bool {
         let mut empty = 0;
         loop {
             let turn = self.evicted.fetch_add(1, Ordering::Relaxed) % SHARDS;
             let mut shard = lock(&self.shards[turn]);
             let swept = shard.entries.sweep(&is_useful);
             self.used.fetch_sub(swept, Ordering::Relaxed);
-            if empty == SHARDS || self.used() + size <= memory {
-                return;
+            if self.used() + size <= memory {
+                return true;
+            }
+            if !may_evict || empty == SHARDS {
+                return false;
             }
             let freed = shard.entries.evict(&is_useful);
             empty = if freed.is_some() { 0 } else { empty + 1 };

@@ -100,11 +100,9 @@ impl Bench {
         self.pool.change_begins(CALLER, at(now))
     }
 
-    /// A read that was seen before and is sent.
+    /// A read that is sent.
     fn fill(&self, read: &Read, now: u64) -> Fill {
-        let first = self.ask(read, now);
-        let decision =
-            if reason(&first) == Some(Reason::First) { self.ask(read, now) } else { first };
+        let decision = self.ask(read, now);
         let Decision::Fill(mut fill) = decision else { panic!("{decision:?}") };
         fill.sent(at(now));
         fill

@@ -46,8 +46,8 @@ pub struct LevelTicket {
 
 impl Pool {
     /// The calls that should be made now for a read, `now` being read immediately before. An AllocTimestamp: at most one
-    /// each 200 ms. A DescribeCollection: if the read was seen before, and nothing valid is known of its collection or it
-    /// soon expires. Callers that are not known get few of both.
+    /// each 200 ms. A DescribeCollection: if its collection was read before, and nothing valid is known of it or it soon
+    /// expires. Callers that are not known get few of both.
     pub fn due(self: &Arc<Self>, read: &Read, terms: Terms, now: BootTime) -> Due {
         let shard = self.shard(&EntryKey { digest: read.key, is_eventual: false });
         let mut guard = self.control();

@@ -59,6 +59,32 @@ fn memory_is_bounded_and_hot_keys_stay() {
     assert!(among_others + 2 >= alone, "{among_others} % of {alone} %");
 }
 
+/// What is asked for the first time, or joined, when the memory is full of answers that were asked for.
+#[test]
+fn a_new_answer_takes_the_place_of_another_one_only_if_its_question_was_asked_twice() {
+    let bench = bench();
+    bench.prepare(1000);
+    let length = MEMORY as usize / 10;
+    let is_hit = |key| matches!(bench.ask(&read(key), 1002), Decision::Hit(_));
+    for key in 0..9 {
+        bench.fill(&read(key), 1000).finish(answer(length), at(1001));
+        assert!(is_hit(key), "there is room for {key}");
+    }
+    bench.fill(&read(20), 1000).finish(answer(length), at(1001));
+    assert!((0..9).all(is_hit));
+    assert!(!is_hit(20));
+
+    let fill = bench.fill(&read(21), 1000);
+    let seat = bench.join(&read(21), 1000);
+    fill.finish(answer(length), at(1001));
+    assert!(matches!(seat.outcome(at(1001)), Outcome::Answer(_)));
+    assert!(is_hit(21), "another one waited for it");
+
+    bench.fill(&read(22), 1000).finish(answer(length), at(1001));
+    bench.fill(&read(22), 1001).finish(answer(length), at(1002));
+    assert!(is_hit(22), "it was asked twice");
+}
+
 #[test]
 fn a_smaller_bound_holds_at_once() {
     let bench = bench();

@@ -3,10 +3,9 @@
 use super::*;
 
 #[test]
-fn a_read_is_sent_once_unchanged_then_stored_and_then_a_hit() {
+fn the_same_read_twice_is_a_fill_and_a_hit() {
     let bench = bench();
     bench.prepare(1000);
-    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(1), 1000)));
     let Decision::Fill(fill) = bench.ask(&read(1), 1000) else { panic!() };
     assert_eq!(Some(timestamp(0)), fill.ask_for());
     fill.finish(answer(10), at(1010));
@@ -14,8 +13,7 @@ fn a_read_is_sent_once_unchanged_then_stored_and_then_a_hit() {
     let Decision::Hit(hit) = bench.ask(&read(1), 5000) else { panic!() };
     assert_eq!(Hit { answer: answer(10), age: Duration::from_secs(5) }, hit);
     let report = bench.pool.report(at(5000));
-    assert_eq!(Counts { hit: 1, joined: 0, miss: 1, bypass: 1 }, report.outcomes);
-    assert_eq!(vec![(Reason::First, 1)], report.bypass);
+    assert_eq!(Counts { hit: 1, joined: 0, miss: 1, bypass: 0 }, report.outcomes);
     assert_eq!((1, "c"), (report.entries, &*report.collections[0].collection));
     assert_eq!((false, Some(Duration::from_secs(5))), (report.is_closed, report.sample_age));
 }
@@ -40,7 +38,6 @@ fn each_reason_has_a_read_with_it() {
     let bench = bench();
     let strong = Read { level: Some(Level::Strong), ..read(1) };
     assert_eq!(Some(Reason::Strong), reason(&bench.ask(&strong, 1000)));
-    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(1), 1000)));
     assert_eq!(Some(Reason::LevelUnknown), reason(&bench.ask(&read(1), 1000)));
     bench.learn(FACTS, 1000);
     assert_eq!(Some(Reason::NoSample), reason(&bench.ask(&read(1), 1000)));
@@ -113,7 +110,6 @@ fn after_slow_fills_reads_of_the_collection_are_sent_unchanged_but_hits_stay() {
     fills.iter_mut().for_each(|fill| fill.answering(at(2000)));
 
     assert!(matches!(bench.ask(&read(1), 2001), Decision::Hit(_)));
-    bench.ask(&read(4), 2001);
     let Decision::Forward(Reason::SlowFill, Some(_)) = bench.ask(&read(4), 2001) else { panic!() };
 }
 
@@ -125,7 +121,6 @@ fn a_slow_fill_in_flight_is_not_joined() {
     assert!(matches!(bench.ask(&read(1), 1500), Decision::Join(_)));
     assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 1501)));
     // The others are not slow for that.
-    assert_eq!(Some(Reason::First), reason(&bench.ask(&read(2), 1501)));
     assert!(matches!(bench.ask(&read(2), 1501), Decision::Fill(_)));
     drop(fill);
 }
@@ -135,7 +130,6 @@ fn time_in_a_queue_of_kiteway_is_not_milvuss() {
     let bench = bench();
     bench.prepare(1000);
     for key in 1..4 {
-        bench.ask(&read(key), 1000);
         let Decision::Fill(mut fill) = bench.ask(&read(key), 1000) else { panic!() };
         assert!(matches!(bench.ask(&read(key), 3000), Decision::Join(_)));
         fill.sent(at(3000));
@@ -148,13 +142,14 @@ fn time_in_a_queue_of_kiteway_is_not_milvuss() {
 #[test]
 fn the_usual_time_is_that_of_reads_that_are_sent_unchanged() {
     let bench = bench();
-    bench.prepare(1000);
-    let Decision::Forward(Reason::First, Some(mut watch)) = bench.ask(&read(1), 1000) else {
+    bench.learn(FACTS, 1000);
+    let Decision::Forward(Reason::NoSample, Some(mut watch)) = bench.ask(&read(1), 1000) else {
         panic!()
     };
     watch.sent(at(2000));
     watch.sent(at(2500));
     watch.answering(at(2800));
+    bench.prepare(3000);
     let fill = bench.fill(&read(1), 3000);
     assert!(matches!(bench.ask(&read(1), 4300), Decision::Join(_)));
     assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 4301)));
