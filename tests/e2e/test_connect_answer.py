@@ -159,6 +159,22 @@ async def test_doctor_names_kiteway(listening: tuple[int, Path], *, trusted: boo
     assert {checks[each].result for each in ("AUTH_OPEN", "AUTH_TOKEN", "CERT_CAA")} == {Result.SKIPPED}
 
 
+@pytest.mark.parametrize(
+    ("server_name", "named"),
+    [(WRONG, f"no Ingress routes the host {WRONG}"), (HOST, "the Service has no healthy endpoint")],
+)
+def test_an_address_stands_for_the_server_name(listening: tuple[int, Path], server_name: str, named: str) -> None:
+    """A gRPC client whose `:authority` is an address, as the Node SDK's, is routed by its server name."""
+    port, ca = listening
+    credentials = grpc.ssl_channel_credentials(ca.read_bytes())
+    options = [("grpc.ssl_target_name_override", server_name), ("grpc.default_authority", f"127.0.0.1:{port}")]
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as connection:
+        with pytest.raises(grpc.RpcError) as caught:
+            service(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)
+
+    assert named in (caught.value.details() or "")
+
+
 def test_every_other_call_is_denied_with_the_sentence(listening: tuple[int, Path]) -> None:
     """Any other call gets PERMISSION_DENIED with the sentence, and PyMilvus does not repeat it."""
     port, ca = listening

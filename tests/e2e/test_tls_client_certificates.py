@@ -19,6 +19,7 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
 from kiteway.certificates.create import KeyPair, create_authority, create_client, create_self_signed
 from kiteway.files import write_atomic
+from kiteway.filter import filter_path, missing_reason
 from tests.support.ingresses import ingress, secret, service, text
 from tests.support.kiteway import Running, up
 
@@ -161,6 +162,31 @@ def test_each_host_asks_for_its_own(system: System, host: str, client: str | Non
 def test_no_other_connection_leads_there(system: System, sni: str | None, host: str, client: str | None) -> None:
     """If a host requires certificates, a request for it on a connection for another name, or for none, gets 421."""
     assert system.get(sni, host, client) == _MISDIRECTED
+
+
+@pytest.mark.skipif(filter_path() is None, reason=missing_reason())
+@pytest.mark.parametrize(
+    ("sni", "host", "client", "answer"),
+    [
+        (OPEN, "127.0.0.1", None, _SERVED),
+        (OPEN.upper(), "10.9.8.7:19530", None, _SERVED),
+        (OPEN, "[::1]:443", None, _SERVED),
+        (OPEN, "localhost", None, _SERVED),
+        (OPTIONAL, "127.0.0.1", None, _SERVED),
+        (OPEN, "wrong.example.com", None, 404),
+        ("unknown.example.com", "127.0.0.1", None, 404),
+        (None, "127.0.0.1", None, 404),
+        (REQUIRED, "127.0.0.1", "ours", _MISDIRECTED),
+        (OTHER, "localhost", "theirs", _MISDIRECTED),
+        (BARE, "127.0.0.1", None, _MISDIRECTED),
+        (LOST, "127.0.0.1", "ours", _MISDIRECTED),
+    ],
+)
+def test_an_address_stands_for_the_server_name(
+    system: System, sni: str | None, host: str, client: str | None, answer: int
+) -> None:
+    """A request whose host is an address goes to the host of the SNI, but never to one that requires certificates."""
+    assert system.get(sni, host, client) == answer
 
 
 def test_plaintext_leads_there_neither(system: System) -> None:

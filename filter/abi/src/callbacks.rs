@@ -92,6 +92,8 @@ unsafe extern "C" {
         result: *mut EnvoyBuffer,
     ) -> bool;
 
+    pub fn envoy_dynamic_module_callback_http_clear_route_cache(filter: *mut c_void);
+
     pub fn envoy_dynamic_module_callback_http_set_header(
         filter: *mut c_void,
         header_type: u32,

@@ -9,7 +9,7 @@ use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::{BootTime, Clock};
 use kiteway_filter_core::host::counters::{CounterId, Counters, GaugeId, HistogramId};
 use kiteway_filter_core::host::own_call::{Caller, OwnCall, OwnCallId};
-use kiteway_filter_core::host::request::{AccessLog, Request, Routed, Upstream};
+use kiteway_filter_core::host::request::{AccessLog, Connected, Request, Routed, Upstream};
 use kiteway_filter_core::host::response::{LocalReply, Response};
 use kiteway_filter_core::host::wake::{Wake, Wakeable};
 use kiteway_filter_core::RouteConfig;
@@ -21,6 +21,9 @@ use crate::clock::boot_time;
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
 const HEADER_RESPONSE_TRAILER: u32 = 3;
+/// `connection.requested_server_name` in the enum of attributes. Envoy 1.40 is the first that gives it to an HTTP filter; older
+/// versions answer that there is none.
+const ATTRIBUTE_REQUESTED_SERVER_NAME: u32 = 30;
 /// `upstream.address` in the enum of attributes.
 const ATTRIBUTE_UPSTREAM_ADDRESS: u32 = 41;
 const BODY_RECEIVED_REQUEST: u32 = 0;
@@ -76,6 +79,19 @@ impl EnvoyStream {
         };
         // SAFETY: the bytes are valid until the hook returns or a setter is called, and `self`
         // lives no longer than the hook and is borrowed meanwhile.
+        found.then(|| unsafe { value.as_slice() })
+    }
+
+    fn attribute(&self, attribute: u32) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy writes one buffer.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_string(
+                self.0, attribute, &mut value,
+            )
+        };
+        // SAFETY: the text belongs to the connection or to the endpoint, which the stream holds for longer than the hook
+        // runs.
         found.then(|| unsafe { value.as_slice() })
     }
 
@@ -221,21 +237,23 @@ impl Routed<RouteConfig> for EnvoyStream {
         // its route, and the route its configuration, for longer than the hook runs.
         unsafe { config.cast::<RouteConfig>().as_ref() }
     }
+
+    fn choose_route_again(&mut self) {
+        // SAFETY: the pointer is that of the running hook. Nothing borrows the old route's configuration: it would borrow
+        // the stream.
+        unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
+    }
+}
+
+impl Connected for EnvoyStream {
+    fn server_name(&self) -> Option<&[u8]> {
+        self.attribute(ATTRIBUTE_REQUESTED_SERVER_NAME)
+    }
 }
 
 impl Upstream for EnvoyStream {
     fn endpoint(&self) -> Option<&[u8]> {
-        let mut value = EnvoyBuffer::EMPTY;
-        // SAFETY: the pointer is that of the running hook; Envoy writes one buffer.
-        let found = unsafe {
-            envoy_dynamic_module_callback_http_filter_get_attribute_string(
-                self.0,
-                ATTRIBUTE_UPSTREAM_ADDRESS,
-                &mut value,
-            )
-        };
-        // SAFETY: the address belongs to the endpoint, which the stream holds for longer than the hook runs.
-        found.then(|| unsafe { value.as_slice() })
+        self.attribute(ATTRIBUTE_UPSTREAM_ADDRESS)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{Counters, Registry};
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Request, Routed, Upstream};
+use crate::host::request::{AccessLog, Connected, Request, Routed, Upstream};
 use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -24,6 +24,7 @@ use crate::milvus::caller::{HashKey, Naming, Users};
 /// One HTTP stream while a hook runs: all ports together.
 pub trait Stream:
     Request
+    + Connected
     + Routed<RouteConfig>
     + Upstream
     + AccessLog
@@ -39,6 +40,7 @@ pub trait Stream:
 
 impl<T> Stream for T where
     T: Request
+        + Connected
         + Routed<RouteConfig>
         + Upstream
         + AccessLog

@@ -12,6 +12,7 @@ mod refusal;
 mod route;
 mod rules;
 mod sampling;
+mod server_name;
 mod stream;
 
 pub use route::RouteConfig;

@@ -238,12 +238,15 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     Attributes:
         answer: the sentence with which the filter answers `Connect` on a route without a pool; ``{host}`` and ``{path}``
             are replaced by those of the request.
+        by_server_name: the route is for hosts that nothing claims. A request whose host is an address gets the server name
+            (SNI) of its connection as host, and its route is chosen again.
         log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
         policy: the limits of its calls, of a MilvusPolicy.
         cache: the cache of its pool, of a MilvusPolicy.
     """
 
     answer: str | UnsetType = UNSET
+    by_server_name: bool = False
     log_rate: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     policy: PolicyConfig | UnsetType = UNSET
     cache: CacheConfig | UnsetType = UNSET

@@ -27,7 +27,6 @@ async function main() {
     password: given.password,
     database: given.database,
     tls: { rootCertPath: given.ca, serverName: given.host },
-    ...(given.authority && { channelOptions: { 'grpc.default_authority': given.authority } }),
   });
   await milvus.connectPromise;
   const collection_name = given.collection;

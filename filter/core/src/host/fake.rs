@@ -10,7 +10,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{CounterId, Counters, GaugeId, HistogramId, Registry};
 use crate::host::own_call::{Caller, OwnCall, OwnCallId};
-use crate::host::request::{AccessLog, Request, Routed, Upstream};
+use crate::host::request::{AccessLog, Connected, Request, Routed, Upstream};
 use crate::host::response::Response;
 use crate::host::wake::{Wake, Wakeable};
 
@@ -28,6 +28,12 @@ pub struct FakeStream {
     pub recorded: Vec<(HistogramId, u64)>,
     /// The configuration of the request's route, of whatever type.
     pub route: Option<Box<dyn Any>>,
+    /// The configuration of the route that is chosen next.
+    pub next_route: Option<Box<dyn Any>>,
+    /// How often the route was chosen again.
+    pub rerouted: usize,
+    /// The server name of the client's connection.
+    pub server_name: Option<String>,
     /// What is held of the request's body.
     pub held: Vec<u8>,
     /// The endpoint's address.
@@ -124,6 +130,17 @@ impl Request for FakeStream {
 impl<Config: 'static> Routed<Config> for FakeStream {
     fn route_config(&self) -> Option<&Config> {
         self.route.as_ref().map(|config| config.downcast_ref().unwrap())
+    }
+
+    fn choose_route_again(&mut self) {
+        self.route = self.next_route.take();
+        self.rerouted += 1;
+    }
+}
+
+impl Connected for FakeStream {
+    fn server_name(&self) -> Option<&[u8]> {
+        self.server_name.as_deref().map(str::as_bytes)
     }
 }
 

@@ -22,6 +22,15 @@ pub trait Request {
 pub trait Routed<Config> {
     /// The configuration that the request's route has for the filter, if any.
     fn route_config(&self) -> Option<&Config>;
+
+    /// Has the proxy choose the route again, by the request's headers as they are now; only in the hook of the headers.
+    fn choose_route_again(&mut self);
+}
+
+/// The client's connection.
+pub trait Connected {
+    /// The server name (SNI) that the client asked for, as it sent it; None without TLS or without a name.
+    fn server_name(&self) -> Option<&[u8]>;
 }
 
 /// The attempt that a filter on the way to an endpoint sees.

@@ -1,15 +1,17 @@
 //! What the filter in a listener does with a request.
 
-use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::request::{AccessLog, Connected, Request, Routed};
 use crate::host::response::LocalReply;
 use crate::listener::route::RouteConfig;
 use crate::listener::sampling::sampled;
+use crate::listener::server_name::route_by_server_name;
 
-/// Replies to a request whose route leads nowhere, and decides whether a request is logged whose route logs a share. Says
+/// Replaces a route for hosts that nothing claims, if the server name leads elsewhere; replies to a request whose route leads nowhere, and decides whether a request is logged whose route logs a share. Says
 /// whether the route has a cache.
 pub fn on_request_headers(
-    stream: &mut (impl Request + Routed<RouteConfig> + AccessLog),
+    stream: &mut (impl Request + Connected + Routed<RouteConfig> + AccessLog),
 ) -> Result<bool, LocalReply> {
+    route_by_server_name(stream);
     let Some(config) = stream.route_config() else { return Ok(false) };
     let has_cache = config.cache.is_some();
     let unlogged = config.log_rate.is_some_and(|rate| !sampled(rate));
@@ -44,6 +46,20 @@ mod tests {
             assert!(replies || outcome == Ok(false));
             assert!(!stream.unlogged);
         }
+    }
+
+    #[test]
+    fn what_the_new_route_says_holds() {
+        let mut stream = grpc_request("Connect");
+        stream.request.push((":authority".to_owned(), "127.0.0.1".to_owned()));
+        stream.server_name = Some("milvus.example.org".to_owned());
+        let connect_reply = Some(ConnectReply::new("no"));
+        let by_server_name = true;
+        stream.route =
+            Some(Box::new(RouteConfig { connect_reply, by_server_name, ..RouteConfig::default() }));
+
+        assert_eq!(Ok(false), on_request_headers(&mut stream));
+        assert_eq!(1, stream.rerouted);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::wire::json::{parse_object, Value};
 pub struct RouteConfig {
     /// The route leads nowhere: the reply to `Connect`.
     pub connect_reply: Option<ConnectReply>,
+    /// The route is for hosts that nothing claims: a host that is an address may stand for the connection's server name.
+    pub by_server_name: bool,
     /// The share of the route's requests that the access log gets, 0 to 1; None: all.
     pub log_rate: Option<f64>,
     /// The limits of the route's calls.
@@ -21,11 +23,12 @@ pub struct RouteConfig {
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}.", "log_rate": 0.25, "policy": {...}, "cache": {...}}`;
-    /// each key may be missing.
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "by_server_name": true, "log_rate": 0.25, "policy": {...},
+    /// "cache": {...}}`; each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
+        let by_server_name = object.take_flag("by_server_name")?;
         let log_rate = match object.take("log_rate") {
             None => None,
             Some(Value::Number(rate)) if (0.0..=1.0).contains(&rate) => Some(rate),
@@ -49,7 +52,13 @@ impl RouteConfig {
             Some(other) => return Err(format!("cache is {other}, must be an object")),
         };
         object.finish()?;
-        Ok(Self { connect_reply, log_rate, policy, cache: cache.map(CacheRoute::new) })
+        Ok(Self {
+            connect_reply,
+            by_server_name,
+            log_rate,
+            policy,
+            cache: cache.map(CacheRoute::new),
+        })
     }
 }
 
@@ -65,6 +74,7 @@ mod tests {
                 .take_text("answer")
                 .unwrap()
                 .map(|text| ConnectReply::new(&text)),
+            by_server_name: meaning.take_flag("by_server_name").unwrap(),
             log_rate: match meaning.take("log_rate") {
                 None => None,
                 Some(Value::Number(rate)) => Some(rate),

@@ -4,7 +4,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::request::{AccessLog, Connected, Request, Routed};
 use crate::host::response::Response;
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -16,12 +16,21 @@ use crate::metrics::gate::GateMetrics;
 
 /// What the filter needs of a stream while its request is decided about.
 pub trait Asking:
-    Request + RequestBody + Routed<RouteConfig> + AccessLog + Counters + Clock + Wakeable + Caller
+    Request
+    + Connected
+    + RequestBody
+    + Routed<RouteConfig>
+    + AccessLog
+    + Counters
+    + Clock
+    + Wakeable
+    + Caller
 {
 }
 
 impl<T> Asking for T where
     T: Request
+        + Connected
         + RequestBody
         + Routed<RouteConfig>
         + AccessLog

@@ -34,17 +34,23 @@ class Answer:
     rest_status: int = 404
 
 
-def no_route(name: str, match: RouteMatch, answer: Answer, settings: EnvoySettings) -> list[Route]:
-    """Return the two routes (gRPC, everything else) that answer ``match`` with an explanation."""
+def no_route(
+    name: str, match: RouteMatch, answer: Answer, settings: EnvoySettings, *, by_server_name: bool = False
+) -> list[Route]:
+    """
+    Return the two routes (gRPC, everything else) that answer ``match`` with an explanation.
+
+    With ``by_server_name`` a request whose host is an address goes to the host of its connection's server name, if any.
+    """
     grpc_match = RouteMatch()
     grpc_match.CopyFrom(match)
     grpc_match.grpc.SetInParent()
     grpc = Route(name=f"{name}/grpc", match=grpc_match, direct_response=_grpc(answer.grpc))
-    turn_on(grpc, settings, RouteConfig(answer=f"kiteway: {answer.grpc}"))
-    return [
-        grpc,
-        Route(name=f"{name}/rest", match=match, direct_response=_json(answer.rest_status, answer.rest)),
-    ]
+    turn_on(grpc, settings, RouteConfig(answer=f"kiteway: {answer.grpc}", by_server_name=by_server_name))
+    rest = Route(name=f"{name}/rest", match=match, direct_response=_json(answer.rest_status, answer.rest))
+    if by_server_name:
+        turn_on(rest, settings, RouteConfig(by_server_name=True))
+    return [grpc, rest]
 
 
 def _format(text: str) -> str:

@@ -30,7 +30,8 @@ _MISDIRECTED = (
 
 def unknown(settings: EnvoySettings) -> tuple[Route, ...]:
     """Return the routes for hosts that no Ingress claims."""
-    return tuple(no_route("no-host", RouteMatch(prefix="/"), Answer(_NO_HOST, _NO_HOST), settings))
+    answer = Answer(_NO_HOST, _NO_HOST)
+    return tuple(no_route("no-host", RouteMatch(prefix="/"), answer, settings, by_server_name=True))
 
 
 def misdirected(settings: EnvoySettings) -> tuple[Route, ...]:
