@@ -168,9 +168,11 @@ def test_an_address_stands_for_the_server_name(listening: tuple[int, Path], serv
     port, ca = listening
     credentials = grpc.ssl_channel_credentials(ca.read_bytes())
     options = [("grpc.ssl_target_name_override", server_name), ("grpc.default_authority", f"127.0.0.1:{port}")]
-    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as connection:
-        with pytest.raises(grpc.RpcError) as caught:
-            service(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)
+    with (
+        grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as connection,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        service(connection).GetVersion(milvus_pb2.GetVersionRequest(), timeout=10)
 
     assert named in (caught.value.details() or "")
 

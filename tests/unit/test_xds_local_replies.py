@@ -25,7 +25,7 @@ from kiteway.envoy.xds.access_log import (
     log_rate_for_filter,
 )
 from kiteway.envoy.xds.filters import grpc_filters, turn_on
-from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, LocalReply, local_replies
+from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, REFUSALS, LocalReply, local_replies
 from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
 from kiteway.milvus.catalogue import RpcClass, catalogue
 
@@ -58,6 +58,14 @@ def test_the_reference_lists_every_answer() -> None:
     section = (REFERENCE / "errors.md").read_text().split("## The call could not be served")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([A-Z_]+) \| (\d+) \| (.+?) \| ([A-Z ]+) \|", section, re.MULTILINE)
     assert rows == [(CODES[r.grpc], str(r.http), r.text, " ".join(r.flags)) for r in LOCAL_REPLIES]
+
+
+def test_the_reference_lists_every_refusal() -> None:
+    """It has the sentence of each request that Envoy refuses, with statuses that PyMilvus does not repeat."""
+    section = (REFERENCE / "errors.md").read_text().split("## The request is refused")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([A-Z_]+) \| (\d+) \| (.+?) \|$", section, re.MULTILINE)
+    assert rows == [(CODES[r.grpc], str(r.http), r.text) for r in REFUSALS]
+    assert {CODES[r.grpc] for r in REFUSALS} <= NOT_REPEATED
 
 
 def test_the_reference_lists_every_field_of_the_access_log() -> None:

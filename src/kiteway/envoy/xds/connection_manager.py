@@ -24,7 +24,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.access_log import access_logs, draws_by_request_id
 from kiteway.envoy.xds.common import ads, pack, seconds
 from kiteway.envoy.xds.filters import http_filters
-from kiteway.envoy.xds.local_replies import local_replies
+from kiteway.envoy.xds.local_replies import HEADERS_KIB, HEADERS_TIMEOUT, MAX_HEADERS, local_replies
 
 CLIENT_IDLE_TIMEOUT = 610.0
 """Seconds after which an idle client connection is closed, as by GCP's load balancers."""
@@ -98,8 +98,6 @@ endpoint could not distinguish from Envoy's.
 """
 
 _STREAM_WINDOW = 1 << 20
-_HEADERS_KIB = 32
-_HEADERS = 100
 
 
 def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes: str = "") -> Filter:
@@ -125,14 +123,14 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
             idle_timeout=seconds(CLIENT_IDLE_TIMEOUT),
             max_connection_duration=seconds(CONNECTION_AGE),
             max_connection_duration_jitter=Percent(value=25),
-            max_headers_count=UInt32Value(value=_HEADERS),
+            max_headers_count=UInt32Value(value=MAX_HEADERS),
             # PyMilvus sends metadata such as log_level.
             headers_with_underscores_action=HTTPProtocolOptions.ALLOW,
         ),
         # Otherwise an HTTP/1.1 connection of that age is closed in the middle of a request.
         http1_safe_max_connection_duration=True,
-        max_request_headers_kb=UInt32Value(value=_HEADERS_KIB),
-        request_headers_timeout=seconds(10),
+        max_request_headers_kb=UInt32Value(value=HEADERS_KIB),
+        request_headers_timeout=seconds(HEADERS_TIMEOUT),
         drain_timeout=seconds(DRAIN_TIMEOUT),
         # Each rpc class has its own time limit; a Load may send nothing for an hour.
         stream_idle_timeout=seconds(0),

@@ -36,10 +36,18 @@ from kiteway._proto.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from kiteway.envoy.xds.common import regex
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, repeatable_paths, rest_policies
 
+_INVALID_ARGUMENT = 3
 _DEADLINE_EXCEEDED = 4
 _PERMISSION_DENIED = 7
 _RESOURCE_EXHAUSTED = 8
+_UNIMPLEMENTED = 12
 _UNAVAILABLE = 14
+
+HEADERS_KIB = 32
+"""The most that all headers of a request may have, in KiB."""
+MAX_HEADERS = 100
+HEADERS_TIMEOUT = 10.0
+"""Seconds within which the headers of a request have to arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +128,67 @@ LOCAL_REPLIES = (
 """The first that matches is used: a call with several attempts has the flags of all of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    One answer to a request that Envoy itself refuses, whose headers may be missing or incomplete.
+
+    Attributes:
+        http: Envoy's HTTP status, which stays; PyMilvus would repeat the gRPC statuses that Envoy makes of most.
+        grpc: the gRPC status.
+        text: the sentence.
+        pathless: whether it is only for requests without a path that a route could have; routes answer with this status, too.
+    """
+
+    http: int
+    grpc: int
+    text: str
+    pathless: bool = False
+
+
+REFUSALS = (
+    Refusal(
+        400,
+        _INVALID_ARGUMENT,
+        "the request is not valid HTTP: its first line, its path, its Host or another header is missing or malformed. Correct "
+        "it; no SDK of Milvus sends such a request.",
+    ),
+    Refusal(
+        404,
+        _UNIMPLEMENTED,
+        "a request without a path (CONNECT, OPTIONS *) leads nowhere. Name the path of a call.",
+        pathless=True,
+    ),
+    Refusal(
+        408,
+        _DEADLINE_EXCEEDED,
+        f"the headers of the request did not arrive within {HEADERS_TIMEOUT:.0f} s. Send them at once.",
+    ),
+    Refusal(426, _UNIMPLEMENTED, "HTTP/1.0 is not served. Use HTTP/1.1 or HTTP/2."),
+    Refusal(
+        431,
+        _RESOURCE_EXHAUSTED,
+        f"the headers of the request have more than {HEADERS_KIB} KiB, or are more than {MAX_HEADERS}. Send fewer.",
+    ),
+    Refusal(
+        501,
+        _UNIMPLEMENTED,
+        "the Transfer-Encoding of the request is not supported. Send it chunked, or with a Content-Length.",
+        pathless=True,
+    ),
+)
+"""
+No route answers with one of these statuses to a request without a path, or to any. Over HTTP/2 most such requests end with a reset
+stream or a closed connection, which have no text.
+"""
+
+
 def local_replies() -> LocalReplyConfig:
     """Return the answers as Envoy's configuration; all other answers of Envoy stay unchanged."""
     # All gRPC answers before those for REST: the filters of the latter match gRPC calls as well.
-    for_grpc = [*map(_grpc, LOCAL_REPLIES), _grpc_upgrade_refused()]
-    return LocalReplyConfig(mappers=[*for_grpc, *map(_rest, LOCAL_REPLIES), _upgrade_refused()])
+    for_grpc = [*map(_grpc, LOCAL_REPLIES), _grpc_upgrade_refused(), *map(_grpc_refused, REFUSALS)]
+    for_rest = [*map(_rest, LOCAL_REPLIES), _upgrade_refused(), *map(_refused, REFUSALS)]
+    return LocalReplyConfig(mappers=[*for_grpc, *for_rest])
 
 
 def _grpc_upgrade_refused() -> ResponseMapper:
@@ -141,6 +205,18 @@ def _upgrade_refused() -> ResponseMapper:
     return _with_json(
         _all(*causes), 403, "the connection can be upgraded to WebSocket alone; leave out the Upgrade header."
     )
+
+
+def _grpc_refused(refusal: Refusal) -> ResponseMapper:
+    return _with_status(_all(*_causes(refusal), _header(_GRPC)), refusal.grpc, refusal.text)
+
+
+def _refused(refusal: Refusal) -> ResponseMapper:
+    return _with_json(_all(*_causes(refusal), _header(_NOT_GRPC)), refusal.http, refusal.text)
+
+
+def _causes(refusal: Refusal) -> list[AccessLogFilter]:
+    return [_status(refusal.http), *([_header(_PATHLESS)] if refusal.pathless else [])]
 
 
 def _grpc(reply: LocalReply) -> ResponseMapper:
@@ -180,8 +256,11 @@ _NOT_GRPC = HeaderMatcher(
     name=_GRPC.name, string_match=_GRPC.string_match, invert_match=True, treat_missing_header_as_empty=True
 )
 _UPGRADE = HeaderMatcher(name="upgrade", present_match=True)
+_PATHLESS = HeaderMatcher(
+    name=":path", string_match=StringMatcher(prefix="/"), invert_match=True, treat_missing_header_as_empty=True
+)
 _COMPLETE = HeaderMatcher(name=":path", present_match=True)
-"""A request whose headers are complete; Envoy's own 408 for an incomplete one is not changed."""
+"""A request whose headers are complete; Envoy's own 408 for an incomplete one is among `REFUSALS`."""
 
 
 def _only(reply: LocalReply, policies: Iterable[CallPolicy]) -> list[AccessLogFilter]:
