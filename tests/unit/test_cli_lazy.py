@@ -33,3 +33,13 @@ def test_the_help_imports_no_command() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "Run the balancer on this machine until Ctrl-C." in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_the_end_collects_no_garbage() -> None:
+    """Python's last collections would look at every object: they find none."""
+    code = (
+        "import atexit, gc\natexit.register(lambda: print(len(gc.get_objects()) < gc.get_freeze_count()))\n"
+        "import sys\nfrom kiteway.cli import main\nsys.argv = ['kiteway', '--version']\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True"

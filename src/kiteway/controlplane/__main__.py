@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -12,4 +13,7 @@ from kiteway.controlplane.run import run
 
 if __name__ == "__main__":
     configure()
-    sys.exit(asyncio.run(run(read(Path(sys.argv[1])))))
+    status = asyncio.run(run(read(Path(sys.argv[1]))))
+    # As in `kiteway.cli.main`.
+    gc.freeze()
+    sys.exit(status)
