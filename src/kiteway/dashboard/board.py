@@ -35,6 +35,7 @@ class Seen:
         at: when.
         status: the status.
         figures: the figures of calls.
+        step: how often the counts were read.
         counted: whether the filter's counts were read; without them all figures are zero.
         statistics: some of Envoy's statistics, see `kiteway.dashboard.source`.
     """
@@ -42,6 +43,7 @@ class Seen:
     at: dt.datetime
     status: Status
     figures: Figures = field(default_factory=Figures)
+    step: int = 0
     counted: bool = False
     statistics: Mapping[str, int] = field(default_factory=dict)
 
@@ -104,7 +106,7 @@ class Board:
             found = await asyncio.to_thread(figures, calls, then, read_at - when)
             if found.seconds > 0:
                 self.history.add(at.timestamp(), found.points())
-        await self._set(figures=found, counted=calls is not None, statistics=statistics)
+        await self._set(figures=found, step=self.seen.step + 1, counted=calls is not None, statistics=statistics)
 
     async def _set(self, **changes: Any) -> None:
         async with self._changed:

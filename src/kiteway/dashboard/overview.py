@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kiteway.dashboard.board import Seen
+from kiteway.dashboard.board import Board, Seen
 from kiteway.dashboard.figures import cached_share
 from kiteway.diagnostics import Severity
 from kiteway.metrics.top import By, Row
@@ -71,6 +71,7 @@ class Overview(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     Attributes:
         version: that of the page's data; it grows.
+        step: how often the counts of calls were read; figures change with it.
         at: when the status was read.
         state: see `kiteway.report.status.State`.
         reasons: why it is not ready or degraded; the first ones.
@@ -95,6 +96,7 @@ class Overview(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     version: int
+    step: int
     at: dt.datetime
     state: State
     reasons: list[str]
@@ -118,13 +120,15 @@ class Overview(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     event: int
 
 
-def overview(seen: Seen, version: int, event: int) -> Overview:
-    """Return the first view of ``seen``."""
+def overview(board: Board) -> Overview:
+    """Return the first view."""
+    seen = board.seen
     status = seen.status
     problems = Counter(problem.severity for problem in status.diagnostics)
     endpoints = Counter(endpoint.health for pool in status.pools for endpoint in pool.endpoints)
     return Overview(
-        version=version,
+        version=board.version,
+        step=seen.step,
         at=seen.at,
         state=status.state,
         reasons=list(status.reasons[:_REASONS_MOST]),
@@ -145,7 +149,7 @@ def overview(seen: Seen, version: int, event: int) -> Overview:
         problems={str(severity): problems[severity] for severity in Severity},
         held=len(status.configuration.rejections) + len(status.configuration.quarantine),
         traffic=_traffic(seen),
-        event=event,
+        event=board.journal.last,
     )
 
 

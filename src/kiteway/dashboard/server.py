@@ -56,7 +56,13 @@ _EVENTS_MOST = 200
 _RECENT_POINTS = 180
 """Points of a plot: 15 minutes."""
 _STATIC = Path(__file__).parent / "static"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -102,7 +108,7 @@ def _api(board: Board) -> list[BaseRoute]:
     newest = _Newest(board)
 
     def first_view(_: Request) -> Any:
-        return overview(board.seen, board.version, board.journal.last)
+        return overview(board)
 
     def history(_: Request) -> Any:
         return Detail(plot=board.history.plot(ALL, POINTS))
@@ -207,7 +213,7 @@ class _Newest:
         board = self._board
         if self._version != board.version:
             self._version = board.version
-            self._body = encoded(overview(board.seen, board.version, board.journal.last))
+            self._body = encoded(overview(board))
         return self._body
 
 
