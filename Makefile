@@ -36,7 +36,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-milvus-lite golden demo bench chaos check-cache-model check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-milvus-lite golden demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -148,6 +148,13 @@ attack: $(SYNCED) ## a quarter of an hour: one tenant attacks, another one is me
 
 check-cache-model: $(SYNCED) ## test the model of the cache with each condition dropped in turn: make check-cache-model HISTORIES=100000
 	$(RUN) -m tests.cache --histories $(HISTORIES) $(ARGS)
+
+# Both majors of milvus-proto: 2.6 is developed beside 3.0. Without Go only PyMilvus is read.
+MILVUS_PROTO := $(if $(shell command -v go 2>/dev/null),go=github.com/milvus-io/milvus-proto/go-api/v2 go=github.com/milvus-io/milvus-proto/go-api/v3)
+
+check-catalogue: $(SYNCED) ## compare the catalogue of rpcs with the newest PyMilvus and milvus-proto; ARGS=--write brings it up to date
+	$(UV) pip install --quiet --no-deps --upgrade --target .tools/newest-pymilvus pymilvus
+	$(RUN) -m tools.catalogue $(ARGS) $(MILVUS_PROTO) pymilvus=.tools/newest-pymilvus
 
 check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3 [PLANTED=all]
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES) $(addprefix --planted ,$(PLANTED))

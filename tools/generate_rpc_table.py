@@ -25,6 +25,7 @@ _STATUS_FIELD: dict[str, int | None] = {
     "ComponentStates": 3,
     "DummyResponse": None,
     "GetReplicateInfoResponse": None,
+    "HealthCheckResponse": None,
     "RegisterLinkResponse": 2,
 }
 
@@ -137,7 +138,7 @@ def class_name(rpc_class: RpcClass) -> str:
 
 def render(rpcs: Iterable[Rpc]) -> str:
     """Render the Rust source of the table; equal catalogues give equal bytes."""
-    rows = sorted(((f"{rpc.service}/{rpc.name}", rpc) for rpc in rpcs), key=lambda row: (len(row[0]), row[0]))
+    rows = sorted(((rpc.path, rpc) for rpc in rpcs), key=lambda row: (len(row[0]), row[0]))
     lines = [
         f'    Rpc::new("{path}", "{rpc.name}", Class::{class_name(rpc.rpc_class)}, {repeatable(rpc)}, '
         f"{structural(rpc)}, {milvus_status_location(rpc)}, {question(rpc)}, {answer(rpc)}),\n"

@@ -10,14 +10,14 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from kiteway.envoy.xds import clusters
+from kiteway.envoy.xds import clusters, policy
 from kiteway.filter import filter_path, missing_reason
 from kiteway.probe import Endpoint as Address
 from kiteway.probe.h2 import probe_h2
@@ -225,6 +225,39 @@ def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable
                 list(_stream(channel, "DumpMessages")(b"", metadata=wrong, timeout=10))
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert failure(channel, SEARCH).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_new_stream_is_not_cut_by_the_limit_of_a_call(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A stream that is not in the catalogue lives as long as it is not silent for an hour, scaled to 2 s. A call that is silent
+    for so long ends with DEADLINE_EXCEEDED, and is not sent again.
+    """
+    monkeypatch.setattr(policy, "_LONG", 2.0)
+    policy.grpc_policies.cache_clear()
+    try:
+        with stand_in("-search=20s") as milvus, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+            proxy.apply(model(), [milvus.endpoint])
+            both: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/SomeNewStream")
+            answers = both(_paced(5.0), timeout=60)
+            assert list(answers) == [b"more"] * 10
+
+            error = failure(channel, f"{SERVICE}/LoadCollection", timeout=30)
+            assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "did not answer in time" in (error.details() or "")
+            assert proxy.stat("upstream_rq_retry") == 0
+    finally:
+        policy.grpc_policies.cache_clear()
+
+
+def _paced(seconds: float) -> Iterator[bytes]:
+    """Yield ten messages in so many seconds."""
+    began = time.monotonic()
+    for number in range(10):
+        while time.monotonic() < began + seconds * number / 10:
+            time.sleep(0.02)
+        yield b"more"
 
 
 def _stream(channel: grpc.Channel, method: str) -> grpc.UnaryStreamMultiCallable[bytes, bytes]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiteway.milvus.catalogue import Changes, Retry, Rpc, RpcClass, Scope, Stream, catalogue, path_regex
+from kiteway.milvus.catalogue import Changes, RequestFields, Retry, Rpc, RpcClass, Scope, Stream, catalogue, path_regex
+from tools import catalogue as tool
 
 RPCS = catalogue()
 
@@ -82,35 +85,78 @@ def test_what_is_not_in_the_schema_is_refused() -> None:
 def test_the_catalogue_is_that_of_pymilvus() -> None:
     """Every rpc of PyMilvus's service definitions is there, with its messages, streaming and fields."""
     descriptor = pytest.importorskip("pymilvus.grpc_gen.milvus_pb2").DESCRIPTOR
-    known = {(rpc.service, rpc.name): rpc for rpc in RPCS}
+    methods = {
+        f"/{service.full_name}/{method.name}": method
+        for service in descriptor.services_by_name.values()
+        if service.name != "ProxyService"
+        for method in service.methods
+    }
     assert len({rpc.name for rpc in RPCS}) == len(RPCS)
-    checked = 0
-    for service in ("MilvusService", "ClientTelemetryService"):
-        for method in descriptor.services_by_name[service].methods:
-            rpc = known[service, method.name]
-            assert rpc.request.rpartition(".")[2] == method.input_type.name
-            assert rpc.response.rpartition(".")[2] == method.output_type.name
-            assert rpc.stream == _STREAMS[method.client_streaming, method.server_streaming]
-            fields = {_ROLES[f.name]: f.number for f in method.input_type.fields if f.name in _ROLES}
-            assert msgspec.to_builtins(rpc.fields) == fields, rpc.name
-            checked += 1
-    assert checked > 140
+    assert len(methods) > 140
+    assert tool.compare(RPCS, [tool.Source("PyMilvus", methods)]) == []
 
 
-_STREAMS = {(False, False): Stream.UNARY, (False, True): Stream.SERVER, (True, True): Stream.BIDIRECTIONAL}
-_ROLES = {
-    "db_name": "database",
-    "dbName": "database",
-    "collection_name": "collection",
-    "collectionName": "collection",
-    "collection_names": "collection",
-    "oldName": "collection",
-    "alias": "alias",
-    "newName": "new_collection",
-    "target_collection_name": "new_collection",
-    "newDBName": "new_database",
-    "target_db_name": "new_database",
-    "partition_name": "partitions",
-    "partition_names": "partitions",
-}
-"""How requests spell the names."""
+def test_the_table_is_written_in_one_form() -> None:
+    """``--write`` changes nothing but what is new."""
+    assert tool.render(msgspec.json.decode(tool.TABLE.read_bytes(), type=list[Rpc])) == tool.TABLE.read_bytes()
+
+
+def _methods(*names: str, package: str = "milvus.proto.milvus") -> tool.Source:
+    """Return a source with a service whose methods have the messages of Search; names that end with ``Stream`` stream."""
+    file = FileDescriptorProto(name="milvus.proto", package=package)
+    request = file.message_type.add(name="SearchRequest")
+    for number, name in enumerate(["db_name", "collection_name", "nq"], start=2):
+        request.field.add(name=name, number=number, type=FieldDescriptorProto.TYPE_STRING)
+    file.message_type.add(name="SearchResults")
+    service = file.service.add(name="MilvusService")
+    for name in names:
+        method = service.method.add(
+            name=name, input_type=f".{package}.SearchRequest", output_type=f".{package}.SearchResults"
+        )
+        method.server_streaming = name.endswith("Stream")
+    return tool.source("Milvus 9.9", FileDescriptorSet(file=[file]).SerializeToString())
+
+
+def test_a_new_rpc_is_judged_with_caution() -> None:
+    """A new rpc is never sent twice and may change everything, until somebody judges it; its facts are read."""
+    new = {d.rpc: d.row for d in tool.compare([], [_methods("Find", "FindStream")])}
+
+    assert {row.retry for row in new.values()} == {Retry.UNSENT}
+    assert {(row.changes, row.scope) for row in new.values()} == {(Changes.STRUCTURE, Scope.POOL)}
+    assert (new["Find"].stream, new["FindStream"].stream) == (Stream.UNARY, Stream.SERVER)
+    assert (new["Find"].request, new["Find"].response) == ("SearchRequest", "SearchResults")
+    assert new["Find"].fields == RequestFields(database=2, collection=3)
+    assert new["Find"].note == "Not judged yet: new in Milvus 9.9."
+
+
+def test_a_changed_fact_is_told_and_the_judgement_kept() -> None:
+    """A field that has moved is a difference; class and retry stay."""
+    search = next(rpc for rpc in RPCS if rpc.name == "Search")
+    moved = msgspec.structs.replace(search, fields=RequestFields(database=7, collection=3))
+
+    [difference] = tool.compare([moved], [_methods("Search")])
+
+    assert difference.what.startswith("fields: RequestFields(database=7")
+    assert difference.row.fields.database == 2
+    assert (difference.row.rpc_class, difference.row.retry) == (search.rpc_class, search.retry)
+
+
+def test_the_command_says_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It exits with 1 and a table until the new rpc is written down and judged, and with 2 for a source it cannot read."""
+    table = tmp_path / "rpcs.json"
+    table.write_bytes(tool.render([rpc for rpc in RPCS if rpc.name == "Search"]))
+    monkeypatch.setattr(tool, "TABLE", table)
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "read_source", lambda _: _methods("Search", "Find"))
+
+    assert tool.main(["any"]) == 1
+    assert re.search(r"Find +Milvus 9[.]9 +new: MilvusService, unary", capsys.readouterr().out)
+    assert tool.main(["--write", "any"]) == 0
+    assert tool.main(["any"]) == 1
+    assert "not judged yet: Find" in capsys.readouterr().out
+    table.write_text(table.read_text().replace("Not judged yet: new in Milvus 9.9.", ""))
+    assert tool.main(["any"]) == 0
+    monkeypatch.undo()
+    assert tool.main(["elsewhere"]) == 2

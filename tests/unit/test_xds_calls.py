@@ -45,6 +45,7 @@ def test_frequent_calls_are_routed_by_comparing_paths() -> None:
         *(("write", name) for name in ("Delete", "Insert", "Upsert")),
         *(("session", name) for name in ("Connect", "GetVersion", "CheckHealth")),
         ("meta-read", ""),
+        ("stream", "/grpc.health.v1.Health/Watch"),
         *(("stream", name) for name in ("DumpMessages", "CreateReplicateStream")),
         ("other", ""),
     ]
@@ -148,7 +149,7 @@ def test_the_filter_and_the_routes_agree_on_what_may_be_repeated() -> None:
     refused = set(re.findall(r'Rpc::new\("([^"]+)", "[^"]+", Class::\w+, true,', table))
     repeatable = [policy for policy in grpc_policies() if policy.repeatable]
     found = {
-        f"{rpc.service}/{rpc.name}"
+        rpc.path
         for rpc in catalogue()
         if any(policy.regex and re.fullmatch(policy.regex, rpc.path) for policy in repeatable)
     }

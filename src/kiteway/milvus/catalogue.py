@@ -11,10 +11,13 @@ from __future__ import annotations
 import enum
 import functools
 import importlib.resources
+import re
 from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
+
+MILVUS_PACKAGE = "milvus.proto.milvus"
 
 
 class RpcClass(enum.StrEnum):
@@ -100,13 +103,19 @@ class RequestFields(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     partitions: int | None = None
 
 
-class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc", "rpc_class": "class"}):
+class Rpc(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"name": "rpc", "rpc_class": "class"},
+):
     """
     One rpc.
 
     Attributes:
         name: e.g. ``Search``; no two services share one.
-        service: ``MilvusService`` or ``ClientTelemetryService``, of the package ``milvus.proto.milvus``.
+        service: ``MilvusService`` or ``ClientTelemetryService`` of Milvus, or ``Health`` of gRPC, which Milvus serves too.
         rpc_class: the class of the rpc.
         stream: the number of messages in each direction.
         request: the message type of the request.
@@ -117,6 +126,7 @@ class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc"
         later: whether the change happens after the call has been answered.
         fields: the fields of the request that contain names.
         note: a remark for readers of the table.
+        package: of the service.
     """
 
     name: str
@@ -131,11 +141,12 @@ class Rpc(Struct, frozen=True, forbid_unknown_fields=True, rename={"name": "rpc"
     fields: RequestFields
     later: bool = False
     note: str = ""
+    package: str = MILVUS_PACKAGE
 
     @property
     def path(self) -> str:
         """The HTTP/2 path."""
-        return f"/milvus.proto.milvus.{self.service}/{self.name}"
+        return f"/{self.package}.{self.service}/{self.name}"
 
     @property
     def streaming(self) -> bool:
@@ -159,10 +170,9 @@ def path_regex(rpcs: Iterable[Rpc]) -> str:
     """Return an RE2 expression that matches exactly the paths of ``rpcs``; common prefixes are shared."""
     by_service: dict[str, list[str]] = {}
     for rpc in rpcs:
-        by_service.setdefault(rpc.service, []).append(rpc.name)
+        by_service.setdefault(f"{rpc.package}.{rpc.service}", []).append(rpc.name)
     return "|".join(
-        rf"/milvus\.proto\.milvus\.{service}/{_alternation(sorted(names))}"
-        for service, names in sorted(by_service.items())
+        f"/{re.escape(service)}/{_alternation(sorted(names))}" for service, names in sorted(by_service.items())
     )
 
 

@@ -86,7 +86,8 @@ impl AttemptMetrics {
 fn is_frequent(call: Call) -> bool {
     match call {
         Call::Milvus(rpc) => {
-            matches!(rpc.class, Class::Read | Class::Write | Class::Health | Class::Session)
+            matches!(rpc.class, Class::Read | Class::Write | Class::Session)
+                || rpc.class == Class::Health && rpc.repeatable
         }
         Call::OtherGrpc | Call::Rest => true,
     }

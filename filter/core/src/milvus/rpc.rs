@@ -62,7 +62,7 @@ pub fn proves_existence(rpc: &str, collection: &[u8]) -> bool {
 /// One rpc of Milvus.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rpc {
-    /// `Service/Method`, without the package.
+    /// `/package.Service/Method`.
     path: &'static str,
     /// The method's name, which no two services share.
     pub name: &'static str,

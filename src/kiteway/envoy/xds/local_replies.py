@@ -92,7 +92,7 @@ LOCAL_REPLIES = (
     ),
     # The end of max_stream_duration and of grpc-timeout has no flag; 408 while the request is still on its way.
     LocalReply(
-        ("UT", "UMSDR"),
+        ("UT", "UMSDR", "SI"),
         _DEADLINE_EXCEEDED,
         504,
         "Milvus did not answer in time. The limit is the client's deadline, timeoutSec of the BackendConfig, or the one "

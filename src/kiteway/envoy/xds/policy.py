@@ -31,6 +31,7 @@ class CallPolicy:
             for cache misses in its table and a lock that all of Envoy's threads share.
         beginnings: each path that ``regex`` matches begins with one of these.
         timeout: seconds a whole call may take, retries included; None for no limit (streams).
+        idle: seconds that may pass without a byte in either direction; None for no limit.
         retry_on: Envoy's conditions to send a call again, on another endpoint.
         retries: how often, at most.
         back_off: seconds before the first of them; up to ten times as much before the others.
@@ -48,6 +49,7 @@ class CallPolicy:
     hedged: bool = False
     paths: tuple[str, ...] = ()
     beginnings: tuple[str, ...] = ()
+    idle: float | None = None
 
     def may_match(self, prefix: str) -> bool:
         """Return whether ``regex`` may match a path that begins with ``prefix``."""
@@ -132,7 +134,9 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
         _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
         _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE, *(rpc.path for rpc in rest)),
         _one_by_one(_once("stream", path_regex(streams), None), streams),
-        _once("other", None, _LONG),
+        # An rpc that is newer than the catalogue may be a stream, which no limit of its duration must cut. So the limit is for
+        # silence: to a unary call it is the same.
+        dataclasses.replace(_once("other", None, None), idle=_LONG),
     )
 
 

@@ -145,7 +145,7 @@ def _forward(policy: CallPolicy, pool: Pool, cluster: str, hedging_delay: float 
         cluster=cluster,
         # It would count from the request's end: max_stream_duration, from its beginning, is always first.
         timeout=seconds(0),
-        idle_timeout=seconds(0),
+        idle_timeout=seconds(policy.idle or 0),
         retry_policy=retry_policy(policy),
         # With the header's too: else Envoy ignores the client's grpc-timeout.
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
