@@ -26,8 +26,9 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "mark": frozenset({"host"}),
     "milvus": frozenset({"wire"}),
     "metrics": frozenset({"host", "milvus"}),
-    "listener": frozenset({"admission", "cache", "config", "host", "metrics", "milvus", "wire"}),
-    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "wire"}),
+    "reading": frozenset({"calls", "host", "milvus", "wire"}),
+    "listener": frozenset({"admission", "cache", "calls", "config", "host", "metrics", "milvus", "reading", "wire"}),
+    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "reading", "wire"}),
     "filter": frozenset({"cache", "calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus"}),
 }
 """The module and those that it may use. ``lib.rs`` may use all."""

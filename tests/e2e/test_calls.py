@@ -136,6 +136,14 @@ def test_calls_are_counted_by_collection_user_and_endpoint(counted: Counted) -> 
     assert endpoint["calls"] == 5
 
 
+def test_no_client_hides_its_calls_as_kiteways_own(counted: Counted) -> None:
+    """Envoy marks the calls of the filter itself with a header, which it removes from what clients send."""
+    for value in ("true", "false"):
+        counted.call(SEARCH, search("books", "hidden"), **{"x-envoy-internal": value})
+    labels = {"database": "hidden", "collection": "books"}
+    eventually(lambda: counted.value("kiteway_calls_total", **labels) == 2, "the searches are counted")
+
+
 def test_a_stranger_makes_no_series(counted: Counted) -> None:
     """Made-up databases, collections and users, refused or not found, add no line but those of the overflow."""
     counted.call(SEARCH, search("books"))

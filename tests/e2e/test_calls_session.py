@@ -56,8 +56,13 @@ class Recorder(grpc.UnaryUnaryClientInterceptor):
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make the call and note it."""
-        metadata = dict(details.metadata or ())
         answered = continuation(details, request)
+        self.note(details, request, answered)
+        return answered
+
+    def note(self, details: Any, request: Any, answered: Any) -> Made:
+        """Note a call that has been answered."""
+        metadata = dict(details.metadata or ())
         status = getattr(answered, "code", lambda: grpc.StatusCode.OK)()
         code = "0"
         if status is not grpc.StatusCode.OK:
@@ -70,8 +75,9 @@ class Recorder(grpc.UnaryUnaryClientInterceptor):
         user, colon, _ = credentials.partition(":")
         database, collection = names(request, metadata.get("dbname", ""))
         rpc = details.method.rpartition("/")[2]
-        self.made.append(Made(rpc, user if colon or not user else "key", database, collection, code))
-        return answered
+        made = Made(rpc, user if colon or not user else "key", database, collection, code)
+        self.made.append(made)
+        return made
 
 
 def names(request: Any, header: str) -> tuple[str, str]:

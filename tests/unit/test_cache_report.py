@@ -14,18 +14,16 @@ import pytest
 from kiteway.cli.cache_show import cache_lines
 from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import AdsState
-from kiteway.envoy.calls import CacheOutcomes, Calls, CallsClient, OfCachedCollection, PoolCache
+from kiteway.envoy.calls import CacheOutcomes, Calls, CallsClient, PoolCache
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.metrics.cache import cache_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.server import application
-from kiteway.metrics.top import By, Key, top_rows
 from kiteway.model import LoadBalancer, PoolKey
 from kiteway.report.caches import CacheReport
 from kiteway.status.caches import cache_report, wanted_caches
 from kiteway.translate.shared.limits import NamespaceLimits
 from tests.support.manifests import Manifest, milvus_policy
-from tests.unit.test_top import counted
 from tests.unit.test_translate_policy import BASE, Rounds
 
 POOL = "default/milvus/19530"
@@ -42,9 +40,6 @@ def cache(hit: int = 0, joined: int = 0, miss: int = 0, bypass: int = 0, **more:
         "closed": False,
         "sample_age_ms": 250,
         "outcomes": CacheOutcomes(hit=hit, joined=joined, miss=miss, bypass={"no-sample": bypass} if bypass else {}),
-        "collections": [
-            OfCachedCollection(database="default", collection="books", hit=hit, joined=joined, miss=miss, bypass=bypass)
-        ],
         "headers": [],
         **more,
     }
@@ -69,12 +64,10 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
     """An older filter says nothing of caches."""
     text = b"""{"bounds": [1], "pools": [], "cache": {"default/milvus/19530": {"bytes": 1, "entries": 2, "generation": 3,
       "closed": true, "sample_age_ms": null, "outcomes": {"hit": 4, "joined": 5, "miss": 6, "bypass": {"strong": 7}},
-      "collections": [{"database": "default", "collection": "books", "hit": 4, "joined": 5, "miss": 6, "bypass": 7}],
       "headers": ["x-tenant"]}}}"""
     found = msgspec.json.decode(text, type=Calls).cache[POOL]
 
     assert (found.closed, found.sample_age_ms, found.outcomes.bypass) == (True, None, {"strong": 7})
-    assert found.collections[0].joined == 5
     assert msgspec.json.decode(b'{"bounds": [1], "pools": []}', type=Calls).cache == {}
 
 
@@ -130,13 +123,11 @@ def test_the_page_of_metrics_has_the_outcomes() -> None:
     """The pool has the label that it has in all other metrics."""
     page = cache_text({POOL: cache(hit=6, joined=2, miss=1, bypass=3)}).decode().splitlines()
     pool = f'pool="{CLUSTER}"'
-    of_collection = 'collection="books",database="default"'
 
     for line in (
         f'kiteway_cache_reads_total{{outcome="hit",{pool}}} 6.0',
         f'kiteway_cache_reads_total{{outcome="bypass",{pool}}} 3.0',
         f'kiteway_cache_bypasses_total{{{pool},reason="no-sample"}} 3.0',
-        f'kiteway_cache_collection_reads_total{{{of_collection},outcome="joined",{pool}}} 2.0',
         f"kiteway_cache_generations_total{{{pool}}} 4.0",
         f"kiteway_cache_bytes{{{pool}}} 2048.0",
         f"kiteway_cache_entries{{{pool}}} 3.0",
@@ -184,36 +175,3 @@ def _sorted(line: str) -> str:
     name, brace, rest = line.partition("{")
     labels, end, value = rest.partition("}")
     return name + brace + ",".join(sorted(labels.split(","))) + end + value
-
-
-def with_cache(calls: Calls, pool: str, found: PoolCache) -> Calls:
-    """Return calls with the counts of one cache."""
-    return msgspec.structs.replace(calls, cache={pool: found})
-
-
-def test_top_shows_which_share_the_cache_answers() -> None:
-    """Rows of collections have it; those of rpcs, users and endpoints have not."""
-    now = with_cache(counted(10), "default/m/19530", cache(hit=30, joined=10, miss=8, bypass=2))
-    row = top_rows(now, By.COLLECTION, Key.CALLS)[0]
-
-    assert (row.name, row.cached, row.reads) == (("default", "books"), 40, 50)
-    assert all(each.reads is None for each in top_rows(now, By.COLLECTION, Key.CALLS)[1:])
-    assert all(each.reads is None for each in top_rows(now, By.RPC, Key.CALLS))
-
-
-def test_top_shows_a_collection_whose_reads_are_all_hits() -> None:
-    """There is no attempt at an endpoint to count."""
-    before = with_cache(counted(10), "default/m/19530", cache(hit=30, miss=10))
-    now = with_cache(counted(10), "default/m/19530", cache(hit=90, miss=10))
-    (row,) = top_rows(now, By.COLLECTION, Key.CALLS, before)
-
-    assert (row.calls, row.cached, row.reads, row.p50) == (0, 60, 60, None)
-    assert top_rows(now, By.COLLECTION, Key.CALLS, now) == []
-
-
-def test_after_a_restart_of_envoy_no_hits_are_subtracted() -> None:
-    """Fewer reads than before are those of a new process."""
-    before = with_cache(counted(1), "default/m/19530", cache(hit=90))
-    now = with_cache(counted(10), "default/m/19530", cache(hit=3))
-
-    assert top_rows(now, By.COLLECTION, Key.CALLS, before)[0].cached == 3

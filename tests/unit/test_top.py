@@ -10,6 +10,7 @@ import pytest
 from kiteway.envoy.calls import Calls, OfCollection, OfEndpoint, OfUser, PoolCalls
 from kiteway.metrics.calls import calls_text
 from kiteway.metrics.top import By, Key, quantile, top_rows
+from kiteway.report.calls import ReadOutcomes
 
 BOUNDS = [1_000, 2_000, 4_000]
 
@@ -38,14 +39,19 @@ def counted(searches: int, *, errors: dict[str, int] | None = None) -> Calls:
         values = tally(calls) | more
         return OfCollection(database=database, collection=collection, rpc=rpc, other=other, **values)
 
+    way: dict[str, Any] = {
+        "cache": ReadOutcomes(hit=searches // 2, miss=searches - searches // 2),
+        "waited": 2,
+        "wait": 500_000,
+    }
     collections = [
-        of("default", "books", "Search", searches, rows=10 * searches, errors=errors or {}),
+        of("default", "books", "Search", searches, rows=10 * searches, errors=errors or {}, refused=searches, **way),
         of("default", "books", "Insert", 2, rows=7),
         of("", "", "Connect", 1),
         of("", "", "Search", 5, other=True, errors={"100": 5}),
     ]
     users = [
-        OfUser(user="root", other=False, **tally(searches)),
+        OfUser(user="root", other=False, **tally(searches) | way),
         OfUser(user="", other=False, **tally(3)),
         OfUser(user="", other=True, **tally(5)),
     ]
@@ -62,6 +68,20 @@ def test_rows_are_by_collection_rpc_user_or_endpoint() -> None:
     assert shown[By.RPC][0] == (("default", "books", "Search"), 10)
     assert shown[By.USER] == [(("root",), 10), (("(other)",), 5), (("(none)",), 3)]
     assert shown[By.ENDPOINT] == [(("10.0.0.2:19530",), 2), (("10.0.0.1:19530",), 1)]
+
+
+def test_rows_say_what_the_cache_did_and_which_calls_waited_or_were_refused() -> None:
+    """Collections, rpcs and users have it; an endpoint sees neither hits nor calls that wait."""
+    for by in (By.COLLECTION, By.RPC, By.USER):
+        row = top_rows(counted(10), by, Key.HITS)[0]
+        assert row.cache == ReadOutcomes(hit=5, miss=5)
+        assert (row.waited, row.wait) == (2, 0.25)
+    assert top_rows(counted(10), By.COLLECTION, Key.REFUSED)[0].refused == 10
+    assert top_rows(counted(10), By.RPC, Key.QUEUE)[0].rpc == "Search"
+    assert all(row.cache is None for row in top_rows(counted(10), By.ENDPOINT, Key.HITS))
+    assert [row.share for row in top_rows(counted(10), By.ENDPOINT, Key.CALLS)] == [2 / 3, 1 / 3]
+    [row] = top_rows(counted(30), By.RPC, Key.CALLS, counted(10))
+    assert (row.cache, row.waited, row.wait, row.refused) == (ReadOutcomes(hit=10, miss=10), 0, None, 20)
 
 
 def test_an_interval_is_the_difference_of_two_readings() -> None:
@@ -113,6 +133,10 @@ def test_the_page_of_metrics_has_the_same_counts_and_no_user() -> None:
     assert value("kiteway_calls_total", collection="books", rpc="Search") == 10
     assert value("kiteway_call_errors_total", collection="books", rpc="Search", code="8") == 4
     assert value("kiteway_call_rows_total", collection="books", rpc="Insert") == 7
+    assert value("kiteway_cache_collection_reads_total", collection="books", rpc="Search", outcome="hit") == 5
+    assert value("kiteway_call_refusals_total", collection="books", rpc="Search") == 10
+    assert value("kiteway_call_queue_seconds_count", collection="books") == 2
+    assert value("kiteway_call_queue_seconds_sum", collection="books") == 0.5
     assert value("kiteway_call_request_bytes_total", collection="books", rpc="Search") == 100
     assert value("kiteway_call_response_bytes_total", collection="books", rpc="Search") == 10
     assert value("kiteway_call_duration_seconds_bucket", collection="books", rpc="Search", le="0.001") == 0

@@ -119,6 +119,14 @@ unsafe extern "C" {
         value: ModuleBuffer,
     );
 
+    pub fn envoy_dynamic_module_callback_http_get_metadata_string(
+        filter: *mut c_void,
+        source: u32,
+        namespace: ModuleBuffer,
+        key: ModuleBuffer,
+        result: *mut EnvoyBuffer,
+    ) -> bool;
+
     pub fn envoy_dynamic_module_callback_http_send_response_headers(
         filter: *mut c_void,
         headers: *mut ModuleHeader,

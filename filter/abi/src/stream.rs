@@ -32,6 +32,8 @@ const BODY_RECEIVED_RESPONSE: u32 = 2;
 const BODY_BUFFERED_RESPONSE: u32 = 3;
 /// `Success` of the results of the beginning of a callout.
 const CALLOUT_STARTED: u32 = 0;
+/// The metadata of the stream itself, in the enum of sources of metadata.
+const METADATA_DYNAMIC: u32 = 0;
 /// One read of a socket nearly always brings fewer pieces than this.
 const FEW_CHUNKS: usize = 4;
 /// Nearly every request has fewer headers than this.
@@ -268,6 +270,23 @@ impl AccessLog for EnvoyStream {
 
     fn note_cache(&mut self, outcome: &'static str) {
         self.set_text(LOG_NAMESPACE, CACHE_KEY, outcome);
+    }
+
+    fn cache_note(&self) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy reads namespace and key before it returns and writes one
+        // buffer.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_metadata_string(
+                self.0,
+                METADATA_DYNAMIC,
+                LOG_NAMESPACE.into(),
+                CACHE_KEY.into(),
+                &mut value,
+            )
+        };
+        // SAFETY: only a method that takes the stream `&mut` changes the text, and `self` lives no longer than the hook.
+        found.then(|| unsafe { value.as_slice() })
     }
 
     fn note_text(&mut self, key: &str, value: &str) {

@@ -35,7 +35,8 @@ pub struct Config {
     pub mode: Mode,
     /// Whether the access log gets what the messages of a call say.
     pub log: bool,
-    /// The name under which calls are counted by collection, user and endpoint; None: they are not.
+    /// The name under which an endpoint's calls are counted by collection, user and endpoint; None: they are not. In a
+    /// listener each route has it.
     pub pool: Option<String>,
     pub users: UserNaming,
     /// The file with the key of the hashes of users; None: a key for the life of the process.

@@ -2,5 +2,4 @@
 
 pub mod attempt;
 mod messages;
-mod reading;
 mod rest_reading;

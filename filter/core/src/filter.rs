@@ -13,7 +13,7 @@ use crate::host::request::{AccessLog, Connected, Request, Routed, Upstream};
 use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
-use crate::listener::{Listener, RouteConfig};
+use crate::listener::{Listener, RouteConfig, Settings};
 use crate::mark;
 use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::gate::GateMetrics;
@@ -57,7 +57,7 @@ impl<T> Stream for T where
 /// A configured filter: what all its streams share.
 #[derive(Clone, Debug)]
 pub enum Factory {
-    Listener(GateMetrics),
+    Listener(Settings),
     Endpoint(Pool),
     Report,
 }
@@ -66,7 +66,11 @@ impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
         let api = match config.mode {
-            Mode::Downstream => return GateMetrics::define(registry).map(Self::Listener),
+            Mode::Downstream => {
+                let metrics = GateMetrics::define(registry)?;
+                let settings = Settings { metrics, users: users(&config)?, logs: config.log };
+                return Ok(Self::Listener(settings));
+            }
             Mode::Report => return Ok(Self::Report),
             Mode::Upstream => Api::Grpc,
             Mode::RestUpstream => Api::Rest,
@@ -83,7 +87,7 @@ impl Factory {
     /// Makes the filter of one stream.
     pub fn stream_filter(&self) -> Filter<'_> {
         match self {
-            Self::Listener(metrics) => Filter::Listener(Listener::new(metrics)),
+            Self::Listener(settings) => Filter::Listener(Listener::new(settings)),
             Self::Endpoint(pool) => Filter::Endpoint(Attempt::new(pool)),
             Self::Report => Filter::Report,
         }

@@ -17,6 +17,7 @@ mod listener;
 mod mark;
 mod metrics;
 mod milvus;
+mod reading;
 mod wire;
 
 pub use cache::planted;

@@ -13,7 +13,9 @@ mod route;
 mod rules;
 mod sampling;
 mod server_name;
+mod settings;
 mod stream;
 
 pub use route::RouteConfig;
+pub use settings::Settings;
 pub use stream::Listener;

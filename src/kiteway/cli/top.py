@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Group
 from rich.live import Live
@@ -19,7 +19,8 @@ from kiteway.cli.running import running_instance
 from kiteway.cli.terminal import line, table
 from kiteway.envoy.calls import Calls, CallsClient, CallsError
 from kiteway.instance import Instance
-from kiteway.metrics.top import By, Key, Row, top_rows
+from kiteway.metrics.top import By, Key, top_rows
+from kiteway.report.calls import CallsRow, ReadOutcomes, TopReport
 
 _HEADERS = {
     By.COLLECTION: ("DATABASE", "COLLECTION"),
@@ -47,8 +48,10 @@ def top(
     """
     Show a live table of calls by collection, rpc, user or endpoint.
 
-    The figures are those of the last interval; with --once, those since Envoy started. CALLS are attempts at an endpoint.
-    CACHE is the share of reads that a cache answered, which are no attempts; it is shown by collection only.
+    The figures are those of the last interval; with --once, those since Envoy started. CALLS are attempts at an endpoint
+    and reads that a cache answered, SHARE is their share of the pool's calls, and CACHE the share of the reads that the
+    cache answered. QUEUED are calls that waited for their turn, and how long on average; REFUSED are those that limits or
+    the admission refused, which are not among CALLS.
     A collection and a user have a row of their own once Milvus has answered a call without error; all others are "(other)".
     p50 and p99 come from a histogram. --log-users of the running instance sets the form of user names.
 
@@ -78,7 +81,8 @@ async def _once(instance: Instance, by: By, sort: Key, output: Output) -> None:
     if output is Output.TABLE:
         stdout.print(_table(rows, by, None))
     else:
-        emit({"by": str(by), "rows": [_plain(row, by) for row in rows]}, output)
+        report = TopReport(by=str(by), rows=tuple(map(_finite, rows)))
+        emit(msgspec.to_builtins(report), output)
 
 
 async def _live(instance: Instance, by: By, sort: Key, interval: float) -> None:
@@ -95,27 +99,31 @@ async def _live(instance: Instance, by: By, sort: Key, interval: float) -> None:
                 await asyncio.sleep(interval)
 
 
-def _screen(rows: list[Row], by: By, seconds: float) -> Group:
+def _screen(rows: list[CallsRow], by: By, seconds: float) -> Group:
     calls, failed = sum(row.calls for row in rows), sum(row.failed for row in rows)
     fits = max(1, stdout.size.height - _TITLES)
     title = line(f"the last {seconds:.1f} s: {calls} calls, {failed} errors, {len(rows)} rows; Ctrl-C ends it")
     return Group(title, _table(rows[:fits], by, seconds))
 
 
-def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
+def _table(rows: list[CallsRow], by: By, seconds: float | None) -> Table:
     """Return the table of the last ``seconds``, or without them since Envoy's start."""
     pools = {row.pool for row in rows}
     first = ("POOL",) if len(pools) > 1 else ()
     rate = ("CALLS/S",) if seconds is not None else ()
-    cache = ("CACHE",) if any(row.reads for row in rows) else ()
-    found = table(*first, *_HEADERS[by], "CALLS", *rate, *cache, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
+    cache = ("CACHE",) if any(row.cache for row in rows) else ()
+    limited = ("QUEUED", "REFUSED") if any(row.waited or row.refused for row in rows) else ()
+    columns = (*rate, "SHARE", *cache, *limited, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
+    found = table(*first, *_HEADERS[by], "CALLS", *columns)
     for row in rows:
         found.add_row(
             *([row.pool] if first else []),
             *row.name,
             str(row.calls),
             *([f"{row.calls / seconds:.1f}"] if seconds is not None else []),
-            *([_share(row.cached, row.reads)] if cache else []),
+            f"{100 * row.share:.0f} %",
+            *([_hits(row.cache)] if cache else []),
+            *([_queued(row), str(row.refused)] if limited else []),
             str(row.failed),
             _time(row.p50),
             _time(row.p99),
@@ -126,9 +134,14 @@ def _table(rows: list[Row], by: By, seconds: float | None) -> Table:
     return found
 
 
-def _share(cached: int | None, reads: int | None) -> str:
+def _hits(cache: ReadOutcomes | None) -> str:
     """Return which share of the reads the cache answered."""
-    return f"{100 * (cached or 0) / reads:.0f} % of {reads}" if reads else "-"
+    return f"{100 * cache.answered / cache.reads:.0f} % of {cache.reads}" if cache is not None else "-"
+
+
+def _queued(row: CallsRow) -> str:
+    """Return how many calls waited for their turn, and how long on average."""
+    return f"{row.waited}, {_time(row.wait)}" if row.waited else "-"
 
 
 def _time(seconds: float | None) -> str:
@@ -147,10 +160,7 @@ def _bytes(number: float) -> str:
     return f"{number:.4g} GiB"
 
 
-def _plain(row: Row, by: By) -> dict[str, Any]:
-    """Return a row as JSON values: each name with its kind, times in seconds, null for those above a minute."""
-    value = dataclasses.asdict(row)
-    names = dict(zip((header.lower() for header in _HEADERS[by]), value.pop("name"), strict=True))
-    for key in ("p50", "p99"):
-        value[key] = None if value[key] is None or math.isinf(value[key]) else round(value[key], 6)
-    return {"pool": value.pop("pool"), **names, **value}
+def _finite(row: CallsRow) -> CallsRow:
+    """Return a row for JSON, which has no infinite time."""
+    p50, p99 = (None if time is None or math.isinf(time) else time for time in (row.p50, row.p99))
+    return msgspec.structs.replace(row, p50=p50, p99=p99)

@@ -11,7 +11,8 @@ import msgspec
 from kiteway.dashboard.history import Key as SeriesKey
 from kiteway.dashboard.history import Point
 from kiteway.envoy.calls import Calls, PoolCalls
-from kiteway.metrics.top import By, Key, Row, top_rows
+from kiteway.metrics.top import By, Key, top_rows
+from kiteway.report.calls import CallsRow
 
 ALL: SeriesKey = ("all",)
 """The series of all calls."""
@@ -19,7 +20,7 @@ ALL: SeriesKey = ("all",)
 _KINDS = (By.COLLECTION, By.RPC, By.USER, By.ENDPOINT)
 
 Name = tuple[str, ...]
-"""The pool's cluster in Envoy, then what `kiteway.metrics.top.Row.name` says."""
+"""The pool's cluster in Envoy, then what `kiteway.report.calls.CallsRow.name` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ class Figures:
     """
 
     seconds: float = 0.0
-    now: dict[By, dict[Name, Row]] = field(default_factory=dict)
-    total: dict[By, dict[Name, Row]] = field(default_factory=dict)
-    all_now: Row | None = None
-    all_total: Row | None = None
+    now: dict[By, dict[Name, CallsRow]] = field(default_factory=dict)
+    total: dict[By, dict[Name, CallsRow]] = field(default_factory=dict)
+    all_now: CallsRow | None = None
+    all_total: CallsRow | None = None
 
     def rate(self, number: float) -> float:
         """Return ``number`` per second of the interval."""
@@ -57,7 +58,7 @@ class Figures:
                 found[str(kind), *name] = self._point(row, cached_share([row]))
         return found
 
-    def _point(self, row: Row, cached: float | None) -> Point:
+    def _point(self, row: CallsRow, cached: float | None) -> Point:
         return Point(
             calls=self.rate(row.calls),
             errors=self.rate(row.failed),
@@ -75,29 +76,31 @@ def figures(now: Calls, before: Calls | None, seconds: float) -> Figures:
         seconds=seconds if before is not None else 0.0,
         now={kind: _rows(now, kind, before) for kind in _KINDS} if before is not None else {},
         total={kind: _rows(now, kind, None) for kind in _KINDS},
-        all_now=_only(top_rows(together, By.ENDPOINT, Key.CALLS, _together(before))) if before is not None else None,
-        all_total=_only(top_rows(together, By.ENDPOINT, Key.CALLS)),
+        all_now=_only(top_rows(together, By.COLLECTION, Key.CALLS, _together(before))) if before is not None else None,
+        all_total=_only(top_rows(together, By.COLLECTION, Key.CALLS)),
     )
 
 
-def cached_share(rows: Iterable[Row]) -> float | None:
+def cached_share(rows: Iterable[CallsRow]) -> float | None:
     """Return the share of the reads of ``rows`` that a cache answered, 0 to 1; None without reads."""
-    cached = reads = 0
-    for row in rows:
-        cached += row.cached or 0
-        reads += row.reads or 0
-    return cached / reads if reads else None
+    outcomes = [row.cache for row in rows if row.cache is not None]
+    reads = sum(each.reads for each in outcomes)
+    return sum(each.answered for each in outcomes) / reads if reads else None
 
 
-def _rows(now: Calls, kind: By, before: Calls | None) -> dict[Name, Row]:
+def _rows(now: Calls, kind: By, before: Calls | None) -> dict[Name, CallsRow]:
     return {(row.pool, *row.name): row for row in top_rows(now, kind, Key.NAME, before)}
 
 
-def _only(rows: list[Row]) -> Row | None:
+def _only(rows: list[CallsRow]) -> CallsRow | None:
     return rows[0] if rows else None
 
 
 def _together(calls: Calls) -> Calls:
-    """Return the calls as those of one endpoint of one pool, so that times of all are one histogram."""
-    endpoints = [msgspec.structs.replace(each, endpoint="") for pool in calls.pools for each in pool.endpoints]
-    return Calls(bounds=calls.bounds, pools=[PoolCalls(name="", collections=[], users=[], endpoints=endpoints)])
+    """Return the calls as those of one collection of one pool, so that times of all are one histogram."""
+    all_ = [
+        msgspec.structs.replace(each, database="", collection="", other=False)
+        for pool in calls.pools
+        for each in pool.collections
+    ]
+    return Calls(bounds=calls.bounds, pools=[PoolCalls(name="", collections=all_, users=[], endpoints=[])])

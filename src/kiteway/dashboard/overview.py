@@ -11,7 +11,8 @@ import msgspec
 from kiteway.dashboard.board import Board, Seen
 from kiteway.dashboard.figures import cached_share
 from kiteway.diagnostics import Severity
-from kiteway.metrics.top import By, Row
+from kiteway.metrics.top import By
+from kiteway.report.calls import CallsRow
 from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, State, Status
 from kiteway.report.supervisor import Phase
@@ -163,7 +164,7 @@ def _processes(status: Status) -> list[ProcessView]:
 
 def _traffic(seen: Seen) -> Traffic:
     figures, now = seen.figures, seen.figures.all_now
-    collections: Mapping[tuple[str, ...], Row] = figures.now.get(By.COLLECTION, {})
+    collections: Mapping[tuple[str, ...], CallsRow] = figures.now.get(By.COLLECTION, {})
     return Traffic(
         counted=seen.counted,
         calls=figures.rate(now.calls if now else 0),
@@ -175,7 +176,7 @@ def _traffic(seen: Seen) -> Traffic:
         connections=_sum(seen.statistics, ".downstream_cx_active"),
         queued=sum(number for name, number in seen.statistics.items() if name.startswith("kiteway.queued.")),
         cached=cached_share(collections.values()),
-        saved=sum(row.cached or 0 for row in figures.total.get(By.COLLECTION, {}).values()),
+        saved=sum(row.cache.answered for row in figures.total.get(By.COLLECTION, {}).values() if row.cache),
         total=figures.all_total.calls if figures.all_total else 0,
     )
 

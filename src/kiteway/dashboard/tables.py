@@ -13,7 +13,8 @@ from kiteway.dashboard.board import Seen
 from kiteway.dashboard.figures import Figures, cached_share
 from kiteway.dashboard.names import GRPC, clusters_of, pool_of
 from kiteway.dashboard.paging import Table
-from kiteway.metrics.top import By, Row
+from kiteway.metrics.top import By
+from kiteway.report.calls import CallsRow
 from kiteway.report.pools import EndpointReport, PoolReport
 
 
@@ -205,7 +206,7 @@ def _uncounted(endpoint: EndpointReport) -> Calls:
     return Calls(total=endpoint.calls, failed=endpoint.errors)
 
 
-def _collection(row: Row, now: Row | None, figures: Figures) -> CollectionRow:
+def _collection(row: CallsRow, now: CallsRow | None, figures: Figures) -> CollectionRow:
     pool, protocol = pool_of(row.pool)
     return CollectionRow(
         pool=pool,
@@ -214,12 +215,12 @@ def _collection(row: Row, now: Row | None, figures: Figures) -> CollectionRow:
         collection=row.name[1],
         rpc=row.name[2] if len(row.name) > 2 else "",
         cached=cached_share([now]) if now else None,
-        saved=row.cached,
+        saved=row.cache.answered if row.cache else None,
         calls=_calls(row, now, figures),
     )
 
 
-def _calls(total: Row, now: Row | None, figures: Figures) -> Calls:
+def _calls(total: CallsRow, now: CallsRow | None, figures: Figures) -> Calls:
     return Calls(
         rate=figures.rate(now.calls) if now else 0.0,
         errors=figures.rate(now.failed) if now else 0.0,

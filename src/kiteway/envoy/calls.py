@@ -13,6 +13,8 @@ from typing import Self
 import httpx2
 import msgspec
 
+from kiteway.report.calls import ReadOutcomes
+
 _TIMEOUT_SECONDS = 5.0
 
 
@@ -25,7 +27,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     Counts since Envoy started.
 
     Attributes:
-        calls: attempts at an endpoint: a call that was sent again counts once more.
+        calls: attempts at an endpoint, and reads that a cache answered. A call that was sent again counts once more; calls
+            that the filter itself makes do not count.
         errors: how many ended with an error, by Milvus's code or by gRPC's status (for REST the class of HTTP's);
             ``none`` for those without an answer.
         rows: rows that were written or found.
@@ -33,6 +36,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         response_bytes: of messages.
         time: the sum of the calls' durations in microseconds.
         times: calls by their duration: one number for each bound of `Calls.bounds`, and one for those above.
+        cache: what the pool's cache did with the reads among them; None without a read that it has seen.
+        refused: calls that limits or the admission refused; they are not among ``calls``.
+        waited: calls that had to wait for their turn.
+        wait: the sum of their waits in microseconds.
     """
 
     calls: int
@@ -42,6 +49,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     response_bytes: int
     time: int
     times: list[int]
+    cache: ReadOutcomes | None = None
+    refused: int = 0
+    waited: int = 0
+    wait: int = 0
 
 
 class OfCollection(Tally, frozen=True, kw_only=True):
@@ -107,17 +118,6 @@ class CacheOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     bypass: dict[str, int]
 
 
-class OfCachedCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """Reads of one collection, see `CacheOutcomes`."""
-
-    database: str
-    collection: str
-    hit: int
-    joined: int
-    miss: int
-    bypass: int
-
-
 class PoolCache(msgspec.Struct, frozen=True, kw_only=True):
     """
     The cache of a pool.
@@ -129,7 +129,6 @@ class PoolCache(msgspec.Struct, frozen=True, kw_only=True):
         closed: whether nothing is answered or kept now, because of a call that changes collections or privileges.
         sample_age_ms: milliseconds since the newest timestamp was requested from Milvus; None without one.
         outcomes: reads since Envoy's start.
-        collections: the same by collection, at most 256.
         headers: request headers that keep answers apart although they are not known to matter, at most 16.
     """
 
@@ -139,7 +138,6 @@ class PoolCache(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
     sample_age_ms: int | None
     outcomes: CacheOutcomes
-    collections: list[OfCachedCollection]
     headers: list[str]
 
 

@@ -46,8 +46,9 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     Attributes:
         mode: where the chain is.
-        log: whether the access log gets fields of the messages of a call; only upstream, where they are read.
-        pool: the name under which the filter counts calls by collection, user and endpoint; unset, it does not count.
+        log: whether the access log gets fields of the messages of a call.
+        pool: the name under which the filter of a cluster counts calls by collection, user and endpoint; unset, it does
+            not count. In a listener, routes have it (`RouteConfig`).
         users: how users are named, in the access log and in the counts.
         user_key: the file with the 16-byte key of user hashes; unset, Envoy makes a random key at each start.
     """
@@ -243,6 +244,8 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
         policy: the limits of its calls, of a MilvusPolicy.
         cache: the cache of its pool, of a MilvusPolicy.
+        pool: the name under which the filter counts what happens to calls in the listener, that of the cluster; unset, it
+            does not count. Only with ``policy`` or ``cache``.
     """
 
     answer: str | UnsetType = UNSET
@@ -250,6 +253,7 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     log_rate: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     policy: PolicyConfig | UnsetType = UNSET
     cache: CacheConfig | UnsetType = UNSET
+    pool: str | UnsetType = UNSET
 
     def json(self) -> str:
         """Return the text that the filter reads; equal values give equal texts."""

@@ -35,11 +35,6 @@ class _Caches(Collector):
         bypasses = CounterMetricFamily(
             "kiteway_cache_bypasses", "Reads sent to Milvus as they are, by reason.", labels=("pool", "reason")
         )
-        of_collection = CounterMetricFamily(
-            "kiteway_cache_collection_reads",
-            "Reads on routes with a cache, by collection and outcome.",
-            labels=("pool", "database", "collection", "outcome"),
-        )
         dropped = CounterMetricFamily(
             "kiteway_cache_generations", "How often all answers of a pool were dropped.", labels=("pool",)
         )
@@ -52,20 +47,18 @@ class _Caches(Collector):
             pool = grpc_cluster_name_of(name)
             outcomes = cache.outcomes
             bypassed = sum(outcomes.bypass.values())
-            for outcome, count in _outcomes(outcomes.hit, outcomes.joined, outcomes.miss, bypassed):
+            for outcome, count in (
+                ("hit", outcomes.hit),
+                ("joined", outcomes.joined),
+                ("miss", outcomes.miss),
+                ("bypass", bypassed),
+            ):
                 reads.add_metric([pool, outcome], count)
             for reason, count in outcomes.bypass.items():
                 bypasses.add_metric([pool, reason], count)
-            for each in cache.collections:
-                for outcome, count in _outcomes(each.hit, each.joined, each.miss, each.bypass):
-                    of_collection.add_metric([pool, each.database, each.collection, outcome], count)
             dropped.add_metric([pool], cache.generation)
             size.add_metric([pool], cache.bytes)
             entries.add_metric([pool], cache.entries)
             if cache.sample_age_ms is not None:
                 age.add_metric([pool], cache.sample_age_ms / 1000)
-        return (reads, bypasses, of_collection, dropped, size, entries, age)
-
-
-def _outcomes(hit: int, joined: int, miss: int, bypass: int) -> tuple[tuple[str, int], ...]:
-    return (("hit", hit), ("joined", joined), ("miss", miss), ("bypass", bypass))
+        return (reads, bypasses, dropped, size, entries, age)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from kiteway.envoy.calls import Calls, OfCollection
@@ -44,6 +45,11 @@ class _Calls(Collector):
         rows = CounterMetricFamily("kiteway_call_rows", "Rows written or found.", labels=_LABELS)
         asked = CounterMetricFamily("kiteway_call_request_bytes", "Bytes of their messages.", labels=_LABELS)
         answered = CounterMetricFamily("kiteway_call_response_bytes", "Bytes of the answers' messages.", labels=_LABELS)
+        cached = CounterMetricFamily(
+            "kiteway_cache_collection_reads", "Of these, the reads a cache has seen.", labels=(*_LABELS, "outcome")
+        )
+        refused = CounterMetricFamily("kiteway_call_refusals", "Calls that were refused.", labels=_LABELS)
+        waited = SummaryMetricFamily("kiteway_call_queue_seconds", "Waits for a turn.", labels=_LABELS)
         for pool in self._calls.pools:
             for each in pool.collections:
                 labels = [pool.name, each.database, OTHER if each.other else each.collection, each.rpc]
@@ -54,7 +60,14 @@ class _Calls(Collector):
                 rows.add_metric(labels, each.rows)
                 asked.add_metric(labels, each.request_bytes)
                 answered.add_metric(labels, each.response_bytes)
-        return (total, errors, duration, rows, asked, answered)
+                for outcome, count in ({} if each.cache is None else msgspec.structs.asdict(each.cache)).items():
+                    cached.add_metric([*labels, outcome], count)
+                # Most series have neither.
+                if each.refused:
+                    refused.add_metric(labels, each.refused)
+                if each.waited:
+                    waited.add_metric(labels, each.waited, each.wait / 1e6)
+        return (total, errors, duration, rows, asked, answered, cached, refused, waited)
 
 
 def _buckets(bounds: Sequence[int], tally: OfCollection) -> list[tuple[str, float]]:

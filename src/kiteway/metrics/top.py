@@ -8,10 +8,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from kiteway.envoy.calls import Calls, PoolCalls, Tally
-from kiteway.envoy.xds.common import grpc_cluster_name_of
+from kiteway.report.calls import CallsRow, ReadOutcomes
 
 
 class By(enum.StrEnum):
@@ -33,6 +32,11 @@ class Key(enum.StrEnum):
     P99 = "p99"
     ROWS = "rows"
     BYTES = "bytes"
+    QUEUE = "queue"
+    """The time that calls waited for their turn, all together."""
+    REFUSED = "refused"
+    HITS = "hits"
+    """The reads that a cache answered."""
     NAME = "name"
 
 
@@ -42,41 +46,15 @@ OTHER, NONE = "(other)", "(none)"
 Name = tuple[str, ...]
 """The pool, then what the row is about."""
 
+NO_READS = ReadOutcomes()
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """
-    The calls that a row is about.
-
-    Attributes:
-        pool: the name of the pool's cluster in Envoy.
-        name: database and collection, these and an rpc, the user, or the endpoint.
-        calls: attempts at an endpoint.
-        errors: how many of these attempts ended with an error, by code.
-        p50: the median time of an attempt in seconds, from a histogram; None without attempts.
-        p99: the 99th percentile, in the same way.
-        rows: rows written or found.
-        bytes: of all messages, both ways.
-        cached: reads that were answered from the pool's cache, or with the answer to an equal read; these are no attempts.
-            None if the row is not about a collection, or its pool has no cache.
-        reads: of all reads by gRPC that the cache has seen; None as `cached` is.
-    """
-
-    pool: str
-    name: tuple[str, ...]
-    calls: int
-    errors: dict[str, int]
-    p50: float | None
-    p99: float | None
-    rows: int
-    bytes: int
-    cached: int | None = None
-    reads: int | None = None
-
-    @property
-    def failed(self) -> int:
-        """The number of calls that ended with an error."""
-        return sum(self.errors.values())
+_FIELDS: dict[By, tuple[str, ...]] = {
+    By.COLLECTION: ("database", "collection"),
+    By.RPC: ("database", "collection", "rpc"),
+    By.USER: ("user",),
+    By.ENDPOINT: ("endpoint",),
+}
+"""The fields of `CallsRow` that have the name of a row."""
 
 
 @dataclass(slots=True)
@@ -86,6 +64,10 @@ class _Sum:
     rows: int = 0
     bytes: int = 0
     times: Counter[int] = field(default_factory=Counter)
+    cache: ReadOutcomes = NO_READS
+    refused: int = 0
+    waited: int = 0
+    wait: int = 0
 
     def add(self, tally: Tally, sign: int) -> None:
         self.calls += sign * tally.calls
@@ -95,63 +77,52 @@ class _Sum:
         self.bytes += sign * (tally.request_bytes + tally.response_bytes)
         for place, count in enumerate(tally.times):
             self.times[place] += sign * count
+        if tally.cache is not None:
+            self.cache = self.cache.plus(tally.cache, sign)
+        self.refused += sign * tally.refused
+        self.waited += sign * tally.waited
+        self.wait += sign * tally.wait
 
 
-def top_rows(now: Calls, by: By, key: Key, before: Calls | None = None) -> list[Row]:
+def top_rows(now: Calls, by: By, key: Key, before: Calls | None = None) -> list[CallsRow]:
     """
     Return the rows of what was counted between ``before`` and ``now``, by default since Envoy started.
 
-    Rows without calls and without reads from a cache are left out. If Envoy has restarted since ``before``, ``before`` is
-    ignored.
+    Rows without any call are left out. If Envoy has restarted since ``before``, ``before`` is ignored.
     """
-    sums, caches = _sums(now, by), _caches(now, by)
+    sums = _sums(now, by)
     if before is not None:
-        earlier, earlier_caches = _sums(before, by), _caches(before, by)
+        earlier = _sums(before, by)
         restarted = any(sums[name].calls < each.calls for name, each in earlier.items() if name in sums)
-        restarted |= any(caches[name].reads < each.reads for name, each in earlier_caches.items() if name in caches)
         if not restarted:
             for name, tally in _tallies(before, by):
                 if name in sums:
                     sums[name].add(tally, -1)
-            for name, each in caches.items():
-                then = earlier_caches.get(name, _Cached(0, 0))
-                caches[name] = _Cached(each.cached - then.cached, each.reads - then.reads)
-    names = [name for name, each in sums.items() if each.calls > 0]
-    known = set(names)
-    names += [name for name, each in caches.items() if each.cached > 0 and name not in known]
-    rows = [_row(name, sums.get(name, _Sum()), now.bounds, caches.get(name)) for name in names]
+    calls: Counter[str] = Counter()
+    for (pool, *_), each in sums.items():
+        calls[pool] += each.calls
+    rows = [
+        _row(by, name, each, now.bounds, calls[name[0]])
+        for name, each in sums.items()
+        if each.calls > 0 or each.refused > 0
+    ]
     rows.sort(key=lambda row: (row.pool, row.name))
     if key is not Key.NAME:
         rows.sort(key=_VALUES[key], reverse=True)
     return rows
 
 
-_VALUES: dict[Key, Callable[[Row], float]] = {
+_VALUES: dict[Key, Callable[[CallsRow], float]] = {
     Key.CALLS: lambda row: row.calls,
     Key.ERRORS: lambda row: row.failed,
     Key.P50: lambda row: row.p50 or 0,
     Key.P99: lambda row: row.p99 or 0,
     Key.ROWS: lambda row: row.rows,
     Key.BYTES: lambda row: row.bytes,
+    Key.QUEUE: lambda row: row.waited * (row.wait or 0),
+    Key.REFUSED: lambda row: row.refused,
+    Key.HITS: lambda row: row.cache.answered if row.cache is not None else 0,
 }
-
-
-class _Cached(NamedTuple):
-    cached: int
-    reads: int
-
-
-def _caches(calls: Calls, by: By) -> dict[Name, _Cached]:
-    """Return what the caches have done for each collection; nothing for other rows."""
-    if by is not By.COLLECTION:
-        return {}
-    return {
-        (grpc_cluster_name_of(pool), *_collection(each.database, each.collection, other=False)): _Cached(
-            each.hit + each.joined, each.hit + each.joined + each.miss + each.bypass
-        )
-        for pool, cache in calls.cache.items()
-        for each in cache.collections
-    }
 
 
 def _sums(calls: Calls, by: By) -> dict[Name, _Sum]:
@@ -186,20 +157,23 @@ def _collection(database: str, collection: str, *, other: bool) -> Name:
     return (OTHER, OTHER) if other else (database or NONE, collection or NONE)
 
 
-def _row(name: Name, total: _Sum, bounds: Sequence[int], cached: _Cached | None) -> Row:
+def _row(by: By, name: Name, total: _Sum, bounds: Sequence[int], calls: int) -> CallsRow:
     pool, *rest = name
     times = [total.times[place] for place in range(len(bounds) + 1)]
-    return Row(
-        pool,
-        tuple(rest),
-        total.calls,
-        {code: count for code, count in sorted(total.errors.items()) if count > 0},
-        quantile(0.5, times, bounds),
-        quantile(0.99, times, bounds),
-        total.rows,
-        total.bytes,
-        cached.cached if cached is not None else None,
-        cached.reads if cached is not None else None,
+    return CallsRow(
+        pool=pool,
+        **dict(zip(_FIELDS[by], rest, strict=True)),
+        calls=total.calls,
+        share=total.calls / calls if calls else 0.0,
+        errors={code: count for code, count in sorted(total.errors.items()) if count > 0},
+        p50=quantile(0.5, times, bounds),
+        p99=quantile(0.99, times, bounds),
+        rows=total.rows,
+        bytes=total.bytes,
+        cache=total.cache if total.cache.reads else None,
+        waited=total.waited,
+        wait=total.wait / 1e6 / total.waited if total.waited else None,
+        refused=total.refused,
     )
 
 

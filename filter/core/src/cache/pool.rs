@@ -53,7 +53,7 @@ pub use ask::{Decision, Patience};
 pub use calls::{Fill, Hit, Outcome, Seat, Watch};
 pub use changes::{Change, Ended};
 pub use control::{PoolTerms, Terms};
-pub use outcomes::{CollectionCounts, Counts};
+pub use outcomes::Counts;
 pub use state::{Pool, Report, Reserved};
 pub use tickets::{Due, LevelTicket, SampleTicket};
 

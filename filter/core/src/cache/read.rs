@@ -21,9 +21,9 @@ pub struct Read {
     /// to it: another user may see another collection.
     pub collection_key: [u8; 32],
     pub caller: Caller,
-    /// For counts alone.
+    /// For the terms and the pace alone.
     pub database: String,
-    /// For counts alone.
+    /// As `database`.
     pub collection: String,
     /// The level that the request states; None: it sets `use_default_consistency`.
     pub level: Option<Level>,

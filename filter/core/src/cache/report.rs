@@ -3,15 +3,14 @@
 use std::fmt::Write;
 
 use crate::cache::pool::registry;
-use crate::cache::pool::{CollectionCounts, Counts, Report};
+use crate::cache::pool::{Counts, Report};
 use crate::host::clock::BootTime;
 use crate::wire::write_json::{list, text};
 
 /// Writes a member of an object:
 ///
 /// `"cache": {"POOL": {"bytes": 0, "entries": 0, "generation": 0, "closed": false, "sample_age_ms": null, "outcomes": {"hit":
-/// 0, "joined": 0, "miss": 0, "bypass": {"REASON": 0}}, "collections": [{"database": "", "collection": "", "hit": 0,
-/// "joined": 0, "miss": 0, "bypass": 0}], "headers": [""]}}`
+/// 0, "joined": 0, "miss": 0, "bypass": {"REASON": 0}}, "headers": [""]}}`
 ///
 /// where `headers` has the names of headers that keep the reads of clients apart.
 pub fn write(json: &mut String, now: BootTime) {
@@ -46,21 +45,9 @@ fn write_pool(json: &mut String, report: &Report) {
         let comma = if place > 0 { "," } else { "" };
         let _ = write!(json, "{comma}\"{}\":{count}", reason.label());
     }
-    json.push_str("}},\"collections\":");
-    list(json, &report.collections, write_collection);
-    json.push_str(",\"headers\":");
+    json.push_str("}},\"headers\":");
     list(json, &report.headers, |json, header| text(json, header.as_bytes()));
     json.push('}');
-}
-
-fn write_collection(json: &mut String, each: &CollectionCounts) {
-    json.push_str("{\"database\":");
-    text(json, each.database.as_bytes());
-    json.push_str(",\"collection\":");
-    text(json, each.collection.as_bytes());
-    let Counts { hit, joined, miss, bypass } = each.counts;
-    let _ =
-        write!(json, ",\"hit\":{hit},\"joined\":{joined},\"miss\":{miss},\"bypass\":{bypass}}}");
 }
 
 #[cfg(test)]
@@ -73,20 +60,14 @@ mod tests {
 
     #[test]
     fn the_report_of_a_pool_is_json_with_all_that_it_says() {
-        let counts = |hit| Counts { hit, joined: 2, miss: 3, bypass: 4 };
         let report = Report {
             bytes: 10,
             entries: 11,
             generation: 12,
             is_closed: true,
             sample_age: Some(Duration::from_millis(13)),
-            outcomes: counts(1),
+            outcomes: Counts { hit: 1, joined: 2, miss: 3, bypass: 11 },
             bypass: vec![(Reason::Closed, 5), (Reason::Strong, 6)],
-            collections: vec![CollectionCounts {
-                database: "d".to_owned(),
-                collection: "\"".to_owned(),
-                counts: counts(7),
-            }],
             headers: vec!["x-tenant".to_owned()],
         };
         let mut json = String::new();
@@ -96,7 +77,6 @@ mod tests {
             concat!(
                 r#"{"bytes":10,"entries":11,"generation":12,"closed":true,"sample_age_ms":13,"#,
                 r#""outcomes":{"hit":1,"joined":2,"miss":3,"bypass":{"closed":5,"strong":6}},"#,
-                r#""collections":[{"database":"d","collection":"\"","hit":7,"joined":2,"miss":3,"bypass":4}],"#,
                 r#""headers":["x-tenant"]}"#
             ),
             json

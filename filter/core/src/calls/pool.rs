@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::calls::table::{Finished, Table, Vouched};
+use crate::calls::table::{Subject, Table, Vouched};
+use crate::calls::tally::Event;
 
 /// Workers beyond these share a table with another one.
 const SHARDS: usize = 32;
@@ -54,10 +55,11 @@ impl PoolCalls {
         &self.name
     }
 
-    /// Counts a call.
-    pub fn record(&self, call: &Finished, now: Instant) {
+    /// Counts what happened to a call.
+    pub fn record(&self, call: &Subject, events: &[Event], now: Instant) {
         let shard = SHARD.with(Cell::get);
-        locked(self.shards[shard].get_or_init(Box::default)).record(call, &self.vouched, now);
+        let table = self.shards[shard].get_or_init(Box::default);
+        locked(table).record(call, events, &self.vouched, now);
     }
 
     /// Looks at what each worker has counted.
@@ -65,6 +67,13 @@ impl PoolCalls {
         for shard in self.shards.iter().filter_map(OnceLock::get) {
             look(&locked(shard));
         }
+    }
+}
+
+/// There is one for each name.
+impl PartialEq for PoolCalls {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }
 
@@ -85,18 +94,16 @@ mod tests {
     use crate::calls::tally::{Outcome, Size};
 
     fn record(pool: &PoolCalls) {
-        let call = Finished {
+        let call = Subject {
             rpc: "Search",
             database: b"d",
             collection: b"c",
             user: b"",
             endpoint: b"",
-            outcome: Outcome::Success,
             vouches: true,
-            size: Size::default(),
-            micros: 0,
         };
-        pool.record(&call, Instant::now());
+        let (outcome, size) = (Outcome::Success, Size::default());
+        pool.record(&call, &[Event::Ended { outcome, size, micros: 0 }], Instant::now());
     }
 
     fn calls(pool: &PoolCalls) -> u64 {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::calls::pool::PoolCalls;
 use crate::calls::table::{split, ByRpc, Places};
-use crate::calls::tally::Tally;
+use crate::calls::tally::{Cached, Tally};
 use crate::calls::times::BOUNDS;
 use crate::wire::write_json::{list, numbers, text};
 
@@ -15,8 +15,9 @@ use crate::wire::write_json::{list, numbers, text};
 /// "other": false, TALLY}], "users": [{"user": "", "other": false, TALLY}], "endpoints": [{"endpoint": "", TALLY}]}]`
 ///
 /// where TALLY is `"calls": 0, "errors": {"CODE": 0}, "rows": 0, "request_bytes": 0, "response_bytes": 0,
-/// "time": microseconds, "times": [calls in each bucket]`. A call is counted once in each of the three lists, but for
-/// calls whose endpoint is not known. `other` has the calls that have no place of their own.
+/// "time": microseconds, "times": [calls in each bucket]`, and, where there are any, `"cache": {"hit": 0, "joined": 0,
+/// "miss": 0, "bypass": 0}`, `"refused": 0`, and `"waited": 0, "wait": microseconds`. A call is counted once in each of
+/// the three lists, but for calls whose endpoint is not known. `other` has the calls that have no place of their own.
 pub fn write(json: &mut String) {
     json.push_str("\"bounds\":");
     numbers(json, &BOUNDS);
@@ -125,6 +126,20 @@ fn write_tally(json: &mut String, tally: &Tally) {
         tally.times.sum(),
     );
     numbers(json, tally.times.counts());
+    if tally.cached.iter().any(|count| *count > 0) {
+        json.push_str(",\"cache\":{");
+        for (place, (label, count)) in Cached::LABELS.iter().zip(tally.cached).enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            let _ = write!(json, "{comma}\"{label}\":{count}");
+        }
+        json.push('}');
+    }
+    if tally.refused > 0 {
+        let _ = write!(json, ",\"refused\":{}", tally.refused);
+    }
+    if tally.waited > 0 {
+        let _ = write!(json, ",\"waited\":{},\"wait\":{}", tally.waited, tally.wait);
+    }
     json.push('}');
 }
 
@@ -133,8 +148,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::calls::table::Finished;
-    use crate::calls::tally::{Outcome, Size};
+    use crate::calls::table::Subject;
+    use crate::calls::tally::{Event, Outcome, Size};
     use crate::wire::json::{parse_object, Object, Value};
 
     fn pool_of_report(name: &str) -> Object {
@@ -168,28 +183,23 @@ mod tests {
     fn the_report_has_each_call_by_collection_by_user_and_by_endpoint() {
         let pool = PoolCalls::named("test/report");
         let size = Size { rows: 10, request_bytes: 100, response_bytes: 200 };
-        let call = Finished {
+        let call = Subject {
             rpc: "Search",
             database: b"d",
             collection: b"bo\"\n\xffoks",
             user: b"root",
             endpoint: b"10.0.0.1:1",
-            outcome: Outcome::Success,
             vouches: true,
-            size,
-            micros: 700,
         };
-        let failed = Finished {
-            outcome: Outcome::Milvus(100),
-            vouches: false,
-            user: b"eve",
-            collection: b"none",
-            ..call
-        };
-        let connect = Finished { rpc: "Connect", database: b"", collection: b"", ..call };
-        for each in [call, failed, connect] {
-            pool.record(&each, Instant::now());
+        let failed = Subject { vouches: false, user: b"eve", collection: b"none", ..call };
+        let connect = Subject { rpc: "Connect", database: b"", collection: b"", ..call };
+        for (each, outcome) in
+            [(call, Outcome::Success), (failed, Outcome::Milvus(100)), (connect, Outcome::Success)]
+        {
+            pool.record(&each, &[Event::Ended { outcome, size, micros: 700 }], Instant::now());
         }
+        let on_its_way = [Event::Waited(9), Event::Refused, Event::Cached(Cached::Hit)];
+        pool.record(&Subject { endpoint: b"", ..call }, &on_its_way, Instant::now());
 
         let found = pool_of_report("test/report");
 
@@ -208,6 +218,13 @@ mod tests {
             ["\"root\" false 2 1400", "\"\" true 1 700"],
             entries(&found, "users", &["user", "other", "calls", "time"])[..]
         );
+        let Some(Value::List(users)) = found.clone().take("users") else { panic!() };
+        let Some(Value::Object(mut root)) = users.into_iter().next() else { panic!() };
+        let Some(Value::Object(mut cache)) = root.take("cache") else { panic!() };
+        assert_eq!(Ok(Some(1)), cache.take_count("hit", 0, 9));
+        for (key, count) in [("refused", 1), ("waited", 1), ("wait", 9)] {
+            assert_eq!(Ok(Some(count)), root.take_count(key, 0, 9), "{key}");
+        }
         assert_eq!(
             ["\"10.0.0.1:1\" 3 300 600"],
             entries(&found, "endpoints", &["endpoint", "calls", "request_bytes", "response_bytes"])
@@ -219,18 +236,16 @@ mod tests {
     fn what_two_workers_count_is_one_series() {
         let pool = PoolCalls::named("test/merged");
         let record = || {
-            let call = Finished {
+            let call = Subject {
                 rpc: "Query",
                 database: b"d",
                 collection: b"c",
                 user: b"",
                 endpoint: b"",
-                outcome: Outcome::Success,
                 vouches: true,
-                size: Size::default(),
-                micros: 0,
             };
-            pool.record(&call, Instant::now());
+            let (outcome, size) = (Outcome::Success, Size::default());
+            pool.record(&call, &[Event::Ended { outcome, size, micros: 0 }], Instant::now());
         };
         std::thread::scope(|scope| {
             scope.spawn(record);

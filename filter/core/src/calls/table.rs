@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::calls::known::Known;
-use crate::calls::tally::{Outcome, Size, Tally};
+use crate::calls::tally::{Event, Outcome, Tally};
 
 /// Of one pool, by one worker: collections, and pairs of a collection and an rpc.
 const MAX_COLLECTIONS: usize = 256;
@@ -17,9 +17,9 @@ const IDLE: Duration = Duration::from_secs(600);
 const MAX_KEY: usize = 511;
 const HINTS: usize = 16;
 
-/// A call that has ended.
+/// What a call is counted by.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished<'a> {
+pub struct Subject<'a> {
     pub rpc: &'static str,
     /// Empty: the call names none.
     pub database: &'a [u8],
@@ -29,11 +29,8 @@ pub struct Finished<'a> {
     pub user: &'a [u8],
     /// Empty: it is not known.
     pub endpoint: &'a [u8],
-    pub outcome: Outcome,
-    /// Whether the outcome shows that the database and the collection exist.
+    /// Whether it is known by the call's end that the database and the collection exist.
     pub vouches: bool,
-    pub size: Size,
-    pub micros: u64,
 }
 
 /// What Milvus has vouched for to any worker.
@@ -75,24 +72,35 @@ impl Default for Table {
 }
 
 impl Table {
-    pub fn record(&mut self, call: &Finished, vouched: &Vouched, now: Instant) {
-        let (outcome, size, micros) = (call.outcome, call.size, call.micros);
-        of_rpc(self.by_rpc(call, vouched, now), call.rpc).record(outcome, size, micros);
+    pub fn record(&mut self, call: &Subject, events: &[Event], vouched: &Vouched, now: Instant) {
+        let record = |tally: &mut Tally| events.iter().for_each(|event| tally.record(*event));
+        let outcome = events.iter().find_map(|event| match event {
+            Event::Ended { outcome, .. } => Some(*outcome),
+            Event::Cached(_) | Event::Waited(_) | Event::Refused => None,
+        });
+        record(of_rpc(self.by_rpc(call, outcome, vouched, now), call.rpc));
 
         // Only Milvus knows whether a user is who it says: a name is not believed until a call has succeeded.
-        let believed = outcome == Outcome::Success;
+        let believed = outcome == Some(Outcome::Success);
         match self.users.of_vouched(call.user, believed, &vouched.users, now) {
-            Some(place) => self.users.get(place).record(outcome, size, micros),
-            None => self.other_users.record(outcome, size, micros),
+            Some(place) => record(self.users.get(place)),
+            None => record(&mut self.other_users),
         }
         if !call.endpoint.is_empty() {
             if let Some(place) = self.endpoints.find(call.endpoint, || true, now) {
-                self.endpoints.get(place).record(outcome, size, micros);
+                record(self.endpoints.get(place));
             }
         }
     }
 
-    fn by_rpc(&mut self, call: &Finished, vouched: &Vouched, now: Instant) -> &mut ByRpc {
+    /// Where a call is counted that has ended with this outcome; None: it has not ended.
+    fn by_rpc(
+        &mut self,
+        call: &Subject,
+        outcome: Option<Outcome>,
+        vouched: &Vouched,
+        now: Instant,
+    ) -> &mut ByRpc {
         if call.database.is_empty() && call.collection.is_empty() {
             return &mut self.without_collection;
         }
@@ -106,7 +114,7 @@ impl Table {
         };
         let known = self.collections.get(place).iter().any(|(rpc, _)| *rpc == call.rpc);
         if !known {
-            if call.outcome.is_refusal() {
+            if outcome.is_none_or(Outcome::is_refusal) {
                 return &mut self.other_collections;
             }
             if self.series >= MAX_SERIES {

@@ -41,6 +41,44 @@ pub struct Size {
     pub response_bytes: u64,
 }
 
+/// What a cache did with a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cached {
+    /// It answered the read.
+    Hit,
+    /// It answered the read with the answer to an equal one.
+    Joined,
+    /// Milvus answers the read, and the answer may be kept.
+    Miss,
+    /// Milvus answers the read.
+    Bypass,
+}
+
+impl Cached {
+    /// All of them with their labels, in the order of their numbers.
+    pub const LABELS: [&'static str; 4] = ["hit", "joined", "miss", "bypass"];
+
+    pub fn label(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
+}
+
+/// What is counted of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    /// An attempt at an endpoint has ended, or a cache has answered; `micros` is how long it took.
+    Ended {
+        outcome: Outcome,
+        size: Size,
+        micros: u64,
+    },
+    Cached(Cached),
+    /// It had its turn after so many microseconds.
+    Waited(u64),
+    /// A limit or the admission refused it.
+    Refused,
+}
+
 /// Counts of calls.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -49,20 +87,42 @@ pub struct Tally {
     other_errors: u64,
     pub size: Size,
     pub times: Times,
+    /// By the numbers of `Cached`.
+    pub cached: [u64; Cached::LABELS.len()],
+    pub refused: u64,
+    pub waited: u64,
+    /// Microseconds, of all that waited.
+    pub wait: u64,
 }
 
 impl Tally {
-    pub fn record(&mut self, outcome: Outcome, size: Size, micros: u64) {
-        self.calls += 1;
-        if outcome != Outcome::Success {
-            self.count_error(outcome, 1);
+    pub fn record(&mut self, event: Event) {
+        match event {
+            Event::Ended { outcome, size, micros } => {
+                self.calls += 1;
+                if outcome != Outcome::Success {
+                    self.count_error(outcome, 1);
+                }
+                self.add_size(size);
+                self.times.record(micros);
+            }
+            Event::Cached(cached) => self.cached[cached as usize] += 1,
+            Event::Waited(micros) => {
+                self.waited += 1;
+                self.wait = self.wait.saturating_add(micros);
+            }
+            Event::Refused => self.refused += 1,
         }
-        self.add_size(size);
-        self.times.record(micros);
     }
 
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.refused += other.refused;
+        self.waited += other.waited;
+        self.wait = self.wait.saturating_add(other.wait);
+        for (sum, count) in self.cached.iter_mut().zip(other.cached) {
+            *sum += count;
+        }
         for (outcome, count) in &other.errors {
             self.count_error(*outcome, *count);
         }
@@ -113,7 +173,8 @@ mod tests {
             Outcome::Transport("UNAVAILABLE"),
             Outcome::Milvus(100),
         ] {
-            tally.record(outcome, Size { rows: 2, request_bytes: 3, response_bytes: 4 }, 10);
+            let size = Size { rows: 2, request_bytes: 3, response_bytes: 4 };
+            tally.record(Event::Ended { outcome, size, micros: 10 });
         }
 
         assert_eq!(["100=2", "UNAVAILABLE=1"], errors(&tally)[..]);
@@ -125,11 +186,30 @@ mod tests {
     }
 
     #[test]
+    fn what_happens_to_a_call_on_its_way_is_counted_apart() {
+        let (mut one, mut other) = (Tally::default(), Tally::default());
+        for event in [Event::Cached(Cached::Hit), Event::Cached(Cached::Miss), Event::Waited(7)] {
+            one.record(event);
+            other.record(event);
+        }
+        other.record(Event::Refused);
+
+        one.add(&other);
+
+        assert_eq!(([2, 0, 2, 0], 2, 14, 1), (one.cached, one.waited, one.wait, one.refused));
+        assert_eq!((0, 0), (one.calls, one.times.sum()));
+    }
+
+    #[test]
     fn an_endpoint_that_makes_codes_up_makes_no_labels() {
         let (mut one, mut other) = (Tally::default(), Tally::default());
         for code in 1..1_000 {
-            one.record(Outcome::Milvus(code), Size::default(), 0);
-            other.record(Outcome::Milvus(code + 5_000), Size::default(), 0);
+            let ended = |code| {
+                let outcome = Outcome::Milvus(code);
+                Event::Ended { outcome, size: Size::default(), micros: 0 }
+            };
+            one.record(ended(code));
+            other.record(ended(code + 5_000));
         }
 
         one.add(&other);

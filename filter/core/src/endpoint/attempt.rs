@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::calls::pool::PoolCalls;
-use crate::calls::{Finished, Outcome, Size};
+use crate::calls::{Event, Outcome, Size, Subject};
 use crate::endpoint::messages::Messages;
-use crate::endpoint::reading::{note_user, Reading};
 use crate::endpoint::rest_reading::RestReading;
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
@@ -21,7 +20,8 @@ use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, Readiness};
 use crate::milvus::rest::database_header;
-use crate::milvus::rpc::MilvusStatusLocation;
+use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
+use crate::reading::{note_user, Reading};
 use crate::wire::text::Text;
 
 /// The most bytes of a response that are read. A status that says "not ready" needs a tenth of it; a response whose
@@ -32,6 +32,13 @@ const HEAD_LIMIT: usize = 4096;
 const MAX_ENDPOINT: usize = 64;
 
 const GRPC_STATUS: &str = "grpc-status";
+
+/// Envoy sets it in the calls that the filter itself makes (`AsyncStreamImpl::sendHeaders`). No client's request has it: the
+/// listener removes every header of a client whose name begins like this.
+const OWN_CALL: &str = "x-envoy-internal";
+
+/// What the access log says of a read whose answer may be kept.
+const MISS: &str = "miss";
 
 /// Which of Milvus's two APIs the endpoints of a pool serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,8 @@ pub struct Attempt<'pool> {
     user: User,
     endpoint: Text<MAX_ENDPOINT>,
     messages: Messages,
+    /// Whether it is a call of the filter's own, which is no client's and is not counted as one.
+    is_own: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +99,7 @@ impl<'pool> Attempt<'pool> {
             user: User::NOBODY,
             endpoint: Text::EMPTY,
             messages: Messages::Unread,
+            is_own: false,
         }
     }
 
@@ -115,7 +125,12 @@ impl<'pool> Attempt<'pool> {
     }
 
     fn begin_reading(&mut self, stream: &mut (impl Request + Upstream + AccessLog)) {
-        let [authorization, database] = stream.request_headers(["authorization", "dbname"]);
+        let [authorization, database, own] =
+            stream.request_headers(["authorization", "dbname", OWN_CALL]);
+        self.is_own = own.is_some();
+        if self.is_own {
+            return;
+        }
         self.user = match self.pool.api {
             Api::Grpc => self.pool.users.of_grpc(authorization),
             Api::Rest => self.pool.users.of_rest(authorization),
@@ -123,7 +138,8 @@ impl<'pool> Attempt<'pool> {
         self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
         self.messages = match self.call {
             Call::Milvus(rpc) => {
-                Messages::Grpc(Box::new(Reading::new(rpc, database, self.pool.logs)))
+                let notes = self.pool.logs && !has_noted_question(rpc, stream);
+                Messages::Grpc(Box::new(Reading::new(rpc, database, notes)))
             }
             Call::Rest => {
                 let path = stream.request_header(":path").unwrap_or_default();
@@ -143,7 +159,7 @@ impl<'pool> Attempt<'pool> {
             Messages::Unread => {}
             Messages::Rest(reading) => reading.on_request_body(stream),
             Messages::Grpc(reading) => {
-                if reading.on_request_body(stream, end) && self.pool.logs {
+                if reading.on_request_body(stream, end) && reading.reads_all() {
                     reading.note_question(stream);
                 }
             }
@@ -268,22 +284,21 @@ impl<'pool> Attempt<'pool> {
     }
 
     fn count(&self, outcome: Outcome, elapsed: Duration, now: Instant) {
-        let Some(calls) = &self.pool.calls else { return };
+        let Some(calls) = self.pool.calls.as_ref().filter(|_| !self.is_own) else { return };
         let succeeded = outcome == Outcome::Success;
         let (database, collection) = self.messages.names();
         let size = self.messages.size();
-        let call = Finished {
+        let call = Subject {
             rpc: self.messages.rest_rpc().unwrap_or(self.call.label()),
             database,
             collection,
             user: self.user.as_bytes(),
             endpoint: self.endpoint.as_bytes(),
-            outcome,
             vouches: succeeded && self.messages.vouch(),
-            size: Size { rows: if succeeded { size.rows } else { 0 }, ..size },
-            micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         };
-        calls.record(&call, now);
+        let size = Size { rows: if succeeded { size.rows } else { 0 }, ..size };
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        calls.record(&call, &[Event::Ended { outcome, size, micros }], now);
     }
 }
 
@@ -296,6 +311,12 @@ impl Drop for Attempt<'_> {
             self.count(unanswered, now.saturating_duration_since(began), now);
         }
     }
+}
+
+/// Whether the listener has noted what the client asks for. It does so for a read whose answer may be kept: the endpoint is
+/// asked for another consistency than the client asks for.
+fn has_noted_question(rpc: &Rpc, log: &impl AccessLog) -> bool {
+    rpc.class == Class::Read && log.cache_note() == Some(MISS.as_bytes())
 }
 
 /// Reads the readiness from what has arrived of a response, and says whether `head` is full. The first piece is nearly

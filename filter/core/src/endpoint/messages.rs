@@ -1,9 +1,9 @@
 //! What has been read of a call, whichever API it is of.
 
 use crate::calls::Size;
-use crate::endpoint::reading::Reading;
 use crate::endpoint::rest_reading::RestReading;
 use crate::milvus::rpc::proves_existence;
+use crate::reading::Reading;
 
 /// What has been read of a call.
 #[derive(Debug)]

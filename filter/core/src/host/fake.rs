@@ -163,6 +163,10 @@ impl AccessLog for FakeStream {
         self.note_text("cache", outcome);
     }
 
+    fn cache_note(&self) -> Option<&[u8]> {
+        find(&self.notes, "cache")
+    }
+
     fn note_text(&mut self, key: &str, value: &str) {
         self.notes.retain(|(name, _)| name != key);
         self.notes.push((key.to_owned(), value.to_owned()));

@@ -50,6 +50,9 @@ pub trait AccessLog {
     /// Has the log say what the cache did with the request.
     fn note_cache(&mut self, outcome: &'static str);
 
+    /// What the log says that the cache did with the request.
+    fn cache_note(&self) -> Option<&[u8]>;
+
     /// Adds a text to what the log says of the call, in place of an earlier one.
     fn note_text(&mut self, key: &str, value: &str);
 

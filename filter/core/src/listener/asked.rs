@@ -3,12 +3,13 @@
 use crate::admission::key::Key;
 use crate::admission::Class;
 use crate::host::body::RequestBody;
-use crate::host::request::Request;
+use crate::host::request::{AccessLog, Request};
 use crate::milvus::call::Call;
 use crate::milvus::caller::{HashKey, Naming, User, Users};
 use crate::milvus::question::{Level, Question, QuestionKey};
 use crate::milvus::rest::{database_header, rpc_of, Body};
 use crate::milvus::rpc::Rpc;
+use crate::reading::note_question;
 use crate::wire::base64;
 use crate::wire::stream::{Progress, Reader};
 
@@ -156,6 +157,31 @@ impl Asked {
             Message::Grpc(_, question) => question.collection.bytes(),
             Message::Rest(body) => body.collection.bytes(),
         }
+    }
+
+    /// The database and the collection, empty for a request without names.
+    pub fn names(&self) -> (&[u8], &[u8]) {
+        let has_names = match &self.message {
+            Message::Grpc(..) => self.rpc().is_some_and(|rpc| !rpc.question.is_empty()),
+            Message::Rest(body) => {
+                !(body.collection.bytes().is_empty() && body.database.bytes().is_empty())
+            }
+        };
+        if has_names {
+            (self.database(), self.collection())
+        } else {
+            (b"", b"")
+        }
+    }
+
+    /// Notes what a gRPC call asks for.
+    pub fn note(&self, log: &mut impl AccessLog) {
+        let (Message::Grpc(_, question), Some(rpc)) = (&self.message, self.rpc()) else { return };
+        let (database, _) = self.names();
+        if !database.is_empty() {
+            log.note_text("database", &String::from_utf8_lossy(database));
+        }
+        note_question(rpc, question, log);
     }
 
     /// The rows that are written, as far as they are known.

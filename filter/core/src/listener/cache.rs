@@ -3,6 +3,7 @@
 mod answer;
 mod asking;
 mod change;
+mod client_call;
 pub mod config;
 mod held;
 mod learning;

@@ -1,6 +1,7 @@
 //! Holds the calls of routes with a policy until they may pass, and answers those that may not.
 
 use crate::admission::pool::{Turn, Waited};
+use crate::calls::Event;
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
@@ -11,7 +12,7 @@ use crate::host::Verdict;
 use crate::listener::passage::{Passage, Stage};
 use crate::listener::refusal::Reason;
 use crate::listener::route::RouteConfig;
-use crate::metrics::gate::GateMetrics;
+use crate::listener::settings::Settings;
 
 const UNAUTHENTICATED: (&[u8], &[u8]) = (b"16", b"401");
 
@@ -29,14 +30,14 @@ impl<T> Asking for T where
 /// The gate of one call.
 #[derive(Debug)]
 pub struct Gate<'listener> {
-    metrics: &'listener GateMetrics,
+    settings: &'listener Settings,
     /// None: nothing is limited, or it is decided and nothing has to be done any more.
     passage: Option<Box<Passage>>,
 }
 
 impl<'listener> Gate<'listener> {
-    pub fn new(metrics: &'listener GateMetrics) -> Self {
-        Self { metrics, passage: None }
+    pub fn new(settings: &'listener Settings) -> Self {
+        Self { settings, passage: None }
     }
 
     /// Holds the headers of a call that is limited until its request has been read; `end` says that it has no body.
@@ -117,12 +118,14 @@ impl<'listener> Gate<'listener> {
             Waited::Until(seat, waited) => {
                 passage.stage = Stage::Inside(Some(seat));
                 passage.charge();
-                self.metrics.left(&pool, stream);
-                self.metrics.waited(&pool, waited, stream);
+                self.settings.metrics.left(&pool, stream);
+                self.settings.metrics.waited(&pool, waited, stream);
+                let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+                self.settings.count(&passage.asked, Event::Waited(micros), stream);
                 Verdict::Continue
             }
             Waited::Denied(denied) => {
-                self.metrics.left(&pool, stream);
+                self.settings.metrics.left(&pool, stream);
                 self.refuse(Reason::Denied(denied), stream)
             }
         }
@@ -182,7 +185,7 @@ impl<'listener> Gate<'listener> {
     pub fn on_stream_complete(&mut self, stream: &mut impl Counters) {
         let Some(passage) = self.passage.take() else { return };
         if let Stage::Waiting(_, pool) = &passage.stage {
-            self.metrics.left(pool, stream);
+            self.settings.metrics.left(pool, stream);
         }
     }
 
@@ -211,7 +214,7 @@ impl<'listener> Gate<'listener> {
             }
             Ok(Turn::Later(place)) => {
                 let name = admission.name.clone();
-                self.metrics.queued(&name, stream);
+                self.settings.metrics.queued(&name, stream);
                 passage.stage = Stage::Waiting(place, name);
                 Verdict::Hold
             }
@@ -222,8 +225,10 @@ impl<'listener> Gate<'listener> {
     fn refuse(&mut self, reason: Reason, stream: &mut impl Asking) -> Verdict {
         let Some(mut passage) = self.passage.take() else { return Verdict::Continue };
         passage.give_back();
-        self.metrics.refused(reason.label(), stream);
+        self.settings.metrics.refused(reason.label(), stream);
         stream.note_refusal(reason.label());
+        self.settings.note_refused(&passage.asked, reason.code(), stream);
+        self.settings.count(&passage.asked, Event::Refused, stream);
         Verdict::Reply(passage.refusal(reason))
     }
 }

@@ -45,6 +45,14 @@ impl Reason {
         }
     }
 
+    /// Milvus's code in the answer to a gRPC call.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Unreadable => UNREADABLE.1,
+            Self::Limit(..) | Self::Denied(_) => CODE,
+        }
+    }
+
     fn sentence(self) -> String {
         match self {
             Self::Limit(by, excess) => {
@@ -74,14 +82,14 @@ impl Reason {
     /// The answer to a gRPC call.
     pub fn message(self, rpc: &Rpc) -> LocalReply {
         let sentence = self.sentence();
-        let ((error_code, code), may_be_repeated) = match self {
-            Self::Unreadable => (UNREADABLE, 0),
-            Self::Limit(..) | Self::Denied(_) => ((ERROR_CODE, CODE), 1),
+        let (error_code, may_be_repeated) = match self {
+            Self::Unreadable => (UNREADABLE.0, 0),
+            Self::Limit(..) | Self::Denied(_) => (ERROR_CODE, 1),
         };
         let status = [
             varint(1, error_code),
             delimited(2, sentence.as_bytes()),
-            varint(3, code),
+            varint(3, self.code()),
             varint(4, may_be_repeated),
         ]
         .concat();

@@ -1,5 +1,8 @@
 //! A route's configuration for the filter in the listener.
 
+use std::sync::Arc;
+
+use crate::calls::pool::PoolCalls;
 use crate::listener::cache::config::CacheConfig;
 use crate::listener::cache::route::CacheRoute;
 use crate::listener::connect_reply::ConnectReply;
@@ -20,11 +23,13 @@ pub struct RouteConfig {
     pub policy: Option<Rules>,
     /// The cache of the route's pool.
     pub cache: Option<CacheRoute>,
+    /// Where calls are counted that no endpoint sees; None: they are not counted.
+    pub calls: Option<Arc<PoolCalls>>,
 }
 
 impl RouteConfig {
     /// Parses `{"answer": "no Ingress routes the host {host}.", "by_server_name": true, "log_rate": 0.25, "policy": {...},
-    /// "cache": {...}}`; each key may be missing.
+    /// "cache": {...}, "pool": "pool/default/milvus/19530/grpc"}`; each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
@@ -51,13 +56,16 @@ impl RouteConfig {
             }
             Some(other) => return Err(format!("cache is {other}, must be an object")),
         };
+        let pool = object.take_text("pool")?;
         object.finish()?;
+        let calls = pool.as_deref().map(PoolCalls::named);
         Ok(Self {
             connect_reply,
             by_server_name,
             log_rate,
             policy,
             cache: cache.map(CacheRoute::new),
+            calls,
         })
     }
 }
@@ -92,6 +100,7 @@ mod tests {
                 }
                 Some(other) => panic!("{other}"),
             },
+            calls: meaning.take_text("pool").unwrap().as_deref().map(PoolCalls::named),
         });
     }
 

@@ -12,7 +12,7 @@ use crate::listener::cache::visit::{Step, Visit};
 use crate::listener::gate::Gate;
 use crate::listener::hooks;
 use crate::listener::route::RouteConfig;
-use crate::metrics::gate::GateMetrics;
+use crate::listener::settings::Settings;
 
 /// What the filter needs of a stream while its request is decided about.
 pub trait Asking:
@@ -45,13 +45,14 @@ impl<T> Asking for T where
 #[derive(Debug)]
 pub struct Listener<'listener> {
     /// None: the route has no cache.
-    visit: Option<Visit>,
+    visit: Option<Visit<'listener>>,
     gate: Gate<'listener>,
+    settings: &'listener Settings,
 }
 
 impl<'listener> Listener<'listener> {
-    pub fn new(metrics: &'listener GateMetrics) -> Self {
-        Self { visit: None, gate: Gate::new(metrics) }
+    pub fn new(settings: &'listener Settings) -> Self {
+        Self { visit: None, gate: Gate::new(settings), settings }
     }
 
     pub fn on_request_headers(&mut self, stream: &mut impl Asking, end: bool) -> Verdict {
@@ -60,7 +61,7 @@ impl<'listener> Listener<'listener> {
             Err(reply) => return Verdict::Reply(reply),
         };
         let step = if has_cache {
-            self.visit.insert(Visit::default()).on_request_headers(stream, end)
+            self.visit.insert(Visit::new(self.settings)).on_request_headers(stream, end)
         } else {
             Step::Pass
         };
@@ -127,7 +128,7 @@ impl<'listener> Listener<'listener> {
         verdict
     }
 
-    fn step(&mut self, step: impl FnOnce(&mut Visit) -> Step) -> Step {
+    fn step(&mut self, step: impl FnOnce(&mut Visit<'listener>) -> Step) -> Step {
         self.visit.as_mut().map_or(Step::Pass, step)
     }
 
@@ -155,7 +156,10 @@ impl<'listener> Listener<'listener> {
         }
     }
 
-    pub fn on_stream_complete(&mut self, stream: &mut (impl Counters + Clock)) {
+    pub fn on_stream_complete(
+        &mut self,
+        stream: &mut (impl Counters + Clock + AccessLog + Routed<RouteConfig>),
+    ) {
         self.gate.on_stream_complete(stream);
         if let Some(mut visit) = self.visit.take() {
             visit.on_stream_complete(stream);

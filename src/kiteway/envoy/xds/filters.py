@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import StringValue
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from kiteway._proto.envoy.config.core.v3.base_pb2 import AsyncDataSource, DataSource
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import FilterConfig as PerFilterConfig
@@ -43,7 +43,7 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     filters = []
     router = Router(suppress_envoy_headers=True)
     if settings.filter_path is not None:
-        config = pack(_module(settings, FilterConfig(Mode.DOWNSTREAM)))
+        config = pack(_module(settings, _naming(settings, FilterConfig(Mode.DOWNSTREAM, log=_logs(settings)))))
         filters.append(HttpFilter(name=FILTER, typed_config=config, disabled=True))
         router.dynamic_stats.value = False
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
@@ -57,13 +57,12 @@ def grpc_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     Kiteway's filter counts calls and detects "not ready". It marks the answer of a call that may not be repeated, and the
     filter of the listener removes the mark (`turn_on`).
     """
-    reads = settings.access_log is not None and settings.log_calls
-    return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.UPSTREAM, log=reads), cluster))
+    return _upstream_filters(settings, _counting(settings, FilterConfig(Mode.UPSTREAM, log=_logs(settings)), cluster))
 
 
 def rest_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     """Return the HTTP filters of the REST cluster of this name: Kiteway's filter, which counts calls, or none."""
-    return _upstream_filters(settings, _reading(settings, FilterConfig(Mode.REST_UPSTREAM), cluster))
+    return _upstream_filters(settings, _counting(settings, FilterConfig(Mode.REST_UPSTREAM), cluster))
 
 
 def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
@@ -74,13 +73,25 @@ def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
     ]
 
 
-def _reading(settings: EnvoySettings, config: FilterConfig, cluster: str) -> FilterConfig:
-    """Add what concerns the reading of calls, if they are read at all."""
+def _logs(settings: EnvoySettings) -> bool:
+    return settings.access_log is not None and settings.log_calls
+
+
+def counted_as(settings: EnvoySettings, cluster: str) -> str | UnsetType:
+    """Return the name under which calls to a cluster are counted; UNSET if they are not."""
+    return UNSET if settings.calls_socket is None else cluster
+
+
+def _counting(settings: EnvoySettings, config: FilterConfig, cluster: str) -> FilterConfig:
+    return _naming(settings, msgspec.structs.replace(config, pool=counted_as(settings, cluster)))
+
+
+def _naming(settings: EnvoySettings, config: FilterConfig) -> FilterConfig:
+    """Add how users are named, if calls are read at all."""
     if settings.calls_socket is None and not config.log:
         return config
     return msgspec.structs.replace(
         config,
-        pool=UNSET if settings.calls_socket is None else cluster,
         users=settings.log_users,
         user_key=UNSET if settings.user_key is None else str(settings.user_key),
     )

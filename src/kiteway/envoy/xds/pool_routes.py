@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 from google.protobuf.wrappers_pb2 import UInt64Value
+from msgspec import UNSET
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route, RouteAction, RouteMatch
 from kiteway.envoy.filter_config import RouteConfig
@@ -16,7 +17,7 @@ from kiteway.envoy.xds.affinity import hash_policy
 from kiteway.envoy.xds.answers import Answer, no_route
 from kiteway.envoy.xds.backed import Backed
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, seconds, source_name
-from kiteway.envoy.xds.filters import turn_on
+from kiteway.envoy.xds.filters import counted_as, turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.route_cache import cache_for_filter
@@ -94,6 +95,8 @@ def _forwarded(
         for_filter = to.for_filter
         if pool.cache is not None:
             for_filter = msgspec.structs.replace(for_filter, cache=cache_for_filter(pool, grpc=cluster == grpc))
+        if for_filter.policy is not UNSET or for_filter.cache is not UNSET:
+            for_filter = msgspec.structs.replace(for_filter, pool=counted_as(settings, cluster))
         if marked or for_filter != RouteConfig():
             turn_on(route, settings, for_filter)
         return policy, route

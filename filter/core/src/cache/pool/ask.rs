@@ -108,20 +108,13 @@ impl Pool {
                     shard.doorkeeper.has_seen(&read.key);
                 }
                 drop((control, shard));
-                self.bypassed(&read.database, &read.collection, reason);
+                self.count(Word::Bypass(reason));
                 return Decision::Forward(reason, None);
             }
         };
         let step = asked.decide(read, &mut shard, &mut control);
         drop(control);
-        let subject = |place| Subject {
-            key: asked.key,
-            caller: read.caller,
-            terms,
-            place,
-            database: read.database.clone(),
-            collection: read.collection.clone(),
-        };
+        let subject = |place| Subject { key: asked.key, caller: read.caller, terms, place };
         let decision = match step {
             Step::Hit(hit) => Decision::Hit(hit),
             Step::Join(place, flight) => {
@@ -145,10 +138,10 @@ impl Pool {
         };
         drop(shard);
         match &decision {
-            Decision::Hit(_) => self.count(Word::Hit, &read.database, &read.collection),
-            Decision::Fill(_) => self.count(Word::Miss, &read.database, &read.collection),
+            Decision::Hit(_) => self.count(Word::Hit),
+            Decision::Fill(_) => self.count(Word::Miss),
             Decision::Forward(reason, _) => {
-                self.count(Word::Bypass(*reason), &read.database, &read.collection);
+                self.count(Word::Bypass(*reason));
             }
             // It is counted when it is known what becomes of it.
             Decision::Join(_) => {}

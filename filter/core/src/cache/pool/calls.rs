@@ -27,8 +27,6 @@ pub struct Subject {
     pub caller: Caller,
     pub terms: Terms,
     pub place: Place,
-    pub database: String,
-    pub collection: String,
 }
 
 /// How a read is sent whose answer may be stored.
@@ -249,7 +247,7 @@ impl Seat {
     }
 
     fn count(&self, word: Word) {
-        self.pool.count(word, &self.subject.database, &self.subject.collection);
+        self.pool.count(word);
     }
 }
 

@@ -1,13 +1,11 @@
-//! What became of reads, counted in all and by collection.
+//! What became of reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cache::reason::Reason;
 
-/// The most collections that have counts of their own, the first ones.
-const MOST_COLLECTIONS: usize = 256;
 const MOST_HEADERS: usize = 16;
 /// The longest name of a header that is noted.
 const LONGEST_HEADER: usize = 64;
@@ -29,13 +27,6 @@ pub struct Counts {
     pub bypass: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectionCounts {
-    pub database: String,
-    pub collection: String,
-    pub counts: Counts,
-}
-
 #[derive(Debug)]
 pub struct Outcomes {
     bypasses: [AtomicU64; REASONS],
@@ -45,9 +36,6 @@ pub struct Outcomes {
 #[derive(Debug, Default)]
 struct State {
     all: Counts,
-    /// By database and collection.
-    collections: HashMap<String, HashMap<String, Counts>>,
-    number: usize,
     headers: BTreeSet<String>,
 }
 
@@ -58,22 +46,12 @@ impl Default for Outcomes {
 }
 
 impl Outcomes {
-    /// Counts a read. A collection that `exists` has counts of its own from then on: names that strangers invent have none.
-    pub fn count(&self, word: Word, database: &str, collection: &str, exists: bool) {
+    /// Counts a read.
+    pub fn count(&self, word: Word) {
         if let Word::Bypass(reason) = word {
             self.bypasses[reason as usize].fetch_add(1, Ordering::Relaxed);
         }
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        state.all.add(word);
-        let known = state.collections.get_mut(database).and_then(|each| each.get_mut(collection));
-        if let Some(counts) = known {
-            counts.add(word);
-        } else if exists && state.number < MOST_COLLECTIONS {
-            state.number += 1;
-            let collections = state.collections.entry(database.to_owned()).or_default();
-            collections.entry(collection.to_owned()).or_default().add(word);
-        }
+        self.lock().all.add(word);
     }
 
     /// Notes a header that keeps the reads of clients apart.
@@ -94,19 +72,6 @@ impl Outcomes {
         let counted = Reason::ALL.iter().zip(&self.bypasses);
         let counted = counted.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed)));
         counted.filter(|(_, count)| *count > 0).collect()
-    }
-
-    pub fn collections(&self) -> Vec<CollectionCounts> {
-        let state = self.lock();
-        let mut found = Vec::with_capacity(state.number);
-        for (database, collections) in &state.collections {
-            for (collection, counts) in collections {
-                let (database, collection) = (database.clone(), collection.clone());
-                found.push(CollectionCounts { database, collection, counts: *counts });
-            }
-        }
-        found.sort_by(|a, b| (&a.database, &a.collection).cmp(&(&b.database, &b.collection)));
-        found
     }
 
     pub fn headers(&self) -> Vec<String> {
@@ -134,34 +99,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_are_counted_in_all_by_reason_and_by_collection() {
+    fn reads_are_counted_in_all_and_by_reason() {
         let outcomes = Outcomes::default();
-        outcomes.count(Word::Bypass(Reason::LevelUnknown), "d", "c", false);
-        for word in [Word::Hit, Word::Hit, Word::Joined, Word::Miss, Word::Bypass(Reason::Closed)] {
-            outcomes.count(word, "d", "c", true);
+        let bypasses = [Reason::LevelUnknown, Reason::Closed, Reason::Strong].map(Word::Bypass);
+        for word in [Word::Hit, Word::Hit, Word::Joined, Word::Miss].into_iter().chain(bypasses) {
+            outcomes.count(word);
         }
-        outcomes.count(Word::Bypass(Reason::Strong), "d", "c", false);
 
         assert_eq!(Counts { hit: 2, joined: 1, miss: 1, bypass: 3 }, outcomes.all());
         let reasons = [(Reason::Strong, 1), (Reason::LevelUnknown, 1), (Reason::Closed, 1)];
         assert_eq!(reasons, outcomes.bypasses()[..]);
-        let [counted] = &outcomes.collections()[..] else { panic!() };
-        assert_eq!(Counts { hit: 2, joined: 1, miss: 1, bypass: 2 }, counted.counts);
     }
 
     #[test]
-    fn names_are_bounded() {
+    fn headers_are_bounded() {
         let outcomes = Outcomes::default();
         for number in 0..1000 {
-            let name = number.to_string();
-            outcomes.count(Word::Hit, "invented", &name, false);
-            outcomes.count(Word::Hit, &name, &name, true);
-            outcomes.keeps_apart(&name);
+            outcomes.keeps_apart(&number.to_string());
         }
         outcomes.keeps_apart(&"x".repeat(65));
 
-        assert_eq!(2000, outcomes.all().hit);
-        assert_eq!(MOST_COLLECTIONS, outcomes.collections().len());
         assert_eq!(MOST_HEADERS, outcomes.headers().len());
     }
 }

@@ -8,7 +8,7 @@ use crate::alarm::Alarmed;
 use crate::cache::planted;
 use crate::cache::pool::control::{Control, PoolTerms};
 use crate::cache::pool::entries::{Entry, EntryKey};
-use crate::cache::pool::outcomes::{CollectionCounts, Counts, Outcomes, Word};
+use crate::cache::pool::outcomes::{Counts, Outcomes, Word};
 use crate::cache::pool::store::{Shard, Store};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
@@ -39,7 +39,6 @@ pub struct Report {
     pub outcomes: Counts,
     /// Reasons with reads, in a fixed order.
     pub bypass: Vec<(Reason, u64)>,
-    pub collections: Vec<CollectionCounts>,
     /// The names of headers that keep the reads of clients apart.
     pub headers: Vec<String>,
 }
@@ -55,9 +54,9 @@ impl Pool {
         self.store.make_room(0, terms.memory, true, |_| true);
     }
 
-    /// Counts a read that the pool was not asked about. The names may be empty.
-    pub fn bypassed(&self, database: &str, collection: &str, reason: Reason) {
-        self.outcomes.count(Word::Bypass(reason), database, collection, false);
+    /// Counts a read that the pool was not asked about.
+    pub fn bypassed(&self, reason: Reason) {
+        self.count(Word::Bypass(reason));
     }
 
     /// Notes a header that is not known to be irrelevant, for the report.
@@ -79,7 +78,6 @@ impl Pool {
             sample_age,
             outcomes: self.outcomes.all(),
             bypass: self.outcomes.bypasses(),
-            collections: self.outcomes.collections(),
             headers: self.outcomes.headers(),
         }
     }
@@ -125,8 +123,8 @@ impl Pool {
         }
     }
 
-    pub fn count(&self, word: Word, database: &str, collection: &str) {
-        self.outcomes.count(word, database, collection, true);
+    pub fn count(&self, word: Word) {
+        self.outcomes.count(word);
     }
 
     /// Whether a request of so many bytes may wait at a pool with this memory; `unpark` takes them back.

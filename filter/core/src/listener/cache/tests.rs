@@ -1,21 +1,22 @@
 use std::time::Duration;
 
 use crate::cache::pool::registry;
+use crate::calls::pool::PoolCalls;
+use crate::calls::tally::Tally;
 use crate::host::body::RequestBody;
-use crate::host::fake::{grpc_request, headers, FakeStream, Names};
+use crate::host::fake::{grpc_request, headers, FakeStream};
 use crate::host::own_call::OwnCallId;
 use crate::host::response::{LocalReply, Response};
 use crate::host::{Action, Verdict};
 use crate::listener::route::RouteConfig;
-use crate::listener::Listener;
-use crate::metrics::gate::GateMetrics;
+use crate::listener::{Listener, Settings};
 use crate::wire::encode::{delimited, framed};
 
 /// A request on a route of this pool.
 fn request(pool: &str, method: &str) -> FakeStream {
     let route = format!(
         r#"{{"cache":{{"pool":"{pool}","cluster":"c","bound_ms":5000,"eventual_bound_ms":5000,"fill_lag_ms":1000,
-        "max_wait_ms":3000,"memory":1000000,"max_entry_bytes":1000,"epoch":0,"reads":true}}}}"#
+        "max_wait_ms":3000,"memory":1000000,"max_entry_bytes":1000,"epoch":0,"reads":true}},"pool":"{pool}"}}"#
     );
     let mut stream = grpc_request(method);
     stream.request.push((":method".to_owned(), "POST".to_owned()));
@@ -69,16 +70,16 @@ fn answer(listener: &mut Listener, stream: &mut FakeStream, body: &[u8], size: u
     actions.iter().filter(|action| **action == Action::Hold).count()
 }
 
-fn metrics() -> GateMetrics {
-    GateMetrics::define(&mut Names::default()).unwrap()
+fn settings() -> Settings {
+    Settings::of_test()
 }
 
 const SUCCESS: &[u8] = &[0x0a, 0]; // {status: {}}
 
 /// A search at a time in ms, with what its client gets: the header, and the answer where it is stored.
 fn search(pool: &str, milliseconds: u64) -> (String, FakeStream) {
-    let metrics = metrics();
-    let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "Search"));
+    let settings = settings();
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
     stream.time = Duration::from_millis(milliseconds);
     let verdict = send(&mut listener, &mut stream, &question());
     let did = match verdict {
@@ -96,6 +97,7 @@ fn search(pool: &str, milliseconds: u64) -> (String, FakeStream) {
         }
         other => panic!("{other:?}"),
     };
+    listener.on_stream_complete(&mut stream);
     (did, stream)
 }
 
@@ -120,7 +122,62 @@ fn a_search_is_sent_with_a_guarantee_and_the_second_is_answered_from_the_cache()
     let (did, stream) = search(pool, 1150);
 
     assert_eq!("hit; age=1.1", did);
-    assert_eq!([("cache".to_owned(), "hit".to_owned())], stream.notes[..]);
+    let notes: Vec<_> = stream.notes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let expected =
+        ["cache=hit", "database=default", "collection=books", "level=bounded", "code=0", "rows=0"];
+    assert_eq!(expected, notes[..]);
+}
+
+/// How often something was counted of the reads of a pool, by collection and rpc: calls, hits, joined, misses, bypasses.
+fn counted(pool: &str) -> Vec<(String, [u64; 5])> {
+    let of = |tally: &Tally| {
+        let [hit, joined, miss, bypass] = tally.cached;
+        [tally.calls, hit, joined, miss, bypass]
+    };
+    let mut found = Vec::new();
+    PoolCalls::named(pool).each(|table| {
+        for (name, by_rpc) in table.collections.iter() {
+            let name = String::from_utf8_lossy(name).replace('\0', "/");
+            found.extend(by_rpc.iter().map(|(rpc, tally)| (format!("{name} {rpc}"), of(tally))));
+        }
+        found.extend(
+            table.other_collections.iter().map(|(rpc, tally)| (format!("other {rpc}"), of(tally))),
+        );
+    });
+    found
+}
+
+/// The filter of the endpoint counts the attempts, which are none here. So a collection is known with the first hit.
+#[test]
+fn what_the_cache_did_is_counted_at_the_end_of_a_read_and_a_hit_is_a_call() {
+    let pool = "test/visit/counted";
+    let (_in_use, _counted) = (registry::pool(pool), PoolCalls::named(pool));
+    search(pool, 0);
+    search(pool, 1100);
+    assert_eq!([("other Search".to_owned(), [0, 0, 0, 1, 1])], counted(pool)[..]);
+
+    for _ in 0..3 {
+        search(pool, 1150);
+    }
+
+    let hits = ("default/books Search".to_owned(), [3, 3, 0, 0, 0]);
+    assert_eq!([hits, ("other Search".to_owned(), [0, 0, 0, 1, 1])], counted(pool)[..]);
+}
+
+#[test]
+fn a_read_that_its_client_gives_up_before_it_is_decided_is_a_call_without_an_answer() {
+    let pool = "test/visit/given-up";
+    let (_in_use, _counted) = (registry::pool(pool), PoolCalls::named(pool));
+    let settings = settings();
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+    assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
+    stream.received = question();
+    assert_eq!(Verdict::Hold, listener.on_request_body(&mut stream, true));
+
+    listener.on_stream_complete(&mut stream);
+
+    assert_eq!([("other Search".to_owned(), [1, 0, 0, 0, 0])], counted(pool)[..]);
+    assert!(stream.notes.contains(&("collection".to_owned(), "books".to_owned())));
 }
 
 #[test]
@@ -128,8 +185,9 @@ fn the_answer_to_a_change_is_held_until_its_status_is_known() {
     let pool = "test/visit/change";
     let body = framed(&[0x18, 1]); // {code: 1}
     for size in 1..=body.len() {
-        let metrics = metrics();
-        let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+        let settings = settings();
+        let (mut listener, mut stream) =
+            (Listener::new(&settings), request(pool, "DropCollection"));
 
         assert_eq!(Verdict::Continue, send(&mut listener, &mut stream, &framed(&[])));
         // The headers, and each piece but the one that completes the status.
@@ -144,8 +202,9 @@ fn a_change_empties_the_cache_unless_it_is_refused() {
     search(pool, 0);
     search(pool, 1100);
     let change = |milliseconds, status: &[u8]| {
-        let metrics = metrics();
-        let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+        let settings = settings();
+        let (mut listener, mut stream) =
+            (Listener::new(&settings), request(pool, "DropCollection"));
         stream.time = Duration::from_millis(milliseconds);
         assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
         assert_eq!("hit; age=1.1", search(pool, 1110).0);
@@ -170,9 +229,9 @@ fn a_stream_of_changes_keeps_the_cache_closed_to_its_end() {
     let _in_use = registry::pool(pool);
     search(pool, 0);
     search(pool, 1100);
-    let metrics = metrics();
+    let settings = settings();
     let (mut listener, mut stream) =
-        (Listener::new(&metrics), request(pool, "CreateReplicateStream"));
+        (Listener::new(&settings), request(pool, "CreateReplicateStream"));
     stream.time = Duration::from_millis(1110);
     assert_eq!(Verdict::Continue, listener.on_request_headers(&mut stream, false));
     stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
@@ -199,8 +258,8 @@ fn a_large_change_closes_the_cache_when_its_message_is_complete() {
     let _in_use = registry::pool(pool);
     search(pool, 0);
     search(pool, 1100);
-    let metrics = metrics();
-    let (mut listener, mut stream) = (Listener::new(&metrics), request(pool, "DropCollection"));
+    let settings = settings();
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "DropCollection"));
     stream.time = Duration::from_millis(1110);
     let body = framed(&vec![0; 600 << 10]);
     let (last, most) = body.split_last().unwrap();
@@ -224,13 +283,13 @@ fn no_order_of_hooks_is_a_panic() {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
-    let metrics = metrics();
+    let settings = settings();
     let mut open: Vec<(Listener, FakeStream)> = Vec::new();
     for run in 0..runs {
         if open.len() < 8 {
             let method = ["Search", "Query", "DropCollection", "NoSuch"][random(4)];
             let mut stream = request("test/visit/fuzz", method);
-            let mut listener = Listener::new(&metrics);
+            let mut listener = Listener::new(&settings);
             listener.on_request_headers(&mut stream, random(9) == 0);
             open.push((listener, stream));
         }

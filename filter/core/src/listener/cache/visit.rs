@@ -2,6 +2,7 @@
 //! changes what is kept. All other calls go on as if the cache were not there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cache::pool::{Decision, Fill, Hit, Outcome, Patience, Seat, Watch};
 use crate::cache::question::headers::{unusual, Header};
@@ -10,20 +11,24 @@ use crate::cache::question::suffix::Suffix;
 use crate::cache::question::{message_of, read, Method};
 use crate::cache::read::Read;
 use crate::cache::reason::Reason;
+use crate::calls::Cached;
 use crate::host::body::ResponseBody;
 use crate::host::clock::Clock;
 use crate::host::own_call::OwnCallId;
-use crate::host::request::AccessLog;
+use crate::host::request::{AccessLog, Request, Routed};
 use crate::host::response::{LocalReply, Response};
 use crate::host::Action;
 use crate::listener::asked::{api_of, Api};
 use crate::listener::cache::answer::{begins_well, Answer};
 use crate::listener::cache::asking::{cache_of, caller_of, Asking};
 use crate::listener::cache::change::{Announced, Changing};
+use crate::listener::cache::client_call::ClientCall;
 use crate::listener::cache::held::{self, Held};
 use crate::listener::cache::learning::{due, Learning};
+use crate::listener::route::RouteConfig;
+use crate::listener::settings::Settings;
 use crate::milvus::call::Call;
-use crate::milvus::rpc::MilvusStatusLocation;
+use crate::milvus::rpc::{MilvusStatusLocation, Rpc};
 
 /// The header that says what the cache did.
 const HEADER: &str = "kiteway-cache";
@@ -46,9 +51,12 @@ pub enum Step {
 }
 
 /// One call's visit to the cache.
-#[derive(Debug, Default)]
-pub struct Visit {
+#[derive(Debug)]
+pub struct Visit<'listener> {
+    settings: &'listener Settings,
     stage: Stage,
+    /// The read, from its decision to its end.
+    call: Option<Box<ClientCall>>,
 }
 
 /// Where a call is.
@@ -73,12 +81,12 @@ enum Stage {
     Changing(Box<Changing>),
 }
 
-/// What the path says of a read.
+/// What the path says of a read, and when it came.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     method: Method,
-    /// Where its answer has Milvus's status.
-    status: MilvusStatusLocation,
+    rpc: &'static Rpc,
+    began: Instant,
 }
 
 #[derive(Debug)]
@@ -87,7 +95,11 @@ struct Filling {
     answer: Answer,
 }
 
-impl Visit {
+impl<'listener> Visit<'listener> {
+    pub fn new(settings: &'listener Settings) -> Self {
+        Self { settings, stage: Stage::default(), call: None }
+    }
+
     /// Begins with a call whose route has a cache; `end` says that the request has no body.
     pub fn on_request_headers(&mut self, stream: &mut impl Asking, end: bool) -> Step {
         let Some(cache) = cache_of(stream) else { return Step::Pass };
@@ -95,17 +107,22 @@ impl Visit {
         let pool = || Arc::clone(&cache.pool);
         let mut announced = match api_of(stream) {
             Api::Grpc => {
-                let (method, status) = match Call::of_grpc(Some(path)) {
-                    Call::Milvus(rpc) => (Method::of(rpc), rpc.milvus_status),
-                    Call::OtherGrpc | Call::Rest => (None, MilvusStatusLocation::Nowhere),
+                let rpc = match Call::of_grpc(Some(path)) {
+                    Call::Milvus(rpc) => Some(rpc),
+                    Call::OtherGrpc | Call::Rest => None,
                 };
-                if let Some(method) = method.filter(|_| cache.config.reads && !end) {
-                    self.stage = Stage::Reading(Asked { method, status }, Box::default());
+                if let Some((method, rpc)) = rpc.and_then(|rpc| Some((Method::of(rpc)?, rpc))) {
+                    if end || !cache.config.reads {
+                        return Step::Pass;
+                    }
+                    let began = stream.now();
+                    self.stage = Stage::Reading(Asked { method, rpc, began }, Box::default());
                     return Step::Hold;
                 }
-                if method.is_some() || !is_structural_grpc(path) {
+                if !is_structural_grpc(path) {
                     return Step::Pass;
                 }
+                let status = rpc.map_or(MilvusStatusLocation::Nowhere, |rpc| rpc.milvus_status);
                 Announced::grpc(pool(), caller_of(stream), status)
             }
             Api::Rest => {
@@ -131,9 +148,14 @@ impl Visit {
                 let asked = *asked;
                 self.decide(asked, stream)
             }
-            Stage::Reading(_, held) => match held.read(stream) {
+            Stage::Reading(asked, held) => match held.read(stream) {
                 Ok(()) => Step::Hold,
-                Err(reason) => self.bypass(reason, stream),
+                Err(reason) => {
+                    let asked = *asked;
+                    let headers = headers_of(stream);
+                    self.begin_call(asked, &headers, &held::all(stream));
+                    self.bypass(reason, stream)
+                }
             },
             Stage::Announced(announced) => {
                 let waited = announced.waits();
@@ -187,7 +209,7 @@ impl Visit {
                 self.stage = Stage::Waiting(asked, Box::new(seat));
                 Step::Hold
             }
-            Outcome::Answer(hit) => reply("joined", hit, stream),
+            Outcome::Answer(hit) => self.reply(Cached::Joined, hit, stream),
             Outcome::Lead(fill) => {
                 let frame = held::all(stream);
                 self.fill(asked, fill, frame, stream)
@@ -245,7 +267,7 @@ impl Visit {
             }
             Stage::Filling(mut filling) => {
                 filling.fill.answering(stream.boot_time());
-                stream.set_response_header(HEADER, "miss");
+                stream.set_response_header(HEADER, Cached::Miss.label());
                 self.stage = Stage::Filling(filling);
                 match begins_well(stream) {
                     Ok(()) if !end => {}
@@ -275,7 +297,7 @@ impl Visit {
                     self.give_up(Some(reason), stream);
                 } else if end {
                     // Without trailers there is no status.
-                    self.on_stream_complete(stream);
+                    self.abandon(stream);
                 }
                 Action::Continue
             }
@@ -302,8 +324,19 @@ impl Visit {
         }
     }
 
-    /// The stream is over, in whatever way, or its answer is not wanted any more.
-    pub fn on_stream_complete(&mut self, stream: &impl Clock) {
+    /// The stream is over, in whatever way.
+    pub fn on_stream_complete(
+        &mut self,
+        stream: &mut (impl Clock + AccessLog + Routed<RouteConfig>),
+    ) {
+        if let Some(call) = self.call.take() {
+            call.complete(stream);
+        }
+        self.abandon(stream);
+    }
+
+    /// No more comes of the answer, or none of it is wanted any more.
+    fn abandon(&mut self, stream: &impl Clock) {
         match std::mem::take(&mut self.stage) {
             Stage::Filling(filling) => filling.fill.lost(stream.boot_time()),
             Stage::Changing(changing) => changing.on_stream_complete(stream),
@@ -332,8 +365,8 @@ impl Visit {
     fn decide(&mut self, asked: Asked, stream: &mut impl Asking) -> Step {
         let Some(cache) = cache_of(stream) else { return self.leave() };
         let frame = held::all(stream);
-        let mut headers: Vec<Header> = Vec::with_capacity(USUAL_HEADERS);
-        stream.each_request_header(|name, value| headers.push((name, value)));
+        let headers = headers_of(stream);
+        self.begin_call(asked, &headers, &frame);
         let read = message_of(&frame).and_then(|message| read(asked.method, &headers, message));
         let read = match read {
             Ok(read) => read,
@@ -369,7 +402,7 @@ impl Visit {
     ) -> Step {
         let Some(cache) = cache_of(stream) else { return self.leave() };
         let Some(terms) = cache.terms(&read.database, &read.collection) else {
-            cache.pool.bypassed(&read.database, &read.collection, Reason::Disabled);
+            cache.pool.bypassed(Reason::Disabled);
             return self.forward(Reason::Disabled, None, stream);
         };
         let frame = frame.unwrap_or_else(|| held::all(stream));
@@ -379,7 +412,7 @@ impl Visit {
         match cache.pool.ask(read, terms, now, patience, || stream.waker()) {
             Decision::Hit(hit) => {
                 self.stage = Stage::Outside;
-                reply("hit", hit, stream)
+                self.reply(Cached::Hit, hit, stream)
             }
             Decision::Join(seat) => {
                 self.stage = Stage::Waiting(asked, Box::new(seat));
@@ -422,24 +455,47 @@ impl Visit {
             }
         }
         let most = cache_of(stream).map_or(0, |cache| cache.config.max_entry_bytes);
-        let answer = Answer::new(most, asked.status);
+        let answer = Answer::new(most, asked.rpc.milvus_status);
         self.stage = Stage::Filling(Box::new(Filling { fill, answer }));
-        stream.note_cache("miss");
+        self.is_sent(Cached::Miss, stream);
         Step::Release
     }
 
     /// Forwards a request that the cache cannot read.
     fn bypass(&mut self, reason: Reason, stream: &mut impl Asking) -> Step {
         if let Some(cache) = cache_of(stream) {
-            cache.pool.bypassed("", "", reason);
+            cache.pool.bypassed(reason);
         }
         self.forward(reason, None, stream)
     }
 
     fn forward(&mut self, reason: Reason, watch: Option<Watch>, stream: &mut impl Asking) -> Step {
         self.stage = Stage::Forwarded(reason, watch);
-        stream.note_cache("bypass");
+        self.is_sent(Cached::Bypass, stream);
         Step::Release
+    }
+
+    /// The read has arrived, or so much of it that the cache has nothing to do with it.
+    fn begin_call(&mut self, asked: Asked, headers: &[Header<'_>], request: &[u8]) {
+        let Asked { rpc, began, .. } = asked;
+        let call = ClientCall::new(rpc, began, headers, request, self.settings);
+        self.call = Some(Box::new(call));
+    }
+
+    fn is_sent(&mut self, cached: Cached, stream: &mut impl AccessLog) {
+        if let Some(call) = &mut self.call {
+            call.sent(cached, stream);
+        }
+    }
+
+    /// Answers a call with what is kept.
+    fn reply(&mut self, cached: Cached, hit: Hit, stream: &mut impl Asking) -> Step {
+        if let Some(call) = self.call.take() {
+            call.answered(cached, &hit.answer, stream);
+        }
+        let age = hit.age.as_secs_f64();
+        let header = (HEADER, format!("{}; age={age:.1}", cached.label()));
+        Step::Reply(LocalReply::Stored { header, body: hit.answer })
     }
 
     /// The answer to a fill cannot be kept; `reason` says why no other one can, if it is known.
@@ -453,10 +509,8 @@ impl Visit {
     }
 }
 
-/// Answers a call with what is kept.
-fn reply(outcome: &'static str, hit: Hit, stream: &mut impl AccessLog) -> Step {
-    stream.note_cache(outcome);
-    let age = hit.age.as_secs_f64();
-    let header = (HEADER, format!("{outcome}; age={age:.1}"));
-    Step::Reply(LocalReply::Stored { header, body: hit.answer })
+fn headers_of(request: &impl Request) -> Vec<Header<'_>> {
+    let mut headers = Vec::with_capacity(USUAL_HEADERS);
+    request.each_request_header(|name, value| headers.push((name, value)));
+    headers
 }

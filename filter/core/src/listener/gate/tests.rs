@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::host::fake::{grpc_request, headers, FakeStream, Names};
+use crate::host::fake::{grpc_request, headers, FakeStream};
 use crate::host::response::LocalReply;
 use crate::milvus::milvus_status::code;
 use crate::milvus::rpc::MilvusStatusLocation;
@@ -14,8 +14,8 @@ mod moments;
 mod queue;
 mod rest;
 
-fn metrics() -> GateMetrics {
-    GateMetrics::define(&mut Names::default()).unwrap()
+fn settings() -> Settings {
+    Settings::of_test()
 }
 
 /// A route with a policy of its own; `policy` is JSON without its scope.
@@ -46,8 +46,8 @@ fn search(collection: &str) -> Vec<u8> {
 }
 
 /// A call whose request has arrived, and what was decided.
-fn call<'a>(metrics: &'a GateMetrics, stream: &mut FakeStream, body: &[u8]) -> (Gate<'a>, Verdict) {
-    let mut gate = Gate::new(metrics);
+fn call<'a>(settings: &'a Settings, stream: &mut FakeStream, body: &[u8]) -> (Gate<'a>, Verdict) {
+    let mut gate = Gate::new(settings);
     match gate.on_request_headers(stream, false) {
         Verdict::Hold => {}
         other => return (gate, other),
@@ -74,10 +74,10 @@ fn refused(verdict: &Verdict) -> bool {
 #[test]
 fn without_a_policy_nothing_is_held() {
     for route in [None, Some(RouteConfig::default())] {
-        let metrics = metrics();
+        let settings = settings();
         let mut stream = grpc_request("Search");
         stream.route = route.map(|route| Box::new(route) as _);
-        let mut gate = Gate::new(&metrics);
+        let mut gate = Gate::new(&settings);
 
         assert_eq!(Verdict::Continue, gate.on_request_headers(&mut stream, false));
         assert_eq!(Verdict::Continue, gate.on_request_body(&mut stream, true));
@@ -87,10 +87,10 @@ fn without_a_policy_nothing_is_held() {
 
 #[test]
 fn calls_of_connections_and_health_always_pass() {
-    let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-9}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["user"],"requestsPerSecond":1e-9}"#));
     for method in ["Connect", "GetVersion", "CheckHealth", "NoSuchCall", "DumpMessages"] {
         for _ in 0..3 {
-            let (_, verdict) = call(&metrics, &mut request(method, "a", &route), &search("c"));
+            let (_, verdict) = call(&settings, &mut request(method, "a", &route), &search("c"));
             assert_eq!(Verdict::Continue, verdict, "{method}");
         }
     }
@@ -98,17 +98,17 @@ fn calls_of_connections_and_health_always_pass() {
 
 #[test]
 fn the_last_part_of_a_body_may_be_among_what_is_held() {
-    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["collection"],"inFlight":1}"#));
     let body = search("books");
     for cut in 1..body.len() {
         let mut stream = request("Search", "u", &route);
-        let mut gate = Gate::new(&metrics);
+        let mut gate = Gate::new(&settings);
         gate.on_request_headers(&mut stream, false);
         stream.received = body[..cut].to_vec();
         assert_eq!(Verdict::Hold, gate.on_request_body(&mut stream, false));
         (stream.held, stream.received, stream.piece) = (body.clone(), Vec::new(), Some(3));
         assert_eq!(Verdict::Continue, gate.on_request_body(&mut stream, true), "{cut}");
-        let (_, verdict) = call(&metrics, &mut request("Search", "u", &route), &body);
+        let (_, verdict) = call(&settings, &mut request("Search", "u", &route), &body);
         assert!(refused(&verdict), "{cut}");
     }
 }

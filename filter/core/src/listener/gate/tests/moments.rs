@@ -5,7 +5,7 @@ use super::*;
 fn damaged_and_reset_at_every_moment_nothing_is_left() {
     let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
     let runs: u64 = runs.unwrap_or(50_000);
-    let metrics = metrics();
+    let settings = settings();
     let route = route(
         r#"{SCOPE,"limits":[{"by":["user"],"inFlight":3},{"by":["database","collection"],"rowsPerSecond":100}],
            "admission":{"scope":"fuzz","reads":2,"writes":1,"waitMs":3600000,"queuedBytes":20000}}"#,
@@ -21,7 +21,7 @@ fn damaged_and_reset_at_every_moment_nothing_is_left() {
         if open.len() < 12 {
             let method = ["Search", "Insert", "Query", "Flush", "Connect"][random(5)];
             let mut stream = request(method, ["a", "b", "c"][random(3)], &route);
-            let mut gate = Gate::new(&metrics);
+            let mut gate = Gate::new(&settings);
             gate.on_request_headers(&mut stream, random(9) == 0);
             open.push((gate, stream));
         }
@@ -70,10 +70,10 @@ fn damaged_and_reset_at_every_moment_nothing_is_left() {
     for (seconds, method) in [(0, "Search"), (11, "Search"), (11, "Insert")] {
         let mut stream = request(method, "p", &route);
         stream.time = Duration::from_secs((1 << 30) + seconds);
-        let (gate, verdict) = call(&metrics, &mut stream, &search("z"));
+        let (gate, verdict) = call(&settings, &mut stream, &search("z"));
         assert_eq!(Verdict::Continue, verdict);
         open.push(gate);
     }
     let mut stream = request("Search", "r", &route);
-    assert_eq!(Verdict::Hold, call(&metrics, &mut stream, &search("z")).1);
+    assert_eq!(Verdict::Hold, call(&settings, &mut stream, &search("z")).1);
 }

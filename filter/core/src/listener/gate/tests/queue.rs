@@ -4,12 +4,12 @@ use super::*;
 
 #[test]
 fn a_call_waits_for_the_one_before_it_and_is_woken() {
-    let (metrics, route) = (metrics(), route(ONE_READ));
+    let (settings, route) = (settings(), route(ONE_READ));
     let mut first = request("Search", "a", &route);
-    let (mut running, verdict) = call(&metrics, &mut first, &search("c"));
+    let (mut running, verdict) = call(&settings, &mut first, &search("c"));
     assert_eq!(Verdict::Continue, verdict);
     let mut second = request("Search", "a", &route);
-    let (mut waiting, verdict) = call(&metrics, &mut second, &search("c"));
+    let (mut waiting, verdict) = call(&settings, &mut second, &search("c"));
     assert_eq!(Verdict::Hold, verdict);
     assert_eq!(vec![1], second.gauges.values().copied().collect::<Vec<_>>());
     assert_eq!(Verdict::Hold, waiting.on_wake(&mut second));
@@ -27,61 +27,61 @@ fn a_call_waits_for_the_one_before_it_and_is_woken() {
 
 #[test]
 fn writes_and_everything_else_do_not_wait_for_reads() {
-    let (metrics, route) = (metrics(), route(ONE_READ));
-    let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+    let (settings, route) = (settings(), route(ONE_READ));
+    let _running = call(&settings, &mut request("Search", "a", &route), &search("c"));
 
     for method in ["Insert", "DescribeCollection", "CreateCollection"] {
-        let (_, verdict) = call(&metrics, &mut request(method, "a", &route), &search("c"));
+        let (_, verdict) = call(&settings, &mut request(method, "a", &route), &search("c"));
         assert_eq!(Verdict::Continue, verdict, "{method}");
     }
 }
 
 #[test]
 fn a_client_that_gives_up_is_refused_or_forgotten() {
-    let (metrics, route) = (metrics(), route(ONE_READ));
+    let (settings, route) = (settings(), route(ONE_READ));
     let mut first = request("Search", "a", &route);
-    let (mut running, _) = call(&metrics, &mut first, &search("c"));
+    let (mut running, _) = call(&settings, &mut first, &search("c"));
     let mut late = request("Search", "a", &route);
     late.request.push(("grpc-timeout".to_owned(), "0m".to_owned()));
-    let (_, verdict) = call(&metrics, &mut late, &search("c"));
+    let (_, verdict) = call(&settings, &mut late, &search("c"));
     assert!(refused(&verdict));
     assert_eq!(Some("waited"), late.refusal);
 
     let mut reset = request("Search", "a", &route);
-    let (mut gate, verdict) = call(&metrics, &mut reset, &search("c"));
+    let (mut gate, verdict) = call(&settings, &mut reset, &search("c"));
     assert_eq!(Verdict::Hold, verdict);
     gate.on_stream_complete(&mut reset);
     drop(gate);
     assert_eq!(vec![0], reset.gauges.values().copied().collect::<Vec<_>>());
     answer(&mut running, &mut first, 0);
     assert_eq!(0, reset.woken.load(Ordering::Relaxed));
-    let (_, verdict) = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+    let (_, verdict) = call(&settings, &mut request("Search", "a", &route), &search("c"));
     assert_eq!(Verdict::Continue, verdict);
 }
 
 #[test]
 fn a_queue_that_is_full_refuses_at_once() {
-    let (metrics, route) =
-        (metrics(), route(r#"{"admission":{SCOPE,"reads":1,"waitMs":3600000,"queuedBytes":0}}"#));
-    let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+    let (settings, route) =
+        (settings(), route(r#"{"admission":{SCOPE,"reads":1,"waitMs":3600000,"queuedBytes":0}}"#));
+    let _running = call(&settings, &mut request("Search", "a", &route), &search("c"));
     let mut stream = request("Search", "a", &route);
 
-    assert!(refused(&call(&metrics, &mut stream, &search("c")).1));
+    assert!(refused(&call(&settings, &mut stream, &search("c")).1));
     assert_eq!(Some("queue_full"), stream.refusal);
 }
 
 #[test]
 fn a_waiting_request_that_has_not_ended_counts_as_all_that_envoy_may_buffer_of_it() {
     for (end, waits) in [(true, [true; 3]), (false, [true, true, false])] {
-        let (metrics, route) = (
-            metrics(),
+        let (settings, route) = (
+            settings(),
             route(r#"{"admission":{SCOPE,"reads":1,"waitMs":3600000,"queuedBytes":2200000}}"#),
         );
-        let _running = call(&metrics, &mut request("Search", "a", &route), &search("c"));
+        let _running = call(&settings, &mut request("Search", "a", &route), &search("c"));
         let mut open = Vec::new();
         for each in waits {
             let mut stream = request("Search", "a", &route);
-            let mut gate = Gate::new(&metrics);
+            let mut gate = Gate::new(&settings);
             gate.on_request_headers(&mut stream, false);
             stream.received = search("c");
 

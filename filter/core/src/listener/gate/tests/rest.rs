@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_content_type_that_is_not_grpc_is_read_as_rest() {
     // Envoy's routes for gRPC take `application/grpc` and `application/grpc+...` only.
-    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["collection"],"inFlight":1}"#));
     let mut open = Vec::new();
     for (content_type, passes) in
         [("application/json", true), ("application/grpc-web", false), ("application/grpc;x", false)]
@@ -18,7 +18,7 @@ fn a_content_type_that_is_not_grpc_is_read_as_rest() {
             route: Some(Box::new(route.clone())),
             ..FakeStream::default()
         };
-        let (gate, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+        let (gate, verdict) = call(&settings, &mut stream, br#"{"collectionName":"c"}"#);
 
         assert_eq!(passes, verdict == Verdict::Continue, "{content_type}");
         open.push(gate);
@@ -27,21 +27,21 @@ fn a_content_type_that_is_not_grpc_is_read_as_rest() {
         let mut stream = request("Search", "u", &route);
         stream.request[1].1 = content_type.to_owned();
 
-        assert!(refused(&call(&metrics, &mut stream, &search("c")).1), "{content_type}");
+        assert!(refused(&call(&settings, &mut stream, &search("c")).1), "{content_type}");
     }
 }
 
 #[test]
 fn an_upgrade_is_decided_about_by_its_headers() {
-    let (metrics, route) =
-        (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":1e-3,"burstMs":0}"#));
+    let (settings, route) =
+        (settings(), limited(r#"{"by":["user"],"requestsPerSecond":1e-3,"burstMs":0}"#));
     let upgrade = || {
         let mut stream = FakeStream {
             request: headers(&[(":method", "GET"), (":path", "/socket"), ("upgrade", "websocket")]),
             route: Some(Box::new(route.clone())),
             ..FakeStream::default()
         };
-        Gate::new(&metrics).on_request_headers(&mut stream, false)
+        Gate::new(&settings).on_request_headers(&mut stream, false)
     };
 
     assert_eq!(Verdict::Continue, upgrade());
@@ -50,7 +50,7 @@ fn an_upgrade_is_decided_about_by_its_headers() {
 
 #[test]
 fn only_get_can_upgrade() {
-    let (metrics, route) = (metrics(), limited(r#"{"by":["collection"],"inFlight":1}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["collection"],"inFlight":1}"#));
     let mut stream = FakeStream {
         request: headers(&[
             (":method", "POST"),
@@ -60,11 +60,11 @@ fn only_get_can_upgrade() {
         route: Some(Box::new(route.clone())),
         ..FakeStream::default()
     };
-    let (_open, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+    let (_open, verdict) = call(&settings, &mut stream, br#"{"collectionName":"c"}"#);
     assert_eq!(Verdict::Continue, verdict);
 
     let mut next = request("Search", "u", &route);
-    assert!(refused(&call(&metrics, &mut next, &search("c")).1));
+    assert!(refused(&call(&settings, &mut next, &search("c")).1));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn rest_and_grpc_share_limits_and_queues() {
         route: Some(Box::new(route.clone())),
         ..FakeStream::default()
     };
-    let metrics = metrics();
+    let settings = settings();
     for (policy, json, waits) in [
         (
             r#"{SCOPE,"limits":[{"by":["user","collection"],"inFlight":1}]}"#,
@@ -95,9 +95,9 @@ fn rest_and_grpc_share_limits_and_queues() {
     ] {
         let route = route(policy);
         let grpc = &mut request("Search", "cm9vdDpNaWx2dXM=", &route); // root:Milvus
-        let _open = call(&metrics, grpc, &search("c"));
+        let _open = call(&settings, grpc, &search("c"));
         let mut stream = rest(json, &route);
-        let mut gate = Gate::new(&metrics);
+        let mut gate = Gate::new(&settings);
         assert_eq!(Verdict::Hold, gate.on_request_headers(&mut stream, false));
         let verdict = gate.on_request_body(&mut stream, true);
 
@@ -108,7 +108,7 @@ fn rest_and_grpc_share_limits_and_queues() {
 
 #[test]
 fn the_database_of_a_rest_request_is_that_of_the_header_that_milvus_reads() {
-    let (metrics, route) = (metrics(), limited(r#"{"by":["database"],"inFlight":1}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["database"],"inFlight":1}"#));
     let mut open = Vec::new();
     for (path, header, database, passes) in [
         ("/v2/vectordb/entities/search", "db-name", "a", true),
@@ -122,7 +122,7 @@ fn the_database_of_a_rest_request_is_that_of_the_header_that_milvus_reads() {
             route: Some(Box::new(route.clone())),
             ..FakeStream::default()
         };
-        let (gate, verdict) = call(&metrics, &mut stream, br#"{"collectionName":"c"}"#);
+        let (gate, verdict) = call(&settings, &mut stream, br#"{"collectionName":"c"}"#);
 
         assert_eq!(passes, verdict == Verdict::Continue, "{path} {header} {database}");
         open.push(gate);
@@ -131,7 +131,7 @@ fn the_database_of_a_rest_request_is_that_of_the_header_that_milvus_reads() {
 
 #[test]
 fn a_rest_request_over_the_limit_gets_429() {
-    let (metrics, route) = (metrics(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
+    let (settings, route) = (settings(), limited(r#"{"by":["user"],"requestsPerSecond":0.1}"#));
     let mut verdicts = Vec::new();
     for _ in 0..2 {
         let mut stream = FakeStream {
@@ -144,7 +144,7 @@ fn a_rest_request_over_the_limit_gets_429() {
             ..FakeStream::default()
         };
         stream.route = Some(Box::new(route.clone()));
-        let mut gate = Gate::new(&metrics);
+        let mut gate = Gate::new(&settings);
         assert_eq!(Verdict::Hold, gate.on_request_headers(&mut stream, false));
         verdicts.push(gate.on_request_body(&mut stream, true));
     }

@@ -1,4 +1,5 @@
-//! What the access log gets of a call's messages: the names, the size of the question, and what the answer says.
+//! What is read of the messages of a gRPC call: the names, the size of the question, and what the answer says. It is for
+//! the counts and for the access log.
 
 use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
@@ -18,6 +19,7 @@ const DEFAULT_DATABASE: &[u8] = b"default";
 #[derive(Debug)]
 pub struct Reading {
     rpc: &'static Rpc,
+    reads_all: bool,
     /// The header `dbname`.
     header_database: Name,
     request: Reader<QuestionKey>,
@@ -36,11 +38,17 @@ impl Reading {
         Self {
             header_database,
             rpc,
+            reads_all: all,
             request: Reader::new(if all { rpc.question } else { rpc.names() }),
             question: Question::default(),
             response: Reader::new(rpc.answer),
             answer: Answer::default(),
         }
+    }
+
+    /// Whether more than the names is read of the request.
+    pub fn reads_all(&self) -> bool {
+        self.reads_all
     }
 
     /// Reads a part of the request, and says whether the question is known now: the message is whole, or `end` says that no
@@ -53,10 +61,19 @@ impl Reading {
         if !end && self.request.progress() == Progress::Reading {
             return false;
         }
-        if !self.rpc.question.is_empty() {
-            self.resolve_database();
-        }
+        self.resolve_database();
         true
+    }
+
+    /// Reads all that will be read of the request.
+    pub fn read_request(&mut self, request: &[u8]) {
+        self.request.push(request, &mut self.question);
+        self.resolve_database();
+    }
+
+    /// Reads a whole answer.
+    pub fn read_response(&mut self, response: &[u8]) {
+        self.response.push(response, &mut self.answer);
     }
 
     /// Reads a part of the response.
@@ -68,36 +85,8 @@ impl Reading {
 
     /// Notes what the request asks for.
     pub fn note_question(&self, log: &mut impl AccessLog) {
-        let question = &self.question;
-        note_name(log, "database", &question.database);
-        note_name(log, "collection", &question.collection);
-        note_name(log, "alias", &question.alias);
-        note_name(log, "new_database", &question.new_database);
-        note_name(log, "new_collection", &question.new_collection);
-        for (key, value) in [
-            ("collections", question.collections.saturating_sub(1)),
-            ("partitions", question.partitions),
-            ("output_fields", question.output_fields),
-            ("nq", question.queries),
-            ("limit", question.limit),
-            ("searches", question.sub_searches),
-            ("search_limit", question.sub_limit),
-            ("rows", question.rows),
-        ] {
-            if value > 0 {
-                let others = u64::from(key == "collections");
-                log.note_number(key, value + others);
-            }
-        }
-        if self.rpc.class == Class::Read {
-            log.note_text("level", level_name(question.level()));
-            if question.guarantee > 2 {
-                log.note_text("guarantee", &question.guarantee.to_string());
-            }
-            if question.is_iterator {
-                log.note_text("page_of", "iterator");
-            }
-        }
+        note_name(log, "database", &self.question.database);
+        note_question(self.rpc, &self.question, log);
         let problem = match self.request.progress() {
             Progress::Compressed => "compressed",
             Progress::Malformed => "malformed",
@@ -108,6 +97,9 @@ impl Reading {
 
     /// The database is the field, else the header, else the default, as Milvus's proxy resolves it.
     fn resolve_database(&mut self) {
+        if self.rpc.question.is_empty() {
+            return;
+        }
         if self.question.database.bytes().is_empty() {
             self.question.database = std::mem::take(&mut self.header_database);
         }
@@ -159,6 +151,38 @@ impl Reading {
 pub fn note_user(user: &User, log: &mut impl AccessLog) {
     if *user != User::NOBODY {
         log.note_text("user", user.as_str());
+    }
+}
+
+/// Notes what a request asks for, but for the database.
+pub fn note_question(rpc: &Rpc, question: &Question, log: &mut impl AccessLog) {
+    note_name(log, "collection", &question.collection);
+    note_name(log, "alias", &question.alias);
+    note_name(log, "new_database", &question.new_database);
+    note_name(log, "new_collection", &question.new_collection);
+    for (key, value) in [
+        ("collections", question.collections.saturating_sub(1)),
+        ("partitions", question.partitions),
+        ("output_fields", question.output_fields),
+        ("nq", question.queries),
+        ("limit", question.limit),
+        ("searches", question.sub_searches),
+        ("search_limit", question.sub_limit),
+        ("rows", question.rows),
+    ] {
+        if value > 0 {
+            let others = u64::from(key == "collections");
+            log.note_number(key, value + others);
+        }
+    }
+    if rpc.class == Class::Read {
+        log.note_text("level", level_name(question.level()));
+        if question.guarantee > 2 {
+            log.note_text("guarantee", &question.guarantee.to_string());
+        }
+        if question.is_iterator {
+            log.note_text("page_of", "iterator");
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! A read that a cache decides about, as a call of its client: what is counted of it, and what the access log says of it.
+//!
+//! The filter of the endpoint sees neither a read that the cache answers, nor what the client of another one asks for: the
+//! cache asks the endpoint for another consistency.
+
+use std::time::Instant;
+
+use crate::cache::question::headers::Header;
+use crate::calls::{Cached, Event, Outcome, Size, Subject};
+use crate::host::clock::Clock;
+use crate::host::request::{AccessLog, Routed};
+use crate::listener::route::RouteConfig;
+use crate::listener::settings::Settings;
+use crate::metrics::transport_status;
+use crate::milvus::caller::User;
+use crate::milvus::rpc::{proves_existence, Rpc};
+use crate::reading::{note_user, Reading};
+
+/// One read.
+#[derive(Debug)]
+pub struct ClientCall {
+    began: Instant,
+    user: User,
+    reading: Reading,
+    /// None: nothing is decided.
+    decided: Option<Cached>,
+}
+
+impl ClientCall {
+    /// A call whose headers came at `began`; `request` is what has arrived of its body.
+    pub fn new(
+        rpc: &'static Rpc,
+        began: Instant,
+        headers: &[Header<'_>],
+        request: &[u8],
+        settings: &Settings,
+    ) -> Self {
+        let value = |name: &[u8]| {
+            let found = headers.iter().find(|(each, _)| *each == name);
+            found.map(|(_, value)| *value)
+        };
+        let mut reading = Reading::new(rpc, value(b"dbname"), settings.logs);
+        reading.read_request(request);
+        let user = settings.users.of_grpc(value(b"authorization"));
+        Self { began, user, reading, decided: None }
+    }
+
+    /// The endpoint gets the call.
+    pub fn sent(&mut self, cached: Cached, log: &mut impl AccessLog) {
+        self.decided = Some(cached);
+        log.note_cache(cached.label());
+        // The filter of the endpoint reads all other calls.
+        if cached == Cached::Miss {
+            self.note_question(log);
+        }
+    }
+
+    /// The cache answers the call.
+    pub fn answered(
+        mut self,
+        cached: Cached,
+        answer: &[u8],
+        stream: &mut (impl AccessLog + Clock + Routed<RouteConfig>),
+    ) {
+        self.reading.read_response(answer);
+        stream.note_cache(cached.label());
+        self.note_question(stream);
+        if self.reading.reads_all() {
+            self.reading.note_answer(stream);
+        }
+        let outcome = match self.reading.code().unwrap_or_default() {
+            0 => Outcome::Success,
+            code => Outcome::Milvus(code),
+        };
+        let ended = self.ended(outcome, stream);
+        self.count(&[ended, Event::Cached(cached)], outcome == Outcome::Success, stream);
+    }
+
+    /// The stream is over. If the endpoint got the call, its filter has counted the attempts, and only what the cache did is
+    /// missing. If nothing was decided, the client has given up.
+    pub fn complete(self, stream: &mut (impl AccessLog + Clock + Routed<RouteConfig>)) {
+        let event = match self.decided {
+            Some(cached) => Event::Cached(cached),
+            None => {
+                self.note_question(stream);
+                self.ended(Outcome::Transport(transport_status::NONE), stream)
+            }
+        };
+        self.count(&[event], false, stream);
+    }
+
+    fn note_question(&self, log: &mut impl AccessLog) {
+        if self.reading.reads_all() {
+            note_user(&self.user, log);
+            self.reading.note_question(log);
+        }
+    }
+
+    fn ended(&self, outcome: Outcome, clock: &impl Clock) -> Event {
+        let elapsed = clock.now().saturating_duration_since(self.began);
+        let size = self.reading.size();
+        let size = Size { rows: if outcome == Outcome::Success { size.rows } else { 0 }, ..size };
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        Event::Ended { outcome, size, micros }
+    }
+
+    fn count(
+        &self,
+        events: &[Event],
+        succeeded: bool,
+        stream: &(impl Clock + Routed<RouteConfig>),
+    ) {
+        let calls = stream.route_config().and_then(|route| route.calls.as_ref());
+        let Some(calls) = calls else { return };
+        let (database, collection) = self.reading.names();
+        let rpc = self.reading.rpc().name;
+        let subject = Subject {
+            rpc,
+            database,
+            collection,
+            user: self.user.as_bytes(),
+            endpoint: b"",
+            vouches: succeeded && proves_existence(rpc, collection),
+        };
+        calls.record(&subject, events, stream.now());
+    }
+}
