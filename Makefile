@@ -36,7 +36,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-milvus-lite golden demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -94,7 +94,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
 	$(RUN) -m tools.standin
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not chaos and not sdks" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks" $(ARGS)
 
 # Three at a time on two cores: some tests wait.
 test-unit: $(SYNCED) ## the unit tests alone, in under a minute
@@ -131,6 +131,12 @@ $(LITE)/%/.installed: tests/lite/milvus-lite-%.txt $(SYNCED) | $(UV)
 
 test-milvus-lite: $(LITE)/3.2.2/.installed $(LITE)/2.5.1/.installed ## a session of the newest PyMilvus, and faults, on Milvus Lite behind several proxies
 	PYTHONPATH="$(CURDIR)/$(LITE)/3.2.2" $(RUN) tools/in_netns.py $(RUN) -m pytest -m lite tests/lite $(ARGS)
+
+# A machine without apt and without a Chromium skips the tests.
+test-dashboard: $(SYNCED) ## the web page in a real browser, before a Milvus with three proxies
+	$(UV) sync --quiet --frozen --all-extras --group browser --inexact --no-install-project
+	$(RUN) -m tools.browser
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -m browser tests/browser $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)

@@ -41,7 +41,7 @@ export function Panel({ title, href, wide, children }) {
 
 export function Waiting({ error }) {
   if (error) return html`<p class="failed" role="alert">${t("table.failed", { why: error })}</p>`;
-  return html`<p class="quiet">${t("table.loading")}</p>`;
+  return html`<p class="quiet waiting">${t("table.loading")}</p>`;
 }
 
 /** The columns of the calls of a row, for each table that has them. */
