@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import datetime as dt
 import http.client
 import json
 import threading
@@ -17,6 +18,8 @@ from typing import Any
 import grpc
 import pytest
 
+from kiteway.doctor import RULES, AddressTarget, Result
+from kiteway.doctor.address import look_at_address
 from kiteway.envoy.xds import clusters, policy
 from kiteway.filter import filter_path, missing_reason
 from kiteway.probe import Endpoint as Address
@@ -203,6 +206,19 @@ def test_rest_needs_no_version_one(tmp_path: Path, free_port: Callable[[], int])
 
         assert _rest(proxy.port, "/v2/vectordb/collections/list")[0] == 200
         assert _rest(proxy.port, "/v1/vector/search")[0] == 404
+
+
+@pytest.mark.parametrize("options", [["-v1=false"], ["-v1=false", f"-token={TOKEN}"]])
+def test_doctor_finds_rest_without_version_one(options: list[str]) -> None:
+    """REST_SAME_PORT passes with ``enableV1: false``, with and without authorization, after one request."""
+    with stand_in(*options) as milvus:
+        target = AddressTarget(endpoint=Address("127.0.0.1", milvus.port), secure=False, timeout=10)
+        facts = asyncio.run(look_at_address(target, dt.datetime.now(dt.UTC)))
+        rule = next(rule for rule in RULES if rule.id == "REST_SAME_PORT")
+        [finding] = rule.check(facts)
+        assert finding.result is Result.PASSED
+        # The other request is for /metrics, which must not be served there.
+        assert milvus.seen()["rest_calls"] == 2
 
 
 def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable[[], int]) -> None:

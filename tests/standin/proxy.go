@@ -21,6 +21,7 @@ type proxy struct {
 	connections atomic.Int64
 	writes      atomic.Int64
 	refused     atomic.Int64
+	restCalls   atomic.Int64 // with and without credentials
 	closings    closings
 
 	mutex       sync.Mutex

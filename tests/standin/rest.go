@@ -23,6 +23,7 @@ func (s *proxy) rest() http.Handler {
 		})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.restCalls.Add(1)
 		// The middleware for credentials comes before the routes, so an unknown path without them is 401 and not 404.
 		if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
 			answer(w, http.StatusUnauthorized, map[string]any{"code": 1800, "message": "user hasn't authenticated"})
@@ -85,7 +86,7 @@ func (s *proxy) managementPort() http.Handler {
 		defer s.mutex.Unlock()
 		answer(w, http.StatusOK, map[string]any{
 			"connections": s.connections.Load(), "most_streams": s.mostStreams, "most_searches": s.mostAtOnce.Load(),
-			"writes": s.writes.Load(), "refused": s.refused.Load(),
+			"writes": s.writes.Load(), "refused": s.refused.Load(), "rest_calls": s.restCalls.Load(),
 			"closed_by_client": s.closings.byClient.Load(), "closed_by_server": s.closings.byServer.Load(),
 		})
 	})

@@ -17,11 +17,13 @@ from tests.unit.doctor_edits import (
     open_and_redirected,
     operator,
     policy,
+    proxy,
     redirect,
     renamed_port,
     second_ingress,
     second_rule,
     secrets,
+    security,
     tls,
 )
 from tests.unit.doctor_manifests import (
@@ -288,6 +290,42 @@ CASES = [
         lambda f: (tls(2, port=8080)(f), annotate_service(CLIENT_CERTIFICATE, "client")(f)),
     ),
     Case(
+        "MILVUS_INTERNAL_PORTS",
+        proxy(("internalDomain", {"grpcPort": 19540})),
+        "proxy.internalDomain.grpcPort is 19540",
+        proxy(("internalDomain", {"grpcPort": 0, "httpPort": "0"})),
+    ),
+    Case(
+        "HEALTHCHECK_LIVENESS",
+        health(requestPath="/livez"),
+        "as long as its process runs",
+        health(requestPath="/healthz"),
+    ),
+    Case(
+        "MILVUS_ADMIN_AUTH",
+        lambda f: (security(adminAuthEnabled=True)(f), health(requestPath="/api/v1/health")(f)),
+        "with common.security.adminAuthEnabled Milvus answers it with an error",
+        lambda f: (security(adminAuthEnabled=True)(f), health(requestPath="/healthz?role=proxy")(f)),
+    ),
+    Case(
+        "MILVUS_REST_V1",
+        lambda f: (tls(1, port=8080, enableV1=False)(f), f.path.update(path="/v1/vector")),
+        'the path "/v1/vector" leads to version 1 of REST',
+        lambda f: (tls(1, port=8080, enableV1="false")(f), f.path.update(path="/v2/vectordb")),
+    ),
+    Case(
+        "MILVUS_IDLE_TIMEOUT",
+        tls(1, port=8080, idleTimeout="3m30s"),
+        "after 210 s, and Kiteway keeps it for 240 s",
+        tls(1, port=8080, idleTimeout="10m20s", maxConnectionIdleInterval="620s"),
+    ),
+    Case(
+        "MILVUS_REST_TIMEOUTS",
+        tls(1, port=8080, requestTimeoutMs=60000),
+        "a Milvus that knows proxy.http.overallTimeoutBudget does not start with it",
+        tls(1, port=8080, requestTimeoutMs="30000", readTimeout="0s", overallTimeoutBudget="1h"),
+    ),
+    Case(
         "TLS_WITHOUT_HTTP2",
         lambda f: f.service_annotations.pop(APP_PROTOCOLS),
         "the balancer does not use HTTP/2 over TLS to port 19530",
@@ -340,6 +378,37 @@ MORE: list[tuple[str, Edit, str]] = [
     ("HELM_MISPLACED", lambda f: f.values["proxy"].update(http={"port": 8080}), "proxy.http.port at the top"),
     ("HELM_MISPLACED", lambda f: f.values.update(tls={}, quotaAndLimits={}), "quotaAndLimits at the top"),
     ("OPERATOR_SERVICE_ANNOTATIONS", operator("HTTP2"), "is not JSON"),
+    (
+        "MILVUS_INTERNAL_PORTS",
+        lambda f: f.service["spec"].update(
+            type="NodePort", ports=[{"name": "milvus", "port": 19530}, {"name": "node", "port": 22222}]
+        ),
+        "its type is NodePort, so that port 22222 (streamingNode.port)",
+    ),
+    (
+        "MILVUS_INTERNAL_PORTS",
+        lambda f: f.add(
+            "v1", "Service", "x", spec={"type": "LoadBalancer", "ports": [{"port": 1, "targetPort": 19529}]}
+        ),
+        "port 19529 (proxy.internalPort)",
+    ),
+    (
+        "MILVUS_ADMIN_AUTH",
+        lambda f: (security(managementMetricsOnly=True)(f), health(requestPath="/webui/")(f)),
+        "the check requests /webui/, and with common.security.managementMetricsOnly",
+    ),
+    (
+        "MILVUS_IDLE_TIMEOUT",
+        tls(1, port=8080, idleTimeout="300s", maxConnectionIdleInterval="400s"),
+        "differ: a Milvus that knows both does not start",
+    ),
+    ("MILVUS_IDLE_TIMEOUT", tls(1, port=8080, maxConnectionIdleInterval="240s"), "after 240 s"),
+    ("MILVUS_REST_TIMEOUTS", tls(1, port=8080, writeTimeout="1.5h"), "proxy.http.writeTimeout is set"),
+    (
+        "MILVUS_REST_TIMEOUTS",
+        tls(1, port=8080, overallTimeoutBudget="120s"),
+        "ends a REST call after 120 s, though the BackendConfig's timeoutSec allows 3600 s",
+    ),
     ("MILVUS_TLS_FILES", operator('{"milvus":"HTTP2"}'), "tls.serverPemPath and tls.serverKeyPath not set"),
     (
         "UNATTACHED",

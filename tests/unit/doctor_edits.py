@@ -41,6 +41,16 @@ def tls(mode: object, **http: object) -> Edit:
     return edit
 
 
+def proxy(*settings: tuple[str, object]) -> Edit:
+    """Add settings of Milvus's proxy."""
+    return lambda files: files.user["proxy"].update(settings)
+
+
+def security(**settings: object) -> Edit:
+    """Add settings of Milvus's common.security."""
+    return lambda files: files.user["common"]["security"].update(settings)
+
+
 def health(**changes: object) -> Edit:
     """Change the BackendConfig's health check."""
     return lambda files: files.config["spec"]["healthCheck"].update(changes)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.diagnostics import Severity
+from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.doctor import RULES, Finding, Manifests, Result, Scope, examine, read_manifests
+from kiteway.doctor.milvus_config import MilvusConfig
+from kiteway.doctor.rules.files import milvus_idle_timeout
+from kiteway.envoy.xds import clusters
 from tests.unit.doctor_cases import CASES, MORE
 from tests.unit.doctor_edits import Case, Edit
 from tests.unit.doctor_manifests import INGRESS_CLASS, NOW, Files
@@ -122,3 +125,21 @@ def test_limits_without_the_filter_are_said_to_have_no_effect(tmp_path: Path, mo
 
     [failure], _ = _failures("MILVUS_POLICY", _read(limit, tmp_path))
     assert "without Kiteway's filter" in failure.message
+
+
+def test_the_idle_time_is_that_of_the_pools() -> None:
+    """MILVUS_IDLE_TIMEOUT compares with the time after which Envoy closes a connection."""
+    assert milvus_idle_timeout.BALANCER_IDLE == clusters.UPSTREAM_IDLE
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("300s", 300), ("1m30s", 90), ("1.5h", 5400), ("0", 0), (0, 0), ("250ms", 0.25)]
+    + [(wrong, None) for wrong in ("300", 300, "5 s", "s", "", True, None, ["5s"], "5s5", "-5s", "9" * 400 + "s")],
+)
+def test_durations_are_read_as_milvus_does(text: object, seconds: float | None) -> None:
+    """A duration needs units; what Milvus could not read is no setting."""
+    config = MilvusConfig(
+        ObjectRef("MilvusConfiguration", "", "x"), settings={"proxy": {"http": {"idleTimeout": text}}}
+    )
+    assert config.seconds("proxy", "http", "idleTimeout") == seconds

@@ -333,6 +333,16 @@ def test_impossible_plans_are_refused(fields: dict[str, Any], reason: str) -> No
     assert plan.steps == ()
 
 
+@pytest.mark.parametrize(("port", "found"), [(19540, ["InternalDomainOpen"]), (0, []), ("", [])])
+def test_a_port_without_credentials_is_told(port: object, found: list[str]) -> None:
+    """A plan warns of ports that proxy.internalDomain opens, and can be applied."""
+    text = f"proxy: {{internalDomain: {{httpPort: {port!r}}}}}"
+    plan = make_plan(live(release=release({"extraConfigFiles": {"user.yaml": text}})), wanted(), SHELL)
+    warned = [p.reason for p in plan.problems if p.severity == "warning"]
+    assert [reason for reason in warned if reason == "InternalDomainOpen"] == found
+    assert not plan.refused
+
+
 def test_other_options_than_the_release_was_set_up_with_are_refused() -> None:
     """Changing the data plane would leave objects of the first one; --remove-l4 may be added later."""
     reading = after_everything(wanted())

@@ -25,8 +25,13 @@ from kiteway.probe.trust import grpc_default_roots
 INTERNAL_PORT = 19529
 """Milvus's proxy.internalPort."""
 METRICS_PATH = "/metrics"
-REST_PATH = "/v1/vector/collections"
-"""Milvus's REST port answers this path with JSON, whatever the status."""
+REST_PATH = "/v2/vectordb/collections/list"
+"""
+A path of version 2 of REST, for a POST.
+
+Version 1 may be turned off (``proxy.http.enableV1``). A Milvus before 2.4 has no version 2: it answers 404, and so shows that it
+serves REST.
+"""
 WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - nobody's
 """A token that a Milvus with authorization must refuse."""
 
@@ -221,7 +226,7 @@ async def _calls(facts: AddressFacts) -> AddressFacts:
         serving = group.create_task(is_serving(endpoint, tls=strict, token=token, timeout=timeout))
         anonymous = group.create_task(get_version(endpoint, tls=tls, timeout=timeout))
         wrong = group.create_task(get_version(endpoint, tls=tls, token=WRONG_TOKEN, timeout=timeout))
-        rest = group.create_task(probe_http(endpoint, REST_PATH, tls=tls, timeout=timeout))
+        rest = group.create_task(probe_http(endpoint, REST_PATH, tls=tls, json="{}", timeout=timeout))
         metrics = group.create_task(probe_http(endpoint, METRICS_PATH, tls=tls, timeout=timeout))
     return replace(
         facts,

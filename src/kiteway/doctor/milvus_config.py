@@ -6,6 +6,7 @@ The chart has milvus.yaml's overrides as text in ``extraConfigFiles.user.yaml``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,18 @@ class MilvusConfig:
     def value(self, *path: str) -> Any:
         """Return a Helm value, None if the file does not set it or holds no Helm values."""
         return _lookup(self.values, path)
+
+    def flag(self, *path: str) -> bool | None:
+        """Return a setting that is true or false, None if the file does not set it to either."""
+        return _FLAGS.get(str(self.setting(*path)).lower())
+
+    def port(self, *path: str) -> int | None:
+        """Return a setting that is a port, None if the file sets none; 0 opens none in Milvus."""
+        return _integer(self.setting(*path)) or None
+
+    def seconds(self, *path: str) -> float | None:
+        """Return a setting that is a duration, such as ``300s``; None if the file sets none that Milvus could read."""
+        return _go_seconds(self.setting(*path))
 
     @property
     def misplaced(self) -> tuple[str, ...]:
@@ -183,6 +196,22 @@ def _lookup(value: Any, path: tuple[str, ...]) -> Any:
             return None
         value = value.get(step)
     return value
+
+
+_FLAGS = {"true": True, "false": False}
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GO_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)", re.ASCII)
+
+
+def _go_seconds(value: Any) -> float | None:
+    """Read a duration as Go's time.ParseDuration does: numbers with units, one after the other; 0 needs none."""
+    text = str(value).removeprefix("+") if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if text == "0":
+        return 0.0
+    parts = list(_GO_PART.finditer(text))
+    if not parts or "".join(part[0] for part in parts) != text:
+        return None
+    return sum(float(part[1]) * _GO_UNITS[part[2]] for part in parts)
 
 
 def _integer(value: Any) -> int | None:

@@ -39,6 +39,7 @@ def problems(
         return (*found, _error("ReleaseNotFound", f"the Helm release {where} does not exist.", fix))
     found += _release(live, release, wanted, names)
     found += _milvus(release, wanted)
+    found += _internal_domain(release)
     if wanted.certificate is CertificateKind.SELF_MANAGED:
         found += _certificate(live.get("Secret", wanted.namespace, names.certificate), wanted, names, live.at)
     return tuple(found)
@@ -100,6 +101,24 @@ def _milvus(release: Release, wanted: GkeOptions) -> list[Diagnostic]:
         message = "tlsMode is 2: Milvus demands a client certificate, and Google's balancer has none."
         return [_error("MilvusMutualTLS", message, "Use --data-plane kiteway, or set tlsMode to 1.")]
     return []
+
+
+def _internal_domain(release: Release) -> list[Diagnostic]:
+    """Report ports on which Milvus 3.x serves everything without credentials (proxy.internalDomain)."""
+    try:
+        settings = user_yaml.read(user_text(release))
+    except user_yaml.UserYamlError:
+        return []  # reported where it is changed
+    return [
+        _warning(
+            "InternalDomainOpen",
+            f"{'.'.join(path)} is {port}: on that port Milvus serves everything without asking for credentials.",
+            "Remove it from the release's values, or let a NetworkPolicy admit your control plane alone to it. Clients and the "
+            "firewall need 19530 and 9091 only.",
+        )
+        for path in user_yaml.INTERNAL_DOMAIN
+        if (port := user_yaml.lookup(settings, path)) not in (None, "", 0, "0")
+    ]
 
 
 def _speaks_tls(release: Release) -> list[Diagnostic]:

@@ -21,6 +21,7 @@ HTTP_ENABLED = ("proxy", "http", "enabled")
 HTTP_PORT = ("proxy", "http", "port")
 SERVER_PEM = ("tls", "serverPemPath")
 SERVER_KEY = ("tls", "serverKeyPath")
+INTERNAL_DOMAIN = (("proxy", "internalDomain", "grpcPort"), ("proxy", "internalDomain", "httpPort"))
 
 
 class UserYamlError(ValueError):

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 GET: the health port, or REST on the serving port."""
+"""One HTTP/1.1 request: the health port, or REST on the serving port."""
 
 import asyncio
 import ssl
@@ -23,7 +23,7 @@ _MAX_BODY = 4096
 
 @dataclass(frozen=True, slots=True)
 class HttpResult:
-    """The answer to one GET."""
+    """The answer to one request."""
 
     status: int | None = None
     server: str | None = None
@@ -43,19 +43,22 @@ async def probe_http(
     path: str,
     *,
     tls: TlsOptions | None = None,
+    json: str | None = None,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> HttpResult:
-    """GET ``path`` once, redirects not followed, proxies of the environment not used.
+    """GET ``path`` once, or POST to it; redirects are not followed, proxies of the environment not used.
 
     Args:
         endpoint: where; ``Host`` is ``endpoint.host``, wherever the connection goes.
         path: begins with a slash.
         tls: how to speak TLS, or None for plain HTTP.
+        json: the body of a POST; None for a GET.
         timeout: seconds.
 
     Raises:
         TrustFileError: a file in ``tls`` cannot be used.
     """
+    method = "GET" if json is None else "POST"
     name = tls.name(endpoint) if tls else endpoint.host
     scheme = "https" if tls else "http"
     url = f"{scheme}://{join_host_port(endpoint.dialled, endpoint.port)}{path}"
@@ -67,11 +70,13 @@ async def probe_http(
             asyncio.timeout(timeout),
             httpx2.AsyncClient(verify=context, timeout=timeout, trust_env=False) as client,
             client.stream(
-                "GET",
+                method,
                 url,
+                content=json,
                 headers={
                     "host": join_host_port(name, endpoint.port),
                     "user-agent": "kiteway-probe",
+                    **({} if json is None else {"content-type": "application/json"}),
                 },
                 extensions={"sni_hostname": name},
             ) as response,
@@ -88,12 +93,12 @@ async def probe_http(
                 body=body[:_MAX_BODY].decode("utf-8", "replace"),
             )
     except (TimeoutError, httpx2.TimeoutException):
-        detail = f"{endpoint} did not answer GET {path} in {timeout:g} s"
+        detail = f"{endpoint} did not answer {method} {path} in {timeout:g} s"
         failure = ProbeFailure(Reason.NO_ANSWER, detail)
     except httpx2.ConnectError as error:
         failure = await _connect_failure(endpoint, tls, str(error), timeout)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        detail = f"{endpoint} does not answer HTTP on GET {path}: {error or type(error).__name__}"
+        detail = f"{endpoint} does not answer HTTP on {method} {path}: {error or type(error).__name__}"
         failure = ProbeFailure(Reason.NOT_HTTP, detail)
     return HttpResult(failure=failure)
 

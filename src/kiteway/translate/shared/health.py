@@ -13,6 +13,8 @@ from kiteway.translate.shared.limits import LONGEST_PATH
 
 HEALTH_PORT = 9091
 HEALTH_PATH = "/healthz"
+LIVENESS_PATH = "/livez"
+"""Of Milvus 2.6 and later; its handler looks at no component (internal/http/healthz/healthz_handler.go)."""
 
 _CHECK: Path = ("spec", "healthCheck")
 _CONNECT_ONLY = HealthCheck(type=HealthCheckType.TCP, interval=5, timeout=3)
@@ -91,7 +93,16 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
             "Set type: HTTP.",
             (*_CHECK, "type"),
         )
-    if check.request_path != HEALTH_PATH:
+    if check.request_path == LIVENESS_PATH:
+        context.warn(
+            config,
+            "HealthCheckLiveness",
+            f"the check requests {LIVENESS_PATH}, which Milvus answers with 200 as long as its process runs: an endpoint that "
+            "starts, stops or cannot serve stays healthy.",
+            f"Set requestPath: {HEALTH_PATH}.",
+            (*_CHECK, "requestPath"),
+        )
+    elif check.request_path != HEALTH_PATH:
         context.warn(
             config,
             "HealthCheckPath",

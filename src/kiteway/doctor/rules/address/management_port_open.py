@@ -24,8 +24,9 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
         for port in opened:
             yield failed(
                 facts.ref,
-                f"port {port} of the address can be reached from here; Milvus asks for no credentials there.",
-                "Close it with a firewall rule, or remove it from the Service of type LoadBalancer.",
+                f"port {port} of the address can be reached from here; it is Milvus's management, and needs no credentials by default.",
+                "Close it with a firewall rule, or remove it from the Service of type LoadBalancer. For 9091 a Milvus 3.x has "
+                "common.security.adminAuthEnabled as well, and 2.6 managementMetricsOnly.",
             )
         if not opened:
             yield passed(facts.ref, f"ports {HEALTH_PORT} and {INTERNAL_PORT} cannot be reached from here.")
@@ -34,8 +35,8 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
 RULE = Rule(
     "MANAGEMENT_PORT_OPEN",
     "Ports 9091 and 19529 from outside",
-    "On 9091 Milvus shows metrics and profiles, sets log levels and stops components, all without credentials; on "
-    "19529 proxies trust each other.",
+    "On 9091 Milvus shows metrics and profiles, sets log levels and stops components, all without credentials unless "
+    "common.security.adminAuthEnabled (3.x) is on; on 19529 proxies trust each other, in all versions.",
     Scope.ADDRESS,
     _check,
     Severity.WARNING,

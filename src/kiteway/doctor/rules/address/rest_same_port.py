@@ -16,19 +16,19 @@ def _check(facts: AddressFacts) -> Iterator[Finding]:
     if rest is None:
         yield skipped(facts.ref, "no connection.")
     elif rest.failure is not None:
-        yield failed(facts.ref, f"GET {REST_PATH}: {rest.failure.detail}.", _FIX)
+        yield failed(facts.ref, f"POST {REST_PATH}: {rest.failure.detail}.", _FIX)
     elif "application/grpc" in f"{rest.content_type} {rest.body}":
         yield failed(facts.ref, "REST is answered as if it were gRPC: Milvus has no REST on this port.", _FIX)
     elif rest.balancer:
         # 501 says that REST has no port; every other answer of Kiteway's own is about the host or the path.
         fix = _FIX if rest.status == 501 else "See GRPC_DIRECT."
-        yield failed(facts.ref, f"GET {REST_PATH} is answered by Kiteway itself: {rest.balancer}.", fix)
+        yield failed(facts.ref, f"POST {REST_PATH} is answered by Kiteway itself: {rest.balancer}.", fix)
     elif rest.status is not None and 300 <= rest.status < 400:
-        yield skipped(facts.ref, f"GET {REST_PATH} is redirected ({rest.status}).")
+        yield skipped(facts.ref, f"POST {REST_PATH} is redirected ({rest.status}).")
     elif rest.status is not None and rest.status >= 500:
-        yield failed(facts.ref, f"GET {REST_PATH} is answered with {rest.status} ({_first_line(rest.body)}).", _FIX)
+        yield failed(facts.ref, f"POST {REST_PATH} is answered with {rest.status} ({_first_line(rest.body)}).", _FIX)
     else:
-        yield passed(facts.ref, f"GET {REST_PATH} is answered with {rest.status}.")
+        yield passed(facts.ref, f"POST {REST_PATH} is answered with {rest.status}.")
 
 
 def _first_line(body: str) -> str:
@@ -38,8 +38,9 @@ def _first_line(body: str) -> str:
 RULE = Rule(
     "REST_SAME_PORT",
     "REST beside gRPC",
-    "With tlsMode 1 Milvus serves no REST on its gRPC port (failure F3). One public port can serve both when the "
-    "balancer tells them apart by content-type.",
+    "With tlsMode 1 Milvus serves no REST on its gRPC port (failure F3; all versions). One public port can serve both when the "
+    "balancer tells them apart by content-type. The rule asks once, for version 2 of REST: proxy.http.enableV1 (2.6, 3.0.1) may "
+    "turn version 1 off, and a Milvus before 2.4, which has no version 2, answers 404, so it serves REST, too.",
     Scope.ADDRESS,
     _check,
     Severity.WARNING,
