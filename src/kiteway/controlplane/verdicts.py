@@ -161,7 +161,9 @@ class Verdicts:
     def _follow(self, outcome: Outcome, now: float) -> None:
         clock, quarantine = self._clock, outcome.quarantine
         if outcome.generation != clock.generation:
-            clock.generation, clock.published = outcome.generation, now
+            clock.generation = outcome.generation
+            # Changes wait for all trials apart from others together no longer than for any other verdict.
+            clock.published = clock.published if quarantine.apart else now
         if not quarantine.searching:
             clock.search = None
         elif clock.search is None:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
-from kiteway.envoy.ads import ENDPOINT, Rejection, Resource, Snapshot
+from kiteway.envoy.ads import ENDPOINT, LISTENER, ROUTE, Rejection, Resource, Snapshot
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.build import build_resources
+from kiteway.envoy.xds.assembled import Assembled
+from kiteway.envoy.xds.build import build_resources, shared_tables
+from kiteway.envoy.xds.trial import trial_listener, trial_tables
 from kiteway.memo import Memo
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
 from kiteway.pipeline.assignments import Assignments
@@ -114,6 +116,8 @@ class Pipeline:
         self._milvus: frozenset[PoolKey] = frozenset()
         self._replicas = 1
         self._epochs = CacheEpochs(first_epoch)
+        self._tables: tuple[Assembled, ...] = ()
+        self._rejected: tuple[Assembled, ...] = ()
         self._generation = 0
         self.outcome: Outcome | None = None
 
@@ -146,7 +150,11 @@ class Pipeline:
         state, chosen = self._quarantine.state, self._quarantine.chosen()
         same = len(chosen) == len(self._chosen) and all(map(operator.is_, chosen, self._chosen))
         before = self.outcome.quarantine
-        if same and state.held == before.held and state.withheld == before.withheld:
+        if state.apart and not before.apart:
+            self._rejected = self._tables
+        elif state.apart and same:
+            return self._try_apart(self.outcome, state)
+        if same and state.apart == before.apart and state.held == before.held and state.withheld == before.withheld:
             self.outcome = dataclasses.replace(self.outcome, quarantine=state)
             return None
         return self._build(self._round, now)
@@ -201,6 +209,12 @@ class Pipeline:
         model = dataclasses.replace(result.model, challenges=what.challenges, pools=pools, replicas=self._replicas)
         members = build_resources(model, self._settings, self._memo)
         members[ENDPOINT] = self._assignments.replace(model.pools, now)
+        self._tables = shared_tables(model, self._settings, self._memo)
+        state = self._quarantine.state
+        if self._rejected:
+            # Once the listener was made, it stays: one that is removed drains for minutes, and so long nothing else is removed.
+            members[LISTENER] += (Resource.of(trial_listener(self._rejected, self._settings)),)
+            members[ROUTE] += self._on_trial(state)
         self._translated = (*what.reading, *result.diagnostics)
         self._generation += 1
         self.outcome = Outcome(
@@ -210,12 +224,23 @@ class Pipeline:
             result.retained,
             result.diagnostics,
             self._assignments.empty,
-            self._quarantine.state,
+            state,
             self._generation,
             self._assignments.next_drained(),
             result.attachments,
         )
         return self.outcome
+
+    def _try_apart(self, before: Outcome, state: QuarantineState) -> Outcome:
+        """Publish other Ingresses in the tables for trials; nothing else changes."""
+        self._generation += 1
+        snapshot = before.snapshot.replace(ROUTE, self._on_trial(state))
+        self.outcome = dataclasses.replace(before, snapshot=snapshot, quarantine=state, generation=self._generation)
+        return self.outcome
+
+    def _on_trial(self, state: QuarantineState) -> tuple[Resource, ...]:
+        """Return the parts of the rejected route tables that are on trial; empty ones if nothing is."""
+        return tuple(each.resource() for each in trial_tables(self._rejected, state.apart))
 
     def run_endpoints(self, static: Mapping[ServiceName, tuple[Endpoint, ...]], now: dt.datetime) -> Outcome | None:
         """Take new static endpoints; nothing is translated. Return None before the first round."""

@@ -18,6 +18,7 @@ from kiteway.envoy.xds.common import (
     secret_name,
     source_name,
 )
+from kiteway.envoy.xds.trial import NAME as TRIAL
 from kiteway.translate.shared.unit import Unit
 
 _MODULE: Final = r"(?:Failed to create filter config: )?Failed to (?:load|initialize) dynamic module"
@@ -64,6 +65,11 @@ def shared(rejection: Rejection) -> bool:
     if rejection.type_url == ROUTE:
         return not _SHARED_TABLES.isdisjoint(rejection.resources)
     return rejection.type_url == LISTENER
+
+
+def of_trial(rejection: Rejection) -> bool:
+    """Return whether a rejection is about the tables in which units are tried apart from others."""
+    return rejection.type_url == ROUTE and all(name.startswith(f"{TRIAL}/") for name in rejection.resources)
 
 
 def resources(unit: Unit) -> set[str]:

@@ -11,9 +11,10 @@ from typing import Final
 
 from kiteway import __version__
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
-from kiteway.envoy.ads import Rejection
+from kiteway.envoy.ads import ROUTE, Rejection
 from kiteway.model import HTTPMode, Pool
 from kiteway.quarantine import blame, forms
+from kiteway.quarantine.apart import FEWEST, Apart
 from kiteway.quarantine.search import Held, Search
 from kiteway.quarantine.store import Stored, StoredCulprit
 from kiteway.translate.shared.unit import Unit, age
@@ -55,6 +56,7 @@ class QuarantineState:
         undecided: whether a verdict of Envoy is outstanding.
         blocked: Envoy's message when it rejects even forms that it accepted before; then no Ingress is held back.
         retry: whether some Ingresses are to be tried again later.
+        apart: the Ingresses that are tried apart from all others (see `Apart`), the oldest first.
     """
 
     held: tuple[Quarantined, ...] = ()
@@ -66,6 +68,7 @@ class QuarantineState:
     undecided: bool = False
     blocked: str = ""
     retry: bool = False
+    apart: tuple[ObjectRef, ...] = ()
 
 
 class Quarantine:
@@ -75,6 +78,9 @@ class Quarantine:
         """Begin with the stored state of the last process, if there is one."""
         self._stored: Stored | None = stored or Stored()
         self._search: Search[ObjectRef] = Search()
+        self._apart: Apart[ObjectRef] | None = None
+        self._conflict = False
+        """Whether the suspects of this search are rejected only together, so that trials apart from others show nothing."""
         self._units: dict[ObjectRef, Unit] = {}
         self._wanted: tuple[Unit, ...] = ()
         self._forms: dict[ObjectRef, tuple[Unit, str]] = {}
@@ -103,7 +109,7 @@ class Quarantine:
     def chosen(self) -> tuple[Unit, ...]:
         """Return the form of each unit to publish; units without one are left out."""
         found = []
-        published = self._search.published()
+        published = self._search.published() if self._apart is None else self._search.accepted
         for ref, unit in self._units.items():
             form = published.get(ref)
             if form == self._forms[ref][1]:
@@ -118,23 +124,52 @@ class Quarantine:
 
         A rejection of a resource that is not shared counts only if its unit is on trial: it affects no other unit.
         """
+        if self._apart is not None:
+            return [r for r in rejections if blame.of_trial(r)]
         own = {name for ref in self._search.on_trial for name in blame.resources(self._units[ref])}
         return [r for r in blame.of_units(rejections) if blame.shared(r) or not own.isdisjoint(r.resources)]
 
     def accept(self) -> None:
         """Note that Envoy acknowledged the published configuration."""
-        self._search.accept()
+        if self._apart is not None:
+            self._apart.accept()
+            self._use_apart(when_done=True)
+        else:
+            self._search.accept()
         self._settle()
 
     def reject(self, rejections: Sequence[Rejection], now: dt.datetime) -> None:
         """Note that Envoy rejected the published configuration."""
-        trial = [self._units[ref] for ref in self._search.on_trial]
-        named = {unit.ref for rejection in rejections for unit in blame.named(rejection, trial)}
-        self._search.reject(rejections[-1].message.strip(), named)
+        message = rejections[-1].message.strip()
+        if self._apart is not None:
+            self._apart.reject()
+            self._use_apart(when_done=True)
+        else:
+            trial = [self._units[ref] for ref in self._units if ref in self._search.on_trial]
+            named = {unit.ref for rejection in rejections for unit in blame.named(rejection, trial)}
+            if self._apart_helps(rejections, trial, named):
+                self._apart = Apart(dict(self._search.on_trial), message, [unit.ref for unit in trial])
+            else:
+                self._search.reject(message, named)
         self._settle(now)
+
+    def _use_apart(self, *, when_done: bool = False) -> None:
+        """Let the search go on with what trials apart from others have shown, now or ``when_done``."""
+        apart = self._apart
+        if apart is not None and (apart.done or not when_done):
+            self._apart, self._conflict = None, not apart.left
+            self._search.reject(apart.message, apart.left, apart.pushes)
+
+    def _apart_helps(
+        self, rejections: Iterable[Rejection], trial: Sequence[Unit], named: Collection[ObjectRef]
+    ) -> bool:
+        """Return whether trials apart from others cost less than halving: many suspects, in route tables, and no hint."""
+        in_tables = all(rejection.type_url == ROUTE for rejection in rejections)
+        return in_tables and not named and len(trial) >= FEWEST and not self._conflict
 
     def reconnect(self) -> None:
         """Note that an Envoy has connected or disconnected."""
+        self._apart = None
         self._search.reconnect()
         self._withheld = False
 
@@ -168,10 +203,12 @@ class Quarantine:
 
     def overdue(self) -> None:
         """Note that the verdict takes long."""
+        self._use_apart()
         self._search.overdue()
 
     def give_up(self) -> None:
         """Note that the search takes too long."""
+        self._use_apart()
         self._search.give_up()
 
     def retry(self) -> None:
@@ -187,13 +224,14 @@ class Quarantine:
         return QuarantineState(
             tuple(sorted(held, key=lambda each: each.ref)),
             search.settled,
-            search.searching,
+            search.searching or self._apart is not None,
             bool(search.parked or search.away),
             self._withheld,
             search.waiting,
             search.undecided,
             search.blocked,
             bool(search.unsettled or search.blocked),
+            tuple(self._apart.on_trial) if self._apart is not None else (),
         )
 
     def diagnostics(self) -> list[Diagnostic]:
@@ -239,6 +277,10 @@ class Quarantine:
 
     def _settle(self, now: dt.datetime | None = None) -> None:
         """Update the units by the results of the search."""
+        if self._apart is not None and self._apart.forms != self._search.on_trial:
+            # What was rejected is on trial no longer, and the rest is published again.
+            self._apart = None
+        self._conflict = self._conflict and self._search.searching
         accepted = self._search.accepted
         for ref, (unit, form) in self._forms.items():
             if accepted.get(ref) == form:

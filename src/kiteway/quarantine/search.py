@@ -122,9 +122,9 @@ class Search(Generic[K]):
         return {key: forms[key] for key in self._wanted if key in forms and key not in self._away}
 
     @property
-    def on_trial(self) -> Collection[K]:
-        """The units on trial: the next verdict is about their newest forms."""
-        return self._trial.keys()
+    def on_trial(self) -> Mapping[K, str]:
+        """The units on trial with their forms: the next verdict is about these."""
+        return self._trial
 
     def want(self, forms: Mapping[K, str]) -> None:
         """Take the newest form of every unit, the oldest unit first; units that are not in it were removed."""
@@ -233,8 +233,15 @@ class Search(Generic[K]):
         self._size = 0
         self._next()
 
-    def reject(self, message: str, named: Collection[K] = ()) -> None:
-        """Note that the client rejected the published forms; ``named`` are units on trial to which its message points."""
+    def reject(self, message: str, named: Collection[K] = (), tried: int = 0) -> None:
+        """
+        Note that the client rejected the published forms.
+
+        Args:
+            message: the client's.
+            named: units on trial to which the message points, or `Apart`.
+            tried: how many configurations were published to find these.
+        """
         if self.blocked:
             self.blocked = message
             return
@@ -248,6 +255,7 @@ class Search(Generic[K]):
             if not self._suspects:
                 self.pushes = 1
             self._suspects = trial + [key for key in self._suspects if key not in self._trial]
+        self.pushes += tried
         self._bad, self._stale = len(trial), False
         others = [key for key in self._suspects[: self._bad] if key not in named]
         self._size = len(others) if len(others) < self._bad else 0

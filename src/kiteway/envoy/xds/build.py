@@ -41,6 +41,11 @@ def build_resources(model: LoadBalancer, settings: EnvoySettings, memo: Memo) ->
     return {kind: memo.each(kind, _serialised, parts) for kind, parts in _parts(model, settings, memo).items()}
 
 
+def shared_tables(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> tuple[Assembled, ...]:
+    """Return the route tables that all hosts share; with ``memo`` of a round, those that `build_resources` built in it."""
+    return tuple(each for each in route_configurations(model, settings, memo) if isinstance(each, Assembled))
+
+
 def _serialised(part: Part) -> Resource:
     return part.resource() if isinstance(part, Assembled) else Resource.of(part)
 
