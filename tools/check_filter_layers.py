@@ -26,10 +26,15 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "mark": frozenset({"host"}),
     "milvus": frozenset({"wire"}),
     "metrics": frozenset({"host", "milvus"}),
+    "noting": frozenset({"host", "wire"}),
     "reading": frozenset({"calls", "host", "milvus", "wire"}),
-    "listener": frozenset({"admission", "cache", "calls", "config", "host", "metrics", "milvus", "reading", "wire"}),
-    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "reading", "wire"}),
-    "filter": frozenset({"cache", "calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus"}),
+    "listener": frozenset(
+        {"admission", "cache", "calls", "config", "host", "metrics", "milvus", "noting", "reading", "wire"}
+    ),
+    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "noting", "reading", "wire"}),
+    "filter": frozenset(
+        {"cache", "calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus", "noting"}
+    ),
 }
 """The module and those that it may use. ``lib.rs`` may use all."""
 

@@ -40,9 +40,12 @@ ROOTS = [
     "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "envoy.config.route.v3.RouteConfiguration",
     "envoy.config.route.v3.FilterConfig",
+    "envoy.config.trace.v3.OpenTelemetryConfig",
     "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+    "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
     "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
     "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
@@ -64,6 +67,7 @@ ROOTS = [
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+    "envoy.extensions.http.injected_credentials.generic.v3.Generic",
     "envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState",
     "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin",
     "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
@@ -72,7 +76,11 @@ ROOTS = [
     "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
     "envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput",
     "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
+    "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
     "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
     "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     "envoy.extensions.transport_sockets.tls.v3.Secret",
@@ -86,19 +94,19 @@ ROOTS = [
 # Subtrees nobody here sends: a field of one of these types is left out with everything behind it.
 CUT_TYPES = re.compile(
     r"^\.(google\.api\.expr|cel\.|xds\.type\.(v3|matcher\.v3\.(Cel|Http))|xds\.core\.v3\.(ResourceLocator|CollectionEntry)"
-    r"|envoy\.config\.trace|envoy\.config\.ratelimit|envoy\.config\.core\.v3\.(ApiConfigSource_deprecated)"
+    r"|envoy\.config\.ratelimit|envoy\.config\.core\.v3\.(ApiConfigSource_deprecated)"
     r"|envoy\.annotations|udpa\.|validate\.)"
 )
 # Annotations only; dropped from the imports.
 CUT_FILES = re.compile(r"^(validate/|udpa/|envoy/annotations/|xds/annotations/|google/api/|cel/)")
 # Files whose Python module comes from another distribution.
-FOREIGN = re.compile(r"^google/(protobuf|rpc)/")
+FOREIGN = re.compile(r"^(google/(protobuf|rpc)|opentelemetry/proto)/")
 
 # What the compiled modules import from each other.
 _FROM = re.compile(r"^from ((?:envoy|xds|udpa|google\.api)[\w.]*) import", re.MULTILINE)
 _IMPORT = re.compile(r"^import ((?:envoy|xds|udpa)[\w.]*)", re.MULTILINE)
 
-_NAME = re.compile(rb"\n([\x0a-\x7f])((?:envoy|google|udpa|xds|validate|cel)/[a-z0-9_/.]+\.proto)")
+_NAME = re.compile(rb"\n([\x0a-\x7f])((?:envoy|google|opentelemetry|udpa|xds|validate|cel)/[a-z0-9_/.]+\.proto)")
 _WIRE = {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, 9: 2, 10: 0, 11: 0, 12: 2, 14: 0}
 
 

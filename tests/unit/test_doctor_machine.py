@@ -12,6 +12,7 @@ import pytest
 from kiteway.doctor import RULES, MachineFacts, Result, Scope, examine
 from kiteway.doctor import machine as module
 from kiteway.doctor.machine import look_at_machine, parse_version
+from kiteway.report.exports import ExportReport
 
 GOOD = MachineFacts(
     envoy="/usr/bin/envoy", envoy_version=(1, 40, 1), migrate_req=1, descriptors=1 << 20, ports_taken={}
@@ -37,6 +38,12 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("PORTS_FREE", {"ports_taken": {8443: "in use"}}, "port 8443 of 127.0.0.1 cannot be used: in use", {}),
     ("TCP_MIGRATE_REQ", {"migrate_req": 0}, "net.ipv4.tcp_migrate_req is 0", {"migrate_req": 1}),
     ("FILE_DESCRIPTORS", {"descriptors": 4096}, "a process may open 4096 files", {"descriptors": 65_536}),
+    (
+        "OTLP_EXPORT",
+        {"export": ExportReport(endpoint="http://c:4318", sampling_percent=1, logs=False, problem="it is away")},
+        "exports to the collector http://c:4318 are lost: it is away",
+        {"export": ExportReport(endpoint="http://c:4318", sampling_percent=1, logs=False)},
+    ),
     ("NETNS_PERMITTED", {"netns_problem": "not permitted"}, "not permitted", {}),
 ]
 

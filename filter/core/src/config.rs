@@ -35,6 +35,8 @@ pub struct Config {
     pub mode: Mode,
     /// Whether the access log gets what the messages of a call say.
     pub log: bool,
+    /// Whether the spans of traced calls get what their messages say.
+    pub trace: bool,
     /// The name under which an endpoint's calls are counted by collection, user and endpoint; None: they are not. In a
     /// listener each route has it.
     pub pool: Option<String>,
@@ -61,6 +63,7 @@ impl Config {
             None => return Err("the key \"mode\" is missing".to_owned()),
         };
         let log = object.take_flag("log")?;
+        let trace = object.take_flag("trace")?;
         let pool = object.take_text("pool")?;
         let users = match object.take_text("users")?.as_deref() {
             None | Some("names") => UserNaming::Names,
@@ -72,7 +75,7 @@ impl Config {
         };
         let user_key = object.take_text("user_key")?;
         object.finish()?;
-        Ok(Self { mode, log, pool, users, user_key })
+        Ok(Self { mode, log, trace, pool, users, user_key })
     }
 }
 
@@ -97,6 +100,7 @@ mod tests {
         check("filter", Config::parse, |meaning| Config {
             mode: mode(meaning),
             log: meaning.take("log") == Some(Value::Bool(true)),
+            trace: meaning.take("trace") == Some(Value::Bool(true)),
             pool: meaning.take_text("pool").unwrap(),
             users: match meaning.take_text("users").unwrap().as_deref() {
                 None => UserNaming::Names,

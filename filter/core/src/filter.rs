@@ -20,6 +20,7 @@ use crate::metrics::gate::GateMetrics;
 use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{HashKey, Naming, Users};
+use crate::noting::Notes;
 
 /// One HTTP stream while a hook runs: all ports together.
 pub trait Stream:
@@ -65,11 +66,12 @@ pub enum Factory {
 impl Factory {
     /// Prepares the filter for its place. An error makes Envoy reject the configuration.
     pub fn new(config: Config, registry: &mut impl Registry) -> Result<Self, String> {
+        let notes = Notes { all: config.log, traced: config.trace };
         let api = match config.mode {
             Mode::Downstream => {
                 let metrics = GateMetrics::define(registry)?;
-                let settings = Settings { metrics, users: users(&config)?, logs: config.log };
-                return Ok(Self::Listener(settings));
+                let users = users(&config)?;
+                return Ok(Self::Listener(Settings { metrics, users, notes }));
             }
             Mode::Report => return Ok(Self::Report),
             Mode::Upstream => Api::Grpc,
@@ -81,7 +83,7 @@ impl Factory {
         let served = |call| (call == Call::Rest) == rest;
         let metrics = AttemptMetrics::define(registry, served, success)?;
         let calls = config.pool.as_deref().map(PoolCalls::named);
-        Ok(Self::Endpoint(Pool { api, logs: config.log, users: users(&config)?, metrics, calls }))
+        Ok(Self::Endpoint(Pool { api, notes, users: users(&config)?, metrics, calls }))
     }
 
     /// Makes the filter of one stream.
@@ -227,7 +229,8 @@ mod tests {
     use crate::host::fake::{grpc_request, headers, FakeStream, Names};
 
     fn config(mode: Mode) -> Config {
-        Config { mode, log: false, pool: None, users: UserNaming::Names, user_key: None }
+        let users = UserNaming::Names;
+        Config { mode, log: false, trace: false, pool: None, users, user_key: None }
     }
 
     fn factory(mode: Mode) -> Factory {

@@ -17,6 +17,7 @@ mod listener;
 mod mark;
 mod metrics;
 mod milvus;
+mod noting;
 mod reading;
 mod wire;
 

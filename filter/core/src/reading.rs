@@ -83,10 +83,16 @@ impl Reading {
         }
     }
 
-    /// Notes what the request asks for.
-    pub fn note_question(&self, log: &mut impl AccessLog) {
+    /// Notes what the request asks for, if all of it is read. The consistency that a `fill` asks for is not its client's.
+    pub fn note_question(&self, fill: bool, log: &mut impl AccessLog) {
+        if !self.reads_all {
+            return;
+        }
         note_name(log, "database", &self.question.database);
-        note_question(self.rpc, &self.question, log);
+        note_size(&self.question, log);
+        if !fill {
+            note_consistency(self.rpc, &self.question, log);
+        }
         let problem = match self.request.progress() {
             Progress::Compressed => "compressed",
             Progress::Malformed => "malformed",
@@ -156,6 +162,11 @@ pub fn note_user(user: &User, log: &mut impl AccessLog) {
 
 /// Notes what a request asks for, but for the database.
 pub fn note_question(rpc: &Rpc, question: &Question, log: &mut impl AccessLog) {
+    note_size(question, log);
+    note_consistency(rpc, question, log);
+}
+
+fn note_size(question: &Question, log: &mut impl AccessLog) {
     note_name(log, "collection", &question.collection);
     note_name(log, "alias", &question.alias);
     note_name(log, "new_database", &question.new_database);
@@ -175,6 +186,9 @@ pub fn note_question(rpc: &Rpc, question: &Question, log: &mut impl AccessLog) {
             log.note_number(key, value + others);
         }
     }
+}
+
+fn note_consistency(rpc: &Rpc, question: &Question, log: &mut impl AccessLog) {
     if rpc.class == Class::Read {
         log.note_text("level", level_name(question.level()));
         if question.guarantee > 2 {
@@ -226,7 +240,7 @@ mod tests {
         let mut reading = Reading::new(rpc, stream.request_header("dbname"), true);
         stream.received = request.to_vec();
         if reading.on_request_body(&stream, true) {
-            reading.note_question(&mut stream);
+            reading.note_question(false, &mut stream);
         }
         stream.received = response.to_vec();
         reading.on_response_body(&stream);
@@ -348,7 +362,7 @@ mod tests {
         }
         stream.received = Vec::new();
         assert!(!reading.on_request_body(&stream, true));
-        reading.note_question(&mut stream);
+        reading.note_question(false, &mut stream);
 
         assert_eq!(["database=default", "collection=books"], texts(&stream)[..]);
     }

@@ -10,5 +10,6 @@ pub mod records;
 pub mod schema;
 pub mod stream;
 pub mod text;
+pub mod traceparent;
 mod varint;
 pub mod write_json;

@@ -38,11 +38,21 @@ from kiteway.cli.options import (
     parse_namespace_limits,
     parse_ssl_policies,
 )
+from kiteway.cli.otlp import (
+    TRACE_SAMPLING,
+    OtlpCaOption,
+    OtlpEndpointOption,
+    OtlpLogsOption,
+    OtlpTokenFileOption,
+    TraceSamplingOption,
+    parse_otlp,
+)
 from kiteway.cli.output import stderr
 from kiteway.cli.terminal import line
 from kiteway.dashboard.config import DashboardConfig
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.filter_config import UserNaming
+from kiteway.envoy.otlp import OtlpSettings
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
 from kiteway.instance import Instance, InstanceError, default_data_dir
@@ -90,7 +100,7 @@ class BalancerOptions:
         UserNaming,
         typer.Option(
             "--log-users",
-            help="The form of user names in the access log and in kiteway top: names; hashed, with this instance's own "
+            help="The form of user names in the access log, in traces and in kiteway top: names; hashed, with this instance's own "
             "key; none. API keys are always hashed, and passwords are never shown.",
         ),
     ] = UserNaming.NAMES
@@ -98,6 +108,11 @@ class BalancerOptions:
     dashboard: DashboardOption = None
     dashboard_token_file: DashboardTokenOption = None
     dashboard_host: DashboardHostOption = None
+    otlp_endpoint: OtlpEndpointOption = None
+    trace_sampling: TraceSamplingOption = TRACE_SAMPLING
+    otlp_logs: OtlpLogsOption = False
+    otlp_ca: OtlpCaOption = None
+    otlp_token_file: OtlpTokenFileOption = None
     data_dir: DataDirOption = None
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
@@ -145,6 +160,13 @@ class BalancerOptions:
                 self.dashboard_host or (),
             ),
             find_envoy(self.envoy),
+            parse_otlp(
+                self.otlp_endpoint,
+                sampling=self.trace_sampling,
+                logs=self.otlp_logs,
+                ca=self.otlp_ca,
+                token_file=self.otlp_token_file,
+            ),
         )
 
     def predecessor(self, instance: Instance) -> Instance | None:
@@ -186,6 +208,7 @@ class BalancerOptions:
         grpc_port: int | None = None,
         access_log: Path | None = None,
         log_calls: bool = False,
+        otlp: OtlpSettings | None = None,
     ) -> EnvoySettings:
         """Return the data plane's settings; prints a note if the filter is missing."""
         filter_ = filter_path()
@@ -203,6 +226,7 @@ class BalancerOptions:
             access_log=access_log,
             log_calls=log_calls,
             log_users=self.log_users,
+            otlp=otlp,
         )
 
 
@@ -216,6 +240,7 @@ class Checked:
     metrics_bind: str | None
     dashboard: DashboardConfig | None
     envoy: Path
+    otlp: OtlpSettings | None
 
     @property
     def dashboard_bind(self) -> str | None:

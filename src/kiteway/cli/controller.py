@@ -126,8 +126,8 @@ def controller(
         raise fail(f'--publish-service "{publish_service}" is not NAMESPACE/NAME', 2)
     if kubeconfig is not None and not kubeconfig.is_file():
         raise fail(f"--kubeconfig {kubeconfig} is not a file", 2)
-    if log_calls and not access_log:
-        raise fail("--log-calls adds to the access log; add --access-log", 2)
+    if log_calls and not access_log and not options.otlp_logs:
+        raise fail("--log-calls adds to the access log; add --access-log or --otlp-logs", 2)
     try:
         checked = options.check()
         # The control plane reads it again. An error in it is reported here once, instead of again and again in the log.
@@ -138,6 +138,7 @@ def controller(
             public_https_port=None if public_https_port == _HTTPS else public_https_port,
             access_log=instance.log_dir / "access.log" if access_log else None,
             log_calls=log_calls,
+            otlp=checked.otlp,
         )
         ports = ports_of(settings, checked.metrics_bind, checked.dashboard_bind)
         predecessor = options.predecessor(instance)

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from kiteway.cli.otlp import OtlpEndpointOption, parse_otlp
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
 from kiteway.cli.terminal import line
 from kiteway.demo.guide import HOST, ExamplesMissingError
@@ -24,6 +25,9 @@ from kiteway.ownership import NotOursError, make_own
 from kiteway.ports import PortError
 from kiteway.printable import suggested
 from kiteway.supervisor import NotReadyError
+
+_TRACE_SAMPLING = 100.0
+"""Percent of the calls that are traced: a demo has few."""
 
 
 class Milvus(enum.StrEnum):
@@ -59,6 +63,7 @@ def demo(
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
+    otlp_endpoint: OtlpEndpointOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
@@ -75,20 +80,22 @@ def demo(
       kiteway demo --once --output json
       kiteway demo --proxies 3
       kiteway demo --auth
+      kiteway demo --otlp-endpoint http://127.0.0.1:4318
     """
     chosen = milvus or _default_milvus()
     if chosen is Milvus.LITE and auth:
         raise fail("--auth needs the full Milvus, because Milvus Lite has no users: --milvus embedded", 2)
     try:
         binary = find_envoy(envoy)
-    except EnvoyNotFoundError as error:
+        otlp = parse_otlp(otlp_endpoint, sampling=_TRACE_SAMPLING)
+    except (EnvoyNotFoundError, ValueError) as error:
         raise fail(str(error), 2) from error
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))
     try:
         make_own(folder)
     except (NotOursError, OSError) as error:
         raise fail(str(error)) from error
-    options = Options(folder, binary, chosen.value, proxies, https_port, once, auth)
+    options = Options(folder, binary, chosen.value, proxies, https_port, once, auth, otlp)
     report = DemoReport()
     try:
         report = asyncio.run(run(options, _say, _print_connected))

@@ -13,7 +13,7 @@ import typer
 
 from kiteway.cli.address import parse_address
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
-from kiteway.cli.options import CLUSTER_PANEL, FilesOption, KubeconfigOption
+from kiteway.cli.options import CLUSTER_PANEL, DataDirOption, FilesOption, KubeconfigOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.terminal import Part, line
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
@@ -32,6 +32,7 @@ from kiteway.doctor import (
 from kiteway.doctor.document import DoctorReport, RuleList, RuleReport
 from kiteway.doctor.report import Check
 from kiteway.extras import install_command
+from kiteway.instance import Instance
 from kiteway.printable import suggested
 from kiteway.probe import TlsOptions, TrustFileError
 from kiteway.probe.result import DEFAULT_TIMEOUT
@@ -59,6 +60,7 @@ def doctor(
     envoy: Annotated[
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
+    data_dir: DataDirOption = None,
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Check a live cluster, read-only.", rich_help_panel=CLUSTER_PANEL)
     ] = False,
@@ -118,7 +120,7 @@ def doctor(
         except (ValueError, TrustFileError) as error:
             raise typer.BadParameter(str(error)) from None
     else:
-        report = examine(Scope.MACHINE, look_at_machine(envoy))
+        report = examine(Scope.MACHINE, look_at_machine(envoy, Instance(data_dir) if data_dir else None))
     _print(report, output)
     raise typer.Exit(1 if report.failed else 0)
 

@@ -9,6 +9,8 @@ from kiteway.cli.cache_show import cache_lines
 from kiteway.cli.output import print_problems, stdout
 from kiteway.cli.terminal import Part, line
 from kiteway.report.certificates import ManagedCertificateReport
+from kiteway.report.configuration import ConfigurationReport
+from kiteway.report.exports import ExportReport
 from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
 from kiteway.report.status import State, Status
 
@@ -46,13 +48,19 @@ def print_status(value: Status) -> None:
         _print_managed(managed)
     for target in value.policies:
         stdout.print(f"policy {target.policy} {target.reason}: {target.message}")
-    for rejection in value.configuration.rejections:
+    if value.export is not None:
+        _print_export(value.export, now)
+    _print_configuration(value.configuration, now)
+    print_problems(value.diagnostics, stdout)
+
+
+def _print_configuration(configuration: ConfigurationReport, now: dt.datetime) -> None:
+    for rejection in configuration.rejections:
         stdout.print(line(("Envoy rejects", "red"), f" {', '.join(rejection.resources)}: {rejection.message}"))
-    for held in value.configuration.quarantine:
+    for held in configuration.quarantine:
         served = "its last accepted version is served" if held.served else "it is not served"
         since = f" since {_ago(held.since, now)}" if held.since else ""
         stdout.print(line(("quarantine", "red"), f": {held.object}{since}; {served}"))
-    print_problems(value.diagnostics, stdout)
 
 
 def health_words(endpoint: EndpointReport, now: dt.datetime) -> str:
@@ -108,6 +116,14 @@ def _print_managed(managed: ManagedCertificateReport) -> None:
             stdout.print(f"  {text}")
     if managed.next_attempt is not None:
         stdout.print(f"  next attempt at {managed.next_attempt:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _print_export(export: ExportReport, now: dt.datetime) -> None:
+    what = f"traces of {export.sampling_percent:g} %{' and the access log' if export.logs else ''} to {export.endpoint}"
+    stdout.print(f"exports {what}: {export.accepted} exports accepted, {export.failed} lost")
+    if export.problem:
+        since = f", since {_ago(export.since, now)}" if export.since else ""
+        stdout.print(line(("  exports are lost", "yellow"), f"{since}: {export.problem}"))
 
 
 def _ago(since: dt.datetime, now: dt.datetime) -> str:

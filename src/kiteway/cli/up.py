@@ -121,8 +121,8 @@ def up(
         raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
     if host and not to:
         raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
-    if log_calls and not access_log:
-        raise fail("--log-calls adds to the access log; remove --no-access-log", 2)
+    if log_calls and not access_log and not options.otlp_logs:
+        raise fail("--log-calls adds to the access log; remove --no-access-log, or add --otlp-logs", 2)
     if cache and (missing := missing_reason()):
         raise fail(f"--cache needs Kiteway's filter: {missing}", 2)
     try:
@@ -137,6 +137,7 @@ def up(
             grpc_port=grpc_port,
             access_log=instance.log_dir / "access.log" if access_log else None,
             log_calls=log_calls,
+            otlp=checked.otlp,
         )
         if targets:
             # The manifests that Kiteway makes for --to close the HTTP port. A health port may stop while calls still

@@ -40,6 +40,7 @@ from kiteway.report.status import Errors, Status
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.caches import cache_reports
+from kiteway.status.exports import ExportWatch
 from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.status.readiness import why_not_serving
 from kiteway.status.report import build_status
@@ -125,6 +126,7 @@ class ControlPlane:
         self._recognition = Recognition()
         same_network = config.settings.listener_network_namespace is None
         self._health = HealthWatch(admin, lambda: self._pipeline.outcome, probe_check if same_network else None)
+        self._exports = ExportWatch(admin, config.settings.otlp)
         self._published = asyncio.Event()
         self._replicas = 1
         self._loads = 0
@@ -152,6 +154,8 @@ class ControlPlane:
             self._health.run(),
             self._follow_source(),
         ]
+        if self._config.settings.otlp is not None:
+            work.append(self._exports.run())
         if self._config.settings.access_log is not None:
             work.append(AccessLog(self._config.settings.access_log, self._admin).run())
         return [*work, self._follow_names()] if self._config.endpoints else work
@@ -184,6 +188,7 @@ class ControlPlane:
             reason=reason,
             managed=self._managed.report(),
             caches=await cache_reports(model, self._calls, with_filter=settings.filter_path is not None),
+            exports=self._exports,
         )
 
     def errors(self) -> Errors:

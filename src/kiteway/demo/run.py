@@ -21,6 +21,7 @@ from kiteway.demo import guide
 from kiteway.demo.backends import Backend, embedded, lite
 from kiteway.demo.cache import CacheNotShownError, search_twice
 from kiteway.demo.report import DemoReport
+from kiteway.envoy.otlp import OtlpSettings
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.files import write_atomic
 from kiteway.filter import filter_path
@@ -53,6 +54,7 @@ class Options:
         https_port: the public port; None takes 8443, or a free one.
         once: end after the verification.
         auth: whether Milvus asks for a login.
+        otlp: the collector that gets traces; None: there are none.
     """
 
     data_dir: Path
@@ -62,6 +64,7 @@ class Options:
     https_port: int | None
     once: bool
     auth: bool = False
+    otlp: OtlpSettings | None = None
 
 
 class Narrator:
@@ -202,6 +205,7 @@ async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncItera
         # Envoy runs in Milvus's namespace; only the public listener is bound in this one.
         listener_network_namespace=own_network if backend.namespace else None,
         filter_path=filter_path(),
+        otlp=place.options.otlp,
     )
     config = Config(str(place.instance.data_dir), (str(folder),), settings, backend.endpoints, cache_by_default=True)
     prefix = backend.namespace.command_prefix if backend.namespace else ()

@@ -17,7 +17,10 @@ from typing import Final
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.filter import missing_reason
+from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.netns import NetworkNamespace, NetworkNamespaceError
+from kiteway.report.exports import ExportReport
+from kiteway.status.client import OtherVersionError, read_status
 
 MACHINE: Final = ObjectRef("Machine", "", "this machine")
 """Its identity in a report."""
@@ -49,6 +52,7 @@ class MachineFacts:
         migrate_req: ``net.ipv4.tcp_migrate_req``; None where the kernel does not have it.
         descriptors: the hard limit of open files of a process; None if there is no limit.
         netns_problem: why no network namespace can be made; empty if one can.
+        export: the export of the running instance to a collector; None if no instance runs, or it exports nothing.
     """
 
     envoy: str = ""
@@ -61,14 +65,16 @@ class MachineFacts:
     migrate_req: int | None = None
     descriptors: int | None = None
     netns_problem: str = ""
+    export: ExportReport | None = None
 
 
-def look_at_machine(envoy: Path | None = None) -> MachineFacts:
+def look_at_machine(envoy: Path | None = None, instance: Instance | None = None) -> MachineFacts:
     """
     Check this machine; nothing on it is changed.
 
     Args:
         envoy: an Envoy binary instead of the packaged one.
+        instance: the instance that may run; None for the default one.
     """
     path, problem, version = _envoy(envoy)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -83,7 +89,15 @@ def look_at_machine(envoy: Path | None = None) -> MachineFacts:
         migrate_req=_migrate_req(),
         descriptors=None if hard == resource.RLIM_INFINITY else hard,
         netns_problem=_netns_problem(),
+        export=_export(instance or Instance(default_data_dir())),
     )
+
+
+def _export(instance: Instance) -> ExportReport | None:
+    try:
+        return read_status(instance).export if instance.running_pid() is not None else None
+    except (InstanceError, OtherVersionError, OSError):
+        return None
 
 
 def _envoy(explicit: Path | None) -> tuple[str, str, tuple[int, int, int] | None]:

@@ -34,6 +34,10 @@ _RUNTIME = {
     # default (500) would disconnect a client after 250 searches that miss their deadline; an attacker resets this many in a
     # second.
     "overload.premature_reset_total_stream_count": 10_000,
+    # Each worker exports its spans once a second, or when it has this many. Envoy's default, 5 spans, would be two hundred
+    # exports a second for a thousand traced calls.
+    "tracing.opentelemetry.flush_interval_ms": 1_000,
+    "tracing.opentelemetry.min_flush_spans": 128,
 }
 
 

@@ -47,6 +47,7 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     Attributes:
         mode: where the chain is.
         log: whether the access log gets fields of the messages of a call.
+        trace: whether the span of a traced call gets fields of its messages.
         pool: the name under which the filter of a cluster counts calls by collection, user and endpoint; unset, it does
             not count. In a listener, routes have it (`RouteConfig`).
         users: how users are named, in the access log and in the counts.
@@ -55,6 +56,7 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     mode: Mode
     log: bool = False
+    trace: bool = False
     pool: str | UnsetType = UNSET
     users: UserNaming = UserNaming.NAMES
     user_key: str | UnsetType = UNSET

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kiteway.envoy.filter_config import UserNaming
+from kiteway.envoy.otlp import OtlpSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class EnvoySettings:
         user_key: the file with the key of user hashes; None: Envoy makes a random key at each start.
         calls_socket: the socket on which the filter reports its counts of calls by collection, user and endpoint; None:
             it does not count them.
+        otlp: the collector that gets traces, and the access log if that is asked for; None: no call is traced.
     """
 
     bind: str = "127.0.0.1"
@@ -48,3 +50,9 @@ class EnvoySettings:
     log_users: UserNaming = UserNaming.NAMES
     user_key: Path | None = None
     calls_socket: Path | None = None
+    otlp: OtlpSettings | None = None
+
+    @property
+    def logs(self) -> bool:
+        """Return whether there is an access log, in a file or at the collector."""
+        return self.access_log is not None or (self.otlp is not None and self.otlp.logs)

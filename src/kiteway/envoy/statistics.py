@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kiteway.envoy.otlp import CLUSTER
+
 _HTTP = (
     "downstream_cx_active|downstream_cx_total|downstream_cx_rx_bytes_total|downstream_cx_tx_bytes_total"
     "|downstream_cx_max_duration_reached|downstream_rq_total|downstream_rq_active|downstream_rq_[1-5]xx"
@@ -23,12 +25,18 @@ _POOL = (
     r"|outlier_detection\.ejections_active|outlier_detection\.ejections_enforced_total"
     r"|http2\.keepalive_timeout|update_success|kiteway\..*"
 )
+_COLLECTOR = "upstream_rq_[2-5]xx"
+_COLLECTOR_FAILURES = (
+    "upstream_cx_none_healthy|upstream_cx_connect_fail|upstream_rq_timeout"
+    r"|ssl\.(?:fail_verify_error|fail_verify_san|connection_error)"
+)
 _SERVER = "live|uptime|memory_allocated|memory_heap_size|total_connections"
 
 SHOWN = "|".join(
     (
         rf"http\.(?:https|http|grpc)\.(?:{_HTTP})",
         rf"cluster\.pool/[^.]*\.(?:{_POOL})",
+        rf"cluster\.{CLUSTER}\.(?:{_COLLECTOR})",
         rf"server\.(?:{_SERVER})",
         r"overload\..*\.active",
         r"listener\.[0-9\[].*\.downstream_cx_overflow",
@@ -44,6 +52,9 @@ Their number depends on listeners, pools and the rpcs of the catalogue, never on
 HANDSHAKES = r"cluster\.pool/[^.]*\.ssl\.(?:fail_verify_error|fail_verify_san|connection_error)"
 """The same for failed TLS handshakes with endpoints, which the status shows."""
 
+EXPORTS = rf"cluster\.{CLUSTER}\.(?:{_COLLECTOR}|{_COLLECTOR_FAILURES})"
+"""The same for exports to the collector, which the status shows."""
+
 CONNECTIONS = r"http\.(?:https|http|grpc)\.downstream_cx_active"
 """The same for client connections; a process that stops waits for them to close."""
 
@@ -53,5 +64,5 @@ _OF_THE_PROCESS = r"(?:server|listener_manager|cluster_manager|overload|control_
 
 def kept() -> dict[str, Any]:
     """Return the part of the bootstrap that selects the statistics, as JSON values."""
-    patterns = (SHOWN, HANDSHAKES, CONNECTIONS, _OF_THE_PROCESS)
+    patterns = (SHOWN, HANDSHAKES, EXPORTS, CONNECTIONS, _OF_THE_PROCESS)
     return {"inclusion_list": {"patterns": [{"safe_regex": {"regex": pattern}} for pattern in patterns]}}

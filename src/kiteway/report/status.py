@@ -9,6 +9,7 @@ import msgspec
 
 from kiteway.report.certificates import ManagedCertificateReport, ServedCertificate
 from kiteway.report.configuration import ConfigurationReport
+from kiteway.report.exports import ExportReport
 from kiteway.report.policies import AttachmentReport
 from kiteway.report.pools import CheckedEndpoint, PoolReport
 from kiteway.report.problem import Problem
@@ -96,6 +97,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         pools: the pools and their endpoints.
         replicas: the live replicas of Kiteway, among which the limits of policies are divided.
         policies: the targets of the MilvusPolicies.
+        export: the export to an OpenTelemetry collector; null if there is none.
         diagnostics: everything that is wrong in the manifests.
     """
 
@@ -117,6 +119,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     pools: tuple[PoolReport, ...] = ()
     replicas: int = 1
     policies: tuple[AttachmentReport, ...] = ()
+    export: ExportReport | None = None
     diagnostics: tuple[Problem, ...] = ()
 
 

@@ -30,6 +30,7 @@ from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, FilterReport, State, Status
 from kiteway.status.advice import for_the_user
 from kiteway.status.backend_tls import upstream_tls_report
+from kiteway.status.exports import ExportWatch
 from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
 from kiteway.status.health_watch import HealthWatch
 from kiteway.status.model import certificate_reports, host_reports
@@ -49,6 +50,7 @@ async def build_status(
     reason: str,
     managed: Sequence[ManagedCertificateReport] = (),
     caches: Mapping[PoolKey, CacheReport],
+    exports: ExportWatch,
 ) -> Status:
     """
     Return the status. What Envoy does not answer is left empty, and ``envoy.error`` says why.
@@ -62,6 +64,7 @@ async def build_status(
         reason: why the instance is not ready; empty when it is.
         managed: the ManagedCertificates.
         caches: the cache of each pool.
+        exports: the history of the exports to a collector.
     """
     clusters: dict[str, ClusterStatus] = {}
     calls: dict[str, int] = {}
@@ -75,6 +78,7 @@ async def build_status(
             reachable=True, version=_release(info.version), state=info.state, uptime_seconds=info.uptime_seconds
         )
         await watch.take(clusters, dt.datetime.now(dt.UTC))
+        await exports.look()
     except AdminError as error:
         envoy = EnvoyReport(error=str(error))
     model = outcome.model if outcome else LoadBalancer()
@@ -110,6 +114,7 @@ async def build_status(
             pools=pools,
             replicas=model.replicas,
             policies=attachment_reports(outcome.attachments) if outcome else (),
+            export=exports.report(),
             diagnostics=tuple(map(Problem.of_diagnostic, diagnostics)),
         )
 

@@ -21,6 +21,7 @@ use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, Readiness};
 use crate::milvus::rest::database_header;
 use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
+use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};
 use crate::wire::text::Text;
 
@@ -52,8 +53,8 @@ pub enum Api {
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub api: Api,
-    /// Whether the access log gets what the messages of a call say.
-    pub logs: bool,
+    /// Of which calls the access log and spans get what the messages say.
+    pub notes: Notes,
     pub users: Users,
     pub metrics: AttemptMetrics,
     /// What is counted of calls by collection, user and endpoint; None: nothing.
@@ -74,6 +75,9 @@ pub struct Attempt<'pool> {
     messages: Messages,
     /// Whether it is a call of the filter's own, which is no client's and is not counted as one.
     is_own: bool,
+    noting: Noting,
+    /// Whether the listener asks for another consistency than the client, so that the answer may be kept.
+    is_fill: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +104,8 @@ impl<'pool> Attempt<'pool> {
             endpoint: Text::EMPTY,
             messages: Messages::Unread,
             is_own: false,
+            noting: Noting::No,
+            is_fill: false,
         }
     }
 
@@ -113,7 +119,7 @@ impl<'pool> Attempt<'pool> {
             self.call = Call::of_grpc(stream.request_header(":path"));
         }
         self.pool.metrics.began(self.call, stream);
-        if self.pool.logs || self.pool.calls.is_some() {
+        if self.pool.notes != Notes::default() || self.pool.calls.is_some() {
             self.begin_reading(stream);
         }
         match self.call {
@@ -125,8 +131,8 @@ impl<'pool> Attempt<'pool> {
     }
 
     fn begin_reading(&mut self, stream: &mut (impl Request + Upstream + AccessLog)) {
-        let [authorization, database, own] =
-            stream.request_headers(["authorization", "dbname", OWN_CALL]);
+        let ([authorization, database, own], traceparent) =
+            headers(stream, ["authorization", "dbname", OWN_CALL], self.pool.notes);
         self.is_own = own.is_some();
         if self.is_own {
             return;
@@ -135,11 +141,16 @@ impl<'pool> Attempt<'pool> {
             Api::Grpc => self.pool.users.of_grpc(authorization),
             Api::Rest => self.pool.users.of_rest(authorization),
         };
-        self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
+        let endpoint = stream.endpoint();
+        self.noting = Noting::new(self.pool.notes, traceparent, endpoint.is_some());
+        self.endpoint = Text::of(endpoint.unwrap_or_default());
         self.messages = match self.call {
             Call::Milvus(rpc) => {
-                let notes = self.pool.logs && !has_noted_question(rpc, stream);
-                Messages::Grpc(Box::new(Reading::new(rpc, database, notes)))
+                let notes = self.noting != Noting::No;
+                self.is_fill = notes && is_fill(rpc, stream);
+                // The listener has noted what the client asks for.
+                let all = notes && !(self.is_fill && self.pool.notes.all);
+                Messages::Grpc(Box::new(Reading::new(rpc, database, all)))
             }
             Call::Rest => {
                 let path = stream.request_header(":path").unwrap_or_default();
@@ -148,8 +159,16 @@ impl<'pool> Attempt<'pool> {
             }
             Call::OtherGrpc => Messages::Unread,
         };
-        if self.pool.logs {
-            note_user(&self.user, stream);
+        if self.noting == Noting::Yes {
+            self.note_call(stream);
+        }
+    }
+
+    /// Notes who calls and, for a span, what.
+    fn note_call(&self, stream: &mut impl AccessLog) {
+        note_user(&self.user, stream);
+        if self.pool.notes.traced {
+            stream.note_text("rpc", self.messages.rest_rpc().unwrap_or(self.call.label()));
         }
     }
 
@@ -159,8 +178,8 @@ impl<'pool> Attempt<'pool> {
             Messages::Unread => {}
             Messages::Rest(reading) => reading.on_request_body(stream),
             Messages::Grpc(reading) => {
-                if reading.on_request_body(stream, end) && reading.reads_all() {
-                    reading.note_question(stream);
+                if reading.on_request_body(stream, end) && self.noting == Noting::Yes {
+                    reading.note_question(self.is_fill, stream);
                 }
             }
         }
@@ -169,7 +188,7 @@ impl<'pool> Attempt<'pool> {
     /// Holds the headers of a response that has a message, until `on_response_body` knows the endpoint's readiness.
     pub fn on_response_headers(
         &mut self,
-        stream: &mut (impl Response + Upstream + Counters + Clock + AccessLog),
+        stream: &mut (impl Request + Response + Upstream + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
         match self.pool.api {
@@ -195,7 +214,7 @@ impl<'pool> Attempt<'pool> {
     /// Reads the endpoint's readiness from the first bytes of a message.
     pub fn on_response_body(
         &mut self,
-        stream: &mut (impl Response + ResponseBody + Upstream + Counters + Clock + AccessLog),
+        stream: &mut (impl Request + Response + ResponseBody + Upstream + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
         match &mut self.messages {
@@ -227,7 +246,7 @@ impl<'pool> Attempt<'pool> {
     /// Counts the response by the status it ends with.
     pub fn on_response_trailers(
         &mut self,
-        stream: &mut (impl Response + Upstream + Counters + Clock + AccessLog),
+        stream: &mut (impl Request + Response + Upstream + Counters + Clock + AccessLog),
     ) {
         if self.pool.api == Api::Grpc {
             self.transport_status = transport_status::of_grpc(stream.response_trailer(GRPC_STATUS));
@@ -254,15 +273,28 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    fn ended(&mut self, stream: &mut (impl Upstream + Counters + Clock + AccessLog)) {
+    /// Notes what the answer says, and before that what could not be noted while it was unknown whether the call is traced.
+    fn note_answer(&mut self, stream: &mut (impl Request + AccessLog)) {
+        if self.noting.resolve(stream) {
+            self.note_call(stream);
+            if let Messages::Grpc(reading) = &self.messages {
+                reading.note_question(self.is_fill, stream);
+            }
+        }
+        match &self.messages {
+            Messages::Grpc(reading) if self.noting == Noting::Yes => reading.note_answer(stream),
+            Messages::Rest(reading) if self.noting == Noting::Yes => reading.note(stream),
+            Messages::Unread | Messages::Grpc(_) | Messages::Rest(_) => {}
+        }
+    }
+
+    fn ended(&mut self, stream: &mut (impl Request + Upstream + Counters + Clock + AccessLog)) {
         let Some(began) = self.began.take() else { return };
         let now = stream.now();
         let elapsed = now.saturating_duration_since(began);
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         self.pool.metrics.ended(self.transport_status, milliseconds, stream);
-        if let (Messages::Grpc(reading), true) = (&self.messages, self.pool.logs) {
-            reading.note_answer(stream);
-        }
+        self.note_answer(stream);
         if self.endpoint.is_empty() && self.pool.calls.is_some() {
             self.endpoint = Text::of(stream.endpoint().unwrap_or_default());
         }
@@ -313,9 +345,8 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// Whether the listener has noted what the client asks for. It does so for a read whose answer may be kept: the endpoint is
-/// asked for another consistency than the client asks for.
-fn has_noted_question(rpc: &Rpc, log: &impl AccessLog) -> bool {
+/// Whether the call is a read whose answer may be kept: the endpoint is asked for another consistency than the client asks for.
+fn is_fill(rpc: &Rpc, log: &impl AccessLog) -> bool {
     rpc.class == Class::Read && log.cache_note() == Some(MISS.as_bytes())
 }
 
@@ -347,3 +378,5 @@ fn is_grpc(stream: &impl Response) -> bool {
 mod counting_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tracing_tests;

@@ -2,6 +2,7 @@
 
 use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
+use crate::host::request::AccessLog;
 use crate::milvus::question::Name;
 use crate::milvus::rest::{rpc_of, Body, SUCCESS};
 
@@ -51,6 +52,18 @@ impl RestReading {
 
     pub fn collection(&self) -> &[u8] {
         self.request.collection.bytes()
+    }
+
+    /// Notes the names and Milvus's code.
+    pub fn note(&self, log: &mut impl AccessLog) {
+        for (key, name) in [("database", self.database()), ("collection", self.collection())] {
+            if !name.is_empty() {
+                log.note_text(key, &String::from_utf8_lossy(name));
+            }
+        }
+        if let Some(code) = self.code() {
+            log.note_number("code", code);
+        }
     }
 
     /// The size of the bodies. How many rows there are is not read.

@@ -7,6 +7,7 @@ use crate::listener::asked::{Api, Asked};
 use crate::listener::route::RouteConfig;
 use crate::metrics::gate::GateMetrics;
 use crate::milvus::caller::{User, Users};
+use crate::noting::{Notes, Noting, TRACEPARENT};
 use crate::reading::note_user;
 
 #[derive(Clone, Debug)]
@@ -14,18 +15,28 @@ pub struct Settings {
     pub metrics: GateMetrics,
     /// How users are named.
     pub users: Users,
-    /// Whether the access log gets what the messages of a call say.
-    pub logs: bool,
+    /// Of which calls the access log and spans get what the messages say.
+    pub notes: Notes,
 }
 
 impl Settings {
     /// Has the log say who asked for what in a call that no endpoint gets, and Milvus's code in the answer.
     pub fn note_refused(&self, asked: &Asked, code: u32, stream: &mut (impl Request + AccessLog)) {
-        if self.logs && asked.api == Api::Grpc {
+        let noting = self.noting(stream.request_header(TRACEPARENT));
+        if noting != Noting::No && asked.api == Api::Grpc {
+            if self.notes.traced {
+                stream.note_text("rpc", asked.call.label());
+            }
             note_user(&self.user(asked.api, stream), stream);
             asked.note(stream);
             stream.note_number("code", u64::from(code));
         }
+    }
+
+    /// Whether a call is noted that has this `traceparent`. It is unknown whether one without is traced: only the filter of
+    /// the endpoint sees the header that Envoy adds.
+    pub fn noting(&self, traceparent: Option<&[u8]>) -> Noting {
+        Noting::new(self.notes, traceparent, false)
     }
 
     /// Counts what happens to a call on its way to an endpoint.
@@ -69,7 +80,7 @@ impl Settings {
         Self {
             metrics: GateMetrics::define(&mut Names::default()).unwrap(),
             users: Users { naming: Naming::Names, key: HashKey::new([0; HashKey::LENGTH]) },
-            logs: true,
+            notes: Notes { all: true, traced: false },
         }
     }
 }

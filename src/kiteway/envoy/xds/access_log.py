@@ -1,5 +1,5 @@
 """
-The access log: one JSON object a request, into one file, at the sample rate of the request's route.
+The access log: one JSON object a request, into one file or to a collector, at the sample rate of the request's route.
 
 The rate is set at the route, because a listener would be replaced, and drained, when one Ingress changes its rate.
 Kiteway's filter draws the sample. Without the filter an expression compares the random request id with a number in the
@@ -8,9 +8,12 @@ route's metadata; that costs each call half as much as writing its line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 from msgspec import UNSET, UnsetType
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
 
 from kiteway._proto.envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
@@ -22,11 +25,17 @@ from kiteway._proto.envoy.config.core.v3.substitution_format_string_pb2 import S
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route
 from kiteway._proto.envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from kiteway._proto.envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
+from kiteway._proto.envoy.extensions.access_loggers.open_telemetry.v3.logs_service_pb2 import (
+    OpenTelemetryAccessLogConfig,
+)
 from kiteway._proto.envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
 from kiteway._proto.envoy.type.matcher.v3.number_pb2 import DoubleMatcher
 from kiteway._proto.envoy.type.matcher.v3.value_pb2 import ValueMatcher
+from kiteway.envoy.otlp import OtlpSettings
 from kiteway.envoy.settings import EnvoySettings
+from kiteway.envoy.xds.collector import service
 from kiteway.envoy.xds.common import pack
+from kiteway.envoy.xds.tracing import SERVICE, resource_attributes
 
 _NAMESPACE = "kiteway"
 _LOGGED = "logged"
@@ -72,25 +81,46 @@ The names and numbers that Kiteway's filter has read in the messages, as an obje
 
 
 def access_logs(settings: EnvoySettings) -> list[AccessLog]:
-    """Return the access log of a listener."""
-    if settings.access_log is None:
-        return []
-    fields = Struct()
-    fields.update(_FIELDS)
-    if settings.log_calls:
-        fields.update(_CALL_FIELD)
-    file = FileAccessLog(
-        path=str(settings.access_log),
-        # omit_empty_values would make a line cost 50 % more.
-        log_format=SubstitutionFormatString(json_format=fields),
-    )
+    """Return the access logs of a listener: the file, the collector, both or none."""
     drawn = _drawn_by_request_id() if settings.filter_path is None else _drawn_by_filter()
-    return [AccessLog(name="envoy.access_loggers.file", filter=drawn, typed_config=pack(file))]
+    fields = _FIELDS | _CALL_FIELD if settings.log_calls else _FIELDS
+    logs = []
+    if settings.access_log is not None:
+        logs.append(
+            AccessLog(name="envoy.access_loggers.file", filter=drawn, typed_config=pack(_file(settings, fields)))
+        )
+    if settings.otlp is not None and settings.otlp.logs:
+        exported = pack(_exported(settings.otlp, fields))
+        logs.append(AccessLog(name="envoy.access_loggers.open_telemetry", filter=drawn, typed_config=exported))
+    return logs
+
+
+def _file(settings: EnvoySettings, fields: Mapping[str, str]) -> FileAccessLog:
+    line = Struct()
+    line.update(fields)
+    # omit_empty_values would make a line cost 50 % more.
+    return FileAccessLog(path=str(settings.access_log), log_format=SubstitutionFormatString(json_format=line))
+
+
+def _exported(otlp: OtlpSettings, fields: Mapping[str, str]) -> OpenTelemetryAccessLogConfig:
+    """Return the log whose records have the fields of a line as attributes, and the trace and the span of the call."""
+    return OpenTelemetryAccessLogConfig(
+        http_service=service(otlp, "logs"),
+        log_name="access",
+        disable_builtin_labels=True,
+        resource_attributes=_texts({"service.name": SERVICE, **resource_attributes(otlp)}),
+        body=AnyValue(string_value="%REQ(:METHOD):16% %PATH(NQ):256%"),
+        attributes=_texts({key: value for key, value in fields.items() if key != "time"}),
+    )
+
+
+def _texts(values: Mapping[str, str]) -> KeyValueList:
+    return KeyValueList(values=[KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in values.items()])
 
 
 def draws_by_request_id(settings: EnvoySettings) -> bool:
     """Return whether the access log needs Envoy to make request ids."""
-    return settings.access_log is not None and settings.filter_path is None
+    return settings.logs and settings.filter_path is None
 
 
 def log_rate_for_filter(rate: float) -> float | UnsetType:

@@ -12,6 +12,7 @@ from kiteway.envoy.ads.snapshot import CLUSTER, LISTENER, ROUTE, SECRET, Resourc
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import Assembled
 from kiteway.envoy.xds.clusters import clusters
+from kiteway.envoy.xds.collector import collector, token
 from kiteway.envoy.xds.endpoints import assignments
 from kiteway.envoy.xds.listeners import listeners
 from kiteway.envoy.xds.routes import route_configurations
@@ -53,9 +54,14 @@ def _serialised(part: Part) -> Resource:
 def _parts(model: LoadBalancer, settings: EnvoySettings, memo: Memo) -> dict[str, tuple[Part, ...]]:
     shown = (pool.tls.client_certificate for pool in model.pools)
     certificates = {c.name: c for c in (*model.certificates, *shown) if c is not None}
+    otlp = () if settings.otlp is None else (settings.otlp,)
     return {
-        CLUSTER: tuple(itertools.chain.from_iterable(memo.each(CLUSTER, clusters, model.pools, settings))),
+        CLUSTER: (
+            *itertools.chain.from_iterable(memo.each(CLUSTER, clusters, model.pools, settings)),
+            *(memo(collector, each, settings.listener_network_namespace) for each in otlp),
+        ),
         SECRET: (
+            *(secret for each in otlp for secret in memo(token, each)),
             *memo.each(SECRET, secret, tuple(certificates.values())),
             *memo.each(SECRET, bundle_secret, model.bundles),
             *(secret(c.certificate) for c in model.challenges if isinstance(c, TLSChallenge)),

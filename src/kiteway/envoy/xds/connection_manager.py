@@ -25,6 +25,7 @@ from kiteway.envoy.xds.access_log import access_logs, draws_by_request_id
 from kiteway.envoy.xds.common import ads, pack, seconds
 from kiteway.envoy.xds.filters import http_filters
 from kiteway.envoy.xds.local_replies import HEADERS_KIB, HEADERS_TIMEOUT, MAX_HEADERS, local_replies
+from kiteway.envoy.xds.tracing import tracing, without_request_ids
 
 CLIENT_IDLE_TIMEOUT = 610.0
 """Seconds after which an idle client connection is closed, as by GCP's load balancers."""
@@ -144,4 +145,7 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
         local_reply_config=local_replies(),
         access_log=access_logs(settings),
     )
+    if settings.otlp is not None:
+        manager.tracing.CopyFrom(tracing(settings.otlp))
+        manager.request_id_extension.CopyFrom(without_request_ids())
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

@@ -43,7 +43,7 @@ def http_filters(settings: EnvoySettings) -> list[HttpFilter]:
     filters = []
     router = Router(suppress_envoy_headers=True)
     if settings.filter_path is not None:
-        config = pack(_module(settings, _naming(settings, FilterConfig(Mode.DOWNSTREAM, log=_logs(settings)))))
+        config = pack(_module(settings, _naming(settings, _noting(settings, Mode.DOWNSTREAM))))
         filters.append(HttpFilter(name=FILTER, typed_config=config, disabled=True))
         router.dynamic_stats.value = False
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
@@ -57,12 +57,13 @@ def grpc_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     Kiteway's filter counts calls and detects "not ready". It marks the answer of a call that may not be repeated, and the
     filter of the listener removes the mark (`turn_on`).
     """
-    return _upstream_filters(settings, _counting(settings, FilterConfig(Mode.UPSTREAM, log=_logs(settings)), cluster))
+    return _upstream_filters(settings, _counting(settings, _noting(settings, Mode.UPSTREAM), cluster))
 
 
 def rest_filters(settings: EnvoySettings, cluster: str) -> list[HttpFilter]:
     """Return the HTTP filters of the REST cluster of this name: Kiteway's filter, which counts calls, or none."""
-    return _upstream_filters(settings, _counting(settings, FilterConfig(Mode.REST_UPSTREAM), cluster))
+    config = FilterConfig(Mode.REST_UPSTREAM, trace=settings.otlp is not None)
+    return _upstream_filters(settings, _counting(settings, config, cluster))
 
 
 def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
@@ -73,8 +74,8 @@ def report_filters(settings: EnvoySettings) -> list[HttpFilter]:
     ]
 
 
-def _logs(settings: EnvoySettings) -> bool:
-    return settings.access_log is not None and settings.log_calls
+def _noting(settings: EnvoySettings, mode: Mode) -> FilterConfig:
+    return FilterConfig(mode, log=settings.logs and settings.log_calls, trace=settings.otlp is not None)
 
 
 def counted_as(settings: EnvoySettings, cluster: str) -> str | UnsetType:
@@ -88,7 +89,7 @@ def _counting(settings: EnvoySettings, config: FilterConfig, cluster: str) -> Fi
 
 def _naming(settings: EnvoySettings, config: FilterConfig) -> FilterConfig:
     """Add how users are named, if calls are read at all."""
-    if settings.calls_socket is None and not config.log:
+    if settings.calls_socket is None and not config.log and not config.trace:
         return config
     return msgspec.structs.replace(
         config,

@@ -12,7 +12,8 @@ pub const NOT_READY: [u8; 11] = [0, 0, 0, 0, 6, 0x0a, 4, 0x08, 56, 0x18, 1];
 pub fn new_pool(api: Api, logs: bool) -> Pool {
     let users = Users { naming: Naming::Names, key: HashKey::new([0; 16]) };
     let metrics = AttemptMetrics::define(&mut Names::default(), |_| true, "OK").unwrap();
-    Pool { api, logs, users, metrics, calls: None }
+    let notes = Notes { all: logs, traced: false };
+    Pool { api, notes, users, metrics, calls: None }
 }
 
 fn pool(api: Api, logs: bool) -> &'static Pool {

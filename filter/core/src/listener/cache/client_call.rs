@@ -14,6 +14,7 @@ use crate::listener::settings::Settings;
 use crate::metrics::transport_status;
 use crate::milvus::caller::User;
 use crate::milvus::rpc::{proves_existence, Rpc};
+use crate::noting::{Notes, Noting, TRACEPARENT};
 use crate::reading::{note_user, Reading};
 
 /// One read.
@@ -22,6 +23,8 @@ pub struct ClientCall {
     began: Instant,
     user: User,
     reading: Reading,
+    notes: Notes,
+    noting: Noting,
     /// None: nothing is decided.
     decided: Option<Cached>,
 }
@@ -39,18 +42,19 @@ impl ClientCall {
             let found = headers.iter().find(|(each, _)| *each == name);
             found.map(|(_, value)| *value)
         };
-        let mut reading = Reading::new(rpc, value(b"dbname"), settings.logs);
+        let noting = settings.noting(value(TRACEPARENT.as_bytes()));
+        let mut reading = Reading::new(rpc, value(b"dbname"), noting != Noting::No);
         reading.read_request(request);
         let user = settings.users.of_grpc(value(b"authorization"));
-        Self { began, user, reading, decided: None }
+        Self { began, user, reading, notes: settings.notes, noting, decided: None }
     }
 
     /// The endpoint gets the call.
     pub fn sent(&mut self, cached: Cached, log: &mut impl AccessLog) {
         self.decided = Some(cached);
         log.note_cache(cached.label());
-        // The filter of the endpoint reads all other calls.
-        if cached == Cached::Miss {
+        // The filter of the endpoint reads all other calls, and knows whether they are traced.
+        if cached == Cached::Miss && self.noting == Noting::Yes {
             self.note_question(log);
         }
     }
@@ -90,10 +94,14 @@ impl ClientCall {
     }
 
     fn note_question(&self, log: &mut impl AccessLog) {
-        if self.reading.reads_all() {
-            note_user(&self.user, log);
-            self.reading.note_question(log);
+        if self.noting == Noting::No {
+            return;
         }
+        if self.notes.traced {
+            log.note_text("rpc", self.reading.rpc().name);
+        }
+        note_user(&self.user, log);
+        self.reading.note_question(false, log);
     }
 
     fn ended(&self, outcome: Outcome, clock: &impl Clock) -> Event {

@@ -10,6 +10,7 @@ use crate::host::response::{LocalReply, Response};
 use crate::host::{Action, Verdict};
 use crate::listener::route::RouteConfig;
 use crate::listener::{Listener, Settings};
+use crate::noting::Notes;
 use crate::wire::encode::{delimited, framed};
 
 /// A request on a route of this pool.
@@ -78,8 +79,18 @@ const SUCCESS: &[u8] = &[0x0a, 0]; // {status: {}}
 
 /// A search at a time in ms, with what its client gets: the header, and the answer where it is stored.
 fn search(pool: &str, milliseconds: u64) -> (String, FakeStream) {
-    let settings = settings();
-    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+    search_as(pool, milliseconds, &settings(), None)
+}
+
+/// The same with these settings and this `traceparent`.
+fn search_as(
+    pool: &str,
+    milliseconds: u64,
+    settings: &Settings,
+    traceparent: Option<&str>,
+) -> (String, FakeStream) {
+    let (mut listener, mut stream) = (Listener::new(settings), request(pool, "Search"));
+    stream.request.extend(traceparent.map(|value| ("traceparent".to_owned(), value.to_owned())));
     stream.time = Duration::from_millis(milliseconds);
     let verdict = send(&mut listener, &mut stream, &question());
     let did = match verdict {
@@ -334,5 +345,29 @@ fn no_order_of_hooks_is_a_panic() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn an_answer_of_the_cache_is_noted_for_a_span_unless_its_client_traces_nothing() {
+    let pool = "test/visit/traced";
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    search(pool, 1100);
+    let traced = Settings { notes: Notes { all: false, traced: true }, ..settings() };
+    let flags = |flags: &str| format!("00-{}-{}-{flags}", "a".repeat(32), "b".repeat(16));
+    for (traceparent, noted) in
+        [(None, true), (Some(flags("01")), true), (Some(flags("00")), false)]
+    {
+        let (did, stream) = search_as(pool, 1150, &traced, traceparent.as_deref());
+
+        assert!(did.starts_with("hit"), "{did}");
+        let has =
+            |key: &str, value: &str| stream.notes.contains(&(key.to_owned(), value.to_owned()));
+        assert!(has("cache", "hit"));
+        assert_eq!(
+            [noted; 3],
+            [has("rpc", "Search"), has("collection", "books"), has("code", "0")]
+        );
     }
 }

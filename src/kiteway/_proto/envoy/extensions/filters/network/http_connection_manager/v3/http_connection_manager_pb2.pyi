@@ -9,6 +9,7 @@ from kiteway._proto.envoy.config.core.v3 import protocol_pb2 as _protocol_pb2
 from kiteway._proto.envoy.config.core.v3 import substitution_format_string_pb2 as _substitution_format_string_pb2
 from kiteway._proto.envoy.config.route.v3 import route_pb2 as _route_pb2
 from kiteway._proto.envoy.config.route.v3 import scoped_route_pb2 as _scoped_route_pb2
+from kiteway._proto.envoy.config.trace.v3 import http_tracer_pb2 as _http_tracer_pb2
 from kiteway._proto.envoy.type.http.v3 import path_transformation_pb2 as _path_transformation_pb2
 from kiteway._proto.envoy.type.tracing.v3 import custom_tag_pb2 as _custom_tag_pb2
 from kiteway._proto.envoy.type.v3 import percent_pb2 as _percent_pb2
@@ -76,13 +77,14 @@ class HttpConnectionManager(_message.Message):
     TEXT: HttpConnectionManager.ForwardClientCertFormat
     JSON: HttpConnectionManager.ForwardClientCertFormat
     class Tracing(_message.Message):
-        __slots__ = ("client_sampling", "random_sampling", "overall_sampling", "verbose", "max_path_tag_length", "custom_tags", "spawn_upstream_span", "operation", "upstream_operation", "no_context_propagation")
+        __slots__ = ("client_sampling", "random_sampling", "overall_sampling", "verbose", "max_path_tag_length", "custom_tags", "provider", "spawn_upstream_span", "operation", "upstream_operation", "no_context_propagation")
         CLIENT_SAMPLING_FIELD_NUMBER: _ClassVar[int]
         RANDOM_SAMPLING_FIELD_NUMBER: _ClassVar[int]
         OVERALL_SAMPLING_FIELD_NUMBER: _ClassVar[int]
         VERBOSE_FIELD_NUMBER: _ClassVar[int]
         MAX_PATH_TAG_LENGTH_FIELD_NUMBER: _ClassVar[int]
         CUSTOM_TAGS_FIELD_NUMBER: _ClassVar[int]
+        PROVIDER_FIELD_NUMBER: _ClassVar[int]
         SPAWN_UPSTREAM_SPAN_FIELD_NUMBER: _ClassVar[int]
         OPERATION_FIELD_NUMBER: _ClassVar[int]
         UPSTREAM_OPERATION_FIELD_NUMBER: _ClassVar[int]
@@ -93,11 +95,12 @@ class HttpConnectionManager(_message.Message):
         verbose: bool
         max_path_tag_length: _wrappers_pb2.UInt32Value
         custom_tags: _containers.RepeatedCompositeFieldContainer[_custom_tag_pb2.CustomTag]
+        provider: _http_tracer_pb2.Tracing.Http
         spawn_upstream_span: _wrappers_pb2.BoolValue
         operation: str
         upstream_operation: str
         no_context_propagation: bool
-        def __init__(self, client_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., random_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., overall_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., verbose: _Optional[bool] = ..., max_path_tag_length: _Optional[_Union[_wrappers_pb2.UInt32Value, _Mapping]] = ..., custom_tags: _Optional[_Iterable[_Union[_custom_tag_pb2.CustomTag, _Mapping]]] = ..., spawn_upstream_span: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ..., operation: _Optional[str] = ..., upstream_operation: _Optional[str] = ..., no_context_propagation: _Optional[bool] = ...) -> None: ...
+        def __init__(self, client_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., random_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., overall_sampling: _Optional[_Union[_percent_pb2.Percent, _Mapping]] = ..., verbose: _Optional[bool] = ..., max_path_tag_length: _Optional[_Union[_wrappers_pb2.UInt32Value, _Mapping]] = ..., custom_tags: _Optional[_Iterable[_Union[_custom_tag_pb2.CustomTag, _Mapping]]] = ..., provider: _Optional[_Union[_http_tracer_pb2.Tracing.Http, _Mapping]] = ..., spawn_upstream_span: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ..., operation: _Optional[str] = ..., upstream_operation: _Optional[str] = ..., no_context_propagation: _Optional[bool] = ...) -> None: ...
     class InternalAddressConfig(_message.Message):
         __slots__ = ("unix_sockets", "cidr_ranges")
         UNIX_SOCKETS_FIELD_NUMBER: _ClassVar[int]
