@@ -84,6 +84,10 @@ async def test_own_ca_with_a_server_name(port: int, certificates: Path) -> None:
     assert report.versions.milvus is not None
     assert report.versions.milvus.startswith("v2.3.5")
     assert collections(port, certificates) == []
+    worked = {call.rpc for call in report.calls if call.worked == call.made}
+    assert worked >= {"Connect", "GetVersion", "CreateCollection", "Insert", "Flush", "CreateIndex", "LoadCollection"}
+    assert worked >= {"Search", "Query", "Delete", "DropCollection"}
+    assert report.differences == ()
 
 
 def test_a_domain_name_instead_of_an_address(port: int, certificates: Path) -> None:

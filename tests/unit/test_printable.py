@@ -340,11 +340,20 @@ def test_text_of_gke_and_verify_is_printed_as_plain_text() -> None:
     text = HOSTILE
     step = Step(text, text, StepState.TODO, text, Effect(Impact.NONE, text), text, f"+{text}", (Command((text,)),))
     failure = Failure(FailureReason.TCP, text, text)
-    report = VerifyReport(False, text, text, (VerifyStep(text, False, 0.1, text),), Versions(text, text), failure, text)
+    report = VerifyReport(
+        verified=False,
+        address=text,
+        server_name=text,
+        steps=(VerifyStep(text, False, 0.1, text),),
+        versions=Versions(text, text),
+        failure=failure,
+        leftover=text,
+    )
     verify = importlib.import_module("kiteway.cli.verify")
     with captured() as shown:
         print_plan(Plan((step,), (Diagnostic(Severity.NOTE, "Reason", text),)))
         verify._print(report, Output.TABLE)
+        verify._print(msgspec.structs.replace(report, failure=None, differences=(text,)), Output.TABLE)
     assert_harmless(shown.getvalue())
     assert "[red]x[/red]" in shown.getvalue()
 

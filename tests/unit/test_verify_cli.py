@@ -13,8 +13,11 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
+from kiteway import __version__
 from kiteway.extras import install_command
+from kiteway.milvus.catalogue import RpcClass
 from kiteway.milvus.verify import (
+    CallSeen,
     Failure,
     FailureReason,
     OnStep,
@@ -35,7 +38,9 @@ VERIFIED = VerifyReport(
     address="milvus.example:443",
     server_name="milvus.example",
     steps=(STEP,),
-    versions=Versions("3.0.2", "v2.3.5"),
+    versions=Versions("3.0.2", "v2.6.1"),
+    calls=(CallSeen(rpc="Search", rpc_class=RpcClass.READ, made=2, worked=1, failures=("UNAVAILABLE",)),),
+    differences=("1 of 2 calls of Search failed: UNAVAILABLE.",),
 )
 FAILED = VerifyReport(
     verified=False,
@@ -86,7 +91,11 @@ def test_verified_is_exit_0_and_json_is_alone_on_stdout(verification: _Verificat
     assert result.exit_code == 0
     report = json.loads(result.stdout)
     assert report["verified"] is True
+    assert next(iter(report)) == "schemaVersion"
     assert report["steps"] == [{"name": "connect-orm", "ok": True, "seconds": 0.1, "detail": "Milvus [v2.3.5]"}]
+    assert report["versions"] == {"pymilvus": "3.0.2", "milvus": "v2.6.1", "kiteway": __version__}
+    assert report["calls"] == [{"rpc": "Search", "class": "READ", "made": 2, "worked": 1, "failures": ["UNAVAILABLE"]}]
+    assert report["differences"] == ["1 of 2 calls of Search failed: UNAVAILABLE."]
     assert "connect-orm" in result.stderr
 
 

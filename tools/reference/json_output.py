@@ -1,4 +1,4 @@
-"""docs/reference/json-output.md and the schemas beside it: the JSON of `doctor`, `gke plan`, `demo` and `top`."""
+"""docs/reference/json-output.md and the schemas beside it: the JSON of `doctor`, `gke plan`, `verify`, `demo` and `top`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from kiteway.demo.report import DemoReport
 from kiteway.doctor.document import DoctorReport, RuleList
 from kiteway.gke.report import GkePlanReport
+from kiteway.milvus.verify import VerifyReport
 from kiteway.report.calls import TopReport
 from tools.reference.fields import fields_table, json_schema
 from tools.reference.markdown import GENERATED
@@ -25,6 +26,7 @@ _DOCUMENTS = {
     "kiteway doctor": ("doctor.schema.json", DoctorReport),
     "kiteway doctor --list": ("doctor-list.schema.json", RuleList),
     "kiteway gke plan and kiteway gke status": ("gke-plan.schema.json", GkePlanReport),
+    "kiteway verify": ("verify.schema.json", VerifyReport),
     "kiteway demo": ("demo.schema.json", DemoReport),
     "kiteway top --once": ("top.schema.json", TopReport),
 }

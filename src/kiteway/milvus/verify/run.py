@@ -68,7 +68,11 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
     if found is not None and found.reason not in _MAY_PASS:
         # What PyMilvus says of it belongs into the report, but nobody should wait for it.
         run.session.connect_limit = _HOPELESS_LIMIT
-    with quiet():
+    # It imports gRPC, which must not be before `load_pymilvus`.
+    from kiteway.milvus.verify.calls import Recorder, differences
+
+    recorder = Recorder()
+    with quiet(), recorder.recording():
         try:
             failure = await run.steps()
         finally:
@@ -81,12 +85,15 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
             step = run.done[-1].name
             known = found if step.startswith("connect") else None
             explained = await diagnose(target, step, failure, timeout=max(left, 1.0), found=known)
+    calls = recorder.seen()
     return VerifyReport(
         verified=explained is None,
         address=str(target.endpoint),
         server_name=target.name,
         steps=tuple(run.done),
         versions=Versions(str(pymilvus.__version__), run.session.milvus_version),
+        calls=calls,
+        differences=differences(run.session.milvus_version, calls) if any(call.worked for call in calls) else (),
         failure=explained,
         leftover=run.session.collection if run.session.may_exist else None,
     )
