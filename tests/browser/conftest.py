@@ -20,6 +20,8 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # DNS that an attacker controls.
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )
 
 

@@ -45,6 +45,10 @@ class MadeUp:
         """Return a few statistics."""
         return {"http.https.downstream_cx_active": 7, "kiteway.refused_total.reason.waited": 3}
 
+    async def signals(self) -> Mapping[str, int]:
+        """Return the number of unhealthy endpoints."""
+        return {"unhealthy": sum(not each.healthy for pool in self.value.pools for each in pool.endpoints)}
+
 
 def status(hosts: int, endpoints: int) -> Status:
     """Return a status in which each host has a pool and a certificate."""

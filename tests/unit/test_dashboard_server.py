@@ -16,7 +16,7 @@ from kiteway.dashboard.access import Access
 from kiteway.dashboard.board import Board
 from kiteway.dashboard.history import SERIES_MOST
 from kiteway.dashboard.server import STREAMS_MOST
-from tests.support.dashboard import MadeUp, served
+from tests.support.dashboard import MadeUp, served, status
 
 TABLES = ("hosts", "endpoints", "collections", "users", "queues", "certificates", "problems")
 
@@ -192,7 +192,7 @@ def test_streams_are_bounded_and_make_room_when_they_end() -> None:
 
 def test_the_status_is_read_more_often_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream wakes a page that waits; the longest wait without one is made endless here."""
-    monkeypatch.setattr("kiteway.dashboard.board.WATCHED_SECONDS", 0.01)
+    monkeypatch.setattr("kiteway.dashboard.board._WATCHED_SECONDS", 0.01)
     monkeypatch.setattr("kiteway.dashboard.board._UNWATCHED_SECONDS", 3600.0)
 
     async def test() -> None:
@@ -201,6 +201,21 @@ def test_the_status_is_read_more_often_while_somebody_watches(monkeypatch: pytes
             async with client.stream("GET", "/api/stream"):
                 while source.asked < asked + 5:
                     await board.newer(board.version)
+
+    run(test())
+
+
+def test_a_change_of_health_is_looked_at_before_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause between two looks is made endless here, so that only the change can end it."""
+    monkeypatch.setattr("kiteway.dashboard.board._WATCHED_SECONDS", 3600.0)
+    monkeypatch.setattr("kiteway.dashboard.board._SIGNAL_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with page() as (board, source, client), client.stream("GET", "/api/stream"):
+            source.value = status(2, 400)
+            while board.journal.last == 0:
+                await board.newer(board.version)
+            assert board.journal.newest()[0].kind == "more"
 
     run(test())
 

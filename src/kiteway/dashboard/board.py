@@ -18,12 +18,14 @@ from kiteway.dashboard.source import Source, unanswered
 from kiteway.envoy.calls import Calls
 from kiteway.report.status import Status
 
-WATCHED_SECONDS = 1.0
-"""Seconds between two looks at the status while somebody watches."""
+_SIGNAL_SECONDS = 1.0
+"""Seconds between two questions whether an endpoint's health has changed, while somebody watches."""
+_WATCHED_SECONDS = 3.0
+"""Seconds between two looks at the status while somebody watches, if no endpoint's health changes."""
 _UNWATCHED_SECONDS = STEP_SECONDS
-"""The same while nobody does; events and the history need it."""
+"""The same while nobody does; events need it."""
 _PACE = 10
-"""A look that takes long makes the next one late: after so many times its length."""
+"""A question that takes long makes the next one late: after so many times its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +118,33 @@ class Board:
 
     async def _follow_status(self) -> None:
         while True:
+            # Asked before the look: a change in between is seen twice, and never missed.
+            signals = await self._source.signals()
             began = time.monotonic()
             await self.look()
             took = time.monotonic() - began
-            await asyncio.sleep(max(WATCHED_SECONDS, _PACE * took) - took)
-            if not self._watchers:
-                await self._until_watched(_UNWATCHED_SECONDS - WATCHED_SECONDS)
+            # Not sooner, whatever changes: the status of a large installation takes long.
+            await asyncio.sleep(_PACE * took)
+            if self._watchers:
+                await self._until_changed(signals, began + _WATCHED_SECONDS)
+            else:
+                await self._until_watched(began + _UNWATCHED_SECONDS - time.monotonic())
 
     async def _until_watched(self, seconds: float) -> None:
-        """Wait until somebody watches, at most ``seconds``."""
+        """Wait until somebody begins to watch, at most ``seconds``."""
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
+
+    async def _until_changed(self, signals: Mapping[str, int], due: float) -> None:
+        """Wait until the health of an endpoint changes, until ``due`` at the latest."""
+        while (left := due - time.monotonic()) > 0:
+            began = time.monotonic()
+            if await self._source.signals() != signals:
+                return
+            took = time.monotonic() - began
+            await asyncio.sleep(min(left, max(_SIGNAL_SECONDS, _PACE * took)))
 
     async def _follow_calls(self) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,10 @@ _STATISTICS = (
 )
 
 
+_SIGNALS = r"^cluster\.pool/[^.]*\.membership_(?:healthy|total)$"
+"""Gauges that change with the health of an endpoint; they cost a fraction of a status."""
+
+
 class Source(Protocol):
     """Where the page's figures come from."""
 
@@ -31,6 +35,9 @@ class Source(Protocol):
 
     async def statistics(self) -> Mapping[str, int]:
         """Return counters and gauges of Envoy by name; none when it does not answer."""
+
+    async def signals(self) -> Mapping[str, int]:
+        """Return numbers that change with the health of an endpoint; none when Envoy does not answer."""
 
 
 class InstanceSource:
@@ -57,8 +64,15 @@ class InstanceSource:
 
     async def statistics(self) -> Mapping[str, int]:
         """Return counters and gauges of Envoy."""
+        return await self._read(_STATISTICS)
+
+    async def signals(self) -> Mapping[str, int]:
+        """Return the numbers of healthy endpoints of each pool."""
+        return await self._read(_SIGNALS)
+
+    async def _read(self, pattern: str) -> Mapping[str, int]:
         try:
-            return await self._admin.stats(_STATISTICS)
+            return await self._admin.stats(pattern)
         except AdminError:
             return {}
 

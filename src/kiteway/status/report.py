@@ -67,13 +67,12 @@ async def build_status(
         exports: the history of the exports to a collector.
     """
     clusters: dict[str, ClusterStatus] = {}
-    calls: dict[str, int] = {}
-    handshakes: dict[str, int] = {}
+    statistics: dict[str, int] = {}
     try:
         info = await admin.server_info()
         clusters = await admin.clusters()
-        calls = await admin.stats(_OF_FILTER)
-        handshakes = await admin.stats(f"^(?:{HANDSHAKES})$")
+        # For each request Envoy goes through all its statistics.
+        statistics = await admin.stats(f"{_OF_FILTER}|^(?:{HANDSHAKES})$")
         envoy = EnvoyReport(
             reachable=True, version=_release(info.version), state=info.state, uptime_seconds=info.uptime_seconds
         )
@@ -90,7 +89,7 @@ async def build_status(
         snapshot = outcome.snapshot if outcome else None
         pools = tuple(
             msgspec.structs.replace(
-                _pool(pool, clusters, endpoint_checks(pool, snapshot), handshakes, watch), cache=caches[pool.key]
+                _pool(pool, clusters, endpoint_checks(pool, snapshot), statistics, watch), cache=caches[pool.key]
             )
             for pool in model.pools
         )
@@ -103,7 +102,7 @@ async def build_status(
             ready=not reason,
             reason=reason,
             envoy=envoy,
-            filter=_filter(settings, calls),
+            filter=_filter(settings, statistics),
             configuration=_configuration(outcome, ads),
             listeners=tuple(
                 ListenerReport(each.protocol, each.address, each.port) for each in open_listeners(model, settings)
@@ -166,11 +165,13 @@ def _pool(
     )
 
 
-def _filter(settings: EnvoySettings, calls: Mapping[str, int]) -> FilterReport:
+def _filter(settings: EnvoySettings, statistics: Mapping[str, int]) -> FilterReport:
     """Report whether Envoy has the filter, and what it counted in all pools together."""
     counters: Counter[str] = Counter()
-    for name, count in calls.items():
-        counters[name.partition(".kiteway.")[2]] += count
+    for name, count in statistics.items():
+        _, ours, counter = name.partition(".kiteway.")
+        if ours:
+            counters[counter] += count
     loaded = settings.filter_path is not None
     return FilterReport(
         loaded=loaded,
