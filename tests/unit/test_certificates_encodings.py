@@ -32,7 +32,8 @@ PKCS12 = pkcs12.serialize_key_and_certificates(
 CASES: list[tuple[str, bytes, str]] = [
     ("twice", base64.b64encode(CERTIFICATE), "encoded once more than needed"),
     ("twice with line ends", base64.encodebytes(CERTIFICATE), "encoded once more than needed"),
-    ("thrice", base64.b64encode(base64.b64encode(CERTIFICATE)), ""),
+    ("thrice", base64.b64encode(base64.b64encode(CERTIFICATE)), "encoded several times more than needed"),
+    ("four times", base64.b64encode(base64.b64encode(base64.b64encode(CERTIFICATE))), ""),
     ("der", base64.b64decode(BODY), "without its BEGIN and END lines"),
     ("body", BODY, "without its BEGIN and END lines"),
     ("pkcs12", PKCS12, "a PKCS #12 file"),

@@ -25,6 +25,7 @@ _TWICE = Encoding(
     "is base64 of a PEM file, encoded once more than needed",
     "Encode the file once for data (base64 -w0 FILE), or put its text under stringData.",
 )
+_OFTEN = Encoding("is base64 of a PEM file, encoded several times more than needed", _TWICE.fix)
 _BODY = Encoding(
     "is DER, the content of a PEM file without its BEGIN and END lines",
     "Encode the whole PEM file, with its BEGIN and END lines: base64 -w0 FILE.",
@@ -68,6 +69,8 @@ def encoding_of(content: bytes) -> Encoding | None:
     decoded = _decoded(text)
     if decoded.startswith(_BEGIN):
         return _TWICE
+    if _decoded(decoded).startswith(_BEGIN):
+        return _OFTEN
     return _BODY_AS_TEXT if decoded.startswith(_DER_SEQUENCE) else None
 
 

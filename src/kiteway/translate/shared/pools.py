@@ -37,9 +37,9 @@ def pool_of(context: Context, service: Service, port: ServicePort) -> Backend | 
 def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -> Backend | None:
     protocol = protocol_of(context, service, port)
     found, config = _backend_config(context, service, port)
+    _check_reachable(context, service)
     if protocol is None or not found:
         return None
-    _check_reachable(context, service)
     _check_hedging(context, service)
     check_service(context, service)
     check_annotations(context, service, plaintext_backend=not protocol.tls)
