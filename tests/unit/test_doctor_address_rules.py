@@ -300,3 +300,24 @@ def test_a_loopback_address_says_nothing_of_the_outside() -> None:
     facts = dataclasses.replace(GOOD, dns=_dns("127.0.0.1", "::1"), healthz=HttpResult(status=200))
     _, findings = _failures("MANAGEMENT_PORT_OPEN", facts)
     assert [finding.result for finding in findings] == [Result.SKIPPED]
+
+
+def test_a_tls_server_in_plaintext_is_named_once() -> None:
+    """The handshake's rule says it, and no rule blames the server for what it did with plaintext."""
+    facts = dataclasses.replace(GOOD, target=_target(secure=False), connect=NOT_GRPC, h2=H2Result(), speaks_tls=True)
+
+    failures, _ = _failures("TLS_HANDSHAKE", facts)
+    assert [finding.message for finding in failures] == [
+        "the server speaks TLS on this port, and the address is checked in plaintext."
+    ]
+    for rule in ("GRPC_DIRECT", "HTTP2_SETTINGS", "REST_SAME_PORT"):
+        assert [finding.result for finding in _failures(rule, facts)[1]] == [Result.SKIPPED], rule
+
+
+def test_milvus_s_own_health_port_is_named() -> None:
+    """A server with metrics and without gRPC is Milvus's port 9091, and no balancer that leads there."""
+    facts = dataclasses.replace(GOOD, metrics=HttpResult(status=200, body="# HELP milvus_x"), connect=NOT_GRPC)
+
+    failures, _ = _failures("MANAGEMENT_THROUGH_BALANCER", facts)
+
+    assert "this is Milvus's port for health and metrics (9091)" in failures[0].message

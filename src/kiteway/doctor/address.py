@@ -81,6 +81,7 @@ class AddressFacts:
         caa: CAA records of the name.
         tcp: the serving port.
         tls: the handshake.
+        speaks_tls: whether a server that was to be checked in plaintext speaks TLS.
         old_tls: withdrawn TLS versions that it accepts.
         h2: the HTTP/2 preface.
         connect: PyMilvus's first call.
@@ -102,6 +103,7 @@ class AddressFacts:
     caa: CaaResult = field(default_factory=CaaResult)
     tcp: TcpResult | None = None
     tls: TlsResult | None = None
+    speaks_tls: bool = False
     old_tls: tuple[str, ...] | None = None
     h2: H2Result | None = None
     connect: MilvusResult | None = None
@@ -170,7 +172,11 @@ async def look_at_address(target: AddressTarget, now: dt.datetime) -> AddressFac
         facts = replace(facts, tls=tls, old_tls=old_tls, http=http)
         if tls.version is None:
             return facts
-    return await _calls(facts)
+    facts = await _calls(facts)
+    if not target.secure and facts.connect is not None and facts.connect.call.failure is not None:
+        tls = await probe_tls(endpoint, TlsOptions(verify=False), timeout=timeout)
+        facts = replace(facts, speaks_tls=tls.version is not None)
+    return facts
 
 
 async def look_at_endpoint(target: AddressTarget, now: dt.datetime) -> AddressFacts:

@@ -98,7 +98,8 @@ async def probe_http(
     except httpx2.ConnectError as error:
         failure = await _connect_failure(endpoint, tls, str(error), timeout)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        detail = f"{endpoint} does not answer HTTP on {method} {path}: {error or type(error).__name__}"
+        why = str(error).rstrip(".") or type(error).__name__
+        detail = f"{endpoint} does not answer HTTP on {method} {path}: {why}"
         failure = ProbeFailure(Reason.NOT_HTTP, detail)
     return HttpResult(failure=failure)
 

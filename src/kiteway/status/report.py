@@ -160,7 +160,7 @@ def _pool(
         protocol=pool.protocol,
         rest=pool.rest,
         endpoints=tuple(endpoint(each, cluster.name) for each in cluster.endpoints) if cluster else (),
-        tls=upstream_tls_report(pool, handshakes),
+        tls=upstream_tls_report(pool, handshakes, cluster.endpoints if cluster else ()),
         keepalive_seconds=keepalive(pool),
     )
 

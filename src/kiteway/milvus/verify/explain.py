@@ -18,6 +18,8 @@ _BELOW_TLS = _DNS | {
     Reason.CONNECTION_FAILED,
 }
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
+_MOST_NAMES = 5
+"""The names of a certificate that a sentence lists."""
 
 
 def explain_tcp(target: Target, failure: ProbeFailure) -> Failure:
@@ -64,7 +66,9 @@ def explain_tls(target: Target, seen: TlsResult) -> Failure | None:
 
 
 def _wrong_name(target: Target, seen: TlsResult) -> Failure:
-    names = ", ".join(seen.server_names)
+    names = ", ".join(seen.server_names[:_MOST_NAMES])
+    if len(seen.server_names) > _MOST_NAMES:
+        names += f" and {len(seen.server_names) - _MOST_NAMES} more"
     make = f"make a certificate with {target.name} among its subject alternative names."
     return Failure(
         FailureReason.CERTIFICATE_NAME,
@@ -100,8 +104,9 @@ def _untrusted(target: Target, seen: TlsResult) -> Failure:
 def _client_certificate(target: Target, _seen: TlsResult) -> Failure:
     return Failure(
         FailureReason.CLIENT_CERTIFICATE,
-        f"{target.endpoint} demands a client certificate (Milvus does with tlsMode: 2) and got none that it accepts.",
-        "Give one by --client-cert and --client-key, or set tlsMode to 1.",
+        f"{target.endpoint} demands a client certificate for {target.name} and got none that it accepts.",
+        "Give one that its CA has signed by --client-cert and --client-key. An Ingress with kiteway.io/client-ca-secret demands "
+        "it, or Milvus with tlsMode: 2.",
     )
 
 
@@ -123,6 +128,14 @@ def _broken_off(target: Target, seen: TlsResult) -> Failure:
     )
 
 
+def _mute(target: Target, _seen: TlsResult) -> Failure:
+    return Failure(
+        FailureReason.TLS,
+        f"{target.endpoint} accepts connections and finishes no TLS handshake.",
+        "Check the port: a server of another protocol waits there, or a proxy on the way whose own server is away.",
+    )
+
+
 _TLS: dict[Reason, Callable[[Target, TlsResult], Failure]] = {
     Reason.NAME_MISMATCH: _wrong_name,
     Reason.EXPIRED: _out_of_date,
@@ -130,6 +143,7 @@ _TLS: dict[Reason, Callable[[Target, TlsResult], Failure]] = {
     Reason.UNKNOWN_CA: _untrusted,
     Reason.SELF_SIGNED: _untrusted,
     Reason.CLIENT_CERTIFICATE_REQUIRED: _client_certificate,
+    Reason.HANDSHAKE_TIMEOUT: _mute,
     Reason.NOT_TLS: _not_tls,
     Reason.NAME_REFUSED: _broken_off,
     Reason.HANDSHAKE_CLOSED: _broken_off,
@@ -239,8 +253,20 @@ def _by_the_balancer(target: Target, sentence: str, reason: FailureReason) -> Fa
     return Failure(
         reason,
         f"Kiteway at {target.endpoint} answers by itself, without Milvus: {sentence}.",
-        _BY_KITEWAY.get(reason, "`kiteway status` where it runs shows its hosts, paths and endpoints."),
+        _of_route(sentence) if reason is FailureReason.ROUTE else _BY_KITEWAY.get(reason, _STATUS_SAYS),
     )
+
+
+def _of_route(sentence: str) -> str:
+    """Return what to do about an answer for a host or a path; the sentence itself has no word of the options."""
+    if sentence.startswith("no Ingress routes"):
+        return "Give a host that an Ingress has a rule for by --server-name; `kiteway status` where it runs lists them."
+    if "plaintext" in sentence:
+        return "Leave out --plaintext and give the HTTPS port (443, or 8443 by default here)."
+    return _STATUS_SAYS
+
+
+_STATUS_SAYS = "`kiteway status` where it runs says what is wrong, and what to do."
 
 
 _BY_HTTP = {
@@ -250,10 +276,6 @@ _BY_HTTP = {
     504: FailureReason.TIMEOUT,
 }
 _BY_KITEWAY = {
-    FailureReason.ROUTE: (
-        "Connect by a host and a path that an Ingress has a rule for (--server-name with an address); "
-        "`kiteway status` where it runs lists them."
-    ),
     FailureReason.NO_HEALTHY_ENDPOINT: (
         "`kiteway status` where it runs shows each endpoint and why it gets no calls: Milvus is away, its health check "
         "fails, or the Service names another protocol (TLS or plaintext) than Milvus speaks."
@@ -321,4 +343,5 @@ def explain_milvus(reason: str, step: str | None = None) -> Failure:
 
 
 def _sentence(detail: str) -> str:
-    return detail[:1].upper() + detail[1:]
+    """Begin a sentence, unless it begins with an address."""
+    return detail if ":" in detail.partition(" ")[0] else detail[:1].upper() + detail[1:]

@@ -15,6 +15,9 @@ _PERMISSION_DENIED = STATUS_NAMES.index("PERMISSION_DENIED")
 
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
+    if facts.speaks_tls:
+        yield skipped(facts.ref, "the server speaks TLS: see TLS_HANDSHAKE.")
+        return
     if facts.connect is None or facts.version is None or facts.serving is None:
         yield skipped(facts.ref, "no connection for a gRPC call was made.")
         return

@@ -12,7 +12,9 @@ _MAX_CONCURRENT_STREAMS = 3  # RFC 9113 section 6.5.2
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     h2 = facts.h2
-    if h2 is None:
+    if facts.speaks_tls:
+        yield skipped(facts.ref, "the server speaks TLS: see TLS_HANDSHAKE.")
+    elif h2 is None:
         yield skipped(facts.ref, "no connection for HTTP/2 was made.")
     elif h2.settings is None:
         why = h2.failure.detail if h2.failure else "no SETTINGS came"

@@ -13,7 +13,9 @@ _FIX = "Give REST a port of its own (proxy.http.port) and name it in the Service
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     rest = facts.rest
-    if rest is None:
+    if facts.speaks_tls:
+        yield skipped(facts.ref, "the server speaks TLS: see TLS_HANDSHAKE.")
+    elif rest is None:
         yield skipped(facts.ref, "no connection.")
     elif rest.failure is not None:
         yield failed(facts.ref, f"POST {REST_PATH}: {rest.failure.detail}.", _FIX)

@@ -10,7 +10,10 @@ from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
     tls = facts.tls
-    if not facts.target.secure:
+    if facts.speaks_tls:
+        fix = "Leave out --plaintext (PyMilvus: an https:// URI)."
+        yield failed(facts.ref, "the server speaks TLS on this port, and the address is checked in plaintext.", fix)
+    elif not facts.target.secure:
         yield skipped(facts.ref, "the address is checked in plaintext.")
     elif tls is None:
         yield skipped(facts.ref, "no connection.")
