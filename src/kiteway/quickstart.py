@@ -240,12 +240,16 @@ def _notes(targets: Sequence[MilvusTarget], facts: Sequence[BackendFacts], *, by
         if not found.reachable:
             notes.append(f"note: {target} cannot be reached now, and gets calls as soon as it can: {found.reason}")
             continue
-        version = f"Milvus {found.milvus_version}" if found.milvus_version else "a Milvus"
+        if found.milvus_version:
+            seen = f"found Milvus {found.milvus_version} at"
+        else:
+            # Otherwise the note says what answers there.
+            seen = "found a Milvus at" if found.needs_auth else "calls go to"
         if by_health:
             health = f"health is checked at {found.health_port}{found.health_path}"
         else:
             health = "it is healthy when this port accepts connections"
-        notes.append(f"found {version} at {target} {'with' if found.tls else 'without'} TLS; {health}")
+        notes.append(f"{seen} {target} {'with' if found.tls else 'without'} TLS; {health}")
         if found.reason:
             notes.append(f"note: {found.reason}")
     known = [found for found in facts if found.health_port is not None]

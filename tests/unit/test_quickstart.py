@@ -123,6 +123,20 @@ def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
     assert any(note.startswith(f"note: {TARGET}:{away} cannot be reached now") for note in found.notes)
 
 
+def test_a_server_that_says_nothing_is_not_called_a_milvus(tmp_path: Path) -> None:
+    """The notes say where calls go and what answers there, and claim no Milvus."""
+
+    async def look() -> Quickstart:
+        async with serving(silence) as port:
+            found, _ = await asyncio.to_thread(start, tmp_path, MilvusTarget(TARGET, port, None, find_health=False))
+            return found
+
+    notes = asyncio.run(look()).notes
+
+    assert notes[0].startswith("calls go to 127.0.0.1:")
+    assert notes[1].startswith("note: no Milvus answers there")
+
+
 def test_no_reachable_target_is_an_error(tmp_path: Path) -> None:
     """The error has the result of each target."""
     ports = closed_port(), closed_port()
