@@ -16,6 +16,7 @@ CRATE := $(wildcard filter/Cargo.toml)
 FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs filter/*/src/*/*/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
+OLDER_PYMILVUS := .tools/pymilvus-2.6.17
 # Those of `make check-cache-model`.
 HISTORIES ?= 100000
 # Those of `make check-consistency`.
@@ -36,7 +37,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden faults demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -94,7 +95,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble
 	$(RUN) -m tools.standin
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
 
 # Three at a time on two cores: some tests wait.
 test-unit: $(SYNCED) ## the unit tests alone, in under a minute
@@ -137,6 +138,14 @@ test-dashboard: $(SYNCED) ## the web page in a real browser, before a Milvus wit
 	$(UV) sync --quiet --frozen --all-extras --group browser --inexact --no-install-project
 	$(RUN) -m tools.browser
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m browser tests/browser $(ARGS)
+
+# The client of the users who have not changed to PyMilvus 3. It needs nothing that .venv lacks.
+$(OLDER_PYMILVUS): $(SYNCED) | $(UV)
+	$(UV) pip install --quiet --python $(RUN) --no-deps --target $@ pymilvus==2.6.17
+	@touch $@
+
+faults: $(OLDER_PYMILVUS) ## the pages docs/reference/faults.md and faults.zh.md: what each program says of the faults of a first hour
+	KITEWAY_OLDER_PYMILVUS="$(CURDIR)/$(OLDER_PYMILVUS)" $(RUN) tools/in_netns.py $(RUN) -m pytest -q -m faults tests/faults --update-golden $(ARGS)
 
 demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate, manifests, balancer, verification
 	.venv/bin/kiteway demo $(ARGS)

@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out slow tiers, and skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
-    for tier in ("browser", "chaos", "lite", "sdks"):
+    for tier in ("browser", "chaos", "faults", "lite", "sdks"):
         if tier not in config.option.markexpr:
             items[:] = [item for item in items if not item.get_closest_marker(tier)]
     if isolated():

@@ -260,13 +260,13 @@ def _by_the_balancer(target: Target, sentence: str, reason: FailureReason) -> Fa
 def _of_route(sentence: str) -> str:
     """Return what to do about an answer for a host or a path; the sentence itself has no word of the options."""
     if sentence.startswith("no Ingress routes"):
-        return "Give a host that an Ingress has a rule for by --server-name; `kiteway status` where it runs lists them."
+        return "Give the host of a rule by --server-name; `kiteway status` on the machine of Kiteway lists them."
     if "plaintext" in sentence:
         return "Leave out --plaintext and give the HTTPS port (443, or 8443 by default here)."
     return _STATUS_SAYS
 
 
-_STATUS_SAYS = "`kiteway status` where it runs says what is wrong, and what to do."
+_STATUS_SAYS = "Run `kiteway status` on the machine of Kiteway: it says what is wrong, and what to do."
 
 
 _BY_HTTP = {
@@ -277,8 +277,8 @@ _BY_HTTP = {
 }
 _BY_KITEWAY = {
     FailureReason.NO_HEALTHY_ENDPOINT: (
-        "`kiteway status` where it runs shows each endpoint and why it gets no calls: Milvus is away, its health check "
-        "fails, or the Service names another protocol (TLS or plaintext) than Milvus speaks."
+        "Run `kiteway status` on the machine of Kiteway: it says whether Milvus is away, its health check fails, or the Service "
+        "names another protocol (TLS or plaintext) than Milvus speaks."
     ),
     FailureReason.LIMITED: "Send fewer calls at a time, or try again later.",
     FailureReason.TIMEOUT: "Look at the load and the health of Milvus; give more time by --timeout.",
