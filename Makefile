@@ -93,7 +93,7 @@ test: test-rust test-python ## every test but the slow tiers, in a network names
 # In the order of their names, the long files of tests/e2e come first; xdist would begin with the files of most tests.
 # Downloads come first, because the tests' own network has no connection.
 test-python: $(SYNCED)
-	$(RUN) tools/debian.py pebble
+	$(RUN) tools/debian.py pebble prometheus
 	$(RUN) -m tools.standin
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
 

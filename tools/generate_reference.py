@@ -10,13 +10,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.reference import annotation_keys, chart, cli, diagnostics, doctor, json_output, limits, resources, status
+from tools.reference import (
+    alerts,
+    annotation_keys,
+    chart,
+    cli,
+    diagnostics,
+    doctor,
+    json_output,
+    limits,
+    resources,
+    status,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs/reference"
 PAGES = {
     # Beside the values, where Helm and its users look for it.
     "../../deploy/chart/README.md": chart.render,
+    "alerts.md": alerts.render,
     "annotations.md": annotation_keys.render,
     "cli.md": cli.render,
     "diagnostics.md": diagnostics.render,

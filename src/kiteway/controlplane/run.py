@@ -42,7 +42,7 @@ from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.caches import cache_reports
 from kiteway.status.exports import ExportWatch
 from kiteway.status.health_watch import HealthWatch, probe_check
-from kiteway.status.readiness import why_not_serving
+from kiteway.status.readiness import shortcomings, why_not_serving
 from kiteway.status.report import build_status
 from kiteway.status.server import application, serve
 from kiteway.translate import Options
@@ -212,7 +212,14 @@ class ControlPlane:
         outcome = self._pipeline.outcome
         if outcome is None:
             return Now(self._ads.state, LoadBalancer(), ())
-        return Now(self._ads.state, outcome.model, outcome.diagnostics, len(outcome.quarantine.held))
+        return Now(
+            self._ads.state,
+            outcome.model,
+            outcome.diagnostics,
+            quarantined=len(outcome.quarantine.held),
+            shortcomings=len(shortcomings(outcome, self._ads.state)),
+            managed=tuple(self._managed.report()),
+        )
 
     async def _bare_envoy(self) -> None:
         """Return when an Envoy has connected that has no configuration."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from kiteway.envoy.calls import Calls, OfCollection
+from kiteway.envoy.calls import Calls, PoolCalls, Tally
 
 OTHER = "other"
 """The label of all collections without counts of their own; its ``database`` is empty, which no collection's is."""
+
+OTHER_USERS = "*"
+"""The label of all users without counts of their own; no user of Milvus can have this name."""
 
 _LABELS = ("pool", "database", "collection", "rpc")
 _SHOWN_MICROSECONDS = frozenset(
@@ -23,9 +26,11 @@ _SHOWN_MICROSECONDS = frozenset(
 
 
 def calls_text(calls: Calls) -> bytes:
-    """Return the counts by collection and rpc in Prometheus' text format. Users are not among the labels."""
+    """Return the counts by collection and rpc, by user and by endpoint, in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Calls(calls))
+    registry.register(_By("user", calls, _users))
+    registry.register(_By("endpoint", calls, _endpoints))
     return generate_latest(registry)
 
 
@@ -70,7 +75,42 @@ class _Calls(Collector):
         return (total, errors, duration, rows, asked, answered, cached, refused, waited)
 
 
-def _buckets(bounds: Sequence[int], tally: OfCollection) -> list[tuple[str, float]]:
+class _By(Collector):
+    """The counts by something else than the collection; each call is among those by collection too."""
+
+    def __init__(self, what: str, calls: Calls, tallies: Callable[[PoolCalls], Iterable[tuple[str, Tally]]]) -> None:
+        self._what = what
+        self._calls = calls
+        self._tallies = tallies
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        labels, prefix = ("pool", self._what), f"kiteway_{self._what}_call"
+        total = CounterMetricFamily(f"{prefix}s", f"Calls by {self._what}.", labels=labels)
+        errors = CounterMetricFamily(
+            f"{prefix}_errors", "Of these, the ones that ended with an error.", labels=(*labels, "code")
+        )
+        duration = HistogramMetricFamily(f"{prefix}_duration_seconds", "How long they took.", labels=labels)
+        for pool in self._calls.pools:
+            for name, tally in self._tallies(pool):
+                total.add_metric([pool.name, name], tally.calls)
+                for code, count in tally.errors.items():
+                    errors.add_metric([pool.name, name, code], count)
+                duration.add_metric([pool.name, name], _buckets(self._calls.bounds, tally), tally.time / 1e6)
+        return (total, errors, duration)
+
+
+def _users(pool: PoolCalls) -> Iterable[tuple[str, Tally]]:
+    return ((OTHER_USERS if each.other else each.user, each) for each in pool.users)
+
+
+def _endpoints(pool: PoolCalls) -> Iterable[tuple[str, Tally]]:
+    return ((each.endpoint, each) for each in pool.endpoints)
+
+
+def _buckets(bounds: Sequence[int], tally: Tally) -> list[tuple[str, float]]:
     sums = itertools.accumulate(tally.times)
     shown = [
         (f"{bound / 1e6:g}", float(below))

@@ -14,7 +14,10 @@ from prometheus_client.registry import Collector
 from kiteway import __version__
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.ads import AdsState
+from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import LoadBalancer, PoolKey
+from kiteway.report.certificates import IssuanceStatus, ManagedCertificateReport
+from kiteway.status.caches import wanted_caches
 
 # The time at which each counter began would double the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -32,12 +35,16 @@ class Now:
         model: the load balancer.
         diagnostics: everything that is wrong in the resources.
         quarantined: the number of Ingresses in quarantine.
+        shortcomings: how many reasons there are why not everything is served; unhealthy endpoints are not among them.
+        managed: the ManagedCertificates.
     """
 
     ads: AdsState
     model: LoadBalancer
     diagnostics: tuple[Diagnostic, ...]
     quarantined: int = 0
+    shortcomings: int = 0
+    managed: tuple[ManagedCertificateReport, ...] = ()
 
 
 class ControlPlaneMetrics:
@@ -107,6 +114,11 @@ class _Gauges(Collector):
             "Ingresses in quarantine: Envoy rejects their newest version, or may reject it.",
             value=float(now.quarantined),
         )
+        yield GaugeMetricFamily(
+            "kiteway_shortcomings",
+            "Reasons why not everything is served: rejected objects, hosts without an endpoint.",
+            value=float(now.shortcomings),
+        )
         diagnostics = GaugeMetricFamily(
             "kiteway_diagnostics", "Diagnostics of the resources, by severity.", labels=["severity"]
         )
@@ -122,3 +134,20 @@ class _Gauges(Collector):
         for certificate in now.model.certificates:
             expiry.add_metric([certificate.name], certificate.not_after.timestamp())
         yield expiry
+        status = GaugeMetricFamily(
+            "kiteway_managed_certificate_status",
+            "1 for the state of a ManagedCertificate, 0 for the other states.",
+            labels=["certificate", "status"],
+        )
+        for managed in now.managed:
+            for each in IssuanceStatus:
+                status.add_metric([managed.name, str(each)], float(each is managed.certificate_status))
+        yield status
+        caches = GaugeMetricFamily(
+            "kiteway_cache_on", "Whether the cache that is asked for of a pool is in force.", labels=["pool"]
+        )
+        wanted = wanted_caches(now.model)
+        for pool in now.model.pools:
+            if pool.cache is not None or pool.key in wanted:
+                caches.add_metric([grpc_cluster_name(pool.key)], float(pool.cache is not None))
+        yield caches
