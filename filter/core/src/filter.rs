@@ -253,7 +253,7 @@ mod tests {
     fn filtered(method: &str, modes: &[Mode]) -> FakeStream {
         let mut stream = grpc_request(method);
         stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
-        stream.received = vec![0, 0, 0, 0, 4, 0x0a, 2, 0x18, 1]; // status {code: 1}
+        stream.received = vec![0, 0, 0, 0, 6, 0x0a, 4, 0x08, 56, 0x18, 1]; // status {error_code: NotReadyServe, code: 1}
         for mode in modes {
             let factory = factory(*mode);
             let mut filter = factory.stream_filter();

@@ -18,9 +18,12 @@ pub enum Readiness {
     Unknown,
 }
 
-/// merr's `ErrServiceNotReady` and `ErrServiceUnavailable` (pkg/util/merr/errors.go).
-const CODES_NOT_READY: [u64; 2] = [1, 2];
-/// The deprecated `ErrorCode.NotReadyServe`, from servers that know no `code`.
+/// merr's `ErrServiceNotReady` (pkg/util/merr/errors.go). Milvus sends `ErrorCode.NotReadyServe` with it (merr's
+/// `oldCode`); Milvus Lite answers errors of the caller with this code and another `error_code`, or none.
+const CODE_NOT_READY: u64 = 1;
+/// merr's `ErrServiceUnavailable`.
+const CODE_UNAVAILABLE: u64 = 2;
+/// The deprecated `ErrorCode.NotReadyServe`: with `CODE_NOT_READY`, or alone from servers that know no `code`.
 const LEGACY_NOT_READY: u64 = 56;
 /// Milvus 2.2 and earlier say `ErrorCode.UnexpectedError` with this reason, perhaps continued.
 const LEGACY_UNEXPECTED: u64 = 1;
@@ -68,9 +71,15 @@ fn status_readiness(mut status: Message) -> Readiness {
             Item::Malformed => return Readiness::Ready,
         }
     }
-    let legacy = error_code == LEGACY_NOT_READY
-        || error_code == LEGACY_UNEXPECTED && reason.starts_with(LEGACY_REASON);
-    if CODES_NOT_READY.contains(&code) || code == 0 && legacy {
+    let not_ready = match code {
+        0 => {
+            error_code == LEGACY_NOT_READY
+                || error_code == LEGACY_UNEXPECTED && reason.starts_with(LEGACY_REASON)
+        }
+        CODE_NOT_READY => error_code == LEGACY_NOT_READY,
+        _ => code == CODE_UNAVAILABLE,
+    };
+    if not_ready {
         Readiness::NotReady
     } else {
         Readiness::Ready
@@ -135,7 +144,8 @@ mod tests {
         for (expected, status) in [
             (Readiness::NotReady, status(56, "service not ready[proxy=1]", 1)),
             (Readiness::NotReady, status(1, "service unavailable", 2)),
-            (Readiness::NotReady, status(0, "", 1)),
+            (Readiness::Ready, status(1, "collection 'kites' already exists", 1)),
+            (Readiness::Ready, status(0, "operands could not be broadcast together", 1)),
             (Readiness::NotReady, status(56, "", 0)),
             (Readiness::NotReady, status(1, "proxy not healthy", 0)),
             (Readiness::NotReady, status(1, "proxy not healthy, StateCode=Abnormal", 0)),
