@@ -1,33 +1,24 @@
-"""`kiteway verify` on both engines, through their proxies."""
+"""`kiteway verify` on both engines, through Kiteway."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from kiteway.milvus.embedded import LiteCluster, LiteMilvus
+from kiteway.demo.guide import HOST
 from kiteway.milvus.verify import Target, VerifyReport, verify
-from tests.lite.old import OldLite
-from tests.support.kiteway import tls_files
+from tests.lite.site import site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.lite]
 
 
 def verified(*, old: bool) -> VerifyReport:
-    """Verify Milvus Lite, the old or the new one."""
-
-    async def work(folder: Path) -> VerifyReport:
-        tls = tls_files(folder, "backend", "localhost")
-        store = OldLite(folder) if old else LiteMilvus(folder / "store")
-        async with LiteCluster(folder, store, tls=tls) as cluster:
-            port = cluster.endpoints[0].port
-            return await verify(Target(host="127.0.0.1", port=port, ca=tls.cert, server_name="localhost"))
-
-    with tempfile.TemporaryDirectory(prefix="kw-") as name:
-        return asyncio.run(work(Path(name)))
+    """Verify Milvus Lite through Kiteway, the old or the new one."""
+    with site(old=old) as place, place.kiteway("data") as (at, _):
+        target = Target(host="127.0.0.1", port=int(at.uri.rpartition(":")[2]), ca=Path(at.ca), server_name=HOST)
+        return asyncio.run(verify(target))
 
 
 def test_the_new_engine_is_verified() -> None:
