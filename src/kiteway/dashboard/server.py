@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kiteway.dashboard.access import API, Access, Guard
-from kiteway.dashboard.board import Board
+from kiteway.dashboard.board import Board, Seen
 from kiteway.dashboard.figures import ALL
 from kiteway.dashboard.history import POINTS, Key, Plot
 from kiteway.dashboard.journal import Event
@@ -122,20 +122,21 @@ def _api(board: Board) -> list[BaseRoute]:
         page = QUEUES.page(queue_rows(board.seen), Ask.of_query(request.query_params))
         return Queues(**msgspec.structs.asdict(page), refused=refused(board.seen))
 
-    def table(found: Table[Any], rows: Callable[[], Iterable[Any]]) -> Callable[[Request], Any]:
-        return lambda request: found.page(rows(), Ask.of_query(request.query_params))
+    def table(found: Table[Any], rows: Callable[[Seen], Iterable[Any]]) -> Callable[[Request], Any]:
+        newest = _NewestRows(board, rows)
+        return lambda request: found.page(newest(), Ask.of_query(request.query_params))
 
     answers: dict[str, Callable[[Request], Any]] = {
         "overview": first_view,
         "history": history,
         "events": events,
-        "hosts": table(HOSTS, lambda: host_rows(board.seen)),
-        "endpoints": table(ENDPOINTS, lambda: endpoint_rows(board.seen)),
-        "collections": table(COLLECTIONS, lambda: collection_rows(board.seen)),
-        "users": table(USERS, lambda: user_rows(board.seen)),
+        "hosts": table(HOSTS, host_rows),
+        "endpoints": table(ENDPOINTS, endpoint_rows),
+        "collections": table(COLLECTIONS, collection_rows),
+        "users": table(USERS, user_rows),
         "queues": queues,
-        "certificates": table(CERTIFICATES, lambda: certificate_rows(board.seen)),
-        "problems": table(PROBLEMS, lambda: problem_rows(board.seen)),
+        "certificates": table(CERTIFICATES, certificate_rows),
+        "problems": table(PROBLEMS, problem_rows),
         "endpoint": functools.partial(_endpoint, board),
         "collection": functools.partial(_collection, board),
     }
@@ -199,6 +200,21 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_encodable(key): _encodable(each) for key, each in value.items()}
     return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+class _NewestRows:
+    """The rows of a table, built once for all questions until something is read again."""
+
+    def __init__(self, board: Board, rows: Callable[[Seen], Iterable[Any]]) -> None:
+        self._board = board
+        self._rows = rows
+        self._built: tuple[Seen, list[Any]] | None = None
+
+    def __call__(self) -> list[Any]:
+        seen, built = self._board.seen, self._built
+        if built is None or built[0] is not seen:
+            self._built = built = (seen, list(self._rows(seen)))
+        return built[1]
 
 
 class _Newest:
