@@ -48,7 +48,9 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {
         "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+        "dashboardFrom": [{"namespaceSelector": {"matchLabels": {"team": "operators"}}}],
     },
+    "dashboard": {"enabled": True, "service": {"enabled": True, "tokenSecret": "page", "hosts": ["page.example.com"]}},
     "acme": {
         "acceptTerms": True,
         "contact": "ops@example.com",
@@ -106,6 +108,24 @@ def test_terms_without_a_contact_are_an_error() -> None:
     """Otherwise certificates would wait for ever, and nobody would be told."""
     with pytest.raises(AssertionError, match=r"acme\.contact is empty.*Set acme\.contact"):
         render(RELEASE, NAMESPACE, {"acme": {"acceptTerms": True}})
+
+
+def test_the_web_page_is_on_loopback_and_in_the_cluster_only_with_a_token() -> None:
+    """Its Service is closed until the NetworkPolicy names who may reach it."""
+    assert "dashboard" not in helm("template", RELEASE, CHART)
+
+    inside = helm("template", RELEASE, CHART, "--set", "dashboard.enabled=true")
+    assert "--dashboard=127.0.0.1:9090" in inside
+    assert f"{RELEASE}-dashboard" not in inside
+
+    with pytest.raises(AssertionError, match=r"the page needs a token, in the Secret dashboard\.service\.tokenSecret"):
+        helm("template", RELEASE, CHART, "--set", "dashboard.enabled=true", "--set", "dashboard.service.enabled=true")
+
+    page = {"enabled": True, "service": {"enabled": True, "tokenSecret": "page"}}
+    closed = {(o["kind"], o["metadata"]["name"]): o for o in render(RELEASE, NAMESPACE, {"dashboard": page})}
+    assert ("Service", f"{RELEASE}-dashboard") in closed
+    ports = [port["port"] for rule in closed["NetworkPolicy", RELEASE]["spec"]["ingress"] for port in rule["ports"]]
+    assert "dashboard" not in ports
 
 
 def test_image_environment_and_spread_are_those_given() -> None:

@@ -108,24 +108,24 @@ def test_a_changed_token_is_in_force_at_once_and_without_its_file_nobody_is_let_
 def test_a_page_that_others_can_reach_needs_a_token(bind: str, token_file: Path) -> None:
     """The error says how to make one."""
     with pytest.raises(ValueError, match=r"needs a token. Write one .*openssl rand"):
-        DashboardConfig(data_dir="/x", bind=bind).check()
-    DashboardConfig(data_dir="/x", bind=bind, token_file=str(token_file)).check()
+        DashboardConfig(bind=bind).check()
+    DashboardConfig(bind=bind, token_file=str(token_file)).check()
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:9090", "127.1.2.3:9090", "[::1]:9090"])
 def test_loopback_needs_none(bind: str) -> None:
     """Only this machine reaches it."""
-    DashboardConfig(data_dir="/x", bind=bind).check()
+    DashboardConfig(bind=bind).check()
 
 
 def test_a_token_that_does_not_protect_is_refused(token_file: Path, tmp_path: Path) -> None:
     """One that every user of the machine can read, a short one, none at all."""
     token_file.chmod(0o604)
     with pytest.raises(ValueError, match="every user of this machine can use the token"):
-        DashboardConfig(data_dir="/x", bind="127.0.0.1:1", token_file=str(token_file)).check()
+        DashboardConfig(bind="127.0.0.1:1", token_file=str(token_file)).check()
     token_file.chmod(0o600)
     token_file.write_text("short")
     with pytest.raises(ValueError, match="has 5 bytes"):
-        DashboardConfig(data_dir="/x", bind="127.0.0.1:1", token_file=str(token_file)).check()
+        DashboardConfig(bind="127.0.0.1:1", token_file=str(token_file)).check()
     with pytest.raises(ValueError, match="cannot be read"):
-        DashboardConfig(data_dir="/x", bind="127.0.0.1:1", token_file=str(tmp_path / "absent")).check()
+        DashboardConfig(bind="127.0.0.1:1", token_file=str(tmp_path / "absent")).check()

@@ -55,7 +55,7 @@ from kiteway.envoy.filter_config import UserNaming
 from kiteway.envoy.otlp import OtlpSettings
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.filter import filter_path, missing_reason
-from kiteway.instance import Instance, InstanceError, default_data_dir
+from kiteway.instance import Instance, InstanceError
 from kiteway.model import TLSProfile
 from kiteway.ownership import NotOursError, check_own
 from kiteway.supervisor import ChildEvent
@@ -153,12 +153,7 @@ class BalancerOptions:
             parse_ssl_policies(self.ssl_policy or []),
             parse_namespace_limits(self.namespace_limit or []),
             parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
-            dashboard_config(
-                self.data_dir or default_data_dir(),
-                self.dashboard,
-                self.dashboard_token_file,
-                self.dashboard_host or (),
-            ),
+            dashboard_config(self.dashboard, self.dashboard_token_file, self.dashboard_host or ()),
             find_envoy(self.envoy),
             parse_otlp(
                 self.otlp_endpoint,

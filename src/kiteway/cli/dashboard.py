@@ -49,9 +49,7 @@ DashboardHostOption = Annotated[
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.IGNORECASE)
 
 
-def dashboard_config(
-    data_dir: Path, bind: str | None, token_file: Path | None, hosts: Sequence[str]
-) -> DashboardConfig | None:
+def dashboard_config(bind: str | None, token_file: Path | None, hosts: Sequence[str]) -> DashboardConfig | None:
     """
     Return the web page that the options ask for; None: there is none.
 
@@ -68,7 +66,6 @@ def dashboard_config(
         if _HOST.fullmatch(host) is None:
             raise ValueError(f'"{host}" of --dashboard-host is not a DNS name, e.g. kiteway.example.com')
     config = DashboardConfig(
-        data_dir=str(data_dir.absolute()),
         bind=parse_bind(bind, "--dashboard", "127.0.0.1:9090"),
         token_file=str(token_file.absolute()) if token_file else None,
         hosts=tuple(hosts),

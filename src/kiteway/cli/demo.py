@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from kiteway.cli.dashboard import DashboardOption, dashboard_config
 from kiteway.cli.otlp import OtlpEndpointOption, parse_otlp
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
 from kiteway.cli.terminal import line
@@ -64,6 +65,7 @@ def demo(
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
     otlp_endpoint: OtlpEndpointOption = None,
+    dashboard: DashboardOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
@@ -81,6 +83,7 @@ def demo(
       kiteway demo --proxies 3
       kiteway demo --auth
       kiteway demo --otlp-endpoint http://127.0.0.1:4318
+      kiteway demo --proxies 3 --dashboard 127.0.0.1:9090
     """
     chosen = milvus or _default_milvus()
     if chosen is Milvus.LITE and auth:
@@ -88,6 +91,7 @@ def demo(
     try:
         binary = find_envoy(envoy)
         otlp = parse_otlp(otlp_endpoint, sampling=_TRACE_SAMPLING)
+        page = dashboard_config(dashboard, None, ())
     except (EnvoyNotFoundError, ValueError) as error:
         raise fail(str(error), 2) from error
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))
@@ -95,7 +99,7 @@ def demo(
         make_own(folder)
     except (NotOursError, OSError) as error:
         raise fail(str(error)) from error
-    options = Options(folder, binary, chosen.value, proxies, https_port, once, auth, otlp)
+    options = Options(folder, binary, chosen.value, proxies, https_port, once, auth, otlp, page)
     report = DemoReport()
     try:
         report = asyncio.run(run(options, _say, _print_connected))
@@ -144,6 +148,7 @@ def _print(report: DemoReport, *, calls: bool) -> None:
 
 def _print_connected(options: Options, certificate: Path, port: int) -> None:
     token = f', token="{FIRST_USER}"' if options.auth else ""
+    page = f"The page of this instance: {options.dashboard.url}\n" if options.dashboard else ""
     status = suggested("kiteway", "status", "--data-dir", str(options.data_dir))
     _say(f"""
 Verified. Connect with:
@@ -151,5 +156,5 @@ Verified. Connect with:
     from pymilvus import MilvusClient
     client = MilvusClient("https://127.0.0.1:{port}", server_pem_path="{certificate}", server_name="{HOST}"{token})
 
-The manifests are in {options.data_dir / "manifests"}: edit them and watch {status}.
+{page}The manifests are in {options.data_dir / "manifests"}: edit them and watch {status}.
 Ctrl-C ends the demo.""")

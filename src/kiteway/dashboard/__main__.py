@@ -1,4 +1,4 @@
-"""``python -m kiteway.dashboard FILE``: what the supervisor starts."""
+"""``python -m kiteway.dashboard DATA_DIR``: what the supervisor starts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NICENESS = 10
 """Lower in priority than the control plane and Envoy, which are what the machine is for."""
 
 
-async def serve(config: DashboardConfig) -> None:
+async def serve(instance: Instance, config: DashboardConfig) -> None:
     """Serve the page until SIGTERM."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     access = Access(Path(config.token_file) if config.token_file else None, config.hosts)
-    async with opened(Instance(Path(config.data_dir))) as source:
+    async with opened(instance) as source:
         board = Board(source)
         reading = asyncio.create_task(board.run())
         async with scraped(config.bind, application(board, access), LIMITS):
@@ -41,7 +41,8 @@ async def serve(config: DashboardConfig) -> None:
 
 if __name__ == "__main__":
     os.nice(_NICENESS)
-    configured = read(Path(sys.argv[1]))
+    running = Instance(Path(sys.argv[1]))
+    configured = read(running.dashboard_file)
     # The file of the token can have changed since the supervisor's start.
     configured.check()
-    asyncio.run(serve(configured))
+    asyncio.run(serve(running, configured))

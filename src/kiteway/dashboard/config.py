@@ -17,13 +17,11 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
     The configuration of the web page.
 
     Attributes:
-        data_dir: see `kiteway.instance.Instance`.
         bind: ``ADDRESS:PORT``, an IPv6 address in brackets.
         token_file: the file with the bearer token; None: every request is answered, which `check` permits on loopback only.
         hosts: the DNS names under which browsers reach the page, besides ``localhost``.
     """
 
-    data_dir: str
     bind: str
     token_file: str | None = None
     hosts: tuple[str, ...] = ()

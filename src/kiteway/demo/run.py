@@ -17,6 +17,7 @@ from typing import Any
 from kiteway import __version__
 from kiteway.certificates.create import create_self_signed
 from kiteway.controlplane.config import Config
+from kiteway.dashboard.config import DashboardConfig
 from kiteway.demo import guide
 from kiteway.demo.backends import Backend, embedded, lite
 from kiteway.demo.cache import CacheNotShownError, search_twice
@@ -55,6 +56,7 @@ class Options:
         once: end after the verification.
         auth: whether Milvus asks for a login.
         otlp: the collector that gets traces; None: there are none.
+        dashboard: the web page; None: there is none.
     """
 
     data_dir: Path
@@ -65,6 +67,7 @@ class Options:
     once: bool
     auth: bool = False
     otlp: OtlpSettings | None = None
+    dashboard: DashboardConfig | None = None
 
 
 class Narrator:
@@ -107,7 +110,7 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         instance = Instance(options.data_dir)
         stack.enter_context(instance.acquire())
-        port, claims = stack.enter_context(_public_port(options.https_port))
+        port, claims = stack.enter_context(_public_port(options.https_port, options.dashboard))
         with narrator.step("milvus", f"Tweak Milvus configurations: start {_TITLES[options.milvus]}"):
             backend = await stack.enter_async_context(backend_context)
             say(f"  {backend.title}")
@@ -126,24 +129,24 @@ class _Place:
 
 
 @contextlib.contextmanager
-def _public_port(wanted: int | None) -> Iterator[tuple[int, Claims]]:
-    """Own ``wanted``, by default 8443 or a free port. Raises PortError."""
+def _public_port(wanted: int | None, page: DashboardConfig | None) -> Iterator[tuple[int, Claims]]:
+    """Own the port of ``page``, and ``wanted``, by default 8443 or a free port. Raises PortError."""
     with contextlib.ExitStack() as stack:
         port = wanted or _PORT
         try:
             claims = stack.enter_context(
-                own_ports(_ports(port), patience=0.0 if wanted is None else PATIENCE_SECONDS, replaces=False)
+                own_ports(_ports(port, page), patience=0.0 if wanted is None else PATIENCE_SECONDS, replaces=False)
             )
         except PortError:
             if wanted is not None:
                 raise
             port = _free_port()
-            claims = stack.enter_context(own_ports(_ports(port), replaces=False))
+            claims = stack.enter_context(own_ports(_ports(port, page), replaces=False))
         yield port, claims
 
 
-def _ports(port: int) -> tuple[Port, ...]:
-    return ports_of(EnvoySettings(https_port=port, http_port=None))
+def _ports(port: int, page: DashboardConfig | None) -> tuple[Port, ...]:
+    return ports_of(EnvoySettings(https_port=port, http_port=None), dashboard_bind=page.bind if page else None)
 
 
 async def _balance(
@@ -209,7 +212,15 @@ async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncItera
     )
     config = Config(str(place.instance.data_dir), (str(folder),), settings, backend.endpoints, cache_by_default=True)
     prefix = backend.namespace.command_prefix if backend.namespace else ()
-    what = Launch(place.instance, config, place.options.envoy, place.claims, envoy_prefix=prefix, drain_seconds=5.0)
+    what = Launch(
+        place.instance,
+        config,
+        place.options.envoy,
+        place.claims,
+        envoy_prefix=prefix,
+        drain_seconds=5.0,
+        dashboard=place.options.dashboard,
+    )
     task = asyncio.create_task(launch(what, lambda _: None))
     try:
         yield task

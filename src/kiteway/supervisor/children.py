@@ -45,11 +45,11 @@ def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stde
 
 
 def dashboard_child(instance: Instance, config: Mapping[str, Any], *, to_stderr: bool = False) -> ChildSpec:
-    """Return the web page. Its ``config`` (JSON values) is written to a 0600 file, whose name is its argument."""
+    """Return the web page. Its ``config`` (JSON values) is written to a 0600 file."""
     write_atomic(instance.dashboard_file, json.dumps(config).encode(), 0o600)
     return ChildSpec(
         name="dashboard",
-        argv=(sys.executable, "-P", "-m", "kiteway.dashboard", str(instance.dashboard_file)),
+        argv=(sys.executable, "-P", "-m", "kiteway.dashboard", str(instance.data_dir)),
         env=os.environ,
         log=None if to_stderr else instance.log_dir / "dashboard.log",
     )
