@@ -9,6 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from kiteway.milvus.embedded import MilvusCluster
 from tests.chaos.world import PROXIES, RELAYED, World
 from tests.support.kiteway import Running
 
@@ -123,7 +124,9 @@ async def _slow(system: System) -> None:
 
 
 async def _broker(system: System) -> None:
-    broker = system.world.cluster.broker
+    cluster = system.world.cluster
+    assert isinstance(cluster, MilvusCluster), "Milvus Lite has no broker"
+    broker = cluster.broker
     broker.send_signal(signal.SIGSTOP)
     try:
         await asyncio.sleep(4)

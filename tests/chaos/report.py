@@ -103,10 +103,10 @@ def _calls(calls: Calls) -> dict[str, Any]:
     }
 
 
-def write(results: Sequence[Result]) -> Path:
+def write(results: Sequence[Result], name: str = "chaos") -> Path:
     """Write both files and return where the Markdown is."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "chaos.json").write_text(json.dumps(plain(results), indent=2) + "\n")
-    file = RESULTS / "chaos.md"
+    (RESULTS / f"{name}.json").write_text(json.dumps(plain(results), indent=2) + "\n")
+    file = RESULTS / f"{name}.md"
     file.write_text(markdown(results))
     return file

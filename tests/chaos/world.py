@@ -1,4 +1,4 @@
-"""The system under test: a Milvus cluster with three proxies, and the balancers in front of it."""
+"""The system under test: Milvus with three proxies, a cluster or Milvus Lite, and the balancers in front of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 
 from kiteway.demo.guide import HOST
-from kiteway.milvus.embedded import MilvusCluster, TLSFiles, Tuning
+from kiteway.milvus.embedded import LiteCluster, LiteMilvus, MilvusCluster, TLSFiles, Tuning
 from tests.support.kiteway import tls_files
 from tests.support.load import Rows, Target, count_rows, insert_request, prepare
 from tests.support.reads import channel, service
@@ -38,7 +38,7 @@ class World:
 
     Attributes:
         folder: temporary files, with a short name (the path of a unix socket is short).
-        cluster: Milvus, with TLS.
+        cluster: Milvus, with TLS. Milvus Lite has one row for each key, so no row of it is seen to be written twice.
         relay: see `RELAYED`.
         places: the proxies as a balancer sees them.
         front: what balancers show to clients, who verify with it.
@@ -46,7 +46,7 @@ class World:
     """
 
     folder: Path
-    cluster: MilvusCluster
+    cluster: MilvusCluster | LiteCluster
     relay: Relay
     places: tuple[Place, ...]
     front: TLSFiles
@@ -77,13 +77,18 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(proxies: int = PROXIES, tuning: Tuning | None = None) -> AsyncIterator[World]:
-    """Start the cluster and the relay."""
+async def world(proxies: int = PROXIES, tuning: Tuning | None = None, *, lite: bool = False) -> AsyncIterator[World]:
+    """Start the cluster and the relay; with ``lite`` Milvus Lite behind proxies, which has no ``tuning``."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     try:
         tls = tls_files(folder, "backend", "localhost")
         front = tls_files(folder, "front", HOST)
-        async with MilvusCluster(folder / "milvus", proxies=proxies, tls=tls, tuning=tuning) as cluster:
+        milvus = (
+            LiteCluster(folder, LiteMilvus(folder / "store"), proxies=proxies, tls=tls)
+            if lite
+            else MilvusCluster(folder / "milvus", proxies=proxies, tls=tls, tuning=tuning)
+        )
+        async with milvus as cluster:
             with Relay(cluster.endpoints[RELAYED].port) as relay:
                 places = [Place(at.port, at.health_port) for at in cluster.endpoints]
                 places[RELAYED] = Place(relay.port, places[RELAYED].health_port)
