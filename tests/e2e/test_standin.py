@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
+from h2.events import DataReceived
 
 from kiteway.doctor import RULES, AddressTarget, Result
 from kiteway.doctor.address import look_at_address
@@ -152,6 +153,42 @@ def test_a_shutdown_under_load_costs_no_read(tmp_path: Path, free_port: Callable
                 ended.set()
 
     assert set(outcomes) == {"ok", "200"}, outcomes
+
+
+@pytest.mark.skipif(filter_path() is None, reason=missing_reason())
+def test_a_proxy_that_says_it_is_not_ready_costs_no_read(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    A proxy that serves on while it is Abnormal costs no read, by gRPC or REST, though its health is not checked. A write's
+    client gets Milvus's own answer.
+    """
+    with stand_in("-search=5ms") as stays, stand_in("-linger=20s") as stops, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(rest=True)), [stays.endpoint, stops.endpoint])
+        stops.terminate()
+        eventually(lambda: _management(stops, "/healthz") == 500, "it is not ready")
+        with proxy.channel() as channel:
+            assert {call(channel, SEARCH) for _ in range(20)} == {OK_RESULT}
+            assert {
+                (status, body["code"]) for status, _, body in (_rest(proxy.port, REST_SEARCH) for _ in range(20))
+            } == {(200, 0)}
+        assert proxy.stat("upstream_rq_retry_success") >= 2
+
+        proxy.apply(model(pool(rest=True)), [stops.endpoint])
+        status, _, body = _rest(proxy.port, REST_INSERT)
+        assert (status, body["code"]) == (200, 1)
+        status, _, body = _rest(proxy.port, REST_SEARCH)
+        assert (status, body["code"]) == (503, 1)
+
+
+def test_rest_over_http2_is_http1_to_milvus(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A client may use HTTP/2 for REST; Kiteway sends HTTP/1.1, which every version of Milvus takes."""
+    with stand_in() as milvus, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(rest=True)), [milvus.endpoint])
+        with Client(proxy.port) as client:
+            response = client.response(client.request("/v2/vectordb/collections/list", kind="application/json"))
+            assert response is not None
+            assert response[":status"] == "200"
+            body = b"".join(event.data for event in client.events if isinstance(event, DataReceived))
+        assert json.loads(body)["protocol"] == "HTTP/1.1"
 
 
 def _searches(proxy: Proxy, ended: threading.Event) -> Counter[str]:

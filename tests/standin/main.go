@@ -30,6 +30,7 @@ type options struct {
 	search     time.Duration // how long a search takes at least
 	together   int64         // a search is not answered before so many have been active at once
 	queue      int64         // more searches than this are refused, as by a full DQL queue; 0 for no limit
+	linger     time.Duration // how long a proxy that is Abnormal goes on serving
 	stop       time.Duration // proxy.gracefulStopTimeout
 	token      string        // user:password; empty for common.security.authorizationEnabled: false
 	admin      string        // root:password; empty for common.security.adminAuthEnabled: false
@@ -45,6 +46,7 @@ func main() {
 	flag.DurationVar(&o.search, "search", 0, "that a search takes at least")
 	flag.Int64Var(&o.together, "together", 0, "searches that must be active at once before one is answered")
 	flag.Int64Var(&o.queue, "queue", 0, "searches at once; more are refused")
+	flag.DurationVar(&o.linger, "linger", 0, "that it serves on after SIGTERM, and says that it is not ready")
 	flag.DurationVar(&o.stop, "stop", 2*time.Second, "that active calls get after SIGTERM")
 	flag.StringVar(&o.token, "token", "", "user:password of calls")
 	flag.StringVar(&o.admin, "admin", "", "user:password of the operator's paths on the management port")
@@ -103,6 +105,7 @@ func run(o options) error {
 	// As Milvus: the state is Abnormal first. Shutdown knows nothing of connections with h2c, which the handler took over, so
 	// they get no GOAWAY, and they end with the process.
 	s.stopping.Store(true)
+	time.Sleep(o.linger)
 	limit, cancel := context.WithTimeout(context.Background(), o.stop)
 	defer cancel()
 	_ = server.Shutdown(limit)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 )
 
@@ -34,6 +35,11 @@ func (s *proxy) rest() http.Handler {
 }
 
 func (s *proxy) restCall(w http.ResponseWriter, r *http.Request, action string) {
+	if s.stopping.Load() {
+		// As every error of REST: in the body of a 200.
+		answer(w, http.StatusOK, map[string]any{"code": notReady, "message": "service not ready[proxy=1]: Abnormal"})
+		return
+	}
 	switch action {
 	case "entities/search", "entities/query", "entities/get", "entities/advanced_search", "entities/hybrid_search":
 		// Before the body is read.
@@ -52,11 +58,6 @@ func (s *proxy) restCall(w http.ResponseWriter, r *http.Request, action string) 
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return
 	}
-	if s.stopping.Load() {
-		// As every error of REST: in the body of a 200.
-		answer(w, http.StatusOK, map[string]any{"code": notReady, "message": "service not ready[proxy=1]: Abnormal"})
-		return
-	}
 	answer(w, http.StatusOK, map[string]any{"code": 0, "data": []string{}, "protocol": r.Proto})
 }
 
@@ -69,15 +70,24 @@ func answer(w http.ResponseWriter, status int, body any) {
 // ManagementPort is Milvus's 9091. /standin is the stand-in's own: what it has seen.
 func (s *proxy) managementPort() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		status, code, text := http.StatusOK, "Healthy", "OK"
 		if s.stopping.Load() {
-			http.Error(w, "Not all components are healthy, 0/1", http.StatusInternalServerError)
+			status, code, text = http.StatusInternalServerError, "Abnormal", "Not all components are healthy, 0/1"
+		}
+		if r.Header.Get("Content-Type") == "application/json" {
+			proxy := map[string]any{"name": "proxy", "code": code}
+			answer(w, status, map[string]any{"state": text, "detail": []any{proxy}})
 			return
 		}
-		_, _ = io.WriteString(w, "OK")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
 	})
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "OK") })
-	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "milvus_up 1\n") })
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		files, _ := os.ReadDir("/proc/self/fd")
+		_, _ = fmt.Fprintf(w, "process_open_fds %d\n", len(files))
+	})
 	mux.HandleFunc("/management/check/ready", func(w http.ResponseWriter, _ *http.Request) {})
 	mux.HandleFunc("/management/", s.operator)
 	mux.HandleFunc("/webui/", s.operator)

@@ -18,8 +18,8 @@ use crate::metrics::attempts::AttemptMetrics;
 use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
-use crate::milvus::milvus_status::{readiness, Readiness};
-use crate::milvus::rest::database_header;
+use crate::milvus::milvus_status::{readiness, rest_readiness, Readiness};
+use crate::milvus::rest::{database_header, rpc_of, Body};
 use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
 use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};
@@ -45,7 +45,6 @@ const MISS: &str = "miss";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     Grpc,
-    /// The bodies of its responses are not read.
     Rest,
 }
 
@@ -88,6 +87,10 @@ enum State {
     Waiting(MilvusStatusLocation),
     /// The response's headers are held; these are the first bytes of its body, where the first piece was too short.
     Reading(MilvusStatusLocation, Vec<u8>),
+    /// The response to a REST call that only reads has not begun.
+    WaitingRest,
+    /// Its headers are held while the beginning of its body is read.
+    ReadingRest(Box<Body>),
     /// The endpoint is not ready, and the response's message is dropped.
     Refusing,
 }
@@ -125,6 +128,9 @@ impl<'pool> Attempt<'pool> {
         match self.call {
             Call::Milvus(rpc) if rpc.milvus_status != MilvusStatusLocation::Nowhere => {
                 self.state = State::Waiting(rpc.milvus_status);
+            }
+            Call::Rest if only_reads(stream.request_header(":path")) => {
+                self.state = State::WaitingRest;
             }
             _ => {}
         }
@@ -206,8 +212,11 @@ impl<'pool> Attempt<'pool> {
             self.state = State::Passing;
             self.ended(stream);
         }
-        let State::Waiting(at) = self.state else { return Action::Continue };
-        self.state = State::Reading(at, Vec::new());
+        self.state = match self.state {
+            State::Waiting(at) => State::Reading(at, Vec::new()),
+            State::WaitingRest if is_json(stream) => State::ReadingRest(Box::default()),
+            _ => return Action::Continue,
+        };
         Action::Hold
     }
 
@@ -227,18 +236,26 @@ impl<'pool> Attempt<'pool> {
         }
         let (readiness, full) = match &mut self.state {
             State::Reading(at, head) => read(head, *at, stream),
+            State::ReadingRest(body) => {
+                stream.read_response_body(|piece| body.push(piece));
+                (rest_readiness(body.code), body.is_read())
+            }
             State::Refusing => {
                 stream.drop_response_body();
                 return Action::Continue;
             }
-            State::Passing | State::Waiting(_) => return Action::Continue,
+            State::Passing | State::Waiting(_) | State::WaitingRest => return Action::Continue,
         };
         if readiness == Readiness::Unknown && !full && !end {
             return Action::Hold;
         }
         self.state = State::Passing;
-        if readiness == Readiness::NotReady && is_grpc(stream) {
-            self.not_ready(stream);
+        if readiness == Readiness::NotReady {
+            match self.pool.api {
+                Api::Rest => self.rest_not_ready(stream),
+                Api::Grpc if is_grpc(stream) => self.not_ready(stream),
+                Api::Grpc => {}
+            }
         }
         Action::Continue
     }
@@ -271,6 +288,14 @@ impl<'pool> Attempt<'pool> {
         } else {
             mark::mark(stream);
         }
+    }
+
+    /// Tells Envoy's router that the endpoint is not ready. If there is no retry, the client gets the status with Milvus's own
+    /// body; of a call that changes something, the answer is not read, so its client gets what Milvus says.
+    fn rest_not_ready(&mut self, stream: &mut (impl Response + Counters)) {
+        self.pool.metrics.not_ready(self.call, stream);
+        stream.set_response_header(":status", "503");
+        self.transport_status = transport_status::of_http(Some(b"503"));
     }
 
     /// Notes what the answer says, and before that what could not be noted while it was unknown whether the call is traced.
@@ -365,6 +390,18 @@ fn read(
     }
     stream.copy_response_body(head, HEAD_LIMIT);
     (readiness(head, at), head.len() >= HEAD_LIMIT)
+}
+
+/// Whether the REST call at a `:path` may be sent again when an endpoint has seen it.
+fn only_reads(path: Option<&[u8]>) -> bool {
+    matches!(Call::of_rest(rpc_of(path.unwrap_or_default())), Call::Milvus(rpc) if rpc.repeatable)
+}
+
+/// Whether a response has a body of Milvus's, with a code in it.
+fn is_json(stream: &impl Response) -> bool {
+    let content_type = stream.response_header("content-type").unwrap_or_default();
+    stream.response_header(":status") == Some(b"200")
+        && content_type.starts_with(b"application/json")
 }
 
 /// Whether a response is gRPC. Only a response that looks like "not ready" is checked, since to find a header takes time.

@@ -43,6 +43,15 @@ pub fn readiness(head: &[u8], at: MilvusStatusLocation) -> Readiness {
     }
 }
 
+/// Reads the readiness from the code in a response of REST; None while it has not come.
+pub fn rest_readiness(code: Option<u64>) -> Readiness {
+    match code {
+        None => Readiness::Unknown,
+        Some(code) if CODES_NOT_READY.contains(&code) => Readiness::NotReady,
+        Some(_) => Readiness::Ready,
+    }
+}
+
 fn field_readiness(mut message: Message, wanted: u32) -> Readiness {
     loop {
         match message.next_item() {
