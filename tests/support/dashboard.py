@@ -148,6 +148,7 @@ async def served(source: MadeUp, access: Access | None = None) -> AsyncIterator[
     try:
         async with scraped(bind, application(board, access or Access()), LIMITS):
             yield board, f"http://{bind}"
+            await board.end()
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -32,6 +32,7 @@ async def serve(instance: Instance, config: DashboardConfig) -> None:
         async with scraped(config.bind, application(board, access), LIMITS):
             waiting = asyncio.create_task(ended.wait())
             await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            await board.end()
         if reading.done():
             reading.result()
         reading.cancel()

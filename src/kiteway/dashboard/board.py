@@ -60,6 +60,7 @@ class Board:
         self.journal = Journal()
         self.seen = Seen(clock(), unanswered("the page has not read the status yet"))
         self.version = 0
+        self.ended = False
         self._calls: tuple[Calls, float] | None = None
         self._watchers = 0
         self._woken = asyncio.Event()
@@ -82,10 +83,16 @@ class Board:
             self._watchers -= 1
 
     async def newer(self, version: int) -> int:
-        """Wait until the version is another one than ``version``; return it."""
+        """Wait until the version is another one than ``version``, or until the end; return it."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self.version != version)
+            await self._changed.wait_for(lambda: self.version != version or self.ended)
             return self.version
+
+    async def end(self) -> None:
+        """Let everyone who waits go."""
+        async with self._changed:
+            self.ended = True
+            self._changed.notify_all()
 
     async def look(self) -> None:
         """Read the status once."""

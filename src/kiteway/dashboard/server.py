@@ -236,7 +236,7 @@ class _Newest:
 async def _pieces(board: Board, newest: _Newest) -> AsyncIterator[bytes]:
     """Yield the overview now and after each change, as server-sent events; a slow reader gets only the newest."""
     version = -1
-    while True:
+    while not board.ended:
         try:
             async with asyncio.timeout(_KEEPALIVE_SECONDS):
                 version = await board.newer(version)
