@@ -37,7 +37,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden faults demo bench chaos check-cache-model check-catalogue check-consistency dist reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden faults demo bench chaos check-cache-model check-catalogue check-consistency dist image reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -175,12 +175,16 @@ check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults:
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES) $(addprefix --planted ,$(PLANTED))
 
 # Wheels with and without the filter, and the sources; the same commit gives the same bytes.
-dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one, and the sources
+dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one, the sources, and a bill of materials
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} && export SOURCE_DATE_EPOCH && \
+	KITEWAY_SBOM=$(CURDIR)/dist/kiteway.cdx.json && export KITEWAY_SBOM && $(RUN) -m tools.sbom $$KITEWAY_SBOM && \
 	KITEWAY_FILTER=require $(RUN) -m hatchling build --target wheel --directory dist && \
 	KITEWAY_FILTER=skip $(RUN) -m hatchling build --target wheel --directory dist && \
 	$(RUN) -m hatchling build --target sdist --directory dist
+
+image: $(SYNCED) ## the image, with Docker or Podman: bases by digest; dist/ gets their list and a bill of materials
+	$(RUN) -m tools.image $(ARGS)
 
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command
 	$(RUN) -m tools.generate_reference

@@ -3,7 +3,8 @@ Build the Rust filter with the package, where that is possible.
 
 The filter is optional: without cargo, or off Linux, the package installs and works without it.
 The variable ``KITEWAY_FILTER`` decides: ``auto`` (the default) builds it if it can, ``skip`` never
-tries, and ``require`` fails the build when there would be no filter.
+tries, and ``require`` fails the build when there would be no filter. ``KITEWAY_SBOM`` names a bill of materials, which the
+wheel then contains (PEP 770).
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ class FilterBuildHook(BuildHookInterface[BuilderConfig]):
     """Add the filter to wheels, editable ones included."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  hatchling's signature
-        """Build the filter and make the wheel a platform wheel, or leave both."""
+        """Build the filter and make the wheel a platform wheel, or leave both; add the bill of materials, if there is one."""
+        if bill := os.environ.get("KITEWAY_SBOM"):
+            build_data["sbom_files"].append(bill)
         wish = os.environ.get("KITEWAY_FILTER") or "auto"
         if wish not in {"auto", "skip", "require"}:
             raise ValueError(f"KITEWAY_FILTER is {wish!r}, must be auto, skip or require")
