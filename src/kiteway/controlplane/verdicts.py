@@ -24,13 +24,15 @@ _log = structlog.get_logger(__name__)
 
 OVERDUE_SECONDS: Final = 0.5
 """Seconds that a change waits for Envoy's verdict on an earlier change; then it is published all the same."""
+WARMING_SECONDS: Final = 0.1
+"""Seconds that a change waits for another one whose clusters are warming; then this other one is put aside until they are."""
 START_SECONDS: Final = 3.0
 """Seconds that a starting Envoy may wait for the first health checks of all endpoints."""
 SEARCH_SECONDS: Final = 5.0
 """Seconds that a search lasts; Ingresses that are not settled then are held back."""
 RETRY_SECONDS, RETRY_LONGEST_SECONDS = 5.0, 60.0
 """Seconds before an Ingress that is held back without proof is tried again: the first pause and the longest."""
-_KEEP_SECONDS: Final = 1.0
+_KEEP_SECONDS: Final = 0.1
 """Seconds between two writes of the file; a culprit that was found is written at once."""
 
 _LOOK_SECONDS: Final = 0.1
@@ -198,7 +200,11 @@ class Verdicts:
         client = self._ads.state.streams[-1:]
         if not client or client[0].clusters_sent is None or not client[0].current:
             return None
-        return client[0].clusters_sent + (START_SECONDS if client[0].starting else OVERDUE_SECONDS)
+        if client[0].starting:
+            return client[0].clusters_sent + START_SECONDS
+        outcome = self._pipeline.outcome
+        others_wait = outcome is not None and outcome.quarantine.waiting
+        return client[0].clusters_sent + (WARMING_SECONDS if others_wait else OVERDUE_SECONDS)
 
     def _client_changed(self, state: AdsState) -> bool:
         """Return whether a client has disconnected, or another has connected: the next one can be without a configuration."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import hashlib
 import typing
 from typing import Any, Final
@@ -21,30 +20,7 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Unit) if field
 
 def fingerprint(unit: Unit) -> str:
     """Return a hash of the form of a unit; equal forms have equal hashes."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in _FIELDS:
-        _add(digest, getattr(unit, name))
-    return digest.hexdigest()
-
-
-def _add(digest: Any, value: Any) -> None:
-    """Add a value, with its kind and its length, so that no two values are the same bytes."""
-    if isinstance(value, PrivateKey):
-        value = value.reveal()
-    if isinstance(value, tuple):
-        digest.update(f"({len(value)}:".encode())
-        for member in value:
-            _add(digest, member)
-    elif dataclasses.is_dataclass(value):
-        digest.update(f"{type(value).__name__}:".encode())
-        for field in dataclasses.fields(value):
-            _add(digest, getattr(value, field.name))
-    elif isinstance(value, bytes):
-        digest.update(f"b{len(value)}:".encode() + value)
-    else:
-        # Words, numbers, times, members of enumerations and None: their text is all that they are.
-        text = f"{value.value if isinstance(value, enum.Enum) else value}".encode(errors="surrogatepass")
-        digest.update(f"{type(value).__name__}{len(text)}:".encode() + text)
+    return hashlib.blake2b(encode(unit), digest_size=16).hexdigest()
 
 
 def encode(unit: Unit) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import operator
@@ -16,7 +17,7 @@ from kiteway.model import HTTPMode, Pool
 from kiteway.quarantine import blame, forms
 from kiteway.quarantine.apart import FEWEST, Apart
 from kiteway.quarantine.search import Held, Search
-from kiteway.quarantine.store import Stored, StoredCulprit
+from kiteway.quarantine.store import Stored, StoredCulprit, StoredForm
 from kiteway.translate.shared.unit import Unit, age
 
 REJECTED: Final = "RejectedByEnvoy"
@@ -240,9 +241,15 @@ class Quarantine:
 
     def stored(self) -> Stored:
         """Return the state to store for the next process."""
+        accepted, culprits = self._search.accepted, self._search.culprits
+        undecided = [
+            StoredForm(ref, forms.encode(unit))
+            for ref, unit in sorted(self._accepted.items(), key=lambda item: item[0])
+            if ref not in culprits and ref in self._forms and accepted.get(ref) != self._forms[ref][1]
+        ]
         return Stored(
             __version__,
-            tuple(sorted(self._search.accepted.items())),
+            tuple(sorted(accepted.items())),
             tuple(
                 StoredCulprit(
                     ref,
@@ -251,26 +258,25 @@ class Quarantine:
                     self._since[ref],
                     forms.encode(self._accepted[ref]) if ref in self._accepted else None,
                 )
-                for ref, held in sorted(self._search.culprits.items())
+                for ref, held in sorted(culprits.items())
             ),
+            tuple(undecided),
         )
 
     def _restore(self, stored: Stored) -> None:
         """Take the usable part of the stored state; another version of Kiteway may translate differently."""
         culprits = {}
         accepted = {ref: form for ref, form in stored.accepted if ref in self._forms and self._forms[ref][1] == form}
+        whole = {each.ref: each.accepted for each in stored.culprits if each.accepted is not None}
+        whole |= {each.ref: each.accepted for each in stored.undecided}
+        for ref, form in whole.items():
+            if ref in self._units:
+                with contextlib.suppress(ValueError):
+                    self._accepted[ref] = last = forms.decode(form, self._units[ref].owner)
+                    accepted.setdefault(ref, forms.fingerprint(last))
         for each in stored.culprits:
-            unit = self._units.get(each.ref)
-            if unit is None:
-                continue
-            if each.accepted is not None:
-                try:
-                    last = forms.decode(each.accepted, unit.owner)
-                except ValueError:
-                    continue
-                self._accepted[each.ref] = last
-                accepted.setdefault(each.ref, forms.fingerprint(last))
-            if stored.version == __version__:
+            damaged = each.accepted is not None and each.ref not in self._accepted
+            if stored.version == __version__ and each.ref in self._units and not damaged:
                 culprits[each.ref] = Held(each.form, each.message)
                 self._since[each.ref] = each.since
         self._search = Search(accepted, culprits)

@@ -1,7 +1,7 @@
 """
-The state that survives a restart: the forms that Envoy has accepted, and the units to blame.
+The state that survives a restart: the forms that Envoy has accepted, and the units whose newest form is not in force.
 
-The file has private keys (in the last accepted forms of the units to blame), so its mode is 0600.
+The file has private keys (in the last accepted forms of these units), so its mode is 0600.
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ class StoredCulprit:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredForm:
+    """The last accepted form of an Ingress (see `forms.encode`) whose newest form is on trial, or held back."""
+
+    ref: ObjectRef
+    accepted: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """
     The content of the file.
@@ -51,11 +59,13 @@ class Stored:
         version: of the Kiteway that wrote it.
         accepted: each Ingress with the fingerprint of its form that was accepted last.
         culprits: the units to blame.
+        undecided: the units of which it is not known yet whether they are to blame.
     """
 
     version: str = ""
     accepted: tuple[tuple[ObjectRef, str], ...] = ()
     culprits: tuple[StoredCulprit, ...] = ()
+    undecided: tuple[StoredForm, ...] = ()
 
 
 def read(file: Path) -> Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_poli
 from kiteway.envoy.xds.route_cache import cache_for_filter
 from kiteway.envoy.xds.route_match import match_of, narrow
 from kiteway.envoy.xds.route_policy import policy_for_filter
-from kiteway.model import Pool, PoolKey
+from kiteway.model import Affinity, Pool, PoolKey
 from kiteway.model import Route as ModelRoute
 
 
@@ -142,18 +143,28 @@ def _to(route: Route, name: str, policy: CallPolicy, match: RouteMatch) -> Route
 
 
 def _forward(policy: CallPolicy, pool: Pool, cluster: str, hedging_delay: float | None) -> Route:
-    limits = [limit for limit in (policy.timeout, pool.timeout) if limit is not None]
+    route = Route(
+        route=_action(policy, pool.timeout, pool.affinity, hedging_delay),
+        request_body_buffer_limit=UInt64Value(value=policy.buffer),
+    )
+    route.route.cluster = cluster
+    return route
+
+
+@functools.lru_cache(maxsize=256)
+def _action(policy: CallPolicy, timeout: float | None, affinity: Affinity, hedging_delay: float | None) -> RouteAction:
+    """Return what the routes of many pools have in common; it is copied, never changed."""
+    limits = [limit for limit in (policy.timeout, timeout) if limit is not None]
     limit = seconds(min(limits) if limits else 0)
     action = RouteAction(
-        cluster=cluster,
         # It would count from the request's end: max_stream_duration, from its beginning, is always first.
         timeout=seconds(0),
         idle_timeout=seconds(policy.idle or 0),
         retry_policy=retry_policy(policy),
         # With the header's too: else Envoy ignores the client's grpc-timeout.
         max_stream_duration=RouteAction.MaxStreamDuration(max_stream_duration=limit, grpc_timeout_header_max=limit),
-        hash_policy=hash_policy(pool.affinity),
+        hash_policy=hash_policy(affinity),
     )
     if policy.hedged and hedging_delay is not None:
         hedge(action, hedging_delay)
-    return Route(route=action, request_body_buffer_limit=UInt64Value(value=policy.buffer))
+    return action

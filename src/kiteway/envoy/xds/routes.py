@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 
 from google.protobuf.message import Message
@@ -156,7 +157,17 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
     """Return a host that is served, with an answer for the paths that are not."""
     shared = SharedHeaders.of(backed.host, backed.backends)
     routes = routes_to_pools(backed, shared, settings, encrypted=encrypted)
-    routes += no_route(
+    routes += _no_path(settings)
+    host = _virtual_host(backed.host, routes)
+    host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
+    host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
+    return host
+
+
+@functools.lru_cache(maxsize=4)
+def _no_path(settings: EnvoySettings) -> list[Route]:
+    """Return the answer for paths that no rule is for; the same messages for all hosts, which copy them."""
+    return no_route(
         "no-path",
         RouteMatch(prefix="/"),
         Answer(
@@ -165,10 +176,6 @@ def served(backed: Backed, settings: EnvoySettings, *, encrypted: bool) -> Virtu
         ),
         settings,
     )
-    host = _virtual_host(backed.host, routes)
-    host.request_headers_to_add.extend(header_options(shared.request or (), encrypted=encrypted))
-    host.response_headers_to_add.extend(header_options(shared.response or (), encrypted=encrypted))
-    return host
 
 
 def _virtual_host(host: ModelHost, routes: Iterable[Route]) -> VirtualHost:
