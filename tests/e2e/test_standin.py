@@ -7,6 +7,7 @@ import concurrent.futures
 import datetime as dt
 import http.client
 import json
+import tempfile
 import threading
 import time
 from base64 import b64encode
@@ -24,7 +25,10 @@ from kiteway.doctor.address import look_at_address
 from kiteway.envoy.xds import clusters, policy
 from kiteway.filter import filter_path, missing_reason
 from kiteway.probe import Endpoint as Address
+from kiteway.probe import TlsOptions
 from kiteway.probe.h2 import probe_h2
+from kiteway.probe.http import probe_http
+from kiteway.probe.milvus import get_version
 from tests.e2e.h2wire import Client
 from tests.e2e.traffic import (
     INSERT,
@@ -40,6 +44,7 @@ from tests.e2e.traffic import (
     pool,
     running,
 )
+from tests.support.kiteway import up
 from tests.support.standin import StandIn, stand_in
 
 pytestmark = pytest.mark.e2e
@@ -256,6 +261,25 @@ def test_doctor_finds_rest_without_version_one(options: list[str]) -> None:
         assert finding.result is Result.PASSED
         # The other request is for /metrics, which must not be served there.
         assert milvus.seen()["rest_calls"] == 2
+
+
+def test_up_serves_it_as_it_serves_every_milvus(free_port: Callable[[], int]) -> None:
+    """
+    ``kiteway up --to`` checks its health though the management asks for root's credential, and serves gRPC and REST on one TLS
+    port.
+    """
+    options = ["-v1=false", f"-token={TOKEN}", f"-admin={TOKEN}"]
+    with stand_in(*options) as milvus, tempfile.TemporaryDirectory(prefix="kw-") as folder:
+        data, front = Path(folder) / "data", Address("localhost", free_port())
+        to = f"127.0.0.1:{milvus.port},health={milvus.management}"
+        with up(["--to", to, "--https-port", str(front.port), "--http-port", "0"], data) as kiteway:
+            kiteway.wait_healthy(1)
+            tls = TlsOptions(ca=next(data.rglob("tls.crt")))
+            found = asyncio.run(get_version(front, tls=tls, token=TOKEN))
+            rest = asyncio.run(probe_http(front, REST_SEARCH, tls=tls, json="{}"))
+
+    assert (found.ok, found.version) == (True, "v3.0.1-standin")
+    assert rest.status == 401
 
 
 def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -41,6 +41,8 @@ from tests.unit.doctor_manifests import (
     key_pair,
 )
 
+MILVUS_PORTS = [{"name": "a", "port": 19530}, {"name": "b", "port": 1, "targetPort": 19529}]
+
 CASES = [
     # check-gke-ingress's ten.
     Case(
@@ -387,9 +389,7 @@ MORE: list[tuple[str, Edit, str]] = [
     ),
     (
         "MILVUS_INTERNAL_PORTS",
-        lambda f: f.add(
-            "v1", "Service", "x", spec={"type": "LoadBalancer", "ports": [{"port": 1, "targetPort": 19529}]}
-        ),
+        lambda f: f.add("v1", "Service", "x", spec={"type": "LoadBalancer", "ports": MILVUS_PORTS}),
         "port 19529 (proxy.internalPort)",
     ),
     (

@@ -127,6 +127,19 @@ def test_limits_without_the_filter_are_said_to_have_no_effect(tmp_path: Path, mo
     assert "without Kiteway's filter" in failure.message
 
 
+def test_ports_of_other_programs_are_no_ports_of_milvus(tmp_path: Path) -> None:
+    """A Service that does not lead to Milvus may open 22222; one that selects the Pods of a routed Service may not."""
+
+    def opened(selector: dict[str, str]) -> list[str]:
+        files = Files()
+        files.service["spec"]["selector"] = {"app": "milvus"}
+        files.add("v1", "Service", "other", spec={"type": "NodePort", "ports": [{"port": 22222}], "selector": selector})
+        return [failure.resource.name for failure in _failures("MILVUS_INTERNAL_PORTS", files.read(tmp_path))[0]]
+
+    assert opened({"app": "git"}) == []
+    assert opened({"app": "milvus"}) == ["other"]
+
+
 def test_the_idle_time_is_that_of_the_pools() -> None:
     """MILVUS_IDLE_TIMEOUT compares with the time after which Envoy closes a connection."""
     assert milvus_idle_timeout.BALANCER_IDLE == clusters.UPSTREAM_IDLE

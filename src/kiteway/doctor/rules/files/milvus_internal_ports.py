@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kiteway.doctor.manifests import Manifests
+from kiteway.doctor.milvus_config import METRICS_PORT, PROXY_PORT
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
 from kiteway.resources import Service
 
 _FIXED: dict[int | str, str] = {19529: "proxy.internalPort", 22222: "streamingNode.port"}
+_PUBLIC = frozenset({PROXY_PORT, METRICS_PORT, "milvus"})
 _DOMAIN = (("proxy", "internalDomain", "grpcPort"), ("proxy", "internalDomain", "httpPort"))
 _OPEN_TYPES = frozenset({"LoadBalancer", "NodePort"})
 
@@ -28,9 +30,9 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
             )
         if not opened:
             yield passed(config.ref, "proxy.internalDomain opens no port.")
-    routed = {service.ref for _, service, _ in manifests.backends()}
+    routed = [service for _, service, _ in manifests.backends()]
     for service in manifests.of(Service):
-        if service.ref not in routed and service.spec.type not in _OPEN_TYPES:
+        if not _is_milvus(service, routed):
             continue
         exposed = [
             (number, found)
@@ -46,8 +48,18 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
                 "Remove the port from the Service.",
                 position=service.at("spec", "ports", number),
             )
-        if not exposed:
+        if not exposed and any(service.ref == other.ref for other in routed):
             yield passed(service.ref, "it opens no internal port of Milvus.")
+
+
+def _is_milvus(service: Service, routed: Iterable[Service]) -> bool:
+    """Return whether a Service leads to Milvus: as an Ingress does, or by its ports. 22222 alone may be another program's."""
+    public = any(each in _PUBLIC for port in service.spec.ports for each in (port.port, port.target_port))
+    same = any(
+        service.ref == other.ref or (service.spec.selector and service.spec.selector == other.spec.selector)
+        for other in routed
+    )
+    return public or same
 
 
 RULE = Rule(
