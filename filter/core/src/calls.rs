@@ -11,5 +11,5 @@ mod table;
 pub mod tally;
 mod times;
 
-pub use table::Subject;
+pub use table::{Shows, Subject};
 pub use tally::{Cached, Event, Outcome, Size};

@@ -1,7 +1,8 @@
 //! The names that Milvus has vouched for, shared by the workers of a pool: what one worker has learned all know.
 
 use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Above so many all are forgotten, to be learned again: most would be of what is gone.
 const MAX_NAMES: usize = 1_024;
@@ -19,8 +20,45 @@ impl Known {
         names.insert(name.into());
     }
 
+    pub fn remove(&self, name: &[u8]) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     pub fn has(&self, name: &[u8]) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+}
+
+/// The names that Milvus has said not to know any more. There are few, and mostly none.
+#[derive(Debug, Default)]
+pub struct Gone {
+    names: Mutex<HashSet<Box<[u8]>>>,
+    number: AtomicUsize,
+}
+
+impl Gone {
+    pub fn add(&self, name: &[u8]) {
+        let mut names = self.lock();
+        if names.len() < MAX_NAMES && !names.contains(name) {
+            names.insert(name.into());
+            self.number.store(names.len(), Ordering::Relaxed);
+        }
+    }
+
+    pub fn remove(&self, name: &[u8]) {
+        if self.number.load(Ordering::Relaxed) > 0 {
+            let mut names = self.lock();
+            names.remove(name);
+            self.number.store(names.len(), Ordering::Relaxed);
+        }
+    }
+
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.lock().contains(name)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

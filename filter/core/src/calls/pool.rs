@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::calls::table::{Subject, Table, Vouched};
+use crate::calls::table::{LastUses, Subject, Table, Vouched};
 use crate::calls::tally::Event;
 
 /// Workers beyond these share a table with another one.
@@ -62,6 +62,16 @@ impl PoolCalls {
         locked(table).record(call, events, &self.vouched, now);
     }
 
+    /// Drops the counts of what is gone.
+    pub fn retire(&self, now: Instant) {
+        let mut over = LastUses::default();
+        self.each(|table| over.add(table));
+        over.retain_over(&self.vouched, now);
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            locked(shard).drop_names(&over);
+        }
+    }
+
     /// Looks at what each worker has counted.
     pub fn each(&self, mut look: impl FnMut(&Table)) {
         for shard in self.shards.iter().filter_map(OnceLock::get) {
@@ -90,7 +100,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::calls::table::Shows;
     use crate::calls::tally::{Outcome, Size};
 
     fn record(pool: &PoolCalls) {
@@ -100,7 +113,7 @@ mod tests {
             collection: b"c",
             user: b"",
             endpoint: b"",
-            vouches: true,
+            shows: Shows::Existence,
         };
         let (outcome, size) = (Outcome::Success, Size::default());
         pool.record(&call, &[Event::Ended { outcome, size, micros: 0 }], Instant::now());
@@ -137,6 +150,48 @@ mod tests {
         });
 
         assert_eq!(200 * SHARDS as u64, calls(&pool));
+    }
+
+    #[test]
+    fn what_is_gone_is_dropped_when_no_worker_uses_it() {
+        let pool = PoolCalls::named("test/retire");
+        let start = Instant::now();
+        let count = |shows, seconds| {
+            let call = Subject {
+                rpc: "Search",
+                database: b"d",
+                collection: b"c",
+                user: b"u",
+                endpoint: b"e",
+                shows,
+            };
+            let (outcome, size) = (Outcome::Success, Size::default());
+            let at = start + Duration::from_secs(seconds);
+            pool.record(&call, &[Event::Ended { outcome, size, micros: 0 }], at);
+        };
+        let retired = |seconds| {
+            pool.retire(start + Duration::from_secs(seconds));
+            calls(&pool) == 0
+        };
+        count(Shows::Existence, 0);
+        assert!(!retired(3600));
+        count(Shows::Absence, 3600);
+        std::thread::scope(|scope| {
+            scope.spawn(|| count(Shows::Nothing, 4000));
+        });
+
+        assert!(!retired(4500), "another worker has used it");
+        assert!(retired(4600));
+        count(Shows::Nothing, 5000);
+        assert_eq!(0, calls(&pool), "nobody has vouched for it since");
+        count(Shows::Existence, 5000);
+        count(Shows::Absence, 5000);
+        count(Shows::Existence, 5001);
+        assert!(!retired(9000), "it exists again");
+        assert!(retired(5001 + 24 * 3600));
+        pool.each(|table| {
+            assert_eq!(0, table.users.iter().count() + table.endpoints.iter().count())
+        });
     }
 
     #[test]

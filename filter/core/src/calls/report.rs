@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Instant;
 
 use crate::calls::pool::PoolCalls;
 use crate::calls::table::{split, ByRpc, Places};
@@ -22,7 +23,11 @@ pub fn write(json: &mut String) {
     json.push_str("\"bounds\":");
     numbers(json, &BOUNDS);
     json.push_str(",\"pools\":");
-    list(json, PoolCalls::all(), |json, pool| Merged::of(&pool).write(json, pool.name()));
+    let now = Instant::now();
+    list(json, PoolCalls::all(), |json, pool| {
+        pool.retire(now);
+        Merged::of(&pool).write(json, pool.name());
+    });
 }
 
 /// What all workers have counted of a pool.
@@ -145,10 +150,8 @@ fn write_tally(json: &mut String, tally: &Tally) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::calls::table::Subject;
+    use crate::calls::table::{Shows, Subject};
     use crate::calls::tally::{Event, Outcome, Size};
     use crate::wire::json::{parse_object, Object, Value};
 
@@ -189,9 +192,9 @@ mod tests {
             collection: b"bo\"\n\xffoks",
             user: b"root",
             endpoint: b"10.0.0.1:1",
-            vouches: true,
+            shows: Shows::Existence,
         };
-        let failed = Subject { vouches: false, user: b"eve", collection: b"none", ..call };
+        let failed = Subject { shows: Shows::Nothing, user: b"eve", collection: b"none", ..call };
         let connect = Subject { rpc: "Connect", database: b"", collection: b"", ..call };
         for (each, outcome) in
             [(call, Outcome::Success), (failed, Outcome::Milvus(100)), (connect, Outcome::Success)]
@@ -242,7 +245,7 @@ mod tests {
                 collection: b"c",
                 user: b"",
                 endpoint: b"",
-                vouches: true,
+                shows: Shows::Existence,
             };
             let (outcome, size) = (Outcome::Success, Size::default());
             pool.record(&call, &[Event::Ended { outcome, size, micros: 0 }], Instant::now());

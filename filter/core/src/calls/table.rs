@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::calls::known::Known;
+use crate::calls::known::{Gone, Known};
 use crate::calls::tally::{Event, Outcome, Tally};
 
 /// Of one pool, by one worker: collections, and pairs of a collection and an rpc.
@@ -11,8 +11,10 @@ const MAX_COLLECTIONS: usize = 256;
 const MAX_SERIES: usize = 1_024;
 const MAX_USERS: usize = 256;
 const MAX_ENDPOINTS: usize = 256;
-/// So long a place was not used whose name may go to make room.
+/// So long a place was not used whose name may go to make room, or whose name Milvus does not know any more.
 const IDLE: Duration = Duration::from_secs(600);
+/// So long a place was not used that is dropped in any case: what it is about may be gone without a call that shows it.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 /// The longest name: a database and a collection of 255 bytes each, and what is between them.
 const MAX_KEY: usize = 511;
 const HINTS: usize = 16;
@@ -29,8 +31,18 @@ pub struct Subject<'a> {
     pub user: &'a [u8],
     /// Empty: it is not known.
     pub endpoint: &'a [u8],
-    /// Whether it is known by the call's end that the database and the collection exist.
-    pub vouches: bool,
+    /// What the call's end shows of the database and the collection.
+    pub shows: Shows,
+}
+
+/// What a call shows of what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    Nothing,
+    /// It exists.
+    Existence,
+    /// It does not exist, or no longer.
+    Absence,
 }
 
 /// What Milvus has vouched for to any worker.
@@ -38,6 +50,7 @@ pub struct Subject<'a> {
 pub struct Vouched {
     collections: Known,
     users: Known,
+    gone: Gone,
 }
 
 /// The tallies of a collection, by rpc.
@@ -93,6 +106,13 @@ impl Table {
         }
     }
 
+    /// Drops the counts of these names.
+    pub fn drop_names(&mut self, over: &LastUses) {
+        self.collections.drop_names(&over.collections);
+        self.users.drop_names(&over.users);
+        self.endpoints.drop_names(&over.endpoints);
+    }
+
     /// Where a call is counted that has ended with this outcome; None: it has not ended.
     fn by_rpc(
         &mut self,
@@ -108,10 +128,15 @@ impl Table {
         let Some(key) = join(&mut key, call.database, call.collection) else {
             return &mut self.other_collections;
         };
-        let known = &vouched.collections;
-        let Some(place) = self.collections.of_vouched(key, call.vouches, known, now) else {
+        let (known, exists) = (&vouched.collections, call.shows == Shows::Existence);
+        let Some(place) = self.collections.of_vouched(key, exists, known, now) else {
             return &mut self.other_collections;
         };
+        match call.shows {
+            Shows::Nothing => {}
+            Shows::Existence => vouched.gone.remove(key),
+            Shows::Absence => vouched.gone.add(key),
+        }
         let known = self.collections.get(place).iter().any(|(rpc, _)| *rpc == call.rpc);
         if !known {
             if outcome.is_none_or(Outcome::is_refusal) {
@@ -126,6 +151,39 @@ impl Table {
             self.series += 1;
         }
         self.collections.get(place)
+    }
+}
+
+/// When each name was used last, by any worker.
+#[derive(Debug, Default)]
+pub struct LastUses {
+    collections: HashMap<Box<[u8]>, Instant>,
+    users: HashMap<Box<[u8]>, Instant>,
+    endpoints: HashMap<Box<[u8]>, Instant>,
+}
+
+impl LastUses {
+    pub fn add(&mut self, table: &Table) {
+        table.collections.add_uses(&mut self.collections);
+        table.users.add_uses(&mut self.users);
+        table.endpoints.add_uses(&mut self.endpoints);
+    }
+
+    /// Drops all names but those whose counts are to go: of what Milvus says is gone, and of what nobody has used for long.
+    /// Only the last use by any worker counts: a counter of which a part is missing would be lower than before.
+    pub fn retain_over(&mut self, vouched: &Vouched, now: Instant) {
+        let idle = |used: &Instant, time| now.saturating_duration_since(*used) >= time;
+        let is_gone = |name: &[u8], used: &Instant| idle(used, IDLE) && vouched.gone.has(name);
+        self.collections.retain(|name, used| idle(used, FORGOTTEN) || is_gone(name, used));
+        self.users.retain(|_, used| idle(used, FORGOTTEN));
+        self.endpoints.retain(|_, used| idle(used, FORGOTTEN));
+        for name in self.collections.keys() {
+            vouched.collections.remove(name);
+            vouched.gone.remove(name);
+        }
+        for name in self.users.keys() {
+            vouched.users.remove(name);
+        }
     }
 }
 
@@ -243,6 +301,23 @@ impl<V: Default> Places<V> {
             return None;
         }
         Some(place)
+    }
+
+    fn add_uses(&self, uses: &mut HashMap<Box<[u8]>, Instant>) {
+        for place in &self.places {
+            let last = uses.entry(place.name.clone()).or_insert(place.used);
+            *last = place.used.max(*last);
+        }
+    }
+
+    fn drop_names(&mut self, names: &HashMap<Box<[u8]>, Instant>) {
+        let before = self.places.len();
+        self.places.retain(|place| !names.contains_key(&place.name));
+        if self.places.len() < before {
+            let places = self.places.iter().enumerate();
+            self.by_name = places.map(|(number, place)| (place.name.clone(), number)).collect();
+            self.hints = [0; HINTS];
+        }
     }
 
     fn get(&mut self, place: usize) -> &mut V {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::calls::pool::PoolCalls;
-use crate::calls::{Event, Outcome, Size, Subject};
+use crate::calls::{Event, Outcome, Shows, Size, Subject};
 use crate::endpoint::messages::Messages;
 use crate::endpoint::rest_reading::RestReading;
 use crate::host::body::{RequestBody, ResponseBody};
@@ -20,7 +20,7 @@ use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, rest_readiness, Readiness};
 use crate::milvus::rest::{database_header, rpc_of, Body};
-use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
+use crate::milvus::rpc::{ends_existence, Class, MilvusStatusLocation, Rpc, COLLECTION_NOT_FOUND};
 use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};
 use crate::wire::text::Text;
@@ -340,6 +340,17 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
+    /// What the outcome shows of the database and the collection that the call names.
+    fn shows(&self, outcome: Outcome) -> Shows {
+        let rpc = self.messages.rest_rpc().unwrap_or(self.call.label());
+        match outcome {
+            Outcome::Success if self.messages.vouch() => Shows::Existence,
+            Outcome::Success if ends_existence(rpc) => Shows::Absence,
+            Outcome::Milvus(COLLECTION_NOT_FOUND) => Shows::Absence,
+            _ => Shows::Nothing,
+        }
+    }
+
     fn count(&self, outcome: Outcome, elapsed: Duration, now: Instant) {
         let Some(calls) = self.pool.calls.as_ref().filter(|_| !self.is_own) else { return };
         let succeeded = outcome == Outcome::Success;
@@ -351,7 +362,7 @@ impl<'pool> Attempt<'pool> {
             collection,
             user: self.user.as_bytes(),
             endpoint: self.endpoint.as_bytes(),
-            vouches: succeeded && self.messages.vouch(),
+            shows: self.shows(outcome),
         };
         let size = Size { rows: if succeeded { size.rows } else { 0 }, ..size };
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);

@@ -1,6 +1,6 @@
 //! What all streams of a listener share.
 
-use crate::calls::{Event, Subject};
+use crate::calls::{Event, Shows, Subject};
 use crate::host::clock::Clock;
 use crate::host::request::{AccessLog, Request, Routed};
 use crate::listener::asked::{Api, Asked};
@@ -55,7 +55,7 @@ impl Settings {
             collection,
             user: user.as_bytes(),
             endpoint: b"",
-            vouches: false,
+            shows: Shows::Nothing,
         };
         calls.record(&subject, &[event], stream.now());
     }

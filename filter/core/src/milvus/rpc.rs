@@ -59,6 +59,14 @@ pub fn proves_existence(rpc: &str, collection: &[u8]) -> bool {
     PROVING.contains(&rpc) && (collection.is_empty() || !WITHOUT_COLLECTION.contains(&rpc))
 }
 
+/// Milvus's code (merr) for a collection that does not exist.
+pub const COLLECTION_NOT_FOUND: u64 = 100;
+
+/// Whether the collection that a call names, or the database if it names none, does not exist once the rpc has succeeded.
+pub fn ends_existence(rpc: &str) -> bool {
+    matches!(rpc, "DropCollection" | "RenameCollection" | "DropDatabase")
+}
+
 /// One rpc of Milvus.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rpc {

@@ -15,13 +15,13 @@ fn call<'a>(database: &'a str, collection: &'a str) -> Subject<'a> {
         collection: collection.as_bytes(),
         user: b"root",
         endpoint: b"10.0.0.1:19530",
-        vouches: true,
+        shows: Shows::Existence,
     }
 }
 
 /// A call that shows of no name that it exists.
 fn refused<'a>(database: &'a str, collection: &'a str) -> Subject<'a> {
-    Subject { vouches: false, ..call(database, collection) }
+    Subject { shows: Shows::Nothing, ..call(database, collection) }
 }
 
 fn ended(outcome: Outcome) -> Event {

@@ -183,3 +183,30 @@ fn the_database_of_a_rest_call_may_be_in_a_header() {
     counted.sort();
     assert_eq!(["birds/books Search: 1", "zoo/books Search: 1"], counted[..]);
 }
+
+#[test]
+fn what_milvus_says_is_gone_leaves_the_counts() {
+    let later = Duration::from_secs(601);
+    for (method, response) in [
+        ("DropCollection", Vec::new()),
+        ("RenameCollection", Vec::new()),
+        ("Search", delimited(1, &varint(3, 100))),
+    ] {
+        let name = format!("attempt/gone/{method}");
+        let pool = counting(Api::Grpc, &name);
+        let request = delimited(3, b"books");
+        let (mut attempt, mut stream) = call(&pool, "Search", &request);
+        answer(&mut attempt, &mut stream, &delimited(1, &[]), "0");
+        let calls = pool.calls.as_ref().unwrap();
+        calls.retire(Instant::now() + later);
+        assert!(counted(&pool).iter().any(|line| line.starts_with("default/books")), "{method}");
+
+        let (mut attempt, mut stream) = call(&pool, method, &request);
+        answer(&mut attempt, &mut stream, &response, "0");
+
+        calls.retire(Instant::now());
+        assert!(counted(&pool).iter().any(|line| line.starts_with("default/books")), "{method}");
+        calls.retire(Instant::now() + later);
+        assert!(counted(&pool).iter().all(|line| !line.starts_with("default/books")), "{method}");
+    }
+}

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::cache::question::headers::Header;
-use crate::calls::{Cached, Event, Outcome, Size, Subject};
+use crate::calls::{Cached, Event, Outcome, Shows, Size, Subject};
 use crate::host::clock::Clock;
 use crate::host::request::{AccessLog, Routed};
 use crate::listener::route::RouteConfig;
@@ -128,7 +128,11 @@ impl ClientCall {
             collection,
             user: self.user.as_bytes(),
             endpoint: b"",
-            vouches: succeeded && proves_existence(rpc, collection),
+            shows: if succeeded && proves_existence(rpc, collection) {
+                Shows::Existence
+            } else {
+                Shows::Nothing
+            },
         };
         calls.record(&subject, events, stream.now());
     }
