@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pymilvus
-from pymilvus.grpc_gen import common_pb2, milvus_pb2
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 
 from bench.balancers import HOST
 from bench.collection import COLLECTION, fill, search_message
@@ -24,6 +24,9 @@ SERVICE = "/milvus.proto.milvus.MilvusService"
 _ROWS = 2000
 _START_SECONDS = 60.0
 LIMIT = 10
+_ROW_BYTES = 512
+LARGE_INSERT = 32 << 20
+LARGE_ANSWER = 200 << 20
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,33 @@ def search(vectors: int) -> Request:
     return Request(f"{SERVICE}/Search", search_message(vectors, LIMIT, seed=1), check)
 
 
+def insert(size: int) -> Request:
+    """Return an insert of vectors of 128 dimensions that take so many bytes."""
+    rows = size // _ROW_BYTES
+    message = milvus_pb2.InsertRequest(collection_name=COLLECTION, num_rows=rows)
+    column = message.fields_data.add(type=schema_pb2.DataType.FloatVector, field_name="vector")
+    column.vectors.dim = _ROW_BYTES // 4
+    column.vectors.float_vector.data.extend([0.5] * (rows * _ROW_BYTES // 4))
+
+    def check(answer: bytes) -> None:
+        result: Any = milvus_pb2.MutationResult.FromString(answer)
+        if result.status.code or result.status.error_code:
+            raise BenchError(f"Insert: the backend says {result.status.reason}")
+
+    return Request(f"{SERVICE}/Insert", message.SerializeToString(), check)
+
+
+def large_query() -> Request:
+    """Return a query whose answer is `LARGE_ANSWER`."""
+    message = milvus_pb2.QueryRequest(collection_name=COLLECTION, expr="id >= 0", output_fields=["vector"])
+
+    def check(answer: bytes) -> None:
+        if len(answer) < LARGE_ANSWER:
+            raise BenchError(f"Query: {len(answer)} bytes of {LARGE_ANSWER}")
+
+    return Request(f"{SERVICE}/Query", message.SerializeToString(), check)
+
+
 def server_certificate(work: Path) -> tuple[Path, Path]:
     """Make a certificate for every server of a bench; the files of it and of its key."""
     pair = create_self_signed([HOST], ["127.0.0.1"])
@@ -73,11 +103,16 @@ def server_certificate(work: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path) -> Iterator[int]:
-    """Serve the `constant_answers` from files over TLS, 100 thousand times a second; the port."""
+def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path, *, large: bool = False) -> Iterator[int]:
+    """
+    Serve the `constant_answers` from files over TLS, 100 thousand times a second; the port.
+
+    With ``large``, also the answers to `insert` and `large_query`.
+    """
     folder = work / "htdocs" / SERVICE[1:]
     folder.mkdir(parents=True)
-    for name, answer in constant_answers(LIMIT).items():
+    answers = constant_answers(LIMIT) | (_large_answers() if large else {})
+    for name, answer in answers.items():
         (folder / name).write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
     port = free_port()
     command = [nghttpd, "--address=127.0.0.1", f"--htdocs={work / 'htdocs'}", "--trailer=grpc-status: 0"]
@@ -114,6 +149,17 @@ def constant_answers(rows: int) -> dict[str, bytes]:
         ),
     }
     return {name: answer.SerializeToString() for name, answer in answers.items()}
+
+
+def _large_answers() -> dict[str, bytes]:
+    written = milvus_pb2.MutationResult(insert_cnt=1)
+    found = milvus_pb2.QueryResults(collection_name=COLLECTION)
+    column = found.fields_data.add(type=schema_pb2.DataType.FloatVector, field_name="vector")
+    column.vectors.dim = _ROW_BYTES // 4
+    column.vectors.float_vector.data.extend([0.5] * (LARGE_ANSWER // 4))
+    for answer in (written, found):
+        answer.status.SetInParent()
+    return {"Insert": written.SerializeToString(), "Query": found.SerializeToString()}
 
 
 def _found(rows: int) -> Any:

@@ -18,7 +18,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from bench.backends import LIMIT, Request, get_version, search, server_certificate, trivial_backend
+from bench.backends import (
+    LARGE_INSERT,
+    LIMIT,
+    Request,
+    get_version,
+    insert,
+    large_query,
+    search,
+    server_certificate,
+    trivial_backend,
+)
 from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting, kiteway
 from bench.collection import Questions
 from bench.cpu import tree
@@ -35,7 +45,7 @@ _WARM_UP_CALLS = 300
 _START_SECONDS = 180.0
 _TITLE = "Instructions"
 _TEXT = (
-    f"Instructions of Envoy in user space for one call, in thousands, over {_CALLS:,} calls: one worker, {STREAMS} calls "
+    f"Instructions of Envoy in user space for one call, in thousands, over {_CALLS:,} calls (large ones: 4 and 2): one worker, {STREAMS} calls "
     f"at a time on each of {CONNECTIONS} connections, TLS and HTTP/2 on both sides. The kernel's share is not among them."
 )
 _WRAPPER = """\
@@ -62,18 +72,24 @@ async def run(context: Context) -> Outcome:
         return Outcome(_TITLE, (_TEXT,), (), (), {}, (sentence,))
     certificate, key = server_certificate(context.work)
     counts: dict[str, dict[str, float]] = {}
-    with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as backend:
+    with trivial_backend(context.programs["nghttpd"], context.work, certificate, key, large=True) as backend:
         setting = Setting(context.work, context.programs, backend, certificate, key, workers=1)
-        for name, request in (("GetVersion", get_version()), ("Search", search(1))):
+        for name, request, calls in (
+            ("GetVersion", get_version(), _CALLS),
+            ("Search", search(1), _CALLS),
+            ("Insert of 32 MiB", insert(LARGE_INSERT), 4),
+            ("Answer of 200 MiB", large_query(), 2),
+        ):
+            load = _Same(context, request, min(calls, CONNECTIONS))
             counts[name] = {
-                each.name: await _count(context, each, request, setting, _Same(context, request)) for each in wanted
+                each.name: await _count(context, each, request, setting, load, calls=calls) for each in wanted
             }
         unique = {}
         for name, options in (("unique", ()), ("unique, cache", ("--cache",))):
-            load = _Unique(free_port())
-            more = (*options, "--metrics-bind", f"127.0.0.1:{load.metrics}")
+            unlike = _Unique(free_port())
+            more = (*options, "--metrics-bind", f"127.0.0.1:{unlike.metrics}")
             contestant = Contestant(name, functools.partial(_kiteway, more), ours=True)
-            unique[name] = await _count(context, contestant, search(1), setting, load), load.timestamps
+            unique[name] = await _count(context, contestant, search(1), setting, unlike), unlike.timestamps
     tables = [_table(name, found, wanted) for name, found in counts.items()]
     (without, _), (with_cache, timestamps) = unique.values()
     own = with_cache * _CALLS / (_CALLS + timestamps)
@@ -110,9 +126,10 @@ class _Same:
 
     context: Context
     request: Request
+    connections: int
 
     async def __call__(self, running: Running, calls: int) -> None:
-        _call(self.context, running, self.request, calls)
+        _call(self.context, running, self.request, calls, self.connections)
 
     def mark(self) -> None:
         pass
@@ -161,6 +178,8 @@ async def _count(
     request: Request,
     setting: Setting,
     load: _Load,
+    *,
+    calls: int = _CALLS,
 ) -> float:
     """Return the instructions for a call."""
     name = request.path.rpartition("/")[2]
@@ -177,24 +196,24 @@ async def _count(
             )
         except BenchError as error:
             raise BenchError(f"{contestant.name}: {error}. The end of its log:\n{tail(running.log)}") from error
-        await load(running, _WARM_UP_CALLS)
+        await load(running, min(calls, _WARM_UP_CALLS))
         envoy = _callgrind(running)
         load.mark()
         _control(envoy, "--instr=on")
-        await load(running, _CALLS)
+        await load(running, calls)
         _control(envoy, "--instr=off")
         load.mark()
         _control(envoy, "--dump")
     counts = [int(total) for dump in work.glob(f"{output.name}*") for total in _TOTAL.findall(dump.read_text())]
     if not any(counts):
         raise BenchError(f"{contestant.name}: callgrind has counted nothing")
-    return max(counts) / _CALLS
+    return max(counts) / calls
 
 
-def _call(context: Context, running: Running, request: Request, calls: int) -> None:
+def _call(context: Context, running: Running, request: Request, calls: int, connections: int) -> None:
     body = context.work / "request.grpc"
     body.write_bytes(request.frame())
-    call = Call(request.path, body, connections=CONNECTIONS, streams=STREAMS)
+    call = Call(request.path, body, connections=connections, streams=STREAMS)
     log = context.work / "h2load.log"
     h2load(context.programs["h2load"], call, host=HOST, port=running.port, calls=calls, log=log)
 

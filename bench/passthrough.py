@@ -17,7 +17,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.backends import Request, get_version, milvus_backend, search, server_certificate, trivial_backend
+from bench.backends import (
+    LARGE_INSERT,
+    Request,
+    get_version,
+    insert,
+    large_query,
+    milvus_backend,
+    search,
+    server_certificate,
+    trivial_backend,
+)
 from bench.balancers import (
     BASELINE,
     CONTESTANTS,
@@ -44,13 +54,24 @@ _SIZE_TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Workload:
-    """A kind of call, in front of one backend; connections and calls under way on each."""
+    """
+    A kind of call, in front of one backend.
+
+    Attributes:
+        name: its name in the results.
+        title: the title of its table.
+        request: the call.
+        connections: how many connections the load has.
+        streams: how many calls are under way on each.
+        calls: how many calls a block has; None: as many as take the time of a block.
+    """
 
     name: str
     title: str
     request: Request
     connections: int
     streams: int
+    calls: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +108,20 @@ async def run(context: Context) -> Outcome:
     certificate, key = server_certificate(context.work)
     missing: list[str] = []
     measured: list[tuple[Workload, Rounds]] = []
+    large: list[tuple[Workload, Rounds]] = []
 
     if "nghttpd" in context.programs:
-        with trivial_backend(context.programs["nghttpd"], context.work, certificate, key) as port:
+        with trivial_backend(context.programs["nghttpd"], context.work, certificate, key, large=True) as port:
             trivial = [
                 Workload("trivial", "GetVersion, backend of no cost", get_version(), CONNECTIONS, STREAMS),
                 Workload("trivial_search", "Search, backend of no cost", search(1), CONNECTIONS, STREAMS),
             ]
             measured += Phase(context, "trivial", port, certificate, key).measure(trivial, missing)
+            kinds = [
+                Workload("insert_32_mib", "Insert of 32 MiB, backend of no cost", insert(LARGE_INSERT), 2, 1, calls=6),
+                Workload("answer_200_mib", "Answer of 200 MiB, backend of no cost", large_query(), 1, 1, calls=2),
+            ]
+            large += Phase(context, "large", port, certificate, key).measure(kinds, [])
     else:
         missing.append("The backend of no cost: there is no nghttpd on this machine.")
 
@@ -113,7 +140,7 @@ async def run(context: Context) -> Outcome:
             "Milvus: the embedded one listens on every address, so it is started in a network namespace of its own "
             "only, and none is permitted here."
         )
-    return _outcome(context, measured, missing)
+    return _outcome(context, measured, large, missing)
 
 
 @dataclass(frozen=True)
@@ -137,7 +164,7 @@ class Phase:
         for number in range(1, self.context.rounds + 1):
             left_out: list[str] = []
             with ExitStack() as stack:
-                started = self._start(stack, workloads[0].request, left_out)
+                started = self._start(stack, get_version(), left_out)
                 if not {BASELINE, LOGGING_BASELINE} <= started.keys():
                     raise BenchError(f"plain Envoy is what all are compared with: {left_out[-1]}")
                 clients = {
@@ -186,10 +213,13 @@ class Phase:
             workload.request.check(clients[name].call(workload.request.path, workload.request.message))
             return h2load(program, call, host=HOST, port=started[name].port, calls=calls, log=log)
 
-        pilots = {name: load(name, _PILOT_CALLS) for name in started}  # opens everyone's connections to the backend
+        # They open everyone's connections to the backend.
+        pilots = {name: load(name, workload.calls or _PILOT_CALLS) for name in started}
         right_size = pilots[DIRECT].answer_bytes
-        pilot = load(BASELINE, 5 * _PILOT_CALLS)
-        calls = max(_PILOT_CALLS, round(5 * _PILOT_CALLS / pilot.seconds * self.context.block_seconds))
+        calls = workload.calls
+        if calls is None:
+            pilot = load(BASELINE, 5 * _PILOT_CALLS)
+            calls = max(_PILOT_CALLS, round(5 * _PILOT_CALLS / pilot.seconds * self.context.block_seconds))
 
         blocks: dict[str, Block] = {}
         for name in random.sample(sorted(started), len(started)):
@@ -246,14 +276,23 @@ def _text(context: Context) -> list[str]:
     return [how, ratio, trivial]
 
 
-def _outcome(context: Context, measured: Sequence[tuple[Workload, Rounds]], missing: Sequence[str]) -> Outcome:
+def _outcome(
+    context: Context,
+    measured: Sequence[tuple[Workload, Rounds]],
+    large: Sequence[tuple[Workload, Rounds]],
+    missing: Sequence[str],
+) -> Outcome:
     all_kinds = [_table_over_all([rounds for _, rounds in measured])] if measured else []
     return Outcome(
         title="Pass-through",
         text=_text(context),
-        tables=[_table(workload, rounds) for workload, rounds in measured] + all_kinds,
+        tables=[
+            *(_table(workload, rounds) for workload, rounds in measured),
+            *all_kinds,
+            *(_table(workload, rounds) for workload, rounds in large),
+        ],
         charts=[_chart(workload, rounds) for workload, rounds in measured],
-        data={workload.name: _data(rounds) for workload, rounds in measured},
+        data={workload.name: _data(rounds) for workload, rounds in (*measured, *large)},
         missing=missing,
     )
 
