@@ -17,6 +17,8 @@ FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filt
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
 OLDER_PYMILVUS := .tools/pymilvus-2.6.17
+# Those of `make fuzz`, for each target.
+SECONDS ?= 60
 # Those of `make check-cache-model`.
 HISTORIES ?= 100000
 # Those of `make check-consistency`.
@@ -37,7 +39,7 @@ unexport VIRTUAL_ENV
 # Without it every worker and every child process of a test compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden faults demo bench chaos check-cache-model check-catalogue check-consistency dist image reference proto clean
+.PHONY: attack help setup check check-python check-rust check-generated test test-unit test-python test-rust test-kubernetes test-sdks test-dashboard test-milvus-lite golden faults demo bench fuzz chaos check-cache-model check-catalogue check-consistency dist image reference proto clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -112,6 +114,12 @@ else ifeq ($(CARGO),)
 else
 	cargo test --quiet --locked --manifest-path $(CRATE)
 endif
+
+# Overflows and broken assertions are panics here, as in tests. It has a folder of its own: the filter is built without.
+fuzz: ## damaged messages, headers and hooks: SECONDS=60 for each of the ten targets
+	KITEWAY_FUZZ_SECONDS=$(SECONDS) CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+	  cargo test --quiet --locked --release --manifest-path $(CRATE) --target-dir filter/target/fuzz --lib fuzz_ -- \
+	  --nocapture --test-threads 1
 
 # The build takes a quarter of an hour on two cores, the first time only; Go does it.
 test-kubernetes: $(SYNCED) ## tests on a real Kubernetes API server, built from source once

@@ -2,6 +2,8 @@
 
 pub mod base64;
 pub mod encode;
+#[cfg(test)]
+pub mod fuzz;
 pub mod grpc;
 pub mod json;
 mod progress;

@@ -224,6 +224,9 @@ fn required<T>(value: Option<T>, key: &str) -> Result<T, String> {
 mod tests {
     use super::*;
     use crate::config::cases::{check, refused};
+    use crate::config::Config;
+    use crate::listener::cache::config::CacheConfig;
+    use crate::wire::fuzz::{damage, fuzz};
     use crate::wire::json::parse_object;
 
     fn parse(json: &[u8]) -> Result<Policy, String> {
@@ -282,5 +285,22 @@ mod tests {
         assert!(errors.contains(
             &"inFlight is 1.5, must be a whole number from 1 to 9007199254740991".to_owned()
         ));
+    }
+
+    #[test]
+    fn fuzz_configurations() {
+        let text = concat!(
+            r#"{"scope":"s","limits":[{"by":["user"],"requestsPerSecond":1.5e2,"names":["a"]}],"#,
+            r#""admission":{"scope":"x","adaptive":true,"waitMs":0,"queuedBytes":10}}"#
+        );
+        fuzz("configurations", 20_000, |random| {
+            let mut bytes = text.as_bytes().to_vec();
+            damage(&mut bytes, random);
+            if let Ok(object) = parse_object(&bytes) {
+                let _ = CacheConfig::of(object.clone());
+                let _ = Policy::of(object);
+            }
+            let _ = Config::parse(&bytes);
+        });
     }
 }

@@ -193,6 +193,7 @@ fn is_printable(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fuzz::{damage, fuzz};
 
     const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
@@ -296,5 +297,29 @@ mod tests {
         };
 
         assert_ne!(user(), user());
+    }
+
+    /// The password and an API key are in no form of the user, however the header is damaged.
+    #[test]
+    fn fuzz_credentials() {
+        let texts = [
+            "cm9vdDpwNHNzdzByZA==", // root:p4ssw0rd
+            "Bearer root:p4ssw0rd",
+            "Basic cm9vdDpwNHNzdzByZA==",
+            "Bearer p4ssw0rd",
+            "cDRzc3cwcmQ=",
+        ];
+        fuzz("credentials", 50_000, |random| {
+            let mut header = random.one(&texts).as_bytes().to_vec();
+            damage(&mut header, random);
+            let naming = *random.one(&[Naming::Names, Naming::Hashed, Naming::Nobody]);
+            let users = Users { naming, key: HashKey::new([7; HashKey::LENGTH]) };
+            for user in [users.of_grpc(Some(&header)), users.of_rest(Some(&header))] {
+                let text = user.as_str();
+                assert!(text.len() <= MAX_USER && !text.contains(':'), "{header:02x?}");
+                assert!(naming != Naming::Nobody || text.is_empty());
+                assert!(naming != Naming::Hashed || !text.contains("root"));
+            }
+        });
     }
 }

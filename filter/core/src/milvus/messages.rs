@@ -3,9 +3,11 @@
 
 use crate::milvus::answer::Answer;
 use crate::milvus::call::Call;
+use crate::milvus::milvus_status::{code, readiness, Readiness};
 use crate::milvus::question::{Name, Question};
 use crate::milvus::rpc::Rpc;
 use crate::wire::encode::{delimited, framed};
+use crate::wire::fuzz::{damage, fuzz, Random};
 use crate::wire::json::{parse_object, Object, Value};
 use crate::wire::stream::{Progress, Reader, Schema, Sink};
 
@@ -108,22 +110,6 @@ fn assert_meaning(case: &Case, read: &[(&'static str, String)]) {
     assert_eq!(Ok(()), expected.finish(), "{}", case.rpc.name);
 }
 
-/// Pieces of random sizes, mostly small.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
-
 #[test]
 fn every_request_is_read_as_pymilvus_meant_it() {
     let cases = cases("questions");
@@ -171,59 +157,49 @@ fn it_makes_no_difference_how_a_message_arrives() {
     }
 }
 
-/// Changes some bytes: one bit, one value, one piece out, one piece twice, or a cut.
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..=random.below(4) {
-        if bytes.is_empty() {
-            return;
-        }
-        let at = random.below(bytes.len());
-        let end = at + random.below((bytes.len() - at).min(32));
-        match random.below(6) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, 0x0a, 0x1a][random.below(7)],
-            2 => drop(bytes.drain(at..end)),
-            3 => {
-                let piece = bytes[at..end].to_vec();
-                drop(bytes.splice(at..at, piece));
-            }
-            4 => bytes.truncate(at),
-            _ => bytes.insert(at, random.next() as u8),
-        }
+/// A message as a client sent it, with some damage.
+fn damaged(cases: &[Case], random: &mut Random) -> (&'static Rpc, Vec<u8>) {
+    let case = random.one(cases);
+    let mut bytes = case.bytes.clone();
+    damage(&mut bytes, random);
+    if random.below(2) == 0 && bytes.len() > 5 {
+        // The frame's length is right again, so that the damage is inside the message.
+        let length = (bytes.len() - 5) as u32;
+        bytes[1..5].copy_from_slice(&length.to_be_bytes());
     }
+    (case.rpc, bytes)
 }
 
-/// Feeds damaged messages to the readers. Nothing may panic, nothing may grow, and the pieces may make no difference.
-///
-/// `KITEWAY_FUZZ_RUNS` says how many; the default takes a second or two.
+/// Nothing may panic, nothing may grow, and the pieces may make no difference.
 #[test]
-fn damaged_messages_do_no_harm() {
-    let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let (questions, answers) = (cases("questions"), cases("answers"));
-    for run in 0..runs.unwrap_or(50_000_u64) {
-        let case = &questions[random.below(questions.len())];
-        let mut bytes = case.bytes.clone();
-        mutate(&mut bytes, &mut random);
-        if run % 2 == 0 && bytes.len() > 5 {
-            // The frame's length is right again, so that the damage is inside the message.
-            let length = (bytes.len() - 5) as u32;
-            bytes[1..5].copy_from_slice(&length.to_be_bytes());
-        }
-        let whole: (_, Question) = read(case.rpc.question, &bytes, || usize::MAX);
-        let pieces: (_, Question) = read(case.rpc.question, &bytes, || random.below(9));
-        assert_eq!(question_meaning(&whole.1), question_meaning(&pieces.1), "run {run}");
-        assert_eq!(whole.0, pieces.0, "run {run}");
+fn fuzz_questions() {
+    let questions = cases("questions");
+    fuzz("questions", 50_000, |random| {
+        let (rpc, bytes) = damaged(&questions, random);
+        let whole: (_, Question) = read(rpc.question, &bytes, || usize::MAX);
+        let pieces: (_, Question) = read(rpc.question, &bytes, || random.below(9));
+        assert_eq!(question_meaning(&whole.1), question_meaning(&pieces.1), "{bytes:02x?}");
+        assert_eq!(whole.0, pieces.0, "{bytes:02x?}");
         assert!(question_meaning(&whole.1).iter().all(|(_, text)| text.len() <= 3 * 255));
+    });
+}
 
-        let case = &answers[random.below(answers.len())];
-        let mut bytes = case.bytes.clone();
-        mutate(&mut bytes, &mut random);
-        let whole: (_, Answer) = read(case.rpc.answer, &bytes, || usize::MAX);
-        let pieces: (_, Answer) = read(case.rpc.answer, &bytes, || 1 + random.below(40));
-        assert_eq!(whole.0, pieces.0, "run {run}");
-        assert_eq!(answer_meaning(&whole.1), answer_meaning(&pieces.1), "run {run}");
-    }
+/// As `fuzz_questions`, and the status is found in the whole answer and in any beginning of it without a panic.
+#[test]
+fn fuzz_answers() {
+    let answers = cases("answers");
+    fuzz("answers", 50_000, |random| {
+        let (rpc, bytes) = damaged(&answers, random);
+        let whole: (_, Answer) = read(rpc.answer, &bytes, || usize::MAX);
+        let pieces: (_, Answer) = read(rpc.answer, &bytes, || 1 + random.below(40));
+        assert_eq!(whole.0, pieces.0, "{bytes:02x?}");
+        assert_eq!(answer_meaning(&whole.1), answer_meaning(&pieces.1), "{bytes:02x?}");
+        let head = &bytes[..random.below(bytes.len() + 1)];
+        if readiness(head, rpc.milvus_status) != Readiness::Unknown {
+            assert_eq!(readiness(head, rpc.milvus_status), readiness(&bytes, rpc.milvus_status));
+        }
+        let _ = code(head, rpc.milvus_status);
+    });
 }
 
 #[test]

@@ -278,6 +278,7 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fuzz::{damage, fuzz};
 
     fn read(json: &str, size: usize) -> (String, String, Option<u64>) {
         let mut body = Body::default();
@@ -390,5 +391,42 @@ mod tests {
             }
             assert!(body.collection.bytes().len() <= 40 && body.bytes == 40);
         }
+    }
+
+    /// The pieces of a body make no difference, and nothing that is kept of it is long.
+    #[test]
+    fn fuzz_rest() {
+        let bodies = [
+            r#"{"collectionName":"b\u00f6oks","dbName":"d","data":[[0.1,0.2]],"limit":10}"#,
+            r#"{"code":200,"data":[{"id":"1","distance":0.5}]}"#,
+            r#"{"code":100,"message":"no \"such\" collection","data":{"code":7}}"#,
+        ];
+        let paths = [
+            "/v2/vectordb/entities/search",
+            "/v1/vector/search",
+            "/v1/vector/collections/describe?collectionName=b%20c&dbName=d",
+        ];
+        fuzz("REST", 50_000, |random| {
+            let mut bytes = random.one(&bodies).as_bytes().to_vec();
+            damage(&mut bytes, random);
+            let (mut whole, mut pieces) = (Body::default(), Body::default());
+            whole.push(&bytes);
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(1 + random.below(rest.len().min(9)));
+                pieces.push(piece);
+                rest = later;
+            }
+            let said = |body: &Body| {
+                let names = [&body.database, &body.collection].map(|name| name.bytes().to_vec());
+                (names, body.code, body.bytes)
+            };
+            assert_eq!(said(&whole), said(&pieces), "{bytes:02x?}");
+            assert!(said(&whole).0.iter().all(|name| name.len() <= 255));
+            let mut path = random.one(&paths).as_bytes().to_vec();
+            damage(&mut path, random);
+            whole.read_query(&path);
+            let _ = (rpc_of(&path), database_header(&path));
+        });
     }
 }

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cache::question::suffix::Suffix;
 use crate::cache::question::tests::corpus::{ask, CORPUS};
-use crate::cache::question::{describe, message_of, Method};
+use crate::cache::question::{describe, learned, message_of, Method};
 use crate::cache::read::Level;
 use crate::cache::reason::Reason;
 use crate::wire::encode::{delimited, framed};
+use crate::wire::fuzz::{damage, fuzz, Random};
 use crate::wire::records::Records;
 
 #[test]
@@ -156,17 +157,6 @@ fn a_collection_is_described_by_its_names() {
     assert_eq!(Ok(&b"\x12\x07library\x1a\x05books"[..]), message_of(&described));
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-}
-
 /// Changes a message: some bytes, or the order or the number of its fields.
 fn mutate(message: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = message.to_vec();
@@ -192,33 +182,50 @@ fn mutate(message: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// Two messages have one key exactly if they ask for the same, however they were damaged. Nothing may panic.
-///
-/// `KITEWAY_FUZZ_RUNS` says how many; the default takes a second or two.
 #[test]
-fn damaged_messages_have_one_key_only_if_they_ask_for_the_same() {
-    let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+fn fuzz_keys() {
     let (mut equal, mut unequal) = (0, 0);
-    let runs = runs.unwrap_or(10_000_u64);
-    for run in 0..runs {
-        let question = &CORPUS.questions[random.below(CORPUS.questions.len())];
-        let one = &question.variants[random.below(question.variants.len())].message;
-        let mut two = mutate(one, &mut random);
+    let executions = fuzz("keys of the cache", 10_000, |random| {
+        let question = random.one(&CORPUS.questions);
+        let one = &random.one(&question.variants).message;
+        let mut two = mutate(one, random);
         if random.below(4) == 0 {
-            two = mutate(&two, &mut random);
+            two = mutate(&two, random);
         }
         let key = |message: &[u8]| {
             ask(question.method, &question.headers, message).ok().map(|read| read.key)
         };
-        let (Some(key_of_one), Some(key_of_two)) = (key(one), key(&two)) else { continue };
+        let (Some(key_of_one), Some(key_of_two)) = (key(one), key(&two)) else { return };
         let kind = format!("{:?}", question.method);
         let model = |message: &[u8]| CORPUS.kinds.model(&kind, message);
-        assert_eq!(model(one) == model(&two), key_of_one == key_of_two, "run {run}: {two:02x?}");
+        assert_eq!(model(one) == model(&two), key_of_one == key_of_two, "{two:02x?}");
         if key_of_one == key_of_two {
             equal += 1;
         } else {
             unequal += 1;
         }
-    }
-    assert!(equal > runs / 30 && unequal > runs / 4, "{equal} {unequal}");
+    });
+    assert!(equal > executions / 30 && unequal > executions / 4, "{equal} {unequal}");
+}
+
+/// Any damage to a question and to the answers to the cache's own calls, without the model.
+#[test]
+fn fuzz_what_the_cache_reads() {
+    let described = [&[0x0a, 0][..], &delimited(2, b"schema"), &[11 << 3, 2]].concat();
+    let allocation = [&[0x0a, 0][..], &[2 << 3, 0xff, 0xff, 3]].concat();
+    fuzz("what the cache reads", 20_000, |random| {
+        let question = random.one(&CORPUS.questions);
+        let mut bytes = framed(&random.one(&question.variants).message);
+        damage(&mut bytes, random);
+        if let Ok(message) = message_of(&bytes) {
+            let _ = ask(question.method, &question.headers, message);
+        }
+        let _ = ask(question.method, &question.headers, bytes.get(5..).unwrap_or_default());
+        let mut bytes = described.clone();
+        damage(&mut bytes, random);
+        let _ = learned::described(&bytes);
+        let mut bytes = allocation.clone();
+        damage(&mut bytes, random);
+        let _ = learned::allocated(&bytes);
+    });
 }

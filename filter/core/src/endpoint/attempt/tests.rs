@@ -5,6 +5,7 @@ use super::*;
 use crate::host::fake::{grpc_request, headers, FakeStream, Names};
 use crate::milvus::caller::{HashKey, Naming};
 use crate::wire::encode::{delimited, framed, varint};
+use crate::wire::fuzz::{damage, fuzz};
 
 /// SearchResults{status: {error_code: NotReadyServe, code: 1}}, framed.
 pub const NOT_READY: [u8; 11] = [0, 0, 0, 0, 6, 0x0a, 4, 0x08, 56, 0x18, 1];
@@ -353,4 +354,47 @@ fn a_response_that_is_not_grpc_is_never_marked() {
         assert!(!exchange.is_refused(), "{response:?}");
         assert!(exchange.counted().is_empty());
     }
+}
+
+/// Any order of hooks, with any pieces, trailers and ends at any moment.
+#[test]
+fn fuzz_an_attempt() {
+    let answer = framed(&[&delimited(1, &varint(3, 1))[..], &delimited(2, b"results")].concat());
+    let request = framed(&[delimited(2, b"d"), delimited(3, b"books"), varint(12, 2)].concat());
+    let mut open: Vec<Exchange> = Vec::new();
+    fuzz("an attempt", 20_000, |random| {
+        if open.len() < 8 {
+            let api = *random.one(&[Api::Grpc, Api::Grpc, Api::Rest]);
+            let method = *random.one(&["Search", "Insert", "Connect", "NoSuch"]);
+            open.push(Exchange::with(api, method));
+        }
+        let place = random.below(open.len());
+        let Exchange { stream, filter } = &mut open[place];
+        stream.piece = Some(1 + random.below(9));
+        match random.below(6) {
+            0 => {
+                stream.received = request.clone();
+                damage(&mut stream.received, random);
+                filter.on_request_body(stream, random.below(2) == 0);
+            }
+            1 => {
+                let status = *random.one(&["0", "14", "x", ""]);
+                let kind = *random.one(&["application/grpc", "text/html"]);
+                stream.response =
+                    headers(&[(":status", "200"), ("content-type", kind), ("grpc-status", status)]);
+                filter.on_response_headers(stream, random.below(3) == 0);
+            }
+            2 | 3 => {
+                stream.received = answer.clone();
+                damage(&mut stream.received, random);
+                filter.on_response_body(stream, random.below(4) == 0);
+            }
+            4 => {
+                let status = *random.one(&["0", "16", "99"]);
+                stream.trailers = headers(&[("grpc-status", status)]);
+                filter.on_response_trailers(stream);
+            }
+            _ => drop(open.swap_remove(place)),
+        }
+    });
 }

@@ -12,6 +12,7 @@ use crate::listener::route::RouteConfig;
 use crate::listener::{Listener, Settings};
 use crate::noting::Notes;
 use crate::wire::encode::{delimited, framed};
+use crate::wire::fuzz::fuzz;
 
 /// A request on a route of this pool.
 fn request(pool: &str, method: &str) -> FakeStream {
@@ -285,18 +286,13 @@ fn a_large_change_closes_the_cache_when_its_message_is_complete() {
 
 /// Any order of hooks, with any pieces at any moment, ends without a panic.
 #[test]
-fn no_order_of_hooks_is_a_panic() {
-    let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let runs: u64 = runs.unwrap_or(20_000);
-    let mut state = 3_u64;
-    let mut random = |below: usize| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+fn fuzz_the_cache() {
     let settings = settings();
     let mut open: Vec<(Listener, FakeStream)> = Vec::new();
-    for run in 0..runs {
+    let mut run = 0;
+    fuzz("the hooks of the cache", 20_000, |numbers| {
+        run += 1;
+        let mut random = |below| numbers.below(below);
         if open.len() < 8 {
             let method = ["Search", "Query", "DropCollection", "NoSuch"][random(4)];
             let mut stream = request("test/visit/fuzz", method);
@@ -345,7 +341,7 @@ fn no_order_of_hooks_is_a_panic() {
                 }
             }
         }
-    }
+    });
 }
 
 #[test]

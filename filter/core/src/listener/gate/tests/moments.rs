@@ -1,23 +1,19 @@
 use super::*;
+use crate::wire::fuzz::fuzz;
 
 /// Any order of hooks, with any pieces and resets at any moment, ends with nothing in flight and nothing waiting.
 #[test]
-fn damaged_and_reset_at_every_moment_nothing_is_left() {
-    let runs = std::env::var("KITEWAY_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let runs: u64 = runs.unwrap_or(50_000);
+fn fuzz_the_gate() {
     let settings = settings();
     let route = route(
         r#"{SCOPE,"limits":[{"by":["user"],"inFlight":3},{"by":["database","collection"],"rowsPerSecond":100}],
            "admission":{"scope":"fuzz","reads":2,"writes":1,"waitMs":3600000,"queuedBytes":20000}}"#,
     );
-    let mut state = 3_u64;
-    let mut random = |below: usize| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
     let mut open: Vec<(Gate<'_>, FakeStream)> = Vec::new();
-    for run in 0..runs {
+    let mut run = 0;
+    fuzz("the gate", 50_000, |numbers| {
+        run += 1;
+        let mut random = |below| numbers.below(below);
         if open.len() < 12 {
             let method = ["Search", "Insert", "Query", "Flush", "Connect"][random(5)];
             let mut stream = request(method, ["a", "b", "c"][random(3)], &route);
@@ -62,7 +58,8 @@ fn damaged_and_reset_at_every_moment_nothing_is_left() {
                 }
             }
         }
-    }
+    });
+
     drop(open);
 
     // Everything is free again: as many calls as there are places pass, once no place is kept free for others.
