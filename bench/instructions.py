@@ -191,8 +191,9 @@ async def _count(
     wrapper.chmod(0o700)
     with contestant.run(dataclasses.replace(setting, work=work, envoy=wrapper)) as running:
         try:
+            probe = get_version()
             wait_until_it_serves(
-                HOST, running.port, request.path, request.message, seconds=_START_SECONDS, ended=running.ended
+                HOST, running.port, probe.path, probe.message, seconds=_START_SECONDS, ended=running.ended
             )
         except BenchError as error:
             raise BenchError(f"{contestant.name}: {error}. The end of its log:\n{tail(running.log)}") from error
