@@ -47,7 +47,7 @@ pub fn readiness(head: &[u8], at: MilvusStatusLocation) -> Readiness {
 pub fn rest_readiness(code: Option<u64>) -> Readiness {
     match code {
         None => Readiness::Unknown,
-        Some(code) if CODES_NOT_READY.contains(&code) => Readiness::NotReady,
+        Some(CODE_NOT_READY | CODE_UNAVAILABLE) => Readiness::NotReady,
         Some(_) => Readiness::Ready,
     }
 }
