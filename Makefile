@@ -134,7 +134,7 @@ test-sdks: $(SYNCED) ## sessions of the Go, Node and Java SDKs through Kiteway t
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m sdks tests/sdks $(ARGS)
 
 # Only the packages that .venv lacks: the program of 2.5.1 needs none of Python's, and 3.2.2 runs with .venv's PyMilvus.
-$(LITE)/%/.installed: tests/lite/milvus-lite-%.txt $(SYNCED) | $(UV)
+$(LITE)/%/.installed: tests/lite/milvus-lite-%.txt | $(SYNCED) $(UV)
 	$(UV) pip install --quiet --python $(RUN) --no-deps --require-hashes --target $(LITE)/$* --requirement $<
 	@touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from kiteway.milvus.verify.sdk import quiet
 
 _VOLATILE = frozenset({"collection_id", "created_timestamp", "update_timestamp", "cost"})
 """Differ from one run to the next, on the same path too."""
+
+_NUMBERED = re.compile(r"(plan node id:) \d+")
+"""The C++ core numbers the plans of all its searches."""
 
 _SHORT = 60
 
@@ -110,7 +114,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, grpc.RpcError):
         caught: Any = error
         return ": ".join(part for part in (caught.code().name, caught.details()) if part)
-    return " ".join(str(getattr(error, "message", "") or error).split())
+    text = " ".join(str(getattr(error, "message", "") or error).split())
+    return _NUMBERED.sub(r"\1 …", text)
 
 
 def plain(value: Any) -> Any:

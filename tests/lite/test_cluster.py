@@ -118,6 +118,8 @@ def test_a_proxy_passes_on_what_milvus_lite_refuses(folder: Path, tls: TLSFiles)
     """The gRPC status, its text and the metadata of a call cross a proxy."""
 
     def ask(endpoint: MilvusEndpoint) -> tuple[grpc.StatusCode, str, list[str]]:
+        with closing(client(endpoint, tls)) as connected:
+            connected.create_collection("kites", dimension=2)
         with channel(f"127.0.0.1:{endpoint.port}", tls.cert, "localhost") as connection:
             stub = service(connection)
             with pytest.raises(grpc.RpcError) as caught:

@@ -21,6 +21,8 @@ pytestmark = [
 
 ENOUGH = 200
 """Steps that Milvus Lite must carry, so that the session shows something."""
+ENOUGH_OF_OLD = 100
+"""Those of Milvus Lite 2.5.1."""
 
 
 def through(place: Site, name: str, *, policy: bool) -> list[Outcome]:
@@ -33,6 +35,16 @@ def through(place: Site, name: str, *, policy: bool) -> list[Outcome]:
         assert min(calls) > len(outcomes) / PROXIES / 2
         assert pool["cache"]["on"] == policy
     return outcomes
+
+
+def test_the_old_core_gives_the_same_through_kiteway() -> None:
+    """The C++ core of Milvus 2.5 has fewer of the rpcs; what it answers and what it refuses is the same through Kiteway."""
+    with site(old=True) as place:
+        direct = run(place.direct, PARTS)
+        policy = through(place, "policy", policy=True)
+
+    assert sum(not outcome.refused for outcome in direct) >= ENOUGH_OF_OLD
+    assert [row for row in zip(direct, policy, strict=True) if row[0] != row[1]] == []
 
 
 def test_each_step_gives_the_same_through_kiteway(request: pytest.FixtureRequest) -> None:
