@@ -119,13 +119,22 @@ def test_a_rule_for_paths_of_no_class_takes_no_expression() -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 0.5])
 def test_the_filter_is_on_where_marks_are_to_be_taken_off(rate: float) -> None:
-    """The filter is on for calls that may not be repeated, and for others only if a share is logged."""
+    """The filter is on for `Connect` and for calls that may not be repeated, and for others only if a share is logged."""
     for each in routes(WITH_FILTER, rate=rate):
         policy, config = last(each.name), each.typed_per_filter_config
-        on = rate < 1 or policy in {"write", "stream", "other"}
+        connects = each.match.path.endswith("/Connect")
+        on = rate < 1 or connects or policy in {"write", "stream", "other"}
         assert (FILTER in config) == on, policy
-        if on and rate == 1:
+        if on and rate == 1 and not connects:
             assert config[FILTER].type_url.endswith("FilterConfig")
+
+
+@pytest.mark.parametrize("fail_open", [False, True])
+def test_connect_is_answered_without_a_healthy_endpoint(*, fail_open: bool) -> None:
+    """Not where endpoints that fail their check get calls all the same."""
+    settings = dataclasses.replace(WITH_FILTER, fail_open=fail_open)
+    [connect] = [each for each in routes(settings) if each.match.path.endswith("/Connect")]
+    assert (b"answer_without_endpoint" in connect.typed_per_filter_config[FILTER].value) is not fail_open
 
 
 def test_an_empty_configuration_turns_it_on() -> None:

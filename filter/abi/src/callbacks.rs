@@ -94,6 +94,14 @@ unsafe extern "C" {
 
     pub fn envoy_dynamic_module_callback_http_clear_route_cache(filter: *mut c_void);
 
+    pub fn envoy_dynamic_module_callback_http_get_cluster_host_count(
+        filter: *mut c_void,
+        priority: u32,
+        total: *mut usize,
+        healthy: *mut usize,
+        degraded: *mut usize,
+    ) -> bool;
+
     pub fn envoy_dynamic_module_callback_http_set_header(
         filter: *mut c_void,
         header_type: u32,

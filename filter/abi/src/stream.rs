@@ -9,7 +9,9 @@ use kiteway_filter_core::host::body::{RequestBody, ResponseBody};
 use kiteway_filter_core::host::clock::{BootTime, Clock};
 use kiteway_filter_core::host::counters::{CounterId, Counters, GaugeId, HistogramId};
 use kiteway_filter_core::host::own_call::{Caller, OwnCall, OwnCallId};
-use kiteway_filter_core::host::request::{AccessLog, Connected, Request, Routed, Upstream};
+use kiteway_filter_core::host::request::{
+    AccessLog, Connected, Destination, Request, Routed, Upstream,
+};
 use kiteway_filter_core::host::response::{LocalReply, Response};
 use kiteway_filter_core::host::wake::{Wake, Wakeable};
 use kiteway_filter_core::RouteConfig;
@@ -21,6 +23,8 @@ use crate::clock::boot_time;
 const HEADER_REQUEST: u32 = 0;
 const HEADER_RESPONSE: u32 = 2;
 const HEADER_RESPONSE_TRAILER: u32 = 3;
+/// Kiteway's endpoints all have it.
+const HIGHEST_PRIORITY: u32 = 0;
 /// `connection.requested_server_name` in the enum of attributes. Envoy 1.40 is the first that gives it to an HTTP filter; older
 /// versions answer that there is none.
 const ATTRIBUTE_REQUESTED_SERVER_NAME: u32 = 30;
@@ -244,6 +248,23 @@ impl Routed<RouteConfig> for EnvoyStream {
         // SAFETY: the pointer is that of the running hook. Nothing borrows the old route's configuration: it would borrow
         // the stream.
         unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
+    }
+}
+
+impl Destination for EnvoyStream {
+    fn has_no_healthy_endpoint(&self) -> bool {
+        let (mut total, mut healthy, mut degraded) = (0, 0, 0);
+        // SAFETY: the pointer is that of the running hook; Envoy writes three numbers, or answers false.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_cluster_host_count(
+                self.0,
+                HIGHEST_PRIORITY,
+                &mut total,
+                &mut healthy,
+                &mut degraded,
+            )
+        };
+        found && healthy + degraded == 0
     }
 }
 

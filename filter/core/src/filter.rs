@@ -9,7 +9,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{Counters, Registry};
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Request, Routed, Upstream};
+use crate::host::request::{AccessLog, Connected, Destination, Request, Routed, Upstream};
 use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -26,6 +26,7 @@ use crate::noting::Notes;
 pub trait Stream:
     Request
     + Connected
+    + Destination
     + Routed<RouteConfig>
     + Upstream
     + AccessLog
@@ -42,6 +43,7 @@ pub trait Stream:
 impl<T> Stream for T where
     T: Request
         + Connected
+        + Destination
         + Routed<RouteConfig>
         + Upstream
         + AccessLog

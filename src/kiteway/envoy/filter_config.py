@@ -241,6 +241,7 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     Attributes:
         answer: the sentence with which the filter answers `Connect` on a route without a pool; ``{host}`` and ``{path}``
             are replaced by those of the request.
+        answer_without_endpoint: the sentence with which it answers `Connect` while no endpoint of the route's pool is healthy.
         by_server_name: the route is for hosts that nothing claims. A request whose host is an address gets the server name
             (SNI) of its connection as host, and its route is chosen again.
         log_rate: the share of the route's requests in the access log, 0 to 1; unset for all.
@@ -251,6 +252,7 @@ class RouteConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     """
 
     answer: str | UnsetType = UNSET
+    answer_without_endpoint: str | UnsetType = UNSET
     by_server_name: bool = False
     log_rate: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     policy: PolicyConfig | UnsetType = UNSET

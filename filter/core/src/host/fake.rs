@@ -10,7 +10,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{CounterId, Counters, GaugeId, HistogramId, Registry};
 use crate::host::own_call::{Caller, OwnCall, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Request, Routed, Upstream};
+use crate::host::request::{AccessLog, Connected, Destination, Request, Routed, Upstream};
 use crate::host::response::Response;
 use crate::host::wake::{Wake, Wakeable};
 
@@ -32,6 +32,8 @@ pub struct FakeStream {
     pub next_route: Option<Box<dyn Any>>,
     /// How often the route was chosen again.
     pub rerouted: usize,
+    /// Whether no endpoint of the route is healthy.
+    pub without_endpoint: bool,
     /// The server name of the client's connection.
     pub server_name: Option<String>,
     /// What is held of the request's body.
@@ -135,6 +137,12 @@ impl<Config: 'static> Routed<Config> for FakeStream {
     fn choose_route_again(&mut self) {
         self.route = self.next_route.take();
         self.rerouted += 1;
+    }
+}
+
+impl Destination for FakeStream {
+    fn has_no_healthy_endpoint(&self) -> bool {
+        self.without_endpoint
     }
 }
 

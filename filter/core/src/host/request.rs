@@ -27,6 +27,12 @@ pub trait Routed<Config> {
     fn choose_route_again(&mut self);
 }
 
+/// Where the request's route leads.
+pub trait Destination {
+    /// Whether the route leads to endpoints of which none is healthy; false where that is not known.
+    fn has_no_healthy_endpoint(&self) -> bool;
+}
+
 /// The client's connection.
 pub trait Connected {
     /// The server name (SNI) that the client asked for, as it sent it; None without TLS or without a name.

@@ -1,21 +1,26 @@
 //! What the filter in a listener does with a request.
 
-use crate::host::request::{AccessLog, Connected, Request, Routed};
+use crate::host::request::{AccessLog, Connected, Destination, Request, Routed};
 use crate::host::response::LocalReply;
 use crate::listener::route::RouteConfig;
 use crate::listener::sampling::sampled;
 use crate::listener::server_name::route_by_server_name;
 
-/// Replaces a route for hosts that nothing claims, if the server name leads elsewhere; replies to a request whose route leads nowhere, and decides whether a request is logged whose route logs a share. Says
-/// whether the route has a cache.
+/// Replaces a route for hosts that nothing claims, if the server name leads elsewhere. Replies to `Connect` on a route that
+/// leads nowhere, or to no healthy endpoint. Decides whether a request is logged whose route logs a share. Says whether the
+/// route has a cache.
 pub fn on_request_headers(
-    stream: &mut (impl Request + Connected + Routed<RouteConfig> + AccessLog),
+    stream: &mut (impl Request + Connected + Destination + Routed<RouteConfig> + AccessLog),
 ) -> Result<bool, LocalReply> {
     route_by_server_name(stream);
     let Some(config) = stream.route_config() else { return Ok(false) };
     let has_cache = config.cache.is_some();
     let unlogged = config.log_rate.is_some_and(|rate| !sampled(rate));
     let reply = config.connect_reply.as_ref().and_then(|reply| reply.message(stream));
+    let reply = reply.or_else(|| {
+        let reply = config.reply_without_endpoint.as_ref();
+        reply.filter(|_| stream.has_no_healthy_endpoint()).and_then(|reply| reply.message(stream))
+    });
     if unlogged {
         stream.leave_out_of_log();
     }
@@ -45,6 +50,21 @@ mod tests {
             assert_eq!(replies, matches!(outcome, Err(LocalReply::Message(_))), "{method}");
             assert!(replies || outcome == Ok(false));
             assert!(!stream.unlogged);
+        }
+    }
+
+    #[test]
+    fn without_a_healthy_endpoint_connect_is_told_so() {
+        for (method, without_endpoint, replies) in
+            [("Connect", true, true), ("Connect", false, false), ("Search", true, false)]
+        {
+            let mut stream = grpc_request(method);
+            stream.without_endpoint = without_endpoint;
+            let reply_without_endpoint = Some(ConnectReply::new("none"));
+            stream.route =
+                Some(Box::new(RouteConfig { reply_without_endpoint, ..RouteConfig::default() }));
+
+            assert_eq!(replies, on_request_headers(&mut stream).is_err(), "{method}");
         }
     }
 

@@ -15,6 +15,8 @@ use crate::wire::json::{parse_object, Value};
 pub struct RouteConfig {
     /// The route leads nowhere: the reply to `Connect`.
     pub connect_reply: Option<ConnectReply>,
+    /// The reply to `Connect` while no endpoint of the route is healthy.
+    pub reply_without_endpoint: Option<ConnectReply>,
     /// The route is for hosts that nothing claims: a host that is an address may stand for the connection's server name.
     pub by_server_name: bool,
     /// The share of the route's requests that the access log gets, 0 to 1; None: all.
@@ -28,11 +30,13 @@ pub struct RouteConfig {
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}.", "by_server_name": true, "log_rate": 0.25, "policy": {...},
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "answer_without_endpoint": "...", "by_server_name": true, "log_rate": 0.25, "policy": {...},
     /// "cache": {...}, "pool": "pool/default/milvus/19530/grpc"}`; each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
+        let reply_without_endpoint =
+            object.take_text("answer_without_endpoint")?.map(|text| ConnectReply::new(&text));
         let by_server_name = object.take_flag("by_server_name")?;
         let log_rate = match object.take("log_rate") {
             None => None,
@@ -61,6 +65,7 @@ impl RouteConfig {
         let calls = pool.as_deref().map(PoolCalls::named);
         Ok(Self {
             connect_reply,
+            reply_without_endpoint,
             by_server_name,
             log_rate,
             policy,
@@ -80,6 +85,10 @@ mod tests {
         check("route", RouteConfig::parse, |meaning| RouteConfig {
             connect_reply: meaning
                 .take_text("answer")
+                .unwrap()
+                .map(|text| ConnectReply::new(&text)),
+            reply_without_endpoint: meaning
+                .take_text("answer_without_endpoint")
                 .unwrap()
                 .map(|text| ConnectReply::new(&text)),
             by_server_name: meaning.take_flag("by_server_name").unwrap(),

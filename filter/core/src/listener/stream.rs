@@ -4,7 +4,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Request, Routed};
+use crate::host::request::{AccessLog, Connected, Destination, Request, Routed};
 use crate::host::response::Response;
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -18,6 +18,7 @@ use crate::listener::settings::Settings;
 pub trait Asking:
     Request
     + Connected
+    + Destination
     + RequestBody
     + Routed<RouteConfig>
     + AccessLog
@@ -31,6 +32,7 @@ pub trait Asking:
 impl<T> Asking for T where
     T: Request
         + Connected
+        + Destination
         + RequestBody
         + Routed<RouteConfig>
         + AccessLog

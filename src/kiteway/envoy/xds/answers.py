@@ -3,7 +3,8 @@ The answers of Kiteway to calls that no pool can take.
 
 A gRPC client gets PERMISSION_DENIED: of the codes that PyMilvus does not retry, it is the one whose text PyMilvus shows. It
 reports a bare 404 as "sdk is incompatible with server", and retries UNAVAILABLE 75 times. For `Connect`, its first call,
-PyMilvus shows the text of no gRPC error, so the filter answers with a Milvus status. No answer has an internal address.
+PyMilvus shows the text of no gRPC error, so the filter answers with a Milvus status; also on a route to a pool without a healthy
+endpoint (`kiteway.envoy.xds.pool_routes`). No answer has an internal address.
 """
 
 from __future__ import annotations

@@ -72,6 +72,9 @@ class LocalReply:
     statuses: tuple[int, ...] = ()
 
 
+NO_HEALTHY_ENDPOINT = (
+    "the Service has no healthy endpoint; nothing was sent. `kiteway status` shows each endpoint and why."
+)
 _BROKEN = ("UC", "UR", "LR", "UPE")
 
 LOCAL_REPLIES = (
@@ -110,7 +113,7 @@ LOCAL_REPLIES = (
         ("UH",),
         _UNAVAILABLE,
         503,
-        "the Service has no healthy endpoint; nothing was sent. `kiteway status` shows each endpoint and why.",
+        NO_HEALTHY_ENDPOINT,
     ),
     LocalReply(
         ("NC",), _UNAVAILABLE, 503, "the configuration for this host is being loaded; nothing was sent. Try again."

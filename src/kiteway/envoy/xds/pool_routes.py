@@ -20,12 +20,16 @@ from kiteway.envoy.xds.backed import Backed
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, seconds, source_name
 from kiteway.envoy.xds.filters import counted_as, turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
+from kiteway.envoy.xds.local_replies import NO_HEALTHY_ENDPOINT
 from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.route_cache import cache_for_filter
 from kiteway.envoy.xds.route_match import match_of, narrow
 from kiteway.envoy.xds.route_policy import policy_for_filter
 from kiteway.model import Affinity, Pool, PoolKey
 from kiteway.model import Route as ModelRoute
+
+_CONNECT = "/milvus.proto.milvus.MilvusService/Connect"
+"""PyMilvus's first call. PyMilvus shows the text of no gRPC error to it, so the filter answers with a Milvus status."""
 
 
 def routes_to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool) -> list[Route]:
@@ -71,10 +75,12 @@ class _Forwarded:
 
     Attributes:
         grpc: one for each policy for gRPC.
+        connect: the one for `Connect`.
         rest: one for each policy for REST; none where REST is not served.
     """
 
     grpc: tuple[tuple[CallPolicy, Route], ...]
+    connect: Route
     rest: tuple[tuple[CallPolicy, Route], ...]
 
 
@@ -84,7 +90,7 @@ def _forwarded(
     request = to.request_headers if shared.request is None else ()
     response = to.response_headers if shared.response is None else ()
 
-    def made(policy: CallPolicy, cluster: str) -> tuple[CallPolicy, Route]:
+    def made(policy: CallPolicy, cluster: str, *, connect: bool = False) -> tuple[CallPolicy, Route]:
         route = _forward(policy, pool, cluster, to.hedging_delay)
         if cluster == grpc:
             # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.
@@ -98,6 +104,8 @@ def _forwarded(
             for_filter = msgspec.structs.replace(for_filter, cache=cache_for_filter(pool, grpc=cluster == grpc))
         if for_filter.policy is not UNSET or for_filter.cache is not UNSET:
             for_filter = msgspec.structs.replace(for_filter, pool=counted_as(settings, cluster))
+        if connect and not settings.fail_open:
+            for_filter = msgspec.structs.replace(for_filter, answer_without_endpoint=f"kiteway: {NO_HEALTHY_ENDPOINT}")
         if marked or for_filter != RouteConfig():
             turn_on(route, settings, for_filter)
         return policy, route
@@ -105,6 +113,7 @@ def _forwarded(
     grpc, rest = grpc_cluster_name(pool.key), rest_cluster_name(pool.key)
     return _Forwarded(
         tuple(made(policy, grpc) for policy in grpc_policies()),
+        made(next(policy for policy in grpc_policies() if _CONNECT in policy.paths), grpc, connect=True)[1],
         tuple(made(policy, rest) for policy in rest_policies()) if pool.rest else (),
     )
 
@@ -122,7 +131,10 @@ def _routes(route: ModelRoute, pool: Pool, forwarded: _Forwarded, settings: Envo
     name, match = _name(route), match_of(route)
     result = []
     for policy, made in forwarded.grpc:
-        result += [_to(made, name, policy, call) for call in narrow(match, policy, grpc=True)]
+        result += [
+            _to(forwarded.connect if call.path == _CONNECT else made, name, policy, call)
+            for call in narrow(match, policy, grpc=True)
+        ]
     for policy, made in forwarded.rest:
         result += [_to(made, name, policy, call) for call in narrow(match, policy, grpc=False)]
     if not pool.rest:
