@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.cli.options import parse_certificate_files
+from kiteway.cli.values import parse_certificate_files
 from kiteway.diagnostics import Severity
 from kiteway.resources import Secret, load_documents
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource, watched

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from kiteway.cli.options import parse_ssl_policies
+from kiteway.cli.values import parse_ssl_policies
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build
 from kiteway.model import HTTPMode, TLSProfile

@@ -13,7 +13,7 @@ import yaml
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
 from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
-from kiteway.cli.options import parse_namespace_limits
+from kiteway.cli.values import parse_namespace_limits
 from kiteway.controlplane.config import Config
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.envoy.settings import EnvoySettings

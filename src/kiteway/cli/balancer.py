@@ -28,16 +28,7 @@ from kiteway.cli.dashboard import (
     DashboardTokenOption,
     dashboard_config,
 )
-from kiteway.cli.options import (
-    CacheMemoryOption,
-    DataDirOption,
-    MetricsBindOption,
-    NamespaceLimitOption,
-    SSLPolicyOption,
-    parse_metrics_bind,
-    parse_namespace_limits,
-    parse_ssl_policies,
-)
+from kiteway.cli.options import CacheMemoryOption, DataDirOption, MetricsBindOption, parse_metrics_bind
 from kiteway.cli.otlp import (
     TRACE_SAMPLING,
     OtlpCaOption,
@@ -49,6 +40,7 @@ from kiteway.cli.otlp import (
 )
 from kiteway.cli.output import stderr
 from kiteway.cli.terminal import line
+from kiteway.cli.values import NamespaceLimitOption, SSLPolicyOption, parse_namespace_limits, parse_ssl_policies
 from kiteway.dashboard.config import DashboardConfig
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.filter_config import UserNaming

@@ -12,17 +12,11 @@ import msgspec
 import typer
 from google.protobuf.json_format import MessageToDict
 
-from kiteway.cli.options import (
-    CacheMemoryOption,
-    FilesOption,
-    NamespaceLimitOption,
-    SSLPolicyOption,
-    parse_namespace_limits,
-    parse_ssl_policies,
-)
+from kiteway.cli.options import CacheMemoryOption, FilesOption
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.cli.policy_show import policy_rows
 from kiteway.cli.terminal import table
+from kiteway.cli.values import NamespaceLimitOption, SSLPolicyOption, parse_namespace_limits, parse_ssl_policies
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kiteway.cli.options import parse_health
+from kiteway.cli.values import parse_health
 from kiteway.probe import parse_endpoint
 from kiteway.quickstart import MilvusTarget
 

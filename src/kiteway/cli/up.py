@@ -13,17 +13,11 @@ from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_opt
 from kiteway.cli.connect import connecting
 from kiteway.cli.health import tell_health
 from kiteway.cli.mistakes import tell_errors
-from kiteway.cli.options import (
-    AccessLogOption,
-    CertificateFilesOption,
-    FilesOption,
-    LogCallsOption,
-    parse_certificate_files,
-    parse_static_endpoint,
-)
+from kiteway.cli.options import AccessLogOption, FilesOption, LogCallsOption
 from kiteway.cli.output import fail, stderr
 from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import Part, line
+from kiteway.cli.values import CertificateFilesOption, parse_certificate_files, parse_static_endpoint
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
 from kiteway.filter import missing_reason
