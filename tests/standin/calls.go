@@ -130,9 +130,13 @@ func echo(stream grpc.ServerStream) error {
 // Succeeded is an answer with an empty common.Status in its field 1.
 func succeeded() []byte { return text(nil, 1, "") }
 
-// Failed is an answer with a common.Status: reason=2, code=3, retriable=4.
+// Failed is an answer with a common.Status as merr makes it: error_code=1, of old, reason=2, code=3, retriable=4.
 func failed(code uint64, reason string) message {
-	inside := number(number(text(nil, 2, reason), 3, code), 4, 1)
+	old := uint64(1) // UnexpectedError
+	if code == notReady {
+		old = 56 // NotReadyServe
+	}
+	inside := number(number(text(number(nil, 1, old), 2, reason), 3, code), 4, 1)
 	return message(text(nil, 1, string(inside)))
 }
 

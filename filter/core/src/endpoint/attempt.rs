@@ -19,7 +19,7 @@ use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, rest_readiness, Readiness};
-use crate::milvus::rest::{database_header, rpc_of, Body};
+use crate::milvus::rest::{database_header, rpc_of};
 use crate::milvus::rpc::{ends_existence, Class, MilvusStatusLocation, Rpc, COLLECTION_NOT_FOUND};
 use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};
@@ -89,8 +89,8 @@ enum State {
     Reading(MilvusStatusLocation, Vec<u8>),
     /// The response to a REST call that only reads has not begun.
     WaitingRest,
-    /// Its headers are held while the beginning of its body is read.
-    ReadingRest(Box<Body>),
+    /// Its headers are held; these are the first bytes of its body.
+    ReadingRest(Vec<u8>),
     /// The endpoint is not ready, and the response's message is dropped.
     Refusing,
 }
@@ -214,7 +214,7 @@ impl<'pool> Attempt<'pool> {
         }
         self.state = match self.state {
             State::Waiting(at) => State::Reading(at, Vec::new()),
-            State::WaitingRest if is_json(stream) => State::ReadingRest(Box::default()),
+            State::WaitingRest if is_json(stream) => State::ReadingRest(Vec::new()),
             _ => return Action::Continue,
         };
         Action::Hold
@@ -236,9 +236,9 @@ impl<'pool> Attempt<'pool> {
         }
         let (readiness, full) = match &mut self.state {
             State::Reading(at, head) => read(head, *at, stream),
-            State::ReadingRest(body) => {
-                stream.read_response_body(|piece| body.push(piece));
-                (rest_readiness(body.code), body.is_read())
+            State::ReadingRest(head) => {
+                stream.copy_response_body(head, HEAD_LIMIT);
+                (rest_readiness(head), head.len() >= HEAD_LIMIT)
             }
             State::Refusing => {
                 stream.drop_response_body();

@@ -3,6 +3,7 @@
 //! Milvus answers with the gRPC status OK and puts its errors into the message, as a `common.Status`
 //! {error_code = 1, reason = 2, code = 3}.
 
+use crate::milvus::rest::Body;
 use crate::milvus::rpc::MilvusStatusLocation;
 use crate::wire::grpc::{first_message, First};
 use crate::wire::protobuf::{Item, Message, Value};
@@ -43,11 +44,26 @@ pub fn readiness(head: &[u8], at: MilvusStatusLocation) -> Readiness {
     }
 }
 
-/// Reads the readiness from the code in a response of REST; None while it has not come.
-pub fn rest_readiness(code: Option<u64>) -> Readiness {
-    match code {
+/// What the message of a response of REST has in it if the proxy is not ready: the texts of merr, and of Milvus 2.2. The code
+/// alone does not say so, since early versions of REST have 1 for errors of the caller, too.
+const REST_NOT_READY: [&[u8]; 3] =
+    [b"service not ready", b"service unavailable", b"proxy not healthy"];
+
+/// Reads the readiness from the bytes `head` of the JSON of REST that have arrived.
+pub fn rest_readiness(head: &[u8]) -> Readiness {
+    let mut body = Body::default();
+    body.push(head);
+    match body.code {
+        None if body.is_read() => Readiness::Ready,
         None => Readiness::Unknown,
-        Some(CODE_NOT_READY | CODE_UNAVAILABLE) => Readiness::NotReady,
+        Some(CODE_NOT_READY | CODE_UNAVAILABLE) => {
+            let says = |text: &&[u8]| head.windows(text.len()).any(|part| part == *text);
+            if REST_NOT_READY.iter().any(says) {
+                Readiness::NotReady
+            } else {
+                Readiness::Unknown
+            }
+        }
         Some(_) => Readiness::Ready,
     }
 }

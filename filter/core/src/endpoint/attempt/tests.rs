@@ -218,7 +218,10 @@ const JSON: [(&str, &str); 2] =
 #[test]
 fn a_rest_read_that_finds_the_proxy_not_ready_is_a_503_with_its_body() {
     for path in ["/v2/vectordb/entities/search", "/v1/vector/query?x=1"] {
-        for pieces in [vec![&br#"{"code":1,"message":"no"}"#[..]], vec![br#"{"co"#, br#"de":2}"#]] {
+        for pieces in [
+            vec![&br#"{"code":1,"message":"service not ready[proxy=1]: Abnormal"}"#[..]],
+            vec![br#"{"co"#, br#"de":2,"message":"service "#, br#"unavailable"}"#],
+        ] {
             let mut exchange = rest(path);
             assert_eq!(Action::Hold, exchange.headers(&JSON, false));
             let (last, first) = pieces.split_last().unwrap();
@@ -246,6 +249,10 @@ fn any_other_rest_answer_is_passed_on_as_it_is() {
         assert_eq!(Action::Continue, exchange.body(body, false));
         assert_eq!(Some(&b"200"[..]), exchange.stream.response_header(":status"));
     }
+    let mut of_caller = rest("/v1/vector/query");
+    of_caller.headers(&JSON, false);
+    assert_eq!(Action::Continue, of_caller.body(b"{\"code\":1,\"message\":\"bad\"}", true));
+    assert_eq!(Some(&b"200"[..]), of_caller.stream.response_header(":status"));
     let mut unended = rest("/v2/vectordb/entities/search");
     unended.headers(&JSON, false);
     assert_eq!(Action::Continue, unended.body(b"{", true));
