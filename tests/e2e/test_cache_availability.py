@@ -17,6 +17,7 @@ import pytest
 from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway.filter import filter_path, missing_reason
+from kiteway.milvus.embedded.cluster import MilvusCluster
 from tests.chaos.world import World, world
 from tests.consistency.records import Level
 from tests.consistency.requests import rows_of, set_level
@@ -144,7 +145,9 @@ def test_reads_while_the_broker_stands_still(served: Served) -> None:
                 stub.Query(_query("id == 1", level), timeout=10)
                 stub.Query(_query("id >= 0", level), timeout=10)
             time.sleep(0.5)
-        broker = served.world.cluster.broker
+        cluster = served.world.cluster
+        assert isinstance(cluster, MilvusCluster)
+        broker = cluster.broker
         broker.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
         late: list[tuple[float, str, str]] = []

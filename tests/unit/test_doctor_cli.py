@@ -120,7 +120,7 @@ def test_an_address(tmp_path: Path) -> None:
 
 def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without arguments this machine is checked, and a missing Envoy is a failure."""
-    monkeypatch.setattr(command, "look_at_machine", lambda _envoy: MachineFacts(envoy_problem="No Envoy."))
+    monkeypatch.setattr(command, "look_at_machine", lambda _envoy, _instance: MachineFacts(envoy_problem="No Envoy."))
     result = _doctor()
     assert result.exit_code == 1
     assert "FAILED  ENVOY_FOUND No Envoy." in result.output
