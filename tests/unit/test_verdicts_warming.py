@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from kiteway.controlplane import verdicts as verdicts_module
 from kiteway.controlplane.verdicts import Verdicts
 from kiteway.envoy.admin import AdminClient, ClusterStatus
 from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState
@@ -81,12 +82,8 @@ def _run(pipeline: Pipeline, *names: str) -> Outcome:
     return pipeline.run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
 
 
-async def test_endpoints_that_change_do_not_keep_others_waiting(tmp_path: Path) -> None:
-    """The Ingress of the warming cluster is parked at the first look, and the newest endpoints stay."""
-    pipeline = Pipeline(EnvoySettings())
-    active = set(_run(pipeline, "a").snapshot[CLUSTER])
-    pipeline.judge(Quarantine.accept, NOW)
-    _run(pipeline, "a", "b")
+async def _set_aside(pipeline: Pipeline, active: set[str], folder: Path) -> tuple[_Admin, list[Outcome | None]]:
+    """Follow the warming clusters until some are set aside; return whom was asked, and what was published."""
     ads, admin = _Ads(pipeline), _Admin(pipeline, active)
     published: list[Outcome | None] = []
 
@@ -99,7 +96,7 @@ async def test_endpoints_that_change_do_not_keep_others_waiting(tmp_path: Path) 
         cast("AdminClient", admin),
         asyncio.Lock(),
         publish=publish,
-        file=tmp_path / "quarantine",
+        file=folder / "quarantine",
     )
     task: asyncio.Task[Any] = asyncio.create_task(verdicts.follow_warming())
     try:
@@ -109,8 +106,32 @@ async def test_endpoints_that_change_do_not_keep_others_waiting(tmp_path: Path) 
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    return admin, published
+
+
+async def test_endpoints_that_change_do_not_keep_others_waiting(tmp_path: Path) -> None:
+    """The Ingress of the warming cluster is parked at the first look, and the newest endpoints stay."""
+    pipeline = Pipeline(EnvoySettings())
+    active = set(_run(pipeline, "a").snapshot[CLUSTER])
+    pipeline.judge(Quarantine.accept, NOW)
+    _run(pipeline, "a", "b")
+    admin, published = await _set_aside(pipeline, active, tmp_path)
     assert admin.asked == 1
     [outcome] = published
     assert outcome is not None
     assert outcome.quarantine.parked
     assert set(outcome.snapshot[CLUSTER]) >= active
+
+
+async def test_a_change_of_another_does_not_wait_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits, the Ingress of the warming cluster is parked sooner, and the change is on trial then."""
+    monkeypatch.setattr(verdicts_module, "OVERDUE_SECONDS", 1000.0)
+    pipeline = Pipeline(EnvoySettings())
+    active = set(_run(pipeline, "a").snapshot[CLUSTER])
+    pipeline.judge(Quarantine.accept, NOW)
+    _run(pipeline, "a", "b")
+    assert _run(pipeline, "a", "b", "c").quarantine.waiting
+    _, published = await _set_aside(pipeline, active, tmp_path)
+    [outcome] = published
+    assert outcome is not None
+    assert [each.domain for each in outcome.model.hosts] == ["a.example.com", "c.example.com"]
