@@ -3,7 +3,7 @@ What the cache saves, and what it costs.
 
 One Kiteway with the cache, one without, and no balancer, in front of the same Milvus over TLS; all are started once and
 measured in turns. The part with many keys needs more answers than a Milvus gives in that time, so a server of constant
-answers takes its place.
+answers takes its place; so it does for searches that never repeat, of which only Envoy's part is of interest.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pymilvus
 from bench.backends import LIMIT, Request, get_version, grpc_backend, search, server_certificate
 from bench.balancers import DIRECT, HOST, Running, Setting, constant_answer, direct, kiteway
 from bench.cache_hits import CACHE, CONSTANT, KITEWAY, hits
+from bench.cache_unique import unique
 from bench.collection import Questions, fill, insert_message
 from bench.grpc_check import wait_until_it_serves
 from bench.metrics import scrape, total
@@ -121,8 +122,15 @@ async def run(context: Context) -> Outcome:
         options = ("--cache", "--metrics-bind", f"127.0.0.1:{metrics}")
         running = _start(stack, setting, "churn", get_version(), *options)
         churn = await _churn(context, running, metrics, Questions(LIMIT))
-    tables = [hit_table, zipf_table, burst_table, _churn_table(churn)]
-    data = {"hits": hit_data, "zipf": zipf_data, "bursts": burst_data, "churn": asdict(churn)}
+    with grpc_backend(context.work, certificate, key, LIMIT) as port, ExitStack() as stack:
+        setting = replace(setting, backend=port)
+        options_of = {KITEWAY: (), CACHE: ("--cache",)}
+        started = {
+            name: _start(stack, setting, f"unique {name}", search(1), *options) for name, options in options_of.items()
+        }
+        unique_table, unique_data = await unique(context, started, Questions(LIMIT))
+    tables = [hit_table, zipf_table, burst_table, _churn_table(churn), unique_table]
+    data = {"hits": hit_data, "zipf": zipf_data, "bursts": burst_data, "churn": asdict(churn), "unique": unique_data}
     return Outcome(_TITLE, text, tables, [chart], data)
 
 
