@@ -41,6 +41,9 @@ _AGAIN_SHARE = 0.5
 _AGAIN_PAUSE = 2.0
 """Seconds until the same change follows once more, in some cases: reads that filled the cache again are under way then."""
 
+_LEAD = 0.3
+"""Seconds before a change in which its reads begin: some of them are under way when it is made."""
+
 _ELSEWHERE_SHARE = 0.25
 """The share of `A`'s changes that do not go through Kiteway."""
 
@@ -192,6 +195,7 @@ class Changes:
         name = str(PLAIN) if user != ROOT else next(iter(targets))
         if name.startswith(PLAIN.pool):
             self._ledger.changed = (now(), user, name)
+            self._ledger.stop.wait(_LEAD)
         changes = [Change(name, target, now(), through=arm.name) for name, target in targets.items()]
         self._ledger.recorded.changes += changes
         return changes

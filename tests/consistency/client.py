@@ -77,7 +77,7 @@ class Ledger:
         stop: set at the end of the run.
         newest: the block of the newest row, by collection.
         timestamp: the newest timestamp of an acknowledged write, by collection.
-        changed: when a change was last sent, and whose reads of which name it is about.
+        changed: when a change was last announced, a moment before it is sent, and whose reads of which name it is about.
     """
 
     def __init__(self, number: int) -> None:

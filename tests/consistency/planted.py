@@ -74,7 +74,8 @@ async def hunt(found: Scene, bug: str, seconds: float, say: Callable[[str], None
     took = time.monotonic() - began
     cached = sum(read.cached for read in recorded.reads)
     if finder.found is None:
-        say(f"{bug}: NOT caught in {took:.0f} s, {cached:,} answers of the cache")
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in recorded.reasons.items())
+        say(f"{bug}: NOT caught in {took:.0f} s, {cached:,} answers of the cache; bypass: {reasons}")
         return False
     say(f"{bug}: caught after {took:.0f} s, {cached:,} answers of the cache\n  {finder.found}")
     return True

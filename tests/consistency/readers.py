@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ _CHASE_PAUSE = 0.03
 _CHASE_SECONDS = 3.5
 """For how long after a change the reads of what was changed go on."""
 
-_CHASE_PENDING = 40
+_CHASE_PENDING = 100
+_HITS_PAUSE = 0.015
+_HITS_QUESTIONS = 4
+"""Questions whose hits are shown to the end of their time: each of them is asked more often than a label can be wrong."""
 
 _IMPATIENT_SECONDS = 0.05
 _IMPATIENT_SHARE = 0.3
@@ -111,6 +115,7 @@ class Readers:
         self._arm = arm
         self._pool = pool
         self._changing = {change.name for change in ledger.recorded.changes}
+        self._chasers = itertools.count()
 
     def quick(self, caller: Caller) -> None:
         """Read at the levels that rarely wait."""
@@ -137,21 +142,28 @@ class Readers:
 
     def chase(self, caller: Caller) -> None:
         """
-        Send one read all the time, without waiting for answers.
+        Send a read all the time, without waiting for answers.
 
-        For some seconds after a change it is one that the change is about, so that it is under way when the next change
-        comes. Otherwise its hits show each answer until the end of its time.
+        From a little before a change until some seconds after it, it is one that the change is about, and that nobody else
+        has asked: if answers are late, the first one is under way when the change is made, and still when the cache opens
+        again. Otherwise it is one of a few in turn, whose hits show each answer until the end of its time.
         """
         pending: deque[_Sent] = deque()
-        while not self._ledger.stop.wait(_CHASE_PAUSE):
+        pause, own = _CHASE_PAUSE, next(self._chasers)
+        for number in itertools.count():
+            if self._ledger.stop.wait(pause):
+                break
             at, user, name = self._ledger.changed
             if now() - at < _CHASE_SECONDS and self._pool == PLAIN.pool:
                 place, level = Place(*name.split("/")), Level.EVENTUALLY
+                pause, variant = _CHASE_PAUSE, int(at * 10) * 10 + own
             else:
                 user, place, level = ROOT, Place(self._pool, "default", PLAIN.name), Level.BOUNDED
+                pause, variant = _HITS_PAUSE, 1 + number % _HITS_QUESTIONS
             blocks = place.name in {PLAIN.name, ALIAS}
             block = self._ledger.newest[Place(self._pool, "default", PLAIN.name)] if blocks else 0
-            ask = _Ask(_Asking(1, place, user, blocks=blocks), "Query", f"block == {block}", level, block)
+            expression = f"block == {block} and id > -{variant}"
+            ask = _Ask(_Asking(1, place, user, blocks=blocks), "Query", expression, level, block)
             pending.append(self._start(caller, ask))
             while pending and (pending[0].pending.done() or len(pending) > _CHASE_PENDING):
                 self._finish(caller, pending.popleft())
