@@ -1,7 +1,7 @@
 //! Milvus's own status inside a response, and what it says about the endpoint that sent the response.
 //!
 //! Milvus answers with the gRPC status OK and puts its errors into the message, as a `common.Status`
-//! {error_code = 1, reason = 2, code = 3}.
+//! {error_code = 1, reason = 2, code = 3, retriable = 4}.
 
 use crate::milvus::rest::Body;
 use crate::milvus::rpc::MilvusStatusLocation;
@@ -20,7 +20,7 @@ pub enum Readiness {
 }
 
 /// merr's `ErrServiceNotReady` (pkg/util/merr/errors.go). Milvus sends `ErrorCode.NotReadyServe` with it (merr's
-/// `oldCode`); Milvus Lite answers errors of the caller with this code and another `error_code`, or none.
+/// `oldCode`), or at least `retriable`. Milvus Lite answers errors of the caller with this code and neither.
 const CODE_NOT_READY: u64 = 1;
 /// merr's `ErrServiceUnavailable`.
 const CODE_UNAVAILABLE: u64 = 2;
@@ -84,13 +84,14 @@ fn field_readiness(mut message: Message, wanted: u32) -> Readiness {
 }
 
 fn status_readiness(mut status: Message) -> Readiness {
-    let (mut error_code, mut reason, mut code) = (0, &[][..], 0);
+    let (mut error_code, mut reason, mut code, mut retriable) = (0, &[][..], 0, 0);
     loop {
         match status.next_item() {
             Item::Field(1, Value::Varint(value)) => error_code = value,
             Item::Field(2, Value::Delimited(value)) => reason = value.bytes(),
             Item::Field(3, Value::Varint(value)) => code = value,
-            Item::Field(number, _) if number <= 3 => return Readiness::Ready,
+            Item::Field(4, Value::Varint(value)) => retriable = value,
+            Item::Field(number, _) if number <= 4 => return Readiness::Ready,
             Item::Field(..) | Item::End => break,
             Item::More => return Readiness::Unknown,
             Item::Malformed => return Readiness::Ready,
@@ -101,7 +102,7 @@ fn status_readiness(mut status: Message) -> Readiness {
             error_code == LEGACY_NOT_READY
                 || error_code == LEGACY_UNEXPECTED && reason.starts_with(LEGACY_REASON)
         }
-        CODE_NOT_READY => error_code == LEGACY_NOT_READY,
+        CODE_NOT_READY => error_code == LEGACY_NOT_READY || retriable != 0,
         _ => code == CODE_UNAVAILABLE,
     };
     if not_ready {
@@ -222,6 +223,7 @@ mod tests {
             [delimited(1, b"state"), delimited(2, b"sub"), delimited(3, &not_ready)].concat();
         let after = [delimited(1, &not_ready), delimited(2, b"results")].concat();
         let later = [not_ready, vec![0x20, 1], delimited(5, b"detail")].concat();
+        let retriable = [status(0, "not ready", 1), vec![0x20, 1]].concat();
 
         assert_eq!(
             Readiness::NotReady,
@@ -229,6 +231,10 @@ mod tests {
         );
         assert_eq!(Readiness::NotReady, readiness(&framed(&after), MilvusStatusLocation::Field(1)));
         assert_eq!(Readiness::NotReady, readiness(&framed(&later), MilvusStatusLocation::Message));
+        assert_eq!(
+            Readiness::NotReady,
+            readiness(&framed(&retriable), MilvusStatusLocation::Message)
+        );
     }
 
     #[test]
