@@ -161,8 +161,9 @@ demo: $(SYNCED) ## the whole guide on this machine: Milvus with TLS, certificate
 bench: $(SYNCED) ## Kiteway compared with plain Envoy, nginx, HAProxy and no balancer; report in bench/results/
 	$(RUN) -m bench $(ARGS)
 
-chaos: $(SYNCED) ## ten minutes: every fault under load (table in tests/chaos/results/), a slow proxy, churn
+chaos: $(SYNCED) ## a quarter of an hour: every fault under load (table in tests/chaos/results/), a slow proxy, churn, five idle minutes
 	$(RUN) tools/debian.py nginx-light pebble
+	$(RUN) -m tools.standin
 	$(RUN) tools/in_netns.py $(RUN) -m tests.chaos $(ARGS)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -m chaos
 
