@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,19 +59,27 @@ class Tab:
         self.page.wait_for_function(wanted, arg=list(texts), timeout=60_000)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Return a browser; skip without one."""
-    path = chromium()
-    if path is None:
-        pytest.skip("there is no Chromium; make test-dashboard gets one where there is apt")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="make test-dashboard installs Playwright")
-    with sync_api.sync_playwright() as playwright:
+@contextlib.contextmanager
+def launched() -> Iterator[Any]:
+    """Run a browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=str(path), args=list(_ARGUMENTS), env=environment(), chromium_sandbox=False
+            executable_path=str(chromium()), args=list(_ARGUMENTS), env=environment(), chromium_sandbox=False
         )
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a browser; skip without one."""
+    if chromium() is None:
+        pytest.skip("there is no Chromium; make test-dashboard gets one where there is apt")
+    pytest.importorskip("playwright.sync_api", reason="make test-dashboard installs Playwright")
+    with launched() as running:
+        yield running
 
 
 @pytest.fixture

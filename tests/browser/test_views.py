@@ -58,7 +58,7 @@ def test_the_overview_has_what_a_person_looks_for(here: Tab) -> None:
     page = here.show("overview")
     assert page.title().startswith("Overview · ")
     here.wait_text("3\nhealthy", "3 healthy")
-    here.wait_text("1 end within 21 days")
+    here.wait_text("ending within 21 days: 1")
     assert page.locator(".plot path.line").count() == 4
     text = here.text()
     assert re.search(r"Calls a second\s+[1-9]", text)
