@@ -184,3 +184,16 @@ async def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     path.write_text("small")
     await log.look()
     assert (path.read_text(), admin.reopened) == ("small", 0)
+
+
+@pytest.mark.anyio
+async def test_a_queue_is_on_the_page_as_long_as_its_pool_exists() -> None:
+    """Envoy never drops what it has counted of a queue, whether the policy is of the Service or of an Ingress."""
+    lines = [
+        b'envoy_kiteway_queued{pool="a/d/2"} 1\n',
+        b'envoy_kiteway_queued{pool="a/ingress, a/d/2"} 2\n',
+        b'envoy_kiteway_queued{pool="a/gone/2"} 0\n',
+        b'envoy_kiteway_queue_time_bucket{pool="a/ingress, a/gone/2",le="0.5"} 0\n',
+        b'envoy_kiteway_refused_total{reason="waited"} 3\n',
+    ]
+    assert await _collect(lines, PoolKey("a", "d", 2)) == b"".join([*lines[:2], lines[4]]).decode()
