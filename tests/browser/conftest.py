@@ -66,7 +66,7 @@ def launched() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=str(chromium()), args=list(_ARGUMENTS), env=environment(), chromium_sandbox=False
+            executable_path=str(chromium()), args=list(_ARGUMENTS), env={**environment()}, chromium_sandbox=False
         )
         yield running
         running.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from kiteway import dashboard
 from kiteway.dashboard.access import Access
 from kiteway.dashboard.board import Board
 from kiteway.dashboard.history import SERIES_MOST
 from kiteway.dashboard.server import STREAMS_MOST
 from tests.support.dashboard import MadeUp, served, status
 
+STATIC = Path(dashboard.__file__).parent / "static"
 TABLES = ("hosts", "endpoints", "collections", "users", "queues", "certificates", "problems")
 
 
@@ -127,6 +130,24 @@ def test_every_answer_keeps_a_browser_from_anything_foreign() -> None:
                 assert (await client.get(path)).status_code == 404
 
     run(test())
+
+
+def test_the_page_names_all_its_modules() -> None:
+    """So a browser loads them together, and not one after the other as they import each other."""
+    named = set(re.findall(r'(?:src|href)="/static/([a-z]+\.js)"', (STATIC / "index.html").read_text()))
+    assert named == {path.name for path in STATIC.glob("*.js")}
+
+
+def test_both_languages_have_the_same_words() -> None:
+    """Each key, with the same values in it, but for those that only one language needs."""
+    words = [
+        dict(re.findall(r'^  "([^"]+)": "(.*)",$', (STATIC / name).read_text(), re.MULTILINE))
+        for name in ("en.js", "zh.js")
+    ]
+    assert words[0].keys() == words[1].keys()
+    assert len(words[0]) > 150
+    used = set(re.findall(r'\bt\("([a-z][\w.-]*)"', "".join(path.read_text() for path in STATIC.glob("*.js"))))
+    assert used - words[0].keys() == set()
 
 
 def test_without_the_token_only_the_files_are_answered(tmp_path: Path) -> None:

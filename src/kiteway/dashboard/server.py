@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -263,7 +263,9 @@ class _Stream(StreamingResponse):
 
 
 def _file(path: Path) -> Callable[[Request], Any]:
+    content = path.read_bytes()
+
     async def get(_: Request) -> Response:
-        return FileResponse(path, media_type=f"{_TYPES[path.suffix]}; charset=utf-8")
+        return Response(content, media_type=f"{_TYPES[path.suffix]}; charset=utf-8")
 
     return get
