@@ -116,8 +116,8 @@ def test_a_quantile_is_between_the_bounds_of_its_bucket() -> None:
     assert quantile(0.99, [0, 0, 0, 0], BOUNDS) is None
 
 
-def test_the_page_of_metrics_has_the_same_counts_and_no_user() -> None:
-    """Labels are pool, database, collection and rpc; the overflow has a label of its own."""
+def test_the_page_of_metrics_has_the_same_counts_and_users_apart() -> None:
+    """Labels are pool, database, collection and rpc, or pool and user; the overflow has a label of its own."""
     page = calls_text(counted(10, errors={"8": 4})).decode()
     lines = set(page.splitlines())
 
@@ -144,4 +144,5 @@ def test_the_page_of_metrics_has_the_same_counts_and_no_user() -> None:
     assert value("kiteway_call_duration_seconds_bucket", collection="books", rpc="Search", le="+Inf") == 10
     assert value("kiteway_call_duration_seconds_sum", collection="books", rpc="Search") == 15
     assert value("kiteway_calls_total", collection="other", database="", rpc="Search") == 5
-    assert "root" not in page
+    assert value("kiteway_user_calls_total", user="root") == 10
+    assert not [line for line in lines if "user=" in line and "collection=" in line]
