@@ -71,9 +71,9 @@ func answer(w http.ResponseWriter, status int, body any) {
 func (s *proxy) managementPort() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		status, code, text := http.StatusOK, "Healthy", "OK"
+		status, code, text := http.StatusOK, 1, "OK" // StateCode Healthy
 		if s.stopping.Load() {
-			status, code, text = http.StatusInternalServerError, "Abnormal", "Not all components are healthy, 0/1"
+			status, code, text = http.StatusInternalServerError, 2, "Not all components are healthy, 0/1"
 		}
 		if r.Header.Get("Content-Type") == "application/json" {
 			proxy := map[string]any{"name": "proxy", "code": code}

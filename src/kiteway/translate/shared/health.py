@@ -14,7 +14,7 @@ from kiteway.translate.shared.limits import LONGEST_PATH
 HEALTH_PORT = 9091
 HEALTH_PATH = "/healthz"
 LIVENESS_PATH = "/livez"
-"""Of Milvus 2.6 and later; its handler looks at no component (internal/http/healthz/healthz_handler.go)."""
+"""Of Milvus 2.6 and later; its handler looks at no component (internal/http/healthz/livez_handler.go)."""
 
 _CHECK: Path = ("spec", "healthCheck")
 _CONNECT_ONLY = HealthCheck(type=HealthCheckType.TCP, interval=5, timeout=3)
