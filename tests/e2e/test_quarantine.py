@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from kiteway.controlplane import verdicts
+from kiteway.envoy.ads import LISTENER
+from kiteway.envoy.xds.trial import NAME as TRIAL
 from kiteway.quarantine.search import MAX_PUSHES
 from kiteway.quarantine.store import FILE_NAME
+from kiteway.supervisor.ready import envoy_listening
 from tests.e2e.poison import Site, tenant_manifests
 from tests.e2e.poison import site as site_in
 from tests.support.manifests import backend_config, endpoint_slice, service
@@ -230,6 +233,25 @@ async def test_endpoints_that_hang_keep_no_envoy_from_starting(site: Site) -> No
                 await site.serves("hanging")
 
 
+async def test_trials_apart_from_others_open_no_port(site: Site) -> None:
+    """After a search with a listener for trials, Envoy listens where it did before, and the instance is ready."""
+    names = [f"tenant-{number}" for number in range(20)]
+    site.write("all", *itertools.chain.from_iterable(map(tenant_manifests, names)))
+    async with site.control():
+        with site.envoy():
+            await site.ready()
+            await site.serves("tenant-19")
+            before = await envoy_listening(site.instance)
+            bad = (tenant_manifests(name, to="", poison="constraint" * (name == "tenant-7")) for name in names)
+            site.write("all", *itertools.chain.from_iterable(bad))
+            await site.quarantined("tenant-7")
+            outcome = site.controlplane.outcome
+            assert outcome is not None
+            assert TRIAL in outcome.snapshot[LISTENER]
+            assert await envoy_listening(site.instance) == before
+            assert (await site.report())["ready"]
+
+
 @pytest.mark.timeout(400)
 async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
     """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""
@@ -299,3 +321,6 @@ async def test_a_culprit_among_a_thousand_hosts_of_whom_envoy_names_none(
             assert took < _SEARCH_SECONDS
             assert await site.ask(f"tenant-{number}") == "served"
             assert await site.ask("tenant-7", "/new") == "served"
+            report = await site.report()
+            assert (report["state"], report["ready"]) == ("degraded", True)
+            assert report["configuration"]["rejections"] == []

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.protobuf.wrappers_pb2 import BoolValue
 
+from kiteway._proto.envoy.config.core.v3.address_pb2 import Address, Pipe
 from kiteway._proto.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
 from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -19,7 +20,7 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
 from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import Assembled
-from kiteway.envoy.xds.common import ads, pack, socket_address, source_name
+from kiteway.envoy.xds.common import ads, pack, source_name
 from kiteway.envoy.xds.filters import http_filters
 
 NAME: Final = "trial"
@@ -30,7 +31,8 @@ def trial_listener(tables: Iterable[Assembled], settings: EnvoySettings) -> List
     """Return the listener for the parts of ``tables``. Nothing can connect to it."""
     return Listener(
         name=NAME,
-        address=socket_address("127.0.0.1", 1),
+        # Not bound either. Of a listener with an address and port, Envoy says that it listens there.
+        address=Address(pipe=Pipe(path=f"@kiteway-{NAME}")),
         bind_to_port=BoolValue(value=False),
         filter_chains=[_chain(trial_name(each), settings) for each in tables],
     )
