@@ -210,3 +210,22 @@ fn what_milvus_says_is_gone_leaves_the_counts() {
         assert!(counted(&pool).iter().all(|line| !line.starts_with("default/books")), "{method}");
     }
 }
+
+#[test]
+fn a_call_of_the_filter_itself_is_an_attempt_and_nobodys_call() {
+    let pool = counting(Api::Grpc, "attempt/own");
+    let mut stream = grpc_request("DescribeCollection");
+    stream.request.push(("authorization".to_owned(), "cm9vdDpNaWx2dXM=".to_owned()));
+    stream.request.push(("x-envoy-internal".to_owned(), "true".to_owned()));
+    let mut attempt = Attempt::new(&pool);
+    attempt.on_request_headers(&mut stream);
+    stream.received = framed(&delimited(3, b"books"));
+    attempt.on_request_body(&mut stream, true);
+    attempt.on_response_headers(&mut stream, false);
+    answer(&mut attempt, &mut stream, &delimited(1, &[]), "0");
+
+    assert!(counted(&pool).is_empty());
+    // The attempt, and its status.
+    assert_eq!(2, stream.counted.len());
+    assert!(stream.notes.is_empty());
+}

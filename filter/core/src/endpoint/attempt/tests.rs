@@ -363,6 +363,30 @@ fn a_response_that_is_not_grpc_is_never_marked() {
     }
 }
 
+/// The listener has noted what the client asks for; the request of the endpoint asks for another consistency.
+#[test]
+fn of_a_read_whose_answer_may_be_kept_only_the_answer_is_noted() {
+    for (outcome, has_level) in [("miss", false), ("bypass", true)] {
+        let mut exchange = Exchange::new("Search");
+        let mut stream = grpc_request("Search");
+        stream.note_cache(outcome);
+        exchange.filter = Attempt::new(pool(Api::Grpc, true));
+        exchange.filter.on_request_headers(&mut stream);
+        stream.received = framed(&[delimited(3, b"books"), varint(14, 4)].concat());
+        exchange.filter.on_request_body(&mut stream, true);
+        exchange.stream = stream;
+        exchange.grpc_headers();
+        exchange.body(&framed(&delimited(1, &[])), false);
+        exchange.trailers();
+
+        let noted = |key| exchange.stream.notes.iter().any(|(name, _)| name == key);
+        assert_eq!(
+            (has_level, has_level, true),
+            (noted("level"), noted("collection"), noted("code"))
+        );
+    }
+}
+
 /// Any order of hooks, with any pieces, trailers and ends at any moment.
 #[test]
 fn fuzz_an_attempt() {
