@@ -23,9 +23,9 @@ async def _delay_answers(system: System) -> None:
 
 
 async def _delay_much(system: System) -> None:
-    # Reads are under way from before a change until the cache has opened again.
+    # Reads are under way for longer than a change takes and the cache is closed after it.
     for _ in range(4):
-        await _lag(system, 2.5, 4)
+        await _lag(system, 4.0, 6)
 
 
 async def _delay_a_little(system: System) -> None:

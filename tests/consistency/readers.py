@@ -38,10 +38,10 @@ _BURST_QUESTIONS = 12
 """Questions of bursts: the answer to one is too old when its turn comes again."""
 
 _CHASE_PAUSE = 0.03
-_CHASE_SECONDS = 3.5
+_CHASE_SECONDS = 4.5
 """For how long after a change the reads of what was changed go on."""
 
-_CHASE_PENDING = 100
+_CHASE_PENDING = 200
 _HITS_PAUSE = 0.015
 _HITS_QUESTIONS = 4
 """Questions whose hits are shown to the end of their time: each of them is asked more often than a label can be wrong."""
