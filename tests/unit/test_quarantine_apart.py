@@ -92,3 +92,18 @@ def test_changes_that_wait_are_tried_before_the_trials_end() -> None:
     assert "other" in hosts(world.outcome)
     outcome = world.run(*bad, app("other"))
     assert held(outcome) == ["n03"]
+
+
+def test_who_keeps_an_envoy_from_starting_stays_left_out() -> None:
+    """Also while others are tried apart, and the accepted forms are published."""
+    world = World(says="no")
+    world.run(*(app(name) for name in _NAMES))
+    world.pipeline.judge(functools.partial(Quarantine.leave_out, clusters={"pool/default/n05/19530/grpc"}), NOW)
+    assert "n05" not in hosts(world.outcome)
+    bad = [app(name, BAD if name == "n03" else "x-good:1", to="/new") for name in _NAMES if name != "n05"]
+    world.begin(*bad, app("n05"))
+    rejection = world.rejected(world.outcome.snapshot)
+    assert rejection is not None
+    world.pipeline.judge(functools.partial(Quarantine.reject, rejections=[rejection], now=NOW), NOW)
+    assert world.outcome.quarantine.apart
+    assert "n05" not in hosts(world.outcome)

@@ -110,7 +110,7 @@ class Quarantine:
     def chosen(self) -> tuple[Unit, ...]:
         """Return the form of each unit to publish; units without one are left out."""
         found = []
-        published = self._search.published() if self._apart is None else self._search.accepted
+        published = self._search.published(trial=self._apart is None)
         for ref, unit in self._units.items():
             form = published.get(ref)
             if form == self._forms[ref][1]:

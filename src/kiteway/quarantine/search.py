@@ -116,9 +116,9 @@ class Search(Generic[K]):
         """Whether a verdict is outstanding."""
         return bool(self._trial) or self._kind is _Kind.BASE
 
-    def published(self) -> dict[K, str]:
-        """Return the form of each unit to publish; a unit that is left out is not in it."""
-        forms = {**self.accepted, **self._trial} if self._trial else self.accepted
+    def published(self, *, trial: bool = True) -> dict[K, str]:
+        """Return the form of each unit to publish, with or without those on trial; a unit that is left out is not in it."""
+        forms = {**self.accepted, **self._trial} if trial and self._trial else self.accepted
         return {key: forms[key] for key in self._wanted if key in forms and key not in self._away}
 
     @property
