@@ -139,6 +139,13 @@ def test_a_history_with_a_violation_is_shortened() -> None:
     assert len(shorten(noisy, dropped).operations) == len(history.operations)
 
 
+def test_the_first_read_of_a_question_is_shared_and_stored() -> None:
+    """Of equal reads the first one is a fill; the others join it or are hits, and none violates its level."""
+    result = run(History((Sample(0), Read(1100, down=500), Read(1110), Read(1120), Read(1700))))
+    assert result.outcomes == {"fill": 1, "joined": 2, "hit": 1}
+    assert not result.violations
+
+
 def test_open_at_the_store_is_not_enough() -> None:
     """
     A fill that starts while the generation is closed and returns after it has opened would be stored: see
