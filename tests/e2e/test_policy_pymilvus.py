@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from kiteway.filter import filter_path, missing_reason
 from kiteway.milvus.embedded import StandaloneMilvus, Tuning
 from tests.e2e.test_traffic_metrics import MANIFESTS
-from tests.support.kiteway import Running, up, wait_until
+from tests.support.kiteway import KITEWAY, Running, up, wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -68,6 +70,17 @@ class Served(NamedTuple):
         with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as page:
             lines = page.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    def refused_by_user(self) -> dict[str, int]:
+        """Return what `kiteway top` says of refused calls."""
+        command = [str(KITEWAY), "top", "--once", "--by", "user", "--output", "json"]
+        command += ["--data-dir", str(self.running.instance.data_dir)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+        rows = json.loads(done.stdout)["rows"]
+        refused: Counter[str] = Counter()
+        for row in rows:
+            refused[row["user"]] += row["refused"]
+        return {user: count for user, count in refused.items() if count}
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +165,10 @@ def test_a_user_over_its_limit_is_refused_and_pymilvus_backs_off(served: Served)
     assert refused.json() == {"code": 1807, "message": sentence}
     passes = httpx2.get(address, headers={"authorization": f"Bearer {':'.join(BOB)}"})
     assert (passes.status_code, passes.json()["code"]) == (200, 200)
-    assert served.counted('envoy_kiteway_refused_total{reason="requests"}') > 2
+    refusals_of_all = served.counted('envoy_kiteway_refused_total{reason="requests"}')
+    assert refusals_of_all > 2
+    assert served.counted("kiteway_call_refusals_total{") == refusals_of_all
+    assert served.refused_by_user() == {"alice": refusals_of_all}
 
     log = served.running.instance.data_dir / "logs" / "access.log"
 
@@ -183,4 +199,6 @@ def test_reads_over_the_pools_limit_wait_and_all_are_answered(served: Served) ->
     assert found == [0] * 160
     assert served.counted("envoy_kiteway_queued{") == 0
     wait_until(lambda: served.counted("envoy_kiteway_queue_time_count{") > 20, "calls have waited")
+    of_books = 'kiteway_call_queue_seconds_count{collection="books"'
+    assert served.counted(of_books) == served.counted("kiteway_call_queue_seconds_count{") > 20
     assert served.counted("envoy_kiteway_refused_total{") == 0
