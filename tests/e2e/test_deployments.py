@@ -101,21 +101,31 @@ def test_the_arguments_of_the_unit_are_those_of_up() -> None:
     assert given <= known
 
 
-def test_the_values_for_kind_open_ports_of_the_node() -> None:
-    """The chart takes the values of the walk-through: one Pod, on ports 443 and 80 of the node."""
+def _rendered(values: str) -> list[dict[str, Any]]:
+    """Return the objects that the chart makes of values."""
     helm = next(iter((ROOT / ".tools").glob("kubernetes-clients-*/helm")), None)
     if helm is None:
         pytest.skip("helm is not there: tools/kubernetes/clients.py")
+    command = [str(helm), "template", "kiteway", str(ROOT / "deploy/chart"), "-f", "-"]
+    rendered = subprocess.run(command, input=values, check=True, capture_output=True, text=True).stdout
+    return [each for each in yaml.safe_load_all(rendered) if each]
+
+
+def test_the_test_of_the_chart_takes_any_host() -> None:
+    """A wildcard and names that look like numbers stay the texts that they are."""
+    names = {"host": "*.example.com: x", "caConfigMap": "123", "caKey": "1.0", "tokenSecret": "5", "tokenKey": "yes"}
+    pods = [each for each in _rendered(yaml.safe_dump({"test": names})) if each["kind"] == "Pod"]
+    [container] = pods[0]["spec"]["containers"]
+    assert container["args"][2:] == ["--server-name=*.example.com: x", "--ca=/etc/kiteway/ca/1.0"]
+    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "5", "key": "yes"}
+    assert pods[0]["spec"]["volumes"][1]["configMap"] == {"name": "123", "items": [{"key": "1.0", "path": "1.0"}]}
+
+
+def test_the_values_for_kind_open_ports_of_the_node() -> None:
+    """The chart takes the values of the walk-through: one Pod, on ports 443 and 80 of the node."""
     text = (ROOT / "docs/how-to/kind.md").read_text()
     [values] = re.findall(r"```yaml\n# kiteway-values\.yaml\n(.+?)```", text, re.DOTALL)
-    rendered = subprocess.run(
-        [helm, "template", "kiteway", ROOT / "deploy/chart", "-f", "-"],
-        input=values,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    [deployment] = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] == "Deployment"]
+    [deployment] = [each for each in _rendered(values) if each["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert deployment["spec"]["replicas"] == 1
     assert {port.get("hostPort") for port in container["ports"]} == {443, 80, None}
