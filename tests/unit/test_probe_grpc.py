@@ -27,6 +27,7 @@ from tests.unit.probe_servers import (
     http2,
     serving,
     silence,
+    tls_server,
 )
 
 pytestmark = pytest.mark.anyio
@@ -196,6 +197,14 @@ async def test_https_health_answers_for_its_name(authority: Authority) -> None:
     assert (seen.status, seen.body) == (200, "OK")
     assert wrong.failure is not None
     assert wrong.failure.reason is Reason.NAME_MISMATCH
+
+
+async def test_https_that_demands_a_client_certificate(authority: Authority) -> None:
+    """The refusal, which TLS 1.3 gives when the client reads, is a failure, never an exception."""
+    with tls_server(authority.mutual()) as port:
+        endpoint = Endpoint(HOST, port, "127.0.0.1")
+        found = [await probe_http(endpoint, "/healthz", tls=TlsOptions(verify=False)) for _ in range(5)]
+    assert all(seen.failure is not None and seen.failure.detail for seen in found)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ async def probe_http(
         failure = ProbeFailure(Reason.NO_ANSWER, detail)
     except httpx2.ConnectError as error:
         failure = await _connect_failure(endpoint, tls, str(error), timeout)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    # With TLS 1.3 a server refuses a client's certificate only when the client reads, and httpx lets that error pass.
+    except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError) as error:
         why = str(error).rstrip(".") or type(error).__name__
         detail = f"{endpoint} does not answer HTTP on {method} {path}: {why}"
         failure = ProbeFailure(Reason.NOT_HTTP, detail)
