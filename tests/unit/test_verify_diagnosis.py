@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from kiteway.milvus.verify import FailureReason, Target, VerifyReport, verify
+from kiteway.probe.own import NO_ENDPOINT
 from tests.unit.probe_servers import (
     CONNECT,
     HOST,
@@ -241,6 +242,13 @@ async def test_an_answer_of_the_balancers_own(
         f"Kiteway at 127.0.0.1:{port} answers by itself, without Milvus: {OURS.removeprefix('kiteway: ')}"
     )
     assert "Milvus's own log" not in (report.failure.fix if report.failure else "")
+
+
+async def test_no_healthy_endpoint_in_milvus_s_shape() -> None:
+    """`Connect` gets it with the gRPC status OK; the reason is the same as with UNAVAILABLE, so a Milvus that starts has time."""
+    with grpc_server({CONNECT: in_milvus_shape(65, f"kiteway: {NO_ENDPOINT}; look there.")}) as port:
+        report = await verify(plain(port), timeout=10)
+    assert reason(report) is FailureReason.NO_HEALTHY_ENDPOINT
 
 
 async def test_a_rest_error_of_the_balancers_own() -> None:

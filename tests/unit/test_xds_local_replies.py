@@ -25,9 +25,10 @@ from kiteway.envoy.xds.access_log import (
     log_rate_for_filter,
 )
 from kiteway.envoy.xds.filters import grpc_filters, turn_on
-from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, REFUSALS, LocalReply, local_replies
+from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, NO_HEALTHY_ENDPOINT, REFUSALS, LocalReply, local_replies
 from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
 from kiteway.milvus.catalogue import RpcClass, catalogue
+from kiteway.probe.own import NO_ENDPOINT
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -58,6 +59,11 @@ def test_the_reference_lists_every_answer() -> None:
     section = (REFERENCE / "errors.md").read_text().split("## The call could not be served")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([A-Z_]+) \| (\d+) \| (.+?) \| ([A-Z ]+) \|", section, re.MULTILINE)
     assert rows == [(CODES[r.grpc], str(r.http), r.text, " ".join(r.flags)) for r in LOCAL_REPLIES]
+
+
+def test_the_probes_know_the_answer_without_an_endpoint() -> None:
+    """`verify` gives a Milvus that starts its whole time, by the beginning of this sentence."""
+    assert NO_HEALTHY_ENDPOINT.startswith(NO_ENDPOINT)
 
 
 def test_the_reference_lists_every_refusal() -> None:

@@ -4,6 +4,8 @@ from typing import Final
 
 PREFIX: Final = "kiteway: "
 """The beginning of each of Kiteway's own answers. It may be anywhere in the text that the client gets."""
+NO_ENDPOINT: Final = "the Service has no healthy endpoint"
+"""The beginning of the sentence of a pool without a healthy endpoint, which also `Connect` gets."""
 _MOST = 600
 _AFTER: Final = ('"}', '","', '", "', "\n")
 """What ends the sentence in JSON and in PyMilvus's texts."""

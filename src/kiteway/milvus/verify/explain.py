@@ -6,7 +6,7 @@ from kiteway.milvus.verify.report import Failure, FailureReason
 from kiteway.milvus.verify.target import Target
 from kiteway.probe.grpc import GrpcResult
 from kiteway.probe.milvus import MilvusResult
-from kiteway.probe.own import own_sentence
+from kiteway.probe.own import NO_ENDPOINT, own_sentence
 from kiteway.probe.result import ProbeFailure, Reason
 from kiteway.probe.tls import TlsResult
 
@@ -180,7 +180,8 @@ def explain_call(target: Target, answer: MilvusResult) -> Failure | None:
         return explain_status(target, call.status_name or "", call.message)
     if answer.balancer:
         # Connect is answered in Milvus's shape: PyMilvus shows the text of no gRPC status there.
-        return explain_status(target, "PERMISSION_DENIED", answer.reason)
+        status = "UNAVAILABLE" if answer.balancer.startswith(NO_ENDPOINT) else "PERMISSION_DENIED"
+        return explain_status(target, status, answer.reason)
     if answer.code:
         return explain_milvus(answer.reason or f"code {answer.code}")
     return None
