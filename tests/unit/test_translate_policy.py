@@ -287,10 +287,14 @@ def all_for_filter(model: LoadBalancer) -> list[str]:
 
 
 def _config(route: EnvoyRoute) -> str:
+    """Return what a route that forwards says to the filter, without the answer to `Connect`, which only its own route has."""
     per_route, value = DynamicModuleFilterPerRoute(), StringValue()
-    if route.HasField("route") and route.typed_per_filter_config[FILTER].Unpack(per_route):
-        per_route.filter_config.Unpack(value)
-    return value.value
+    if not (route.HasField("route") and route.typed_per_filter_config[FILTER].Unpack(per_route)):
+        return ""
+    per_route.filter_config.Unpack(value)
+    found = json.loads(value.value)
+    found.pop("answer_without_endpoint", None)
+    return json.dumps(found) if found else ""
 
 
 def test_each_replica_has_an_equal_share() -> None:
