@@ -118,13 +118,16 @@ def _full(listener: socket.socket) -> Iterator[None]:
         yield
 
 
-def test_reads_are_retried_on_unavailable_and_writes_not(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """After UNAVAILABLE from an endpoint a read goes to another one; a write's client gets that answer."""
-    with Backend(grpc.StatusCode.UNAVAILABLE) as bad, running(tmp_path, free_port) as proxy, Backend() as good:
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_reads_are_retried_when_an_endpoint_gives_up_and_writes_not(
+    tmp_path: Path, free_port: Callable[[], int], code: grpc.StatusCode
+) -> None:
+    """After UNAVAILABLE, or CANCELLED, from an endpoint a read goes to another one; a write's client gets that answer."""
+    with Backend(code) as bad, running(tmp_path, free_port) as proxy, Backend() as good:
         proxy.apply(model(), [bad.endpoint()])
         with proxy.channel() as channel:
             error = failure(channel, INSERT)
-            assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "refused")
+            assert (error.code(), error.details()) == (code, "refused")
             assert bad.count("Insert") == 1
             proxy.apply(model(), [bad.endpoint(), good.endpoint()])
             assert {call(channel, SEARCH) for _ in range(CALLS)} == {OK_RESULT}

@@ -72,7 +72,11 @@ that is slow as a whole.
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
 """No endpoint has received any part of the call, so every call may be sent to another one."""
 
-_GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable,retriable-headers"
+_GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable,cancelled,retriable-headers"
+"""
+A server built on gRPC's C core (Milvus Lite) gives CANCELLED to a call that meets its shutdown. A client that has cancelled
+its call waits for no answer, so the status never comes from the client.
+"""
 _REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
 
 _STARTING = HeaderMatcher(name="grpc-message", string_match=StringMatcher(contains="Milvus Proxy is not ready yet"))
