@@ -76,8 +76,11 @@ class Collector:
 
 
 def attributes(values: Iterator[KeyValue] | Any) -> dict[str, str]:
-    """Return attributes as a dictionary; all of Envoy's are texts."""
-    return {each.key: each.value.string_value for each in values}
+    """Return attributes as a dictionary; numbers as they are printed."""
+    found = {each.key: each.value for each in values}
+    return {
+        key: str(value.int_value) if value.HasField("int_value") else value.string_value for key, value in found.items()
+    }
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -97,6 +97,8 @@ def test_a_span_says_what_was_asked_and_answered(tmp_path: Path, free_port: Call
     }
     assert {key: values.get(key) for key in expected} == expected
     assert "kiteway.cache" not in values
+    numbers = {each.key: each.value.int_value for each in span.attributes if each.value.HasField("int_value")}
+    assert numbers == {"kiteway.nq": 2, "kiteway.topk": 7, "kiteway.rows": 14, "kiteway.attempts": 1}
     # Milvus continues the trace below this span.
     assert sent.metadata["traceparent"] == f"00-{TRACE}-{span.span_id.hex()}-01"
     resource = attributes(collector.traces[0].resource_spans[0].resource.attributes)

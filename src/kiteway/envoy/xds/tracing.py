@@ -47,16 +47,15 @@ _TEXTS = {
     "kiteway.level": (_CALL, "level"),
     "kiteway.cache": (_FILTER, "cache"),
     "kiteway.refused": (_FILTER, "refused"),
+    "db.response.status_code": (_CALL, "code"),
 }
 _NUMBERS = {
-    "db.response.status_code": (_CALL, "code"),
     "kiteway.rows": (_CALL, "rows"),
     "kiteway.nq": (_CALL, "nq"),
     "kiteway.topk": (_CALL, "limit"),
 }
 _OF_ENVOY = {
     "kiteway.endpoint": "%UPSTREAM_HOST%",
-    "kiteway.attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     # In place of Envoy's own, which has the query: a REST client may put secrets there.
     "http.url": "%REQ(:SCHEME)%://%REQ(:AUTHORITY):256%%PATH(NQ):256%",
 }
@@ -76,8 +75,9 @@ def tracing(otlp: OtlpSettings) -> hcm.HttpConnectionManager.Tracing:
         custom_tags=[
             CustomTag(tag="db.system.name", literal=CustomTag.Literal(value="milvus")),
             *(_noted(tag, *place) for tag, place in _TEXTS.items()),
-            *(_noted(tag, *place) for tag, place in _NUMBERS.items()),
+            *(_noted(tag, *place, kind=CustomTag.INT) for tag, place in _NUMBERS.items()),
             *(CustomTag(tag=tag, value=value) for tag, value in _OF_ENVOY.items()),
+            CustomTag(tag="kiteway.attempts", value="%UPSTREAM_REQUEST_ATTEMPT_COUNT%", value_type=CustomTag.INT),
         ],
     )
 
@@ -111,8 +111,8 @@ def _sampler(percent: float) -> TypedExtensionConfig:
     )
 
 
-def _noted(tag: str, namespace: str, key: str) -> CustomTag:
+def _noted(tag: str, namespace: str, key: str, kind: CustomTag.ValueType = CustomTag.STRING) -> CustomTag:
     """Return the attribute with what the filter has noted; a call of which it has not noted that has none."""
     place = MetadataKey(key=namespace, path=[MetadataKey.PathSegment(key=key)])
-    kind = MetadataKind(request=MetadataKind.Request())
-    return CustomTag(tag=tag, metadata=CustomTag.Metadata(kind=kind, metadata_key=place))
+    of_request = MetadataKind(request=MetadataKind.Request())
+    return CustomTag(tag=tag, metadata=CustomTag.Metadata(kind=of_request, metadata_key=place), value_type=kind)
