@@ -47,18 +47,26 @@ def test_https_needs_cas(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["collector:4318", "grpc://collector", "http://", "http://h:x", "http://h:1?token=x", "http://h:1#x"]
+    "url",
+    [
+        *("collector:4318", "grpc://collector", "http://", "http://h:x", "http://h:0", "http://h:99999"),
+        *("http://h:1?token=s3cret", "http://h:1#s3cret", "http://a b", "http://h/a b", "http://h/ü"),
+    ],
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
-    """The message shows the form."""
-    with pytest.raises(ValueError, match=r"is not http://HOST\[:PORT\]"):
+    """The message shows the form, and nothing that can be a token."""
+    with pytest.raises(ValueError, match=r"is not http://HOST\[:PORT\]") as raised:
         parse(url)
+    assert "s3cret" not in str(raised.value)
 
 
-def test_a_url_has_no_credentials() -> None:
-    """Credentials in a URL are refused, and not repeated."""
+@pytest.mark.parametrize(
+    "url", ["http://user:s3cret@collector", "https://s3cret@h:99999", "s3cret@h", "http://s3cret@"]
+)
+def test_a_url_has_no_credentials(url: str) -> None:
+    """Credentials in a URL are refused, and not repeated, whatever else is wrong with it."""
     with pytest.raises(ValueError, match="--otlp-token-file") as raised:
-        parse("http://user:s3cret@collector")
+        parse(url)
     assert "s3cret" not in str(raised.value)
 
 

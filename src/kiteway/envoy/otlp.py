@@ -8,6 +8,7 @@ can say that exports fail, and why.
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ CLUSTER = "otlp"
 
 _PORT = 4318
 """The default port of OTLP over HTTP, with and without TLS (OpenTelemetry Protocol Specification, OTLP/HTTP Default Port)."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""The characters of a name in DNS, as Services and hosts have it."""
+_PATH = re.compile(r"[!-~]*")
+"""Visible ASCII; other characters are written as %XX (RFC 3986, section 2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,23 @@ def parse_otlp_endpoint(
     Raises:
         ValueError: a value is invalid; the message says why.
     """
-    form = f'"{url}" of --otlp-endpoint is not http://HOST[:PORT] or https://HOST[:PORT], e.g. http://127.0.0.1:4318'
+    # Before any message that repeats the URL.
+    if "@" in url:
+        raise ValueError(
+            "--otlp-endpoint has credentials in it, which every user of this machine can see: write the token into a file, "
+            "and name it with --otlp-token-file"
+        )
+    shown = re.split("[?#]", url)[0]  # a query can be a token
+    form = f'"{shown}" of --otlp-endpoint is not http://HOST[:PORT] or https://HOST[:PORT], e.g. http://127.0.0.1:4318'
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port = _PORT if parts.port is None else parts.port
     except ValueError:
         raise ValueError(form) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port or parts.query or parts.fragment:
         raise ValueError(form)
-    if parts.username or parts.password:
-        raise ValueError(
-            "--otlp-endpoint has credentials in it, which every user of this machine can see: --otlp-token-file"
-        )
+    if not (is_address(parts.hostname) or _NAME.fullmatch(parts.hostname)) or not _PATH.fullmatch(parts.path):
+        raise ValueError(form)
     tls = parts.scheme == "https"
     if ca is not None and not tls:
         raise ValueError("--otlp-ca is for https; --otlp-endpoint begins with http")
@@ -100,7 +110,7 @@ def parse_otlp_endpoint(
         _check_token(token_file)
     return OtlpSettings(
         host=parts.hostname,
-        port=port or _PORT,
+        port=port,
         path=parts.path.rstrip("/"),
         ca=(ca.absolute() if ca else _public_cas()) if tls else None,
         token_file=token_file.absolute() if token_file else None,
