@@ -49,6 +49,23 @@ def endpoint(
     return EndpointReport(address=address, healthy=health is EndpointHealth.HEALTHY, health=health, why=why)
 
 
+def test_events_are_read_while_others_come() -> None:
+    """A thread of the server reads the events while the event loop adds one."""
+    journal = Journal()
+    for health in (EndpointHealth.HEALTHY, EndpointHealth.FAILING, EndpointHealth.HEALTHY):
+        journal.take(status(endpoint(health=health)), NOW)
+
+    class Meanwhile(int):
+        """Is compared with each event's id, and adds an event then."""
+
+        def __lt__(self, other: int) -> bool:
+            journal.take(status(), NOW)
+            return super().__lt__(other)
+
+    assert [event.kind for event in journal.newest(after=Meanwhile(0))] == ["endpoint.health"] * 2
+    assert [event.kind for event in journal.newest()] == ["endpoint.removed"] + ["endpoint.health"] * 2
+
+
 def certificate(fingerprint: str = "a", days: int = 60) -> ServedCertificate:
     """Return a certificate that has ``days`` left."""
     return ServedCertificate(

@@ -89,7 +89,8 @@ class Journal:
 
     def newest(self, *, after: int = 0) -> list[Event]:
         """Return the events whose id is above ``after``, the newest first."""
-        return [event for event in reversed(self._events) if event.id > after]
+        # Threads of the server read. The copy is one step for them; a deque that grows meanwhile cannot be walked.
+        return [event for event in reversed(list(self._events)) if event.id > after]
 
 
 def changes(before: Status, now: Status) -> list[Event]:
