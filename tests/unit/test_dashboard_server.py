@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -16,8 +18,11 @@ import pytest
 from kiteway import dashboard
 from kiteway.dashboard.access import Access
 from kiteway.dashboard.board import Board
+from kiteway.dashboard.figures import Figures
 from kiteway.dashboard.history import SERIES_MOST
+from kiteway.dashboard.overview import overview
 from kiteway.dashboard.server import STREAMS_MOST
+from kiteway.report.calls import CallsRow
 from tests.support.dashboard import MadeUp, served, status
 
 STATIC = Path(dashboard.__file__).parent / "static"
@@ -35,6 +40,28 @@ async def page(
             await board.newer(board.version)
         await board.count()
         yield board, source, client
+
+
+def test_a_time_above_the_last_bound_is_shown_as_that() -> None:
+    """On the overview, too: JSON has no infinity, and null stands for no calls."""
+    board = Board(MadeUp(1, 1))
+    all_now = CallsRow(
+        pool="",
+        calls=2,
+        share=1,
+        errors={},
+        p50=0.5,
+        p99=math.inf,
+        rows=0,
+        bytes=0,
+        cache=None,
+        waited=0,
+        wait=None,
+        refused=0,
+    )
+    board.seen = dataclasses.replace(board.seen, figures=Figures(seconds=5, all_now=all_now))
+    traffic = overview(board).traffic
+    assert (traffic.p50, traffic.p99) == (0.5, 60)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

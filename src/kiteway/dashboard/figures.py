@@ -88,6 +88,11 @@ def cached_share(rows: Iterable[CallsRow]) -> float | None:
     return sum(each.answered for each in outcomes) / reads if reads else None
 
 
+def shown_time(seconds: float | None) -> float | None:
+    """Return a time for JSON, which has no infinity: one above the histogram's last bound, a minute, is that bound."""
+    return 60.0 if seconds is not None and math.isinf(seconds) else seconds
+
+
 def _rows(now: Calls, kind: By, before: Calls | None) -> dict[Name, CallsRow]:
     return {(row.pool, *row.name): row for row in top_rows(now, kind, Key.NAME, before)}
 

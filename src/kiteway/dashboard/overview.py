@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from kiteway.dashboard.board import Board, Seen
-from kiteway.dashboard.figures import cached_share
+from kiteway.dashboard.figures import cached_share, shown_time
 from kiteway.diagnostics import Severity
 from kiteway.metrics.top import By
 from kiteway.report.calls import CallsRow
@@ -169,8 +169,8 @@ def _traffic(seen: Seen) -> Traffic:
         counted=seen.counted,
         calls=figures.rate(now.calls if now else 0),
         errors=figures.rate(now.failed if now else 0),
-        p50=now.p50 if now else None,
-        p99=now.p99 if now else None,
+        p50=shown_time(now.p50) if now else None,
+        p99=shown_time(now.p99) if now else None,
         rows=figures.rate(now.rows if now else 0),
         in_flight=_sum(seen.statistics, ".downstream_rq_active"),
         connections=_sum(seen.statistics, ".downstream_cx_active"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from kiteway.dashboard.board import Seen
-from kiteway.dashboard.figures import Figures, cached_share
+from kiteway.dashboard.figures import Figures, cached_share, shown_time
 from kiteway.dashboard.names import GRPC, clusters_of, pool_of
 from kiteway.dashboard.paging import Table
 from kiteway.metrics.top import By
@@ -224,15 +223,10 @@ def _calls(total: CallsRow, now: CallsRow | None, figures: Figures) -> Calls:
     return Calls(
         rate=figures.rate(now.calls) if now else 0.0,
         errors=figures.rate(now.failed) if now else 0.0,
-        p50=_time(now.p50) if now else None,
-        p99=_time(now.p99) if now else None,
+        p50=shown_time(now.p50) if now else None,
+        p99=shown_time(now.p99) if now else None,
         rows=figures.rate(now.rows) if now else 0.0,
         total=total.calls,
         failed=total.failed,
         codes=total.errors,
     )
-
-
-def _time(seconds: float | None) -> float | None:
-    """JSON has no infinity; a time above the histogram's last bound, a minute, is shown as that."""
-    return 60.0 if seconds is not None and math.isinf(seconds) else seconds
