@@ -76,6 +76,8 @@ def test_a_name_that_is_markup_is_text(tab: Tab, url: str) -> None:
         tab.wait_text(MARKUP)
         assert page.locator("main img").count() == 0
         assert "stolen" not in page.title()
+    tab.show("constructor")
+    assert tab.page.inner_text("h1") == "Overview"
     tab.show("collections")
     tab.page.locator("tbody a").first.click()
     tab.page.wait_for_selector("h1:has-text('Collection')")
@@ -165,7 +167,7 @@ def test_the_page_asks_for_its_token(tab: Tab, free_port: Callable[[], int], tmp
     with instance(free_port, "--dashboard-token-file", str(file)) as url:
         page = tab.page
         eventually(lambda: page.goto(url).ok, "the page is there")
-        for token in ("wrong", TOKEN):
+        for token in ("wrong", "令牌", TOKEN):  # no header can have the second one
             page.get_by_label("Token").fill(token)
             page.keyboard.press("Enter")
             if token != TOKEN:

@@ -114,6 +114,36 @@ def test_a_table_is_filtered_and_sorted_by_keyboard(here: Tab) -> None:
     assert page.locator("tbody tr").count() == 1
 
 
+def test_a_filter_keeps_what_is_typed_while_the_page_changes(here: Tab) -> None:
+    """Figures come while somebody types; and a filter that is not asked for yet does not follow into another view."""
+    page = here.show("collections")
+    typed = """async () => {
+        const field = document.querySelector("input[type=search]");
+        field.value = "bir";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        // It draws the page again, as new figures do.
+        document.querySelector("header select").dispatchEvent(new Event("change", { bubbles: true }));
+        await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        return field.value;
+    }"""
+    assert page.evaluate(typed) == "bir"
+    page.wait_for_function("() => location.hash.includes('q=bir')")
+    page.evaluate("""() => {
+        const field = document.querySelector("input[type=search]");
+        field.value = "birds";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        location.hash = "#/users";
+    }""")
+    page.wait_for_selector("h1:has-text('Users')")
+    page.wait_for_selector("tbody tr")
+    # Longer than the page waits for the next letter.
+    page.evaluate("() => new Promise((waited) => setTimeout(waited, 400))")
+    assert page.url.endswith("#/users")
+    # A link to the same view brings its own filter.
+    page.evaluate("() => { location.hash = '#/users?q=root'; }")
+    page.wait_for_function("() => document.querySelector('input[type=search]').value === 'root'")
+
+
 def test_the_admission_and_the_certificate(here: Tab) -> None:
     """The limits of the policy, and how long the certificate lives."""
     here.show("queues")

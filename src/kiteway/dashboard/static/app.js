@@ -12,6 +12,7 @@ import { Certificates, Collections, Endpoints, Hosts, Problems, Queues, Users } 
 import { LANGUAGES, choose, chosen, t, word } from "./text.js";
 
 const VIEWS = {
+  __proto__: null, // an address can have any name
   overview: Overview,
   endpoints: Endpoints,
   collections: Collections,
@@ -22,8 +23,8 @@ const VIEWS = {
   problems: Problems,
   events: Events,
 };
-const DETAILS = { endpoint: Endpoint, collection: Collection };
-const PARENTS = { endpoint: "endpoints", collection: "collections" };
+const DETAILS = { __proto__: null, endpoint: Endpoint, collection: Collection };
+const PARENTS = { __proto__: null, endpoint: "endpoints", collection: "collections" };
 const LEVEL = { ready: "good", degraded: "warning", "not ready": "bad" };
 const THEME = "kiteway-theme";
 const THEMES = ["auto", "light", "dark"];

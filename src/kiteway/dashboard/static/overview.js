@@ -26,7 +26,7 @@ export function Overview({ overview, fresh }) {
       ${collections?.rows.length > 0 &&
       html`<${Panel} title=${t("nav.collections")} href=${link("collections")} wide=${true}>
         <div class="scroll" tabindex="0" role="region" aria-label=${t("nav.collections")}>
-          <${Rows} rows=${collections.rows.slice(0, 5)} columns=${TOP} id=${(row) => `${row.pool} ${row.database} ${row.collection}`} />
+          <${Rows} rows=${collections.rows.slice(0, 5)} columns=${TOP} id=${(row) => `${row.pool} ${row.protocol} ${row.database} ${row.collection}`} />
         </div>
       <//>`}
       <${Panel} title=${t("overview.events")} href=${link("events")} wide=${true}>

@@ -123,14 +123,26 @@ function Head({ column: { key, number, fixed }, query }) {
 }
 
 function Filters({ data, query, only }) {
+  const asked = query.get("q") ?? "";
+  const [text, setText] = useState(asked);
   const timer = useRef(null);
+  // A link to the same view brings another filter. While somebody types, the address is behind the text.
+  useEffect(() => {
+    if (timer.current == null) setText(asked);
+  }, [asked]);
+  // A filter that is not asked for yet belongs to this view only.
+  useEffect(() => () => clearTimeout(timer.current), []);
   const onInput = (event) => {
+    const typed = event.target.value;
+    setText(typed);
     clearTimeout(timer.current);
-    const text = event.target.value;
-    timer.current = setTimeout(() => change({ q: text, page: "" }), 200);
+    timer.current = setTimeout(() => {
+      timer.current = null;
+      change({ q: typed, page: "" });
+    }, 200);
   };
   return html`<div class="filters">
-    <label>${t("table.filter")} <input type="search" placeholder=${t("table.filter.hint")} value=${query.get("q") ?? ""} onInput=${onInput} /></label>
+    <label>${t("table.filter")} <input type="search" placeholder=${t("table.filter.hint")} value=${text} onInput=${onInput} /></label>
     ${only &&
     html`<label
       >${t("table.only")}
