@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
 from kiteway.dashboard.history import Key as SeriesKey
 from kiteway.dashboard.history import Point
-from kiteway.envoy.calls import Calls, PoolCalls
+from kiteway.envoy.calls import Calls, OfCollection, PoolCalls
 from kiteway.metrics.top import By, Key, top_rows
 from kiteway.report.calls import CallsRow
 
@@ -72,11 +72,12 @@ class Figures:
 def figures(now: Calls, before: Calls | None, seconds: float) -> Figures:
     """Return the figures of ``seconds`` from ``before`` to ``now``, and those since Envoy's start."""
     together = _together(now)
+    together_before = None if before is None else _together(before, {_series(*each) for each in _collections(now)})
     return Figures(
         seconds=seconds if before is not None else 0.0,
         now={kind: _rows(now, kind, before) for kind in _KINDS} if before is not None else {},
         total={kind: _rows(now, kind, None) for kind in _KINDS},
-        all_now=_only(top_rows(together, By.COLLECTION, Key.CALLS, _together(before))) if before is not None else None,
+        all_now=_only(top_rows(together, By.COLLECTION, Key.CALLS, together_before)) if before is not None else None,
         all_total=_only(top_rows(together, By.COLLECTION, Key.CALLS)),
     )
 
@@ -101,11 +102,23 @@ def _only(rows: list[CallsRow]) -> CallsRow | None:
     return rows[0] if rows else None
 
 
-def _together(calls: Calls) -> Calls:
-    """Return the calls as those of one collection of one pool, so that times of all are one histogram."""
+def _together(calls: Calls, still: Collection[Name] | None = None) -> Calls:
+    """
+    Return the calls as those of one collection of one pool, so that times of all are one histogram.
+
+    With ``still`` only the counts of these series: the filter drops those of a collection that is gone.
+    """
     all_ = [
         msgspec.structs.replace(each, database="", collection="", other=False)
-        for pool in calls.pools
-        for each in pool.collections
+        for pool, each in _collections(calls)
+        if still is None or _series(pool, each) in still
     ]
     return Calls(bounds=calls.bounds, pools=[PoolCalls(name="", collections=all_, users=[], endpoints=[])])
+
+
+def _collections(calls: Calls) -> Iterator[tuple[str, OfCollection]]:
+    return ((pool.name, each) for pool in calls.pools for each in pool.collections)
+
+
+def _series(pool: str, each: OfCollection) -> Name:
+    return (pool, str(each.other), each.database, each.collection, each.rpc)
