@@ -152,5 +152,5 @@ class _Ring:
 
 
 def _known(values: Iterable[float]) -> list[float | None]:
-    """JSON has neither NaN nor infinity; an infinite time, which is above the histogram's last bound, is shown as that bound."""
+    """Return values for JSON, which has neither NaN nor infinity: a time above the histogram's last bound is that bound."""
     return [None if math.isnan(value) else 60.0 if math.isinf(value) else round(value, 6) for value in values]

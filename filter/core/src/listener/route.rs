@@ -30,8 +30,8 @@ pub struct RouteConfig {
 }
 
 impl RouteConfig {
-    /// Parses `{"answer": "no Ingress routes the host {host}.", "answer_without_endpoint": "...", "by_server_name": true, "log_rate": 0.25, "policy": {...},
-    /// "cache": {...}, "pool": "pool/default/milvus/19530/grpc"}`; each key may be missing.
+    /// Parses `{"answer": "no Ingress routes the host {host}.", "answer_without_endpoint": "...", "by_server_name": true,
+    /// "log_rate": 0.25, "policy": {...}, "cache": {...}, "pool": "pool/default/milvus/19530/grpc"}`; each key may be missing.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let mut object = parse_object(json)?;
         let connect_reply = object.take_text("answer")?.map(|text| ConnectReply::new(&text));
