@@ -94,6 +94,15 @@ def test_nothing_else_does(token_file: Path, given: str) -> None:
     assert status(Access(token_file)) == 401
 
 
+def test_a_refusal_says_how_to_send_the_token(token_file: Path) -> None:
+    """And that the file can be the reason."""
+    refusal = Access(token_file).refuse("/api/overview", Headers({"host": "localhost"}))
+    assert refusal is not None
+    assert "authorization: Bearer TOKEN" in refusal.message
+    assert "open to every user" in refusal.message
+    assert TOKEN not in refusal.message
+
+
 def test_a_changed_token_is_in_force_at_once_and_without_its_file_nobody_is_let_in(token_file: Path) -> None:
     """Rotation needs no restart."""
     access = Access(token_file)

@@ -76,7 +76,11 @@ class Access:
         if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             return Refusal(403, "requests of other sites are refused")
         if self.token_file is not None and not self._has_token(headers.getlist("authorization")):
-            return Refusal(401, "the bearer token is missing or wrong")
+            return Refusal(
+                401,
+                "send the token of --dashboard-token-file as `authorization: Bearer TOKEN`; this one is missing or wrong, or the "
+                "file is missing, too short, or open to every user of the machine",
+            )
         return None
 
     def _knows(self, host: str) -> bool:

@@ -28,7 +28,7 @@ export default {
   "token.text": "This page needs the token of --dashboard-token-file.",
   "token.label": "Token",
   "token.open": "Open",
-  "token.wrong": "This token is wrong.",
+  "token.wrong": "This token is wrong; or its file is missing, too short, or open to every user of the machine.",
 
   "state.ready": "Ready",
   "state.degraded": "Degraded",

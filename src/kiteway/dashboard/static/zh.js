@@ -28,7 +28,7 @@ export default {
   "token.text": "访问此页面需要 --dashboard-token-file 中的令牌。",
   "token.label": "令牌",
   "token.open": "打开",
-  "token.wrong": "令牌不正确。",
+  "token.wrong": "令牌不正确；或者令牌文件不存在、内容过短，或对本机所有用户可读。",
 
   "state.ready": "就绪",
   "state.degraded": "降级",
