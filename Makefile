@@ -182,6 +182,7 @@ check-catalogue: $(SYNCED) ## compare the catalogue of rpcs with the newest PyMi
 
 check-consistency: $(SYNCED) ## judge every read of a real Milvus during faults: make check-consistency MINUTES=3 PROXIES=3 [PLANTED=all]
 	$(RUN) tools/in_netns.py $(RUN) -m tests.consistency --minutes $(MINUTES) --proxies $(PROXIES) $(addprefix --planted ,$(PLANTED))
+	KITEWAY_PAIRS=2000 $(RUN) tools/in_netns.py $(RUN) -m pytest tests/e2e/test_cache_crossing_milvus.py
 
 # Wheels with and without the filter, and the sources; the same commit gives the same bytes.
 dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one, the sources, and a bill of materials
