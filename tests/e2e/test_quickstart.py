@@ -52,7 +52,10 @@ async def _verified_through(folder: Path, port: int, *, tls: bool) -> None:
             await asyncio.to_thread(running.wait_healthy, 1)
             assert running.status()["pools"][0]["protocol"] == ("HTTP2" if tls else "HTTP")
             certificate = folder / "data/state/quickstart/tls.crt"
-            assert str(certificate) in running.log.read_text()
+            log = running.log
+            await asyncio.to_thread(
+                wait_until, lambda: str(certificate) in log.read_text(), "the snippet has the certificate"
+            )
             report = await verify(Target(host="localhost", port=port, ca=certificate))
 
     assert report.failure is None
