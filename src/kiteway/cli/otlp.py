@@ -20,7 +20,8 @@ OtlpEndpointOption = Annotated[
     typer.Option(
         "--otlp-endpoint",
         metavar="URL",
-        help="A collector that takes OpenTelemetry's protocol over HTTP, e.g. http://127.0.0.1:4318: it gets traces of calls.",
+        help="A collector that takes OpenTelemetry's protocol over HTTP, e.g. http://127.0.0.1:4318: it gets traces of calls. "
+        "Every call then costs more CPU time, whatever share is traced (docs/design/telemetry.md).",
         show_default="none",
         rich_help_panel=_PANEL,
     ),
