@@ -205,6 +205,20 @@ def test_the_page_speaks_chinese(browser: Any, place: Site) -> None:
     context.close()
 
 
+def test_the_page_needs_no_storage(browser: Any, place: Site) -> None:
+    """A browser that forbids storage shows the page, and remembers a choice until the page is closed."""
+    context = browser.new_context(locale="en-US")
+    forbid = "Object.defineProperty(window, NAME, { get() { throw new DOMException('forbidden', 'SecurityError'); } });"
+    for name in ("localStorage", "sessionStorage"):
+        context.add_init_script(forbid.replace("NAME", repr(name)))
+    tab = Tab(context.new_page(), place.url)
+    tab.show("overview")
+    tab.page.select_option("header select >> nth=0", "dark")
+    assert tab.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert tab.page.input_value("header select >> nth=0") == "dark"
+    context.close()
+
+
 def test_a_killed_endpoint_is_seen(here: Tab, place: Site, record_property: Callable[[str, object], None]) -> None:
     """Without a reload, with the reason, on the overview and as an event; and it comes back."""
     page = here.show("endpoints")

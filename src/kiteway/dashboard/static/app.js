@@ -8,6 +8,7 @@ import { follow, setToken } from "./live.js";
 import { Overview } from "./overview.js";
 import { Badge, Waiting } from "./parts.js";
 import { link, read } from "./route.js";
+import { forLater } from "./stored.js";
 import { Certificates, Collections, Endpoints, Hosts, Problems, Queues, Users } from "./tables.js";
 import { LANGUAGES, choose, chosen, t, word } from "./text.js";
 
@@ -104,7 +105,7 @@ function Header({ overview, live, onChange }) {
       <label
         ><span class="unseen">${t("theme")}</span>
         <select
-          value=${localStorage.getItem(THEME) ?? "auto"}
+          value=${forLater.get(THEME) ?? "auto"}
           onChange=${(event) => {
             setTheme(event.target.value);
             onChange();
@@ -169,11 +170,11 @@ function Token({ tried, onToken }) {
 }
 
 function setTheme(name) {
-  localStorage.setItem(THEME, name);
+  forLater.set(THEME, name);
   if (name === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = name;
 }
 
-setTheme(localStorage.getItem(THEME) ?? "auto");
+setTheme(forLater.get(THEME) ?? "auto");
 choose(chosen());
 render(html`<${App} />`, document.getElementById("app"));

@@ -1,5 +1,7 @@
 // The connection to Kiteway: requests with the token, and the stream of overviews.
 
+import { forThisTab } from "./stored.js";
+
 const TOKEN = "kiteway-token";
 const RETRY = { first: 500, most: 10_000 }; // milliseconds
 const ASK_EVERY = 5_000; // milliseconds between two questions where there is no place for a stream
@@ -12,12 +14,12 @@ export class Refused extends Error {
 }
 
 export function setToken(token) {
-  sessionStorage.setItem(TOKEN, token);
+  forThisTab.set(TOKEN, token);
 }
 
 /** A text that no header can carry, for example of full-width letters, is no token: Kiteway asks for one then. */
 function headers() {
-  const token = sessionStorage.getItem(TOKEN) ?? "";
+  const token = forThisTab.get(TOKEN) ?? "";
   return /^[!-~]+$/.test(token) ? { authorization: `Bearer ${token}` } : {};
 }
 

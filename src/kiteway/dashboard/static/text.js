@@ -1,6 +1,7 @@
 // The words of the page. Texts that Kiteway writes, such as diagnostics, are in English in every language.
 
 import en from "./en.js";
+import { forLater } from "./stored.js";
 import zh from "./zh.js";
 
 export const LANGUAGES = { en: "English", zh: "中文" };
@@ -11,7 +12,7 @@ const KEY = "kiteway-language";
 let current = initial();
 
 function initial() {
-  const known = localStorage.getItem(KEY);
+  const known = forLater.get(KEY);
   if (known in LANGUAGES) return known;
   return navigator.languages.some((each) => each.toLowerCase().startsWith("zh")) ? "zh" : "en";
 }
@@ -27,7 +28,7 @@ export function chosen() {
 
 export function choose(name) {
   current = name;
-  localStorage.setItem(KEY, name);
+  forLater.set(KEY, name);
   document.documentElement.lang = language();
 }
 
