@@ -100,7 +100,7 @@ test-python: $(SYNCED)
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
 
 # Three at a time on two cores: some tests wait.
-test-unit: $(SYNCED) ## the unit tests alone, in under a minute
+test-unit: $(SYNCED) ## the unit tests alone, in a minute and a half
 	$(RUN) -m pytest -n 3 tests/unit $(ARGS)
 
 golden: $(SYNCED) ## write the outcomes of the golden cases again; read them before you commit them
