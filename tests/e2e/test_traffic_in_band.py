@@ -14,6 +14,7 @@ from tests.e2e.traffic import (
     NOT_READY_RESULT,
     OK_RESULT,
     SEARCH,
+    STARTING_RESULT,
     Backend,
     call,
     eventually,
@@ -55,6 +56,28 @@ def test_a_write_gets_the_exact_answer_of_milvus_once(tmp_path: Path, free_port:
             for sent in range(1, 11):
                 assert call(channel, INSERT) == NOT_READY_RESULT
                 assert len(first.calls) + len(second.calls) == sent
+
+
+def test_a_proxy_that_is_starting_costs_no_write(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A write that a proxy refuses because it still starts was not begun: it goes to another endpoint."""
+    with Backend(STARTING_RESULT) as starting, Backend() as good, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool()), [starting.endpoint(), good.endpoint()])
+        with proxy.channel() as channel:
+            while not starting.count("Insert"):
+                assert call(channel, INSERT) == OK_RESULT
+
+
+def test_a_write_gets_the_exact_answer_of_milvus_when_all_are_starting(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """If every endpoint still starts, a write gets Milvus's bytes, with status OK, after at most three attempts."""
+    with Backend(STARTING_RESULT) as first, Backend(STARTING_RESULT) as second, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool()), [first.endpoint(), second.endpoint()])
+        with proxy.channel() as channel:
+            assert call(channel, INSERT) == STARTING_RESULT
+            assert first.count("Insert") >= 1
+            assert second.count("Insert") >= 1
+            assert len(first.calls) + len(second.calls) <= 3
 
 
 def test_one_is_left_when_all_are_not_ready(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -57,6 +57,8 @@ INSERT = f"{SERVICE}/Insert"
 OK_RESULT = b"\x0a\x00"  # SearchResults{status: {}}
 # SearchResults{status: {error_code: NotReadyServe, reason: "not ready", code: 1}}
 NOT_READY_RESULT = b"\x0a\x0f\x08\x38\x12\x09not ready\x18\x01"
+# The same of a proxy that has not served anything yet: it refuses a call before it looks at it.
+STARTING_RESULT = b"\x0a\x2e\x08\x38\x12\x28service not ready[proxy=7]: Initializing\x18\x01"
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 KEY = PoolKey("default", "my-release-milvus", 19530)
 DEADLINE = 30.0

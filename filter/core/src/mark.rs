@@ -8,19 +8,23 @@
 //! - A call that may be repeated ends with UNAVAILABLE, so that the client may repeat it too: the endpoint's filter drops
 //!   the message and puts UNAVAILABLE into the trailers as well.
 //! - Every other call gets Milvus's own response, unchanged: the listener's filter, which the routes of such calls turn
-//!   on, removes the mark. A client that got UNAVAILABLE might send a write again.
+//!   on, removes the mark. A client that got UNAVAILABLE might send a write again. If the mark says that the endpoint has
+//!   not begun the call, the router may retry it (`retriable_headers` in `kiteway/envoy/xds/policy.py`).
 
 use crate::host::response::Response;
 
 const MARK: &str = "kiteway-in-band";
+const NOT_READY: &str = "not-ready";
+const STARTING: &str = "starting";
 const GRPC_STATUS: &str = "grpc-status";
 const UNAVAILABLE: &str = "14";
 const REFUSAL: &str = "kiteway: no endpoint that was asked is ready; nothing was done. Try again.";
 
-/// Makes the router see UNAVAILABLE until `unmark` removes it.
-pub fn mark(stream: &mut impl Response) {
+/// Makes the router see UNAVAILABLE until `unmark` removes it, and whether the endpoint is `starting`: it has not begun the
+/// call.
+pub fn mark(stream: &mut impl Response, starting: bool) {
     refuse(stream);
-    stream.set_response_header(MARK, "not-ready");
+    stream.set_response_header(MARK, if starting { STARTING } else { NOT_READY });
 }
 
 /// Makes the router see UNAVAILABLE, and the client too unless there is a retry. `end` completes it.
@@ -55,13 +59,16 @@ mod tests {
     #[test]
     fn unmark_undoes_mark() {
         let original = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
-        let mut stream = FakeStream { response: original.clone(), ..FakeStream::default() };
+        for (starting, text) in [(false, "not-ready"), (true, "starting")] {
+            let mut stream = FakeStream { response: original.clone(), ..FakeStream::default() };
 
-        mark(&mut stream);
-        assert_eq!(Some(&b"14"[..]), stream.response_header("grpc-status"));
-        unmark(&mut stream, false);
+            mark(&mut stream, starting);
+            assert_eq!(Some(&b"14"[..]), stream.response_header("grpc-status"));
+            assert_eq!(Some(text.as_bytes()), stream.response_header("kiteway-in-band"));
+            unmark(&mut stream, false);
 
-        assert_eq!(original, stream.response);
+            assert_eq!(original, stream.response);
+        }
     }
 
     #[test]

@@ -250,10 +250,12 @@ impl<'pool> Attempt<'pool> {
             return Action::Hold;
         }
         self.state = State::Passing;
-        if readiness == Readiness::NotReady {
+        if matches!(readiness, Readiness::NotReady | Readiness::Starting) {
             match self.pool.api {
                 Api::Rest => self.rest_not_ready(stream),
-                Api::Grpc if is_grpc(stream) => self.not_ready(stream),
+                Api::Grpc if is_grpc(stream) => {
+                    self.not_ready(stream, readiness == Readiness::Starting)
+                }
                 Api::Grpc => {}
             }
         }
@@ -279,14 +281,18 @@ impl<'pool> Attempt<'pool> {
     /// The message of a read is dropped for a second reason too: when Envoy gives one of several concurrent attempts
     /// (hedging) up, it still passes on the message that it was about to pass on, in front of the response of another
     /// attempt (router.cc of Envoy 1.40).
-    fn not_ready(&mut self, stream: &mut (impl Response + ResponseBody + Counters)) {
+    fn not_ready(
+        &mut self,
+        stream: &mut (impl Response + ResponseBody + Counters),
+        starting: bool,
+    ) {
         self.pool.metrics.not_ready(self.call, stream);
         if matches!(self.call, Call::Milvus(rpc) if rpc.repeatable) {
             mark::refuse(stream);
             stream.drop_response_body();
             self.state = State::Refusing;
         } else {
-            mark::mark(stream);
+            mark::mark(stream, starting);
         }
     }
 

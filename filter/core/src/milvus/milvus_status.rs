@@ -13,6 +13,8 @@ use crate::wire::protobuf::{Item, Message, Value};
 pub enum Readiness {
     /// This endpoint cannot serve now; another one may.
     NotReady,
+    /// The same of a proxy that has not served anything since it was started, so that it has not begun this call either.
+    Starting,
     /// Everything else: success, an error of the caller or of the whole cluster, or an unreadable response.
     Ready,
     /// More bytes are needed.
@@ -26,6 +28,10 @@ const CODE_NOT_READY: u64 = 1;
 const CODE_UNAVAILABLE: u64 = 2;
 /// The deprecated `ErrorCode.NotReadyServe`: with `CODE_NOT_READY`, or alone from servers that know no `code`.
 const LEGACY_NOT_READY: u64 = 56;
+/// How a proxy refuses every call until it serves, before it looks at it (`CheckHealthy` at the beginning of each handler):
+/// the text is `service not ready[proxy=7]: Initializing`. Other components have other roles. After it has served, its state
+/// has other names, and the refusal may be that of a step of a call that was begun.
+const STARTING: (&[u8], &[u8]) = (b"service not ready[proxy=", b"]: Initializing");
 /// Milvus 2.2 and earlier say `ErrorCode.UnexpectedError` with this reason, perhaps continued.
 const LEGACY_UNEXPECTED: u64 = 1;
 const LEGACY_REASON: &[u8] = b"proxy not healthy";
@@ -105,11 +111,18 @@ fn status_readiness(mut status: Message) -> Readiness {
         CODE_NOT_READY => error_code == LEGACY_NOT_READY || retriable != 0,
         _ => code == CODE_UNAVAILABLE,
     };
-    if not_ready {
-        Readiness::NotReady
-    } else {
+    if !not_ready {
         Readiness::Ready
+    } else if code == CODE_NOT_READY && is_starting(reason) {
+        Readiness::Starting
+    } else {
+        Readiness::NotReady
     }
+}
+
+fn is_starting(reason: &[u8]) -> bool {
+    let number = reason.strip_prefix(STARTING.0).and_then(|rest| rest.strip_suffix(STARTING.1));
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
 /// Milvus's own code in the bytes `head` of a response, 0 for success; None if they do not tell. Errors of servers
@@ -169,6 +182,14 @@ mod tests {
     fn an_endpoint_that_cannot_serve_differs_from_every_other_response() {
         for (expected, status) in [
             (Readiness::NotReady, status(56, "service not ready[proxy=1]", 1)),
+            (Readiness::Starting, status(56, "service not ready[proxy=10]: Initializing", 1)),
+            (Readiness::NotReady, status(56, "service not ready[proxy=10]: Abnormal", 1)),
+            (Readiness::NotReady, status(56, "service not ready[proxy=]: Initializing", 1)),
+            (Readiness::NotReady, status(56, "service not ready[rootcoord=1]: Initializing", 1)),
+            (Readiness::NotReady, status(56, "a->service not ready[proxy=1]: Initializing", 1)),
+            (Readiness::NotReady, status(56, "service not ready[proxy=1]: Initializing: b", 1)),
+            (Readiness::NotReady, status(1, "service not ready[proxy=1]: Initializing", 2)),
+            (Readiness::Ready, status(1, "service not ready[proxy=1]: Initializing", 100)),
             (Readiness::NotReady, status(1, "service unavailable", 2)),
             (Readiness::Ready, status(1, "collection 'kites' already exists", 1)),
             (Readiness::Ready, status(0, "operands could not be broadcast together", 1)),

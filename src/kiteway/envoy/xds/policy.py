@@ -58,7 +58,7 @@ class CallPolicy:
     @property
     def repeatable(self) -> bool:
         """Whether a call may be sent again after an endpoint may have received it."""
-        return self.retry_on != _NOTHING_SENT
+        return self.retry_on not in {_NOTHING_SENT, _NOT_BEGUN}
 
 
 _HEDGES = 2
@@ -72,6 +72,9 @@ that is slow as a whole.
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
 """No endpoint has received any part of the call, so every call may be sent to another one."""
 
+_NOT_BEGUN = f"{_NOTHING_SENT},retriable-headers"
+"""The same, or a proxy of Milvus refused the call before it looked at it, because it still starts."""
+
 _GRPC_REPEATABLE = "connect-failure,refused-stream,reset,unavailable,cancelled,retriable-headers"
 """
 A server built on gRPC's C core (Milvus Lite) gives CANCELLED to a call that meets its shutdown. A client that has cancelled
@@ -80,7 +83,13 @@ its call waits for no answer, so the status never comes from the client.
 _REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
 
 _STARTING = HeaderMatcher(name="grpc-message", string_match=StringMatcher(contains="Milvus Proxy is not ready yet"))
-"""What a proxy answers for some milliseconds after it listens, with the status UNKNOWN."""
+"""What a proxy answers with the status UNKNOWN for some milliseconds after it listens, before it looks at the call."""
+
+_INITIALIZING = HeaderMatcher(name="kiteway-in-band", string_match=StringMatcher(exact="starting"))
+"""
+What it answers next, inside an answer whose status is OK: the filter marks it (`filter/core/src/mark.rs`). A read needs no
+mark, since the filter makes its answer UNAVAILABLE.
+"""
 
 _READ_BUFFER = 16 << 20
 """More than a search of 1,000 vectors of 4,096 dimensions needs."""
@@ -104,8 +113,8 @@ def _repeatable(
     return CallPolicy(name, regex, timeout, retry_on, 4, 0.025, _READ_BUFFER, hedged, beginnings=beginnings)
 
 
-def _once(name: str, regex: str | None, timeout: float | None, *beginnings: str) -> CallPolicy:
-    return CallPolicy(name, regex, timeout, _NOTHING_SENT, 2, 0.001, _WRITE_BUFFER, beginnings=beginnings)
+def _once(name: str, regex: str | None, timeout: float | None, retry_on: str, *beginnings: str) -> CallPolicy:
+    return CallPolicy(name, regex, timeout, retry_on, 2, 0.001, _WRITE_BUFFER, beginnings=beginnings)
 
 
 _SESSION = ("Connect", "GetVersion", "CheckHealth")
@@ -134,13 +143,13 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     streams = [rpc for rpc in rpcs if rpc.streaming]
     return (
         _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
-        _one_by_one(_once("write", path_regex(writes), _WRITE), writes),
+        _one_by_one(_once("write", path_regex(writes), _WRITE, _NOT_BEGUN), writes),
         _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
         _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE, *(rpc.path for rpc in rest)),
-        _one_by_one(_once("stream", path_regex(streams), None), streams),
+        _one_by_one(_once("stream", path_regex(streams), None, _NOTHING_SENT), streams),
         # An rpc that is newer than the catalogue may be a stream, which no limit of its duration must cut. So the limit is for
         # silence: to a unary call it is the same.
-        dataclasses.replace(_once("other", None, None), idle=_LONG),
+        dataclasses.replace(_once("other", None, None, _NOT_BEGUN), idle=_LONG),
     )
 
 
@@ -160,8 +169,8 @@ def rest_policies() -> tuple[CallPolicy, ...]:
     """Return the policies for REST in the order they are matched."""
     return (
         _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, *_REST_BEGINNINGS, hedged=True),
-        _once("rest-write", _REST_WRITES, _WRITE, *_REST_BEGINNINGS),
-        _once("rest-other", None, _LONG),
+        _once("rest-write", _REST_WRITES, _WRITE, _NOTHING_SENT, *_REST_BEGINNINGS),
+        _once("rest-other", None, _LONG, _NOTHING_SENT),
     )
 
 
@@ -182,16 +191,22 @@ def hedge(action: RouteAction, delay: float) -> None:
     action.retry_policy.num_retries.value = _HEDGES
 
 
+def _retriable_headers(policy: CallPolicy) -> list[HeaderMatcher]:
+    if "retriable-headers" not in policy.retry_on:
+        return []
+    return [_STARTING] if policy.repeatable else [_STARTING, _INITIALIZING]
+
+
 def retry_policy(policy: CallPolicy) -> RetryPolicy:
     """
     Return the retries of a policy.
 
     A repeatable call is retried on another endpoint after any failure of the connection or the endpoint; any other call only
-    if Envoy knows that nothing was sent.
+    if it is known that no endpoint has begun it.
     """
     return RetryPolicy(
         retry_on=policy.retry_on,
-        retriable_headers=[_STARTING] if "retriable-headers" in policy.retry_on else [],
+        retriable_headers=_retriable_headers(policy),
         num_retries=UInt32Value(value=policy.retries),
         retry_host_predicate=[
             RetryPolicy.RetryHostPredicate(
