@@ -26,7 +26,7 @@ from kiteway.envoy.xds.access_log import (
 )
 from kiteway.envoy.xds.filters import grpc_filters, turn_on
 from kiteway.envoy.xds.local_replies import LOCAL_REPLIES, NO_HEALTHY_ENDPOINT, REFUSALS, LocalReply, local_replies
-from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies
+from kiteway.envoy.xds.policy import grpc_policies, repeatable_paths, rest_policies, retry_policy
 from kiteway.milvus.catalogue import RpcClass, catalogue
 from kiteway.probe.own import NO_ENDPOINT
 
@@ -111,12 +111,18 @@ def test_every_call_has_one_policy() -> None:
         assert len(matching) <= 1
 
 
-def test_a_write_is_never_sent_again_after_it_was_sent() -> None:
-    """A policy for unsafe calls has no retry condition under which an endpoint may have received a byte."""
-    once = {"connect-failure", "refused-stream", "reset-before-request"}
+def test_a_write_is_never_sent_again_after_it_was_begun() -> None:
+    """
+    A policy for unsafe calls has no retry condition under which an endpoint may have begun a call: nothing was sent, or a
+    proxy that still starts refused it.
+    """
+    once = {"connect-failure", "refused-stream", "reset-before-request", "retriable-headers"}
+    refused = {("grpc-message", "Milvus Proxy is not ready yet"), ("kiteway-in-band", "starting")}
     for policy in (*grpc_policies(), *rest_policies()):
         safe = policy.name.removeprefix("rest-") in {"read", "session", "meta-read"}
         assert (set(policy.retry_on.split(",")) <= once) == (not safe)
+        headers = retry_policy(policy).retriable_headers
+        assert {(h.name, h.string_match.contains or h.string_match.exact) for h in headers} <= refused
 
 
 @pytest.mark.parametrize(
