@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
 from tests.cache.conditions import NONE, Condition, Dropped
-from tests.cache.generate import history
+from tests.cache.generate import history, strangers
 from tests.cache.history import History, simpler, source
 from tests.cache.simulate import run
 
@@ -62,11 +62,17 @@ def shorten(found: History, dropped: Dropped) -> History:
 
 
 def search(dropped: Dropped, first: int, count: int) -> Found:
-    """Run `count` histories, beginning with that number; equal numbers give equal histories."""
+    """
+    Run `count` histories, beginning with that number; equal numbers give equal histories.
+
+    In those with odd numbers strangers make every other change.
+    """
     outcomes: Counter[str] = Counter()
     breaking = []
     for number in range(first, first + count):
         candidate = history(random.Random(number))
+        if number % 2:
+            candidate = strangers(candidate)
         result = run(candidate, dropped)
         outcomes += result.outcomes
         if result.violations:
