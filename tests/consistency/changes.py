@@ -26,10 +26,10 @@ from tests.consistency.catalogue import (
     make_collection,
 )
 from tests.consistency.client import Arm, Caller, Ledger
+from tests.consistency.lead import LEAD_SECONDS, Lead
 from tests.consistency.records import ALLOWED, Change, Level, Write, access_name, now
 from tests.consistency.requests import encoded, insert_request, query_privilege
 
-_WRITE_PAUSE = 0.1
 _CYCLING_ROWS = 5
 _CYCLING_LIFE = 6.0
 """Seconds for which a collection of that name lives."""
@@ -40,9 +40,6 @@ _HERE_PAUSE = 4.0
 _AGAIN_SHARE = 0.5
 _AGAIN_PAUSE = 2.0
 """Seconds until the same change follows once more, in some cases: reads that filled the cache again are under way then."""
-
-_LEAD = 0.3
-"""Seconds before a change in which its reads begin: some of them are under way when it is made."""
 
 _ELSEWHERE_SHARE = 0.25
 """The share of `A`'s changes that do not go through Kiteway."""
@@ -62,7 +59,7 @@ class Writers:
     def write(self, caller: Caller) -> None:
         """Insert rows, one by one, into each collection in turn."""
         for place in itertools.cycle(self._places):
-            if self._ledger.stop.wait(_WRITE_PAUSE):
+            if self._ledger.stop.wait(caller.arm.write_pause):
                 return
             block, key = self._ledger.next_row(place)
             write = Write(str(place), block, key)
@@ -79,9 +76,10 @@ class Writers:
 class Changes:
     """Structural calls, each recorded before it is sent and when it is answered."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Nothing has changed yet."""
+    def __init__(self, ledger: Ledger, lead: Lead) -> None:
+        """Nothing has changed yet; `lead` passes before each change of `A`."""
         self._ledger = ledger
+        self._lead = lead
         self._lost = False
         self._ring = 0
         self._aliases = dict.fromkeys(MOVING, "plain")
@@ -194,8 +192,9 @@ class Changes:
     def _begin(self, targets: Mapping[str, str | None], arm: Arm, user: str = ROOT) -> list[Change]:
         name = str(PLAIN) if user != ROOT else next(iter(targets))
         if name.startswith(PLAIN.pool):
-            self._ledger.changed = (now(), user, name)
-            self._ledger.stop.wait(_LEAD)
+            with self._lead.passing():
+                self._ledger.changed = (now(), user, name)
+                self._ledger.stop.wait(LEAD_SECONDS)
         changes = [Change(name, target, now(), through=arm.name) for name, target in targets.items()]
         self._ledger.recorded.changes += changes
         return changes

@@ -39,16 +39,20 @@ class Arm:
         connect: makes a connection, by pool.
         readers: threads that read quickly, in each pool.
         pause: seconds between two reads of a thread.
+        waiting: threads that read at the levels that wait for writes.
         bursts: equal reads are sent at once.
-        writes: rows are written through it.
+        chasers: threads that send reads without waiting for answers.
+        write_pause: seconds between two rows that are written through it; None: it writes none.
     """
 
     name: str
     connect: Mapping[str, Callable[[], grpc.Channel]]
     readers: int = 1
     pause: float = 0.05
+    waiting: int = 1
     bursts: bool = False
-    writes: bool = False
+    chasers: int = 0
+    write_pause: float | None = None
 
 
 @dataclass(frozen=True)

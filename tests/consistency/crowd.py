@@ -10,10 +10,8 @@ from typing import Any
 from tests.consistency.catalogue import POOLS
 from tests.consistency.changes import Changes, Writers
 from tests.consistency.client import Arm, Caller, Ledger
+from tests.consistency.lead import Lead
 from tests.consistency.readers import Readers
-
-_CHASERS = 2
-"""Each has a connection of its own, which one of Envoy's workers serves."""
 
 
 class Crowd:
@@ -27,6 +25,7 @@ class Crowd:
         here: Arm,
         elsewhere: Arm,
         connect: Callable[[], Any],
+        lead: Lead,
         changes: bool,
     ) -> None:
         """
@@ -38,7 +37,8 @@ class Crowd:
             here: the one through which structural changes go.
             elsewhere: the one through which go those that `here` does not see.
             connect: makes a client of PyMilvus for the pool `A`, through `here`.
-            changes: whether anything changes in the pool `A`; each change empties its cache.
+            lead: passes before each change of the pool `A`.
+            changes: whether anything changes; each change empties the cache of its pool.
         """
         self.ledger = Ledger(number)
         self._arms = arms
@@ -46,6 +46,7 @@ class Crowd:
         self._here = here
         self._elsewhere = elsewhere
         self._connect = connect
+        self._lead = lead
         self._callers: list[Caller] = []
         self._threads: list[threading.Thread] = []
 
@@ -55,11 +56,11 @@ class Crowd:
         for arm in self._arms:
             for pool in arm.connect:
                 self._add_readers(arm, pool)
-                if arm.writes:
+                if arm.write_pause is not None:
                     self._add(Writers(self.ledger, pool).write, self._caller(arm, pool))
-        changes = Changes(self.ledger)
-        self._add(changes.of_second, self._caller(self._elsewhere, POOLS[1]))
         if self._changes:
+            changes = Changes(self.ledger, self._lead)
+            self._add(changes.of_second, self._caller(self._elsewhere, POOLS[1]))
             self._add(changes.of_first, self._caller(self._here, "A"), self._caller(self._elsewhere, "A"))
             self._add(changes.cycle, self._caller(self._here, "A"), self._connect)
         for thread in self._threads:
@@ -84,8 +85,9 @@ class Crowd:
         readers = Readers(self.ledger, arm, pool)
         for work in (
             [readers.quick] * arm.readers
-            + [readers.waiting]
-            + [readers.bursts, *[readers.chase] * _CHASERS] * arm.bursts
+            + [readers.waiting] * arm.waiting
+            + [readers.bursts] * arm.bursts
+            + [readers.chase] * arm.chasers
         ):
             self._add(work, self._caller(arm, pool))
 

@@ -43,7 +43,7 @@ _CHASE_SECONDS = 4.5
 
 _CHASE_PENDING = 200
 _HITS_PAUSE = 0.015
-_HITS_QUESTIONS = 4
+_HITS_QUESTIONS = 8
 """Questions whose hits are shown to the end of their time: each of them is asked more often than a label can be wrong."""
 
 _IMPATIENT_SECONDS = 0.05
@@ -146,29 +146,44 @@ class Readers:
 
         From a little before a change until some seconds after it, it is one that the change is about, and that nobody else
         has asked: if answers are late, the first one is under way when the change is made, and still when the cache opens
-        again. Otherwise it is one of a few in turn, whose hits show each answer until the end of its time.
+        again. Otherwise it is one of a few in turn, whose hits show each answer until the end of its time; only then the
+        question is about newer rows.
         """
-        pending: deque[_Sent] = deque()
+        pending: deque[tuple[_Sent, int | None]] = deque()
         pause, own = _CHASE_PAUSE, next(self._chasers)
+        blocks: dict[int, int] = {}
         for number in itertools.count():
             if self._ledger.stop.wait(pause):
                 break
             at, user, name = self._ledger.changed
+            question = None
             if now() - at < _CHASE_SECONDS and self._pool == PLAIN.pool:
-                place, level = Place(*name.split("/")), Level.EVENTUALLY
                 pause, variant = _CHASE_PAUSE, int(at * 10) * 10 + own
+                place, level = Place(*name.split("/")), Level.EVENTUALLY
+                has_blocks = place.name in {PLAIN.name, ALIAS}
+                block = self._newest_plain() if has_blocks else 0
             else:
-                user, place, level = ROOT, Place(self._pool, "default", PLAIN.name), Level.BOUNDED
-                pause, variant = _HITS_PAUSE, 1 + number % _HITS_QUESTIONS
-            blocks = place.name in {PLAIN.name, ALIAS}
-            block = self._ledger.newest[Place(self._pool, "default", PLAIN.name)] if blocks else 0
-            expression = f"block == {block} and id > -{variant}"
-            ask = _Ask(_Asking(1, place, user, blocks=blocks), "Query", expression, level, block)
-            pending.append(self._start(caller, ask))
-            while pending and (pending[0].pending.done() or len(pending) > _CHASE_PENDING):
-                self._finish(caller, pending.popleft())
-        for each in pending:
-            self._finish(caller, each)
+                pause, question = _HITS_PAUSE, number % _HITS_QUESTIONS
+                variant = 1 + question
+                user, place, level, has_blocks = ROOT, Place(self._pool, "default", PLAIN.name), Level.BOUNDED, True
+                block = blocks.setdefault(question, self._newest_plain())
+            ask = _Ask(
+                _Asking(1, place, user, blocks=has_blocks),
+                "Query",
+                f"block == {block} and id > -{variant}",
+                level,
+                block,
+            )
+            pending.append((self._start(caller, ask), question))
+            while pending and (pending[0][0].pending.done() or len(pending) > _CHASE_PENDING):
+                sent, shown = pending.popleft()
+                if self._finish(caller, sent) != "hit" and shown is not None:
+                    blocks.pop(shown, None)
+        for sent, _ in pending:
+            self._finish(caller, sent)
+
+    def _newest_plain(self) -> int:
+        return self._ledger.newest[Place(self._pool, "default", PLAIN.name)]
 
     def _one_by_one(self, caller: Caller, levels: tuple[Level, ...]) -> None:
         rng = random.Random()
@@ -199,7 +214,8 @@ class Readers:
         at = now()
         return _Sent(ask, question, caller.start(ask.method, request, asking.user, seconds), guarantee, at)
 
-    def _finish(self, caller: Caller, sent: _Sent) -> None:
+    def _finish(self, caller: Caller, sent: _Sent) -> str:
+        """Record what became of a read, and return the word of ``kiteway-cache``."""
         reply = caller.reply(sent.pending)
         question, ask = sent.question, sent.ask
         if reply.answer is None:
@@ -207,7 +223,7 @@ class Readers:
             self._ledger.count(self._arm.name, reply, may_be_refused=changing)
             if reply.lost:
                 self._ledger.lose(question, sent.at)
-            return
+            return ""
         received = now()
         if reply.reason:
             self._ledger.bypassed(reply.reason)
@@ -215,3 +231,4 @@ class Readers:
         self._ledger.recorded.reads.append(
             Read(question, ask.block, ask.level, sent.guarantee, sent.at, received, keys, reply.outcome, reply.age)
         )
+        return reply.outcome

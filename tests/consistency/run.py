@@ -10,17 +10,24 @@ from tests.consistency.catalogue import POOLS
 from tests.consistency.client import Arm, Ledger
 from tests.consistency.crowd import Crowd
 from tests.consistency.disturb import disturb
+from tests.consistency.lead import Lead
 from tests.consistency.liar import liar
 from tests.consistency.machine import Machine
 from tests.consistency.records import Recorded
 from tests.consistency.scene import Scene, balancers, through
 from tests.support.reads import channel
 
-KITEWAY, ENVOY, LIAR = "Kiteway", "Envoy", "liar"
+KITEWAY, ENVOY, LIAR, DIRECT = "Kiteway", "Envoy", "liar", "direct"
 ARMS = (KITEWAY, ENVOY, LIAR)
 _LIE_SECONDS = 10.0
 _READERS = 5
 _PAUSE = 0.005
+_CHASERS = 2
+"""Each has a connection of its own, which one of Envoy's workers serves."""
+
+_WRITE_PAUSE = 0.1
+_DENSE_PAUSE = 0.02
+"""Between two rows where the time of an answer is to be known precisely."""
 
 
 async def run(
@@ -28,10 +35,11 @@ async def run(
     seconds: float,
     faults: tuple[Fault, ...],
     say: Callable[[str], None],
-    machine: Machine,
     *,
+    machine: Machine,
+    lead: Lead,
     cache: bool,
-    changes: bool = True,
+    quiet: bool = False,
     until: Callable[[Ledger], bool] = lambda _: False,
 ) -> Recorded:
     """
@@ -43,8 +51,10 @@ async def run(
         faults: done in turn.
         say: told each fault.
         machine: runs Kiteway's Envoy.
+        lead: see `Crowd`.
         cache: whether a policy turns Kiteway's cache on.
-        changes: see `Crowd`.
+        quiet: nothing changes, and a few clients read one collection of the pool `A`, which is written to past every
+            balancer: what is acknowledged and read is then known to a few milliseconds.
         until: asked all the time; once true, the run ends.
     """
     with contextlib.ExitStack() as stack:
@@ -57,17 +67,21 @@ async def run(
             _READERS,
             _PAUSE,
             bursts=True,
-            writes=True,
+            chasers=_CHASERS,
+            write_pause=_WRITE_PAUSE,
         )
-        control = Arm(ENVOY, {"A": plain.connect, "B": lambda: found.direct("B")}, writes=True)
+        control = Arm(ENVOY, {"A": plain.connect, "B": lambda: found.direct("B")}, write_pause=_WRITE_PAUSE)
         lying = Arm(LIAR, {"A": lambda: channel(f"127.0.0.1:{port}", None, None)})
+        chasing = Arm(KITEWAY, {"A": first.connect}, waiting=0, chasers=_CHASERS)
+        direct = Arm(DIRECT, {"A": lambda: found.direct("A")}, waiting=0, write_pause=_DENSE_PAUSE)
         crowd = Crowd(
             next(found.numbers),
-            (kiteway, control, lying),
+            (chasing, direct) if quiet else (kiteway, control, lying),
             here=kiteway,
             elsewhere=control,
             connect=through(first),
-            changes=changes,
+            lead=lead,
+            changes=not quiet,
         )
         with crowd.running():
             await disturb(

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ class Relay:
     def __init__(self, *targets: int) -> None:
         self._command = [sys.executable, "-m", "tests.support.relay", *map(str, targets)]
         self.port = 0
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -71,9 +73,10 @@ class Relay:
 
     def _ask(self, command: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        assert self._answer() == "ok"
+        with self._lock:
+            self._process.stdin.write(command + "\n")
+            self._process.stdin.flush()
+            assert self._answer() == "ok"
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
