@@ -1,4 +1,4 @@
-"""Writes files atomically: no reader ever sees a file that is written only in part."""
+"""Writes files atomically, so that no reader ever sees a file that is written only in part; reads files with secrets."""
 
 from __future__ import annotations
 
@@ -30,3 +30,20 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def read_secret(path: Path, what: str, option: str, most: int) -> bytes:
+    """
+    Return at most ``most`` + 1 bytes of the file that ``option`` names; ``what`` is in it, such as "the token".
+
+    Raises:
+        ValueError: the file cannot be read, or every user of this machine may read or change it; the message says what to do.
+    """
+    try:
+        with path.open("rb") as opened:
+            content, mode = opened.read(most + 1), os.fstat(opened.fileno()).st_mode
+    except OSError as error:
+        raise ValueError(f"the file {path} of {option} cannot be read: {error.strerror or error}") from error
+    if mode & 0o007:
+        raise ValueError(f"every user of this machine can use {what} in {path}; run `chmod o= {path}`")
+    return content

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from kiteway.cli import app
 from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.otlp import OtlpSettings, parse_otlp_endpoint
+from kiteway.files import write_atomic
 from kiteway.status.exports import ExportWatch
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -77,12 +78,21 @@ def test_a_url_has_no_credentials(url: str) -> None:
 def test_a_token_file_has_one_token(tmp_path: Path, content: str, accepted: bool) -> None:  # noqa: FBT001
     """A file without a token that a header can carry is refused, without its content."""
     file = tmp_path / "token"
-    file.write_text(content)
+    write_atomic(file, content.encode(), 0o600)
     if accepted:
         assert parse("http://h", token_file=file).token_file == file
         return
     with pytest.raises(ValueError, match="must have one token"):
         parse("http://h", token_file=file)
+
+
+def test_a_token_that_every_user_can_read_is_refused(tmp_path: Path) -> None:
+    """As the page's is; the message says what to do, and not the token."""
+    file = tmp_path / "token"
+    write_atomic(file, b"s3cret", 0o604)
+    with pytest.raises(ValueError, match=r"every user of this machine can use the token .* run `chmod o=") as raised:
+        parse("http://h", token_file=file)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("command", ["up", "controller"])

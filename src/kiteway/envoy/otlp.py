@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kiteway.files import read_secret
+
 CLUSTER = "otlp"
 """The name of the collector's cluster; names of pools have slashes."""
 
 _PORT = 4318
 """The default port of OTLP over HTTP, with and without TLS (OpenTelemetry Protocol Specification, OTLP/HTTP Default Port)."""
+_TOKEN_BYTES_MOST = 16 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The characters of a name in DNS, as Services and hosts have it."""
 _PATH = re.compile(r"[!-~]*")
@@ -122,10 +125,9 @@ def parse_otlp_endpoint(
 
 def _check_token(file: Path) -> None:
     """Check that Envoy can send the file's content in a header; Envoy leaves out white space around it."""
-    try:
-        token = file.read_bytes().strip()
-    except OSError as error:
-        raise ValueError(f"{file} of --otlp-token-file cannot be read: {error.strerror}") from error
+    token = read_secret(file, "the token", "--otlp-token-file", _TOKEN_BYTES_MOST).strip()
+    if len(token) > _TOKEN_BYTES_MOST:
+        raise ValueError(f"{file} of --otlp-token-file has more than {_TOKEN_BYTES_MOST} bytes, which is no token")
     if not token or any(byte <= 0x20 or byte >= 0x7F for byte in token):
         raise ValueError(f"{file} of --otlp-token-file must have one token: printable ASCII without spaces")
 
