@@ -51,9 +51,11 @@ class Load:
     p99: float
 
 
-def h2load(program: Path, call: Call, *, host: str, port: int, calls: int, log: Path) -> Load:
+def h2load(
+    program: Path, call: Call, *, host: str, port: int, calls: int, log: Path, rate: float | None = None
+) -> Load:
     """
-    Make ``calls`` calls over TLS to 127.0.0.1:``port`` as ``host``.
+    Make ``calls`` calls over TLS to 127.0.0.1:``port`` as ``host``, ``rate`` a second; None: as many as possible.
 
     h2load knows HTTP only: whether the answers mean success is for the caller to see, from the size of the answers
     and from a gRPC client before and after.
@@ -73,6 +75,7 @@ def h2load(program: Path, call: Call, *, host: str, port: int, calls: int, log: 
         "--header=te: trailers",
         f"--connect-to=127.0.0.1:{port}",
         f"--log-file={log}",
+        *([f"--rps={rate / call.connections}"] if rate else []),
         f"https://{host}{call.path}",
     ]
     try:

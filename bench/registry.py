@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import cache, fairness, files, instructions, kubernetes, passthrough, tracing, translation
+from bench import cache, dashboard, fairness, files, instructions, kubernetes, passthrough, tracing, translation
 from bench.outcome import Context, Outcome
 
 
@@ -22,6 +22,7 @@ BENCHES = (
     Bench("passthrough", "the cost of a call: balancers compared in front of one Milvus", passthrough.run),
     Bench("instructions", "the cost of a call in instructions of Envoy", instructions.run),
     Bench("tracing", "the cost of a call of which a share is traced", tracing.run),
+    Bench("dashboard", "the cost of the web page at 1,000 calls a second", dashboard.run),
     Bench(
         "translation",
         "the control plane's cost of a change, with 1,000 Ingresses and 10,000 endpoints",
