@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -18,10 +19,13 @@ from typing import NamedTuple
 import grpc
 import httpx2
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kiteway.dashboard.server import STREAMS_MOST
+from kiteway.files import write_atomic
 from tests.e2e.test_traffic_metrics import MANIFESTS
 from tests.e2e.traffic import SEARCH, Backend, call, eventually
+from tests.support.certificates import Issued, authority, issue
 from tests.support.kiteway import KITEWAY, Running, up, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -60,7 +64,13 @@ def place(free_port: Callable[[], int]) -> Iterator[Place]:
             arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{backend.port},health={backend.health_port}"]
             arguments += ["--http-port", str(port), "--https-port", str(free_port())]
             arguments += ["--metrics-bind", f"127.0.0.1:{metrics}"]
-            arguments += ["--dashboard", f"0.0.0.0:{page}", "--dashboard-token-file", str(token)]
+            arguments += [
+                "--dashboard",
+                f"0.0.0.0:{page}",
+                "--dashboard-token-file",
+                str(token),
+                "--dashboard-behind-tls",
+            ]
             with up(arguments, folder / "data") as running:
                 running.wait_healthy(1)
                 found = Place(running, page, metrics, port)
@@ -93,6 +103,63 @@ def test_a_page_for_everyone_does_not_start_without_a_token(tmp_path: Path) -> N
     assert done.returncode == 2
     assert "it needs a token" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_a_page_for_everyone_does_not_start_in_plaintext(tmp_path: Path) -> None:
+    """The token would cross the network; the error names the options for a certificate, and the one for a proxy with TLS."""
+    token = tmp_path / "token"
+    write_atomic(token, TOKEN.encode(), 0o600)
+    command: list[str | Path] = [KITEWAY, "up", "--to", "127.0.0.1:1", "--data-dir", tmp_path / "data"]
+    command += ["--dashboard", "0.0.0.0:9090", "--dashboard-token-file", token]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    words = " ".join(done.stderr.split())
+    assert "--dashboard-certificate" in words
+    assert "--dashboard-behind-tls" in words
+    assert not (tmp_path / "data").exists()
+
+
+def test_over_tls_a_token_or_a_client_certificate_opens_it(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A replaced certificate is served without a restart; the key is in no file of the instance."""
+    server, readers = issue("localhost", ips=["127.0.0.1"]), authority()
+    reader = issue("alice", issuer=readers, extended=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    write_atomic(tmp_path / "token", TOKEN.encode(), 0o600)
+    write_atomic(tmp_path / "reader.pem", reader.pem + reader.crt, 0o600)
+    (tmp_path / "ca.crt").write_bytes(readers.crt)
+
+    def put(issued: Issued) -> None:
+        write_atomic(tmp_path / "tls.key", issued.pem, 0o600)
+        write_atomic(tmp_path / "tls.crt", issued.crt)
+
+    def ask(trusted: Issued, *, certificate: bool = False, token: bool = False) -> int:
+        context = ssl.create_default_context(cadata=trusted.crt.decode())
+        if certificate:
+            context.load_cert_chain(tmp_path / "reader.pem")
+        with httpx2.Client(verify=context, timeout=30, trust_env=False) as client:
+            try:
+                return client.get(
+                    f"https://127.0.0.1:{page}/api/overview", headers=HEADERS if token else {}
+                ).status_code
+            except httpx2.TransportError:
+                return 0
+
+    put(server)
+    page = free_port()
+    (tmp_path / "all.yaml").write_text(MANIFESTS)
+    arguments = ["-f", str(tmp_path / "all.yaml"), "--endpoint", "my-release-milvus=127.0.0.1:1"]
+    arguments += ["--https-port", str(free_port()), "--http-port", str(free_port()), "--drain", "0"]
+    arguments += ["--dashboard", f"0.0.0.0:{page}", "--dashboard-token-file", str(tmp_path / "token")]
+    arguments += ["--dashboard-certificate", str(tmp_path / "tls.crt"), "--dashboard-key", str(tmp_path / "tls.key")]
+    with up([*arguments, "--dashboard-client-ca", str(tmp_path / "ca.crt")], tmp_path / "data") as running:
+        eventually(lambda: ask(server, token=True) == 200, "the page answers")
+        assert ask(server, certificate=True) == 200
+        assert ask(server) == 401
+        other = issue("localhost", ips=["127.0.0.1"])
+        put(other)
+        assert ask(other, certificate=True) == 200
+        assert ask(server, certificate=True) == 0
+        written = [path.read_bytes() for path in running.instance.data_dir.rglob("*.json")]
+        assert not [text for text in written if b"PRIVATE KEY" in text]
 
 
 def test_the_token_is_in_no_place_that_others_can_read(place: Place) -> None:

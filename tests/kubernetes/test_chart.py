@@ -44,13 +44,32 @@ EVERYTHING: dict[str, Any] = {
     },
     "service": {"annotations": {"a": "b"}, "loadBalancerClass": "x/y", "loadBalancerSourceRanges": ["192.0.2.0/24"]},
     "autoscaling": {"enabled": True},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
+    },
     "networkPolicy": {
         "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
         "dashboardFrom": [{"namespaceSelector": {"matchLabels": {"team": "operators"}}}],
     },
-    "dashboard": {"enabled": True, "service": {"enabled": True, "tokenSecret": "page", "hosts": ["page.example.com"]}},
+    "dashboard": {
+        "enabled": True,
+        "service": {
+            "enabled": True,
+            "tlsSecret": "page-tls",
+            "clientCa": {"configMap": "page-readers"},
+            "tokenSecret": "page",
+            "hosts": ["page.example.com"],
+        },
+    },
+    "otlp": {
+        "endpoint": "https://collector.example.com:4318",
+        "sampling": 0.5,
+        "logs": True,
+        "token": {"secret": "collector-token"},
+        "ca": {"configMap": "collector-ca"},
+    },
     "acme": {
         "acceptTerms": True,
         "contact": "ops@example.com",
@@ -110,19 +129,33 @@ def test_terms_without_a_contact_are_an_error() -> None:
         render(RELEASE, NAMESPACE, {"acme": {"acceptTerms": True}})
 
 
-def test_the_web_page_is_on_loopback_and_in_the_cluster_only_with_a_token() -> None:
-    """Its Service is closed until the NetworkPolicy names who may reach it."""
+def test_the_web_page_is_on_loopback_and_in_the_cluster_only_when_it_is_protected() -> None:
+    """It needs a token or client certificates, and TLS; its Service is closed until the NetworkPolicy names who may reach it."""
     assert "dashboard" not in helm("template", RELEASE, CHART)
 
     inside = helm("template", RELEASE, CHART, "--set", "dashboard.enabled=true")
     assert "--dashboard=127.0.0.1:9090" in inside
     assert f"{RELEASE}-dashboard" not in inside
 
-    with pytest.raises(AssertionError, match=r"the page needs a token, in the Secret dashboard\.service\.tokenSecret"):
-        helm("template", RELEASE, CHART, "--set", "dashboard.enabled=true", "--set", "dashboard.service.enabled=true")
+    def page(**service: Any) -> dict[str, Any]:
+        return {"dashboard": {"enabled": True, "service": {"enabled": True, **service}}}
 
-    page = {"enabled": True, "service": {"enabled": True, "tokenSecret": "page"}}
-    closed = {(o["kind"], o["metadata"]["name"]): o for o in render(RELEASE, NAMESPACE, {"dashboard": page})}
+    readers = {"configMap": "readers"}
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({}, r"the page needs a token, in the Secret dashboard\.service\.tokenSecret"),
+        ({"tlsSecret": "tls"}, "the page needs a token"),
+        ({"tokenSecret": "page"}, r"the page needs a certificate, in the Secret dashboard\.service\.tlsSecret"),
+        ({"clientCa": readers}, "client certificates need TLS"),
+        ({"clientCa": readers, "behindTLS": True}, "client certificates need TLS"),
+    ]
+    for service, words in wrong:
+        with pytest.raises(AssertionError, match=words):
+            render(RELEASE, NAMESPACE, page(**service))
+    render(RELEASE, NAMESPACE, page(tokenSecret="page", behindTLS=True))
+    render(RELEASE, NAMESPACE, page(tlsSecret="tls", clientCa=readers))
+
+    given = page(tokenSecret="page", tlsSecret="tls")
+    closed = {(o["kind"], o["metadata"]["name"]): o for o in render(RELEASE, NAMESPACE, given)}
     assert ("Service", f"{RELEASE}-dashboard") in closed
     ports = [port["port"] for rule in closed["NetworkPolicy", RELEASE]["spec"]["ingress"] for port in rule["ports"]]
     assert "dashboard" not in ports
@@ -183,6 +216,7 @@ def test_the_api_server_takes_every_object(bed: Bed, name: str) -> None:
     namespace["metadata"]["labels"] = {"pod-security.kubernetes.io/warn": level}  # type: ignore[index]
     cluster.apply(namespace)
     cluster.add_kind("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
+    cluster.add_kind("monitoring.coreos.com", "v1", "prometheusrules", "PrometheusRule")
 
     objects = render(RELEASE, NAMESPACE, VALUES[name])
     dry_run = ("apply", "--dry-run=server", "--warnings-as-errors", "-f", "-")

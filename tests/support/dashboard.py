@@ -19,6 +19,7 @@ from kiteway.report.certificates import ServedCertificate
 from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport, UpstreamTlsReport
 from kiteway.report.routing import HostReport, RouteReport
 from kiteway.report.status import EnvoyReport, EnvoyState, State, Status
+from kiteway.status.server import TLS
 
 _BOUNDS = [1000, 10_000, 100_000, 1_000_000]
 
@@ -139,15 +140,17 @@ def _endpoint(number: int) -> EndpointReport:
 
 
 @contextlib.asynccontextmanager
-async def served(source: MadeUp, access: Access | None = None) -> AsyncIterator[tuple[Board, str]]:
+async def served(
+    source: MadeUp, access: Access | None = None, tls: TLS | None = None
+) -> AsyncIterator[tuple[Board, str]]:
     """Serve the page of ``source``, and keep it up to date; the value is its state and its address."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as chosen:
         bind = f"127.0.0.1:{chosen.getsockname()[1]}"
     board = Board(source)
     reading = asyncio.create_task(board.run())
     try:
-        async with scraped(bind, application(board, access or Access()), LIMITS):
-            yield board, f"http://{bind}"
+        async with scraped(bind, application(board, access or Access()), LIMITS, tls):
+            yield board, f"{'https' if tls else 'http'}://{bind}"
             await board.end()
     finally:
         reading.cancel()

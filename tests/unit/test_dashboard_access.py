@@ -117,8 +117,14 @@ def test_a_changed_token_is_in_force_at_once_and_without_its_file_nobody_is_let_
 def test_a_page_that_others_can_reach_needs_a_token(bind: str, token_file: Path) -> None:
     """The error says how to make one."""
     with pytest.raises(ValueError, match=r"needs a token. Write one .*openssl rand"):
-        DashboardConfig(bind=bind).check()
-    DashboardConfig(bind=bind, token_file=str(token_file)).check()
+        DashboardConfig(bind=bind, behind_tls=True).check()
+    DashboardConfig(bind=bind, token_file=str(token_file), behind_tls=True).check()
+
+
+def test_a_token_does_not_cross_the_network_in_plaintext(token_file: Path) -> None:
+    """Unless the user says that something in front of the page ends TLS."""
+    with pytest.raises(ValueError, match=r"in plaintext: add --dashboard-certificate FILE .* --dashboard-behind-tls"):
+        DashboardConfig(bind="0.0.0.0:9090", token_file=str(token_file)).check()
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:9090", "127.1.2.3:9090", "[::1]:9090"])

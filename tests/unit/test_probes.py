@@ -75,7 +75,7 @@ async def served(
     """Serve metrics and probes on a port of loopback."""
     port, page = free_port(), Page()
     app = application(page, Admin(), CallsClient(Path("/nowhere")), ready)
-    async with scraped(f"127.0.0.1:{port}", app, *([limits] if limits else [])):
+    async with scraped(f"127.0.0.1:{port}", app, limits or Limits()):
         while True:
             with contextlib.suppress(ConnectionRefusedError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

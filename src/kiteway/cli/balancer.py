@@ -23,7 +23,11 @@ from kiteway.cli.acme import (
     acme_config,
 )
 from kiteway.cli.dashboard import (
+    DashboardBehindTlsOption,
+    DashboardCertificateOption,
+    DashboardClientCaOption,
     DashboardHostOption,
+    DashboardKeyOption,
     DashboardOption,
     DashboardTokenOption,
     dashboard_config,
@@ -99,6 +103,10 @@ class BalancerOptions:
     metrics_bind: MetricsBindOption = None
     dashboard: DashboardOption = None
     dashboard_token_file: DashboardTokenOption = None
+    dashboard_certificate: DashboardCertificateOption = None
+    dashboard_key: DashboardKeyOption = None
+    dashboard_client_ca: DashboardClientCaOption = None
+    dashboard_behind_tls: DashboardBehindTlsOption = False
     dashboard_host: DashboardHostOption = None
     otlp_endpoint: OtlpEndpointOption = None
     trace_sampling: TraceSamplingOption = TRACE_SAMPLING
@@ -145,7 +153,15 @@ class BalancerOptions:
             parse_ssl_policies(self.ssl_policy or []),
             parse_namespace_limits(self.namespace_limit or []),
             parse_metrics_bind(self.metrics_bind) if self.metrics_bind else None,
-            dashboard_config(self.dashboard, self.dashboard_token_file, self.dashboard_host or ()),
+            dashboard_config(
+                self.dashboard,
+                token_file=self.dashboard_token_file,
+                certificate=self.dashboard_certificate,
+                key=self.dashboard_key,
+                client_ca=self.dashboard_client_ca,
+                behind_tls=self.dashboard_behind_tls,
+                hosts=self.dashboard_host or (),
+            ),
             find_envoy(self.envoy),
             parse_otlp(
                 self.otlp_endpoint,

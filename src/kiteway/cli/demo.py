@@ -91,7 +91,7 @@ def demo(
     try:
         binary = find_envoy(envoy)
         otlp = parse_otlp(otlp_endpoint, sampling=_TRACE_SAMPLING)
-        page = dashboard_config(dashboard, None, ())
+        page = dashboard_config(dashboard)
     except (EnvoyNotFoundError, ValueError) as error:
         raise fail(str(error), 2) from error
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))

@@ -14,6 +14,7 @@ from kiteway.dashboard.board import Board
 from kiteway.dashboard.config import DashboardConfig, read
 from kiteway.dashboard.server import LIMITS, application
 from kiteway.dashboard.source import opened
+from kiteway.dashboard.tls import NewestTLS
 from kiteway.instance import Instance
 from kiteway.metrics.server import scraped
 
@@ -25,11 +26,13 @@ async def serve(instance: Instance, config: DashboardConfig) -> None:
     """Serve the page until SIGTERM."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    access = Access(Path(config.token_file) if config.token_file else None, config.hosts)
+    token_file = Path(config.token_file) if config.token_file else None
+    access = Access(token_file, bool(config.tls and config.tls.client_ca), config.hosts)
+    tls = NewestTLS(config.tls) if config.tls else None
     async with opened(instance) as source:
         board = Board(source)
         reading = asyncio.create_task(board.run())
-        async with scraped(config.bind, application(board, access), LIMITS):
+        async with scraped(config.bind, application(board, access), LIMITS, tls):
             waiting = asyncio.create_task(ended.wait())
             await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
             await board.end()

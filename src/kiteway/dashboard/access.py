@@ -6,8 +6,9 @@ Who may read the page: the checks of a request, before anything else looks at it
   DNS and is no means of this attack.
 - *Origin and Sec-Fetch-Site.* A foreign page cannot read an answer, because no CORS header permits it. A request that it
   makes is refused all the same.
-- *The bearer token*, where there is one, for everything but the page's own files, which are the same in each release. It is
-  a header and no cookie, so a browser never adds it to a request of a foreign page.
+- *The bearer token or a client certificate*, where one is asked for, for everything but the page's own files, which are the same
+  in each release. The token is a header and no cookie, so a browser never adds it to a request of a foreign page. A browser does
+  add a certificate; requests of foreign pages are refused by the checks above.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kiteway.dashboard.config import read_token
+from kiteway.status.connections import CERTIFIED
 
 API = "/api/"
 
@@ -57,14 +59,16 @@ class Access:
 
     Attributes:
         token_file: the file with the token, read for each request, so that it can be changed; None: there is none.
+        certificates: whether a client certificate opens the page; without a token none but that does.
         hosts: the names that a Host header may have, besides ``localhost`` and IP addresses.
     """
 
     token_file: Path | None = None
+    certificates: bool = False
     hosts: tuple[str, ...] = ()
 
-    def refuse(self, path: str, headers: Headers) -> Refusal | None:
-        """Return why a request is refused; None if it is answered."""
+    def refuse(self, path: str, headers: Headers, *, certified: bool = False) -> Refusal | None:
+        """Return why a request is refused, None if it is answered; ``certified``: its connection has a client certificate."""
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not self._knows(host):
             return Refusal(421, "this page has another name; name it with --dashboard-host, or use its IP address")
@@ -75,6 +79,12 @@ class Access:
             return None
         if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             return Refusal(403, "requests of other sites are refused")
+        if certified and self.certificates:
+            return None
+        if self.token_file is None and self.certificates:
+            return Refusal(
+                401, "this page asks for a client certificate of a CA in --dashboard-client-ca; there is no token"
+            )
         if self.token_file is not None and not self._has_token(headers.getlist("authorization")):
             return Refusal(
                 401,
@@ -124,7 +134,8 @@ class Guard:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        refusal = self._access.refuse(scope["path"], Headers(scope=scope))
+        certified = scope.get("state", {}).get(CERTIFIED, False)
+        refusal = self._access.refuse(scope["path"], Headers(scope=scope), certified=certified)
         app: ASGIApp = self._app if refusal is None else _answer(refusal)
         await app(scope, receive, guarded)
 

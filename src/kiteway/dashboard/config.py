@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from kiteway.dashboard.tls import TLSFiles
+from kiteway.files import read_secret
+
 TOKEN_BYTES_LEAST = 16
 """The shortest token, in bytes. A random one of this length cannot be guessed over a network."""
 _TOKEN_BYTES_MOST = 4096
@@ -18,12 +21,16 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         bind: ``ADDRESS:PORT``, an IPv6 address in brackets.
-        token_file: the file with the bearer token; None: every request is answered, which `check` permits on loopback only.
+        token_file: the file with the bearer token; None: there is none.
+        tls: the files of its certificate; None: the page is served in plaintext.
+        behind_tls: whether something in front of a page in plaintext ends TLS.
         hosts: the DNS names under which browsers reach the page, besides ``localhost``.
     """
 
     bind: str
     token_file: str | None = None
+    tls: TLSFiles | None = None
+    behind_tls: bool = False
     hosts: tuple[str, ...] = ()
 
     @property
@@ -38,22 +45,34 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
         host, port = self.address
         if ipaddress.ip_address(host).is_unspecified:
             host = "::1" if ":" in host else "127.0.0.1"
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
 
     def check(self) -> None:
         """
-        Check that a page that other machines can reach has a token.
+        Check that the files can be used, and that a page that other machines can reach is protected.
+
+        Such a page has a token or client certificates, and nothing of it crosses the network in plaintext.
 
         Raises:
-            ValueError: it has none, or the token cannot be used; the message says what to do.
+            ValueError: it is not protected, or a file cannot be used; the message says what to do.
         """
         if self.token_file is not None:
             read_token(Path(self.token_file))
-        elif not ipaddress.ip_address(self.address[0]).is_loopback:
+        if self.tls is not None:
+            self.tls.context()
+        if ipaddress.ip_address(self.address[0]).is_loopback:
+            return
+        if self.token_file is None and not (self.tls and self.tls.client_ca):
             raise ValueError(
                 f"--dashboard {self.bind} is not a loopback address, so other machines could read the page: it needs a "
                 "token. Write one (`(umask 077; openssl rand -hex 32 > FILE)`) and add --dashboard-token-file FILE, or give "
-                "127.0.0.1 as the address."
+                "127.0.0.1 as the address. Client certificates (--dashboard-client-ca FILE) can take the place of the token."
+            )
+        if self.tls is None and not self.behind_tls:
+            raise ValueError(
+                f"--dashboard {self.bind} is not a loopback address, so the token would cross the network in plaintext: add "
+                "--dashboard-certificate FILE and --dashboard-key FILE. If a proxy in front of the page ends TLS, and nobody can "
+                "listen between the two, add --dashboard-behind-tls."
             )
 
 
@@ -64,16 +83,7 @@ def read_token(file: Path) -> bytes:
     Raises:
         ValueError: the file cannot be read, every user of the machine can read it, or the token is too short or too long.
     """
-    try:
-        with file.open("rb") as opened:
-            content, mode = opened.read(_TOKEN_BYTES_MOST + 1), file.stat().st_mode
-    except OSError as error:
-        raise ValueError(
-            f"the file {file} of --dashboard-token-file cannot be read: {error.strerror or error}"
-        ) from error
-    if mode & 0o007:
-        raise ValueError(f"every user of this machine can use the token in {file}; run `chmod o= {file}`")
-    token = content.strip()
+    token = read_secret(file, "the token", "--dashboard-token-file", _TOKEN_BYTES_MOST).strip()
     if not TOKEN_BYTES_LEAST <= len(token) <= _TOKEN_BYTES_MOST or not token.isascii():
         raise ValueError(
             f"the token in {file} has {len(token)} bytes, or is not ASCII; it needs {TOKEN_BYTES_LEAST} to "

@@ -21,7 +21,7 @@ from kiteway.metrics.calls import calls_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.envoy import labelled
 from kiteway.status.connections import Limits
-from kiteway.status.server import Ready, serving
+from kiteway.status.server import TLS, Ready, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SCRAPES = 4
@@ -96,9 +96,11 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: Calls
 
 
 @contextlib.asynccontextmanager
-async def scraped(address: str | None, app: ASGIApp, limits: Limits = _LIMITS) -> AsyncIterator[None]:
+async def scraped(
+    address: str | None, app: ASGIApp, limits: Limits = _LIMITS, tls: TLS | None = None
+) -> AsyncIterator[None]:
     """
-    Serve ``app`` on ``address`` (``HOST:PORT``) within ``limits``; None serves nothing.
+    Serve ``app`` on ``address`` (``HOST:PORT``) within ``limits``, with ``tls`` if it is given; no address serves nothing.
 
     Raises:
         OSError: the address cannot be bound.
@@ -111,7 +113,7 @@ async def scraped(address: str | None, app: ASGIApp, limits: Limits = _LIMITS) -
     # A successor and its predecessor serve at the same time; `kiteway.ports` has checked for other programs.
     listener = socket.create_server((host.strip("[]"), int(port)), family=family, reuse_port=True)
     try:
-        async with serving(listener, app, limits):
+        async with serving(listener, app, limits, tls):
             yield
     finally:
         listener.close()

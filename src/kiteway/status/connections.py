@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CERTIFIED: Final = "certified"
+"""The key in a request's state under which it says whether its connection has a client certificate that was verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,36 @@ class Accepted(NamedTuple):
         return cls(connection, address[0] if address else "", asks)
 
 
+class Limited(Protocol):
+    """
+    One of the connections.
+
+    Attributes:
+        peer: the address of the other end; empty on a unix socket.
+        busy: whether its request is in progress.
+    """
+
+    peer: str
+    busy: bool
+
+    def end(self) -> None:
+        """Close it at once."""
+
+
+@dataclass(slots=True, eq=False)
+class Handshake:
+    """A connection whose TLS handshake has not ended yet."""
+
+    peer: str
+    busy: bool
+    connection: socket.socket
+
+    def end(self) -> None:
+        """Let the handshake fail at once. The socket itself is asyncio's to close, which may not have begun to read it yet."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
 @dataclass(slots=True)
 class Connections:
     """
@@ -69,16 +103,20 @@ class Connections:
     """
 
     limits: Limits = Limits()
-    _open: dict[str, dict[LimitedProtocol, None]] = field(default_factory=dict)
+    _open: dict[str, dict[Limited, None]] = field(default_factory=dict)
 
-    def add(self, connection: LimitedProtocol) -> None:
+    def add(self, connection: Limited) -> None:
         """Add a new connection; if this exceeds a limit, close another connection."""
-        of_peer = self._open.setdefault(connection.peer, {})
+        of_peer = self._open.get(connection.peer, {})
+        victim = None
         if len(of_peer) >= self.limits.of_a_peer:
-            _victim(of_peer).end()
+            victim = _victim(of_peer)
         elif sum(map(len, self._open.values())) >= self.limits.connections:
-            _victim(max(self._open.values(), key=len)).end()
-        of_peer[connection] = None
+            victim = _victim(max(self._open.values(), key=len))
+        if victim is not None:
+            victim.end()
+            self.remove(victim)
+        self._open.setdefault(connection.peer, {})[connection] = None
 
     def worth_keeping(self, accepted: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
         """
@@ -99,7 +137,7 @@ class Connections:
             kept += of_peer[-self.limits.of_a_peer :]
         return kept, dropped
 
-    def remove(self, connection: LimitedProtocol) -> None:
+    def remove(self, connection: Limited) -> None:
         """Remove a connection; it need not be there."""
         of_peer = self._open.get(connection.peer, {})
         of_peer.pop(connection, None)
@@ -107,7 +145,7 @@ class Connections:
             self._open.pop(connection.peer, None)
 
 
-def _victim(connections: dict[LimitedProtocol, None]) -> LimitedProtocol:
+def _victim(connections: dict[Limited, None]) -> Limited:
     return next((each for each in connections if not each.busy), next(iter(connections)))
 
 
@@ -118,12 +156,18 @@ class LimitedProtocol(H11Protocol):
         super().__init__(**given)
         self._limited = connections
         self._deadline: asyncio.TimerHandle | None = None
+        self.handshake: Handshake | None = None
         self.peer = ""
         self.busy = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Add the connection."""
+        """Add the connection, in the place of its handshake."""
         super().connection_made(transport)
+        if self.handshake is not None:
+            self._limited.remove(self.handshake)
+            # Empty unless the client has one that was verified.
+            known = bool(transport.get_extra_info("peercert"))
+            self.app_state = {**self.app_state, CERTIFIED: known}
         self.peer = self.client[0] if self.client else ""
         self._limited.add(self)
         self._set_deadline()

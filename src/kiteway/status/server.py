@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +23,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.status import Errors, Health, Status
-from kiteway.status.connections import Accepted, Connections, LimitedProtocol, Limits
+from kiteway.status.connections import Accepted, Connections, Handshake, LimitedProtocol, Limits
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why the instance is not ready; empty when it is."""
 BuildStatus = Callable[[], Awaitable[Status]]
+TLS = Callable[[], ssl.SSLContext]
+"""Returns what a connection that begins now begins with."""
 ListErrors = Callable[[], Errors]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
 ListChecked = Callable[[], tuple[tuple[CheckedEndpoint, ...], ...]]
@@ -102,8 +105,8 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: socket.socket, app: ASGIApp, limits: Limits) -> AsyncIterator[None]:
-    """Serve ``app`` on a bound socket, within ``limits``."""
+async def serving(listener: socket.socket, app: ASGIApp, limits: Limits, tls: TLS | None = None) -> AsyncIterator[None]:
+    """Serve ``app`` on a bound socket, within ``limits``, with ``tls`` if it is given."""
     connections = Connections(limits)
     config = uvicorn.Config(
         app,
@@ -120,7 +123,7 @@ async def serving(listener: socket.socket, app: ASGIApp, limits: Limits) -> Asyn
         server_header=False,
         date_header=False,
     )
-    server = _Server(config, connections)
+    server = _Server(config, connections, tls)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -147,9 +150,10 @@ def _unlink(path: Path) -> None:
 class _Server(uvicorn.Server):
     """Handles no signals, uses no CPU while there is no request, and accepts connections within limits."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, tls: TLS | None) -> None:
         super().__init__(config)
         self._connections = connections
+        self._tls = tls
         self._ended = asyncio.Event()
         self._starting: set[asyncio.Task[Any]] = set()
 
@@ -185,12 +189,34 @@ class _Server(uvicorn.Server):
         kept, dropped = self._connections.worth_keeping(accepted)
         for each in dropped:
             each.connection.close()
+        tls = self._tls() if self._tls and kept else None
         for each in kept:
-            task = loop.create_task(
-                loop.connect_accepted_socket(functools.partial(self._protocol, each), each.connection)
-            )
+            task = loop.create_task(self._begin(each, tls))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
+
+    async def _begin(self, accepted: Accepted, tls: ssl.SSLContext | None) -> None:
+        """Make the connection; with TLS it is one of those that are limited from here on, not from the end of its handshake."""
+        loop, seconds = asyncio.get_running_loop(), self._connections.limits.head_seconds
+        if tls is None:
+            await loop.connect_accepted_socket(functools.partial(self._protocol, accepted), accepted.connection)
+            return
+        handshake = Handshake(accepted.peer, accepted.asks, accepted.connection)
+        self._connections.add(handshake)
+
+        def protocol() -> LimitedProtocol:
+            made = self._protocol(accepted)
+            made.handshake = handshake
+            return made
+
+        # A client that speaks no TLS, or another one, must not fill the log.
+        with contextlib.suppress(OSError):
+            try:
+                await loop.connect_accepted_socket(
+                    protocol, accepted.connection, ssl=tls, ssl_handshake_timeout=seconds, ssl_shutdown_timeout=seconds
+                )
+            finally:
+                self._connections.remove(handshake)
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:
