@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,7 @@ from kiteway._proto.envoy.extensions.filters.network.http_connection_manager.v3 
     http_connection_manager_pb2 as hcm,
 )
 from kiteway.certificates.create import create_self_signed
-from kiteway.diagnostics import ObjectRef
+from kiteway.diagnostics import Diagnostic, ObjectRef
 from kiteway.envoy.ads import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from kiteway.envoy.ads.snapshot import Piece
 from kiteway.envoy.settings import EnvoySettings
@@ -26,6 +27,7 @@ from kiteway.resources import EndpointSlice, Object, load_object
 from kiteway.sources.files import SourceContent
 from kiteway.translate import Options
 from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
+from kiteway.translate.shared.limits import NamespaceLimits
 from tests.support.manifests import Manifest, backend_config, endpoint_slice, ingress, path, rule, secret, service
 
 NOW = dt.datetime.now(dt.UTC)
@@ -100,6 +102,25 @@ def test_a_round_without_a_change(world: World, translated: list[str]) -> None:
         for kind in after.snapshot
         for name in after.snapshot[kind]
     )
+
+
+def test_refused_objects_are_judged_again_only_when_their_namespace_changes(world: World) -> None:
+    """A tenant with thousands of objects above its limit does not delay the changes of another tenant."""
+    limited = Options(namespace_limits=NamespaceLimits(hosts=1))
+
+    def refusals() -> list[Diagnostic]:
+        content = SourceContent(tuple(world.objects.values()), (), ())
+        outcome = world.pipeline.run(content, {}, NOW, limited)
+        world.pipeline.judge(Quarantine.accept, NOW)
+        return [d for d in outcome.diagnostics if d.reason == "NamespaceLimit"]
+
+    before = refusals()
+    world.objects |= {o.ref: o for o in objects(ingress(rule("other.example.org"), name="other", namespace="other"))}
+    after = refusals()
+    assert len(before) == 2
+    assert all(map(operator.is_, before, after))
+    world.objects |= {o.ref: o for o in app(3)}
+    assert len(refusals()) == 3
 
 
 def by_path(of_rule: str, name: str) -> list[Object]:

@@ -16,6 +16,7 @@ import structlog
 
 from kiteway.acme.challenge_server import ChallengeServer
 from kiteway.acme.manager import ManagedCertificates
+from kiteway.collector import collect_later
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.managed import converged, wanted
@@ -57,6 +58,8 @@ _FIRST_LOOK_SECONDS = 0.3
 """Seconds that the first configuration waits for the first of these checks."""
 _REPLICAS_SECONDS = 1.0
 """Seconds between two counts of the live replicas: no event tells of a replica that has died."""
+_LOGGED = 100
+"""Diagnostics of one round that are logged: thousands of lines take a tenth of a second, while everything else waits."""
 _RETRY_SECONDS, _RETRY_LONGEST_SECONDS = 2.0, 32.0
 """Seconds before a listener that Envoy rejects is sent again, the first pause and the longest; Envoy logs each rejection."""
 
@@ -250,20 +253,24 @@ class ControlPlane:
                 )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)
-                # In a thread, so that probes and status are answered meanwhile.
-                outcome = await asyncio.to_thread(
-                    self._pipeline.run, resources, static, _now(), options, self._challenge_server.challenges
-                )
-                if before is None:
-                    # A control plane that was restarted must not send an Envoy that serves another keepalive for a moment.
-                    addresses = await asyncio.to_thread(self._pipeline.health_addresses)
-                    if await self._recognition.look(addresses, _FIRST_LOOK_SECONDS):
-                        outcome = await self._recognized() or outcome
-                self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
-                await self._publish(outcome)
+                with collect_later():
+                    # In a thread, so that probes and status are answered meanwhile.
+                    outcome = await asyncio.to_thread(
+                        self._pipeline.run, resources, static, _now(), options, self._challenge_server.challenges
+                    )
+                    if before is None:
+                        # A control plane that was restarted must not send an Envoy that serves another keepalive for a moment.
+                        addresses = await asyncio.to_thread(self._pipeline.health_addresses)
+                        if await self._recognition.look(addresses, _FIRST_LOOK_SECONDS):
+                            outcome = await self._recognized() or outcome
+                    self._managed.hold({host.domain: host.source.namespace for host in outcome.model.hosts})
+                    await self._publish(outcome)
             self._source.translated(outcome)
-        for diagnostic in _news(before.diagnostics if before is not None else (), outcome.diagnostics):
+        news = _news(before.diagnostics if before is not None else (), outcome.diagnostics)
+        for diagnostic in news[:_LOGGED]:
             _log.info(diagnostic.reason, text=str(diagnostic))
+        if len(news) > _LOGGED:
+            _log.info("more diagnostics", number=len(news) - _LOGGED, see="kiteway status")
         if before is None or before.snapshot.version != outcome.snapshot.version:
             _log.info("configuration", version=outcome.snapshot.version, hosts=len(outcome.model.hosts))
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from kiteway.collector import collect_later
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Loaded
 from kiteway.sources.files import Decoded
@@ -149,5 +150,6 @@ async def _in_a_process(path: Path, text: bytes, *, nice: int) -> Loaded:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    loaded: Loaded = await asyncio.to_thread(pickle.loads, output)
+    with collect_later():
+        loaded: Loaded = await asyncio.to_thread(pickle.loads, output)
     return loaded

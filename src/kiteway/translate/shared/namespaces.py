@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
@@ -84,11 +84,14 @@ def admitted(
     """
     if _all_fit(memo.each("namespace", _namespace, owners), asked, (limits.hosts, limits.paths, limits.challenges)):
         return tuple(owners), frozenset()
-    oldest_first = sorted(range(len(owners)), key=lambda number: age_of(owners[number]))
-    claims = [(owners[number], asked[number]) for number in oldest_first]
-    fitting = _fitting(
-        claims, limits, diagnostics, lambda owner: Asked.of(good[owner.ref]) if owner.ref in good else None
-    )
+    ages = memo.each("age", age_of, owners)
+    oldest_first = sorted(range(len(owners)), key=ages.__getitem__)
+    forms = [good.get(owners[number].ref) for number in oldest_first]
+    claims = [
+        (owners[number], asked[number], memo(Asked.of, form) if form is not None else None)
+        for number, form in zip(oldest_first, forms, strict=True)
+    ]
+    fitting = _fitting(claims, limits, diagnostics, memo)
     kept = frozenset(owner.ref for owner in owners if fitting.get(id(owner)))
     return tuple([owner for owner in owners if id(owner) in fitting]), kept
 
@@ -133,8 +136,8 @@ def within(
         return Room(tuple(units), {unit.ref: unit for unit in units})
     last = {id(unit.owner): memo(renewed, fitted[unit.ref], unit) for unit in units if unit.ref in fitted}
     counted = {owner: memo(Claim.of, form) for owner, form in last.items()}
-    claimed = list(zip(owners, claims, strict=True))
-    fitting = _fitting(claimed, limits, diagnostics, lambda owner: counted.get(id(owner)))
+    claimed = [(owner, claim, counted.get(id(owner))) for owner, claim in zip(owners, claims, strict=True)]
+    fitting = _fitting(claimed, limits, diagnostics, memo)
     found = [unit for unit in units if id(unit.owner) in fitting]
     kept = {unit.ref for unit in found if fitting[id(unit.owner)]}
     return Room(
@@ -165,34 +168,60 @@ def _all_fit(namespaces: Iterable[str], claims: Iterable[tuple[int, ...]], most:
 
 
 def _fitting(
-    claims: Sequence[tuple[Object, Asked | Claim]],
+    claims: Sequence[tuple[Object, Asked | Claim, Asked | Claim | None]],
     limits: NamespaceLimits,
     diagnostics: list[Diagnostic],
-    last: Callable[[Object], Asked | Claim | None],
+    memo: Memo,
 ) -> dict[int, bool]:
     """
     Return the identity of each object that fits, the first ones before the others; True: only its last form fits.
 
-    ``last`` counts the last form of an object, if it has one.
+    Each object has its claim, and the claim of its last form if it has one. A namespace in which nothing changed costs a
+    look-up, so that thousands of refused objects do not delay the changes of others.
     """
-    claimed: dict[str, tuple[int, ...]] = {}
+    by_namespace: dict[str, list[tuple[Object, Asked | Claim, Asked | Claim | None]]] = {}
+    for owner, claim, last in claims:
+        # A last form that claims the same fits no better. Without it, the first round after a change is a look-up too.
+        by_namespace.setdefault(owner.ref.namespace, []).append((owner, claim, last if last != claim else None))
+    found: dict[int, bool] = {}
+    for each in by_namespace.values():
+        owners, wanted, lasts = map(tuple, zip(*each, strict=True))
+        fitting = memo(_fitting_of_namespace, owners, wanted, lasts, limits)
+        found |= fitting.kept
+        diagnostics += fitting.refusals
+    return found
+
+
+class _Fitting(NamedTuple):
+    """By identity, the objects of a namespace that fit; True: only its last form fits."""
+
+    kept: Mapping[int, bool]
+    refusals: tuple[Diagnostic, ...]
+
+
+def _fitting_of_namespace(
+    owners: tuple[Object, ...],
+    claims: tuple[Asked | Claim, ...],
+    last: tuple[Asked | Claim | None, ...],
+    limits: NamespaceLimits,
+) -> _Fitting:
+    claimed = (0,) * len(claims[0])
     found = {}
-    for owner, claim in claims:
-        before = claimed.get(owner.ref.namespace, (0,) * len(claim))
-        over, total = _over(before, claim, limits)
+    refusals = []
+    for owner, claim, earlier in zip(owners, claims, last, strict=True):
+        over, total = _over(claimed, claim, limits)
         kept = False
         if over is not None:
             wanted = total[claim._fields.index(over)]
-            earlier = last(owner)
             if earlier is not None:
                 # It counts, or objects edited beyond the limit one after the other would serve any number of hosts.
-                still, total = _over(before, earlier, limits)
+                still, total = _over(claimed, earlier, limits)
                 kept = still is None
-            diagnostics.append(_refusal(owner, over, wanted, getattr(limits, over), kept=kept))
+            refusals.append(_refusal(owner, over, wanted, getattr(limits, over), kept=kept))
         if over is None or kept:
-            claimed[owner.ref.namespace] = total
+            claimed = total
             found[id(owner)] = kept
-    return found
+    return _Fitting(found, tuple(refusals))
 
 
 def _over(before: tuple[int, ...], claim: Asked | Claim, limits: NamespaceLimits) -> tuple[str | None, tuple[int, ...]]:
