@@ -1,0 +1,159 @@
+//! What the cache does with a read that has arrived.
+
+use crate::cache::pool::{Decision, Fill, Hit, Patience, Watch};
+use crate::cache::question::headers::{unusual, Header};
+use crate::cache::question::suffix::Suffix;
+use crate::cache::question::{message_of, read};
+use crate::cache::read::Read;
+use crate::cache::reason::Reason;
+use crate::calls::Cached;
+use crate::host::request::{AccessLog, Request};
+use crate::host::response::LocalReply;
+use crate::listener::cache::answer::Answer;
+use crate::listener::cache::asking::{cache_of, Asking};
+use crate::listener::cache::client_call::ClientCall;
+use crate::listener::cache::held;
+use crate::listener::cache::learning::{due, Learning};
+use crate::listener::cache::visit::{Asked, Filling, Stage, Step, Visit, HEADER};
+
+/// Nearly every request has fewer headers than this.
+const USUAL_HEADERS: usize = 24;
+
+impl Visit<'_> {
+    /// Decides about a read that has arrived.
+    pub(super) fn decide(&mut self, asked: Asked, stream: &mut impl Asking) -> Step {
+        let Some(cache) = cache_of(stream) else { return self.leave() };
+        let frame = held::all(stream);
+        let headers = headers_of(stream);
+        self.begin_call(asked, &headers, &frame);
+        let read = message_of(&frame).and_then(|message| read(asked.method, &headers, message));
+        let read = match read {
+            Ok(read) => read,
+            Err(reason) => return self.bypass(reason, stream),
+        };
+        let due = due(&read, stream);
+        // A stranger can invent any.
+        if due.as_ref().is_some_and(|due| due.is_known) {
+            for name in unusual(&headers) {
+                cache.pool.keeps_apart(&String::from_utf8_lossy(name));
+            }
+        }
+        let cluster = cache.config.cluster.clone();
+        let learning = due.zip(cluster);
+        let learning =
+            learning.and_then(|(due, cluster)| Learning::begin(due, &cluster, &read, stream));
+        match learning {
+            Some(learning) => {
+                self.stage = Stage::Learning(asked, Box::new((read, learning)));
+                Step::Hold
+            }
+            None => self.ask(asked, &read, Some(frame), stream),
+        }
+    }
+
+    /// Asks the pool what to do with a read. `frame` is its message, where it is at hand.
+    pub(super) fn ask(
+        &mut self,
+        asked: Asked,
+        read: &Read,
+        frame: Option<Vec<u8>>,
+        stream: &mut impl Asking,
+    ) -> Step {
+        let Some(cache) = cache_of(stream) else { return self.leave() };
+        let Some(terms) = cache.terms(&read.database, &read.collection) else {
+            cache.pool.bypassed(Reason::Disabled);
+            return self.forward(Reason::Disabled, None, stream);
+        };
+        let frame = frame.unwrap_or_else(|| held::all(stream));
+        let now = stream.boot_time();
+        // Envoy itself ends a call whose own time is over: the routes have `max_stream_duration`.
+        let patience = Patience { now: stream.now(), deadline: None, bytes: frame.len() as u64 };
+        match cache.pool.ask(read, terms, now, patience, || stream.waker()) {
+            Decision::Hit(hit) => {
+                self.stage = Stage::Outside;
+                self.reply(Cached::Hit, hit, stream)
+            }
+            Decision::Join(seat) => {
+                self.stage = Stage::Waiting(asked, Box::new(seat));
+                Step::Hold
+            }
+            Decision::Fill(fill) => self.fill(asked, fill, frame, stream),
+            Decision::Forward(reason, watch) => self.forward(reason, watch, stream),
+        }
+    }
+    /// The route has no cache any more.
+    pub(super) fn leave(&mut self) -> Step {
+        self.stage = Stage::Outside;
+        Step::Release
+    }
+
+    /// Sends a read so that its answer may be kept.
+    pub(super) fn fill(
+        &mut self,
+        asked: Asked,
+        fill: Fill,
+        mut frame: Vec<u8>,
+        stream: &mut impl Asking,
+    ) -> Step {
+        if let Some(guarantee) = fill.ask_for() {
+            held::append(&mut frame, Suffix::asking_for(asked.method, guarantee).bytes());
+            stream.replace_request_body(&frame);
+            if stream.request_header("content-length").is_some() {
+                stream.set_request_header("content-length", &frame.len().to_string());
+            }
+        }
+        let most = cache_of(stream).map_or(0, |cache| cache.config.max_entry_bytes);
+        let answer = Answer::new(most, asked.rpc.milvus_status);
+        self.stage = Stage::Filling(Box::new(Filling { fill, answer }));
+        self.is_sent(Cached::Miss, stream);
+        Step::Release
+    }
+
+    /// Forwards a request that the cache cannot read.
+    pub(super) fn bypass(&mut self, reason: Reason, stream: &mut impl Asking) -> Step {
+        if let Some(cache) = cache_of(stream) {
+            cache.pool.bypassed(reason);
+        }
+        self.forward(reason, None, stream)
+    }
+
+    pub(super) fn forward(
+        &mut self,
+        reason: Reason,
+        watch: Option<Watch>,
+        stream: &mut impl Asking,
+    ) -> Step {
+        self.stage = Stage::Forwarded(reason, watch);
+        self.is_sent(Cached::Bypass, stream);
+        Step::Release
+    }
+
+    /// The read has arrived, or so much of it that the cache has nothing to do with it.
+    pub(super) fn begin_call(&mut self, asked: Asked, headers: &[Header<'_>], request: &[u8]) {
+        let Asked { rpc, began, .. } = asked;
+        let call = ClientCall::new(rpc, began, headers, request, self.settings);
+        self.call = Some(Box::new(call));
+    }
+
+    pub(super) fn is_sent(&mut self, cached: Cached, stream: &mut impl AccessLog) {
+        if let Some(call) = &mut self.call {
+            call.sent(cached, stream);
+        }
+    }
+
+    /// Answers a call with what is kept.
+    pub(super) fn reply(&mut self, cached: Cached, hit: Hit, stream: &mut impl Asking) -> Step {
+        if let Some(call) = self.call.take() {
+            call.answered(cached, &hit.answer, stream);
+        }
+        let age = hit.age.as_secs_f64();
+        let header = (HEADER, format!("{}; age={age:.1}", cached.label()));
+        Step::Reply(LocalReply::Stored { header, body: hit.answer })
+    }
+}
+
+pub(super) fn headers_of(request: &impl Request) -> Vec<Header<'_>> {
+    let mut headers = Vec::with_capacity(USUAL_HEADERS);
+    request.each_request_header(|name, value| headers.push((name, value)));
+    headers
+}
