@@ -20,6 +20,8 @@ from bench.outcome import BenchError
 _CALL_SECONDS = 30.0
 _UNDER_WAY = 64
 _READS_TO_AN_INSERT = 100
+UNCHANGED = "none"
+"""The outcome of a read without the header: there is no cache, or it has sent the read unchanged at once."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Seen:
 
     Attributes:
         milliseconds: of each read, from its call to its answer.
-        outcomes: how many reads had each outcome, a bypass with its reason; `none` without the header.
+        outcomes: how many reads had each outcome, a bypass with its reason, or `UNCHANGED`.
         seconds: how long all of it took.
     """
 
@@ -107,7 +109,7 @@ class Reader:
             metadata = await call.initial_metadata()
         except grpc.aio.AioRpcError as error:
             raise BenchError(f"{method}: {error.code().name} {error.details()}") from error
-        header = next((str(value) for name, value in metadata if name == "kiteway-cache"), "none")
+        header = next((str(value) for name, value in metadata if name == "kiteway-cache"), UNCHANGED)
         return answer, header.partition("; age")[0].replace("; reason=", ", ")
 
     async def at_rate(

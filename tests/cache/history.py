@@ -38,6 +38,7 @@ class Read:
         proxy: who gets it, should it be sent.
         up, down: ms to the proxy and back.
         fails: Milvus answers it with an error in band.
+        unseen: it is sent as it is, and the cache is not asked, as for a new question of one who seldom repeats a question.
     """
 
     at: int
@@ -58,6 +59,7 @@ class Read:
     up: int = 1
     down: int = 1
     fails: bool = False
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ class _Simulation:
     def _read(self, number: int, read: Read, begun: int, now: int) -> None:
         pool, replica = self._pools[read.pool], self._replicas[read.replica]
         guarantee = 0 if read.write is None else pool.newest(now, read.write)
+        if read.unseen:
+            self._forward(number, read, Forward(read.level, guarantee), now)
+            return
         clock = self._clock(read.replica, now)
         request = Request(read, guarantee, self._clock(read.replica, begun), clock)
         self._waiting[number] = Arrival(read, read.replica, now, guarantee)

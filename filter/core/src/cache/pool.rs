@@ -44,7 +44,9 @@ mod generation;
 mod outcomes;
 mod pace;
 pub mod registry;
+mod repeats;
 mod samples;
+mod sightings;
 mod state;
 mod store;
 mod tickets;
@@ -54,6 +56,7 @@ pub use calls::{Fill, Hit, Outcome, Seat, Watch};
 pub use changes::{Change, Ended};
 pub use control::{PoolTerms, Terms};
 pub use outcomes::Counts;
+pub use repeats::Look;
 pub use state::{Pool, Report, Reserved};
 pub use tickets::{Due, LevelTicket, SampleTicket};
 

@@ -1,6 +1,7 @@
 //! What the cache must know of a read.
 
 use crate::cache::caller::Caller;
+use crate::cache::question::glance::Asker;
 
 /// Milvus's consistency levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct Read {
     pub level: Option<Level>,
     /// The guarantee timestamp as it was sent.
     pub guarantee: u64,
+    pub asker: Asker,
+    /// A quick look has found that the question was asked a moment ago.
+    pub is_repeated: bool,
 }
 
 /// What a DescribeCollection says of a collection.

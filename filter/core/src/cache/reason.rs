@@ -34,6 +34,8 @@ reasons! {
     GuaranteeAhead = "guarantee-ahead",
     /// Reads of this collection that ask for a newer answer have lately been slow.
     SlowFill = "slow-fill",
+    /// Questions of this caller about this collection are seldom repeated, and this one was not asked lately.
+    NewQuestion = "new-question",
     /// The policy turns the cache off for this collection.
     Disabled = "disabled",
     /// The answer is larger than the policy allows.

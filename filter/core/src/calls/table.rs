@@ -89,7 +89,7 @@ impl Table {
         let record = |tally: &mut Tally| events.iter().for_each(|event| tally.record(*event));
         let outcome = events.iter().find_map(|event| match event {
             Event::Ended { outcome, .. } => Some(*outcome),
-            Event::Cached(_) | Event::Waited(_) | Event::Refused => None,
+            Event::Cached(_) | Event::Passed(_) | Event::Waited(_) | Event::Refused => None,
         });
         record(of_rpc(self.by_rpc(call, outcome, vouched, now), call.rpc));
 

@@ -73,6 +73,8 @@ pub enum Event {
         micros: u64,
     },
     Cached(Cached),
+    /// Reads like it were sent unchanged before it, so many: `bypass`.
+    Passed(u64),
     /// It had its turn after so many microseconds.
     Waited(u64),
     /// A limit or the admission refused it.
@@ -107,6 +109,7 @@ impl Tally {
                 self.times.record(micros);
             }
             Event::Cached(cached) => self.cached[cached as usize] += 1,
+            Event::Passed(reads) => self.cached[Cached::Bypass as usize] += reads,
             Event::Waited(micros) => {
                 self.waited += 1;
                 self.wait = self.wait.saturating_add(micros);

@@ -13,6 +13,7 @@ use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::Place;
 use crate::cache::pool::state::Pool;
 use crate::cache::pool::store::Shard;
+use crate::cache::question::glance::Asker;
 use crate::cache::read::{Level, Read};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
@@ -227,7 +228,7 @@ impl Asked {
         shard: &Shard,
         control: &mut Control,
     ) -> Need {
-        let was_seen = shard.doorkeeper.knows(&read.key);
+        let was_seen = read.is_repeated || shard.doorkeeper.knows(&read.key);
         match Self::new(read, terms, now, control) {
             Err(Reason::LevelUnknown) => {
                 let level = control.facts.has_seen(&read.collection_key);
@@ -246,9 +247,13 @@ impl Asked {
 
     fn decide(&self, read: &Read, shard: &mut Shard, control: &mut Control) -> Step {
         let epoch = Epoch::of(control, self.now);
-        let was_seen = shard.doorkeeper.has_seen(&self.key.digest);
+        let was_seen = shard.doorkeeper.has_seen(&self.key.digest) || read.is_repeated;
+        let mut is_new = !read.is_repeated;
         let is_stored = match shard.entries.find(&self.key, |entry| self.may_hit(entry, epoch)) {
             Found::Usable(entry) => {
+                if let Some(asker) = entry.new.take().filter(|_| !read.is_repeated) {
+                    control.repeats.repeated(asker);
+                }
                 return match &entry.answer {
                     Ok(answer) => {
                         let (answer, age) = (Arc::clone(answer), self.now.since(entry.label.sent));
@@ -257,7 +262,10 @@ impl Asked {
                     Err(reason) => Step::Forward(*reason),
                 };
             }
-            Found::Unusable => true,
+            Found::Unusable(entry) => {
+                is_new &= self.now.since(entry.label.sent) > self.bound() * 2;
+                true
+            }
             Found::Nothing => false,
         };
         let place = control.paces.place(&read.database, &read.collection);
@@ -268,6 +276,9 @@ impl Asked {
         if let Some(flight) = shard.flights.find(&self.key, may_join) {
             let is_stuck = flight.sent.is_some_and(|sent| self.now.since(sent) > patience);
             if self.key.is_eventual || !(is_slow || is_stuck) {
+                if let Some(asker) = flight.new.take().filter(|_| !read.is_repeated) {
+                    control.repeats.repeated(asker);
+                }
                 return Step::Join(place, flight.number);
             }
             return Step::Watch(place, Reason::SlowFill);
@@ -275,7 +286,8 @@ impl Asked {
         if is_slow {
             return Step::Watch(place, Reason::SlowFill);
         }
-        self.fill(shard, control, epoch, (place, was_seen || is_stored))
+        let new = is_new.then_some(read.asker);
+        self.fill(shard, control, epoch, (place, was_seen || is_stored, new))
     }
 
     fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
@@ -304,7 +316,7 @@ impl Asked {
         shard: &mut Shard,
         control: &mut Control,
         epoch: Epoch,
-        (place, is_wanted): (Place, bool),
+        (place, is_wanted, new): (Place, bool, Option<Asker>),
     ) -> Step {
         if !epoch.is_open {
             return Step::Forward(Reason::Closed);
@@ -314,8 +326,9 @@ impl Asked {
             Err(reason @ Reason::NoSample) => Step::Watch(place, reason),
             Err(reason) => Step::Forward(reason),
             Ok(label) => {
-                let flight = shard.flights.begin(self.key, label, epoch.generation, self.guarantee);
-                let sending = Sending { flight, label, generation: epoch.generation, is_wanted };
+                let generation = epoch.generation;
+                let flight = shard.flights.begin(self.key, label, generation, self.guarantee, new);
+                let sending = Sending { flight, label, generation, is_wanted, new };
                 Step::Fill(place, sending)
             }
         }

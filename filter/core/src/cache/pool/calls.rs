@@ -10,6 +10,7 @@ use crate::cache::pool::flights::{Follower, Stage, Standing};
 use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::{Place, Timed};
 use crate::cache::pool::state::{Pool, Reserved};
+use crate::cache::question::glance::Asker;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -39,6 +40,8 @@ pub struct Sending {
     pub generation: u64,
     /// Whether it was seen before: otherwise its answer takes the place of no other one.
     pub is_wanted: bool,
+    /// Who asks, if the question is new.
+    pub new: Option<Asker>,
 }
 
 /// A read that is sent to Milvus and whose answer may be stored. If it is dropped, there is no good answer: exactly one of
@@ -138,7 +141,13 @@ impl Fill {
     /// The answer has come and is wholly good: it is stored, and those that wait get it.
     pub fn finish(self, answer: Arc<[u8]>, now: BootTime) {
         let standing = Standing::Answered(Arc::clone(&answer), self.sending.label);
-        self.pool.control().callers.answered(self.subject.caller, now);
+        let mut control = self.pool.control();
+        control.callers.answered(self.subject.caller, now);
+        if let Some(asker) = self.sending.new {
+            control.repeats.filled(asker, now);
+            self.pool.looks_if_seldom(&control);
+        }
+        drop(control);
         self.end(Ok(answer), &standing, now);
     }
 
@@ -166,9 +175,13 @@ impl Fill {
     fn store(&self, answer: Result<Arc<[u8]>, Reason>, now: BootTime) {
         let Subject { key, terms, .. } = &self.subject;
         let bound = if key.is_eventual { terms.eventual_bound } else { terms.bound };
-        let Sending { flight, label, generation, is_wanted } = self.sending;
-        let is_wanted = is_wanted || self.pool.shard(key).flights.is_joined(key, flight);
-        let entry = Entry { label, generation, expires: label.sent + bound, answer };
+        let Sending { flight, label, generation, is_wanted, .. } = self.sending;
+        let (is_joined, new) = match self.pool.shard(key).flights.get(key, flight) {
+            Some(flight) => (flight.is_joined(), flight.new),
+            None => (false, None),
+        };
+        let is_wanted = is_wanted || is_joined;
+        let entry = Entry { label, generation, expires: label.sent + bound, answer, new };
         self.pool.put(*key, entry, is_wanted, now);
     }
 }
@@ -233,7 +246,8 @@ impl Seat {
                 drop(shard);
                 self.count(Word::Miss);
                 let (pool, subject) = (Arc::clone(&self.pool), self.subject.clone());
-                let sending = Sending { flight: self.flight, label, generation, is_wanted: true };
+                let sending =
+                    Sending { flight: self.flight, label, generation, is_wanted: true, new: None };
                 Outcome::Lead(Fill::new(pool, subject, sending))
             }
             Err(reason) => {

@@ -9,6 +9,7 @@ use crate::cache::pool::entries::Label;
 use crate::cache::pool::facts::FactsTable;
 use crate::cache::pool::generation::Generation;
 use crate::cache::pool::pace::Paces;
+use crate::cache::pool::repeats::Repeats;
 use crate::cache::pool::samples::Samples;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
@@ -53,6 +54,7 @@ pub struct Control {
     /// For DescribeCollections.
     pub allowance: Allowance,
     pub paces: Paces,
+    pub repeats: Repeats,
     /// See `AHEAD`; the model of the tests knows no such limit, which is the greatest duration.
     pub ahead: Duration,
 }
@@ -68,6 +70,7 @@ impl Default for Control {
             callers: Callers::default(),
             allowance: Allowance::default(),
             paces: Paces::default(),
+            repeats: Repeats::default(),
             ahead: AHEAD,
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::cache::question::glance::Asker;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -44,12 +45,14 @@ pub struct Entry {
     pub expires: BootTime,
     /// Err: why the answer could not be kept, so that the same read does not wait for it again.
     pub answer: Result<Arc<[u8]>, Reason>,
+    /// Who has asked a question that was new and that nobody has repeated.
+    pub new: Option<Asker>,
 }
 
 /// What is stored under a key.
 pub enum Found<'entries> {
-    Usable(&'entries Entry),
-    Unusable,
+    Usable(&'entries mut Entry),
+    Unusable(&'entries Entry),
     Nothing,
 }
 
@@ -88,9 +91,9 @@ impl Entries {
             None => Found::Nothing,
             Some(stored) if may(&stored.entry) => {
                 stored.uses = MOST_USES.min(stored.uses + 1);
-                Found::Usable(&stored.entry)
+                Found::Usable(&mut stored.entry)
             }
-            Some(_) => Found::Unusable,
+            Some(stored) => Found::Unusable(&stored.entry),
         }
     }
 
@@ -190,6 +193,7 @@ mod tests {
             generation: 0,
             expires: sent,
             answer: Ok(vec![0; length].into()),
+            new: None,
         }
     }
 

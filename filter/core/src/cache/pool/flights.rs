@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::cache::pool::entries::{EntryKey, Label};
+use crate::cache::question::glance::Asker;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 use crate::host::wake::Wake;
@@ -50,6 +51,8 @@ pub struct Flight {
     pub sent: Option<BootTime>,
     /// The greatest guarantee of all its reads.
     pub guarantee: u64,
+    /// Who asks a question that is new and that nobody has repeated.
+    pub new: Option<Asker>,
     followers: VecDeque<Arc<Follower>>,
 }
 
@@ -71,10 +74,18 @@ pub struct Flights {
 
 impl Flights {
     /// Adds a read that is about to be sent.
-    pub fn begin(&mut self, key: EntryKey, label: Label, generation: u64, guarantee: u64) -> u64 {
+    pub fn begin(
+        &mut self,
+        key: EntryKey,
+        label: Label,
+        generation: u64,
+        guarantee: u64,
+        new: Option<Asker>,
+    ) -> u64 {
         self.numbers += 1;
         let (number, stage) = (self.numbers, Stage::Sent(label, generation));
-        let flight = Flight { number, stage, sent: None, guarantee, followers: VecDeque::new() };
+        let followers = VecDeque::new();
+        let flight = Flight { number, stage, sent: None, guarantee, new, followers };
         self.by_key.entry(key).or_default().push(flight);
         number
     }
@@ -86,11 +97,6 @@ impl Flights {
 
     pub fn get(&mut self, key: &EntryKey, number: u64) -> Option<&mut Flight> {
         self.find(key, |flight| flight.number == number)
-    }
-
-    /// Whether reads wait for a flight.
-    pub fn is_joined(&mut self, key: &EntryKey, number: u64) -> bool {
-        self.get(key, number).is_some_and(|flight| !flight.followers.is_empty())
     }
 
     /// Lets a read with this guarantee wait for a flight.
@@ -180,6 +186,13 @@ impl Flights {
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty() && self.deadlines.is_empty()
+    }
+}
+
+impl Flight {
+    /// Whether reads wait for it.
+    pub fn is_joined(&self) -> bool {
+        !self.followers.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A pool: the proxies of one Milvus.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,9 @@ use crate::cache::planted;
 use crate::cache::pool::control::{Control, PoolTerms};
 use crate::cache::pool::entries::{Entry, EntryKey};
 use crate::cache::pool::outcomes::{Counts, Outcomes, Word};
+use crate::cache::pool::repeats::Look;
 use crate::cache::pool::store::{Shard, Store};
+use crate::cache::question::glance::Glance;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -20,6 +22,8 @@ const PARKED: u64 = 4;
 pub struct Pool {
     store: Arc<Store>,
     control: Mutex<Control>,
+    /// Whether a read is looked at before the pool is asked.
+    looks: AtomicBool,
     outcomes: Outcomes,
     /// The bytes of requests that wait.
     parked: AtomicU64,
@@ -52,6 +56,27 @@ impl Pool {
     pub fn configure(&self, terms: PoolTerms, epoch: u64) {
         self.control().configure(terms, epoch);
         self.store.make_room(0, terms.memory, true, |_| true);
+    }
+
+    /// Whether `look` should be asked about a read.
+    pub fn looks(&self) -> bool {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Looks at a read that has arrived, of which answers serve for `window`. One that passes is counted.
+    pub fn look(&self, glance: Glance, window: Duration, now: BootTime) -> Look {
+        let mut control = self.control();
+        let look = control.repeats.look(glance, window, now);
+        self.looks_if_seldom(&control);
+        drop(control);
+        if look == Look::Pass {
+            self.count(Word::Bypass(Reason::NewQuestion));
+        }
+        look
+    }
+
+    pub fn looks_if_seldom(&self, control: &Control) {
+        self.looks.store(control.repeats.are_seldom(), Ordering::Relaxed);
     }
 
     /// Counts a read that the pool was not asked about.

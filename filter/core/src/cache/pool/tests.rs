@@ -8,6 +8,7 @@ use super::*;
 use crate::alarm::Alarmed;
 use crate::cache::caller::Caller;
 use crate::cache::pool::control::Terms;
+use crate::cache::question::glance::Asker;
 use crate::cache::read::{Facts, Level, Read};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
@@ -57,6 +58,8 @@ fn read(key: u8) -> Read {
         collection: "c".to_owned(),
         level: Some(Level::Bounded),
         guarantee: 0,
+        asker: Asker(0),
+        is_repeated: false,
     }
 }
 
@@ -135,5 +138,6 @@ mod churn;
 mod following;
 mod histories;
 mod refusing;
+mod repeating;
 mod strangers;
 mod stress;

@@ -78,6 +78,12 @@ impl<'a> Relevant<'a> {
         Caller::of(self.headers.iter().copied())
     }
 
+    /// The first credentials.
+    pub fn authorization(&self) -> Option<&'a [u8]> {
+        let sent = self.headers.iter().find(|(name, _)| *name == AUTHORIZATION);
+        sent.map(|(_, value)| *value)
+    }
+
     /// The database that the headers name: Milvus takes the first value. Empty: none.
     pub fn database(&self) -> &'a [u8] {
         let named = self.headers.iter().find(|(name, _)| *name == DATABASE);

@@ -1,6 +1,6 @@
 //! What has one key, what has not, and what has none: with PyMilvus's requests, and with what strangers make of them.
 
-mod corpus;
+pub mod corpus;
 mod model;
 mod speed;
 

@@ -27,6 +27,8 @@ pub struct ClientCall {
     noting: Noting,
     /// None: nothing is decided.
     decided: Option<Cached>,
+    /// How many reads of the same caller and collection were sent unchanged before it and not counted.
+    pub passed: u64,
 }
 
 impl ClientCall {
@@ -46,7 +48,7 @@ impl ClientCall {
         let mut reading = Reading::new(rpc, value(b"dbname"), noting != Noting::No);
         reading.read_request(request);
         let user = settings.users.of_grpc(value(b"authorization"));
-        Self { began, user, reading, notes: settings.notes, noting, decided: None }
+        Self { began, user, reading, notes: settings.notes, noting, decided: None, passed: 0 }
     }
 
     /// The endpoint gets the call.
@@ -77,7 +79,8 @@ impl ClientCall {
             code => Outcome::Milvus(code),
         };
         let ended = self.ended(outcome, stream);
-        self.count(&[ended, Event::Cached(cached)], outcome == Outcome::Success, stream);
+        let events = [ended, Event::Cached(cached), Event::Passed(self.passed)];
+        self.count(&events, outcome == Outcome::Success, stream);
     }
 
     /// The stream is over. If the endpoint got the call, its filter has counted the attempts, and only what the cache did is
@@ -90,7 +93,7 @@ impl ClientCall {
                 self.ended(Outcome::Transport(transport_status::NONE), stream)
             }
         };
-        self.count(&[event], false, stream);
+        self.count(&[event, Event::Passed(self.passed)], false, stream);
     }
 
     fn note_question(&self, log: &mut impl AccessLog) {

@@ -73,6 +73,7 @@ fn call(
 mod tests {
     use super::*;
     use crate::cache::caller::Caller;
+    use crate::cache::question::glance::Asker;
     use crate::host::fake::{headers, FakeStream};
 
     fn request() -> FakeStream {
@@ -123,6 +124,8 @@ mod tests {
             collection: "books".to_owned(),
             level: None,
             guarantee: 0,
+            asker: Asker(0),
+            is_repeated: false,
         };
         let call = describe_collection("c", &read, &request());
 

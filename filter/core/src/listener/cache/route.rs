@@ -1,6 +1,7 @@
 //! A route's part in the cache of its pool.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::pool::registry;
 use crate::cache::pool::{Pool, PoolTerms, Terms};
@@ -11,6 +12,8 @@ use crate::listener::cache::config::CacheConfig;
 pub struct CacheRoute {
     pub config: CacheConfig,
     pub pool: Arc<Pool>,
+    /// The longest time for which an answer serves.
+    pub window: Duration,
 }
 
 impl PartialEq for CacheRoute {
@@ -23,11 +26,13 @@ impl CacheRoute {
     /// Finds the cache of the pool, and tells it what the configuration says of it.
     pub fn new(config: CacheConfig) -> Self {
         let pool = registry::pool(&config.pool);
-        let bounds = config.collections.iter().map(|each| each.bounds).chain([config.bounds]);
-        let bound = bounds.map(|each| each.bound).max().unwrap_or_default();
+        let bounds = || config.collections.iter().map(|each| each.bounds).chain([config.bounds]);
+        let bound = bounds().map(|each| each.bound).max().unwrap_or_default();
+        let eventual_bound = bounds().map(|each| each.eventual_bound).max().unwrap_or_default();
+        let window = bound.max(eventual_bound);
         let terms = PoolTerms { bound, memory: config.memory };
         pool.configure(terms, config.epoch);
-        Self { config, pool }
+        Self { config, pool, window }
     }
 
     /// What holds for reads of a collection; None: their answers are not kept.

@@ -1,3 +1,5 @@
+mod new_questions;
+
 use std::time::Duration;
 
 use crate::cache::pool::registry;

@@ -1,0 +1,274 @@
+//! Whether the questions that somebody asks of a collection are asked again while their answers serve. Where they are not,
+//! a new question is sent unchanged: its key, its fill and its entry would be in vain.
+//!
+//! This decides which reads are filled, and never what a read is answered with. A read that is sent unchanged is right in
+//! any case.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::cache::pool::sightings::{Sight, Sightings};
+use crate::cache::question::glance::{Asker, Glance};
+use crate::host::clock::BootTime;
+
+/// So many new questions in succession that nobody repeats make a collection one whose questions seldom repeat.
+const ENOUGH: u32 = 64;
+/// A repetition makes up for so many new questions: if fewer than one of these are repeated, fills cost more than they
+/// save.
+const WORTH: u32 = 32;
+/// Of the new questions of such a collection, one of so many is filled: it keeps the timestamps and the level at hand for
+/// the questions that are repeated.
+const SHARE: u64 = 32;
+/// The time between two of those, at least.
+const SHARE_EVERY: Duration = Duration::from_millis(250);
+/// What is known of an asker is forgotten so long after its last question.
+const REST: Duration = Duration::from_secs(60);
+/// The most askers. Past it, the half that asked longest ago is forgotten.
+const MOST: usize = 4096;
+
+/// What is done with a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It is sent unchanged.
+    Pass,
+    /// The cache is asked.
+    Ask {
+        /// The question was asked a moment ago.
+        is_repeated: bool,
+        /// How many reads of the asker were sent unchanged since the last one that is asked about.
+        passed: u64,
+    },
+}
+
+#[derive(Debug, Default)]
+pub struct Repeats {
+    by_asker: HashMap<Asker, Habit>,
+    /// How many askers seldom repeat their questions.
+    seldom: usize,
+    sightings: Sightings,
+}
+
+/// What is known of an asker. Only a good answer of Milvus to a fill begins it: a stranger takes no place.
+#[derive(Debug)]
+struct Habit {
+    /// New questions that nobody has repeated, less those that repetitions make up for: 0 to `ENOUGH`.
+    unrepeated: u32,
+    is_seldom: bool,
+    last: BootTime,
+    /// New questions since the last one that was filled all the same, and when that was.
+    new: u64,
+    filled: BootTime,
+    /// Reads that were sent unchanged since the last one that was asked about.
+    passed: u64,
+}
+
+impl Repeats {
+    /// Whether there is an asker who seldom repeats a question. Otherwise there is nothing to look at.
+    pub fn are_seldom(&self) -> bool {
+        self.seldom > 0
+    }
+
+    /// Looks at a read. Answers serve for `window`.
+    pub fn look(&mut self, glance: Glance, window: Duration, now: BootTime) -> Look {
+        const NOTHING: Look = Look::Ask { is_repeated: false, passed: 0 };
+        let Some(habit) = self.by_asker.get_mut(&glance.asker).filter(|habit| habit.is_seldom)
+        else {
+            return NOTHING;
+        };
+        if now.since(habit.last) > REST {
+            self.forget(glance.asker);
+            return NOTHING;
+        }
+        habit.last = now;
+        let sight = self.sightings.see(glance.question, window, now);
+        if sight == Sight::First {
+            habit.unrepeated = ENOUGH.min(habit.unrepeated + 1);
+            habit.new += 1;
+            if habit.new < SHARE || now.since(habit.filled) < SHARE_EVERY {
+                habit.passed += 1;
+                return Look::Pass;
+            }
+            (habit.new, habit.filled) = (0, now);
+        }
+        let passed = std::mem::take(&mut habit.passed);
+        if sight == Sight::Second {
+            self.repeated(glance.asker);
+        }
+        Look::Ask { is_repeated: sight != Sight::First, passed }
+    }
+
+    /// A fill of a new question was answered well.
+    pub fn filled(&mut self, asker: Asker, now: BootTime) {
+        if self.by_asker.len() >= MOST && !self.by_asker.contains_key(&asker) {
+            self.forget_half();
+        }
+        let habit = self.by_asker.entry(asker).or_insert(Habit {
+            unrepeated: 0,
+            is_seldom: false,
+            last: now,
+            new: 0,
+            filled: now,
+            passed: 0,
+        });
+        if now.since(habit.last) > REST && !habit.is_seldom {
+            habit.unrepeated = 0;
+        }
+        habit.last = now;
+        habit.unrepeated = ENOUGH.min(habit.unrepeated + 1);
+        if habit.unrepeated == ENOUGH && !habit.is_seldom {
+            habit.is_seldom = true;
+            self.seldom += 1;
+        }
+    }
+
+    /// A new question was repeated while its answer served.
+    pub fn repeated(&mut self, asker: Asker) {
+        let Some(habit) = self.by_asker.get_mut(&asker) else { return };
+        habit.unrepeated = habit.unrepeated.saturating_sub(WORTH);
+        if habit.unrepeated == 0 && habit.is_seldom {
+            habit.is_seldom = false;
+            self.seldom -= 1;
+        }
+    }
+
+    fn forget(&mut self, asker: Asker) {
+        let habit = self.by_asker.remove(&asker);
+        self.seldom -= usize::from(habit.is_some_and(|habit| habit.is_seldom));
+    }
+
+    fn forget_half(&mut self) {
+        let mut last: Vec<BootTime> = self.by_asker.values().map(|habit| habit.last).collect();
+        let (_, median, _) = last.select_nth_unstable(MOST / 2);
+        let median = *median;
+        self.by_asker.retain(|_, habit| habit.last > median);
+        self.seldom = self.by_asker.values().filter(|habit| habit.is_seldom).count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(5);
+    const NOTHING: Look = Look::Ask { is_repeated: false, passed: 0 };
+    const REPEATED: bool = true;
+
+    fn at(milliseconds: u64) -> BootTime {
+        BootTime::from_nanos(milliseconds * 1_000_000)
+    }
+
+    /// Asks a question, and fills it if it is not passed on.
+    fn ask(repeats: &mut Repeats, asker: u64, question: u64, now: u64) -> Look {
+        let question = question.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let look = repeats.look(Glance { asker: Asker(asker), question }, WINDOW, at(now));
+        if matches!(look, Look::Ask { is_repeated: false, .. }) {
+            repeats.filled(Asker(asker), at(now));
+        }
+        look
+    }
+
+    /// An asker that has asked so many new questions.
+    fn after(questions: u64) -> Repeats {
+        let mut repeats = Repeats::default();
+        for question in 0..questions {
+            assert_eq!(NOTHING, ask(&mut repeats, 1, question, question));
+        }
+        repeats
+    }
+
+    #[test]
+    fn after_64_new_questions_that_nobody_repeats_a_new_one_is_passed_on() {
+        let mut repeats = after(64);
+
+        assert_eq!(Look::Pass, ask(&mut repeats, 1, 100, 100));
+        assert_eq!(NOTHING, ask(&mut repeats, 2, 100, 100), "another asker");
+        assert!(repeats.are_seldom() && !after(63).are_seldom());
+    }
+
+    #[test]
+    fn the_second_time_it_is_asked_in_the_window_it_is_not_passed_on() {
+        let mut repeats = after(64);
+        assert_eq!(Look::Pass, ask(&mut repeats, 1, 100, 100));
+
+        let again = Look::Ask { is_repeated: REPEATED, passed: 1 };
+        assert_eq!(again, ask(&mut repeats, 1, 100, 5000));
+        let more = Look::Ask { is_repeated: REPEATED, passed: 0 };
+        assert_eq!(more, ask(&mut repeats, 1, 100, 9900));
+        assert_eq!(Look::Pass, ask(&mut repeats, 1, 100, 15_000), "longer ago");
+    }
+
+    #[test]
+    fn repetitions_end_it() {
+        let mut repeats = after(64);
+        for question in [100, 101] {
+            assert_eq!(Look::Pass, ask(&mut repeats, 1, question, 100));
+        }
+        for question in [100, 100, 100] {
+            ask(&mut repeats, 1, question, 101);
+            assert!(repeats.are_seldom(), "one question that is hot says nothing of the others");
+        }
+        ask(&mut repeats, 1, 101, 101);
+
+        assert!(!repeats.are_seldom());
+        assert_eq!(NOTHING, ask(&mut repeats, 1, 102, 102));
+    }
+
+    #[test]
+    fn where_one_of_32_new_questions_is_repeated_all_are_filled() {
+        let mut repeats = Repeats::default();
+        for question in 0..10_000 {
+            assert_eq!(NOTHING, ask(&mut repeats, 1, question, question));
+            if question % 30 == 0 {
+                repeats.repeated(Asker(1));
+            }
+        }
+        for question in 0..10_000 {
+            ask(&mut repeats, 1, question, 10_000 + question);
+            if question % 40 == 0 {
+                repeats.repeated(Asker(1));
+            }
+        }
+        assert!(repeats.are_seldom());
+    }
+
+    #[test]
+    fn one_of_32_is_filled_all_the_same_and_at_most_four_a_second() {
+        for (pace, expected) in [(100, 10_000 / 32), (1, 10_000 / 250)] {
+            let mut repeats = after(64);
+            let looks =
+                (0..10_000).map(|number| ask(&mut repeats, 1, 1000 + number, 1000 + number * pace));
+            let filled = looks.filter(|look| *look != Look::Pass);
+            let passed: Vec<u64> = filled
+                .map(|look| match look {
+                    Look::Ask { is_repeated: false, passed } => passed,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert!(passed.len().abs_diff(expected) <= 1, "{pace}: {} filled", passed.len());
+            let all: u64 = passed.iter().sum();
+            assert!((9_500..10_000).contains(&all), "{all} are counted");
+        }
+    }
+
+    #[test]
+    fn it_is_forgotten_after_a_minute_without_questions() {
+        let mut repeats = after(64);
+        assert_eq!(NOTHING, ask(&mut repeats, 1, 100, 60_064));
+        assert!(!repeats.are_seldom());
+
+        let mut repeats = after(63);
+        ask(&mut repeats, 1, 100, 60_063);
+        assert!(!repeats.are_seldom());
+    }
+
+    #[test]
+    fn many_askers_are_bounded_and_one_that_goes_on_stays() {
+        let mut repeats = after(64);
+        for number in 100..100_000 {
+            ask(&mut repeats, number, number, number);
+            ask(&mut repeats, 1, number, number);
+            assert!(repeats.are_seldom(), "{number}");
+        }
+        assert!(repeats.by_asker.len() <= MOST);
+    }
+}

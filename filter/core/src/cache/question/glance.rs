@@ -1,0 +1,179 @@
+//! A quick look at a read: enough to recognize a question that was asked a moment ago, and far cheaper than its key.
+//!
+//! Two questions that differ may look alike, and two that have the same key may not. So it never decides what a read is
+//! answered with: it only decides whether the key is computed at all.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+
+use crate::cache::question::fields::{Kind, Role};
+use crate::cache::question::Method;
+use crate::wire::records::{Malformed, Records, Value};
+
+/// Who asks which collection: the credentials, and the names in the message. It is a hash with a key of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asker(pub u64);
+
+/// What a quick look sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    pub asker: Asker,
+    /// A hash, with the same key, of who asks what: of all fields but the base and the consistency, in whatever order.
+    pub question: u64,
+}
+
+/// The key of the hashes. Without it nobody can make questions that look alike.
+static SECRET: LazyLock<[u64; 2]> =
+    LazyLock::new(|| [1, 2].map(|number: u64| RandomState::new().hash_one(number)));
+
+/// Looks at the whole message of a request with these credentials; None: it cannot be read.
+pub fn glance(method: Method, authorization: Option<&[u8]>, message: &[u8]) -> Option<Glance> {
+    let mut seen = Seen::default();
+    seen.look_at(method.kind(), message).ok()?;
+    let asker = Asker::of(authorization, seen.database, seen.collection);
+    Some(Glance { asker, question: fold(seen.fields ^ asker.0, SECRET[method as usize % 2]) })
+}
+
+impl Asker {
+    /// `database` and `collection` are those that the message names; empty: it names none.
+    pub fn of(authorization: Option<&[u8]>, database: &[u8], collection: &[u8]) -> Self {
+        let parts = [authorization.unwrap_or_default(), database, collection];
+        Self(parts.iter().fold(0, |all, part| fold(all ^ hash(part), SECRET[1])))
+    }
+}
+
+#[derive(Default)]
+struct Seen<'a> {
+    database: &'a [u8],
+    collection: &'a [u8],
+    /// The sum of the fields' hashes: the Go SDK sends parameters in a random order.
+    fields: u64,
+}
+
+impl<'a> Seen<'a> {
+    fn look_at(&mut self, kind: Kind, message: &'a [u8]) -> Result<(), Malformed> {
+        for record in Records::new(message) {
+            let record = record?;
+            let role = match record.value {
+                Value::Varint(_) => kind.of_varint(record.number),
+                Value::Bytes(_) => kind.of_bytes(record.number),
+                Value::Fixed => Role::Kept,
+            };
+            match (role, record.value) {
+                (Role::Ignored | Role::Guarantee | Role::Level | Role::IsDefault, _) => continue,
+                (Role::Nested(kind), Value::Bytes(bytes)) => {
+                    let mut part = Seen::default();
+                    part.look_at(kind, bytes)?;
+                    self.fields = self.fields.wrapping_add(fold(part.fields, SECRET[0]));
+                    continue;
+                }
+                (Role::Database, Value::Bytes(name)) => self.database = name,
+                (Role::Collection, Value::Bytes(name)) => self.collection = name,
+                _ => {}
+            }
+            self.fields = self.fields.wrapping_add(hash(record.bytes));
+        }
+        Ok(())
+    }
+}
+
+/// A hash of sixteen bytes at a time, as wyhash makes it.
+fn hash(bytes: &[u8]) -> u64 {
+    let [first, second] = *SECRET;
+    let mut state = first ^ bytes.len() as u64;
+    let mut mix = |block: &[u8; 16]| {
+        let (low, high) = block.split_at(8);
+        let number = |half: &[u8]| u64::from_le_bytes(half.try_into().unwrap_or_default());
+        state = fold(number(low) ^ second, number(high) ^ state);
+    };
+    let mut blocks = bytes.chunks_exact(16);
+    for block in &mut blocks {
+        if let Ok(block) = block.try_into() {
+            mix(block);
+        }
+    }
+    let rest = blocks.remainder();
+    let mut last = [0; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(&last);
+    fold(state ^ first, second)
+}
+
+/// The two halves of the product, folded into one.
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::cache::question::tests::corpus::{Headers, CORPUS};
+    use crate::wire::encode::{delimited, varint};
+
+    fn of(method: Method, headers: &Headers, message: &[u8]) -> Option<Glance> {
+        let found = headers.iter().find(|(name, _)| name == "authorization");
+        glance(method, found.map(|(_, value)| value.as_bytes()), message)
+    }
+
+    #[test]
+    fn equal_questions_look_alike_and_most_others_do_not() {
+        let (mut alike, mut unlike) = (0, 0);
+        for question in &CORPUS.questions {
+            let base = of(question.method, &question.headers, &question.message).unwrap();
+            for variant in &question.variants {
+                let seen = of(question.method, &variant.headers, &variant.message);
+                match &*variant.outcome {
+                    "same" if seen == Some(base) => alike += 1,
+                    "same" => panic!("{}: {}", question.name, variant.what),
+                    "other" if seen.is_some_and(|seen| seen.question != base.question) => {
+                        unlike += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(alike > 20 && unlike > 20, "{alike} {unlike}");
+    }
+
+    #[test]
+    fn the_asker_is_who_asks_which_collection_whatever_the_question_is() {
+        let message = |number| {
+            [delimited(2, b"d"), delimited(3, b"books"), delimited(4, &[number; 40])].concat()
+        };
+        let seen = |number| glance(Method::Search, Some(b"a"), &message(number)).unwrap();
+
+        assert_eq!(seen(1).asker, seen(2).asker);
+        assert_ne!(seen(1).question, seen(2).question);
+        assert_eq!(Asker::of(Some(b"a"), b"d", b"books"), seen(1).asker);
+        let askers = HashSet::from([
+            Asker::of(None, b"d", b"books"),
+            Asker::of(Some(b"a"), b"d", b"books"),
+            Asker::of(Some(b"b"), b"d", b"books"),
+            Asker::of(Some(b"a"), b"books", b"d"),
+            Asker::of(Some(b"a"), b"dbooks", b""),
+        ]);
+        assert_eq!(5, askers.len());
+    }
+
+    #[test]
+    fn every_byte_counts() {
+        let question: Vec<u8> = (0..100).collect();
+        let mut seen = HashSet::from([hash(&question)]);
+        for length in 0..question.len() {
+            assert!(seen.insert(hash(&question[..length])));
+            let mut other = question.clone();
+            other[length] ^= 1;
+            assert!(seen.insert(hash(&other)));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_not_looked_at() {
+        assert_eq!(None, glance(Method::Query, None, &delimited(3, b"books")[..3]));
+        assert!(glance(Method::Query, None, &varint(7, 1)).is_some());
+    }
+}
