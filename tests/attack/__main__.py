@@ -1,5 +1,5 @@
 """
-``python -m tests.attack [--list] [--seed N] [--mutations N] [--twice] [ATTACK...]``: the table of attacks.
+``python -m tests.attack [--list] [--seed N] [--mutations N] [--twice] [--cache] [ATTACK...]``: the table of attacks.
 
 An attack is chosen by a part of its name; without any, all are done. Exit status: 0 every attack was held, 1 one was not,
 2 usage.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import random
 import sys
 import time
@@ -32,6 +33,7 @@ from tests.attack import (
     report,
 )
 from tests.attack.attack import Attack, Seen
+from tests.attack.world import CACHE_VARIABLE
 
 ATTACKS: tuple[Attack, ...] = (
     *rejected.ATTACKS,
@@ -57,7 +59,9 @@ def main() -> int:
     )
     parser.add_argument("--mutations", type=int, default=mutations.COUNT, help="how many random mutations")
     parser.add_argument("--twice", action="store_true", help="try what was not held once more; the second time counts")
+    parser.add_argument("--cache", action="store_true", help="with the victim's cache on, which answers its calls")
     options = parser.parse_args()
+    os.environ[CACHE_VARIABLE] = "1" if options.cache else ""
     seed = random.randrange(1 << 32) if options.seed is None else options.seed
     known = (*ATTACKS, mutations.attack(seed, options.mutations, report.RESULTS / "mutations.json"))
     console = Console(width=None if sys.stdout.isatty() else 200)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import grpc
+from pymilvus.grpc_gen import milvus_pb2
 
 from tests.e2e.traffic import OK_RESULT, SEARCH
 
@@ -19,6 +20,11 @@ _PAUSE_SECONDS = 0.02
 _NEW_CONNECTION = 10
 """So many calls are on a connection that lasts, then one on a new connection."""
 _DEADLINE_SECONDS = 5.0
+_EVENTUALLY = 3
+_ASKED = milvus_pb2.SearchRequest(
+    collection_name="books", consistency_level=_EVENTUALLY, guarantee_timestamp=1
+).SerializeToString()
+"""At this level a cache needs no timestamp of Milvus."""
 
 
 def channel(port: int, host: str, roots: bytes) -> grpc.Channel:
@@ -30,9 +36,9 @@ def channel(port: int, host: str, roots: bytes) -> grpc.Channel:
 
 
 def ask(connection: grpc.Channel, timeout: float = _DEADLINE_SECONDS) -> bytes:
-    """Search."""
+    """Search, the same each time."""
     stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = connection.unary_unary(SEARCH)
-    return stub(b"", timeout=timeout)
+    return stub(_ASKED, timeout=timeout)
 
 
 def answered(port: int, host: str, roots: bytes, timeout: float = 2.0) -> bool:

@@ -60,6 +60,13 @@ def tenant(namespace: str, backend: Backend, spec: Mapping[str, Any] | None = No
     ]
 
 
+def cache(namespace: str) -> Manifest:
+    """Return a MilvusPolicy that turns the cache of a tenant on."""
+    spec = {"targetRefs": [{"kind": "Service", "name": SERVICE}], "cache": {"enabled": True}}
+    metadata = {"name": "cache", "namespace": namespace}
+    return {"apiVersion": "kiteway.io/v1alpha1", "kind": "MilvusPolicy", "metadata": metadata, "spec": spec}
+
+
 def merged(one: Manifest, other: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``one`` with the values of ``other``; mappings are merged."""
     found = dict(one)

@@ -18,7 +18,7 @@ from typing import Any
 from kiteway.files import write_atomic
 from tests.attack.calls import Calls, answered
 from tests.attack.live import Live
-from tests.attack.tenant import ATTACKER, DOMAIN, VICTIM, ingress, tenant, text, tls_secret
+from tests.attack.tenant import ATTACKER, DOMAIN, VICTIM, cache, ingress, tenant, text, tls_secret
 from tests.e2e.traffic import Backend
 from tests.support.certificates import Issued, authority, issue
 from tests.support.kiteway import Running, up, wait_until
@@ -26,6 +26,9 @@ from tests.support.manifests import Manifest
 from tests.support.ports import lasting_port
 
 HOST = f"a.{DOMAIN}"
+
+CACHE_VARIABLE = "KITEWAY_ATTACK_CACHE"
+"""The environment variable that turns the victim's cache on, if it is not empty."""
 
 LIMIT_SECONDS = 15.0
 """How long is waited for what may never come."""
@@ -173,6 +176,9 @@ def world(
             ingress(VICTIM, [HOST], tls=["tls"]),
             tls_secret("tls", VICTIM, issue(HOST, issuer=ca)),
         ]
+        has_cache = bool(os.environ.get(CACHE_VARIABLE))
+        if has_cache:
+            victim.append(cache(VICTIM))
         (tenants / "victim.json").write_bytes(text(victim))
         (tenants / f"{ATTACKER}.json").write_bytes(text(first(backend)))
         options = ["-f", str(tenants), "--https-port", str(ports.https), "--http-port", str(ports.http)]
@@ -182,7 +188,14 @@ def world(
         wait_until(lambda: answered(ports.https, HOST, ca.crt), "the victim is served", 30)
         calls = stack.enter_context(Calls(ports.https, HOST, ca.crt))
         live = stack.enter_context(Live(ports.metrics))
+        if has_cache:
+            wait_until(lambda: _hits(running), "the cache answers the victim's calls", 30)
         yield World(running, ports, tenants, backend, ca, calls, live)
+
+
+def _hits(running: Running) -> int:
+    counts = (pool["cache"]["counts"] for pool in running.report()["pools"])
+    return sum(each["hit"] for each in counts if each)
 
 
 def _peak(pid: int) -> int:

@@ -1,8 +1,8 @@
 """
-``python -m tests.chaos [--ours] [FAULT...]``: the table of faults.
+``python -m tests.chaos [--ours] [--cache] [FAULT...]``: the table of faults.
 
 A fault is chosen by a part of its name; without any, all are done. Exit status: 0 no read failed and no row was
-written twice or lost behind Kiteway, 1 otherwise, 2 usage.
+written twice or lost behind Kiteway, and the cache was used if it is on; 1 otherwise; 2 usage.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--ours", action="store_true", help="Kiteway alone, without the others beside it")
+    parser.add_argument("--cache", action="store_true", help="with Kiteway's cache on")
     parser.add_argument("fault", nargs="*", help="a part of a fault's name")
     options = parser.parse_args()
     chosen = [f for f in FAULTS if not options.fault or any(part in f.name for part in options.fault)]
@@ -33,16 +34,19 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 180)
 
     async def work() -> list[Result]:
-        async with chaos(contrast=not options.ours) as found:
+        async with chaos(contrast=not options.ours, cache=options.cache) as found:
             return await run(found, chosen, console.print)
 
     results = asyncio.run(work())
     console.print(report.table(results))
     console.print(f"written to {report.write(results)}")
+    cached = [result.cached for result in results if result.balancer == OURS]
+    if options.cache:
+        console.print(f"answers of the cache after each fault, since Envoy's start: {cached}")
     broken = [(r, text) for r in results if r.balancer == OURS for text in r.broken]
     for result, text in broken:
         console.print(f"[red]{result.fault.name}: {text}[/red] {dict(result.load.reads.failures)}")
-    return 1 if broken else 0
+    return 1 if broken or (options.cache and not any(cached)) else 0
 
 
 if __name__ == "__main__":

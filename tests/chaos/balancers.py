@@ -34,10 +34,11 @@ def nginx_program() -> Path | None:
 
 
 @contextlib.contextmanager
-def kiteway(world: World, port: int) -> Iterator[Running]:
-    """Run ``kiteway up`` with the guide's manifests."""
+def kiteway(world: World, port: int, *, cache: bool = False) -> Iterator[Running]:
+    """Run ``kiteway up`` with the guide's manifests; with ``cache`` a policy turns the cache on."""
     endpoints = [(place.port, place.health_port) for place in world.places]
-    with up_with_guide(world.folder / "kiteway", world.front, port, endpoints) as running:
+    policy = {"cache": {"enabled": True}} if cache else None
+    with up_with_guide(world.folder / "kiteway", world.front, port, endpoints, policy=policy) as running:
         yield running
 
 

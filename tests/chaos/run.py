@@ -37,6 +37,7 @@ class Result:
         load: the calls.
         rows: what Milvus holds afterwards.
         spread: calls per endpoint; Kiteway's only.
+        cached: answers of Kiteway's cache since its Envoy was started.
     """
 
     fault: Fault
@@ -44,6 +45,7 @@ class Result:
     load: MixedLoad
     rows: Rows
     spread: dict[str, int]
+    cached: int = 0
 
     @property
     def broken(self) -> list[str]:
@@ -69,13 +71,20 @@ class Chaos:
 
 
 @contextlib.asynccontextmanager
-async def chaos(*, contrast: bool, lite: bool = False) -> AsyncIterator[Chaos]:
-    """Start Milvus and the balancers; with ``contrast`` the others beside Kiteway, with ``lite`` Milvus Lite."""
+async def chaos(*, contrast: bool, lite: bool = False, cache: bool = False) -> AsyncIterator[Chaos]:
+    """
+    Start Milvus and the balancers.
+
+    Args:
+        contrast: start the others beside Kiteway.
+        lite: start Milvus Lite.
+        cache: turn Kiteway's cache on.
+    """
     async with world(lite=lite) as found:
         with contextlib.ExitStack() as stack:
             ours, envoy_port, nginx_port = free_ports(3)
             targets = [found.target(OURS, ours)]
-            running = stack.enter_context(kiteway(found, ours))
+            running = stack.enter_context(kiteway(found, ours, cache=cache))
             program = nginx_program()
             if contrast:
                 stack.enter_context(plain_envoy(found, envoy_port))
@@ -92,7 +101,7 @@ async def chaos(*, contrast: bool, lite: bool = False) -> AsyncIterator[Chaos]:
 async def run(chaos: Chaos, faults: Sequence[Fault], say: Callable[[str], None] = lambda _: None) -> list[Result]:
     """Do the faults one after the other; count the rows when all is quiet."""
     _check_counting(chaos)
-    seen: list[tuple[int, Fault, Target, MixedLoad, dict[str, int]]] = []
+    seen: list[tuple[int, Fault, Target, MixedLoad, dict[str, int], int]] = []
     for number, fault in enumerate(faults, 1):
         say(f"{number}/{len(faults)} {fault.name}")
         await _settle(chaos)
@@ -101,15 +110,17 @@ async def run(chaos: Chaos, faults: Sequence[Fault], say: Callable[[str], None] 
         loads = await _under(fault, chaos.system, targets, number)
         spread = Counter(await _requests(chaos.system)) if not fault.of_kiteway else Counter()
         spread.subtract(before if spread else {})
+        cached = _cached(chaos.system)
         for target, load in zip(targets, loads, strict=True):
-            seen.append((number, fault, target, load, dict(spread) if target.name == OURS else {}))
+            of_ours = (dict(spread), cached) if target.name == OURS else ({}, 0)
+            seen.append((number, fault, target, load, *of_ours))
             if load.reads.failed or load.writes.failed:
                 say(f"    {target.name}: {load.reads.failed} reads and {load.writes.failed} writes failed")
     await _settle(chaos)
     say("counting rows at Milvus")
     return [
-        Result(fault, target.name, load, _count(chaos.system.world, target, number, load), spread)
-        for number, fault, target, load, spread in seen
+        Result(fault, target.name, load, _count(chaos.system.world, target, number, load), spread, cached)
+        for number, fault, target, load, spread, cached in seen
     ]
 
 
@@ -150,6 +161,11 @@ async def _requests(system: System) -> dict[str, int]:
         if name.endswith("/grpc")
         for endpoint in cluster.endpoints
     }
+
+
+def _cached(system: System) -> int:
+    counts = (pool["cache"]["counts"] for pool in system.kiteway.report()["pools"])
+    return sum(each["hit"] + each["joined"] for each in counts if each)
 
 
 def _count(world: World, target: Target, number: int, load: MixedLoad) -> Rows:
