@@ -79,6 +79,7 @@ class Ledger:
 
     Attributes:
         stop: set at the end of the run.
+        first: the first block of the run: questions about it are the same in every collection.
         newest: the block of the newest row, by collection.
         timestamp: the newest timestamp of an acknowledged write, by collection.
         changed: when a change was last announced, a moment before it is sent, and whose reads of which name it is about.
@@ -89,7 +90,8 @@ class Ledger:
         first = number * _OF_RUN
         self.recorded = Recorded(levels(), changes=beginnings())
         self.stop = threading.Event()
-        self.newest: dict[Place, int] = dict.fromkeys(WRITTEN, first // BLOCK)
+        self.first = first // BLOCK
+        self.newest: dict[Place, int] = dict.fromkeys(WRITTEN, self.first)
         self.timestamp: dict[Place, int] = dict.fromkeys(WRITTEN, 0)
         self.failed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

@@ -19,6 +19,9 @@ _QUIET = frozenset({"sample_aged_from_receipt"})
 """The bugs that show only in the last tenths of a second of an answer's time: a change ends that time, and a busy client
 does not know them precisely."""
 
+_UNCHANGED = frozenset({"pool_not_in_key"})
+"""The bugs that show only while nothing changes: the generations of two pools are equal then."""
+
 _LOOK_PAUSE = 5.0
 _RECENT = 3.0
 """Reads as young as this, in seconds, are judged later: what happened beside them may not be recorded yet."""
@@ -72,6 +75,7 @@ async def hunt(found: Scene, bug: str, seconds: float, say: Callable[[str], None
         machine=machine,
         lead=lead,
         cache=True,
+        changes=bug not in _UNCHANGED,
         quiet=bug in _QUIET,
         until=finder.look,
     )

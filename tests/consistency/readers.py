@@ -191,7 +191,8 @@ class Readers:
         weights = [each.weight for each in asking]
         while not self._ledger.stop.wait(self._arm.pause):
             (each,) = rng.choices(asking, weights)
-            block = max(0, self._newest(each.place, rng) - rng.choice((0, 0, 1))) if each.blocks else 0
+            newest = self._newest(each.place, rng)
+            block = rng.choice((newest, newest, max(0, newest - 1), self._ledger.first)) if each.blocks else 0
             ask = _Ask(each, rng.choice(each.methods), f"block == {block}", rng.choice(levels), block)
             self._finish(caller, self._start(caller, ask))
 

@@ -39,6 +39,7 @@ async def run(
     machine: Machine,
     lead: Lead,
     cache: bool,
+    changes: bool = True,
     quiet: bool = False,
     until: Callable[[Ledger], bool] = lambda _: False,
 ) -> Recorded:
@@ -53,6 +54,7 @@ async def run(
         machine: runs Kiteway's Envoy.
         lead: see `Crowd`.
         cache: whether a policy turns Kiteway's cache on.
+        changes: see `Crowd`.
         quiet: nothing changes, and a few clients read one collection of the pool `A`, which is written to past every
             balancer: what is acknowledged and read is then known to a few milliseconds.
         until: asked all the time; once true, the run ends.
@@ -81,7 +83,7 @@ async def run(
             elsewhere=control,
             connect=through(first),
             lead=lead,
-            changes=not quiet,
+            changes=changes and not quiet,
         )
         with crowd.running():
             await disturb(

@@ -89,9 +89,15 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(proxies: int) -> AsyncIterator[Scene]:
-    """Start both Milvus clusters and make their users and collections."""
-    tuning = Tuning(authorization=True, time_tick_ms=TIME_TICK_MS)
+async def scene(proxies: int, session_seconds: int = Tuning.session_ttl) -> AsyncIterator[Scene]:
+    """
+    Start both Milvus clusters and make their users and collections.
+
+    Args:
+        proxies: those of the first cluster.
+        session_seconds: after so long without a sign of life a process of Milvus is taken for dead, and ends itself.
+    """
+    tuning = Tuning(session_seconds, authorization=True, time_tick_ms=TIME_TICK_MS)
     async with world(proxies, tuning) as first:
         backend = TLSFiles(first.backend, first.backend.with_suffix(".key"))
         front = {"A": first.front, "B": tls_files(first.folder, "second", _host("B"))}
