@@ -35,7 +35,7 @@ from kiteway.envoy.xds.common import ads, pack, seconds, socket_address
 _TOKEN = "otlp/token"  # noqa: S105 - the name of the secret
 _EXPORT_SECONDS = 5.0
 _CONNECT_SECONDS = 2.0
-_MOST_EXPORTS = 64
+_MOST_EXPORTS = 16
 """Exports at the same time. One more is dropped, so that a collector that hangs costs a bounded amount of memory."""
 
 
