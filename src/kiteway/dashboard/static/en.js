@@ -58,7 +58,7 @@ export default {
   "overview.queued": "Waiting",
   "overview.cached": "Answered by the cache",
   "overview.saved": "{number} reads spared since Envoy's start",
-  "overview.total": "{number} since Envoy's start",
+  "overview.total": "{number} since Envoy's start {since}",
   "overview.of-calls": "{share} of calls",
   "overview.uncounted": "There are no counts of calls: Envoy does not answer, or runs without Kiteway's filter.",
   "overview.traffic": "Calls, last hour",
@@ -138,7 +138,7 @@ export default {
   "table.nothing": "The filter leaves none.",
   "table.loading": "Loading …",
   "table.failed": "Cannot be read: {why}",
-  "table.interval": "Figures a second and times are those of the last 5 seconds; counts are those since Envoy's start.",
+  "table.interval": "Figures a second and times are those of the last 5 seconds; counts are those since Envoy's start. They begin at zero when Envoy starts again, and a collection that is gone is not in them.",
   "table.more": "and {number} more",
 
   "endpoint.title": "Endpoint {address}",

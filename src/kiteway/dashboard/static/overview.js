@@ -18,7 +18,7 @@ export function Overview({ overview, fresh }) {
   if (overview == null) return html`<${Waiting} />`;
   return html`
     <${Banner} overview=${overview} />
-    <${Tiles} traffic=${overview.traffic} />
+    <${Tiles} traffic=${overview.traffic} envoy=${overview.processes.find(({ name }) => name === "envoy")} />
     <${Plots} plot=${history?.plot} />
     <div class="panels">
       <${Endpoints} overview=${overview} fresh=${fresh} />
@@ -67,12 +67,12 @@ function Tile({ name, value, note, level }) {
   </div>`;
 }
 
-function Tiles({ traffic }) {
+function Tiles({ traffic, envoy }) {
   if (!traffic.counted) return html`<p class="quiet">${t("overview.uncounted")}</p>`;
   const errors = traffic.errors > 0;
   const ofCalls = traffic.calls > 0 ? t("overview.of-calls", { share: share(traffic.errors / traffic.calls) }) : null;
   return html`<dl class="tiles">
-    <${Tile} name="calls" value=${rate(traffic.calls)} note=${t("overview.total", { number: compact(traffic.total) })} />
+    <${Tile} name="calls" value=${rate(traffic.calls)} note=${t("overview.total", { number: compact(traffic.total), since: ago(envoy?.started) })} />
     <${Tile} name="errors" value=${rate(traffic.errors)} level=${errors ? "bad-text" : ""} note=${ofCalls} />
     <${Tile} name="p50" value=${duration(traffic.p50)} />
     <${Tile} name="p99" value=${duration(traffic.p99)} />

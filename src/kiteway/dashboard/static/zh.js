@@ -58,7 +58,7 @@ export default {
   "overview.queued": "排队中",
   "overview.cached": "缓存命中",
   "overview.saved": "自 Envoy 启动以来省去 {number} 次读取",
-  "overview.total": "自 Envoy 启动以来 {number} 次",
+  "overview.total": "自 Envoy 启动（{since}）以来 {number} 次",
   "overview.of-calls": "占调用的 {share}",
   "overview.uncounted": "没有调用统计：Envoy 无响应，或未加载 Kiteway 的过滤器。",
   "overview.traffic": "最近一小时的调用",
@@ -138,7 +138,7 @@ export default {
   "table.nothing": "没有符合筛选条件的数据。",
   "table.loading": "正在加载……",
   "table.failed": "无法读取：{why}",
-  "table.interval": "每秒数值和耗时取自最近 5 秒；计数自 Envoy 启动开始。",
+  "table.interval": "每秒数值和耗时取自最近 5 秒；计数自 Envoy 启动开始。Envoy 重新启动后计数从零开始，已不存在的集合不计入。",
   "table.more": "另有 {number} 个",
 
   "endpoint.title": "端点 {address}",
