@@ -40,3 +40,9 @@ def render(release: str, namespace: str, values: Mapping[str, Any]) -> list[dict
 def rights(release: str, namespace: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the service account and its rights alone."""
     return [o for o in render(release, namespace, values) if o["kind"] == "ServiceAccount" or "Role" in o["kind"]]
+
+
+def elsewhere(arguments: list[str]) -> list[str]:
+    """Return the container's arguments without what a Pod has to itself: the ports and the data directory."""
+    own = ("--data-dir", "--https-port", "--http-port", "--metrics-bind", "--drain")
+    return [a for a in arguments if a != "controller" and not a.startswith(own)]

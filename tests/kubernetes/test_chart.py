@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from kiteway.cli import app
 from kiteway.cli.token import TOKEN_VARIABLE
-from tests.kubernetes.chart import CHART, PREVIOUS, helm, render
+from tests.kubernetes.chart import CHART, PREVIOUS, elsewhere, helm, render
 from tests.kubernetes.cluster import CRDS, Cluster
 from tests.kubernetes.conftest import Bed
 from tests.kubernetes.controller import NAMESPACE, controller, refused
@@ -370,7 +370,7 @@ def test_the_rights_in_some_namespaces_are_enough(bed: Bed, namespace: str, free
     patch = ("--subresource=status", "--type=merge", "-p", json.dumps(balanced))
     cluster.kubectl("patch", "service", RELEASE, "-n", namespace, *patch)
     deployment = next(o for o in objects if o["kind"] == "Deployment")
-    arguments = _elsewhere(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
+    arguments = elsewhere(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
     arguments += ["--lease-namespace", namespace]  # $POD_NAMESPACE in a Pod
     pod = gated(40)
     log = bed.folder / "audit.log"
@@ -389,12 +389,6 @@ def test_the_rights_in_some_namespaces_are_enough(bed: Bed, namespace: str, free
 
     assert conditions(cluster, pod).get("Ready") == "False"
     assert refused(cluster, namespace, RELEASE, before) == []
-
-
-def _elsewhere(arguments: list[str]) -> list[str]:
-    """Return the container's arguments without what a Pod has to itself: the ports and the data directory."""
-    own = ("--data-dir", "--https-port", "--http-port", "--metrics-bind", "--drain")
-    return [a for a in arguments if a != "controller" and not a.startswith(own)]
 
 
 def _checked(status: dict[str, Any], address: str) -> bool:
