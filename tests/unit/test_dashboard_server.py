@@ -253,6 +253,21 @@ def test_the_status_is_read_more_often_while_somebody_watches(monkeypatch: pytes
     run(test())
 
 
+def test_a_question_that_took_long_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause grows with the length of a question, which is made endless here but for its bound."""
+    monkeypatch.setattr("kiteway.dashboard.board._PACE", 10**9)
+    monkeypatch.setattr("kiteway.dashboard.board._PAUSE_SECONDS_MOST", 0.01)
+    monkeypatch.setattr("kiteway.dashboard.board._UNWATCHED_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with page() as (board, source, _):
+            asked = source.asked
+            while source.asked < asked + 3:
+                await board.newer(board.version)
+
+    run(test())
+
+
 def test_a_change_of_health_is_looked_at_before_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause between two looks is made endless here, so that only the change can end it."""
     monkeypatch.setattr("kiteway.dashboard.board._WATCHED_SECONDS", 3600.0)

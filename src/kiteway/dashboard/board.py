@@ -20,12 +20,14 @@ from kiteway.report.status import Status
 
 _SIGNAL_SECONDS = 1.0
 """Seconds between two questions whether an endpoint's health has changed, while somebody watches."""
-_WATCHED_SECONDS = 3.0
+_WATCHED_SECONDS = STEP_SECONDS
 """Seconds between two looks at the status while somebody watches, if no endpoint's health changes."""
 _UNWATCHED_SECONDS = STEP_SECONDS
 """The same while nobody does; events need it."""
 _PACE = 10
 """A question that takes long makes the next one late: after so many times its length."""
+_PAUSE_SECONDS_MOST = 30.0
+"""But not later: a control plane that did not answer for a while is asked again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class Board:
             await self.look()
             took = time.monotonic() - began
             # Not sooner, whatever changes: the status of a large installation takes long.
-            await asyncio.sleep(_PACE * took)
+            await asyncio.sleep(_pause(took))
             if self._watchers:
                 await self._until_changed(signals, began + _WATCHED_SECONDS)
             else:
@@ -151,7 +153,7 @@ class Board:
             if await self._source.signals() != signals:
                 return
             took = time.monotonic() - began
-            await asyncio.sleep(min(left, max(_SIGNAL_SECONDS, _PACE * took)))
+            await asyncio.sleep(min(left, max(_SIGNAL_SECONDS, _pause(took))))
 
     async def _follow_calls(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,5 +161,10 @@ class Board:
         while True:
             began = loop.time()
             await self.count()
-            due = max(due + STEP_SECONDS, began + _PACE * (loop.time() - began))
+            due = max(due + STEP_SECONDS, began + _pause(loop.time() - began))
             await asyncio.sleep(due - loop.time())
+
+
+def _pause(took: float) -> float:
+    """Return the seconds to wait after a question that took so many."""
+    return min(_PAUSE_SECONDS_MOST, _PACE * took)
