@@ -97,6 +97,10 @@ class Cluster:
         self._replicas = self._membership.members.living or self._replicas
         return self._replicas
 
+    def on_gke(self) -> bool:
+        """Return whether Google's controllers are at work in the cluster."""
+        return self._source.on_gke
+
     def why_incomplete(self) -> str:
         """Return what the API server has not listed yet."""
         if not self._source.complete:

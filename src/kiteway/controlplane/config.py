@@ -22,6 +22,7 @@ class Config(msgspec.Struct, frozen=True):
     Attributes:
         data_dir: see `kiteway.instance.Instance`.
         paths: files and folders with manifests.
+        own_manifests: the one of ``paths`` that Kiteway wrote for ``up --to``; None without ``--to``.
         endpoints: see `kiteway.sources.static.StaticEndpoint`.
         certificates: certificates in files; with ``paths`` only.
         ssl_policies: see `kiteway.translate.Options`.
@@ -48,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
     cache_by_default: bool = False
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
+    own_manifests: str | None = None
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON values."""

@@ -109,7 +109,7 @@ class ControlPlane:
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
         # Above those of earlier control planes, whose Envoy may still run with what its filter keeps.
         epoch = round(time.time() * 1000)
-        self._pipeline = Pipeline(config.settings, read(quarantine), epoch)
+        self._pipeline = Pipeline(config.settings, read(quarantine), epoch, own_manifests=config.own_manifests)
         self._source = _source(config, admin, self._managed_reports, self._bare_envoy)
         self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(
@@ -250,6 +250,7 @@ class ControlPlane:
                     cache_by_default=self._config.cache_by_default,
                     with_filter=self._config.settings.filter_path is not None,
                     http_port=self._config.settings.http_port is not None,
+                    gke=self._source.on_gke(),
                 )
                 await self._managed.update(wanted(resources.objects, options))
                 options = dataclasses.replace(options, issued=self._managed.served)

@@ -49,6 +49,9 @@ class Source(Protocol):
     def replicas(self) -> int:
         """Return how many replicas of Kiteway serve the same resources, this one included."""
 
+    def on_gke(self) -> bool:
+        """Return whether Google's controllers read the same resources, so that what goes wrong there matters."""
+
     def why_incomplete(self) -> str:
         """Return what the source waits for before there is anything to serve; empty when there is."""
 
@@ -96,6 +99,10 @@ class Files:
     def replicas(self) -> int:
         """Return 1: there are no others."""
         return 1
+
+    def on_gke(self) -> bool:
+        """Return no: `kiteway plan` and `kiteway doctor` judge files for GKE."""
+        return False
 
     def why_incomplete(self) -> str:
         """Return that large files are still to be decoded once since the start; a missing file is a diagnostic."""

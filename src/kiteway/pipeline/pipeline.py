@@ -16,6 +16,7 @@ from kiteway.envoy.xds.build import build_resources, shared_tables
 from kiteway.envoy.xds.trial import trial_listener, trial_tables
 from kiteway.memo import Memo
 from kiteway.model import Challenge, Endpoint, LoadBalancer, Pool, PoolKey, ServiceName
+from kiteway.pipeline.advice import for_the_user
 from kiteway.pipeline.assignments import Assignments
 from kiteway.pipeline.cache_epochs import CacheEpochs
 from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
@@ -102,9 +103,25 @@ class Pipeline:
     One round runs at a time, in any thread. ``outcome`` may be read during a round: it is replaced, never changed.
     """
 
-    def __init__(self, settings: EnvoySettings, stored: Stored | None = None, first_epoch: int = 1) -> None:
-        """Start with the quarantine that the last process has ``stored``, if any; for ``first_epoch`` see `CacheEpochs`."""
+    def __init__(
+        self,
+        settings: EnvoySettings,
+        stored: Stored | None = None,
+        first_epoch: int = 1,
+        *,
+        own_manifests: str | None = None,
+    ) -> None:
+        """
+        Start.
+
+        Args:
+            settings: the settings of the data plane.
+            stored: the quarantine of the last process, if there is one.
+            first_epoch: see `CacheEpochs`.
+            own_manifests: see `kiteway.pipeline.advice`.
+        """
         self._settings = settings
+        self._own_manifests = own_manifests
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
         self._memo = Memo()
@@ -293,4 +310,5 @@ class Pipeline:
         return self.outcome
 
     def _diagnostics(self) -> tuple[Diagnostic, ...]:
-        return ordered((*self._translated, *self._assignments.missing.values()), self._memo)
+        found = (*self._translated, *self._assignments.missing.values())
+        return ordered(for_the_user(found, self._own_manifests), self._memo)

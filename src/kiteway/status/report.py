@@ -28,7 +28,6 @@ from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
 from kiteway.report.problem import Problem
 from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, FilterReport, State, Status
-from kiteway.status.advice import for_the_user
 from kiteway.status.backend_tls import upstream_tls_report
 from kiteway.status.exports import ExportWatch
 from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
@@ -82,8 +81,6 @@ async def build_status(
         envoy = EnvoyReport(error=str(error))
     model = outcome.model if outcome else LoadBalancer()
     diagnostics = outcome.diagnostics if outcome else ()
-    if settings.fail_open:
-        diagnostics = for_the_user(diagnostics)
 
     def build() -> Status:
         snapshot = outcome.snapshot if outcome else None

@@ -41,6 +41,7 @@ class Options:
         http_port: whether Kiteway listens for HTTP without TLS at all.
         with_filter: whether Envoy has Kiteway's filter, which enforces limits and admission and has the caches.
         cache_by_default: whether pools have a cache of which no MilvusPolicy says anything.
+        gke: whether to report what goes wrong on GKE only; an instance that is not on GKE reports none of it.
     """
 
     ingress_class: str = "kiteway"
@@ -51,6 +52,7 @@ class Options:
     with_filter: bool = True
     cache_by_default: bool = False
     http_port: bool = True
+    gke: bool = True
 
 
 PolicyLookup = Callable[[ObjectRef, ObjectRef, PoolKey], Policy]
@@ -114,12 +116,12 @@ class Context:
 
     Attributes:
         owner: the object that claims hosts, such as an Ingress; it reaches into no namespace but its own.
-        for_gke: whether the object is meant for GKE too, so that what goes wrong there is worth a warning.
+        for_gke: whether the object is meant for GKE too and `Options.gke` asks for what goes wrong there.
     """
 
     def __init__(self, owner: Object, index: Index, options: Options, *, for_gke: bool) -> None:
         self.owner = owner
-        self.for_gke = for_gke
+        self.for_gke = for_gke and options.gke
         self.options = options
         self.diagnostics: list[Diagnostic] = []
         self.pools: dict[PoolKey, Pool] = {}
@@ -170,7 +172,7 @@ class Context:
         self.report(about.diagnostic(Severity.WARNING, reason, message, fix, path))
 
     def trap(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
-        """Report what goes wrong on GKE only; an object for Kiteway alone gets no such warning."""
+        """Report what goes wrong on GKE only, unless `for_gke` is false."""
         if self.for_gke:
             self.warn(about, reason, message, fix, path)
 

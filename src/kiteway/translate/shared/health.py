@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kiteway.diagnostics import Severity
 from kiteway.model import BackendProtocol, HealthCheck, HealthCheckType
 from kiteway.resources import BackendConfig, Service
 from kiteway.resources import annotations as keys
@@ -113,14 +114,25 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
 
 
 def _explain_missing(context: Context, service: Service, protocol: BackendProtocol) -> None:
+    fix = (
+        f"Add a BackendConfig with healthCheck type HTTP, port {HEALTH_PORT}, requestPath {HEALTH_PATH}, and annotate "
+        "the Service with it."
+    )
+    path: Path = ("metadata", "annotations")
+    if not context.for_gke:
+        message = (
+            "there is no BackendConfig with a healthCheck: an endpoint is healthy when it accepts connections, also while "
+            "Milvus behind it is not ready."
+        )
+        context.report(service.diagnostic(Severity.NOTE, "BackendConfigMissingHealthCheck", message, fix, path))
+        return
     context.warn(
         service,
         "BackendConfigMissingHealthCheck",
         f"there is no BackendConfig with a healthCheck: GKE would request / over {protocol} from the serving port, which "
         "Milvus does not answer, so every endpoint would be UNHEALTHY. Kiteway only connects to the port.",
-        f"Add a BackendConfig with healthCheck type HTTP, port {HEALTH_PORT}, requestPath {HEALTH_PATH}, and annotate "
-        "the Service with it.",
-        ("metadata", "annotations"),
+        fix,
+        path,
     )
 
 
