@@ -81,7 +81,10 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
         (
             report(ON, counts=cache(hit=6, joined=2, miss=1, bypass=1, headers=["x-tenant"])),
             [
-                "cache on: answers 80 % of 10 reads (6 hits, 2 joined); 3 answers, 2048 of 67108864 bytes",
+                (
+                    "cache on: answers 80 % of 10 reads (6 hits, 2 joined, which are not among the calls above); "
+                    "3 answers, 2048 of 67108864 bytes"
+                ),
                 "  not answered from it: no-sample 1",
                 "  headers that keep answers apart: x-tenant",
             ],

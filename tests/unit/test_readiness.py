@@ -119,6 +119,10 @@ def test_an_object_with_errors_is_degraded() -> None:
     bad = [dataclasses.replace(d, severity=Severity.ERROR, reason="Bad", object=about) for d in good.diagnostics[:1]]
     found = shortcomings(dataclasses.replace(good, diagnostics=(*bad, *bad)), state(stream()))
     assert found == ["Ingress default/b is rejected (Bad)"]
+    kept = dataclasses.replace(good, diagnostics=tuple(bad), retained=(about,))
+    assert shortcomings(kept, state(stream())) == [
+        "Ingress default/b is rejected (Bad); its last good form stays in force"
+    ]
 
 
 @pytest.mark.parametrize(("word", "code"), [("ready", 0), ("degraded", 3), ("not ready", 1)])

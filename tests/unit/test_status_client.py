@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.server
 import json
 import os
@@ -24,9 +25,12 @@ from kiteway.cli import app
 from kiteway.instance import Instance
 from kiteway.ports.running import running_instances
 from kiteway.report.status import SCHEMA_VERSION, State
+from kiteway.report.supervisor import ChildState, Phase, SupervisorState
 from kiteway.status.client import OtherVersionError, read_errors, read_status
+from kiteway.supervisor.state import write_state
 
 KITEWAY = Path(sys.executable).with_name("kiteway")
+NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 V1 = Path(__file__).parents[1] / "fixtures/status-1.json"
 
 
@@ -107,14 +111,39 @@ def test_another_version_is_named(instance: Instance, body: bytes, words: str) -
 
 
 def test_no_answer_is_not_ready(instance: Instance) -> None:
-    """Without a control plane, and with one that answers with something else, the state is known and the reason is given."""
-    with instance.acquire():
-        absent = read_status(instance)
+    """A control plane that answers with something else is not ready, and the reason is given."""
     with answering(instance, b"<html>"):
-        other = read_status(instance)
-    for status in (absent, other):
-        assert (status.state, status.answered, status.ready) == (State.NOT_READY, False, False)
-        assert "the control plane does not answer" in status.reason
+        write_state(
+            instance.supervisor_file, SupervisorState(1, NOW, Phase.RUNNING, {"controlplane": ChildState(pid=2)})
+        )
+        status = read_status(instance)
+    assert (status.state, status.answered, status.ready) == (State.NOT_READY, False, False)
+    assert "the control plane does not answer" in status.reason
+
+
+@pytest.mark.parametrize(
+    ("phase", "child", "reason"),
+    [
+        (None, None, "Kiteway is starting"),
+        (Phase.RUNNING, ChildState(), "Kiteway is starting"),
+        (Phase.RUNNING, ChildState(pid=2), "Kiteway is starting"),
+        (
+            Phase.RUNNING,
+            ChildState(pid=2, restarts=1, last_exit="exit status 1"),
+            "the control plane is starting. Envoy serves on with the last configuration",
+        ),
+        (Phase.DRAINING, ChildState(), "Kiteway is stopping; calls in progress end first"),
+    ],
+)
+def test_a_start_and_a_stop_are_called_that(
+    instance: Instance, phase: Phase | None, child: ChildState | None, reason: str
+) -> None:
+    """Without a socket the reason is in words, not an error of the operating system."""
+    with instance.acquire():
+        if phase is not None and child is not None:
+            write_state(instance.supervisor_file, SupervisorState(1, NOW, phase, {"controlplane": child}))
+        status = read_status(instance)
+    assert (status.state, status.answered, status.reason) == (State.NOT_READY, False, reason)
 
 
 def test_running_instances_are_found(instance: Instance, tmp_path: Path) -> None:
@@ -139,20 +168,13 @@ def _without_data_dir(
     return result.exit_code, " ".join(result.stderr.split())
 
 
-def test_the_only_instance_is_taken(instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --data-dir a command is about the only instance, and says which that is."""
-    with answering(instance, V1.read_bytes()):
-        code, message = _without_data_dir(monkeypatch, tmp_path, [instance])
-    assert code == 3
-    assert message == f"no instance runs on {tmp_path}/kiteway; this is the one on {instance.data_dir}"
-
-
-def test_no_other_instance_is_taken_for_the_one_that_is_named(
+def test_no_other_instance_is_taken_for_the_one_that_is_asked_for(
     instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With --data-dir, or with several, none is chosen: each is named with its option."""
+    """A script that asks whether its instance is up must not hear of another one; each is named with its option."""
     other = Instance(tmp_path / "other")
-    for running, arguments in (([instance], ["--data-dir", str(tmp_path / "none")]), ([instance, other], [])):
+    named = ["--data-dir", str(tmp_path / "none")]
+    for running, arguments in (([instance], []), ([instance], named), ([instance, other], [])):
         code, message = _without_data_dir(monkeypatch, tmp_path, running, *arguments)
         assert code == 1
         assert all(f"--data-dir {each.data_dir}" in message for each in running)

@@ -172,6 +172,8 @@ def test_a_mistake_in_a_policy_does_not_lift_its_limits() -> None:
 
     assert bad.model == good.model
     assert [str(ref) for ref in bad.retained] == ["MilvusPolicy default/policy"]
+    (attachment,) = bad.attachments
+    assert attachment.message == "Service default/milvus has the last good form of this policy, which has errors now."
     again = rounds(*BASE, milvus_policy("milvus", limits=[limit(30)]))
     assert policies(again)["a.example.com/"].limits[0].requests_per_second == 30
     assert again.retained == ()

@@ -21,7 +21,11 @@ def cache_lines(cache: CacheReport) -> Iterator[str]:
 
 def _counted(counts: CacheCounts, memory: int) -> Iterator[str]:
     share = "no read yet" if counts.share is None else f"answers {100 * counts.share:.0f} % of {counts.reads} reads"
-    answered = f" ({counts.hit} hits, {counts.joined} joined)" if counts.hit or counts.joined else ""
+    answered = (
+        f" ({counts.hit} hits, {counts.joined} joined, which are not among the calls above)"
+        if counts.hit or counts.joined
+        else ""
+    )
     closed = ", closed for a moment" if counts.closed else ""
     yield f"cache on: {share}{answered}; {counts.entries} answers, {counts.bytes} of {memory} bytes{closed}"
     if counts.bypass:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kiteway.cli.output import fail, stderr
+from kiteway.cli.output import fail
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.ports.running import running_instances
 from kiteway.report.status import Status
@@ -13,10 +13,11 @@ from kiteway.status.client import OtherVersionError, read_status
 
 def running_instance(data_dir: Path | None) -> Instance:
     """
-    Return the instance on ``data_dir``; without one the instance on the default directory, or the only one that runs.
+    Return the instance on ``data_dir``, by default on the default directory.
 
     Raises:
-        typer.Exit: there is none, or several; the message on standard error says where Kiteway looked and what to do.
+        typer.Exit: none runs there. The message on standard error names the running instances of this user: a script that
+            asks for its own instance must not get the answer of another one.
     """
     instance = Instance(data_dir or default_data_dir())
     try:
@@ -25,9 +26,6 @@ def running_instance(data_dir: Path | None) -> Instance:
     except InstanceError as error:
         raise fail(str(error)) from error
     others = running_instances()
-    if data_dir is None and len(others) == 1:
-        stderr.print(f"no instance runs on {instance.data_dir}; this is the one on {others[0].data_dir}")
-        return others[0]
     if not others:
         raise fail(
             f"no instance runs on {instance.data_dir}, nor one of this user elsewhere; start one with `kiteway up`"

@@ -30,7 +30,7 @@ def status(
     It is ready when Envoy serves the whole configuration, degraded when it serves but some objects are rejected, a host has
     no endpoint or no endpoint of it passes its check, and not ready when a listener or a route table is missing.
 
-    Without --data-dir it is the instance on the default directory, or else the only one of this user that runs.
+    If no instance runs on the directory, the other running instances of this user are named.
 
     Exit status: 0 ready, 3 degraded, 1 not ready or not running, 2 usage error.
 

@@ -15,7 +15,7 @@ from kiteway import __version__
 from kiteway.instance import Instance
 from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.status import SCHEMA_VERSION, Errors, Health, SchemaVersion, State, Status
-from kiteway.report.supervisor import ChildState, SupervisorState
+from kiteway.report.supervisor import ChildState, Phase, SupervisorState
 from kiteway.supervisor.pulse import HUNG_SECONDS
 from kiteway.supervisor.state import read_state
 
@@ -63,7 +63,7 @@ def read_status(instance: Instance) -> Status:
     try:
         found = _decode(_get(instance, "/status", _controlplane(supervisor)), Status)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = _reason(_controlplane(supervisor), str(error))
+        reason = _reason(supervisor, error)
         found = Status(version="", state=State.NOT_READY, reasons=(reason,), answered=False, ready=False, reason=reason)
     return msgspec.structs.replace(found, supervisor=supervisor)
 
@@ -120,8 +120,14 @@ def _controlplane(supervisor: SupervisorState | None) -> ChildState | None:
     return supervisor.children.get("controlplane") if supervisor else None
 
 
-def _reason(child: ChildState | None, why: str) -> str:
+def _reason(supervisor: SupervisorState | None, error: Exception) -> str:
     serves = "Envoy serves on with the last configuration"
+    if supervisor is not None and supervisor.phase is Phase.DRAINING:
+        return "Kiteway is stopping; calls in progress end first"
+    child = _controlplane(supervisor)
+    unborn = child is None or (child.pid is None and not child.last_exit)
+    if unborn:
+        return "Kiteway is starting"
     if child is not None and child.silent_since is not None:
         seconds = max(0.0, (dt.datetime.now(dt.UTC) - child.silent_since).total_seconds())
         return (
@@ -130,4 +136,7 @@ def _reason(child: ChildState | None, why: str) -> str:
         )
     if child is not None and child.pid is None and child.last_exit:
         return f"the control plane has ended ({child.last_exit}) and is started again by itself. {serves}"
-    return f"the control plane does not answer ({why}). {serves}"
+    if child is not None and isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        # Its process runs and has not made its socket yet.
+        return f"the control plane is starting. {serves}" if child.restarts else "Kiteway is starting"
+    return f"the control plane does not answer ({error}). {serves}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Position, Severity
 from kiteway.envoy.ads import AdsState, Rejection
 from kiteway.model import VirtualHost
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import QuarantineState
+
+_SERVED: Final = "; its last good form stays in force"
 
 
 def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
@@ -42,7 +45,7 @@ def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
     """Return what is missing in an instance that serves: rejected objects, hosts without an endpoint."""
     found = [refusal_text(each.rejection) for stream in ads.streams[-1:] for each in stream.refusals]
     if outcome is not None:
-        found += _with_errors(outcome.diagnostics)
+        found += _with_errors(outcome.diagnostics, outcome.retained)
         found += [
             f"the host {host.domain} of {host.source} has no endpoint"
             for host in outcome.model.hosts
@@ -51,13 +54,13 @@ def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
     return found
 
 
-def _with_errors(diagnostics: Iterable[Diagnostic]) -> list[str]:
+def _with_errors(diagnostics: Iterable[Diagnostic], retained: Collection[ObjectRef]) -> list[str]:
     errors: dict[ObjectRef | Position | None, Diagnostic] = {}
     for diagnostic in diagnostics:
         if diagnostic.severity is Severity.ERROR:
             errors.setdefault(diagnostic.object or diagnostic.position, diagnostic)
     return [
-        f"{each.object} is rejected ({each.reason})"
+        f"{each.object} is rejected ({each.reason}){_SERVED if each.object in retained else ''}"
         if each.object
         else f"{f'{each.position}: ' if each.position else ''}{each.reason}: {each.message}"
         for each in errors.values()

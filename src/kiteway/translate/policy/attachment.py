@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.model import LoadBalancer, Policy, PolicyReason, PoolKey
@@ -18,6 +19,8 @@ from kiteway.resources.kinds.milvus_policy import TargetKind
 from kiteway.translate.policy.effective import PolicyOf, effective_policy
 from kiteway.translate.shared.limits import MOST_POLICIES
 from kiteway.translate.shared.unit import Key, age_of
+
+_MOST_OTHERS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Attachment:
         reason: whether the target has the policy, or why not.
         message: the same as a sentence.
         generation: that of the policy.
+        others: where the target does not exist, the objects of its kind in the namespace, some of many.
     """
 
     policy: ObjectRef
@@ -40,6 +44,7 @@ class Attachment:
     reason: PolicyReason
     message: str
     generation: int = 0
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +102,22 @@ def attach(
             if named.kind is TargetKind.INGRESS and target in there and target not in ours:
                 continue
             reason, message = PolicyReason.ACCEPTED, f"{target} has this policy."
+            if policy.ref in failed:
+                message = f"{target} has the last good form of this policy, which has errors now."
             if target not in there and target not in failed:
                 reason, message = PolicyReason.TARGET_NOT_FOUND, f"{target} does not exist."
             elif (older := by_target.get(target)) is not None:
                 reason, message = PolicyReason.CONFLICTED, f"{target} has {older.ref} already, which is older."
             else:
                 by_target[target] = policy
-            found.append(Attachment(policy.ref, index, target, reason, message, policy.metadata.generation))
+            others = _others(target, there) if reason is PolicyReason.TARGET_NOT_FOUND else ()
+            found.append(Attachment(policy.ref, index, target, reason, message, policy.metadata.generation, others))
     return Attached(by_target, tuple(found), {policy.ref: policy for policy in oldest_first}, tuple(beyond))
+
+
+def _others(target: ObjectRef, there: Iterable[Key]) -> tuple[str, ...]:
+    names = (name for kind, namespace, name in there if (kind, namespace) == (target.kind, target.namespace))
+    return tuple(sorted(names)[:_MOST_OTHERS])
 
 
 def judge_attachments(attached: Attached, model: LoadBalancer, *, with_filter: bool) -> list[Diagnostic]:
@@ -141,7 +154,9 @@ def _judged(policy: MilvusPolicy, each: Attachment, served: set[ObjectRef]) -> D
                 Severity.ERROR,
                 "PolicyTargetNotFound",
                 f"the {each.target.kind} {each.target.namespace}/{each.target.name} does not exist.",
-                f"Create it in the namespace {each.target.namespace}, or correct the name.",
+                f"Correct the name: there is {' or '.join(each.others)}."
+                if each.others
+                else f"Create it in the namespace {each.target.namespace}, or correct the name.",
                 (*path, "name"),
             )
         case PolicyReason.CONFLICTED:
