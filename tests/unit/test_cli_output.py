@@ -71,3 +71,14 @@ def test_status_says_where_a_diagnostic_is_and_what_to_do(capsys: pytest.Capture
         "/m/ingress.yaml:11:17: error SecretNotFound: Ingress default/a: spec.tls[0].secretName: it does not" in printed
     )
     assert "-> Create it." in printed
+
+
+@pytest.mark.parametrize("command", [["up"], ["controller"], ["cert", "create"], ["gke", "plan"]])
+def test_the_help_cuts_no_word(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path or a default that is wider than its column goes on in the next line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    done = CliRunner().invoke(app, [*command, "--help"])
+    assert done.exit_code == 0
+    assert "--help" in done.output
+    assert "\N{HORIZONTAL ELLIPSIS}" not in done.output

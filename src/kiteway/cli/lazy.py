@@ -92,4 +92,22 @@ def _load(name: str) -> Any:
         alone.command()(getattr(module, name))
         command = typer.main.get_command(alone)
     command.name = name
+    for each in (command, *getattr(command, "commands", {}).values()):
+        _fold_help(each)
     return command
+
+
+def _fold_help(command: Any) -> None:
+    """Let the help of a command go on in the next line where a word is wider than its column; Typer would cut the word."""
+    plain = command.format_help
+
+    def format_help(ctx: Any, formatter: Any) -> None:
+        from typer import rich_utils
+
+        from kiteway.cli.terminal import FoldingColumns, FoldingTable
+
+        rich_utils.Table = FoldingTable  # type: ignore[attr-defined]
+        rich_utils.Columns = FoldingColumns  # type: ignore[attr-defined]
+        plain(ctx, formatter)
+
+    command.format_help = format_help

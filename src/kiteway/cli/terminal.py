@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
-from rich.console import Console, ConsoleOptions
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -22,9 +25,41 @@ def line(*parts: Part) -> Text:
     return Text.assemble(*((printable(text), style) for text, style in pairs))
 
 
-def table(*headers: str) -> Table:
-    """Return an empty table. A cell too wide for the terminal is wrapped, never cut."""
-    return Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
+def table(*headers: str, whole: Container[str] = ()) -> Table:
+    """
+    Return an empty table. A cell too wide for the terminal is wrapped, never cut.
+
+    The cells of the columns in ``whole`` stay on one line, as long as wrapping the others is enough.
+    """
+    columns = (Column(header, overflow="fold", no_wrap=header in whole) for header in headers)
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def natural_width(found: Table) -> int:
+    """Return how many columns a table takes without a limit, so that no cell is wrapped."""
+    console = Console(width=_WIDEST)
+    return Measurement.get(console, console.options, found).maximum
+
+
+class FoldingTable(Table):
+    """A table whose columns, made as rows are added, cut no word."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row, and a column for each cell that has none."""
+        super().add_row(*cells, **options)
+        for column in self.columns:
+            column.overflow = "fold"
+
+
+class FoldingColumns(Columns):
+    """Texts beside or below each other, of which no word is cut."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the texts."""
+        for each in self.renderables:
+            if isinstance(each, Text):
+                each.overflow = "fold"
+        yield from super().__rich_console__(console, options)
 
 
 class Terminal(Console):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -16,7 +19,7 @@ from rich.table import Table
 from kiteway.cli.options import DataDirOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.running import running_instance
-from kiteway.cli.terminal import line, table
+from kiteway.cli.terminal import line, natural_width, table
 from kiteway.envoy.calls import Calls, CallsClient, CallsError
 from kiteway.instance import Instance
 from kiteway.metrics.top import By, Key, top_rows
@@ -28,6 +31,11 @@ _HEADERS = {
     By.USER: ("USER",),
     By.ENDPOINT: ("ENDPOINT",),
 }
+_WHOLE = frozenset(("CALLS", "CALLS/S", "SHARE", "CACHE", "QUEUED", "REFUSED", "ERRORS", "P50", "P99", "ROWS", "BYTES"))
+"""Columns of numbers, which are hard to read on two lines."""
+_LEFT_OUT = ("BYTES", "ROWS", "CALLS/S", "SHARE")
+"""Columns that a narrow terminal does not get, the first to go first."""
+_Cell = Callable[[CallsRow], str]
 _TITLES = 3
 """Lines of the screen that are not rows."""
 
@@ -53,7 +61,8 @@ def top(
     cache answered. QUEUED are calls that waited for their turn, and how long on average; REFUSED are those that limits or
     the admission refused, which are not among CALLS.
     A collection and a user have a row of their own once Milvus has answered a call without error; all others are "(other)".
-    p50 and p99 come from a histogram. --log-users of the running instance sets the form of user names.
+    p50 and p99 come from a histogram. A narrow terminal gets fewer columns; a pipe gets all, one table after the other.
+    --log-users of the running instance sets the form of user names.
 
     Exit status: 0 done or Ctrl-C, 1 no instance runs or Envoy does not answer, 2 usage error.
 
@@ -89,54 +98,90 @@ async def _live(instance: Instance, by: By, sort: Key, interval: float) -> None:
     before: Calls | None = None
     since = time.monotonic()
     async with CallsClient(instance.calls_socket) as client:
-        with Live(console=stdout, auto_refresh=False, screen=stdout.is_terminal) as live:
+        with _screen() as show:
             while True:
                 now, at = await client.read(), time.monotonic()
                 if before is not None:
-                    rows = top_rows(now, by, sort, before)
-                    live.update(_screen(rows, by, at - since), refresh=True)
+                    show(_frame(top_rows(now, by, sort, before), by, at - since))
                 before, since = now, at
                 await asyncio.sleep(interval)
 
 
-def _screen(rows: list[CallsRow], by: By, seconds: float) -> Group:
+@contextlib.contextmanager
+def _screen() -> Iterator[Callable[[Group], None]]:
+    """Yield what shows a frame: in place of the last one on a terminal, below it in a file or a pipe."""
+    if not stdout.is_terminal:
+        yield stdout.print
+        return
+    with Live(console=stdout, auto_refresh=False, screen=True) as live:
+        yield lambda frame: live.update(frame, refresh=True)
+
+
+def _frame(rows: list[CallsRow], by: By, seconds: float) -> Group:
     calls, failed = sum(row.calls for row in rows), sum(row.failed for row in rows)
-    fits = max(1, stdout.size.height - _TITLES)
-    title = line(f"the last {seconds:.1f} s: {calls} calls, {failed} errors, {len(rows)} rows; Ctrl-C ends it")
+    fits = max(1, stdout.size.height - _TITLES) if stdout.is_terminal else len(rows)
+    shown = f"the first {fits} of {len(rows)} lines" if fits < len(rows) else "Ctrl-C ends it"
+    title = line(f"the last {seconds:.1f} s: {calls} calls, {failed} errors; {shown}")
     return Group(title, _table(rows[:fits], by, seconds))
 
 
 def _table(rows: list[CallsRow], by: By, seconds: float | None) -> Table:
-    """Return the table of the last ``seconds``, or without them since Envoy's start."""
-    pools = {row.pool for row in rows}
-    first = ("POOL",) if len(pools) > 1 else ()
-    rate = ("CALLS/S",) if seconds is not None else ()
-    cache = ("CACHE",) if any(row.cache for row in rows) else ()
-    limited = ("QUEUED", "REFUSED") if any(row.waited or row.refused for row in rows) else ()
-    columns = (*rate, "SHARE", *cache, *limited, "ERRORS", "P50", "P99", "ROWS", "BYTES", "CODES")
-    found = table(*first, *_HEADERS[by], "CALLS", *columns)
-    for row in rows:
-        found.add_row(
-            *([row.pool] if first else []),
-            *row.name,
-            str(row.calls),
-            *([f"{row.calls / seconds:.1f}"] if seconds is not None else []),
-            f"{100 * row.share:.0f} %",
-            *([_hits(row.cache)] if cache else []),
-            *([_queued(row), str(row.refused)] if limited else []),
-            str(row.failed),
-            _time(row.p50),
-            _time(row.p99),
-            str(row.rows),
-            _bytes(row.bytes),
-            ", ".join(f"{code}: {count}" for code, count in row.errors.items()),
-        )
+    """
+    Return the table of the last ``seconds``, or without them since Envoy's start.
+
+    A terminal on which it is too wide gets it without some columns, rather than with numbers on two lines.
+    """
+    columns = _columns(rows, by, seconds)
+    found = _filled(rows, columns)
+    for header in _LEFT_OUT:
+        if natural_width(found) <= stdout.options.max_width:
+            break
+        columns.pop(header, None)
+        found = _filled(rows, columns)
     return found
+
+
+def _filled(rows: list[CallsRow], columns: Mapping[str, _Cell]) -> Table:
+    found = table(*columns, whole=_WHOLE)
+    for row in rows:
+        found.add_row(*(cell(row) for cell in columns.values()))
+    return found
+
+
+def _columns(rows: list[CallsRow], by: By, seconds: float | None) -> dict[str, _Cell]:
+    """Return what there is to show of a row, by the header."""
+    columns: dict[str, _Cell] = {}
+    if len({row.pool for row in rows}) > 1:
+        columns["POOL"] = lambda row: row.pool
+    for index, header in enumerate(_HEADERS[by]):
+        columns[header] = partial(_name, index)
+    columns["CALLS"] = lambda row: str(row.calls)
+    if seconds is not None:
+        columns["CALLS/S"] = lambda row: f"{row.calls / seconds:.1f}"
+    columns["SHARE"] = lambda row: f"{100 * row.share:.0f} %"
+    if any(row.cache for row in rows):
+        columns["CACHE"] = lambda row: _hits(row.cache)
+    if any(row.waited or row.refused for row in rows):
+        columns |= {"QUEUED": _queued, "REFUSED": lambda row: str(row.refused)}
+    columns |= {
+        "ERRORS": lambda row: str(row.failed),
+        "P50": lambda row: _time(row.p50),
+        "P99": lambda row: _time(row.p99),
+        "ROWS": lambda row: str(row.rows),
+        "BYTES": lambda row: _bytes(row.bytes),
+    }
+    if any(row.errors for row in rows):
+        columns["CODES"] = lambda row: ", ".join(f"{code}: {count}" for code, count in row.errors.items())
+    return columns
+
+
+def _name(index: int, row: CallsRow) -> str:
+    return row.name[index]
 
 
 def _hits(cache: ReadOutcomes | None) -> str:
     """Return which share of the reads the cache answered."""
-    return f"{100 * cache.answered / cache.reads:.0f} % of {cache.reads}" if cache is not None else "-"
+    return f"{100 * cache.answered / cache.reads:.0f} %" if cache is not None and cache.reads else "-"
 
 
 def _queued(row: CallsRow) -> str:
@@ -155,7 +200,7 @@ def _time(seconds: float | None) -> str:
 def _bytes(number: float) -> str:
     for unit in ("B", "KiB", "MiB"):
         if number < 1024:
-            return f"{number:.4g} {unit}"
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.3g} {unit}"
         number /= 1024
     return f"{number:.4g} GiB"
 
