@@ -99,6 +99,10 @@ def quickstart(
     for target, found in there:
         if found.mutual_tls:
             raise QuickstartError(f"the Milvus at {target} cannot be used: {found.reason}")
+        if found.other_protocol:
+            raise QuickstartError(
+                f"{target} is not a gRPC port: {found.reason}. Give Milvus's gRPC port, usually 19530"
+            )
     tls = _alike(there)
     # A pool has one kind of check: the health ports are checked only if every endpoint has one.
     by_health = all(found.health_port is not None for found in facts)
@@ -146,7 +150,7 @@ def _alike(there: Sequence[tuple[MilvusTarget, BackendFacts]]) -> bool:
 
 def _check(facts: BackendFacts) -> dict[str, Any]:
     check = {"type": "HTTP", "port": facts.health_port, "requestPath": facts.health_path}
-    return check | {"checkIntervalSec": 5, "timeoutSec": 3}
+    return check | {"checkIntervalSec": 2, "timeoutSec": 2}
 
 
 def _certificate(folder: Path, before: Path | None, names: Sequence[str]) -> KeyPair:

@@ -14,7 +14,8 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
     if "node_modules" not in page.parts
 )
-TRANSLATED = sorted((ROOT / "docs" / "how-to").glob("*.zh.md"))
+HOW_TO = sorted(page for page in (ROOT / "docs" / "how-to").glob("*.md") if not page.name.endswith(".zh.md"))
+TRANSLATED = [page.with_name(f"{page.stem}.zh.md") for page in HOW_TO]
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _PARTS = {"heading": r"^#+ ", "row of a table": r"^\|", "item of a list": r"^(?:- |\d\. )"}
@@ -25,6 +26,11 @@ def test_each_link_leads_to_a_file(page: Path) -> None:
     """A relative link names a file or a folder of the repository."""
     links = [link for link in _LINK.findall(_CODE.sub("", page.read_text())) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_each_translation_is_of_a_page() -> None:
+    """No Chinese page is left behind when the English one gets another name."""
+    assert sorted((ROOT / "docs" / "how-to").glob("*.zh.md")) == TRANSLATED
 
 
 @pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.name)

@@ -20,11 +20,18 @@ from kiteway.pipeline.pipeline import Pipeline
 from kiteway.quickstart import NAME, NAMESPACE, SECRET, MilvusTarget, Quickstart, QuickstartError, quickstart
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource
-from kiteway.status.advice import for_the_user
 from kiteway.translate import Options
-from tests.unit.probe_servers import GET_VERSION, HOST, VERSION_ANSWER, Authority, grpc_server, serving, silence
+from tests.unit.probe_servers import GET_VERSION, HOST, VERSION_ANSWER, Authority, grpc_server, http1, serving, silence
 
 TARGET = "127.0.0.1"
+POLICY = """
+apiVersion: kiteway.io/v1alpha1
+kind: MilvusPolicy
+metadata: {name: tenants}
+spec:
+  targetRefs: [{kind: Service, name: milvus}]
+  limits: [{by: [user], requestsPerSecond: 20}]
+"""
 
 
 def test_targets_are_read() -> None:
@@ -59,14 +66,17 @@ def start(folder: Path, *targets: MilvusTarget) -> tuple[Quickstart, list[dict[s
     return found, list(yaml.safe_load_all((found.manifests / "milvus.yaml").read_text()))
 
 
-def diagnosed(found: Quickstart, certificate: CertificateFileSource | None = None) -> tuple[Diagnostic, ...]:
-    """Return the diagnostics of an instance that serves what was found, and the certificate of --tls."""
-    content = FileSource((found.manifests,)).read()
+def diagnosed(
+    found: Quickstart, certificate: CertificateFileSource | None = None, paths: tuple[Path, ...] = ()
+) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of an instance that serves what was found, the certificate of --tls, and the files of -f."""
+    content = FileSource((found.manifests, *paths)).read()
     if certificate is not None:
         content = certificate.add_to(content)
     endpoints = {(NAMESPACE, NAME): tuple(Endpoint(e.host, e.port) for e in found.endpoints)}
-    pipeline = Pipeline(EnvoySettings(http_port=None, fail_open=True))
-    return pipeline.run(content, endpoints, dt.datetime.now(dt.UTC), Options(http_port=False)).diagnostics
+    pipeline = Pipeline(EnvoySettings(http_port=None, fail_open=True), own_manifests=str(found.manifests))
+    options = Options(http_port=False, gke=False)
+    return pipeline.run(content, endpoints, dt.datetime.now(dt.UTC), options).diagnostics
 
 
 def closed_port() -> int:
@@ -145,6 +155,45 @@ def test_no_reachable_target_is_an_error(tmp_path: Path) -> None:
     assert all(f"{TARGET}:{port} refused the TCP connection" in str(caught.value) for port in ports)
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("200 OK", "this is the port of Milvus's health check (/healthz answers); Milvus serves gRPC on another port"),
+        (
+            "404 Not Found",
+            (
+                "no Milvus answers there: the server answers HTTP/2 with 'HTTP/1.1 404 Not Found'; the server does not "
+                "speak TLS on this port (HTTP/1.x in plaintext)"
+            ),
+        ),
+    ],
+)
+def test_a_port_of_another_protocol_is_an_error(tmp_path: Path, status: str, said: str) -> None:
+    """Such a port never serves a call, so nobody shall be told that Kiteway is ready."""
+
+    async def used() -> str:
+        async with serving(http1(status, b"OK")) as port:
+            with pytest.raises(QuickstartError) as raised:
+                await asyncio.to_thread(start, tmp_path, MilvusTarget(TARGET, port, find_health=False))
+        return str(raised.value).replace(str(port), "PORT")
+
+    assert asyncio.run(used()) == (f"{TARGET}:PORT is not a gRPC port: {said}. Give Milvus's gRPC port, usually 19530")
+
+
+def test_objects_of_the_user_join_those_of_kiteway(tmp_path: Path) -> None:
+    """A policy for the Service milvus has effect; another name is an error that names that Service."""
+    with grpc_server({GET_VERSION: VERSION_ANSWER}) as port:
+        found, _ = start(tmp_path, MilvusTarget(TARGET, port, find_health=False))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    assert diagnosed(found, paths=(policy,)) == ()
+    policy.write_text(POLICY.replace("name: milvus", "name: my-milvus"))
+    (wrong,) = diagnosed(found, paths=(policy,))
+
+    assert wrong.reason == "PolicyTargetNotFound"
+    assert wrong.fix == "Correct the name: there is milvus."
+
+
 def test_targets_with_and_without_tls_are_an_error(tmp_path: Path) -> None:
     """All endpoints of a Service use TLS, or none does."""
     credentials = Authority(tmp_path).grpc_credentials(HOST)
@@ -178,10 +227,7 @@ def test_no_advice_is_given_about_its_own_manifests(tmp_path: Path, *, tls: bool
     credentials = Authority(tmp_path).grpc_credentials(HOST) if tls else None
     with grpc_server({GET_VERSION: VERSION_ANSWER}, credentials) as port:
         found, _ = start(tmp_path, MilvusTarget(TARGET, port, 9191 if health else None, find_health=False))
-    diagnostics = diagnosed(found)
-
-    assert diagnostics
-    assert not for_the_user(diagnostics)
+    assert diagnosed(found) == ()
 
 
 def test_warnings_about_the_users_certificate_are_shown(tmp_path: Path) -> None:
@@ -193,9 +239,9 @@ def test_warnings_about_the_users_certificate_are_shown(tmp_path: Path) -> None:
     chain.write_bytes(pair.certificate)
     key.write_bytes(pair.key.reveal())
     source = CertificateFileSource((CertificateFiles(NAMESPACE, SECRET, str(chain), str(key)),))
-    assert not for_the_user(diagnosed(found, source))
+    assert not diagnosed(found, source)
     key.write_bytes(other.key.reveal())
-    (shown,) = for_the_user(diagnosed(found, source))
+    (shown,) = diagnosed(found, source)
 
     assert shown.severity is Severity.WARNING
     assert shown.message.endswith("The last pair that fitted is served on.")

@@ -7,12 +7,29 @@ from pathlib import Path
 
 from kiteway.model import ListenerProtocol
 from kiteway.probe.result import join_host_port
+from kiteway.report.routing import ListenerReport
 from kiteway.report.status import Status
 
 _LOCAL = "localhost"
 _EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it is replaced by is where a client connects
 _SHOWN = 5
 """More hosts than these are only counted."""
+
+
+def first_host(status: Status) -> tuple[str, ListenerReport] | None:
+    """Return the first host and the listener that serves it with TLS; None if no client can connect."""
+    listener = next((each for each in status.listeners if each.name is ListenerProtocol.HTTPS), None)
+    hosts = _hosts(status)
+    return (hosts[0], listener) if listener is not None and hosts else None
+
+
+def reached_at(address: str) -> str:
+    """Return the address at which a client on this machine reaches a listener on ``address``."""
+    return _EVERY.get(address, address)
+
+
+def _hosts(status: Status) -> list[str]:
+    return [each.host for each in status.hosts if each.https and "*" not in each.host]
 
 
 def connecting(status: Status, certificate: Path | None) -> str:
@@ -23,13 +40,13 @@ def connecting(status: Status, certificate: Path | None) -> str:
         status: the hosts and the listeners.
         certificate: the file that clients trust; None if Kiteway has not made it.
     """
-    listener = next((each for each in status.listeners if each.name is ListenerProtocol.HTTPS), None)
-    hosts = [each.host for each in status.hosts if each.https and "*" not in each.host]
-    if listener is None or not hosts:
+    found = first_host(status)
+    if found is None:
         return ""
+    first, listener = found
+    hosts = _hosts(status)
     more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
-    first = hosts[0]
-    address = _LOCAL if first == _LOCAL else _EVERY.get(listener.address, listener.address)
+    address = _LOCAL if first == _LOCAL else reached_at(listener.address)
     arguments = [f'"https://{join_host_port(address, listener.port)}"']
     if certificate is not None:
         # JSON's strings are Python's.

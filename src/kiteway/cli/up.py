@@ -17,6 +17,7 @@ from kiteway.cli.options import AccessLogOption, FilesOption, LogCallsOption
 from kiteway.cli.output import fail, stderr
 from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import Part, line
+from kiteway.cli.trusted import self_signed_file
 from kiteway.cli.values import CertificateFilesOption, parse_certificate_files, parse_static_endpoint
 from kiteway.controlplane.config import Config
 from kiteway.envoy.binary import EnvoyNotFoundError
@@ -41,7 +42,8 @@ def up(
         typer.Option(
             "--to",
             metavar="HOST:PORT[,health=PORT|none]",
-            help="A Milvus that runs already; no manifests needed. May be repeated, for several proxies of the same "
+            help="A Milvus that runs already; no manifests needed. Kiteway makes the Service milvus and the Ingress milvus for "
+            "it, in the namespace default; objects of -f may name them. May be repeated, for several proxies of the same "
             "Milvus. Health is checked on health=PORT, or on 9091 if Kiteway sees that 9091 belongs to this Milvus; "
             "otherwise, and with health=none, an endpoint is healthy when its serving port accepts connections.",
         ),
@@ -92,7 +94,7 @@ def up(
     Run the balancer on this machine until Ctrl-C.
 
     With -f it reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes. With --to it
-    balances a Milvus that runs already.
+    balances a Milvus that runs already; -f may add objects, such as a MilvusPolicy for the Service milvus.
 
     Exit status: 0 stopped, 1 it could not run, 2 usage error.
 
@@ -103,6 +105,7 @@ def up(
       kiteway up --to localhost:19530,health=none
       kiteway up --to localhost:19530 --log-calls
       kiteway up --to localhost:19530 --cache
+      kiteway up --to localhost:19530 -f policy.yaml
       kiteway up --to localhost:19530 --dashboard 127.0.0.1:9090
       kiteway up --to milvus.internal:19530 --host milvus.example.com --bind 0.0.0.0
       kiteway up --to milvus.internal:19530 --tls fullchain.pem,privkey.pem --bind 0.0.0.0
@@ -111,8 +114,8 @@ def up(
         --acme-accept-terms --acme-contact admin@example.com --endpoint my-release-milvus=127.0.0.1:19530
       kiteway up -f new-manifests --data-dir ~/kiteway-2 --replace ~/.local/state/kiteway
     """
-    if bool(filename) == bool(to):
-        raise fail("give either -f PATH (manifests) or --to HOST:PORT (a Milvus that runs already)", 2)
+    if not filename and not to:
+        raise fail("give --to HOST:PORT (a Milvus that runs already), -f PATH (manifests), or both", 2)
     if host and not to:
         raise fail("--host goes with --to; with -f the hosts are the Ingress's", 2)
     if log_calls and not access_log and not options.otlp_logs:
@@ -145,6 +148,7 @@ def up(
         with instance.acquire(), own_ports(ports, predecessor=predecessor, envoy=checked.envoy) as claims:
             paths = [str(path.absolute()) for path in filename or []]
             certificate: Path | None = None
+            own: str | None = None
             if targets:
                 stderr.print(f"looking at {', '.join(map(str, targets))}")
                 found = quickstart(
@@ -156,7 +160,8 @@ def up(
                 )
                 for note in found.notes:
                     stderr.print(note)
-                paths, endpoints = [str(found.manifests)], (*endpoints, *found.endpoints)
+                own = str(found.manifests)
+                paths, endpoints = [own, *paths], (*endpoints, *found.endpoints)
                 certificate = found.certificate
             config = Config(
                 str(instance.data_dir),
@@ -170,6 +175,7 @@ def up(
                 cache_memory=options.cache_memory,
                 cache_by_default=cache,
                 metrics_bind=checked.metrics_bind,
+                own_manifests=own,
             )
             what = Launch(
                 instance,
@@ -200,14 +206,16 @@ async def _run(what: Launch, certificate: Path | None) -> int:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             return 1
-        _print_ready(await asyncio.to_thread(read_status, what.instance), certificate)
+        status = await asyncio.to_thread(read_status, what.instance)
+        _print_ready(status, certificate or await self_signed_file(status, what.instance))
         if what.dashboard is not None:
             stderr.print(f"the page of this instance: {what.dashboard.url}", markup=False)
     ready.cancel()
     fail_open = what.config.settings.fail_open
     tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]
-    if not fail_open:
-        # With --to the manifests are Kiteway's own; `kiteway status` shows errors of the files of --tls.
+    config = what.config
+    if config.own_manifests is None or len(config.paths) > 1:
+        # With --to alone the manifests are Kiteway's own; `kiteway status` shows errors of the files of --tls.
         tell.append(tell_errors(what.instance))
     telling = [asyncio.create_task(each) for each in tell]
     try:

@@ -47,6 +47,8 @@ class BackendFacts:
     milvus_version: str | None
     """The answer to ``GetVersion``; None if there was none or it requires credentials."""
     needs_auth: bool
+    other_protocol: bool
+    """What answers there does not speak HTTP/2, so it is no port for gRPC."""
     reason: str | None
     """The first difference from a ready Milvus, as a sentence; None if there is none."""
 
@@ -93,12 +95,19 @@ async def detect(
     answer = await milvus.get_version(endpoint, tls=TlsOptions(verify=False) if tls else None, timeout=timeout)
     needs_auth = answer.call.status == _UNAUTHENTICATED
     reason = None if needs_auth else _not_milvus(answer, seen)
+    failure = answer.call.failure
+    other = failure is not None and failure.reason is Reason.NOT_HTTP2
+    if other and not tls and await _is_health_port(endpoint, timeout=timeout):
+        reason = (
+            f"this is the port of Milvus's health check ({HEALTH_PATH} answers); Milvus serves gRPC on another port"
+        )
     return _facts(
         seen,
         tls=tls,
         health_port=health_port,
         milvus_version=answer.version,
         needs_auth=needs_auth,
+        other_protocol=other,
         reason=reason or health_reason,
     )
 
@@ -112,6 +121,7 @@ def _facts(
     health_port: int | None = None,
     milvus_version: str | None = None,
     needs_auth: bool = False,
+    other_protocol: bool = False,
     reason: str | None = None,
 ) -> BackendFacts:
     return BackendFacts(
@@ -124,6 +134,7 @@ def _facts(
         health_path=HEALTH_PATH,
         milvus_version=milvus_version,
         needs_auth=needs_auth,
+        other_protocol=other_protocol,
         reason=reason,
     )
 
@@ -156,6 +167,11 @@ async def _find_health(serving: Endpoint, *, timeout: float) -> tuple[int | None
             f"if it does, give health={HEALTH_PORT}"
         )
     return port, reason
+
+
+async def _is_health_port(endpoint: Endpoint, *, timeout: float) -> bool:
+    port, _ = await _ask_health(endpoint, timeout=timeout)
+    return port is not None
 
 
 async def _ask_health(endpoint: Endpoint, *, timeout: float) -> tuple[int | None, str | None]:

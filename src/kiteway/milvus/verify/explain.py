@@ -18,6 +18,7 @@ _BELOW_TLS = _DNS | {
     Reason.CONNECTION_FAILED,
 }
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
+_PORTS = "(443 on GKE, 8443 by default here)"
 _MOST_NAMES = 5
 """The names of a certificate that a sentence lists."""
 
@@ -115,7 +116,7 @@ def _not_tls(target: Target, seen: TlsResult) -> Failure:
     return Failure(
         FailureReason.TLS,
         f"{target.endpoint} speaks {spoken} on this port, but the client was told to use TLS.",
-        "Give the TLS port of the balancer (443), or --plaintext to go without TLS.",
+        f"Give the HTTPS port {_PORTS}. If this is Milvus itself, or a port without TLS on purpose, add --plaintext.",
     )
 
 
@@ -238,7 +239,7 @@ def _redirected(target: Target, call: GrpcResult) -> Failure:
     return Failure(
         FailureReason.ROUTE,
         f"{target.endpoint} redirects the call to {call.location}, which no gRPC client follows.",
-        "Leave out --plaintext and give the HTTPS port (443, or 8443 by default here)."
+        f"Leave out --plaintext and give the HTTPS port {_PORTS}."
         if target.tls is None
         else "Give the address that it redirects to.",
     )
@@ -263,7 +264,7 @@ def _of_route(sentence: str) -> str:
     if sentence.startswith("no Ingress routes"):
         return "Give the host of a rule by --server-name; `kiteway status` on the machine of Kiteway lists them."
     if "plaintext" in sentence:
-        return "Leave out --plaintext and give the HTTPS port (443, or 8443 by default here)."
+        return f"Leave out --plaintext and give the HTTPS port {_PORTS}."
     return _STATUS_SAYS
 
 

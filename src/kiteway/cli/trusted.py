@@ -1,0 +1,44 @@
+"""Gives clients on this machine the file that they have to trust."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from pathlib import Path
+from typing import Final
+
+from kiteway.cli.connect import first_host, reached_at
+from kiteway.files import write_atomic
+from kiteway.instance import Instance
+from kiteway.probe.result import Endpoint
+from kiteway.probe.tls import probe_tls
+from kiteway.probe.trust import TlsOptions
+from kiteway.report.status import Status
+
+_LONGEST: Final = 200
+"""Characters of a host in the name of a file; a name may have 255 bytes."""
+
+
+async def self_signed_file(status: Status, instance: Instance) -> Path | None:
+    """
+    Write the certificate of the first host to a file if it is self-signed, and return the file.
+
+    The certificate is taken from the listener, as any client could. None if a CA has signed it, or if the listener does
+    not show it (behind a proxy that sends the PROXY protocol, for example).
+    """
+    found = first_host(status)
+    if found is None:
+        return None
+    host, listener = found
+    ours = [each.fingerprint for each in status.certificates if each.self_signed and not each.temporary]
+    if not ours:
+        return None
+    endpoint = Endpoint(host, listener.port, connect_to=reached_at(listener.address))
+    seen = await probe_tls(endpoint, TlsOptions(verify=False))
+    if not seen.chain or hashlib.sha256(seen.chain[0].der).hexdigest() not in ours:
+        return None
+    folder = instance.state_dir / "certificates"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f"{host[:_LONGEST]}.crt"
+    write_atomic(file, ssl.DER_cert_to_PEM_cert(seen.chain[0].der).encode())
+    return file
