@@ -43,9 +43,10 @@ def test_a_rule_fires(case: Case, tmp_path: Path) -> None:
     failures, _ = _failures(case.rule, _read(case.fires, tmp_path))
     assert failures
     assert any(case.words in failure.message for failure in failures), [failure.message for failure in failures]
-    assert all(failure.fix.endswith((".", "?")) for failure in failures)
-    assert all(failure.message.endswith(".") for failure in failures)
-    assert all(failure.position is not None for failure in failures)
+    for failure in failures:
+        assert failure.fix.endswith((".", "?")), f"the fix must end with a full stop: {failure.fix}"
+        assert failure.message.endswith("."), f"the message must end with a full stop: {failure.message}"
+        assert failure.position is not None, f"give the finding a position, position=object.at(...): {failure.message}"
 
 
 @pytest.mark.parametrize(("rule", "fires", "words"), MORE)

@@ -13,15 +13,7 @@ from kiteway.resources import annotations as keys
 from kiteway.resources.annotations import AppProtocol, BackendConfigRef, Neg
 from kiteway.resources.schema import Violation
 
-READERS: list[Callable[[str], object]] = [
-    keys.parse_app_protocols,
-    keys.parse_backend_config_ref,
-    keys.parse_neg,
-    keys.parse_transparent_health_checker,
-    keys.parse_bool,
-    keys.parse_names,
-    keys.parse_port,
-]
+READERS: list[Callable[[str], object]] = [value for name, value in vars(keys).items() if name.startswith("parse_")]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +60,10 @@ def test_good_values_are_read(read: Callable[[str], object], text: str, value: o
         (keys.parse_neg, '{"exposed_ports": {"a": {}}}', "NEGAnnotationInvalid", "port numbers"),
         (keys.parse_neg, "[" * 100_000, "NEGAnnotationInvalid", "is not JSON"),
         (keys.parse_transparent_health_checker, '{"enabled": 1}', "THCAnnotationInvalid", "without quotes"),
-        (keys.parse_bool, "yes", "FieldValueInvalid", "must be true or false"),
+        (keys.parse_bool, "yes", "FieldValueInvalid", 'must be true or false, not "yes". Write "true" or "false".'),
         (keys.parse_names, "a,B", "FieldValueInvalid", "names an object that must"),
         (keys.parse_port, "0", "FieldValueInvalid", "name or the number"),
-        (keys.parse_port, "65536", "FieldValueInvalid", "name or the number"),
+        (keys.parse_port, "65536", "FieldValueInvalid", "or its number from 1 to 65535."),
     ],
 )  # fmt: skip
 def test_bad_values_are_explained(read: Callable[[str], object], text: str, reason: str, words: str) -> None:

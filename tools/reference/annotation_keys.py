@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,6 @@ _INTRODUCTION = """
 The annotations that Kiteway reads or writes. Their values are text: quote JSON, `true` and numbers in YAML. GKE's annotations
 have GKE's meaning; those of `kiteway.io` are Kiteway's own.
 """
-
-_SECTION = re.compile(r"^# On an? (\w+)\.$")
 
 
 def render() -> str:
@@ -37,10 +34,9 @@ def render() -> str:
 def _annotations() -> Iterator[tuple[str, str, str]]:
     """Yield the kind, the key and the meaning of each."""
     module = Module(Path(keys.__file__))
-    sections = [(number, found[1]) for number, line in enumerate(module.lines, 1) if (found := _SECTION.match(line))]
     for name, constant in module.constants.items():
         if "/" in constant.value:
-            where = [kind for line, kind in sections if line < constant.line][-1]
+            where = "Service" if constant.value in keys.ON_SERVICE else "Ingress"
             yield where, constant.value + ("*" if constant.value.endswith("/") else ""), linked(module, constant.doc)
         elif not constant.value[0].isupper():
             raise ValueError(f"{name} is neither an annotation nor a reason")

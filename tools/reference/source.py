@@ -11,6 +11,8 @@ from typing import TypeAlias
 _MOST_ALTERNATIVES = 6
 _MOST_INSIDE = 3
 """A value inside a text is spelt out if it can be so few; otherwise its name stands for it."""
+_DECLARE = frozenset({"_on_service", "_on_ingress"})
+"""Functions that return their first argument (`kiteway.resources.annotations`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def _constants(body: Sequence[ast.stmt]) -> Iterator[tuple[str, Constant]]:
         elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target = statement.targets[0]
         value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call) and getattr(value.func, "id", "") in _DECLARE and value.args:
+            value = value.args[0]
         if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str | int):
             text = isinstance(value.value, str)
             yield target.id, Constant(str(value.value), _docstring(following), statement.lineno, text)

@@ -330,5 +330,6 @@ def _diagnostic(unit: Unit, held: Quarantined) -> Diagnostic:
         REJECTED,
         f"Envoy rejects its configuration. {serving}. Envoy said: {held.message}",
         "Correct it, or the objects that it names (Services, BackendConfigs, FrontendConfig, Secrets); Kiteway tries again "
-        "when one of them changes.",
+        "when one of them changes. Look in Envoy's sentence for a value of your manifest. If your manifest has no such value, "
+        "report a bug of Kiteway.",
     )

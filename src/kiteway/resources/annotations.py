@@ -18,63 +18,92 @@ from kiteway.resources.rules import dns_subdomain, fix_of, not_one_of, port_numb
 from kiteway.resources.schema import Violation
 from kiteway.resources.web_text import LONGEST, as_typed
 
+_service: Final[set[str]] = set()
+_ingress: Final[set[str]] = set()
+_naming_secrets: Final[set[str]] = set()
+
+
+def _on_service(key: str, *, names_secret: bool = False) -> str:
+    """Declare an annotation of a Service; with ``names_secret`` its value names a Secret of the Service's namespace."""
+    return _declared(key, _service, names_secret=names_secret)
+
+
+def _on_ingress(key: str, *, names_secret: bool = False) -> str:
+    """Declare an annotation of an Ingress; with ``names_secret`` its value names a Secret of the Ingress's namespace."""
+    return _declared(key, _ingress, names_secret=names_secret)
+
+
+def _declared(key: str, keys: set[str], *, names_secret: bool) -> str:
+    keys.add(key)
+    if names_secret:
+        _naming_secrets.add(key)
+    return key
+
+
 # On a Service.
 
-APP_PROTOCOLS: Final = "cloud.google.com/app-protocols"
+APP_PROTOCOLS: Final = _on_service("cloud.google.com/app-protocols")
 """A JSON map from a port's name (never its number) to HTTP, HTTPS or HTTP2; HTTP is the default."""
-APP_PROTOCOLS_ALPHA: Final = "service.alpha.kubernetes.io/app-protocols"
+APP_PROTOCOLS_ALPHA: Final = _on_service("service.alpha.kubernetes.io/app-protocols")
 """The older key of `APP_PROTOCOLS`; it wins if both are set."""
-BACKEND_CONFIG: Final = "cloud.google.com/backend-config"
+BACKEND_CONFIG: Final = _on_service("cloud.google.com/backend-config")
 """The BackendConfigs of the Service's ports: ``{"default": NAME, "ports": {PORT: NAME}}``."""
-BACKEND_CONFIG_BETA: Final = "beta.cloud.google.com/backend-config"
+BACKEND_CONFIG_BETA: Final = _on_service("beta.cloud.google.com/backend-config")
 """The older key of `BACKEND_CONFIG`, which wins if both are set."""
-NEG: Final = "cloud.google.com/neg"
+NEG: Final = _on_service("cloud.google.com/neg")
 """Whether endpoints are reached directly, without NodePort: ``{"ingress": true}``."""
-NEG_STATUS: Final = "cloud.google.com/neg-status"
+NEG_STATUS: Final = _on_service("cloud.google.com/neg-status")
 """Written by GKE: the network endpoint groups of the Service's ports."""
-TRANSPARENT_HEALTH_CHECKER: Final = "networking.gke.io/transparent-health-checker"
+TRANSPARENT_HEALTH_CHECKER: Final = _on_service("networking.gke.io/transparent-health-checker")
 """``{"enabled": true}`` probes port 7877, path /api/podhealth; a BackendConfig's health check wins."""
-MAX_RATE_PER_ENDPOINT: Final = "networking.gke.io/max-rate-per-endpoint"
+MAX_RATE_PER_ENDPOINT: Final = _on_service("networking.gke.io/max-rate-per-endpoint")
 """Requests per second and endpoint that Google's balancers aim at."""
-CAPACITY_SCALER: Final = "networking.gke.io/capacity-scaler"
+CAPACITY_SCALER: Final = _on_service("networking.gke.io/capacity-scaler")
 """The share of its capacity, 0 to 1, at which Google's balancers use the Service."""
-REST_PORT: Final = "kiteway.io/rest-port"
+REST_PORT: Final = _on_service("kiteway.io/rest-port")
 """The port, by name or number, where Milvus answers REST when it is not the port of gRPC."""
-HEDGING_DELAY: Final = "kiteway.io/hedging-delay"
+HEDGING_DELAY: Final = _on_service("kiteway.io/hedging-delay")
 """Without effect: `spec.hedging.delay` of a MilvusPolicy has taken its place."""
-BACKEND_CA: Final = "kiteway.io/backend-ca-secret"
+BACKEND_CA: Final = _on_service("kiteway.io/backend-ca-secret", names_secret=True)
 """The Secret in the Service's namespace whose ca.crt verifies the endpoints' certificates; unset accepts any."""
-BACKEND_SERVER_NAME: Final = "kiteway.io/backend-server-name"
+BACKEND_SERVER_NAME: Final = _on_service("kiteway.io/backend-server-name")
 """The server name (SNI) for the endpoints; with a CA their certificate must have it."""
-BACKEND_CLIENT_CERTIFICATE: Final = "kiteway.io/backend-client-certificate-secret"
+BACKEND_CLIENT_CERTIFICATE: Final = _on_service("kiteway.io/backend-client-certificate-secret", names_secret=True)
 """The TLS Secret in the Service's namespace with the client certificate for the endpoints, for Milvus's tlsMode 2."""
 
 # On an Ingress.
 
-INGRESS_CLASS: Final = "kubernetes.io/ingress.class"
+INGRESS_CLASS: Final = _on_ingress("kubernetes.io/ingress.class")
 """Which controller the Ingress is for; unset means GKE, as long as spec.ingressClassName is unset, too."""
-ALLOW_HTTP: Final = "kubernetes.io/ingress.allow-http"
+ALLOW_HTTP: Final = _on_ingress("kubernetes.io/ingress.allow-http")
 """Whether port 80 is open; true unless it says false."""
-GLOBAL_STATIC_IP_NAME: Final = "kubernetes.io/ingress.global-static-ip-name"
+GLOBAL_STATIC_IP_NAME: Final = _on_ingress("kubernetes.io/ingress.global-static-ip-name")
 """The name of a reserved global address at Google."""
-REGIONAL_STATIC_IP_NAME: Final = "kubernetes.io/ingress.regional-static-ip-name"
+REGIONAL_STATIC_IP_NAME: Final = _on_ingress("kubernetes.io/ingress.regional-static-ip-name")
 """The name of a reserved regional address at Google; not together with a global one."""
-PRE_SHARED_CERT: Final = "ingress.gcp.kubernetes.io/pre-shared-cert"
+PRE_SHARED_CERT: Final = _on_ingress("ingress.gcp.kubernetes.io/pre-shared-cert")
 """Certificates at Google, separated by commas; the controller of managed certificates writes here, too."""
-MANAGED_CERTIFICATES: Final = "networking.gke.io/managed-certificates"
+MANAGED_CERTIFICATES: Final = _on_ingress("networking.gke.io/managed-certificates")
 """ManagedCertificates in the Ingress's namespace, separated by commas."""
-FRONTEND_CONFIG: Final = "networking.gke.io/v1beta1.FrontendConfig"
+FRONTEND_CONFIG: Final = _on_ingress("networking.gke.io/v1beta1.FrontendConfig")
 """The FrontendConfig in the Ingress's namespace."""
-SUPPRESS_FIREWALL_XPN_ERROR: Final = "networking.gke.io/suppress-firewall-xpn-error"
+SUPPRESS_FIREWALL_XPN_ERROR: Final = _on_ingress("networking.gke.io/suppress-firewall-xpn-error")
 """Whether GKE omits its Events about firewall rules in a Shared VPC."""
-CLIENT_CA: Final = "kiteway.io/client-ca-secret"
+CLIENT_CA: Final = _on_ingress("kiteway.io/client-ca-secret", names_secret=True)
 """The Secret in the Ingress's namespace whose ca.crt the certificates of clients are verified against."""
-CLIENT_CERTIFICATE: Final = "kiteway.io/client-certificate"
+CLIENT_CERTIFICATE: Final = _on_ingress("kiteway.io/client-certificate")
 """Whether clients must show a certificate: required (the default with a CA) or optional."""
 STATUS_PREFIX: Final = "ingress.kubernetes.io/"
 """Written by GKE: backends, url-map, forwarding-rule and others that start so."""
-ACCEPTED: Final = "kiteway.io/accepted"
+ACCEPTED: Final = _on_ingress("kiteway.io/accepted")
 """Written by Kiteway while Envoy rejects the Ingress: a condition with status False and Envoy's sentence."""
+
+ON_SERVICE: Final = frozenset(_service)
+"""The annotations of a Service."""
+ON_INGRESS: Final = frozenset(_ingress)
+"""The annotations of an Ingress."""
+NAMING_SECRETS: Final = frozenset(_naming_secrets)
+"""The annotations whose value names a Secret; Kiteway reads no other Secret that is not of type ``kubernetes.io/tls``."""
 
 # Reason codes, after the errors of ingress-gce and the checks of check-gke-ingress.
 
@@ -198,7 +227,7 @@ def parse_bool(text: str) -> bool | Violation:
         return True
     if text in {"0", "f", "F", "false", "FALSE", "False"}:
         return False
-    return Violation(f"must be true or false, not {quoted(text)}.")
+    return Violation(f"must be true or false, not {quoted(text)}.", 'Write "true" or "false".')
 
 
 def parse_names(text: str) -> tuple[str, ...] | Violation:
@@ -217,7 +246,10 @@ def parse_port(text: str) -> str | int | Violation:
         return number
     if text.strip("-0123456789"):
         return text
-    return Violation(f"must be the name or the number of a port, not {quoted(text)}.")
+    return Violation(
+        f"must be the name or the number of a port, not {quoted(text)}.",
+        "Write the port's name, or its number from 1 to 65535.",
+    )
 
 
 def _port(text: str) -> int | None:

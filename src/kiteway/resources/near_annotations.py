@@ -4,47 +4,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Final
 
 from kiteway.resources import annotations as keys
+from kiteway.resources.annotations import ON_INGRESS, ON_SERVICE
 from kiteway.resources.rules import closest
-
-ON_SERVICE: Final = frozenset(
-    {
-        keys.APP_PROTOCOLS,
-        keys.APP_PROTOCOLS_ALPHA,
-        keys.BACKEND_CONFIG,
-        keys.BACKEND_CONFIG_BETA,
-        keys.NEG,
-        keys.NEG_STATUS,
-        keys.TRANSPARENT_HEALTH_CHECKER,
-        keys.MAX_RATE_PER_ENDPOINT,
-        keys.CAPACITY_SCALER,
-        keys.REST_PORT,
-        keys.HEDGING_DELAY,
-        keys.BACKEND_CA,
-        keys.BACKEND_SERVER_NAME,
-        keys.BACKEND_CLIENT_CERTIFICATE,
-    }
-)
-"""The annotations of a Service."""
-
-ON_INGRESS: Final = frozenset(
-    {
-        keys.INGRESS_CLASS,
-        keys.ALLOW_HTTP,
-        keys.GLOBAL_STATIC_IP_NAME,
-        keys.REGIONAL_STATIC_IP_NAME,
-        keys.PRE_SHARED_CERT,
-        keys.MANAGED_CERTIFICATES,
-        keys.FRONTEND_CONFIG,
-        keys.SUPPRESS_FIREWALL_XPN_ERROR,
-        keys.CLIENT_CA,
-        keys.CLIENT_CERTIFICATE,
-        keys.ACCEPTED,
-    }
-)
-"""The annotations of an Ingress."""
 
 _OLDER = frozenset({keys.APP_PROTOCOLS_ALPHA, keys.BACKEND_CONFIG_BETA})
 _KNOWN = ON_SERVICE | ON_INGRESS
@@ -66,7 +29,7 @@ _OWNERS = frozenset(
 _SIMILAR = 0.85
 """How much of the letters of a name must be those of the known one (`difflib`'s ratio)."""
 _SIMILAR_OWN = 0.7
-"""The same below kiteway.io/, where nobody else has keys."""
+"""The same below kiteway.io/, where no other tool has keys."""
 _OTHERS = frozenset(
     {
         # GKE's own, for its other load balancers.

@@ -20,8 +20,6 @@ from kiteway.sources.kubernetes.store import Name, View
 
 NAMED: Final = WatchedKind(Secret, "secrets", selector=f"type!={TLS_SECRET}", bucket="Secret by name")
 
-_ANNOTATIONS: Final = (keys.CLIENT_CA, keys.BACKEND_CA, keys.BACKEND_CLIENT_CERTIFICATE)
-
 
 def secrets_named(objects: Iterable[Object]) -> set[Name]:
     """Return the Secrets that Ingresses and Services name, in their own namespaces."""
@@ -29,7 +27,7 @@ def secrets_named(objects: Iterable[Object]) -> set[Name]:
     for object_ in objects:
         if isinstance(object_, Ingress | Service):
             marks = object_.metadata.annotations
-            names = [marks[key] for key in _ANNOTATIONS if marks.get(key)]
+            names = [marks[key] for key in keys.NAMING_SECRETS if marks.get(key)]
             if isinstance(object_, Ingress):
                 names += [tls.secret_name for tls in object_.spec.tls if tls.secret_name]
             found |= {(object_.metadata.namespace, name) for name in names}

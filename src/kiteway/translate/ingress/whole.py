@@ -6,7 +6,7 @@ In a cluster this is not checked, because many objects there are for other contr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
@@ -54,16 +54,21 @@ def _named(objects: Sequence[Object]) -> Iterator[ObjectRef]:
         namespace, annotations = object_.ref.namespace, object_.metadata.annotations
         if isinstance(object_, Ingress):
             yield ObjectRef("FrontendConfig", namespace, annotations.get(keys.FRONTEND_CONFIG, ""))
-            yield ObjectRef("Secret", namespace, annotations.get(keys.CLIENT_CA, ""))
+            yield from _secrets(namespace, annotations, keys.ON_INGRESS)
             yield from (ObjectRef("Secret", namespace, tls.secret_name or "") for tls in object_.spec.tls)
         elif isinstance(object_, Service):
-            for key in (keys.BACKEND_CA, keys.BACKEND_CLIENT_CERTIFICATE):
-                yield ObjectRef("Secret", namespace, annotations.get(key, ""))
+            yield from _secrets(namespace, annotations, keys.ON_SERVICE)
             text = annotations.get(keys.BACKEND_CONFIG, annotations.get(keys.BACKEND_CONFIG_BETA, ""))
             found = keys.parse_backend_config_ref(text) if text else None
             if found is not None and not isinstance(found, Violation):
                 names = (found.default, *found.ports.values())
                 yield from (ObjectRef("BackendConfig", namespace, name) for name in names)
+
+
+def _secrets(namespace: str, annotations: Mapping[str, str], known: frozenset[str]) -> Iterator[ObjectRef]:
+    yield from (
+        ObjectRef("Secret", namespace, annotations[key]) for key in keys.NAMING_SECRETS & known & annotations.keys()
+    )
 
 
 def _unusable_secrets(objects: Sequence[Object]) -> Iterator[Diagnostic]:
