@@ -43,7 +43,7 @@ class Figures:
     all_total: CallsRow | None = None
 
     def rate(self, number: float) -> float:
-        """Return ``number`` per second of the interval."""
+        """Return ``number`` divided by the interval's seconds; 0 for an empty interval."""
         return number / self.seconds if self.seconds > 0 else 0.0
 
     def points(self) -> dict[SeriesKey, Point]:

@@ -181,13 +181,17 @@ class Pipeline:
         return self._quarantine.against(rejections)
 
     def recognize(self, milvus: frozenset[PoolKey], now: dt.datetime) -> Outcome | None:
-        """Take the pools that were recognized as Milvus; nothing is translated. Return None before the first round."""
+        """
+        Remember which pools were recognized as Milvus, and build a snapshot with them, without translating.
+
+        Returns None before the first round.
+        """
         self._milvus = milvus
         return self._build(self._round, now) if self._round is not None else None
 
     def scale(self, replicas: int, now: dt.datetime) -> Outcome | None:
         """
-        Take how many replicas of Kiteway are live; nothing is translated.
+        Remember how many replicas of Kiteway are live, and build a snapshot for this number, without translating.
 
         Returns None before the first round, and if the number has not changed.
         """

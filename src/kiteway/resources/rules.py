@@ -75,7 +75,7 @@ def one_of(*words: str) -> Rule:
 
 
 def not_one_of(value: str, words: Sequence[str]) -> Violation:
-    """Say that a word is none of those allowed."""
+    """Return the violation for a word that is not in ``words``; `fix_of` finds the nearest of them."""
     message = f"must be one of {', '.join(words)}, not {quoted(value)}."
     return Violation(message, reason=reasons.FIELD_VALUE_NOT_SUPPORTED, word=value, known=words)
 

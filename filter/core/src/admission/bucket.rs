@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How a bucket fills.
+/// How a bucket fills. The unit is what the limit counts: requests, rows or bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     per_second: f64,

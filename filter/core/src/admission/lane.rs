@@ -51,9 +51,9 @@ pub enum Denied {
     Full,
 }
 
-/// A call that runs.
+/// A call that has been admitted and runs; given back when it ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Due {
+pub struct Running {
     pub class: Class,
     pub collection: Option<Key>,
     flow: Key,
@@ -65,7 +65,7 @@ struct Waiting {
     ask: Ask,
     waker: Option<Box<dyn Wake>>,
     /// What it has not seen yet.
-    fate: Option<Result<Due, Denied>>,
+    fate: Option<Result<Running, Denied>>,
 }
 
 impl fmt::Debug for Waiting {
@@ -140,7 +140,7 @@ impl Lane {
             self.running += 1;
             *self.running_of.entry(waiting.ask.flow).or_default() += 1;
             let Ask { class, collection, flow, .. } = waiting.ask;
-            waiting.decide(Ok(Due { class, collection, flow, running: self.running }));
+            waiting.decide(Ok(Running { class, collection, flow, running: self.running }));
         }
     }
 
@@ -167,21 +167,21 @@ impl Lane {
     }
 
     /// The fate of a call, once; None while it waits.
-    pub fn collect(&mut self, number: u64) -> Option<Result<Due, Denied>> {
+    pub fn collect(&mut self, number: u64) -> Option<Result<Running, Denied>> {
         let fate = self.waiting.get(&number)?.fate?;
         self.waiting.remove(&number);
         Some(fate)
     }
 
     /// Forgets a call, and says what its fate was. A call that had its turn runs until `finish`.
-    pub fn leave(&mut self, number: u64) -> Option<Result<Due, Denied>> {
+    pub fn leave(&mut self, number: u64) -> Option<Result<Running, Denied>> {
         let waiting = self.waiting.remove(&number)?;
         self.queue.remove(path(waiting.ask), number);
         waiting.fate
     }
 
     /// A call has run. `took` is how long it took, if that says something.
-    pub fn finish(&mut self, due: Due, took: Option<Duration>, now: Instant) {
+    pub fn finish(&mut self, due: Running, took: Option<Duration>, now: Instant) {
         self.running = self.running.saturating_sub(1);
         if let Some(running) = self.running_of.get_mut(&due.flow) {
             *running -= 1;
@@ -197,7 +197,7 @@ impl Lane {
 }
 
 impl Waiting {
-    fn decide(&mut self, fate: Result<Due, Denied>) {
+    fn decide(&mut self, fate: Result<Running, Denied>) {
         self.fate = Some(fate);
         if let Some(waker) = &self.waker {
             waker.wake();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::admission::cost::Costs;
-use crate::admission::lane::{Due, Lane};
+use crate::admission::lane::{Lane, Running};
 use crate::alarm::{self, Alarmed};
 use crate::host::wake::Wake;
 
@@ -116,7 +116,7 @@ impl Pool {
         Ok(Turn::Later(Place { pool, direction, number, since: now, deadline, open: true }))
     }
 
-    fn seat(self: &Arc<Self>, direction: Direction, due: Due, now: Instant) -> Seat {
+    fn seat(self: &Arc<Self>, direction: Direction, due: Running, now: Instant) -> Seat {
         Seat { pool: Arc::clone(self), direction, due, began: now, open: true }
     }
 
@@ -166,7 +166,7 @@ impl Direction {
 pub struct Seat {
     pool: Arc<Pool>,
     direction: Direction,
-    due: Due,
+    due: Running,
     began: Instant,
     open: bool,
 }
@@ -225,7 +225,7 @@ impl Place {
         }
     }
 
-    fn collect(&self) -> Option<Result<Due, Denied>> {
+    fn collect(&self) -> Option<Result<Running, Denied>> {
         let mut state = self.pool.lock();
         let due = state.lane(self.direction).collect(self.number)?;
         state.deadlines.remove(&(self.deadline, self.direction, self.number));

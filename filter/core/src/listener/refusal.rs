@@ -45,7 +45,7 @@ impl Reason {
         }
     }
 
-    /// Milvus's code in the answer to a gRPC call.
+    /// The Milvus error code that the client gets, for a gRPC call.
     pub fn code(self) -> u32 {
         match self {
             Self::Unreadable => UNREADABLE.1,

@@ -138,7 +138,7 @@ pub struct Question {
     pub queries: u64,
     /// How many rows are wanted (for each query vector): `topk` or `limit`.
     pub limit: u64,
-    /// The searches of a hybrid search.
+    /// The number of searches in a hybrid search; 0 for other reads.
     pub sub_searches: u64,
     /// The largest `topk` of them.
     pub sub_limit: u64,

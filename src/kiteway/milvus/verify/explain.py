@@ -335,7 +335,7 @@ _STATUS = {
 
 
 def explain_milvus(reason: str, step: str | None = None) -> Failure:
-    """Milvus itself refused the call."""
+    """Return the failure for a call that Milvus itself refused; ``step`` is named in the message."""
     during = f" at {step}" if step else ""
     return Failure(
         FailureReason.MILVUS,

@@ -137,7 +137,7 @@ class Context:
         return found if isinstance(found, kind) else None
 
     def policy_to(self, service: ObjectRef, pool: PoolKey) -> Policy:
-        """Return the policy of the routes from the owner to a pool of a Service."""
+        """Return the combined policy for routes from the owner (an Ingress) to this pool."""
         return self._index.policy(self.owner.ref, service, pool)
 
     def inspected(self, secret: Secret) -> CertificateFacts | CertificateError:

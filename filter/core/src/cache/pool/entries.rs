@@ -41,7 +41,7 @@ pub struct Entry {
     pub label: Label,
     /// The pool's generation when the read was sent.
     pub generation: u64,
-    /// Nobody needs it after this time.
+    /// From this time on no read may be answered with it.
     pub expires: BootTime,
     /// Err: why the answer could not be kept, so that the same read does not wait for it again.
     pub answer: Result<Arc<[u8]>, Reason>,
