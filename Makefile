@@ -193,7 +193,7 @@ dist: $(SYNCED) ## dist/: a wheel with the filter for this platform, a pure one,
 	KITEWAY_FILTER=skip $(RUN) -m hatchling build --target wheel --directory dist && \
 	$(RUN) -m hatchling build --target sdist --directory dist
 
-image: $(SYNCED) ## the image, with Docker or Podman: bases by digest; dist/ gets their list and a bill of materials
+image: $(SYNCED) ## the image, with Docker or Podman: bases by digest; dist/ gets a bill of materials
 	$(RUN) -m tools.image $(ARGS)
 
 reference: $(SYNCED) ## write docs/reference again, after changing a kind, a diagnostic, a rule or a command

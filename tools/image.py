@@ -1,23 +1,21 @@
 """
-Build the image with Docker or Podman, its bases named by their digests, and write its bill of materials.
+Build the image with Docker or Podman, and write its bill of materials.
 
-A tag of a registry can be moved; a digest cannot. The first build asks the registry for the digests of the bases in
-deploy/Dockerfile and writes them to ``dist/kiteway-image-VERSION.bases.json``; with ``--bases FILE`` a later build takes
-exactly those. The image's labels name its base, the version and the commit.
+deploy/Dockerfile names its bases by release and by digest: a tag of a registry can be moved, a digest cannot. ``--update`` asks the
+registry for the digests that the releases have now, with the security updates since, and writes them into the Dockerfile. The
+image's labels name its base, the version and the commit.
 
-Usage: ``python -m tools.image [--tag REPOSITORY:TAG] [--bases FILE]``
+Usage: ``python -m tools.image [--tag REPOSITORY:TAG] [--update]``
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kiteway import __version__
@@ -25,7 +23,7 @@ from tools import sbom
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-_FROM = re.compile(r"^FROM (\S+)", re.MULTILINE)
+_FROM = re.compile(r"^FROM ([^\s@]+)@(sha256:[0-9a-f]{64})", re.MULTILINE)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ENGINES = ("docker", "podman")
 
@@ -51,12 +49,12 @@ def engine() -> str:
     )
 
 
-def bases() -> list[str]:
-    """Return the bases that the Dockerfile names, the image's own last."""
-    return _FROM.findall(DOCKERFILE.read_text())
+def bases() -> dict[str, str]:
+    """Return the digest of each base that the Dockerfile names, the image's own last."""
+    return dict(_FROM.findall(DOCKERFILE.read_text()))
 
 
-def digests(program: str, names: Sequence[str]) -> dict[str, str]:
+def digests(program: str, names: Iterable[str]) -> dict[str, str]:
     """
     Return the digest of each base, from its registry.
 
@@ -77,35 +75,30 @@ def digests(program: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def pinned(text: str, found: Mapping[str, str]) -> str:
-    """Return a Dockerfile whose bases are named by digest too."""
+    """Return a Dockerfile with other digests of its bases."""
     return _FROM.sub(lambda match: f"FROM {match[1]}@{found[match[1]]}", text)
 
 
-def build(program: str, tag: str, found: Mapping[str, str], revision: str) -> None:
+def build(program: str, tag: str, revision: str) -> None:
     """
     Build the image.
 
     Raises:
         ImageError: a step of the Dockerfile failed.
     """
-    base = bases()[-1]
+    base, digest = list(bases().items())[-1]
     labels = {
         "org.opencontainers.image.title": "kiteway",
         "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.revision": revision,
         "org.opencontainers.image.licenses": sbom.LICENCE,
         "org.opencontainers.image.base.name": base,
-        "org.opencontainers.image.base.digest": found[base],
+        "org.opencontainers.image.base.digest": digest,
     }
-    with tempfile.TemporaryDirectory(prefix="kiteway-image-") as folder:
-        file = Path(folder, "Dockerfile")
-        file.write_text(pinned(DOCKERFILE.read_text(), found))
-        # An engine finds what to leave out beside the Dockerfile.
-        shutil.copy(DOCKERFILE.with_suffix(".dockerignore"), file.with_suffix(".dockerignore"))
-        command = [program, "build", "--file", str(file), "--tag", tag]
-        command += [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
-        if subprocess.run([*command, str(ROOT)], check=False).returncode != 0:
-            raise ImageError("a step of deploy/Dockerfile has failed; its output is above")
+    command = [program, "build", "--file", str(DOCKERFILE), "--tag", tag]
+    command += [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
+    if subprocess.run([*command, str(ROOT)], check=False).returncode != 0:
+        raise ImageError("a step of deploy/Dockerfile has failed; its output is above")
 
 
 def _commit() -> str:
@@ -115,24 +108,27 @@ def _commit() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Build the image, and write its bases and its bill."""
+    """Build the image, and write its bill."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tag", default=f"kiteway:{__version__}", help="(default: kiteway:VERSION)")
-    parser.add_argument("--bases", type=Path, metavar="FILE", help="the digests of an earlier build")
+    parser.add_argument(
+        "--update", action="store_true", help="first write the bases' newest digests into the Dockerfile"
+    )
     given = parser.parse_args(arguments)
     dist = ROOT / "dist"
     try:
         program = engine()
-        found = json.loads(given.bases.read_text()) if given.bases else digests(program, bases())
-        build(program, given.tag, found, _commit())
+        if given.update:
+            found = digests(program, bases())
+            DOCKERFILE.write_text(pinned(DOCKERFILE.read_text(), found))
+        build(program, given.tag, _commit())
     except ImageError as error:
         print(error, file=sys.stderr)
         return 2
     dist.mkdir(exist_ok=True)
-    (dist / f"kiteway-image-{__version__}.bases.json").write_text(json.dumps(found, indent=1) + "\n")
-    document = sbom.bill(image=True, base_digest=found[bases()[-1]])
+    document = sbom.bill(image=True)
     (dist / f"kiteway-image-{__version__}.cdx.json").write_text(sbom.text(document))
-    print(f"{given.tag}, its bases and its bill of materials in {dist}")
+    print(f"{given.tag}, and its bill of materials in {dist}")
     return 0
 
 

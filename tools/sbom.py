@@ -59,9 +59,9 @@ _TEXTS = {
 _SPDX = re.compile(r"[A-Za-z0-9.+()-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+()-]+)*")
 
 
-def bill(*, image: bool, base_digest: str = "") -> dict[str, Any]:
+def bill(*, image: bool) -> dict[str, Any]:
     """
-    Return the bill of the wheel with all its extras, or of the image, whose base may have a digest (``sha256:...``).
+    Return the bill of the wheel with all its extras, or of the image with its base.
 
     Raises:
         subprocess.CalledProcessError: uv cannot read the lock file.
@@ -77,7 +77,7 @@ def bill(*, image: bool, base_digest: str = "") -> dict[str, Any]:
         "licenses": [{"license": {"id": LICENCE}}],
     }
     components = [_package(each) for each in document["components"]]
-    others = [*_envoy(), *_crates(), *_vendored(), *(_base(base_digest) if image else ())]
+    others = [*_envoy(), *_crates(), *_vendored(), *(_base() if image else ())]
     depends = {each["ref"]: each for each in document["dependencies"]}
     depends[root]["dependsOn"] = sorted([*depends[root].get("dependsOn", ()), *(each["bom-ref"] for each in others)])
     found = {
@@ -165,13 +165,12 @@ def _vendored() -> Iterator[dict[str, Any]]:
         yield found | {"purl": each["purl"]} | _licences(each["licences"])
 
 
-def _base(digest: str) -> Iterator[dict[str, Any]]:
+def _base() -> Iterator[dict[str, Any]]:
     """Yield what the last stage of the image begins with."""
-    base = re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE)[-1]
+    base, digest = re.findall(r"^FROM ([^\s@]+)@sha256:([0-9a-f]{64})", DOCKERFILE.read_text(), re.MULTILINE)[-1]
     name, _, version = base.partition(":")
-    found = {"type": "container", "bom-ref": f"base:{base}", "name": name, "version": version}
-    hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
-    yield {**found, "hashes": hashes} if digest else found
+    hashes = [{"alg": "SHA-256", "content": digest}]
+    yield {"type": "container", "bom-ref": f"base:{base}", "name": name, "version": version, "hashes": hashes}
 
 
 def _envoy() -> Iterator[dict[str, Any]]:

@@ -62,10 +62,10 @@ def test_the_context_is_what_is_copied() -> None:
 
 
 def test_what_it_is_built_from_has_versions() -> None:
-    """Base images have a release's version, uv is the Makefile's, and the compiler is new enough for the filter."""
+    """Base images have a release's version and a digest, uv is the Makefile's, and the compiler is new enough for the filter."""
     bases = [i.rest.split()[0] for i in _instructions() if i.word == "FROM"]
     for base in bases:
-        assert re.fullmatch(r"(rust|python):\d+\.\d+\.\d+-slim-bookworm", base), base
+        assert re.fullmatch(r"(rust|python):\d+\.\d+\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base), base
     [makefile] = re.findall(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert f"uv=={makefile}" in DOCKERFILE.read_text()
     [least] = re.findall(r'^rust-version = "(\d+)\.(\d+)"', (ROOT / "filter/Cargo.toml").read_text(), re.MULTILINE)

@@ -28,7 +28,7 @@ DIGEST = "sha256:" + "ab" * 32
 @pytest.fixture(scope="module", params=[False, True], ids=["wheel", "image"])
 def bill(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return a bill."""
-    return sbom.bill(image=request.param, base_digest=DIGEST if request.param else "")
+    return sbom.bill(image=request.param)
 
 
 def test_a_bill_is_valid(bill: dict[str, Any]) -> None:
@@ -96,17 +96,37 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def test_the_image_is_built_from_digests(engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each base is named by tag and digest, the labels name the base, and a later build takes the same digests."""
-    found = image.digests(image.engine(), image.bases())
-    image.build(image.engine(), "kiteway:test", found, "c0ffee")
+@pytest.fixture
+def dockerfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the Dockerfile, which the tool works with."""
+    copy = tmp_path / "Dockerfile"
+    copy.write_text(image.DOCKERFILE.read_text())
+    monkeypatch.setattr(image, "DOCKERFILE", copy)
+    return copy
+
+
+def test_the_image_is_built_from_digests(engine: Path, dockerfile: Path) -> None:
+    """Each base is named by release and digest, and the labels name the image's own."""
+    names = re.findall(r"^FROM (\S+)", dockerfile.read_text(), re.MULTILINE)
+    assert all(re.fullmatch(r"(rust|python):[\w.-]+@sha256:[0-9a-f]{64}", name) for name in names)
+    image.build(image.engine(), "kiteway:test", "c0ffee")
     told = Path(f"{engine}.log").read_text()
-    for base in image.bases():
-        assert f"FROM {base}@{DIGEST}" in told
-    assert f"org.opencontainers.image.base.name={image.bases()[-1]}" in told
-    assert f"org.opencontainers.image.base.digest={DIGEST}" in told
+    for name in names:
+        assert f"FROM {name}" in told
+    name, _, digest = names[-1].partition("@")
+    assert f"org.opencontainers.image.base.name={name}" in told
+    assert f"org.opencontainers.image.base.digest={digest}" in told
     assert f"org.opencontainers.image.version={__version__}" in told
     assert f"--tag kiteway:test {'--label'}" in told
+
+
+def test_digests_are_updated_in_the_dockerfile(engine: Path, dockerfile: Path) -> None:
+    """The registry's newest ones; nothing else of the file changes."""
+    before = image.bases()
+    text = dockerfile.read_text()
+    dockerfile.write_text(image.pinned(text, image.digests(image.engine(), before)))
+    assert image.bases() == dict.fromkeys(before, DIGEST)
+    assert image.pinned(dockerfile.read_text(), before) == text
 
 
 def test_without_an_engine_it_says_so(
