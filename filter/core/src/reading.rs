@@ -134,6 +134,11 @@ impl Reading {
         }
     }
 
+    /// Notes the consistency that a read asks for.
+    pub fn note_consistency(&self, log: &mut impl AccessLog) {
+        note_consistency(self.rpc, &self.question, log);
+    }
+
     pub fn rpc(&self) -> &'static Rpc {
         self.rpc
     }

@@ -55,9 +55,14 @@ impl ClientCall {
     pub fn sent(&mut self, cached: Cached, log: &mut impl AccessLog) {
         self.decided = Some(cached);
         log.note_cache(cached.label());
-        // The filter of the endpoint reads all other calls, and knows whether they are traced.
-        if cached == Cached::Miss && self.noting == Noting::Yes {
-            self.note_question(log);
+        if cached != Cached::Miss {
+            return;
+        }
+        match self.noting {
+            Noting::Yes => self.note_question(log),
+            // The filter of the endpoint knows whether the call is traced, and notes all but what it is asked in another way.
+            Noting::Unknown => self.reading.note_consistency(log),
+            Noting::No => {}
         }
     }
 

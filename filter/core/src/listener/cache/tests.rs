@@ -347,6 +347,31 @@ fn fuzz_the_cache() {
 }
 
 #[test]
+fn a_read_that_may_be_traced_is_noted_with_the_consistency_that_its_client_asks_for() {
+    let traced = Settings { notes: Notes { all: false, traced: true }, ..settings() };
+    let flags = |flags: &str| format!("00-{}-{}-{flags}", "a".repeat(32), "b".repeat(16));
+    for (pool, traceparent, level, collection) in [
+        ("test/visit/drawn", None, true, false),
+        ("test/visit/sampled", Some(flags("01")), true, true),
+        ("test/visit/unsampled", Some(flags("00")), false, false),
+    ] {
+        let _in_use = registry::pool(pool);
+        search(pool, 0);
+        let (did, stream) = search_as(pool, 1100, &traced, traceparent.as_deref());
+
+        let has =
+            |key: &str, value: &str| stream.notes.contains(&(key.to_owned(), value.to_owned()));
+        assert!(has("cache", "miss"), "{did} {:?}", stream.notes);
+        assert_eq!(
+            [level, collection],
+            [has("level", "bounded"), has("collection", "books")],
+            "{pool}: {:?}",
+            stream.notes
+        );
+    }
+}
+
+#[test]
 fn an_answer_of_the_cache_is_noted_for_a_span_unless_its_client_traces_nothing() {
     let pool = "test/visit/traced";
     let _in_use = registry::pool(pool);
