@@ -24,6 +24,19 @@ def cpu_seconds(pid: int) -> float:
         raise ProcessLookupError(f"no process {pid}") from error
 
 
+def main_thread_seconds(pid: int) -> float:
+    """
+    Return the CPU time that the main thread of the process has used so far.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except OSError as error:
+        raise ProcessLookupError(f"no process {pid}") from error
+
+
 class CpuMeter:
     """The CPU time that some processes use after the meter was made."""
 

@@ -21,7 +21,7 @@ import httpx2
 
 from bench.backends import search, server_certificate, trivial_backend
 from bench.balancers import HOST, Running, Setting, kiteway
-from bench.cpu import CpuMeter, tree
+from bench.cpu import cpu_seconds, main_thread_seconds, tree
 from bench.grpc_check import wait_until_it_serves
 from bench.load import CONNECTIONS, STREAMS, Call, h2load
 from bench.outcome import BenchError, Context, Outcome, Table
@@ -31,20 +31,20 @@ from bench.stats import median_with_interval
 _TITLE = "The web page"
 _NONE, _OPEN = "no page", "page, open"
 _KINDS = (_NONE, "page, not open", _OPEN)
-_PARTS = ("page", "control plane", "Envoy")
+_PARTS = _PAGE, _CONTROL, _MAIN, _WORKERS = "page", "control plane", "Envoy, main thread", "Envoy, workers"
 _RATES = (0.0, 1000.0)
 _BLOCK_SECONDS = 15
-"""The page reads the status every 3 s, and the counts of calls every 5 s."""
+"""The page reads the status and the counts of calls every 5 s."""
 _START_SECONDS = 60.0
 _OVERVIEW = ("history", "events", "collections", "endpoints")
 """What the overview asks for after each change (src/kiteway/dashboard/static/overview.js)."""
 _TEXT = (
     f"Kiteway with its access log, before a backend of no cost (nghttpd), gets {_RATES[-1]:,.0f} Searches a second on "
-    f"{CONNECTIONS} connections for {_BLOCK_SECONDS} s at a time, and then no calls for as long; all three at the same time. "
-    "What the page costs is exact without calls; with calls it is a small difference of large figures. The client of the open page does what a browser "
-    "with the overview does: it reads the stream, and after each change it asks for the tables of that view. Percent of a core: "
-    "the median over the blocks, of what is added to a Kiteway without a page with its 95 % interval. The control plane is "
-    "counted with the supervisor."
+    f"{CONNECTIONS} connections for {_BLOCK_SECONDS} s at a time, and then no calls for as long; all three at the same time. The "
+    "client of the open page does what a browser with the overview does: it reads the stream, and after each change it asks for "
+    "the tables of that view. Percent of a core: the median over the blocks, of what is added to a Kiteway without a page with its "
+    "95 % interval. The control plane is counted with the supervisor. Calls are the work of Envoy's workers, so with calls their "
+    "difference is a small one of large figures; the last column is without it."
 )
 
 
@@ -95,13 +95,13 @@ def _blocks(context: Context, started: Mapping[str, Running]) -> dict[float, lis
         # The first calls are mostly new connections.
         list(threads.map(load, started, [_RATES[-1]] * len(started)))
         for number, rate in itertools.product(range(1, max(2, context.rounds // 4) + 1), _RATES):
-            meters = {name: _meters(running) for name, running in started.items()}
+            before = {name: _used(running) for name, running in started.items()}
             began = time.monotonic()
             list(threads.map(load, started, [rate] * len(started)))
             seconds = time.monotonic() - began
             found = {
-                name: {part: 100 * meter.seconds() / seconds for part, meter in of.items()}
-                for name, of in meters.items()
+                name: {part: 100 * (used - before[name][part]) / seconds for part, used in _used(running).items()}
+                for name, running in started.items()
             }
             blocks[rate].append(found)
             sums = ", ".join(f"{name} {sum(parts.values()):.2f}" for name, parts in found.items())
@@ -109,18 +109,23 @@ def _blocks(context: Context, started: Mapping[str, Running]) -> dict[float, lis
     return blocks
 
 
-def _meters(running: Running) -> dict[str, CpuMeter]:
-    """Return the meters of the parts of a Kiteway."""
+def _used(running: Running) -> dict[str, float]:
+    """Return the CPU seconds that the parts of a Kiteway have used; Envoy answers the page in its main thread."""
     processes = tree(running.process.pid) if running.process is not None else {}
-    parts: dict[str, list[int]] = {part: [] for part in _PARTS}
+    used = dict.fromkeys(_PARTS, 0.0)
     for pid, name in processes.items():
-        page = "kiteway.dashboard" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        parts["Envoy" if name.startswith("envoy") else "page" if page else "control plane"].append(pid)
-    return {part: CpuMeter(pids) for part, pids in parts.items()}
+        if name.startswith("envoy"):
+            main = main_thread_seconds(pid)
+            used[_MAIN] += main
+            used[_WORKERS] += cpu_seconds(pid) - main
+        else:
+            page = "kiteway.dashboard" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            used[_PAGE if page else _CONTROL] += cpu_seconds(pid)
+    return used
 
 
 def _outcome(blocks: Mapping[float, list[dict[str, dict[str, float]]]]) -> Outcome:
-    header = ("% of a core", *_PARTS, "together", "added")
+    header = ("% of a core", *_PARTS, "together", "added", "but for the workers")
     tables = [
         Table(f"{_TITLE}, {rate:,.0f} calls a second", header, [_row(name, of) for name in _KINDS])
         for rate, of in blocks.items()
@@ -129,12 +134,16 @@ def _outcome(blocks: Mapping[float, list[dict[str, dict[str, float]]]]) -> Outco
 
 
 def _row(name: str, blocks: list[dict[str, dict[str, float]]]) -> list[str]:
-    added = median_with_interval([sum(each[name].values()) - sum(each[_NONE].values()) for each in blocks])
+    def added(*parts: str) -> str:
+        sums = [sum(each[name][part] - each[_NONE][part] for part in parts) for each in blocks]
+        found = median_with_interval(sums)
+        return f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+
     return [
         name,
         *(f"{statistics.median(each[name][part] for each in blocks):.2f}" for part in _PARTS),
         f"{statistics.median(sum(each[name].values()) for each in blocks):.2f}",
-        "" if name == _NONE else f"{added.median:.2f} ({added.low:.2f} to {added.high:.2f})",
+        *(["", ""] if name == _NONE else [added(*_PARTS), added(_PAGE, _CONTROL, _MAIN)]),
     ]
 
 

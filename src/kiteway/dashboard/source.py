@@ -68,11 +68,11 @@ class InstanceSource:
 
     async def signals(self) -> Mapping[str, int]:
         """Return the numbers of healthy endpoints of each pool."""
-        return await self._read(_SIGNALS)
+        return await self._read(_SIGNALS, only_gauges=True)
 
-    async def _read(self, pattern: str) -> Mapping[str, int]:
+    async def _read(self, pattern: str, *, only_gauges: bool = False) -> Mapping[str, int]:
         try:
-            return await self._admin.stats(pattern)
+            return await self._admin.stats(pattern, only_gauges=only_gauges)
         except AdminError:
             return {}
 
