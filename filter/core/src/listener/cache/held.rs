@@ -39,6 +39,17 @@ impl Held {
             _ => Err(Reason::Unreadable),
         }
     }
+
+    /// Everything that has arrived of a request that ends in the running hook. Nearly always nothing of it is held, and Envoy
+    /// is not asked for that.
+    pub fn all(&self, stream: &impl RequestBody) -> Vec<u8> {
+        if self.arrived > 0 {
+            return all(stream);
+        }
+        let mut bytes = Vec::new();
+        stream.read_request_body(|piece| bytes.extend_from_slice(piece));
+        bytes
+    }
 }
 
 /// Everything that has arrived. Before the last hook Envoy moves to what it holds what that hook received, if it holds

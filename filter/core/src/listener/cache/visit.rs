@@ -140,9 +140,9 @@ impl<'listener> Visit<'listener> {
     /// Reads a request; `end` says that it has arrived.
     pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Step {
         match &mut self.stage {
-            Stage::Reading(asked, _) if end => {
-                let asked = *asked;
-                self.decide(asked, stream)
+            Stage::Reading(asked, held) if end => {
+                let (asked, held) = (*asked, std::mem::take(&mut **held));
+                self.decide(asked, &held, stream)
             }
             Stage::Reading(asked, held) => match held.read(stream) {
                 Ok(()) => Step::Hold,
@@ -173,9 +173,9 @@ impl<'listener> Visit<'listener> {
     /// The request ends with trailers.
     pub fn on_request_trailers(&mut self, stream: &mut impl Asking) -> Step {
         match &mut self.stage {
-            Stage::Reading(asked, _) => {
-                let asked = *asked;
-                self.decide(asked, stream)
+            Stage::Reading(asked, held) => {
+                let (asked, held) = (*asked, std::mem::take(&mut **held));
+                self.decide(asked, &held, stream)
             }
             Stage::Announced(announced) => {
                 let waited = announced.waits();

@@ -13,7 +13,7 @@ use crate::host::response::LocalReply;
 use crate::listener::cache::answer::Answer;
 use crate::listener::cache::asking::{cache_of, Asking};
 use crate::listener::cache::client_call::ClientCall;
-use crate::listener::cache::held;
+use crate::listener::cache::held::{self, Held};
 use crate::listener::cache::learning::{due, Learning};
 use crate::listener::cache::route::CacheRoute;
 use crate::listener::cache::visit::{Asked, Filling, Stage, Step, Visit, HEADER};
@@ -23,13 +23,13 @@ const USUAL_HEADERS: usize = 24;
 
 impl Visit<'_> {
     /// Decides about a read that has arrived.
-    pub(super) fn decide(&mut self, asked: Asked, stream: &mut impl Asking) -> Step {
+    pub(super) fn decide(&mut self, asked: Asked, held: &Held, stream: &mut impl Asking) -> Step {
         let Some(cache) = cache_of(stream) else { return self.leave() };
-        let Look::Ask { is_repeated, passed } = look(asked.method, cache, stream) else {
+        let Look::Ask { is_repeated, passed } = look(asked.method, held, cache, stream) else {
             self.stage = Stage::Outside;
             return Step::Release;
         };
-        let frame = held::all(stream);
+        let frame = held.all(stream);
         let headers = headers_of(stream);
         self.begin_call(asked, &headers, &frame);
         if let Some(call) = &mut self.call {
@@ -162,7 +162,7 @@ impl Visit<'_> {
 }
 
 /// Looks at a read that has arrived. It nearly always has arrived in one piece, of which nothing is copied.
-fn look(method: Method, cache: &CacheRoute, stream: &impl Asking) -> Look {
+fn look(method: Method, held: &Held, cache: &CacheRoute, stream: &impl Asking) -> Look {
     const ASK: Look = Look::Ask { is_repeated: false, passed: 0 };
     if !cache.pool.looks() {
         return ASK;
@@ -171,7 +171,7 @@ fn look(method: Method, cache: &CacheRoute, stream: &impl Asking) -> Look {
     let glance = |frame: &[u8]| glance(method, authorization, message_of(frame).ok()?);
     let mut seen = None;
     stream.read_request_body(|piece| seen = seen.or_else(|| glance(piece)));
-    let seen = seen.or_else(|| glance(&held::all(stream)));
+    let seen = seen.or_else(|| glance(&held.all(stream)));
     seen.map_or(ASK, |seen| cache.pool.look(seen, cache.window, stream.boot_time()))
 }
 
