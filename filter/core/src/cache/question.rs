@@ -18,7 +18,7 @@ pub mod suffix;
 mod tests;
 
 use crate::cache::question::fields::Kind;
-use crate::cache::question::glance::Asker;
+use crate::cache::question::glance::{Asker, Credentials};
 use crate::cache::question::headers::{Header, Relevant};
 use crate::cache::question::sha256::Sha256;
 use crate::cache::read::Read;
@@ -76,7 +76,8 @@ pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, 
     headers.push_into(&mut hash);
     let of_headers = hash.clone();
 
-    let (caller, authorization) = (headers.caller(), headers.authorization());
+    let caller = headers.caller();
+    let credentials = Credentials::of(headers.authorization());
     hash.push(&[method as u8]);
     let asked = message::read(method.kind(), message, &mut hash)?;
     // Milvus takes the database of the message, else of the header, else `default` (database_interceptor.go). All the same
@@ -98,7 +99,7 @@ pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, 
         collection: name(asked.collection)?,
         level: asked.wanted.stated()?,
         guarantee: asked.wanted.guarantee,
-        asker: Asker::of(authorization, asked.database, asked.collection),
+        asker: Asker::of(credentials, asked.database, asked.collection),
         is_repeated: false,
     })
 }

@@ -37,6 +37,7 @@ impl<'a> Records<'a> {
         Self { rest: message }
     }
 
+    #[inline]
     fn record(&mut self) -> Result<Record<'a>, Malformed> {
         let start = self.rest;
         let tag = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
@@ -64,7 +65,16 @@ impl<'a> Records<'a> {
     }
 
     /// A number below 2^64 in at most ten bytes. Go refuses a larger one, C++ cuts it.
+    #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (index, &byte) in self.rest.iter().enumerate().take(10) {
             if index == 9 && byte > 1 {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cache::pool::sightings::{Sight, Sightings};
-use crate::cache::question::glance::{Asker, Glance};
+use crate::cache::question::glance::{Asker, Credentials, Glance};
 use crate::host::clock::BootTime;
 
 /// So many new questions in succession that nobody repeats make a collection one whose questions seldom repeat.
@@ -21,6 +21,11 @@ const WORTH: u32 = 32;
 const SHARE: u64 = 32;
 /// The time between two of those, at least.
 const SHARE_EVERY: Duration = Duration::from_millis(250);
+/// After so many reads of a client in succession that were sent unchanged, its next ones are sent at once: what Envoy holds of
+/// a request until it has arrived costs more than the look.
+const SURE: u64 = 256;
+/// One of so many is held all the same: it may be filled.
+const HELD: u64 = 16;
 /// What is known of an asker is forgotten so long after its last question.
 const REST: Duration = Duration::from_secs(60);
 /// The most askers. Past it, the half that asked longest ago is forgotten.
@@ -46,6 +51,8 @@ pub struct Repeats {
     /// How many askers seldom repeat their questions.
     seldom: usize,
     sightings: Sightings,
+    /// How many reads in succession were sent unchanged, by the credentials.
+    passed: HashMap<Credentials, u64>,
 }
 
 /// What is known of an asker. Only a good answer of Milvus to a fill begins it: a stranger takes no place.
@@ -68,15 +75,28 @@ impl Repeats {
         self.seldom > 0
     }
 
-    /// Looks at a read. Answers serve for `window`.
-    pub fn look(&mut self, glance: Glance, window: Duration, now: BootTime) -> Look {
+    /// Whether a read with these credentials is sent while it arrives. It is looked at all the same.
+    pub fn is_sent_at_once(&self, credentials: Credentials) -> bool {
+        let passed = self.passed.get(&credentials).copied().unwrap_or_default();
+        passed >= SURE && passed % HELD != 0
+    }
+
+    /// Reads with these credentials are held again.
+    pub fn hold(&mut self, credentials: Credentials) {
+        self.passed.remove(&credentials);
+    }
+
+    /// Looks at a read. Answers serve for `window`. One that `is_sent` already is not asked about, whatever this returns.
+    pub fn look(&mut self, glance: Glance, window: Duration, is_sent: bool, now: BootTime) -> Look {
         const NOTHING: Look = Look::Ask { is_repeated: false, passed: 0 };
         let Some(habit) = self.by_asker.get_mut(&glance.asker).filter(|habit| habit.is_seldom)
         else {
+            self.hold(glance.credentials);
             return NOTHING;
         };
         if now.since(habit.last) > REST {
             self.forget(glance.asker);
+            self.hold(glance.credentials);
             return NOTHING;
         }
         habit.last = now;
@@ -84,13 +104,22 @@ impl Repeats {
         if sight == Sight::First {
             habit.unrepeated = ENOUGH.min(habit.unrepeated + 1);
             habit.new += 1;
-            if habit.new < SHARE || now.since(habit.filled) < SHARE_EVERY {
+            if is_sent || habit.new < SHARE || now.since(habit.filled) < SHARE_EVERY {
                 habit.passed += 1;
+                self.passes(glance.credentials);
                 return Look::Pass;
             }
             (habit.new, habit.filled) = (0, now);
         }
-        let passed = std::mem::take(&mut habit.passed);
+        let mut passed = 0;
+        if is_sent {
+            habit.passed += 1;
+        } else {
+            passed = std::mem::take(&mut habit.passed);
+        }
+        if sight != Sight::First {
+            self.hold(glance.credentials);
+        }
         if sight == Sight::Second {
             self.repeated(glance.asker);
         }
@@ -131,6 +160,13 @@ impl Repeats {
         }
     }
 
+    fn passes(&mut self, credentials: Credentials) {
+        if self.passed.len() >= MOST && !self.passed.contains_key(&credentials) {
+            self.passed.clear();
+        }
+        *self.passed.entry(credentials).or_default() += 1;
+    }
+
     fn forget(&mut self, asker: Asker) {
         let habit = self.by_asker.remove(&asker);
         self.seldom -= usize::from(habit.is_some_and(|habit| habit.is_seldom));
@@ -157,10 +193,13 @@ mod tests {
         BootTime::from_nanos(milliseconds * 1_000_000)
     }
 
+    fn glance(asker: u64, question: u64) -> Glance {
+        Glance { credentials: Credentials(asker), asker: Asker(asker), question }
+    }
+
     /// Asks a question, and fills it if it is not passed on.
     fn ask(repeats: &mut Repeats, asker: u64, question: u64, now: u64) -> Look {
-        let question = question.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let look = repeats.look(Glance { asker: Asker(asker), question }, WINDOW, at(now));
+        let look = repeats.look(glance(asker, hash(question)), WINDOW, false, at(now));
         if matches!(look, Look::Ask { is_repeated: false, .. }) {
             repeats.filled(Asker(asker), at(now));
         }
@@ -270,5 +309,41 @@ mod tests {
             assert!(repeats.are_seldom(), "{number}");
         }
         assert!(repeats.by_asker.len() <= MOST);
+    }
+
+    #[test]
+    fn after_256_reads_that_pass_most_are_sent_at_once_until_one_is_repeated() {
+        let mut repeats = after(64);
+        let is_sent = |repeats: &Repeats| repeats.is_sent_at_once(Credentials(1));
+        for question in 0..300 {
+            ask(&mut repeats, 1, 1000 + question, 100);
+        }
+        assert!(is_sent(&repeats) && !repeats.is_sent_at_once(Credentials(2)));
+        let sent = (0..1600).filter(|number| {
+            let sent = is_sent(&repeats);
+            repeats.look(glance(1, hash(5000 + number)), WINDOW, sent, at(200));
+            sent
+        });
+        assert_eq!(1500, sent.count());
+
+        assert!(is_sent(&repeats));
+        let again = repeats.look(glance(1, hash(5000)), WINDOW, true, at(200));
+        assert_eq!(Look::Ask { is_repeated: REPEATED, passed: 0 }, again);
+        assert!(!is_sent(&repeats), "the next one is held, and may be a hit");
+    }
+
+    #[test]
+    fn a_read_of_another_collection_is_held() {
+        let mut repeats = after(64);
+        for question in 0..300 {
+            ask(&mut repeats, 1, 1000 + question, 100);
+        }
+        let other = Glance { asker: Asker(7), ..glance(1, 1) };
+        assert_eq!(NOTHING, repeats.look(other, WINDOW, true, at(100)));
+        assert!(!repeats.is_sent_at_once(Credentials(1)));
+    }
+
+    fn hash(number: u64) -> u64 {
+        number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }

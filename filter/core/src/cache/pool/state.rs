@@ -11,7 +11,7 @@ use crate::cache::pool::entries::{Entry, EntryKey};
 use crate::cache::pool::outcomes::{Counts, Outcomes, Word};
 use crate::cache::pool::repeats::Look;
 use crate::cache::pool::store::{Shard, Store};
-use crate::cache::question::glance::Glance;
+use crate::cache::question::glance::{Credentials, Glance};
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -63,13 +63,23 @@ impl Pool {
         self.looks.load(Ordering::Relaxed)
     }
 
-    /// Looks at a read that has arrived, of which answers serve for `window`. One that passes is counted.
-    pub fn look(&self, glance: Glance, window: Duration, now: BootTime) -> Look {
+    /// Whether a read with these credentials is sent while it arrives.
+    pub fn is_sent_at_once(&self, credentials: Credentials) -> bool {
+        self.control().repeats.is_sent_at_once(credentials)
+    }
+
+    /// The reads with these credentials are held again: one is sent that cannot be looked at.
+    pub fn hold(&self, credentials: Credentials) {
+        self.control().repeats.hold(credentials);
+    }
+
+    /// Looks at a read that has arrived, of which answers serve for `window`. One that passes, or `is_sent` already, is counted.
+    pub fn look(&self, glance: Glance, window: Duration, is_sent: bool, now: BootTime) -> Look {
         let mut control = self.control();
-        let look = control.repeats.look(glance, window, now);
+        let look = control.repeats.look(glance, window, is_sent, now);
         self.looks_if_seldom(&control);
         drop(control);
-        if look == Look::Pass {
+        if is_sent || look == Look::Pass {
             self.count(Word::Bypass(Reason::NewQuestion));
         }
         look

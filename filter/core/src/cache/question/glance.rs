@@ -11,6 +11,10 @@ use crate::cache::question::fields::{Kind, Role};
 use crate::cache::question::Method;
 use crate::wire::records::{Malformed, Records, Value};
 
+/// The credentials of a request, by a hash with a key of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Credentials(pub u64);
+
 /// Who asks which collection: the credentials, and the names in the message. It is a hash with a key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asker(pub u64);
@@ -18,6 +22,7 @@ pub struct Asker(pub u64);
 /// What a quick look sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glance {
+    pub credentials: Credentials,
     pub asker: Asker,
     /// A hash, with the same key, of who asks what: of all fields but the base and the consistency, in whatever order.
     pub question: u64,
@@ -28,18 +33,26 @@ static SECRET: LazyLock<[u64; 2]> =
     LazyLock::new(|| [1, 2].map(|number: u64| RandomState::new().hash_one(number)));
 
 /// Looks at the whole message of a request with these credentials; None: it cannot be read.
-pub fn glance(method: Method, authorization: Option<&[u8]>, message: &[u8]) -> Option<Glance> {
+pub fn glance(method: Method, credentials: Credentials, message: &[u8]) -> Option<Glance> {
     let mut seen = Seen::default();
     seen.look_at(method.kind(), message).ok()?;
-    let asker = Asker::of(authorization, seen.database, seen.collection);
-    Some(Glance { asker, question: fold(seen.fields ^ asker.0, SECRET[method as usize % 2]) })
+    let asker = Asker::of(credentials, seen.database, seen.collection);
+    let question = fold(seen.fields ^ asker.0, SECRET[method as usize % 2]);
+    Some(Glance { credentials, asker, question })
+}
+
+impl Credentials {
+    /// None is a value too.
+    pub fn of(authorization: Option<&[u8]>) -> Self {
+        Self(authorization.map_or(0, hash))
+    }
 }
 
 impl Asker {
     /// `database` and `collection` are those that the message names; empty: it names none.
-    pub fn of(authorization: Option<&[u8]>, database: &[u8], collection: &[u8]) -> Self {
-        let parts = [authorization.unwrap_or_default(), database, collection];
-        Self(parts.iter().fold(0, |all, part| fold(all ^ hash(part), SECRET[1])))
+    pub fn of(credentials: Credentials, database: &[u8], collection: &[u8]) -> Self {
+        let of_database = fold(credentials.0 ^ hash(database), SECRET[1]);
+        Self(fold(of_database ^ hash(collection), SECRET[1]))
     }
 }
 
@@ -78,26 +91,33 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// A hash of sixteen bytes at a time, as wyhash makes it.
+/// A hash of sixteen bytes at a time, as wyhash makes it. The last sixteen may overlap those before them.
 fn hash(bytes: &[u8]) -> u64 {
     let [first, second] = *SECRET;
     let mut state = first ^ bytes.len() as u64;
-    let mut mix = |block: &[u8; 16]| {
-        let (low, high) = block.split_at(8);
-        let number = |half: &[u8]| u64::from_le_bytes(half.try_into().unwrap_or_default());
-        state = fold(number(low) ^ second, number(high) ^ state);
-    };
-    let mut blocks = bytes.chunks_exact(16);
-    for block in &mut blocks {
-        if let Ok(block) = block.try_into() {
-            mix(block);
+    let (low, high) = match bytes {
+        [.., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] => {
+            let (blocks, last) = (&bytes[..bytes.len() - 1], &bytes[bytes.len() - 16..]);
+            for block in blocks.chunks_exact(16) {
+                state = fold(eight(block) ^ second, eight(&block[8..]) ^ state);
+            }
+            (eight(last), eight(&last[8..]))
         }
-    }
-    let rest = blocks.remainder();
-    let mut last = [0; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(&last);
-    fold(state ^ first, second)
+        [_, _, _, _, _, _, _, _, ..] => (eight(bytes), eight(&bytes[bytes.len() - 8..])),
+        [_, _, _, _, ..] => (four(bytes), four(&bytes[bytes.len() - 4..])),
+        [one, .., other] => (u64::from(*one), u64::from(*other) << 8 | u64::from(bytes[1])),
+        [one] => (u64::from(*one), 0),
+        [] => (0, 0),
+    };
+    fold(low ^ second, high ^ state)
+}
+
+fn eight(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk))
+}
+
+fn four(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |chunk| u64::from(u32::from_le_bytes(*chunk)))
 }
 
 /// The two halves of the product, folded into one.
@@ -116,7 +136,7 @@ mod tests {
 
     fn of(method: Method, headers: &Headers, message: &[u8]) -> Option<Glance> {
         let found = headers.iter().find(|(name, _)| name == "authorization");
-        glance(method, found.map(|(_, value)| value.as_bytes()), message)
+        glance(method, Credentials::of(found.map(|(_, value)| value.as_bytes())), message)
     }
 
     #[test]
@@ -144,17 +164,18 @@ mod tests {
         let message = |number| {
             [delimited(2, b"d"), delimited(3, b"books"), delimited(4, &[number; 40])].concat()
         };
-        let seen = |number| glance(Method::Search, Some(b"a"), &message(number)).unwrap();
+        let [nobody, one, other] = [None, Some(&b"a"[..]), Some(b"b")].map(Credentials::of);
+        let seen = |number| glance(Method::Search, one, &message(number)).unwrap();
 
         assert_eq!(seen(1).asker, seen(2).asker);
         assert_ne!(seen(1).question, seen(2).question);
-        assert_eq!(Asker::of(Some(b"a"), b"d", b"books"), seen(1).asker);
+        assert_eq!(Asker::of(one, b"d", b"books"), seen(1).asker);
         let askers = HashSet::from([
-            Asker::of(None, b"d", b"books"),
-            Asker::of(Some(b"a"), b"d", b"books"),
-            Asker::of(Some(b"b"), b"d", b"books"),
-            Asker::of(Some(b"a"), b"books", b"d"),
-            Asker::of(Some(b"a"), b"dbooks", b""),
+            Asker::of(nobody, b"d", b"books"),
+            Asker::of(one, b"d", b"books"),
+            Asker::of(other, b"d", b"books"),
+            Asker::of(one, b"books", b"d"),
+            Asker::of(one, b"dbooks", b""),
         ]);
         assert_eq!(5, askers.len());
     }
@@ -173,7 +194,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_not_looked_at() {
-        assert_eq!(None, glance(Method::Query, None, &delimited(3, b"books")[..3]));
-        assert!(glance(Method::Query, None, &varint(7, 1)).is_some());
+        let nobody = Credentials::of(None);
+        assert_eq!(None, glance(Method::Query, nobody, &delimited(3, b"books")[..3]));
+        assert!(glance(Method::Query, nobody, &varint(7, 1)).is_some());
     }
 }

@@ -3,11 +3,13 @@
 
 mod answering;
 mod deciding;
+mod looking;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cache::pool::{Fill, Outcome, Seat, Watch};
+use crate::cache::question::glance::Credentials;
 use crate::cache::question::structural::{is_structural_grpc, is_structural_rest};
 use crate::cache::question::Method;
 use crate::cache::read::Read;
@@ -15,6 +17,7 @@ use crate::cache::reason::Reason;
 use crate::calls::Cached;
 use crate::host::clock::Clock;
 use crate::host::own_call::OwnCallId;
+use crate::host::request::Request;
 use crate::host::response::LocalReply;
 use crate::listener::asked::{api_of, Api};
 use crate::listener::cache::answer::Answer;
@@ -23,7 +26,9 @@ use crate::listener::cache::change::{Announced, Changing};
 use crate::listener::cache::client_call::ClientCall;
 use crate::listener::cache::held::{self, Held};
 use crate::listener::cache::learning::Learning;
+use crate::listener::cache::route::CacheRoute;
 use crate::listener::cache::visit::deciding::headers_of;
+use crate::listener::cache::visit::looking::look_at_sent;
 use crate::listener::settings::Settings;
 use crate::milvus::call::Call;
 use crate::milvus::rpc::{MilvusStatusLocation, Rpc};
@@ -61,6 +66,8 @@ enum Stage {
     /// The cache has nothing to do with it, or nothing more.
     #[default]
     Outside,
+    /// It is sent while it arrives, and looked at once it has arrived.
+    Glancing(Method, Credentials),
     /// Its request is held until it has arrived.
     Reading(Asked, Box<Held>),
     /// It waits for calls that the cache makes on its behalf.
@@ -83,6 +90,8 @@ struct Asked {
     method: Method,
     rpc: &'static Rpc,
     began: Instant,
+    /// Who asks; None: reads are not looked at.
+    credentials: Option<Credentials>,
 }
 
 #[derive(Debug)]
@@ -111,9 +120,7 @@ impl<'listener> Visit<'listener> {
                     if end || !cache.config.reads {
                         return Step::Pass;
                     }
-                    let began = stream.now();
-                    self.stage = Stage::Reading(Asked { method, rpc, began }, Box::default());
-                    return Step::Hold;
+                    return self.begin_read(method, rpc, cache, stream);
                 }
                 if !is_structural_grpc(path) {
                     return Step::Pass;
@@ -137,9 +144,34 @@ impl<'listener> Visit<'listener> {
         step
     }
 
+    /// Begins with a read, which is held until it has arrived, unless it is looked at while it is sent.
+    fn begin_read(
+        &mut self,
+        method: Method,
+        rpc: &'static Rpc,
+        cache: &CacheRoute,
+        stream: &(impl Request + Clock),
+    ) -> Step {
+        let credentials = || Credentials::of(stream.request_header("authorization"));
+        let credentials = cache.pool.looks().then(credentials);
+        if let Some(credentials) = credentials.filter(|each| cache.pool.is_sent_at_once(*each)) {
+            self.stage = Stage::Glancing(method, credentials);
+            return Step::Pass;
+        }
+        let asked = Asked { method, rpc, began: stream.now(), credentials };
+        self.stage = Stage::Reading(asked, Box::default());
+        Step::Hold
+    }
+
     /// Reads a request; `end` says that it has arrived.
     pub fn on_request_body(&mut self, stream: &mut impl Asking, end: bool) -> Step {
         match &mut self.stage {
+            Stage::Glancing(method, credentials) => {
+                let (method, credentials) = (*method, *credentials);
+                self.stage = Stage::Outside;
+                look_at_sent(method, credentials, stream);
+                Step::Pass
+            }
             Stage::Reading(asked, held) if end => {
                 let (asked, held) = (*asked, std::mem::take(&mut **held));
                 self.decide(asked, &held, stream)

@@ -1,7 +1,7 @@
 //! Which questions a pool takes for new, and which for repeated.
 
 use super::*;
-use crate::cache::question::glance::Glance;
+use crate::cache::question::glance::{Credentials, Glance};
 
 /// A read of a question, by this number.
 fn question(number: u64) -> Read {
@@ -89,9 +89,12 @@ fn the_pool_looks_no_longer_when_questions_repeat_again() {
         bench.fill(&question(number), 1000).finish(answer(1), at(1000));
     }
     let look = |number: u64| {
-        let glance =
-            Glance { asker: Asker(0), question: number.wrapping_mul(0x9e37_79b9_7f4a_7c15) };
-        bench.pool.look(glance, TERMS.bound, at(1000))
+        let glance = Glance {
+            credentials: Credentials(0),
+            asker: Asker(0),
+            question: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        bench.pool.look(glance, TERMS.bound, false, at(1000))
     };
     assert_eq!([Look::Pass, Look::Pass], [1, 2].map(look));
     let again = |passed| Look::Ask { is_repeated: true, passed };

@@ -95,6 +95,44 @@ fn the_reads_that_were_sent_unchanged_are_counted_with_the_next_that_is_not() {
     assert!(report.bypass.contains(&(crate::cache::reason::Reason::NewQuestion, 10)));
 }
 
+/// A search for a vector whose headers are sent at once. Returns whether they are.
+fn is_sent_at_once(pool: &str, vector: u64, pieces: usize) -> bool {
+    let (settings, vector) = (settings(), delimited(4, &vector.to_le_bytes()));
+    let question = framed(&[&question()[5..], &vector].concat());
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+    stream.time = Duration::from_millis(1300);
+    let is_sent = listener.on_request_headers(&mut stream, false) == Verdict::Continue;
+    for (place, piece) in question.chunks(question.len().div_ceil(pieces)).enumerate() {
+        stream.received = piece.to_vec();
+        let verdict = listener.on_request_body(&mut stream, place + 1 == pieces);
+        assert!(!is_sent || verdict == Verdict::Continue);
+        stream.held.extend_from_slice(piece);
+    }
+    assert!(!is_sent || stream.notes.is_empty());
+    is_sent
+}
+
+#[test]
+fn after_many_new_questions_they_are_sent_while_they_arrive_and_looked_at_all_the_same() {
+    let pool = "test/visit/new-at-once";
+    let _in_use = registry::pool(pool);
+    ask_new_questions(pool);
+    for vector in 100..400 {
+        search_for(pool, vector, 1300);
+    }
+    assert!(is_sent_at_once(pool, 1000, 1));
+    assert!(is_sent_at_once(pool, 1001, 1));
+
+    assert!(is_sent_at_once(pool, 1000, 1), "the second time");
+
+    assert!(!is_sent_at_once(pool, 1000, 1), "the third time");
+    for vector in 2000..2300 {
+        search_for(pool, vector, 1300);
+    }
+    assert!(is_sent_at_once(pool, 3000, 2), "in pieces");
+    assert!(!is_sent_at_once(pool, 3001, 1), "the next one");
+}
+
 fn stream_time(milliseconds: u64) -> crate::host::clock::BootTime {
     crate::host::clock::BootTime::from_nanos(milliseconds * 1_000_000)
 }

@@ -25,6 +25,7 @@ impl Visit<'_> {
         match std::mem::take(&mut self.stage) {
             // Envoy's own answer to a request that took too long, or the cache's.
             Stage::Outside
+            | Stage::Glancing(..)
             | Stage::Reading(..)
             | Stage::Learning(..)
             | Stage::Waiting(..)

@@ -1,10 +1,9 @@
 //! What the cache does with a read that has arrived.
 
 use crate::cache::pool::{Decision, Fill, Hit, Look, Patience, Watch};
-use crate::cache::question::glance::glance;
 use crate::cache::question::headers::{unusual, Header};
 use crate::cache::question::suffix::Suffix;
-use crate::cache::question::{message_of, read, Method};
+use crate::cache::question::{message_of, read};
 use crate::cache::read::Read;
 use crate::cache::reason::Reason;
 use crate::calls::Cached;
@@ -15,7 +14,7 @@ use crate::listener::cache::asking::{cache_of, Asking};
 use crate::listener::cache::client_call::ClientCall;
 use crate::listener::cache::held::{self, Held};
 use crate::listener::cache::learning::{due, Learning};
-use crate::listener::cache::route::CacheRoute;
+use crate::listener::cache::visit::looking::look;
 use crate::listener::cache::visit::{Asked, Filling, Stage, Step, Visit, HEADER};
 
 /// Nearly every request has fewer headers than this.
@@ -25,7 +24,7 @@ impl Visit<'_> {
     /// Decides about a read that has arrived.
     pub(super) fn decide(&mut self, asked: Asked, held: &Held, stream: &mut impl Asking) -> Step {
         let Some(cache) = cache_of(stream) else { return self.leave() };
-        let Look::Ask { is_repeated, passed } = look(asked.method, held, cache, stream) else {
+        let Look::Ask { is_repeated, passed } = look(asked, held, cache, stream) else {
             self.stage = Stage::Outside;
             return Step::Release;
         };
@@ -159,20 +158,6 @@ impl Visit<'_> {
         let header = (HEADER, format!("{}; age={age:.1}", cached.label()));
         Step::Reply(LocalReply::Stored { header, body: hit.answer })
     }
-}
-
-/// Looks at a read that has arrived. It nearly always has arrived in one piece, of which nothing is copied.
-fn look(method: Method, held: &Held, cache: &CacheRoute, stream: &impl Asking) -> Look {
-    const ASK: Look = Look::Ask { is_repeated: false, passed: 0 };
-    if !cache.pool.looks() {
-        return ASK;
-    }
-    let authorization = stream.request_header("authorization");
-    let glance = |frame: &[u8]| glance(method, authorization, message_of(frame).ok()?);
-    let mut seen = None;
-    stream.read_request_body(|piece| seen = seen.or_else(|| glance(piece)));
-    let seen = seen.or_else(|| glance(&held.all(stream)));
-    seen.map_or(ASK, |seen| cache.pool.look(seen, cache.window, stream.boot_time()))
 }
 
 pub(super) fn headers_of(request: &impl Request) -> Vec<Header<'_>> {
