@@ -23,7 +23,7 @@ class NotOursError(Exception):
 
 def make_own(folder: Path, *, link: bool = True) -> None:
     """
-    Make ``folder`` (0700) and its parents where they are missing, and check that nobody else can change what is in it.
+    Make ``folder`` (0700) and its parents where they are missing, and check that no other user can change what is in it.
 
     The folder must belong to this user, and neither its group nor others may write to it. Each folder and symbolic link on
     its path must belong to root or to this user. No other user may be able to rename anything in these folders: they are

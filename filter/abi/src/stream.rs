@@ -419,7 +419,7 @@ impl Wake for Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        // SAFETY: the pointer is that of a scheduler, which nobody else deletes.
+        // SAFETY: the pointer is that of a scheduler, which no other code deletes.
         unsafe { envoy_dynamic_module_callback_http_filter_scheduler_delete(self.0) }
     }
 }

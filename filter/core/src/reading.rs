@@ -165,7 +165,7 @@ pub fn note_user(user: &User, log: &mut impl AccessLog) {
     }
 }
 
-/// Notes what a request asks for, but for the database.
+/// Writes what a request asks for to the log, without the database.
 pub fn note_question(rpc: &Rpc, question: &Question, log: &mut impl AccessLog) {
     note_size(question, log);
     note_consistency(rpc, question, log);

@@ -8,7 +8,7 @@ from kiteway.report.caches import CacheCounts, CacheReport
 
 
 def cache_lines(cache: CacheReport) -> Iterator[str]:
-    """Yield what there is to say of a cache; nothing if nobody turns it on."""
+    """Yield the lines about a cache; none if no policy turns it on."""
     if not cache.on:
         if cache.policy is not None:
             yield f"cache off although {cache.policy} turns it on: {cache.why}"

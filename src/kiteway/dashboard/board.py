@@ -1,4 +1,4 @@
-"""The page's state: what was read last, the history and the events; it reads the instance as often as somebody looks."""
+"""The page's state: what was read last, the history and the events; it reads the instance more often while the page has a viewer."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from kiteway.envoy.calls import Calls
 from kiteway.report.status import Status
 
 _SIGNAL_SECONDS = 1.0
-"""Seconds between two questions whether an endpoint's health has changed, while somebody watches."""
+"""Seconds between two questions whether an endpoint's health has changed, while the page has a viewer."""
 _WATCHED_SECONDS = STEP_SECONDS
-"""Seconds between two looks at the status while somebody watches, if no endpoint's health changes."""
+"""Seconds between two readings of the status while the page has a viewer, if no endpoint's health changes."""
 _UNWATCHED_SECONDS = STEP_SECONDS
-"""The same while nobody does; events need it."""
+"""The same without a viewer: the events need it."""
 _PACE = 10
-"""A question that takes long makes the next one late: after so many times its length."""
+"""After a reading the pause is at least so many times as long as the reading took."""
 _PAUSE_SECONDS_MOST = 30.0
-"""But not later: a control plane that did not answer for a while is asked again soon."""
+"""The longest pause, so that a control plane that did not answer for a while is soon read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Board:
                 await self._until_watched(began + _UNWATCHED_SECONDS - time.monotonic())
 
     async def _until_watched(self, seconds: float) -> None:
-        """Wait until somebody begins to watch, at most ``seconds``."""
+        """Wait until the page gets a viewer, at most ``seconds``."""
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

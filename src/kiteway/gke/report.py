@@ -40,7 +40,7 @@ class CommandReport(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_command(cls, command: Command) -> CommandReport:
-        """Return a command as JSON shows it."""
+        """Return the form of ``command`` for the JSON output."""
         return cls(command.argv, command.feed)
 
 

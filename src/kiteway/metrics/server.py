@@ -69,7 +69,7 @@ class _Scrape(StreamingResponse):
 
 
 class _Shared:
-    """Shares one call of ``ask`` among all callers at the same time."""
+    """Makes one call of ``ask`` for all callers that wait at the same time."""
 
     def __init__(self, ask: Ready) -> None:
         self._ask = ask

@@ -118,6 +118,6 @@ class VirtualHost:
 
 def differ_by_path(hosts: Iterable[VirtualHost]) -> bool:
     """Return whether a route is for a part of the paths only, so that the spelling of a path decides its route."""
-    # A challenge comes and goes, and a listener must not change with it; nobody gains from missing its path.
+    # A challenge comes and goes, and a listener must not change with it. Its path need not be protected from a bypass.
     matches = (route.match for host in hosts for route in host.routes if not route.challenge)
     return any(match.path != "/" or match.type is PathMatchType.EXACT for match in matches)

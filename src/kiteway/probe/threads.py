@@ -35,7 +35,7 @@ async def in_daemon_thread(call: Callable[[], T], *, name: str) -> T:
         try:
             loop.call_soon_threadsafe(report, result, error)
         except RuntimeError:
-            # The loop has closed: nobody waits any more.
+            # The loop has closed, so no caller waits any more.
             return
 
     threading.Thread(target=run, name=name, daemon=True).start()

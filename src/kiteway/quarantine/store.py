@@ -44,7 +44,7 @@ class StoredCulprit:
 
 @dataclass(frozen=True, slots=True)
 class StoredForm:
-    """The last accepted form of an Ingress (see `forms.encode`) whose newest form is on trial, or held back."""
+    """The last accepted form (see `forms.encode`) of an Ingress whose newest form is on trial or held back."""
 
     ref: ObjectRef
     accepted: bytes = field(repr=False)

@@ -35,7 +35,7 @@ class ChildSpec:
         drain_seconds: the longest time for ``drain``.
         stop_seconds: seconds from SIGTERM to SIGKILL.
         pulse: how to check that it answers; None: it is not checked.
-        look: returns what it listens on; clients wait there while it is restarted. None: they are refused.
+        look: returns the addresses that it listens on; while it is restarted, connections to them wait. None: they are refused.
     """
 
     name: str

@@ -15,7 +15,7 @@ impl Key {
         Self(SECRET.hash_one(name))
     }
 
-    /// The key of the bytes that `each` hands over, so that nobody has to keep them.
+    /// The key of the bytes that `each` hands over one by one; they need not be in memory together.
     pub fn of_bytes(each: impl FnOnce(&mut dyn FnMut(u8))) -> Self {
         let mut hasher = SECRET.build_hasher();
         each(&mut |byte| hasher.write_u8(byte));

@@ -42,7 +42,7 @@ pub struct Most {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
     pub resource: Resource,
-    /// When it may be tried again; for calls in flight nobody knows.
+    /// When it may be tried again; zero for calls in flight, where it is not known.
     pub after: Duration,
 }
 

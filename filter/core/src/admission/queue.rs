@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::admission::key::Key;
 
-/// What each member gets in a round, in seconds of cost. It is small: rounds in which nobody has enough are skipped.
+/// What each member gets in a round, in seconds of cost. It is small: rounds in which no member has enough are skipped.
 const QUANTUM: f64 = 0.001;
 
 /// A call that waits.

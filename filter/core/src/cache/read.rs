@@ -40,7 +40,7 @@ pub struct Read {
 pub struct Facts {
     /// The default level.
     pub level: Level,
-    /// Its rows expire, so an answer may be wrong although nobody wrote.
+    /// Its rows expire, so an answer may be wrong although nothing was written.
     pub has_ttl: bool,
     /// Its data is outside Milvus, whose timestamps say nothing of it.
     pub is_external: bool,

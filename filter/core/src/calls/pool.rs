@@ -13,7 +13,7 @@ use crate::calls::tally::Event;
 const SHARDS: usize = 32;
 
 /// Every pool of the process. A pool outlives changes of its configuration, since Envoy makes the new filter before it
-/// lets go of the old one.
+/// destroys the old one.
 static POOLS: Mutex<Vec<Weak<PoolCalls>>> = Mutex::new(Vec::new());
 
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
@@ -26,7 +26,7 @@ thread_local! {
 pub struct PoolCalls {
     name: String,
     vouched: Vouched,
-    /// One a worker, made with its first call: nobody waits for another worker's lock, but for a report.
+    /// One for each worker, made with its first call: only a report waits for the lock of another worker.
     shards: [OnceLock<Box<Mutex<Table>>>; SHARDS],
 }
 
@@ -183,7 +183,7 @@ mod tests {
         assert!(!retired(4500), "another worker has used it");
         assert!(retired(4600));
         count(Shows::Nothing, 5000);
-        assert_eq!(0, calls(&pool), "nobody has vouched for it since");
+        assert_eq!(0, calls(&pool), "no call has vouched for it since");
         count(Shows::Existence, 5000);
         count(Shows::Absence, 5000);
         count(Shows::Existence, 5001);

@@ -27,7 +27,7 @@ pub struct Subject<'a> {
     pub database: &'a [u8],
     /// Empty: the call names none.
     pub collection: &'a [u8],
-    /// Empty: nobody, or users are not told apart.
+    /// Empty: the call has no user, or users are not told apart.
     pub user: &'a [u8],
     /// Empty: it is not known.
     pub endpoint: &'a [u8],
@@ -169,7 +169,8 @@ impl LastUses {
         table.endpoints.add_uses(&mut self.endpoints);
     }
 
-    /// Drops all names but those whose counts are to go: of what Milvus says is gone, and of what nobody has used for long.
+    /// Drops all names but those whose counts are to go: of collections that Milvus says are gone, and of names that were not used
+    /// for long.
     /// Only the last use by any worker counts: a counter of which a part is missing would be lower than before.
     pub fn retain_over(&mut self, vouched: &Vouched, now: Instant) {
         let idle = |used: &Instant, time| now.saturating_duration_since(*used) >= time;
@@ -289,7 +290,7 @@ impl<V: Default> Places<V> {
         Some(place)
     }
 
-    /// The place that has not been used for the longest time, if that is long. All are looked at, so not too often.
+    /// The place that has been idle for the longest time, if it was idle for long enough. Looks at all places, so not too often.
     fn idle(&mut self, now: Instant) -> Option<usize> {
         let since = |then: Instant| now.saturating_duration_since(then);
         if self.looked.is_some_and(|looked| since(looked) < IDLE / 10) {

@@ -31,10 +31,10 @@ pub struct Asked {
     pub api: Api,
     /// The rpc, or the one that the path of a REST request stands for.
     pub call: Call,
-    /// The credentials; None: the client sends none. The password is part of them: who has another one is not the user,
-    /// and uses up nothing of the user's.
+    /// The credentials; None: the client sends none. The password is part of them, so a client with another
+    /// password is another user, and uses up nothing of this user's limit.
     pub user: Option<Key>,
-    /// The user as logs show it, with an empty name for nobody.
+    /// The user as logs show it, with an empty name where the call has none.
     pub user_name: User,
     /// Bytes of the request that have arrived.
     pub arrived: u64,
@@ -228,8 +228,8 @@ pub fn api_of(request: &impl Request) -> Api {
     }
 }
 
-/// Whether Envoy's routes for gRPC take a request with this `content-type` (`Grpc::Common::hasGrpcContentType`). The filter
-/// must say the same: what another route takes is not what the filter would read.
+/// Whether Envoy's routes for gRPC take a request with this `content-type` (`Grpc::Common::hasGrpcContentType`). The filter must decide as
+/// they do: otherwise it would read a request that another route takes.
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))

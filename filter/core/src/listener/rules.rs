@@ -96,8 +96,8 @@ impl Rule {
         }
     }
 
-    /// What the call is counted by; `is_known` is whether the user is. Anybody may name a database or a collection, so
-    /// in a limit by these the users that are not known have a count of their own.
+    /// What the call is counted by; `is_known` is whether the user is known. Every client may name a database or a collection, so
+    /// in a limit by these the users that are not known are counted separately.
     pub fn key(&self, user: Key, is_known: bool, database: &[u8], collection: &[u8]) -> Key {
         // A collection is one of its database.
         let database = (self.by.database || self.by.collection).then_some(database);

@@ -27,7 +27,7 @@ pub fn kind_of<K: Copy>(schema: Schema<K>, number: u64) -> Option<Kind<K>> {
 pub enum Kind<K: 'static> {
     /// The value of a varint.
     Number(K),
-    /// Each value of repeated varints, packed or not.
+    /// The values of a repeated varint field, one by one; packed or not.
     Numbers(K),
     /// How many varints a packed field has, in one or more numbers to be added.
     PackedVarints(K),

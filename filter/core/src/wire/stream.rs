@@ -28,7 +28,7 @@ pub struct Reader<K: 'static> {
     schema: Schema<K>,
 }
 
-/// A message that is open.
+/// A message whose end has not arrived.
 #[derive(Clone, Copy, Debug)]
 struct Open<K: 'static> {
     schema: Schema<K>,

@@ -52,12 +52,12 @@ class Mirror:
                 self._changed(folder)
 
     def put(self, object_: dict[str, Any]) -> None:
-        """Take a Secret."""
+        """Replace the folder of a Secret by the Secret's content."""
         if folder := folder_name(object_, self._owner):
             self.take(folder, folder_of(object_))
 
     def drop(self, object_: dict[str, Any]) -> None:
-        """Forget a Secret."""
+        """Remove the folder of a Secret that was deleted."""
         folder = folder_name(object_, self._owner)
         if folder and self._folders.pop(folder, None) is not None:
             self._changed(folder)

@@ -21,7 +21,7 @@ NAME = "calls"
 
 
 def calls_listener(settings: EnvoySettings, socket: Path) -> Listener:
-    """Return the listener; it is open while Envoy runs, for the user that Envoy runs as and nobody else."""
+    """Return the listener; it is open while Envoy runs, for the user that Envoy runs as only."""
     manager = hcm.HttpConnectionManager(
         stat_prefix=NAME,
         route_config=RouteConfiguration(name=NAME),

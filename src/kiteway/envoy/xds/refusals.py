@@ -51,7 +51,7 @@ def not_in_plaintext(settings: EnvoySettings) -> list[Route]:
 
 
 def grpc_is_not_redirected(settings: EnvoySettings) -> Route:
-    """Return the route for gRPC calls of a host that redirects: Envoy's redirect would be UNKNOWN without a text."""
+    """Return the route for gRPC calls of a host that redirects: a client would see Envoy's redirect as UNKNOWN without a message."""
     return no_route("redirect", RouteMatch(prefix="/"), Answer(_REDIRECTED, _REDIRECTED), settings)[0]
 
 

@@ -66,7 +66,7 @@ async def verify(target: Target, *, on_step: OnStep | None = None, timeout: floa
     run = _Run(pymilvus, target, on_step or (lambda _: None), started + timeout * (1 - _RESERVE))
     run.session.connect_answered = found is None and not behind_proxy()
     if found is not None and found.reason not in _MAY_PASS:
-        # What PyMilvus says of it belongs into the report, but nobody should wait for it.
+        # The report has PyMilvus's own error, but the user should not wait long for it.
         run.session.connect_limit = _HOPELESS_LIMIT
     # It imports gRPC, which must not be before `load_pymilvus`.
     from kiteway.milvus.verify.calls import Recorder, differences

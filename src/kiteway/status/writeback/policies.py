@@ -64,7 +64,7 @@ def policy_statuses(
 def _in_place(
     before: Iterable[dict[str, Any]], entries: Iterable[dict[str, Any]], controller: str
 ) -> list[dict[str, Any]]:
-    """Return the list with the controller's ``entries`` at the places of its old ones, and new targets at the end."""
+    """Return the list in which ``entries`` replace the controller's old entries in place; those for new targets are at the end."""
     new = list(entries)
     found = []
     for entry in before:

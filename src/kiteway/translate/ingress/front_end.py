@@ -50,7 +50,7 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
         client_auth=client_auth,
         certificate_required=required,
         solver=solver,
-        # A solver's Service is cert-manager's and lives for a minute: nobody can follow advice about it.
+        # A solver's Service is cert-manager's and lives for a minute: a warning about it would come too late.
         diagnostics=tuple(d for d in dict.fromkeys(context.diagnostics) if not solver or d.severity is Severity.ERROR),
         dependencies=tuple(context.dependencies),
     )

@@ -53,10 +53,10 @@ class Attached:
     The policies and their targets.
 
     Attributes:
-        by_target: the policy that an object has.
+        by_target: the policy of each object that has one.
         attachments: every target of every policy, the oldest policy first.
         policies: every policy by its identity.
-        beyond: the policies above the limit of their namespace.
+        beyond: the policies that exceed the limit of their namespace.
     """
 
     by_target: Mapping[Key, MilvusPolicy]

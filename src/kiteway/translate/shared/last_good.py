@@ -15,7 +15,7 @@ def renewed(last_good: Unit, now: Unit) -> Unit:
     Its age is that of the new object.
 
     Certificates that are good now replace the older ones, so that one bad Secret does not let another certificate expire.
-    If the object has required client certificates since, so does the last good form. While these cannot be verified, it
+    If the newest form requires client certificates, so does the last good form. While these cannot be verified, it
     serves no client.
     """
     current = {certificate.name: certificate for certificate in now.certificates}

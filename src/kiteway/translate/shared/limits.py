@@ -54,11 +54,11 @@ class NamespaceLimits:
     What all objects of one namespace may claim together; the oldest keep what they have.
 
     Attributes:
-        hosts: hosts of rules, and one for a default backend; each takes 0.5 MB of Envoy and the control plane.
+        hosts: hosts of rules, and one for a default backend; each takes 0.5 MB of memory of Envoy and the control plane.
         paths: paths of all hosts.
         challenges: paths of cert-manager's solvers, which count as no host and no path.
         certificates: certificates, counted at each Ingress that lists them.
-        bytes: custom headers at each path, limits at each of its routes in Envoy, and the longest certificate chain with the client CA at each host.
+        bytes: of the custom headers of each path, the limits of each route in Envoy, and, for each host, the longest certificate chain with the client CA.
         cache: bytes of memory of the caches that its MilvusPolicies turn on, in each replica.
     """
 

@@ -70,7 +70,7 @@ def admitted(
     """
     Return the objects whose hosts and paths fit into what their namespaces may claim.
 
-    The other objects are not translated, so that they cost nobody time. An object that does not fit is refused as a whole;
+    The other objects are not translated, so that they do not delay the changes of other namespaces. An object that does not fit is refused as a whole;
     the objects after it are still considered. If the last good form of such an object fits, the object is returned too, and
     beside the objects the name of each whose last good form is to be served.
 

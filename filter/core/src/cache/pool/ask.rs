@@ -38,7 +38,7 @@ pub enum Decision {
     Join(Seat),
     /// It is sent, and its answer may be stored: a `miss`.
     Fill(Fill),
-    /// It is sent unchanged, and nobody else gets its answer.
+    /// It is sent unchanged, and no other read gets its answer.
     Forward(Reason, Option<Watch>),
 }
 

@@ -1,4 +1,4 @@
-//! The callers that Milvus has lately answered well. Anybody can send calls, but not with their credentials.
+//! The callers to which Milvus has lately given a good answer. Other clients can send calls, but not with their credentials.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -38,9 +38,9 @@ pub struct Sending {
     /// The label that its answer will have, and the generation at its send.
     pub label: Label,
     pub generation: u64,
-    /// Whether it was seen before: otherwise its answer takes the place of no other one.
+    /// Whether it was seen before: otherwise its answer evicts no other one.
     pub is_wanted: bool,
-    /// Who asks, if the question is new.
+    /// The asker, if the question is new.
     pub new: Option<Asker>,
 }
 
@@ -65,7 +65,7 @@ enum Pace {
     Unknown,
 }
 
-/// A read that waits for another one. If it is dropped, it leaves.
+/// A read that waits for the answer to another one. Dropping it ends the wait.
 #[derive(Debug)]
 pub struct Seat {
     pool: Arc<Pool>,

@@ -1,7 +1,7 @@
-//! Which reads were seen before: where memory is full, the answers to all others would only take the place of used ones.
+//! Which reads were seen before: when memory is full, an answer to any other read would only evict an answer that is used.
 
-/// A table of fixed size. A read replaces the one at its place, so reads that come once push out each other and, now and
-/// then, one that comes again, which then counts as new.
+/// A table of fixed size. A read replaces the one at its place. So reads that come once mostly replace each other, and sometimes
+/// one that is repeated later, which then counts as new.
 #[derive(Debug, Default)]
 pub struct Doorkeeper {
     /// Empty until the first read.
@@ -17,7 +17,7 @@ impl Doorkeeper {
         self.seen.get(place) == Some(&number)
     }
 
-    /// The same. It is now.
+    /// Whether a read with this key was seen before; from now on it was.
     pub fn has_seen(&mut self, key: &[u8; 32]) -> bool {
         let (place, number) = place(key);
         self.seen.resize(PLACES, 0);
@@ -25,7 +25,7 @@ impl Doorkeeper {
     }
 }
 
-/// Where a key has its place, and the number that stands there. The key is a digest, so any of its bytes are as good as
+/// The place of a key in the table, and the number that is stored there. The key is a digest, so any of its bytes are as good as
 /// random.
 fn place(key: &[u8; 32]) -> (usize, u64) {
     let [.., a, b, c, d, e, f, g, h] = *key;

@@ -43,9 +43,9 @@ pub struct Entry {
     pub generation: u64,
     /// From this time on no read may be answered with it.
     pub expires: BootTime,
-    /// Err: why the answer could not be kept, so that the same read does not wait for it again.
+    /// Err: why the answer could not be stored, so that the same read does not wait for it again.
     pub answer: Result<Arc<[u8]>, Reason>,
-    /// Who has asked a question that was new and that nobody has repeated.
+    /// The asker, if the question was new and has not been repeated.
     pub new: Option<Asker>,
 }
 
@@ -139,7 +139,7 @@ impl Entries {
         }
     }
 
-    /// Removes the oldest entries of both queues if nobody needs them, and returns their size.
+    /// Removes the oldest entries of both queues if they are not useful any more, and returns their size.
     pub fn sweep(&mut self, is_useful: impl Fn(&Entry) -> bool) -> u64 {
         let mut freed = 0;
         for queue in [&mut self.small, &mut self.main] {

@@ -51,7 +51,7 @@ pub struct Flight {
     pub sent: Option<BootTime>,
     /// The greatest guarantee of all its reads.
     pub guarantee: u64,
-    /// Who asks a question that is new and that nobody has repeated.
+    /// The asker, if the question is new and has not been repeated.
     pub new: Option<Asker>,
     followers: VecDeque<Arc<Follower>>,
 }
@@ -221,7 +221,7 @@ impl Follower {
         }
     }
 
-    /// It is no longer there: nobody wakes it from now on.
+    /// Its read is gone, so it is not woken from now on.
     pub fn close(&self) -> Standing {
         let mut state = self.lock();
         state.waker = None;

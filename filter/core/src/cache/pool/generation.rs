@@ -58,7 +58,7 @@ impl Generation {
         self.changes.remove(&(until, call));
     }
 
-    /// A call succeeded, or nobody knows.
+    /// A call succeeded, or its outcome is not known.
     pub fn changed(&mut self, now: BootTime) {
         self.bump();
         self.close(now + SETTLE);

@@ -1,4 +1,4 @@
-//! Whether the questions that somebody asks of a collection are asked again while their answers serve. Where they are not,
+//! Whether the questions of an asker about a collection are repeated while their answers serve. Where they are not,
 //! a new question is sent unchanged: its key, its fill and its entry would be in vain.
 //!
 //! This decides which reads are filled, and never what a read is answered with. A read that is sent unchanged is right in
@@ -11,18 +11,18 @@ use crate::cache::pool::sightings::{Sight, Sightings};
 use crate::cache::question::glance::{Asker, Credentials, Glance};
 use crate::host::clock::BootTime;
 
-/// So many new questions in succession that nobody repeats make a collection one whose questions seldom repeat.
+/// After so many new questions in succession that were not repeated, an asker's questions seldom repeat.
 const ENOUGH: u32 = 64;
 /// A repetition makes up for so many new questions: if fewer than one of these are repeated, fills cost more than they
 /// save.
 const WORTH: u32 = 32;
-/// Of the new questions of such a collection, one of so many is filled: it keeps the timestamps and the level at hand for
-/// the questions that are repeated.
+/// Of the new questions of such an asker, one of so many is filled: so timestamps and level stay known for the questions that
+/// are repeated.
 const SHARE: u64 = 32;
 /// The time between two of those, at least.
 const SHARE_EVERY: Duration = Duration::from_millis(250);
-/// After so many reads of a client in succession that were sent unchanged, its next ones are sent at once: what Envoy holds of
-/// a request until it has arrived costs more than the look.
+/// After so many reads of a client in succession that were sent unchanged, its next ones are sent at once: to hold a request in Envoy
+/// until it is complete costs more than the look.
 const SURE: u64 = 256;
 /// One of so many is held all the same: it may be filled.
 const HELD: u64 = 16;
@@ -58,7 +58,7 @@ pub struct Repeats {
 /// What is known of an asker. Only a good answer of Milvus to a fill begins it: a stranger takes no place.
 #[derive(Debug)]
 struct Habit {
-    /// New questions that nobody has repeated, less those that repetitions make up for: 0 to `ENOUGH`.
+    /// New questions that have not been repeated, less those that repetitions make up for: 0 to `ENOUGH`.
     unrepeated: u32,
     is_seldom: bool,
     last: BootTime,

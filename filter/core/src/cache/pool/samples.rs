@@ -7,12 +7,12 @@ use crate::host::clock::BootTime;
 
 /// How often a timestamp is asked for, at most, on behalf of callers that are known.
 const EVERY: Duration = Duration::from_millis(200);
-/// The same where it is not urgent, and on behalf of callers that are not known. They have turns of their own, so that a
-/// stranger whom Milvus refuses takes none of the others'.
+/// The same where it is not urgent, and on behalf of callers that are not known. Those are counted separately, so that a
+/// stranger whom Milvus refuses delays no timestamp of a known caller.
 const SELDOM: Duration = Duration::from_secs(1);
 /// After a request without a good answer the next one is due so soon.
 const AGAIN: Duration = Duration::from_millis(20);
-/// A request for one that takes longer is taken for lost, and the next one is due.
+/// A request for a timestamp that has no answer for so long counts as lost, and the next one is due.
 const LOST: Duration = Duration::from_secs(1);
 /// The most samples. At one each 200 ms they reach back further than any bound.
 const MOST: usize = 64;
@@ -29,7 +29,7 @@ pub struct Sample {
 
 #[derive(Debug, Default)]
 pub struct Samples {
-    /// In their order.
+    /// In the order in which they were requested.
     kept: VecDeque<Sample>,
     /// The timestamp that came last.
     last: u64,

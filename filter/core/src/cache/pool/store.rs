@@ -46,7 +46,7 @@ impl Store {
         self.used.fetch_sub(freed, Ordering::Relaxed);
     }
 
-    /// Removes some entries that nobody needs and, if it `may_evict`, others, from each shard in turn, until `size` more
+    /// Removes some entries that are not useful any more and, if it `may_evict`, others, from each shard in turn, until `size` more
     /// bytes fit into `memory`. Returns whether they fit. No shard may be locked by the caller. Workers that store at the
     /// same time exceed `memory` by an entry each.
     pub fn make_room(

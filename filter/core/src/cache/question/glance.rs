@@ -24,11 +24,11 @@ pub struct Asker(pub u64);
 pub struct Glance {
     pub credentials: Credentials,
     pub asker: Asker,
-    /// A hash, with the same key, of who asks what: of all fields but the base and the consistency, in whatever order.
+    /// A hash, with the same key, of the asker and the question: of all fields but the base and the consistency, in any order.
     pub question: u64,
 }
 
-/// The key of the hashes. Without it nobody can make questions that look alike.
+/// The key of the hashes. A client that does not know it cannot make different questions with the same hash.
 static SECRET: LazyLock<[u64; 2]> =
     LazyLock::new(|| [1, 2].map(|number: u64| RandomState::new().hash_one(number)));
 
@@ -42,7 +42,7 @@ pub fn glance(method: Method, credentials: Credentials, message: &[u8]) -> Optio
 }
 
 impl Credentials {
-    /// None is a value too.
+    /// A missing header counts as a value.
     pub fn of(authorization: Option<&[u8]>) -> Self {
         Self(authorization.map_or(0, hash))
     }

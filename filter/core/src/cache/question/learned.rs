@@ -5,7 +5,7 @@ use crate::cache::question::pairs::Pair;
 use crate::cache::read::Facts;
 use crate::wire::records::{Malformed, Records, Value};
 
-/// The answer says an error, or it is not an answer.
+/// The answer is an error, or cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotGood;
 

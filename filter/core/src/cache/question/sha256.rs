@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// A hash of 32 bytes. Nobody can find two inputs with the same one.
+/// A hash of 32 bytes. No two inputs with the same hash are known.
 pub type Digest = [u8; 32];
 
 const BLOCK: usize = 64;

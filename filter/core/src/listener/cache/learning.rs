@@ -70,7 +70,7 @@ pub fn due(read: &Read, stream: &(impl Routed<RouteConfig> + Clock)) -> Option<D
 }
 
 impl Ticket {
-    /// Takes what the message of an answer says, if there is one and it says success.
+    /// Learns from the message of an answer, if there is one and its status is success.
     fn answered(self, message: Option<&[u8]>, stream: &impl Clock) {
         match self {
             Self::Sample(ticket) => {

@@ -10,7 +10,7 @@ use super::*;
 const SPEED: u64 = 50;
 const READERS: u64 = 6;
 const RUNS: Duration = Duration::from_secs(3);
-/// Nobody waits longer for a wake-up that must come.
+/// The longest wait for a wake-up that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
@@ -114,7 +114,7 @@ impl World {
             if random.below(8) == 0 {
                 return;
             }
-            woken.recv_timeout(PATIENCE).expect("nobody woke it");
+            woken.recv_timeout(PATIENCE).expect("it was not woken");
             seat = match seat.outcome(self.now()) {
                 Outcome::Answer(hit) => return check(hit),
                 Outcome::Lead(fill) => return self.send(fill, random),
