@@ -228,8 +228,8 @@ pub fn api_of(request: &impl Request) -> Api {
     }
 }
 
-/// Whether Envoy's routes for gRPC take a request with this `content-type` (`Grpc::Common::hasGrpcContentType`). The filter must decide as
-/// they do: otherwise it would read a request that another route takes.
+/// Whether Envoy's routes for gRPC take a request with this `content-type` (`Grpc::Common::hasGrpcContentType`). The filter
+/// must decide as they do: otherwise it would read a request that another route takes.
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
