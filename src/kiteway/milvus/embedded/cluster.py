@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Self
@@ -28,18 +27,18 @@ from kiteway.milvus.embedded.config import (
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
+from kiteway.milvus.embedded.proxies import ProxyCluster
 from kiteway.milvus.embedded.ready import LOOPBACK, MilvusEndpoint
 from kiteway.milvus.embedded.server import MilvusServer, MilvusStartError, Progress
 from kiteway.netns import NetworkNamespace
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 1.0
-_PROXY_STOP_SECONDS = 10.0
 _PORTS_PER_PROXY = 3
 _BACKEND_PORTS = len(BackendPorts.__dataclass_fields__)
 
 
-class MilvusCluster:
+class MilvusCluster(ProxyCluster):
     """N serving proxies, one backend process and a message broker; an async context manager.
 
     The backend (coordinators, nodes, etcd) has a proxy of its own that no client uses, so a test can kill each proxy in
@@ -62,6 +61,7 @@ class MilvusCluster:
         Raises:
             ValueError: fewer than one proxy, or `data_dir` is not empty.
         """
+        super().__init__()
         if proxies < 1:
             raise ValueError(f"a cluster needs at least one proxy, not {proxies}")
         self._data_dir = data_dir.absolute()
@@ -76,12 +76,6 @@ class MilvusCluster:
         self._count = proxies
         self._broker: ChildProcess | None = None
         self._backend: MilvusServer | None = None
-        self._proxies: tuple[MilvusServer, ...] = ()
-
-    @property
-    def endpoints(self) -> tuple[MilvusEndpoint, ...]:
-        """The endpoints of the serving proxies; empty before `start`."""
-        return tuple(proxy.endpoint for proxy in self._proxies)
 
     @property
     def broker(self) -> ChildProcess:
@@ -94,15 +88,11 @@ class MilvusCluster:
             raise RuntimeError("the embedded Milvus cluster is not started")
         return self._broker
 
-    def pid(self, index: int) -> int:
-        """Return the process id of a proxy."""
-        return self._proxies[index].process.pid
-
     @property
     def pids(self) -> tuple[int, ...]:
         """The process ids of all started processes: broker, backend, proxies."""
-        servers = [server for server in (self._backend, *self._proxies) if server is not None]
-        return (self.broker.pid, *(server.process.pid for server in servers))
+        backend = () if self._backend is None else (self._backend.process.pid,)
+        return (self.broker.pid, *backend, *(proxy.process.pid for proxy in self._proxies))
 
     async def start(self, timeout: float = _START_SECONDS) -> Self:
         """Start all processes and wait until rows written through one proxy are found through every proxy.
@@ -132,40 +122,6 @@ class MilvusCluster:
             await self._backend.stop(grace)
         if self._broker is not None:
             await self._broker.stop(grace)
-
-    async def kill(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a proxy a signal; with SIGKILL, return when it is gone."""
-        process = self._proxies[index].process
-        process.send_signal(number)
-        if number == signal.SIGKILL:
-            await process.wait()
-
-    async def stop_proxy(self, index: int, grace: float = _PROXY_STOP_SECONDS) -> None:
-        """Stop a proxy as an operator would: SIGTERM, `grace` seconds, SIGKILL."""
-        await self._proxies[index].stop(grace)
-
-    def pause(self, index: int) -> None:
-        """Stop a proxy's execution (SIGSTOP): its connections stay open and silent."""
-        self._proxies[index].process.send_signal(signal.SIGSTOP)
-
-    def resume(self, index: int) -> None:
-        """Resume a paused proxy (SIGCONT)."""
-        self._proxies[index].process.send_signal(signal.SIGCONT)
-
-    async def restart(self, index: int, timeout: float = _START_SECONDS) -> None:
-        """Start a proxy again on its old ports, stopped first if it runs; return when it serves.
-
-        Raises:
-            MilvusStartError: it ended or did not serve in time.
-        """
-        await self.stop_proxy(index)
-        await self._proxies[index].start(timeout)
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.stop()
 
     async def _start(self, timeout: float) -> None:
         binary = await asyncio.to_thread(find_milvus_binary, self._on_progress)

@@ -13,12 +13,12 @@ from kiteway.milvus.embedded.config import TLSFiles
 from kiteway.milvus.embedded.logs import last_lines
 from kiteway.milvus.embedded.ports import free_ports
 from kiteway.milvus.embedded.process import ChildProcess
+from kiteway.milvus.embedded.proxies import ProxyCluster
 from kiteway.milvus.embedded.ready import LOOPBACK, MilvusEndpoint, NotServingError, wait_serving
 from kiteway.milvus.embedded.server import MilvusStartError, Progress, check_key_pair
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 1.0
-_PROXY_STOP_SECONDS = 10.0
 
 
 class Store(Protocol):
@@ -39,12 +39,8 @@ class Store(Protocol):
         """Stop it. Idempotent."""
 
 
-class LiteCluster:
-    """N proxies in front of one Milvus Lite; an async context manager with `MilvusCluster`'s interface.
-
-    Each proxy is a process of its own with a serving port and a health port on loopback, and can be killed, stopped and
-    started alone. Proxies are named by their index.
-    """
+class LiteCluster(ProxyCluster):
+    """N proxies in front of one Milvus Lite; an async context manager. Each proxy is a process of its own on loopback."""
 
     def __init__(
         self,
@@ -64,21 +60,12 @@ class LiteCluster:
             tls: the proxies' certificate, without client certificates; None for plaintext.
             on_progress: called at each step.
         """
+        super().__init__()
         self._data_dir = data_dir.absolute()
         self._store = store
         self._count = proxies
         self._tls = tls
         self._on_progress = on_progress
-        self._proxies: tuple[_Proxy, ...] = ()
-
-    @property
-    def endpoints(self) -> tuple[MilvusEndpoint, ...]:
-        """The endpoints of the proxies; empty before `start`."""
-        return tuple(proxy.endpoint for proxy in self._proxies)
-
-    def pid(self, index: int) -> int:
-        """Return the process id of a proxy."""
-        return self._proxies[index].process.pid
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -117,40 +104,6 @@ class LiteCluster:
         """Stop everything, the proxies by force after `grace` seconds; no process is left. Idempotent."""
         await asyncio.gather(*(proxy.stop(grace) for proxy in self._proxies))
         await self._store.stop()
-
-    async def kill(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a proxy a signal; with SIGKILL, return when it is gone."""
-        process = self._proxies[index].process
-        process.send_signal(number)
-        if number == signal.SIGKILL:
-            await process.wait()
-
-    async def stop_proxy(self, index: int, grace: float = _PROXY_STOP_SECONDS) -> None:
-        """Stop a proxy as an operator would: SIGTERM, `grace` seconds, SIGKILL."""
-        await self._proxies[index].stop(grace)
-
-    def pause(self, index: int) -> None:
-        """Stop a proxy's execution (SIGSTOP): its connections stay open and silent."""
-        self._proxies[index].process.send_signal(signal.SIGSTOP)
-
-    def resume(self, index: int) -> None:
-        """Resume a paused proxy (SIGCONT)."""
-        self._proxies[index].process.send_signal(signal.SIGCONT)
-
-    async def restart(self, index: int, timeout: float = _START_SECONDS) -> None:
-        """Start a proxy again on its old ports, stopped first if it runs; return when it serves.
-
-        Raises:
-            MilvusStartError: it ended or did not serve in time.
-        """
-        await self.stop_proxy(index)
-        await self._proxies[index].start(timeout)
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.stop()
 
 
 class _Proxy:
