@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import shutil
-import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -19,9 +15,8 @@ import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
-from tests.e2e.test_traffic_metrics import MANIFESTS
-from tests.support.kiteway import up, wait_until
+from tests.e2e.authorized import ALICE, ROOT, kiteway_before, milvus_with_authorization
+from tests.support.kiteway import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -30,7 +25,6 @@ pytestmark = [
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 
-ROOT, ALICE = ("root", "Milvus"), ("alice", "alices-P4ssword")
 DIMENSION = 8
 METRIC = 'kiteway_cache_reads_total{outcome="'
 
@@ -65,25 +59,8 @@ class Served(NamedTuple):
 @pytest.fixture(scope="module")
 def served(free_port: Callable[[], int]) -> Iterator[Served]:
     """Run Milvus, and Kiteway with a cache before it."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "all.yaml").write_text(MANIFESTS)
-    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
-    milvus = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(milvus.start())
-    try:
-        at = milvus.endpoint
-        endpoint = f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}"
-        arguments: list[str] = ["-f", str(folder / "manifests"), "--endpoint", endpoint, "--metrics-bind", metrics]
-        arguments += ["--cache", "--http-port", str(port), "--https-port", str(free_port()), "--drain", "1"]
-        with up(arguments, folder / "data") as running:
-            running.wait_healthy(1)
-            yield Served(f"http://127.0.0.1:{port}", metrics)
-    finally:
-        loop.run(milvus.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with milvus_with_authorization() as milvus, kiteway_before(milvus, free_port, "--cache") as front:
+        yield Served(front.uri, front.metrics)
 
 
 def create(client: MilvusClient, name: str, first: int = 0, level: str = "Bounded") -> None:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import grpc
 import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
+from tests.e2e.authorized import ALICE, ROOT, kiteway_before, milvus_with_authorization
 from tests.e2e.test_calls import POOL, Counted
-from tests.e2e.test_calls_session import Made, Recorder, logged
-from tests.e2e.test_traffic_metrics import MANIFESTS
+from tests.e2e.test_calls_session import Made, Recorder, logged, recording
 from tests.e2e.traffic import Backend
-from tests.support.kiteway import up
 from tests.support.leaks import places_with_secrets
 
 pytestmark = [
@@ -33,7 +26,6 @@ pytestmark = [
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 
-ROOT, ALICE = ("root", "Milvus"), ("alice", "alices-P4ssword")
 DIMENSION = 8
 READS = {"Search", "Query"}
 LEVELS = ("strong", "session", "bounded", "eventually", "customized")
@@ -119,38 +111,11 @@ def _logged(line: dict[str, Any]) -> Read:
 @pytest.fixture(scope="module")
 def served(free_port: Callable[[], int]) -> Iterator[Counted]:
     """Kiteway with a cache in front of a Milvus that wants credentials; the log has what calls say."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "all.yaml").write_text(MANIFESTS)
-    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
-    milvus = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(milvus.start())
-    try:
-        at = milvus.endpoint
-        endpoint = f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}"
-        arguments: list[str] = ["-f", str(folder / "manifests"), "--endpoint", endpoint, "--metrics-bind", metrics]
-        arguments += ["--cache", "--log-calls", "--http-port", str(port), "--https-port", str(free_port())]
-        with up([*arguments, "--drain", "1"], folder / "data") as running:
-            running.wait_healthy(1)
-            yield Counted(running, metrics, port, Backend())
-    finally:
-        loop.run(milvus.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
-    """Note all calls of PyMilvus clients that connect meanwhile."""
-    recorder, plain = Reads(), grpc.insecure_channel
-
-    def channel(*given: Any, **options: Any) -> grpc.Channel:
-        return grpc.intercept_channel(plain(*given, **options), recorder)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(grpc, "insecure_channel", channel)
-        yield recorder
+    with (
+        milvus_with_authorization() as milvus,
+        kiteway_before(milvus, free_port, "--cache", "--log-calls") as front,
+    ):
+        yield Counted(front.running, front.metrics, front.port, Backend())
 
 
 def create(client: MilvusClient) -> None:
@@ -210,7 +175,8 @@ def share(client: MilvusClient, vector: list[float], asked: int) -> None:
 def test_each_read_is_one_call_of_its_client(served: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Log, metrics and `kiteway top` have each read as the client asked, and none of Kiteway's own calls."""
     uri = f"http://127.0.0.1:{served.port}"
-    with recording(monkeypatch) as recorder:
+    recorder = Reads()
+    with recording(monkeypatch, recorder):
         root = MilvusClient(uri=uri, token=":".join(ROOT))
         root.create_database("zoo")
         root.create_user(*ALICE)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
 import random
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -19,11 +15,9 @@ import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
+from tests.e2e.authorized import ALICE, ROOT, kiteway_before, milvus_with_authorization
 from tests.e2e.test_calls import Counted
-from tests.e2e.test_traffic_metrics import MANIFESTS
 from tests.e2e.traffic import Backend, eventually
-from tests.support.kiteway import up
 from tests.support.leaks import places_with_secrets
 
 pytestmark = [
@@ -33,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 
-ROOT, ALICE, TOKEN = ("root", "Milvus"), ("alice", "alices-P4ssword"), "an-api-key-that-is-s3cret"
+TOKEN = "an-api-key-that-is-s3cret"
 SECRETS = [":".join(ROOT), ALICE[1], TOKEN]
 DIMENSION = 8
 
@@ -97,40 +91,23 @@ def names(request: Any, header: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    """Note all calls of PyMilvus clients that connect meanwhile."""
-    recorder, plain = Recorder(), grpc.insecure_channel
+def recording(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> Iterator[None]:
+    """Note in ``recorder`` all calls of PyMilvus clients that connect meanwhile."""
+    plain = grpc.insecure_channel
 
     def channel(*given: Any, **options: Any) -> grpc.Channel:
         return grpc.intercept_channel(plain(*given, **options), recorder)
 
     with monkeypatch.context() as patch:
         patch.setattr(grpc, "insecure_channel", channel)
-        yield recorder
+        yield
 
 
 @pytest.fixture
 def served(free_port: Callable[[], int]) -> Iterator[Counted]:
     """Kiteway in front of a Milvus that wants credentials; the log has what calls say."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "all.yaml").write_text(MANIFESTS)
-    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
-    milvus = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(milvus.start())
-    try:
-        at = milvus.endpoint
-        endpoint = f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}"
-        arguments: list[str] = ["-f", str(folder / "manifests"), "--endpoint", endpoint, "--metrics-bind", metrics]
-        arguments += ["--http-port", str(port), "--https-port", str(free_port()), "--drain", "1", "--log-calls"]
-        with up(arguments, folder / "data") as running:
-            running.wait_healthy(1)
-            yield Counted(running, metrics, port, Backend())
-    finally:
-        loop.run(milvus.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with milvus_with_authorization() as milvus, kiteway_before(milvus, free_port, "--log-calls") as front:
+        yield Counted(front.running, front.metrics, front.port, Backend())
 
 
 def session(uri: str) -> None:
@@ -208,7 +185,8 @@ def test_every_call_of_a_session_is_named_as_the_client_made_it(
     served: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Log, metrics and `kiteway top` have each call with its user, database, collection and outcome, and no secret."""
-    with recording(monkeypatch) as recorder:
+    recorder = Recorder()
+    with recording(monkeypatch, recorder):
         session(f"http://127.0.0.1:{served.port}")
     made = recorder.made
     assert len({call.rpc for call in made}) > 25

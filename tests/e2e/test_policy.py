@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import http.client
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +18,8 @@ from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
-from tests.e2e.test_traffic_metrics import MANIFESTS
-from tests.support.kiteway import Running, up, wait_until
+from tests.e2e.authorized import ROOT, kiteway_before, milvus_with_authorization
+from tests.support.kiteway import Running, wait_until
 from tests.support.manifests import milvus_policy
 from tests.support.reads import channel, service
 
@@ -79,29 +75,12 @@ class Site:
 @pytest.fixture(scope="module")
 def site(free_port: Callable[[], int]) -> Iterator[Site]:
     """Start both."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    manifests = folder / "manifests"
-    manifests.mkdir()
-    (manifests / "all.yaml").write_text(MANIFESTS)
-    port = free_port()
-    milvus = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(milvus.start())
-    try:
-        at = milvus.endpoint
-        arguments = ["-f", str(manifests), "--endpoint", f"{SERVICE}=127.0.0.1:{at.port},health={at.health_port}"]
-        arguments += ["--http-port", str(port), "--https-port", str(free_port()), "--drain", "1"]
-        with up(arguments, folder / "data") as running:
-            running.wait_healthy(1)
-            root = MilvusClient(uri=f"http://127.0.0.1:{port}", token="root:Milvus")
-            for user in ("alice", "bob"):
-                root.create_user(user, PASSWORD)
-            root.close()
-            yield Site(running, port, manifests)
-    finally:
-        loop.run(milvus.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with milvus_with_authorization() as milvus, kiteway_before(milvus, free_port) as front:
+        root = MilvusClient(uri=front.uri, user=ROOT[0], password=ROOT[1])
+        for user in ("alice", "bob"):
+            root.create_user(user, PASSWORD)
+        root.close()
+        yield Site(front.running, front.port, front.manifests)
 
 
 @pytest.fixture(autouse=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
@@ -21,9 +17,10 @@ import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
+from kiteway.milvus.embedded import StandaloneMilvus
+from tests.e2e.authorized import ALICE, ROOT, kiteway_before, milvus_with_authorization
 from tests.e2e.test_traffic_metrics import MANIFESTS
-from tests.support.kiteway import KITEWAY, Running, up, wait_until
+from tests.support.kiteway import KITEWAY, Running, wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -32,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
 
-ROOT, ALICE, BOB = ("root", "Milvus"), ("alice", "alices-P4ssword"), ("bob", "bobs-P4ssword")
+BOB = ("bob", "bobs-P4ssword")
 RATE_LIMIT = 8
 POLICY = """
 ---
@@ -86,34 +83,16 @@ class Served(NamedTuple):
 @pytest.fixture(scope="module")
 def milvus() -> Iterator[StandaloneMilvus]:
     """Run Milvus with the users and a collection."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    found = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(found.start())
-    try:
+    with milvus_with_authorization() as found:
         _prepare(f"http://127.0.0.1:{found.endpoint.port}")
         yield found
-    finally:
-        loop.run(found.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def served(milvus: StandaloneMilvus, free_port: Callable[[], int]) -> Iterator[Served]:
     """Run Kiteway with the policy before Milvus."""
-    with tempfile.TemporaryDirectory(prefix="kw-") as name:
-        folder = Path(name)
-        (folder / "manifests").mkdir()
-        (folder / "manifests" / "all.yaml").write_text(MANIFESTS + POLICY)
-        port, metrics = free_port(), f"127.0.0.1:{free_port()}"
-        at = milvus.endpoint
-        endpoint = f"my-release-milvus=127.0.0.1:{at.port},health={at.health_port}"
-        arguments: list[str] = ["-f", str(folder / "manifests"), "--endpoint", endpoint, "--metrics-bind", metrics]
-        arguments += ["--http-port", str(port), "--https-port", str(free_port()), "--drain", "1"]
-        with up(arguments, folder / "data") as running:
-            running.wait_healthy(1)
-            yield Served(running, f"http://127.0.0.1:{port}", metrics)
+    with kiteway_before(milvus, free_port, manifests=MANIFESTS + POLICY) as front:
+        yield Served(front.running, front.uri, front.metrics)
 
 
 def _prepare(uri: str) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -18,12 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from pymilvus import MilvusClient
 
 from kiteway.filter import filter_path, missing_reason
-from kiteway.milvus.embedded import StandaloneMilvus, Tuning
+from tests.e2e.authorized import ROOT, kiteway_before, milvus_with_authorization
 from tests.e2e.collector import Collector, attributes
 from tests.e2e.test_cache_pymilvus import create, search
-from tests.e2e.test_traffic_metrics import MANIFESTS
 from tests.e2e.traffic import NOT_READY_RESULT, Backend
-from tests.support.kiteway import KITEWAY, Running, up, wait_until
+from tests.support.kiteway import KITEWAY, Running, wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,8 +26,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(filter_path() is None, reason=missing_reason()),
 ]
-
-ROOT = ("root", "Milvus")
 
 
 class Traced(NamedTuple):
@@ -56,32 +49,18 @@ class Traced(NamedTuple):
 @pytest.fixture(scope="module")
 def traced(free_port: Callable[[], int]) -> Iterator[Traced]:
     """Run Milvus, the other proxy, a collector and Kiteway."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "all.yaml").write_text(MANIFESTS)
-    milvus = StandaloneMilvus(folder / "milvus", tuning=Tuning(authorization=True))
-    loop = asyncio.Runner()
-    loop.run(milvus.start())
-    try:
-        at, port = milvus.endpoint, free_port()
+    with milvus_with_authorization() as milvus, Collector() as collector, Backend(NOT_READY_RESULT) as tired:
+        at = milvus.endpoint
         direct = MilvusClient(uri=f"http://127.0.0.1:{at.port}", user=ROOT[0], password=ROOT[1])
         create(direct, "books")
         wait_until(lambda: len(search(direct, "books")) == 5, "the rows are there")
         direct.close()
-        with Collector() as collector, Backend(NOT_READY_RESULT) as tired:
-            arguments: list[str] = ["-f", str(folder / "manifests"), "--cache", "--drain", "1"]
-            for each, health in ((at.port, at.health_port), (tired.port, tired.health_port)):
-                arguments += ["--endpoint", f"my-release-milvus=127.0.0.1:{each},health={health}"]
-            arguments += ["--http-port", str(port), "--https-port", str(free_port())]
-            # The client decides, so that only what it traces is there.
-            arguments += ["--otlp-endpoint", f"http://127.0.0.1:{collector.port}", "--trace-sampling", "0"]
-            with up(arguments, folder / "data") as running:
-                running.wait_healthy(2)
-                yield Traced(f"http://127.0.0.1:{port}", running, collector, f"127.0.0.1:{at.port}", tired)
-    finally:
-        loop.run(milvus.stop())
-        loop.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        options = ["--cache", "--endpoint", f"my-release-milvus=127.0.0.1:{tired.port},health={tired.health_port}"]
+        # The client decides, so that only what it traces is there.
+        options += ["--otlp-endpoint", f"http://127.0.0.1:{collector.port}", "--trace-sampling", "0"]
+        with kiteway_before(milvus, free_port, *options) as front:
+            front.running.wait_healthy(2)
+            yield Traced(front.uri, front.running, collector, f"127.0.0.1:{at.port}", tired)
 
 
 @pytest.fixture
