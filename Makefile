@@ -99,9 +99,10 @@ test-python: $(SYNCED)
 	$(RUN) -m tools.standin
 	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
 
-# Three at a time on two cores: some tests wait.
-test-unit: $(SYNCED) ## the unit tests alone, in a minute and a half
-	$(RUN) -m pytest -n 3 tests/unit $(ARGS)
+# Three at a time on two cores: some tests wait. Property tests have a quarter of the examples that `make test` gives them
+# (tests/support/examples.py).
+test-unit: $(SYNCED) ## the unit tests alone, with a quarter of the examples of property tests
+	KITEWAY_EXAMPLES=quick $(RUN) -m pytest -n 3 tests/unit $(ARGS)
 
 golden: $(SYNCED) ## write the outcomes of the golden cases again; read them before you commit them
 	$(RUN) -m pytest -q tests/golden --update-golden $(ARGS)

@@ -16,12 +16,16 @@ import hypothesis
 import pytest
 
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
+from tests.support.examples import number
 from tools.in_netns import enter, isolated
 
 # A failure in CI must be found again by everyone: no random seed there, and the example is printed as a blob. Nothing
 # depends on how fast the machine is.
 _ANY_SPEED = hypothesis.settings(
-    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+    max_examples=number(),
 )
 hypothesis.settings.register_profile("ci", _ANY_SPEED, derandomize=True)
 hypothesis.settings.register_profile("dev", _ANY_SPEED)

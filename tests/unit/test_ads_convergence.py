@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from kiteway.envoy.ads.session import Session
 from kiteway.envoy.ads.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES, Resource, Snapshot
+from tests.support.examples import examples
 
 STEPS = 2000
 """More messages than any change needs; who sends more never ends."""
@@ -334,4 +335,4 @@ class Convergence(RuleBasedStateMachine):
 
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(max_examples=150, stateful_step_count=40)
+TestConvergence.settings = settings(examples(150), stateful_step_count=40)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.certificates.create import create_self_signed
@@ -22,6 +22,7 @@ from kiteway.quarantine.quarantine import Quarantine
 from kiteway.resources import EndpointSlice, Loaded, load_object
 from kiteway.sources.files import SourceContent
 from kiteway.translate import Endpoints, Options
+from tests.support.examples import examples
 from tests.support.manifests import Manifest
 from tests.unit.test_translate_properties import NOW, worlds
 
@@ -103,7 +104,7 @@ def histories(draw: st.DrawFn) -> list[Moment]:
 
 
 @given(histories())
-@settings(max_examples=60)
+@examples(60)
 def test_a_warm_round_gives_the_bytes_of_a_whole_one(history: list[Moment]) -> None:
     """
     After any history the bytes are those of the whole model serialised, and the versions those of a cold
@@ -139,7 +140,7 @@ def _slices(cluster: Cluster) -> dict[ObjectRef, Any]:
 
 
 @given(histories())
-@settings(max_examples=60)
+@examples(60)
 def test_endpoints_that_change_alone_give_what_a_round_does(history: list[Moment]) -> None:
     """
     Slices that are taken without a translation give the assignments and diagnostics of a full round, and the

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kiteway.quarantine.search import MAX_PUSHES, Search
+from tests.support.examples import examples
 from tests.support.quarantine_search import Client, forms, judge, published, settle
 
 
@@ -23,7 +24,7 @@ from tests.support.quarantine_search import Client, forms, judge, published, set
         )
     )
 )
-@settings(max_examples=400)
+@examples(400)
 def test_every_culprit_is_found_and_no_other(
     drawn: tuple[int, set[int], set[tuple[int, int]], set[int]],
 ) -> None:
@@ -151,4 +152,4 @@ class Life(RuleBasedStateMachine):
 TestLife = Life.TestCase
 
 
-TestLife.settings = settings(max_examples=150, stateful_step_count=30)
+TestLife.settings = settings(examples(150), stateful_step_count=30)

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.certificates.create import create_self_signed
@@ -28,6 +28,7 @@ from kiteway.resources import Object, load_object
 from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Translator
 from kiteway.translate.shared.unit import Unit
+from tests.support.examples import examples
 from tests.support.manifests import Manifest, backend_config, ingress, path, rule, secret, service
 
 NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
@@ -344,7 +345,7 @@ Step = Mapping[str, tuple[bool, int]]
     ),
     st.sampled_from((2, 8)),
 )
-@settings(max_examples=40)
+@examples(40)
 def test_every_innocent_is_served_in_its_newest_form(steps: list[Step], fewest: int) -> None:
     """
     This holds however units are added, removed, broken and corrected, with a restart between any two steps, and from any number

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import kiteway.quickstart
 from kiteway.certificates.create import create_self_signed
 from kiteway.cli.targets import parse_targets
 from kiteway.diagnostics import Diagnostic, Severity
@@ -17,6 +19,7 @@ from kiteway.envoy.settings import EnvoySettings
 from kiteway.instance import Instance
 from kiteway.model import Endpoint
 from kiteway.pipeline.pipeline import Pipeline
+from kiteway.probe import detect
 from kiteway.quickstart import NAME, NAMESPACE, SECRET, MilvusTarget, Quickstart, QuickstartError, quickstart
 from kiteway.sources.certificate_files import CertificateFiles, CertificateFileSource
 from kiteway.sources.files import FileSource
@@ -133,8 +136,9 @@ def test_one_that_is_away_is_taken_along(tmp_path: Path) -> None:
     assert any(note.startswith(f"note: {TARGET}:{away} cannot be reached now") for note in found.notes)
 
 
-def test_a_server_that_says_nothing_is_not_called_a_milvus(tmp_path: Path) -> None:
+def test_a_server_that_says_nothing_is_not_called_a_milvus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The notes say where calls go and what answers there, and claim no Milvus."""
+    monkeypatch.setattr(kiteway.quickstart, "detect", functools.partial(detect, timeout=1))
 
     async def look() -> Quickstart:
         async with serving(silence) as port:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.resources import Loaded, load_documents, load_object
+from tests.support.examples import examples
 
 FIXTURE = (Path(__file__).parent.parent / "fixtures" / "kubectl-get-milvus.yaml").read_bytes()
 POLICY = (Path(__file__).parents[2] / "examples" / "milvuspolicy.yaml").read_bytes()
@@ -64,7 +65,7 @@ def check(loaded: Loaded) -> None:
 
 
 @given(mutated(st.sampled_from(ITEMS)))
-@settings(max_examples=300)
+@examples(300)
 def test_no_object_makes_the_loader_raise(raw: dict[str, Any]) -> None:
     """A real object with arbitrary changes is an object, or refused with an error, or ignored with a note."""
     loaded = load_object(raw)
@@ -74,7 +75,7 @@ def test_no_object_makes_the_loader_raise(raw: dict[str, Any]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_no_file_makes_the_loader_raise(data: st.DataObject) -> None:
     """A real file with bytes cut out and put in is read or explained."""
     text = bytearray(FIXTURE)

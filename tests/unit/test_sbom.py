@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from kiteway import __version__
 from tools import image, sbom
@@ -33,6 +31,10 @@ def bill(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def test_a_bill_is_valid(bill: dict[str, Any]) -> None:
     """CycloneDX's own schema accepts it, and each reference leads somewhere."""
+    # Its parsers take a second to load, which only this test shall need.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(sbom.text(bill)) is None
     known = {bill["metadata"]["component"]["bom-ref"], *(each["bom-ref"] for each in bill["components"])}
     used = {ref for each in bill["dependencies"] for ref in (each["ref"], *each.get("dependsOn", ()))}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.cli.policy_show import policy_rows
@@ -20,6 +20,7 @@ from kiteway.resources import load_documents
 from kiteway.status.policy import policy_report
 from kiteway.translate import Options, Result, Translator
 from kiteway.translate.shared.limits import NamespaceLimits
+from tests.support.examples import examples
 from tests.support.manifests import Manifest, ingress, milvus_policy, path, rule, service, text
 from tests.unit.test_resources_properties import mutated
 from tests.unit.test_translate_policy import BASE, NOW, Rounds, for_filter, limit, reasons
@@ -274,7 +275,7 @@ def test_the_example_turns_a_cache_on() -> None:
 
 
 @given(mutated(st.just(EXAMPLE)))
-@settings(max_examples=100)
+@examples(100)
 def test_every_cache_is_refused_or_one_that_the_filter_takes(raw: dict[str, Any]) -> None:
     """Whatever a policy says: a configuration that the filter refuses would stop every update of Envoy."""
     objects: list[Manifest] = [

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from google.protobuf.message import Message
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis.strategies import DrawFn
 
 from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
@@ -28,6 +28,7 @@ from kiteway.envoy.xds.build import build
 from kiteway.resources import annotations as keys
 from kiteway.resources import load_object
 from kiteway.translate import Options, Result, Translator
+from tests.support.examples import examples
 from tests.support.manifests import Manifest, frontend_config, ingress, path, rule, secret, service
 
 NOW = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
@@ -159,7 +160,7 @@ def asking(notes: dict[str, str], *, tls: bool = False, frontend: str | None = N
 
 
 @given(worlds(), worlds())
-@settings(max_examples=150)
+@examples(150)
 @example([], asking({keys.CLIENT_CA: "clients"}, frontend="redirect")).via("a redirect to an HTTPS that is not there")
 @example([], asking({keys.CLIENT_CA: "gone"})).via("the plaintext gRPC port, while the CA is missing")
 @example([], asking({keys.CLIENT_CA: ""})).via("no name")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 from google.protobuf.wrappers_pb2 import StringValue
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway._proto.envoy.config.route.v3.route_components_pb2 import Route as EnvoyRoute
@@ -32,6 +32,7 @@ from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Result, Translator
 from kiteway.translate.shared.limits import MOST_POLICIES, NamespaceLimits
 from kiteway.translate.shared.routes import envoy_routes
+from tests.support.examples import examples
 from tests.support.manifests import Manifest, ingress, milvus_policy, path, rule, service, text
 from tests.unit.test_resources_properties import mutated
 
@@ -328,7 +329,7 @@ def test_the_filter_gets_the_policy_on_every_route_that_forwards() -> None:
 
 
 @given(mutated(st.just(EXAMPLE)))
-@settings(max_examples=100)
+@examples(100)
 def test_no_policy_makes_the_translation_raise(raw: dict[str, Any]) -> None:
     """Whatever a policy says, it is refused, or the filter's configuration is one that the filter takes."""
     loaded = load_documents(text([*BASE, raw]), "test.yaml")

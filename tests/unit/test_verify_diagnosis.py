@@ -279,7 +279,7 @@ async def test_a_redirect(headers: list[tuple[str, str]]) -> None:
 async def test_a_server_that_begins_no_handshake() -> None:
     """The sentence names what the server does, and the advice the port or a proxy whose own server is away."""
     async with serving(silence) as port:
-        report = await verify(Target(host="127.0.0.1", port=port), timeout=10)
+        report = await verify(Target(host="127.0.0.1", port=port), timeout=4)
     assert reason(report) is FailureReason.TLS
     assert sentence(report) == f"127.0.0.1:{port} accepts connections and finishes no TLS handshake."
     assert report.failure is not None
@@ -289,7 +289,7 @@ async def test_a_server_that_begins_no_handshake() -> None:
 async def test_a_mute_server() -> None:
     """A server that takes the connection and says nothing has accepted no call."""
     async with serving(silence) as port:
-        report = await verify(plain(port), timeout=10)
+        report = await verify(plain(port), timeout=4)
     assert reason(report) is FailureReason.TIMEOUT
     assert sentence(report) == f"127.0.0.1:{port} accepts connections and says nothing: no HTTP/2 came in time."
 
