@@ -11,32 +11,20 @@ import msgspec
 import pytest
 import yaml
 
-from kiteway._proto.envoy.config.listener.v3.listener_pb2 import Listener
-from kiteway._proto.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from kiteway.cli.values import parse_namespace_limits
 from kiteway.controlplane.config import Config
 from kiteway.diagnostics import ObjectRef, Severity
 from kiteway.envoy.settings import EnvoySettings
-from kiteway.envoy.xds.common import HTTPS_LISTENER
-from kiteway.model import HTTPMode
 from kiteway.resources import load_documents
 from kiteway.translate import Options, Result, Translator, translate
 from kiteway.translate.shared import limits
 from tests.golden.inputs import NOW, Translated, translate_text
-from tests.support.certificates import Issued, issue
-from tests.support.chains import names_by_chain
+from tests.support.certificates import issue
 from tests.support.ingresses import ingress, secret, service, text
 
-NAMES = [f"n{number}.example.com" for number in range(1500)]
 
-
-@pytest.fixture(scope="module")
-def many_names() -> Issued:
-    """Return a certificate with 1,500 names, of 50 kB."""
-    return issue(*NAMES, cn="many")
-
-
-def _translated(*documents: dict[str, Any]) -> Translated:
+def translate_documents(*documents: dict[str, Any]) -> Translated:
+    """Translate manifests, and a Service that they can name."""
     return translate_text(text(service(), *documents), "test.yaml")
 
 
@@ -47,129 +35,17 @@ def _within(most: limits.NamespaceLimits, *documents: dict[str, Any]) -> Result:
     return translate(loaded.objects, Options(namespace_limits=most), NOW)
 
 
-def _reasons(translated: Translated) -> list[str]:
+def reasons_of(translated: Translated) -> list[str]:
+    """Return the reasons of the diagnostics."""
     return [diagnostic.reason for diagnostic in translated.diagnostics]
 
 
-def _chains(translated: Translated) -> dict[str, Any]:
-    """Return the server names of each filter chain that is chosen by name."""
-    (listener,) = [m for m in translated.messages if isinstance(m, Listener) and m.name == HTTPS_LISTENER]
-    chains = names_by_chain(listener)
-    assert chains.keys() == {chain.name for chain in listener.filter_chains}
-    return chains
-
-
-def test_names_of_a_certificate_share_a_filter_chain(many_names: Issued) -> None:
-    """
-    However many names a certificate has, those without a rule share one filter chain, and their number is
-    limited.
-    """
-    translated = _translated(ingress("a", [None], ["many"]), secret("many", many_names))
-
-    (names,) = _chains(translated).values()
-    assert names == sorted(NAMES[: limits.MOST_CERTIFICATE_NAMES])
-    assert "CertificateNamesTooMany" in _reasons(translated)
-
-
-def test_hosts_with_a_large_certificate_share_a_filter_chain(many_names: Issued) -> None:
-    """Envoy gets a certificate of 50 kB once, although its Ingress has rules for hundreds of its names."""
-    hosts = NAMES[:300]
-    translated = _translated(ingress("a", hosts, ["many"]), secret("many", many_names))
-
-    assert list(_chains(translated).values()) == [sorted(hosts)]
-
-
-def test_hosts_with_the_same_certificate_share_a_filter_chain() -> None:
-    """Also across Ingresses of a namespace. A host that comes or goes changes the matcher, not the filter chain."""
-    one, other = NAMES[:100], NAMES[100:200]
-    some = secret("some", issue("*.example.com"))
-    first = _translated(ingress("a", one, ["some"]), some)
-    second = _translated(ingress("a", one, ["some"]), ingress("b", other, ["some"]), some)
-
-    assert list(_chains(first).values()) == [sorted(one)]
-    assert list(_chains(second).values()) == [sorted([*one, *other])]
-    chains = [
-        m.filter_chains
-        for t in (first, second)
-        for m in t.messages
-        if isinstance(m, Listener) and m.name == HTTPS_LISTENER
-    ]
-    assert chains[0] == chains[1]
-
-
-def test_hosts_that_clients_reach_differently_have_filter_chains_of_their_own() -> None:
-    """One filter chain has one certificate, one TLS profile and one rule for certificates of clients."""
-    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(1)}}
-    asked = {"kiteway.io/client-ca-secret": "ca", "kiteway.io/client-certificate": "optional"}
-    documents = (
-        ingress("a", ["a.example.com"], ["one"]),
-        ingress("b", ["b.example.com"], ["other"]),
-        ingress("c", ["c.example.com"], ["one"], annotations=asked),
-        ingress("d", ["d.example.com", "e.example.com"], ["one"], annotations={"kiteway.io/client-ca-secret": "ca"}),
-        secret("one", issue("*.example.com")),
-        secret("other", issue("*.example.com")),
-        ca,
-    )
-
-    assert sorted(_chains(_translated(*documents)).values()) == [[f"{name}.example.com"] for name in "abcde"]
-
-
-def test_a_certificate_that_is_too_long_is_refused_alone() -> None:
-    """A chain that no client accepts is not served, and the Ingress's other certificate is."""
-    long = issue(*[f"{'a' * 60}-{number}.example.com" for number in range(900)], cn="long")
-    assert len(long.crt) > limits.LONGEST_CERTIFICATE_CHAIN
-    translated = _translated(
-        ingress("a", ["a.example.com"], ["long", "good"]), secret("long", long), secret("good", issue("a.example.com"))
-    )
-
-    assert "CertificateTooLong" in _reasons(translated)
-    assert [certificate.name for certificate in translated.model.certificates] == ["default/good"]
-
-
-def _authority(length: int) -> str:
+def authority_of_names(length: int) -> str:
     """Return CAs of at least ``length`` bytes, in base64."""
     pem = b""
     while len(pem) < length:
         pem += issue(cn=f"CA {len(pem)}", ca=True).crt
     return base64.b64encode(pem).decode()
-
-
-def test_a_client_ca_is_in_the_configuration_once() -> None:
-    """The CA of a hundred hosts is a secret of its own, which the listener names."""
-    hosts = [f"h{number}.example.com" for number in range(100)]
-    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(100_000)}}
-    notes = {"kiteway.io/client-ca-secret": "ca"}
-    translated = _translated(
-        ingress("a", hosts, ["server"], annotations=notes), secret("server", issue("*.example.com")), ca
-    )
-
-    assert len(_chains(translated)) == len(hosts)
-    assert sum(m.ByteSize() for m in translated.messages if isinstance(m, Listener)) < 1_000_000
-    assert [m.name for m in translated.messages if isinstance(m, Secret) and m.HasField("validation_context")] == [
-        "ca/default/ca"
-    ]
-
-
-def test_a_client_ca_that_is_too_long() -> None:
-    """Its host is not served at all, because its owner requires certificates."""
-    ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": _authority(270_000)}}
-    notes = {"kiteway.io/client-ca-secret": "ca", "kubernetes.io/ingress.allow-http": "true"}
-    translated = _translated(
-        ingress("a", ["a.example.com"], ["server"], annotations=notes), secret("server", issue("a.example.com")), ca
-    )
-
-    assert "CASecretTooLong" in _reasons(translated)
-    assert not any(host.https or host.http is not HTTPMode.OFF for host in translated.model.hosts)
-
-
-def test_more_certificates_than_one_ingress_may_have() -> None:
-    """Certificates after the first hundred are left out, with a diagnostic."""
-    one = issue("a.example.com")
-    names = [f"s{number}" for number in range(limits.MOST_CERTIFICATES + 1)]
-    translated = _translated(ingress("a", [None], names), *(secret(name, one) for name in names))
-
-    assert "CertificatesTooMany" in _reasons(translated)
-    assert f"default/{names[-1]}" not in {c for entry in translated.model.server_names for c in entry.certificates}
 
 
 def _with_paths(count: int, *, host: str | None = "a.example.com", start: int = 0) -> dict[str, Any]:
@@ -186,9 +62,9 @@ SERVER = secret("server", issue("a.example.com"))
 
 def test_paths_up_to_the_most_are_served() -> None:
     """An Ingress with as many paths as allowed gets no diagnostic, and all paths have routes."""
-    translated = _translated(_with_paths(limits.MOST_PATHS), SERVER)
+    translated = translate_documents(_with_paths(limits.MOST_PATHS), SERVER)
 
-    assert "PathsTooMany" not in _reasons(translated)
+    assert "PathsTooMany" not in reasons_of(translated)
     assert len(translated.model.hosts[0].routes) == limits.MOST_PATHS
 
 
@@ -197,7 +73,7 @@ def test_paths_after_the_most_are_left_out() -> None:
     both = _with_paths(limits.MOST_PATHS - 10)
     both["spec"]["rules"] += _with_paths(20, host="b.example.com", start=7000)["spec"]["rules"]
     both["spec"]["rules"] += _with_paths(20, host="c.example.com")["spec"]["rules"]
-    translated = _translated(both, SERVER)
+    translated = translate_documents(both, SERVER)
 
     assert [len(host.routes) for host in translated.model.hosts] == [limits.MOST_PATHS - 10, 10, 0]
     (told,) = [d for d in translated.diagnostics if d.reason == "PathsTooMany"]
@@ -207,9 +83,9 @@ def test_paths_after_the_most_are_left_out() -> None:
 def test_rules_after_the_most_are_left_out() -> None:
     """Of too many rules the first are served."""
     hosts = [f"h{number}.example.com" for number in range(limits.MOST_RULES + 1)]
-    translated = _translated(ingress("a", hosts, ["server"]), SERVER)
+    translated = translate_documents(ingress("a", hosts, ["server"]), SERVER)
 
-    assert "RulesTooMany" in _reasons(translated)
+    assert "RulesTooMany" in reasons_of(translated)
     assert {host.domain for host in translated.model.hosts} == set(hosts[:-1])
 
 
@@ -225,11 +101,11 @@ def test_headers_of_many_paths() -> None:
     many = _with_paths(200)
     for path in many["spec"]["rules"][0]["http"]["paths"]:
         path["backend"] = {"service": {"name": "other", "port": {"number": 19530}}}
-    translated = _translated(many, SERVER, backend, config)
+    translated = translate_documents(many, SERVER, backend, config)
 
     with_headers = [bool(route.request_headers) for route in translated.model.hosts[0].routes]
     assert with_headers.count(True) == limits.LONGEST_HEADER_COPIES // 8000
-    assert _reasons(translated).count("HeaderCopiesTooMany") == 1
+    assert reasons_of(translated).count("HeaderCopiesTooMany") == 1
 
 
 def _ingresses(*years: int, namespace: str = "default") -> list[dict[str, Any]]:
@@ -345,7 +221,7 @@ def test_an_object_that_is_edited_beyond_the_limit_keeps_its_last_form() -> None
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "closed since"])
 def test_an_object_that_is_edited_beyond_the_limit_of_bytes_keeps_its_last_form(*, closed: bool) -> None:
     """As with hosts. What it requires of clients since holds for the last form too."""
-    authority = _authority(1)
+    authority = authority_of_names(1)
     ca = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca"}, "data": {"ca.crt": authority}}
     length = len(SERVER["stringData"]["tls.crt"]) + len(base64.b64decode(authority))
     translator, most = Translator(), Options(namespace_limits=limits.NamespaceLimits(bytes=5 * length))

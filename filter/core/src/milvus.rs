@@ -9,6 +9,7 @@ mod name;
 mod query;
 pub mod question;
 pub mod rest;
+pub mod rest_path;
 pub mod rpc;
 #[rustfmt::skip] // One rpc a line, however long.
 mod rpc_table;

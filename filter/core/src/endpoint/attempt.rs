@@ -19,7 +19,7 @@ use crate::metrics::transport_status;
 use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, rest_readiness, Readiness};
-use crate::milvus::rest::{database_header, rpc_of};
+use crate::milvus::rest_path::{database_header, rpc_of};
 use crate::milvus::rpc::{ends_existence, Class, MilvusStatusLocation, Rpc, COLLECTION_NOT_FOUND};
 use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};

@@ -4,7 +4,8 @@ use crate::calls::Size;
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::request::AccessLog;
 use crate::milvus::question::Name;
-use crate::milvus::rest::{rpc_of, Body, SUCCESS};
+use crate::milvus::rest::{Body, SUCCESS};
+use crate::milvus::rest_path::rpc_of;
 
 /// Reads one call while it passes.
 #[derive(Debug)]

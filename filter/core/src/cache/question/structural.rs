@@ -1,7 +1,7 @@
 //! Which calls change what reads are answered from, beside rows.
 
 use crate::milvus::call::Call;
-use crate::milvus::rest::{rpc_of, OTHER};
+use crate::milvus::rest_path::{rpc_of, OTHER};
 
 /// Services that only say how Milvus is, or what it has.
 const READING_SERVICES: [&[u8]; 2] = [b"/grpc.health.v1.Health/", b"/grpc.reflection."];
