@@ -15,6 +15,7 @@ from tests.unit.test_translate_properties import broken_guides, built
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(300)  # Envoy starts forty times
 def test_whatever_is_left_is_accepted_by_envoy(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Envoy accepts the configuration that a broken guide still gives."""
 
