@@ -155,6 +155,13 @@ def http_request(envoy: Envoy, method: str, path: str) -> int:
     return status
 
 
+def in_flight(envoy: Envoy) -> int:
+    """Return how many of its clients' requests Envoy has begun and not answered."""
+    stats = envoy.get("/stats?format=json&filter=downstream_rq_active$")["stats"]
+    of_clients = [stat for stat in stats if not stat.get("name", "").startswith("http.admin.")]
+    return sum(stat.get("value", 0) for stat in of_clients)
+
+
 def updates(envoy: Envoy) -> int:
     """Return how often Envoy has taken new routes."""
     stats = envoy.get("/stats?format=json&filter=rds.routes.config_reload$")["stats"]
