@@ -1,7 +1,7 @@
 """
 Run benches: ``python -m bench [NAME...]``.
 
-Everything runs in a network namespace of its own where that is permitted; the tools come before that, from Debian
+Everything runs in its own network namespace where that is permitted; the tools come before that, from Debian
 packages unpacked under ``.tools/`` or, where there is no apt, from ``PATH``.
 """
 

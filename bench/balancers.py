@@ -1,4 +1,4 @@
-"""The contestants: each accepts gRPC over TLS on a port of its own and forwards it over TLS to one backend."""
+"""The contestants: each accepts gRPC over TLS on its own port and forwards it over TLS to one backend."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Setting:
     What a contestant works with.
 
     Attributes:
-        work: a folder of its own.
+        work: a separate folder.
         programs: see `bench.outcome.Context`.
         backend: the port of 127.0.0.1 to hand calls on to.
         certificate: the server certificate, PEM.

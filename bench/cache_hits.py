@@ -99,7 +99,7 @@ def _until_hits(load: Callable[[], Load], searched: Callable[[], int]) -> None:
 
 def _check(blocks: Mapping[str, Block]) -> None:
     """
-    Check that the searches were answered by whom they should be.
+    Check that few searches of the cache's and the constant blocks reached Milvus, and that answers have the right size.
 
     Raises:
         BenchError: they were not.

@@ -34,7 +34,7 @@ async def unique(
     Search for another vector each time, in blocks through Kiteway without and with the cache in turns.
 
     The blocks count from the moment when the cache knows that the questions do not repeat; the first one, which has what
-    comes before, is a row of its own.
+    comes before, is a separate row.
 
     Raises:
         BenchError: a search failed, or the cache does not notice that no question repeats.

@@ -155,7 +155,7 @@ class Phase:
 
     def measure(self, workloads: Sequence[Workload], missing: list[str]) -> list[tuple[Workload, Rounds]]:
         """
-        Measure each workload; who cannot be started goes to ``missing``.
+        Measure each workload; a contestant that cannot be started goes to ``missing``.
 
         Raises:
             BenchError: plain Envoy cannot be started, or not everyone can again.

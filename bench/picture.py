@@ -16,7 +16,7 @@ _STYLE = f"text{{font:13px system-ui,sans-serif;fill:{_INK}}}.title{{font-weight
 
 
 def svg(charts: Sequence[Chart]) -> str:
-    """Draw the charts below each other, each on a scale of its own that begins at 0."""
+    """Draw the charts below each other, each on its own scale that begins at 0."""
     parts: list[str] = []
     top = _MARGIN
     for chart in charts:

@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each worker a network of its own, if the run has one: no port and no address is anybody else's then."""
+    """Give each worker its own network, if the run has one: no port and no address is anybody else's then."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in a shell's background; what a test starts would be deaf to Ctrl-C, too.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,5 @@
 """
-Run a command in a network namespace of its own, with loopback up and no other interface.
+Run a command in its own network namespace, with loopback up and no other interface.
 
 The embedded Milvus listens on every address, whatever its configuration says; inside, every address is loopback. Root
 needs no special permission; other users need unprivileged user namespaces. Where neither is permitted the command runs

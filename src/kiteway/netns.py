@@ -97,7 +97,7 @@ class NetworkNamespace:
             _setns(self._fd)
             return function()
 
-        # setns moves only the calling thread, so a thread of its own goes in and ends there.
+        # setns moves only the calling thread, so a separate thread goes in and ends there.
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(inside).result()
 

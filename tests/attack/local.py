@@ -70,7 +70,7 @@ def _folder_of_another() -> Seen:
 
 
 def _log_link() -> Seen:
-    """Give it a data directory of its own whose log is a link to the victim's file."""
+    """Give it a separate data directory whose log is a link to the victim's file."""
     with _folder() as folder:
         kept = folder / "kept"
         kept.write_text("kept")

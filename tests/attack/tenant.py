@@ -1,4 +1,4 @@
-"""The manifests of tenants: each has a namespace, a Service, and a file of its own in Kiteway's folder."""
+"""The manifests of tenants: each has a namespace, a Service, and its own file in Kiteway's folder."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class World:
 
     def change(self) -> float:
         """
-        Give the victim another host with a certificate of its own, and wait until a client of it is served.
+        Give the victim another host with its own certificate, and wait until a client of it is served.
 
         That needs a virtual host, a filter chain and a secret. Return the seconds; `LIMIT_SECONDS` if it never came.
         """

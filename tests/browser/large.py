@@ -28,7 +28,7 @@ from tests.support.kiteway import Running, up, wait_until
 from tests.support.manifests import backend_config, endpoint_slice, ingress, path, rule, service
 
 HOSTS, EACH = 1000, 10
-"""Hosts, each with a Service of its own, and the endpoints of each."""
+"""Hosts, each with its own Service, and the endpoints of each."""
 _OF_A_NAMESPACE = 100
 _HEALTH_PORT = 9091
 _START_SECONDS = 240.0

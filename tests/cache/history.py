@@ -129,7 +129,7 @@ class Failover:
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """
-    Another Milvus stands behind the pool, with a catalogue of its own and a row in each collection.
+    Another Milvus stands behind the pool, with its own catalogue and a row in each collection.
 
     Attributes:
         written: how long ago its rows were acknowledged, in ms.

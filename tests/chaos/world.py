@@ -53,7 +53,7 @@ class World:
     backend: Path
 
     def target(self, name: str, port: int) -> Target:
-        """Return a balancer as a target of load, with a collection of its own."""
+        """Return a balancer as a target of load, with its own collection."""
         return Target(name, f"127.0.0.1:{port}", self.front.cert, HOST, f"chaos_{name.lower()}")
 
     def direct(self, index: int) -> grpc.Channel:

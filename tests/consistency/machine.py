@@ -70,7 +70,7 @@ def planted_bugs() -> tuple[str, ...]:
 
 
 def build_planted() -> None:
-    """Build the filter with its planted bugs in a folder of its own, and use it from now on."""
+    """Build the filter with its planted bugs in a separate folder, and use it from now on."""
     target = _FILTER / "target/planted"
     command = ["cargo", "build", "--release", "--offline", "--locked", "--package", "kiteway_filter"]
     subprocess.run([*command, "--features", "planted", "--target-dir", target], cwd=_FILTER, check=True)

@@ -23,7 +23,7 @@ _LIE_SECONDS = 10.0
 _READERS = 5
 _PAUSE = 0.005
 _CHASERS = 2
-"""Each has a connection of its own, which one of Envoy's workers serves."""
+"""Each has its own connection, which one of Envoy's workers serves."""
 
 _WRITE_PAUSE = 0.1
 _DENSE_PAUSE = 0.02

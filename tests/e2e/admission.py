@@ -61,7 +61,7 @@ class Milvus(grpc.GenericRpcHandler):
 
 
 class Client:
-    """A client of one user, with a connection of its own."""
+    """A client of one user, with its own connection."""
 
     def __init__(self, envoy: Envoy, user: str) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{envoy.port}", options=OWN_SUBCHANNEL)

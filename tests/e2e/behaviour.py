@@ -176,7 +176,7 @@ class World:
         source: str = "127.0.0.1",
         **headers: str,
     ) -> Answer:
-        """Make an HTTP/1.1 request on a connection of its own; of ``headers`` the underscores are dashes."""
+        """Make an HTTP/1.1 request on its own connection; of ``headers`` the underscores are dashes."""
         connection = self._connection(tls=tls, sni=sni or host.partition(":")[0], source=source)
         with contextlib.closing(connection):
             sent = {key.replace("_", "-"): value for key, value in headers.items()}

@@ -101,7 +101,7 @@ class Milvus(grpc.GenericRpcHandler):
 
 
 class Client:
-    """A client with a connection of its own."""
+    """A client with its own connection."""
 
     def __init__(self, envoy: Envoy, **metadata: str) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{envoy.port}", options=OWN_SUBCHANNEL)

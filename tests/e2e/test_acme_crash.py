@@ -45,7 +45,7 @@ def pebble(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 
 @contextlib.contextmanager
 def runner(folder: Path, pebble: Pebble, pause: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """Run the issuance in a process of its own; it does not outlive the context."""
+    """Run the issuance in a separate process; it does not outlive the context."""
     command = [
         sys.executable,
         "-m",

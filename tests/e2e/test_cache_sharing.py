@@ -120,7 +120,7 @@ def served(free_port: Callable[[], int]) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def clients(served: Served) -> Iterator[list[Any]]:
-    """Connect 200 clients, each by a connection of its own."""
+    """Connect 200 clients, each by its own connection."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(served.connect()) for _ in range(_CLIENTS)]
         for ready in [grpc.channel_ready_future(each) for each in connections]:

@@ -145,7 +145,7 @@ class Draining:
 def test_fifty_changes_a_second_reach_envoy(
     site: Site, tmp_path: Path, free_port: Callable[[], int], seconds: int
 ) -> None:
-    """Each change, as it comes from a cluster's watch, is a push of its own, and no client notices."""
+    """Each change, as it comes from a cluster's watch, is a separate push, and no client notices."""
     folder = Path(tempfile.mkdtemp(prefix="envoy-", dir=site.folder))
     with running_envoy(folder, free_port) as proxy:
         pipeline = Pipeline(proxy.settings)

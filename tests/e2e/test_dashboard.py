@@ -1,4 +1,4 @@
-"""The web page of a running Kiteway: a process of its own, and what an attacker gets from it."""
+"""The web page of a running Kiteway: a separate process, and what an attacker gets from it."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Envoy:
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=UNLIMITED)
 
     def call(self, method: str, request: bytes = b"") -> bytes:
-        """Make one unary gRPC call through this Envoy, on a connection of its own."""
+        """Make one unary gRPC call through this Envoy, on its own connection."""
         with self.channel() as channel:
             stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
             return stub(request, timeout=10)

@@ -59,7 +59,7 @@ class Served(NamedTuple):
     metrics: str
 
     def client(self, who: tuple[str, str]) -> MilvusClient:
-        """Return a client on a connection of its own."""
+        """Return a client on its own connection."""
         return MilvusClient(uri=self.uri, user=who[0], password=who[1])
 
     def counted(self, name: str) -> float:

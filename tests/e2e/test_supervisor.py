@@ -114,7 +114,7 @@ class Upstream:
 
 
 def channel(port: int) -> grpc.aio.Channel:
-    """Return a channel with a connection of its own, which retries nothing that reached the wire."""
+    """Return a channel with its own connection, which retries nothing that reached the wire."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
     return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options)
 

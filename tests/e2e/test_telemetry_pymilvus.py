@@ -38,7 +38,7 @@ class Traced(NamedTuple):
     tired: Backend
 
     def client(self) -> MilvusClient:
-        """Return a client on a connection of its own, whose calls carry the current span."""
+        """Return a client on its own connection, whose calls carry the current span."""
         return MilvusClient(uri=self.uri, user=ROOT[0], password=ROOT[1])
 
     def spans(self, of: int) -> list[Span]:

@@ -98,7 +98,7 @@ def test_all_unhealthy_ends_soon_and_heals(client: tuple[Proxy, Backend, MilvusC
 
 
 def test_refused_connections_end_soon_and_heal(client: tuple[Proxy, Backend, MilvusClient]) -> None:
-    """A refused connection at every endpoint is UNAVAILABLE with a sentence of its own."""
+    """A refused connection at every endpoint is UNAVAILABLE with its own sentence."""
     proxy, backend, pymilvus = client
     proxy.apply(model(), [backend.endpoint()])
     backend.stop_serving()

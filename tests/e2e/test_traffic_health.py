@@ -99,7 +99,7 @@ with Backend() as backend:
 
 @pytest.fixture
 def stoppable() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
-    """A backend in a process of its own."""
+    """A backend in a separate process."""
     with subprocess.Popen([sys.executable, "-c", STOPPABLE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port, health = map(int, process.stdout.readline().split())

@@ -1,7 +1,7 @@
 """
 Connects with the PyMilvus on its path, lists the collections, and prints what its user would see, and when.
 
-It runs as a program of its own: ``client.py``, with the arguments of `MilvusClient` as JSON on its standard input.
+It runs as a separate program: ``client.py``, with the arguments of `MilvusClient` as JSON on its standard input.
 """
 
 from __future__ import annotations

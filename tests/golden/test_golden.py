@@ -90,7 +90,7 @@ def test_case(name: str, updating: bool, common: dict[str, Any]) -> None:  # noq
 def test_envoy_accepts(name: str, envoy_binary: Path) -> None:
     """Envoy accepts the configuration that the manifests become."""
     first = NAMES.index(name) // _TOGETHER * _TOGETHER
-    # One run costs the same for one case as for many; which of them it was, a run of its own says.
+    # One run costs the same for one case as for many; which of them it was, a separate run shows.
     if not _accepted_together(envoy_binary, tuple(NAMES[first : first + _TOGETHER])):
         assert validate(envoy_binary, bootstrap_of(name)) is None
 

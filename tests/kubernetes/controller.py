@@ -1,4 +1,4 @@
-"""Runs `kiteway controller` as a Pod does: in a process of its own, with exactly a service account's rights."""
+"""Runs `kiteway controller` as a Pod does: in a separate process, with exactly a service account's rights."""
 
 from __future__ import annotations
 

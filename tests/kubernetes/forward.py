@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 
 class Forwarder:
-    """Hands connections on, address by address; a context manager with one event loop of its own."""
+    """Hands connections on, address by address; a context manager with a separate event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

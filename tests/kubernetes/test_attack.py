@@ -26,7 +26,7 @@ _RULED, _UNFORESEEN, _INNOCENT = "ruled", "unforeseen", "innocent"
 
 
 def _tenant(name: str, *headers: str, **annotations: str) -> list[Manifest]:
-    """Return a namespace of its own with an Ingress for one host, and its Service."""
+    """Return a new namespace with an Ingress for one host, and its Service."""
     made = dict(ingress(rule(f"{name}.example.com"), namespace=name, name=name))
     made["metadata"] = {**made["metadata"], "annotations": {**made["metadata"]["annotations"], **annotations}}
     return [

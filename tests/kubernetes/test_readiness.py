@@ -49,7 +49,7 @@ def _drains(kiteway: Running, pod: Pod) -> bool:
 
 class Proxies:
     """
-    Pods that are proxies of one Milvus cluster, each a process of its own that lives as long as the Pod's containers.
+    Pods that are proxies of one Milvus cluster, each a separate process that lives as long as the Pod's containers.
 
     Attributes:
         certificate: what their own certificate is verified with.

@@ -21,7 +21,7 @@ PyMilvus {pymilvus} does each step three times on Milvus Lite {lite} behind thre
 Kiteway with the guide's manifests, and through Kiteway with a MilvusPolicy that has a cache, limits, admission and hedging.
 `make test-milvus-lite` does it again, and fails when an answer differs.
 
-Milvus Lite has the calls of Milvus 3 and an engine of its own. So this page shows that Kiteway passes these calls and their
+Milvus Lite has the calls of Milvus 3 and its own engine. So this page shows that Kiteway passes these calls and their
 answers unchanged. It does not show consistency, timestamps, users or limits of a Milvus 3 server: Milvus Lite has none of
 them, and the cache answers nothing, because it needs Milvus's timestamps.
 

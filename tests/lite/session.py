@@ -40,7 +40,7 @@ class Place:
     server_name: str
 
     def connect(self, **more: Any) -> MilvusClient:
-        """Return a client with a connection of its own."""
+        """Return a client with its own connection."""
         return MilvusClient(
             self.uri, server_pem_path=self.ca, server_name=self.server_name, dedicated=True, timeout=60, **more
         )

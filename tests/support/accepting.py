@@ -13,7 +13,7 @@ class Accepting:
     """
     A listener on a free port of 127.0.0.1, open while its block runs.
 
-    ``serve`` is called with each connection in a thread of its own, and owns it. An ``OSError`` of ``serve`` ends its
+    ``serve`` is called with each connection in a separate thread, and owns it. An ``OSError`` of ``serve`` ends its
     connection only. At the end of the block every connection is shut down, and the threads are joined.
     """
 

@@ -1,4 +1,4 @@
-"""Runs `kiteway up` as a user does: as a process of its own."""
+"""Runs `kiteway up` as a user does: as a separate process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 A TCP relay that can refuse, delay and reset connections: the network to an endpoint, or a Layer-4 address.
 
-It is a process of its own (``python -m tests.support.relay TARGET_PORT...``), so that a busy client cannot slow it
+It is a separate process (``python -m tests.support.relay TARGET_PORT...``), so that a busy client cannot slow it
 down. It reads one command on each line of its standard input, answers each with ``ok``, and ends when its input closes.
 """
 

@@ -58,7 +58,7 @@ def _inlined(value: Any, routes: dict[str, dict[str, Any]]) -> Any:
 
 
 def together(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one configuration with the resources of several, each with names and an address of its own; for a check."""
+    """Return one configuration with the resources of several, each with separate names and a separate address; for a check."""
     found = copy.deepcopy(configs[0])
     resources: dict[str, list[Any]] = {"listeners": [], "clusters": [], "secrets": []}
     for index, config in enumerate(configs):

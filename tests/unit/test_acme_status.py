@@ -128,5 +128,5 @@ def test_the_certificates_name() -> None:
     ],
 )
 def test_the_issuers_key(directory: str, key: str) -> None:
-    """Each CA has a folder of its own, and none is outside the storage."""
+    """Each CA has a separate folder, and none is outside the storage."""
     assert AcmeConfig(directory=directory).issuer_key == key

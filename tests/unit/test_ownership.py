@@ -77,7 +77,7 @@ def test_a_data_directory_of_another_user_is_refused_and_left_alone(shared: Path
 
 @as_root
 def test_the_same_holds_for_a_user_who_is_not_root(shared: Path) -> None:
-    """A user other than root is refused a folder of root's, and accepted with a folder of its own."""
+    """A user other than root is refused a folder of root's, and accepted with its own folder."""
     (shared / "roots").mkdir(mode=0o777)
     (shared / "roots").chmod(0o777)
     assert "belongs to user root, not to user nobody" in acquired_as(NOBODY, shared / "roots")

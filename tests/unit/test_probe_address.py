@@ -99,7 +99,7 @@ async def test_a_failed_resolution_is_a_result(name: str) -> None:
 
 
 async def test_a_slow_resolver_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that does not answer in time is a failure of its own, and the probe does not wait longer."""
+    """A resolver that does not answer in time is a separate failure, and the probe does not wait longer."""
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30))
     seen = await probe_dns("milvus.example", 1, timeout=0.05)
@@ -157,7 +157,7 @@ async def test_a_dropped_connect_ends_in_time() -> None:
 
 
 async def test_an_address_without_a_route_is_unreachable() -> None:
-    """A refusal by the kernel is a reason of its own: 255.255.255.255 is no TCP address."""
+    """A refusal by the kernel is a separate reason: 255.255.255.255 is no TCP address."""
     seen = await probe_tcp(Endpoint("255.255.255.255", 1), timeout=1)
     assert seen.failure is not None
     assert seen.failure.reason is Reason.UNREACHABLE

@@ -96,7 +96,7 @@ async def test_an_unknown_ca_is_not_trusted(authority: Authority) -> None:
 
 
 async def test_self_signed_and_unknown_ca_are_distinguished(tmp_path: Path) -> None:
-    """A self-signed certificate has a reason of its own, and is trusted if its own file is given."""
+    """A self-signed certificate has its own reason, and is trusted if its own file is given."""
     certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -164,7 +164,7 @@ async def test_a_certificate_out_of_its_time_is_refused_with_the_date(
 async def test_a_server_without_h2_shows_by_its_alpn(
     authority: Authority, offered: tuple[str, ...], chosen: str | None
 ) -> None:
-    """A handshake may succeed without h2: ALPN is a fact of its own."""
+    """A handshake may succeed without h2: ALPN is a separate fact."""
     async with serving(silence, authority.context(alpn=offered)) as port:
         seen = await probe_tls(at(port), TlsOptions(ca=authority.ca_file))
     assert seen.failure is None
@@ -197,7 +197,7 @@ async def test_an_old_tls_version_is_named(authority: Authority) -> None:
 
 
 async def test_closed_handshakes_and_missing_tls_are_distinguished() -> None:
-    """A connection that closes during the handshake is a reason of its own."""
+    """A connection that closes during the handshake is a separate reason."""
     async with serving(hang_up) as port:
         seen = await probe_tls(at(port))
     assert seen.failure is not None

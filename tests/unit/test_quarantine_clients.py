@@ -31,7 +31,7 @@ def test_a_parked_unit_delays_no_other() -> None:
 
 
 def test_a_unit_parked_alone_leaves_nothing_on_trial() -> None:
-    """It does not come back by another round, but by a change of its own."""
+    """It does not come back by another round, but by its own change."""
     search, client = Search[str](), Client()
     search.want(forms(2))
     settle(search, client, forms(2))

@@ -189,7 +189,7 @@ def test_a_deleted_secret_is_created_again(world: World) -> None:
 
 
 def test_what_a_secret_looks_like(world: World) -> None:
-    """It has a type of its own, a readable name, and its owner and folder."""
+    """It has its own type, a readable name, and its owner and folder."""
     leader = world.replica(Leader())
     with leader.lock(FOLDER):
         leader.store(f"{FOLDER}/order", b"1")

@@ -117,7 +117,7 @@ def test_a_quantile_is_between_the_bounds_of_its_bucket() -> None:
 
 
 def test_the_page_of_metrics_has_the_same_counts_and_users_apart() -> None:
-    """Labels are pool, database, collection and rpc, or pool and user; the overflow has a label of its own."""
+    """Labels are pool, database, collection and rpc, or pool and user; the overflow has its own label."""
     page = calls_text(counted(10, errors={"8": 4})).decode()
     lines = set(page.splitlines())
 

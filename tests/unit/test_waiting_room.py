@@ -95,7 +95,7 @@ async def until_held(child: Child) -> None:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run it in a loop of its own."""
+    """Run it in a separate loop."""
     asyncio.run(work)
 
 

@@ -30,7 +30,7 @@ def test_a_wildcard_costs_the_same_whatever_others_have() -> None:
 
 @pytest.mark.parametrize("named", ["a.example.com", "b.example.com"], ids=["beside the host", "with a host of its own"])
 def test_a_challenge_takes_no_name_from_the_plaintext_grpc_port(named: str) -> None:
-    """One pool serves every name there, also while cert-manager's solver of a certificate has a pool of its own."""
+    """One pool serves every name there, also while cert-manager's solver of a certificate has its own pool."""
     challenge = dataclasses.replace(
         route("/.well-known/acme-challenge/t", key=PoolKey("other", "solver", 8089)), challenge=True
     )

@@ -16,7 +16,7 @@ from tools.reference.markdown import GENERATED
 _INTRODUCTION = """
 # JSON output
 
-What `--output json` prints; `--output yaml` prints the same as YAML. `kiteway status` has [a page of its own](status.md).
+What `--output json` prints; `--output yaml` prints the same as YAML. `kiteway status` has [its own page](status.md).
 
 - `schemaVersion` grows when a field is removed, renamed, or changes its type or meaning. Fields can be added without a new
   version, so a reader must ignore fields that it does not know.

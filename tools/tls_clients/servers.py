@@ -1,4 +1,4 @@
-"""A balancer that serves every kind of certificate, each for a host of its own."""
+"""A balancer that serves every kind of certificate, each for its own host."""
 
 from __future__ import annotations
 

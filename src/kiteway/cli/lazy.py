@@ -1,4 +1,4 @@
-"""Imports a command's module only when the command is used, so that no command waits for another one's imports."""
+"""Imports a command's module only when the command is used, so that no command waits for the imports of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of an instance as text. Each fact is a line of its own, so that nothing is lost on a narrow terminal."""
+"""The status of an instance as text. Each fact is a separate line, so that nothing is lost on a narrow terminal."""
 
 from __future__ import annotations
 

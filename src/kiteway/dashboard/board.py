@@ -85,13 +85,13 @@ class Board:
             self._watchers -= 1
 
     async def newer(self, version: int) -> int:
-        """Wait until the version is another one than ``version``, or until the end; return it."""
+        """Wait until the version is not ``version``, or until the end; return the version."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.version != version or self.ended)
             return self.version
 
     async def end(self) -> None:
-        """Let everyone who waits go."""
+        """End every wait for a new version."""
         async with self._changed:
             self.ended = True
             self._changed.notify_all()

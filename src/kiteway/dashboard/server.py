@@ -97,7 +97,7 @@ class Queues(Page[Any], frozen=True, kw_only=True):
 
 
 def application(board: Board, access: Access) -> ASGIApp:
-    """Return the page of ``board``, for those whom ``access`` permits."""
+    """Return the page of ``board``, for the viewers that ``access`` permits."""
     files = [Route("/", _file(_STATIC / "index.html"))]
     files += [Route(f"/static/{path.name}", _file(path)) for path in sorted(_STATIC.iterdir()) if path.suffix in _TYPES]
     return Guard(Starlette(routes=[*files, *_api(board)]), access)

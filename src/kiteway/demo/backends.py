@@ -44,7 +44,7 @@ class Backend:
 @contextlib.asynccontextmanager
 async def embedded(data_dir: Path, proxies: int, say: Say, *, auth: bool) -> AsyncIterator[Backend]:
     """
-    Run the full Milvus with TLS on, in a network namespace of its own if that is permitted.
+    Run the full Milvus with TLS on, in its own network namespace if that is permitted.
 
     Milvus listens on every address of its network, whatever its configuration says.
     """
@@ -65,7 +65,7 @@ async def embedded(data_dir: Path, proxies: int, say: Say, *, auth: bool) -> Asy
                 title = f"a Milvus 2.3.5 cluster with {proxies} proxies, TLS on{login}"
                 yield Backend(tuple(map(_static, cluster.endpoints)), namespace=namespace, title=title)
             return
-        # In a namespace of its own the guide's ports are free.
+        # In its own namespace the guide's ports are free.
         ports = (SERVING_PORT, HEALTH_PORT) if namespace else (None, None)
         server = StandaloneMilvus(
             data_dir / "milvus",

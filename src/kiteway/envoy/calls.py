@@ -1,7 +1,7 @@
 """
 What Kiteway's filter has counted of calls, by collection, user and endpoint, and of the caches.
 
-The filter answers on a unix socket of its own (``filter/core/src/calls/report.rs``); the page of metrics and
+The filter answers on its own unix socket (``filter/core/src/calls/report.rs``); the page of metrics and
 ``kiteway top`` read it here.
 """
 
@@ -27,7 +27,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     Counts since Envoy started.
 
     Attributes:
-        calls: attempts at an endpoint, and reads that a cache answered. A call that was sent again counts once more; calls
+        calls: attempts at an endpoint, and reads that a cache answered. A call that is sent to a second endpoint counts twice; calls
             that the filter itself makes do not count.
         errors: how many ended with an error, by Milvus's code or by gRPC's status (for REST the class of HTTP's);
             ``none`` for those without an answer.
@@ -124,7 +124,7 @@ class PoolCache(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         bytes: that the answers take.
-        entries: answers that are kept.
+        entries: stored answers.
         generation: how often everything was dropped.
         closed: whether nothing is answered or kept now, because of a call that changes collections or privileges.
         sample_age_ms: milliseconds since the newest timestamp was requested from Milvus; None without one.

@@ -175,7 +175,7 @@ class CachedCollectionConfig(Struct, frozen=True, forbid_unknown_fields=True, om
     Attributes:
         database: its database.
         collection: its name, as reads write it.
-        enabled: whether answers are kept.
+        enabled: whether answers are stored.
         bound_ms: milliseconds that an answer may be old.
         eventual_bound_ms: the same for reads at the level Eventually.
     """
@@ -198,7 +198,7 @@ class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         fill_lag_ms: milliseconds that the timestamp of a fill is old, less than every ``bound_ms``.
         max_wait_ms: milliseconds that a read waits for the answer to an equal read in flight.
         memory: bytes of all answers kept.
-        max_entry_bytes: bytes of one answer; a larger answer is not kept.
+        max_entry_bytes: bytes of one answer; a larger answer is not stored.
         epoch: another number than in the configurations before drops all answers and samples of the pool.
         cluster: the cluster to which the filter sends its own calls; not set for REST.
         reads: whether reads on this route are answered from the cache; only with ``cluster``. On other routes the filter

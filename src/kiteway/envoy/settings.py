@@ -23,7 +23,7 @@ class EnvoySettings:
         trusted_hops: how many proxies in front of Envoy are trusted to write x-forwarded-for.
         proxy_protocol: whether every connection begins with a PROXY protocol header (v1 or v2).
         listener_network_namespace: the file of the network namespace the public listeners live in, when Envoy
-            itself runs in another one (the demo keeps Milvus in a namespace of its own).
+            itself runs in another one (the demo keeps Milvus in its own namespace).
         filter_path: the library of the Rust filter; None for Envoy without it.
         fail_open: whether all endpoints of a pool get calls when none passes its check; on GKE none does.
         access_log: the file the access log goes to; None writes none.

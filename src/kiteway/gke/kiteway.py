@@ -2,7 +2,7 @@
 The steps that only Kiteway needs: its installation, and what it serves behind Google's balancer.
 
 For a whole cluster Kiteway is installed once; an existing installation with other values is not changed. Behind Google's
-balancer each release of Milvus has a Kiteway of its own beside it, because Google's Ingress leads only to Services of
+balancer each release of Milvus has its own Kiteway beside it, because Google's Ingress leads only to Services of
 its own namespace.
 """
 

@@ -54,7 +54,7 @@ def permissions(wanted: GkeOptions) -> tuple[Right, ...]:
     """
     Return the rights for ``apply`` and ``rollback``, without those that Helm needs for Milvus's chart.
 
-    They include Kiteway's own chart if each release of Milvus has a Kiteway of its own (google+kiteway); for a whole
+    They include Kiteway's own chart if each release of Milvus has its own Kiteway (google+kiteway); for a whole
     cluster an administrator installs it.
     """
     found: dict[str, dict[str, None]] = {}

@@ -38,8 +38,8 @@ class _Caches(Collector):
         dropped = CounterMetricFamily(
             "kiteway_cache_generations", "How often all answers of a pool were dropped.", labels=("pool",)
         )
-        size = GaugeMetricFamily("kiteway_cache_bytes", "Bytes of the answers that are kept.", labels=("pool",))
-        entries = GaugeMetricFamily("kiteway_cache_entries", "Answers that are kept.", labels=("pool",))
+        size = GaugeMetricFamily("kiteway_cache_bytes", "Bytes of the stored answers.", labels=("pool",))
+        entries = GaugeMetricFamily("kiteway_cache_entries", "Stored answers.", labels=("pool",))
         age = GaugeMetricFamily(
             "kiteway_cache_sample_age_seconds", "Since the newest timestamp was requested.", labels=("pool",)
         )

@@ -1,4 +1,4 @@
-"""The cache of a pool: for how long answers to reads are kept, and how much memory they may take."""
+"""The cache of a pool: for how long answers to reads are stored, and how much memory they may take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CachedCollection:
     Attributes:
         database: its database.
         collection: its name, or an alias.
-        enabled: whether answers are kept.
+        enabled: whether answers are stored.
         staleness_bound: seconds that an answer may be old.
         eventual_bound: the same for reads at the level Eventually.
     """
@@ -39,9 +39,9 @@ class Cache:
         fill_lag: seconds that the timestamp of a fill is old, less than every ``staleness_bound``.
         max_wait: seconds that a read waits for the answer to an equal read in flight.
         memory: bytes of all answers kept.
-        max_entry_bytes: bytes of one answer; a larger answer is not kept.
+        max_entry_bytes: bytes of one answer; a larger answer is not stored.
         collections: sorted; the settings of single collections.
-        epoch: another number than before if what is kept must be dropped, because the endpoints were replaced.
+        epoch: another number than before if the stored answers must be dropped, because the endpoints were replaced.
     """
 
     policy: ObjectRef | None

@@ -99,7 +99,7 @@ class UpstreamTLS:
 
     Attributes:
         server_name: the SNI and, with ``ca``, the name the certificate must carry; None sends no SNI.
-        ca: whom to verify against.
+        ca: the CA that verifies the endpoints' certificates.
         client_certificate: what is shown to the endpoints (Milvus ``tlsMode: 2``).
     """
 

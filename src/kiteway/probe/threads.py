@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def in_daemon_thread(call: Callable[[], T], *, name: str) -> T:
-    """Run ``call`` in a thread of its own and wait for it.
+    """Run ``call`` in a separate thread and wait for it.
 
     The thread is a daemon and is left alone when the caller is cancelled: executor threads are
     joined at exit, so a resolver or a client that hangs would hang the process with it.

@@ -16,7 +16,7 @@ class CacheCounts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         bypass: reads that were sent to Milvus as they are, by the reason.
         share: the share of the reads that were hits or joined, 0 to 1; null without a read.
         bytes: bytes that the answers take.
-        entries: answers that are kept.
+        entries: stored answers.
         generation: how often everything was dropped.
         closed: whether nothing is answered or kept now, because of a call that changes collections or privileges.
         sample_age: seconds since the newest timestamp was requested from Milvus; null without one.

@@ -56,7 +56,7 @@ class CachedCollectionReport(msgspec.Struct, frozen=True, rename="camel", kw_onl
     Attributes:
         database: its database.
         collection: its name, or an alias.
-        enabled: whether answers are kept.
+        enabled: whether answers are stored.
         staleness_bound: seconds that an answer may be old.
         eventual_bound: the same for reads at the level Eventually.
     """
@@ -78,7 +78,7 @@ class CacheSettingsReport(msgspec.Struct, frozen=True, rename="camel", kw_only=T
         fill_lag: seconds that the timestamp of a fill is old.
         max_wait: seconds that a read waits for the answer to an equal read in flight.
         memory: bytes of all answers kept in one replica.
-        max_entry_bytes: bytes of one answer; a larger answer is not kept.
+        max_entry_bytes: bytes of one answer; a larger answer is not stored.
         collections: the settings of single collections.
     """
 
@@ -99,7 +99,7 @@ class PolicyReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         limits: the limits; a call has to fit into each.
         admission: null: every call is admitted at once.
         hedging_delay: seconds without an answer after which a read is also sent to a second endpoint; null for never.
-        cache: null: no answer is kept.
+        cache: null: no answer is stored.
         origins: NAMESPACE/NAME of the MilvusPolicy that each value comes from, or `default`, by the field's name.
     """
 

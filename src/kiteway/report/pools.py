@@ -1,4 +1,4 @@
-"""Pools and their endpoints: who gets calls, who does not, and why."""
+"""Pools and their endpoints: which endpoints get calls, which do not, and why."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Loss(enum.Enum):
     """The effect that an annotation would have had."""
 
     RESTRICTION = enum.auto()
-    """It restricts who may call, or how much."""
+    """It restricts which clients may call, or how much."""
     BACKEND_TLS = enum.auto()
     """It makes the connection to the endpoints use TLS."""
     REDIRECT = enum.auto()
@@ -66,7 +66,7 @@ class Foreign:
 
     Attributes:
         loss: see `Loss`.
-        controller: who reads it.
+        controller: the controller that reads it.
         effect: what does not happen without it, as a sentence about Kiteway.
         fix: what to do instead.
     """

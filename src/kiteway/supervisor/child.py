@@ -51,7 +51,7 @@ class ChildSpec:
 
 def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
     """
-    Start ``spec`` in a session of its own, so that the terminal's Ctrl-C reaches only the supervisor.
+    Start ``spec`` in a separate session, so that the terminal's Ctrl-C reaches only the supervisor.
 
     On Linux the kernel kills the child when the *thread* that started it ends, so only the main thread may call this.
 

@@ -14,7 +14,7 @@ use crate::host::wake::Wake;
 const OVERHEAD: u64 = 4096;
 /// For how long places are kept free for others once they have been seen.
 const CONTENDED: Duration = Duration::from_secs(10);
-/// One place in so many is kept free for those who have none, but at least one of two.
+/// One place in so many is kept free for users that have none, but at least one of two.
 const RESERVE: u64 = 8;
 
 /// How many calls may run.
@@ -150,7 +150,7 @@ impl Lane {
         waits.then(|| self.gradient.probes_until(now))?
     }
 
-    /// Refuses calls until no more than `most` bytes wait: the newest ones of who has the most.
+    /// Refuses calls until no more than `most` bytes wait: the newest ones of the user with the most.
     pub fn shed(&mut self, most: u64) {
         while self.queue.bytes() > most {
             let Some((_, number)) = self.queue.heaviest() else { return };

@@ -1,4 +1,4 @@
-//! How many calls a pool gets at a time, and who waits until when.
+//! How many calls a pool gets at a time, and which calls wait until when.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@ use crate::cache::question::sha256::Sha256;
 
 const AUTHORIZATION: &[u8] = b"authorization";
 
-/// The SHA-256 of a request's credentials: those who send none are one caller.
+/// The SHA-256 of a request's credentials: requests without credentials are one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller(pub [u8; 32]);
 

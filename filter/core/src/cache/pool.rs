@@ -3,12 +3,12 @@
 //! | condition of docs/design/cache.md | where it is |
 //! |---|---|
 //! | `SAMPLE_SEND` | `tickets`: `SampleTicket::answered` |
-//! | `SAMPLE_POOL`, `KEY_POOL` | `registry`: each pool has a state of its own |
+//! | `SAMPLE_POOL`, `KEY_POOL` | `registry`: each pool has its own state |
 //! | `SAMPLE_BACK` | `samples`: `Samples::add`; `tickets`: `SampleTicket::answered` |
 //! | `SAMPLE_ENDPOINTS` | `samples`: `Samples::drop_all` and `Samples::add` |
 //! | `FILL_YOUNG` | `samples`: `Samples::for_fill` |
 //! | `FILL_LABEL`, `FILL_MAX`, `EVENTUAL_SEND` | `control`: `Control::label` |
-//! | `FILL_GUARANTEE` | `calls`: `Fill::ask_for`; who sends the read appends it |
+//! | `FILL_GUARANTEE` | `calls`: `Fill::ask_for`; the sender of the read appends it |
 //! | `FILL_GOOD`, `JOIN_GOOD` | `calls`: `Fill::finish` is called for a good answer; without it, nothing is stored |
 //! | `FILL_GENERATION` | `calls`: `Fill::store` |
 //! | `FILL_OPEN` | `ask`: `Asked::fill`; `calls`: `Seat::lead` |
@@ -25,7 +25,7 @@
 //! | `BUMP_UNCERTAIN` | `changes`: `Change::ends` |
 //! | `BUMP_ENDPOINTS` | `control`: `Control::configure` |
 //!
-//! Who calls it does the rest: `CLOCK_SUSPEND` (the clock), `HIT_COMPLETE` (`now` in `ask`), `BUMP_RELEASE` (when `ends` is
+//! The callers of the pool do the rest: `CLOCK_SUSPEND` (the clock), `HIT_COMPLETE` (`now` in `ask`), `BUMP_RELEASE` (when `ends` is
 //! called), `FILL_LEVEL` and `FILL_DEFAULT` (the rewritten request), `STRUCTURAL_…` and all other `KEY_…` (the question).
 //!
 //! Locks: that of a shard first, then that of the control or of a follower. Nothing else is locked under those.

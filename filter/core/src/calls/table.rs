@@ -93,7 +93,7 @@ impl Table {
         });
         record(of_rpc(self.by_rpc(call, outcome, vouched, now), call.rpc));
 
-        // Only Milvus knows whether a user is who it says: a name is not believed until a call has succeeded.
+        // Only Milvus knows whether the credentials are those of the user: a name is not believed until a call has succeeded.
         let believed = outcome == Some(Outcome::Success);
         match self.users.of_vouched(call.user, believed, &vouched.users, now) {
             Some(place) => record(self.users.get(place)),

@@ -170,7 +170,7 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    /// Notes who calls and, for a span, what.
+    /// Writes the user of the call to the log and, for a span, what the call asks for.
     fn note_call(&self, stream: &mut impl AccessLog) {
         note_user(&self.user, stream);
         if self.pool.notes.traced {

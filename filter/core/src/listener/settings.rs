@@ -20,7 +20,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Has the log say who asked for what in a call that no endpoint gets, and Milvus's code in the answer.
+    /// Writes the user and the question of a call that no endpoint gets to the log, and Milvus's code in the answer.
     pub fn note_refused(&self, asked: &Asked, code: u32, stream: &mut (impl Request + AccessLog)) {
         let noting = self.noting(stream.request_header(TRACEPARENT));
         if noting != Noting::No && asked.api == Api::Grpc {

@@ -18,7 +18,7 @@ const RPC_LABEL: &str = "rpc";
 
 /// The metrics of one pool.
 ///
-/// A frequent call has a counter of its own: to look up a label costs a call as much as all the rest of the filter. The
+/// A frequent call has its own counter: to look up a label costs a call as much as all the rest of the filter. The
 /// other calls share a labelled counter, since every pool defines its counters anew.
 #[derive(Clone, Debug)]
 pub struct AttemptMetrics {

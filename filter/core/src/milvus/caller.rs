@@ -22,7 +22,7 @@ const MAX_USER: usize = 64;
 
 /// The key of the hashes, random for each installation.
 ///
-/// The hash is SipHash-2-4: a pseudorandom function, so whoever has hashes and no key can neither find the text of one nor
+/// The hash is SipHash-2-4: a pseudorandom function, so a person with hashes and without the key can neither find the text of one nor
 /// try texts that are easy to guess, as names are. 64 bits are enough to tell users apart: among a million, two have the
 /// same hash with a probability of 3 in 100 million.
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ pub enum Naming {
     Nobody,
 }
 
-/// Finds out who makes a call.
+/// Finds the user of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Users {
     pub naming: Naming,

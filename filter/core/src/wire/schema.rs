@@ -1,4 +1,4 @@
-//! Which fields of a message are wanted, and who gets them.
+//! Which fields of a message are wanted, and the sink that gets them.
 
 /// The wanted fields of a message type.
 pub type Schema<K> = &'static [Field<K>];

@@ -124,7 +124,7 @@ def _chain(alike: Alike, name: str, settings: EnvoySettings, shared: Filter, pat
 
 def matcher(server_names: Iterable[ServerNames], challenges: Iterable[Challenge]) -> Matcher:
     """
-    Return the matcher of the listener: of a name's chains, the one of a TLS-ALPN-01 challenge for those who ask for it.
+    Return the matcher of the listener: of a name's chains, the one of a TLS-ALPN-01 challenge for clients that offer its protocol.
 
     An exact name comes before a wildcard, a longer wildcard before a shorter one.
     """

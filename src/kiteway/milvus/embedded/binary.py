@@ -41,7 +41,7 @@ class MilvusBinary:
 def find_milvus_binary(on_progress: Callable[[str], None] = lambda _line: None) -> MilvusBinary:
     """Return the Milvus of the installed package, unpacking it on first use (2-5 s).
 
-    Several processes may do this at the same time: each unpacks into a directory of its own, and the first one to finish
+    Several processes may do this at the same time: each unpacks into a separate directory, and the first one to finish
     renames its directory to the final name.
 
     Args:

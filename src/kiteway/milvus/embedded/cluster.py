@@ -41,7 +41,7 @@ _BACKEND_PORTS = len(BackendPorts.__dataclass_fields__)
 class MilvusCluster(ProxyCluster):
     """N serving proxies, one backend process and a message broker; an async context manager.
 
-    The backend (coordinators, nodes, etcd) has a proxy of its own that no client uses, so a test can kill each proxy in
+    The backend (coordinators, nodes, etcd) has its own proxy that no client uses, so a test can kill each proxy in
     `endpoints` alone. Proxies are named by their index. The cluster starts without data, because the broker stores its
     messages in memory only.
     """

@@ -40,7 +40,7 @@ class Store(Protocol):
 
 
 class LiteCluster(ProxyCluster):
-    """N proxies in front of one Milvus Lite; an async context manager. Each proxy is a process of its own on loopback."""
+    """N proxies in front of one Milvus Lite; an async context manager. Each proxy is a separate process on loopback."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Run a command that the kernel kills when its parent dies, even by SIGKILL (Linux).
 
 Usage: `python tether.py PARENT_PID PROGRAM ARGUMENT...`. The program replaces this process by exec, so its pid is the
-one that was started. This is a program of its own and not a `preexec_fn`, because Python code between fork and exec can
+one that was started. This is a separate program and not a `preexec_fn`, because Python code between fork and exec can
 deadlock a process that has threads. The kernel sends the signal when the parent's *thread* that started the child ends:
 the thread that runs the event loop.
 """

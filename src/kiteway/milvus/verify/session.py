@@ -25,7 +25,7 @@ class WrongAnswerError(Exception):
 
 
 class Session:
-    """One run: a connection with each of PyMilvus's two APIs (ORM and MilvusClient), and a collection of its own."""
+    """One run: a connection with each of PyMilvus's two APIs (ORM and MilvusClient), and its own collection."""
 
     def __init__(self, pymilvus: Any, target: Target) -> None:
         self._pymilvus = pymilvus

@@ -209,7 +209,7 @@ class MilvusPolicySpec:
         "Whether slow reads go to a second endpoint as well.", None, absent="never", origin=_ORIGIN
     )
     cache: PolicyCache | None = described(
-        "Whether answers to reads are kept and shared. Only in a policy whose targets are Services: a pool has one cache.",
+        "Whether answers to reads are stored and shared. Only in a policy whose targets are Services: a pool has one cache.",
         None,
         absent="off",
         origin=_ORIGIN,

@@ -1,4 +1,4 @@
-"""The part `cache` of a MilvusPolicy: whether and how long answers to reads are kept."""
+"""The part `cache` of a MilvusPolicy: whether and how long answers to reads are stored."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PolicyCachedCollection:
     collection: str = described(
         "Its name, as reads write it: an alias is a name of its own.", REQUIRED, _name, origin=_ORIGIN
     )
-    enabled: bool = described("Whether answers are kept.", default=True, absent="true", origin=_ORIGIN)
+    enabled: bool = described("Whether answers are stored.", default=True, absent="true", origin=_ORIGIN)
     staleness_bound: str | None = described(
         "As stalenessBound of the cache.", None, _staleness, absent="that of the cache", origin=_ORIGIN
     )
@@ -65,9 +65,9 @@ class PolicyCachedCollection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyCache:
-    """Whether answers to reads are kept and shared; off without this part."""
+    """Whether answers to reads are stored and shared; off without this part."""
 
-    enabled: bool = described("Whether answers are kept.", REQUIRED, origin=_ORIGIN)
+    enabled: bool = described("Whether answers are stored.", REQUIRED, origin=_ORIGIN)
     staleness_bound: str | None = described(
         "How old an answer may be, 100ms to 5s. At most common.gracefulTime of Milvus, if that is shorter.",
         None,
@@ -97,14 +97,14 @@ class PolicyCache:
         origin=_ORIGIN,
     )
     memory: int | str | None = described(
-        "Bytes of the answers kept in each replica, at most, for each port of the Service, 1Mi to 16Gi.",
+        "Bytes of the answers stored in each replica, at most, for each port of the Service, 1Mi to 16Gi.",
         None,
         byte_quantity(_LEAST_MEMORY, _MOST_MEMORY),
         absent=DEFAULT_MEMORY,
         origin=_ORIGIN,
     )
     max_entry_bytes: int | str | None = described(
-        "Bytes of one answer: a larger answer is not kept, 1Ki to 64Mi. At most memory.",
+        "Bytes of one answer: a larger answer is not stored, 1Ki to 64Mi. At most memory.",
         None,
         byte_quantity(_LEAST_ENTRY, _MOST_ENTRY),
         absent=DEFAULT_MAX_ENTRY_BYTES,

@@ -1,7 +1,7 @@
 """
-cert-manager's solver of HTTP-01 challenges: an Ingress of its own for the host whose certificate is issued.
+cert-manager's solver of HTTP-01 challenges: a separate Ingress for the host whose certificate is issued.
 
-On GKE it gets an address of its own and never sees the challenge; other controllers put its path beside the host's own.
+On GKE it gets its own address and never sees the challenge; other controllers put its path beside the host's own.
 """
 
 from __future__ import annotations

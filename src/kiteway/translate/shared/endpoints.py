@@ -56,7 +56,7 @@ class Endpoints:
             elif isinstance(object_, EndpointSlice):
                 service = object_.metadata.labels.get(SERVICE_NAME_LABEL)
                 if service:
-                    # A slice belongs to a Service of its own namespace only.
+                    # A slice belongs only to a Service in the same namespace.
                     own = slices.setdefault((object_.metadata.namespace, service), {})
                     own[object_.metadata.name] = object_
         self._resolved = {

@@ -29,7 +29,7 @@ def merge(
     """
     Put all units onto the shared listeners.
 
-    On GKE every Ingress has an address of its own. Here all hosts share one, so a host that two units want goes to the
+    On GKE every Ingress has its own address. Here all hosts share one, so a host that two units want goes to the
     oldest, and the other's owner gets a diagnostic.
 
     Args:

@@ -58,7 +58,7 @@ def _read(context: Context, service: Service, port: ServicePort, key: PoolKey) -
         draining=_draining(context, service, config),
         affinity=_affinity(context, config),
         rest_port=rest_port,
-        # Milvus with TLS serves REST on a port of its own only.
+        # Milvus with TLS serves REST on its own port only.
         rest=rest_port is not None or not protocol.tls,
         tls=tls,
         source=service.ref,

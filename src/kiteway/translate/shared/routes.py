@@ -30,7 +30,7 @@ def envoy_routes(match: PathMatch) -> int:
     """
     Return how many routes of Envoy's a path is on each listener, at most: each has a copy of the path's policy.
 
-    A path to all of Milvus has a route of its own for each call that is made often.
+    A path to all of Milvus has its own route for each call that is made often.
     """
     near = match.path.startswith(MILVUS_SERVICE) or MILVUS_SERVICE.startswith(match.path)
     return _ROUTES_FOR_MILVUS if near and match.type is not PathMatchType.EXACT else _ROUTES

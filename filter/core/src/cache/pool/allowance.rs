@@ -1,4 +1,4 @@
-//! How many DescribeCollections the cache may make: a read whose level is not known costs Milvus little, whoever sends it.
+//! How many DescribeCollections the cache may make: a read whose level is not known costs Milvus little, from any caller.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ pub enum Ended {
 
 impl Pool {
     /// Sees a structural call, before it is sent. Only a call of a caller that is known closes the generation: a stranger
-    /// whom Milvus refuses must not keep the others from the cache.
+    /// whom Milvus refuses must not keep other callers from the cache.
     pub fn change_begins(self: &Arc<Self>, caller: Caller, now: BootTime) -> Change {
         let mut control = self.control();
         let call = if control.callers.knows(&caller, now) {

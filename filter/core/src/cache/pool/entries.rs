@@ -247,7 +247,7 @@ mod tests {
                 used -= entries.evict(|_| true).unwrap();
             }
         }
-        // Each hot one is missed once, and some once more before they have been used often enough.
+        // Each hot one is missed once, and some twice, before they have been used often enough.
         assert!((100..110).contains(&missed), "{missed}");
     }
 

@@ -1,4 +1,4 @@
-//! What DescribeCollection said of collections, and who asked.
+//! What DescribeCollection said of collections, by the headers of the request.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -70,7 +70,7 @@ struct Habit {
 }
 
 impl Repeats {
-    /// Whether there is an asker who seldom repeats a question. Otherwise there is nothing to look at.
+    /// Whether there is an asker that seldom repeats a question. Otherwise there is nothing to look at.
     pub fn are_seldom(&self) -> bool {
         self.seldom > 0
     }

@@ -1,4 +1,4 @@
-//! What belongs to keys: answers, calls in flight, what was seen before. Each key has its shard, with a lock of its own.
+//! What belongs to keys: answers, calls in flight, what was seen before. Each key has its shard, with its own lock.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -68,7 +68,7 @@ impl Exchange {
         self.stream.response_header("kiteway-in-band").is_some()
     }
 
-    /// The labels of what was counted after the attempt itself; a counter of its own has none.
+    /// The labels of what was counted after the attempt itself; its own counter has none.
     fn counted(&self) -> Vec<&str> {
         self.stream.counted[1..].iter().map(|(_, label)| label.as_str()).collect()
     }

@@ -1,4 +1,4 @@
-//! The part of a route's configuration that says for how long answers to its reads are kept.
+//! The part of a route's configuration that says for how long answers to its reads are stored.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct CacheConfig {
     pub max_wait: Duration,
     /// The most bytes of all answers.
     pub memory: u64,
-    /// The longest answer that is kept, in bytes.
+    /// The longest answer that is stored, in bytes.
     pub max_entry_bytes: usize,
     /// Another number than before says that the endpoints were replaced wholly.
     pub epoch: u64,

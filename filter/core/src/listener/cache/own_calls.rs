@@ -29,7 +29,7 @@ const OF_THE_REQUEST: [&[u8]; 12] = [
     b"transfer-encoding",
 ];
 
-/// An AllocTimestamp for the user who makes a request.
+/// An AllocTimestamp for the user of a request.
 pub fn alloc_timestamp(cluster: &str, request: &impl Request) -> OwnCall {
     call(cluster, "AllocTimestamp", framed(&[]), request, |name| name == AUTHORIZATION)
 }

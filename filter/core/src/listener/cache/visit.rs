@@ -1,5 +1,5 @@
-//! What the cache does with one call: it answers it, has it wait for another one's answer, keeps its answer, or sees that it
-//! changes what is kept. All other calls go on as if the cache were not there.
+//! What the cache does with one call: it answers the call, lets it wait for the answer to another one, stores its answer, or sees
+//! that it changes what is stored. All other calls go on as if the cache were not there.
 
 mod answering;
 mod deciding;

@@ -18,7 +18,7 @@ fn settings() -> Settings {
     Settings::of_test()
 }
 
-/// A route with a policy of its own; `policy` is JSON without its scope.
+/// A route with its own policy; `policy` is JSON without its scope.
 fn route(policy: &str) -> RouteConfig {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let scope = format!("\"scope\":\"{}\"", COUNT.fetch_add(1, Ordering::Relaxed));

@@ -1,4 +1,4 @@
-"""Whether Milvus has a certificate and key of its own."""
+"""Whether Milvus has its own certificate and key."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Answers a call with what is kept.
+    /// Answers a call with a stored answer.
     pub(super) fn reply(&mut self, cached: Cached, hit: Hit, stream: &mut impl Asking) -> Step {
         if let Some(call) = self.call.take() {
             call.answered(cached, &hit.answer, stream);
