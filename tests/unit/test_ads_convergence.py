@@ -249,6 +249,12 @@ class Convergence(RuleBasedStateMachine):
         """Draining ends."""
         self.client.drained()
 
+    @precondition(lambda self: self.session.waits)
+    @rule()
+    def resume(self) -> None:
+        """Rejected route tables have waited for another snapshot long enough."""
+        self._send(self.session.resume())
+
     def _in_doubt(self) -> bool:
         """Whether parts of a rejected response are in force; Envoy reports older versions of them than it runs."""
         return self.client.applied != self.client.reported
@@ -281,6 +287,8 @@ class Convergence(RuleBasedStateMachine):
                 self.deliver()
             elif self.client.draining:
                 self.client.drained()
+            elif self.session.waits:
+                self.resume()
             else:
                 break
             self.one_response_in_flight()

@@ -44,6 +44,40 @@ def test_the_bad_one_of_many_is_found_by_halving() -> None:
     assert sent <= 2 * 6 + 2
 
 
+def test_rejected_route_tables_are_not_sent_again_before_the_next_snapshot() -> None:
+    """The quarantine publishes other tables at once, and Envoy builds a rejected one for nothing."""
+    session = started(snapshot(listener={"l": "1"}, route={"r": "1", "s": "1"}))
+    [tables] = session.on_request(ask(ROUTE, "r", "s"))
+    session.on_request(ack(tables))
+    [tables] = session.on_snapshot(snapshot(listener={"l": "1"}, route={"r": "2", "s": "2"}))
+
+    assert session.on_request(nack(tables)) == []
+    assert session.waits
+    [cluster] = session.on_snapshot(snapshot(listener={"l": "1"}, cluster={"a": "1"}, route={"r": "2", "s": "2"}))
+    assert session.on_request(ack(cluster)) == []
+    sent = session.on_snapshot(snapshot(listener={"l": "1"}, cluster={"a": "1"}, route={"r": "1", "s": "3"}))
+    found: dict[str, str] = {}
+    while sent:
+        response = sent.pop(0)
+        found |= {each.name: each.version for each in response.resources if response.type_url == ROUTE}
+        sent += session.on_request(ack(response))
+    assert found == {"r": "1", "s": "3"}
+    assert session.converged(snapshot_of(session))
+
+
+def test_rejected_route_tables_are_searched_when_no_other_snapshot_comes() -> None:
+    """Without another snapshot the good table still arrives, and the bad one is known for certain."""
+    session = started(snapshot(listener={"l": "1"}, route={"r": "1", "s": "1"}))
+    [tables] = session.on_request(ask(ROUTE, "r", "s"))
+    assert session.on_request(nack(tables)) == []
+    [first] = session.resume()
+    [second] = session.on_request(ack(first))
+    session.on_request(nack(second))
+
+    assert session.rejected == {ROUTE: {names(second)[0]: "1"}}
+    assert names(first) != names(second)
+
+
 def test_a_secret_is_not_quoted() -> None:
     """Envoy quotes a resource that breaks a constraint; the quote of a secret is dropped."""
     session = started(snapshot(secret={"s": "1"}))

@@ -13,7 +13,8 @@ import h2.events
 import pytest
 
 from kiteway._proto.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
-from kiteway.envoy.ads import CLUSTER, AdsServer, Resource, Snapshot
+from kiteway.envoy.ads import CLUSTER, LISTENER, ROUTE, AdsServer, Resource, Snapshot
+from tests.support.ads_session import ack, ask, nack, names, snapshot
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
@@ -94,4 +95,34 @@ async def test_pings_without_news_are_no_abuse(tmp_path: Path) -> None:
                 assert not any(isinstance(event, h2.events.ConnectionTerminated) for event in events)
                 writer.write(connection.data_to_send())
     writer.close()
+    await server.stop()
+
+
+@pytest.mark.anyio
+async def test_rejected_route_tables_are_sent_again_by_themselves(tmp_path: Path) -> None:
+    """If nobody publishes other tables, the search for the bad one begins without another request."""
+    server = AdsServer(tmp_path / "ads.sock")
+    await server.start()
+    await server.publish(snapshot(cluster={"a": "1"}, listener={"l": "1"}, route={"r": "1", "s": "1"}))
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'ads.sock'}") as channel:
+        stream = channel.stream_stream(
+            METHOD,
+            request_serializer=DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=DeltaDiscoveryResponse.FromString,
+        )()
+
+        async def read() -> DeltaDiscoveryResponse:
+            response = await stream.read()
+            assert isinstance(response, DeltaDiscoveryResponse)
+            return response
+
+        for kind in (CLUSTER, LISTENER):
+            await stream.write(ask(kind))
+            await stream.write(ack(await read()))
+        await stream.write(ask(ROUTE, "r", "s"))
+        tables = await read()
+        assert names(tables) == ["r", "s"]
+        await stream.write(nack(tables))
+        async with asyncio.timeout(30):
+            assert len(names(await read())) == 1
     await server.stop()

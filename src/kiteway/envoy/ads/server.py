@@ -27,6 +27,8 @@ _MAX_RESPONSE_BYTES: Final = 64 * 2**20
 """A response is closed at 4 MiB, but a single resource is never split."""
 _MAX_STREAMS: Final = 16
 _STOP_SECONDS: Final = 1.0
+_RESUME_SECONDS: Final = 0.25
+"""How long a client's rejected route tables wait for others, see `Session.resume`; the quarantine needs a tenth of a second."""
 
 _Context = grpc.aio.ServicerContext[DeltaDiscoveryRequest, DeltaDiscoveryResponse]
 
@@ -41,6 +43,8 @@ class _Stream:
         self.bell = asyncio.Event()
         self.retry = False
         self.assume_clusters = False
+        self.resume = False
+        self.timer: asyncio.TimerHandle | None = None
         self.clusters_sent: float | None = None
         self._times: dict[str, datetime] = {}
 
@@ -53,6 +57,19 @@ class _Stream:
         self._times |= {each.rejection.nonce: now for each in found}
         self._times = {nonce: time for nonce, time in self._times.items() if nonce in standing}
         return found
+
+    def watch(self) -> None:
+        """Ring the bell in a while if the session waits for another snapshot, and not otherwise."""
+        if self.timer is not None and not self.session.waits:
+            self.timer.cancel()
+            self.timer = None
+        elif self.timer is None and self.session.waits:
+            self.timer = asyncio.get_running_loop().call_later(_RESUME_SECONDS, self._ring)
+
+    def _ring(self) -> None:
+        self.timer = None
+        self.resume = True
+        self.bell.set()
 
     def state(self, snapshot: Snapshot | None) -> StreamState:
         version = self.node.user_agent_build_version.version
@@ -212,22 +229,35 @@ class AdsServer:
                 if ringing.done():
                     stream.bell.clear()
                     ringing = asyncio.ensure_future(stream.bell.wait())
-                    if self._snapshot is not None and self._snapshot is not stream.session.snapshot:
-                        responses += stream.session.on_snapshot(self._snapshot)
-                    if stream.retry:
-                        stream.retry = False
-                        responses += stream.session.retry()
-                    if stream.assume_clusters:
-                        stream.assume_clusters = False
-                        responses += stream.session.assume_clusters()
+                    responses += self._rung(stream)
                 if any(response.type_url == CLUSTER for response in responses):
                     stream.clusters_sent = asyncio.get_running_loop().time()
+                stream.watch()
                 self._after(stream)
                 for response in responses:
                     await context.write(response)
         finally:
             reading.cancel()
             ringing.cancel()
+            if stream.timer is not None:
+                stream.timer.cancel()
+
+    def _rung(self, stream: _Stream) -> list[DeltaDiscoveryResponse]:
+        """Return what to send because of what the bell was rung for."""
+        session = stream.session
+        responses: list[DeltaDiscoveryResponse] = []
+        if self._snapshot is not None and self._snapshot is not session.snapshot:
+            responses += session.on_snapshot(self._snapshot)
+        if stream.retry:
+            stream.retry = False
+            responses += session.retry()
+        if stream.assume_clusters:
+            stream.assume_clusters = False
+            responses += session.assume_clusters()
+        if stream.resume:
+            stream.resume = False
+            responses += session.resume()
+        return responses
 
     def _after(self, stream: _Stream) -> None:
         """Take from the session what is not for the client."""
