@@ -1,5 +1,5 @@
 """
-The cost of the web page: without a page, with one that nobody looks at, and with one that is open.
+The cost of the web page: without a page, with one without a viewer, and with one that is open.
 
 What the page costs is a small part of what calls cost, so the three take their calls at the same time. Then other work on the
 machine affects all of them alike. And it is measured without calls, too, which shows it exactly.

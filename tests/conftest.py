@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each worker its own network, if the run has one: no port and no address is anybody else's then."""
+    """Give each worker its own network, if the run has one: no other worker uses its ports and addresses."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in a shell's background; what a test starts would be deaf to Ctrl-C, too.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tiers, and skip what starts the embedded Milvus unless nobody beyond this machine can reach it."""
+    """Leave out slow tiers, and skip what starts the embedded Milvus unless no other machine can reach it."""
     for tier in ("browser", "chaos", "faults", "lite", "sdks"):
         if tier not in config.option.markexpr:
             items[:] = [item for item in items if not item.get_closest_marker(tier)]

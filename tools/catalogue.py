@@ -3,7 +3,7 @@ Compare the catalogue of rpcs with the newest PyMilvus and the newest milvus-pro
 
 A row of ``src/kiteway/milvus/rpcs.json`` has facts of the wire (service, messages, stream, field numbers) and a judgement
 (class, retry, changes, scope, later, note). Facts are read from the protobuf descriptors of the sources. Judgements are
-made by people: a new rpc gets the most cautious one, with a note that says so, until somebody has judged it.
+made by people: a new rpc gets the most cautious one, with a note that says so, until it has been judged.
 
 Usage: ``python -m tools.catalogue [--write] SOURCE...``. A source is ``pymilvus=FOLDER``, the folder that a PyMilvus was
 installed into, or ``go=MODULE``, the path of a Go module whose newest version is fetched. Without ``--write`` the command
@@ -221,7 +221,7 @@ def compare(rows: Iterable[Rpc], sources: Iterable[Source]) -> list[Difference]:
 
 
 def _cautious(wire: dict[str, object], source: str) -> Rpc:
-    """Return the row of an rpc that nobody has judged: never sent twice, and it may change everything."""
+    """Return the row of an rpc that has not been judged: never sent twice, and it may change everything."""
     judgement = {
         "rpc_class": RpcClass.ADMIN_CLUSTER,
         "retry": Retry.UNSENT,

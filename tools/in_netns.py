@@ -35,7 +35,7 @@ PODS = ("10.244.0.0", "255.255.0.0")
 
 
 def isolated() -> bool:
-    """Tell whether loopback is the only interface here, so that nobody outside can reach what listens."""
+    """Tell whether loopback is the only interface here, so that no other machine can reach what listens."""
     return [name for _, name in socket.if_nameindex()] == ["lo"]
 
 

@@ -115,7 +115,7 @@ def test_a_table_is_filtered_and_sorted_by_keyboard(here: Tab) -> None:
 
 
 def test_a_filter_keeps_what_is_typed_while_the_page_changes(here: Tab) -> None:
-    """Figures come while somebody types; and a filter that is not asked for yet does not follow into another view."""
+    """Figures come while a viewer types; and a filter that is not asked for yet does not follow into another view."""
     page = here.show("collections")
     typed = """async () => {
         const field = document.querySelector("input[type=search]");

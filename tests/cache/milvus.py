@@ -111,7 +111,7 @@ class Cluster:
     """One Milvus: its oracle of timestamps."""
 
     def __init__(self, ahead: int) -> None:
-        """Set the wall clock `ahead` ms of everybody else's."""
+        """Set the wall clock `ahead` ms of all other clocks."""
         self.ahead = ahead
         self._floor = 0
         self._last = 0

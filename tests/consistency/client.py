@@ -63,7 +63,7 @@ class Reply:
     Attributes:
         answer: None: there is no good one.
         reason: why the cache had nothing to do with it.
-        lost: nobody refused the call, so it may have been answered without the client having noticed.
+        lost: the call was not refused, so it may have been answered without the client having noticed.
     """
 
     answer: Any = None

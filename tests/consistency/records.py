@@ -69,7 +69,7 @@ class Change:
     Attributes:
         name: a name, or an `access_name`.
         target: the collection from then on, or `ALLOWED`; None: nothing.
-        sent, acknowledged: in seconds; without an acknowledgement nobody knows whether it was done.
+        sent, acknowledged: in seconds; without an acknowledgement it is not known whether it was done.
         through: the arm that it was sent through.
     """
 

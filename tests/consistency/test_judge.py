@@ -211,7 +211,7 @@ def test_a_cached_answer_was_made_for_an_equal_read() -> None:
 
 
 def test_a_cached_answer_may_be_of_a_read_whose_client_gave_up() -> None:
-    """Nobody recorded such an answer."""
+    """No reader has recorded such an answer."""
     hit = _read(Level.BOUNDED, 1, outcome="hit")
     recorded = _recorded(Write("a", 0, 1, 2.0))
     recorded.lost.append(Lost(hit.question, 97.0, 98.0))

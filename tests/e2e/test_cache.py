@@ -225,7 +225,7 @@ def test_an_answer_with_an_error_or_too_large_is_not_kept(tmp_path: Path) -> Non
 
 
 def test_followers_of_a_read_that_fails_are_forwarded_at_once(tmp_path: Path) -> None:
-    """Milvus says to each of them that the collection is not loaded; nobody waits for the failures of others."""
+    """Milvus says to each of them that the collection is not loaded; no read waits for the failures of others."""
     with Milvus() as milvus, behind(milvus, tmp_path, PATIENT) as envoy:
         clients = [Client(envoy) for _ in range(10)]
         for client in clients:

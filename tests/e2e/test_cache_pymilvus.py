@@ -137,7 +137,7 @@ def test_a_client_reads_its_own_writes_at_the_level_session(served: Served) -> N
 
 
 def test_a_bounded_read_has_every_write_that_is_older_than_5_s(served: Served) -> None:
-    """For 15 s nobody reads an answer that misses a write acknowledged 5 s before, and most reads are hits."""
+    """For 15 s no client gets an answer that misses a write acknowledged 5 s before, and most reads are hits."""
     writer, reader = served.client(), served.client()
     create(writer, "bounded")
     acknowledged: list[tuple[float, int]] = []

@@ -227,7 +227,7 @@ def test_top_is_live_in_a_terminal_until_ctrl_c(counted: Counted) -> None:
 
 
 def test_a_new_envoy_begins_to_count_anew(counted: Counted) -> None:
-    """The socket of an Envoy that was killed is in nobody's way."""
+    """The socket of an Envoy that was killed does not stop the next one."""
     counted.call(SEARCH, search("books", "before"))
     counted.running.kill("envoy")
 

@@ -57,7 +57,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def listening(free_port: Callable[[], int]) -> Iterator[tuple[int, Path]]:
-    """Start Kiteway with the guide's manifests and a certificate that is valid for a host nobody routes."""
+    """Start Kiteway with the guide's manifests and a certificate that is valid for a host that no Ingress has."""
     folder = Path(tempfile.mkdtemp(prefix="kw-"))
     try:
         pair = create_self_signed([HOST, WRONG], ["127.0.0.1"])

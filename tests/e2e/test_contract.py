@@ -1,4 +1,4 @@
-"""Kiteway changes no message: every rpc, every field, fields and rpcs that nobody knows yet."""
+"""Kiteway changes no message: every rpc, every field, fields and rpcs that no version knows yet."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def site(free_port: Callable[[], int]) -> Iterator[Site]:
 
 
 def request_of(rpc: Rpc) -> bytes:
-    """Return a request with all fields that PyMilvus knows, and some that nobody knows."""
+    """Return a request with all fields that PyMilvus knows, and some that no version knows."""
     message = getattr(milvus_pb2, rpc.request.rpartition(".")[2], None)
     return UNKNOWN if message is None else filled(message.DESCRIPTOR).SerializeToString()
 

@@ -254,7 +254,7 @@ async def test_trials_apart_from_others_open_no_port(site: Site) -> None:
 
 @pytest.mark.timeout(400)
 async def test_a_culprit_among_a_thousand_hosts(site: Site) -> None:
-    """It is found within the pushes of one search, and a change of somebody else meanwhile does not wait for its end."""
+    """It is found within the pushes of one search, and a change of another tenant does not wait for its end."""
     # With the victim there are as many hosts as this site's namespaces may have.
     site.write("all", *(manifest for number in range(999) for manifest in tenant_manifests(f"tenant-{number}")))
     async with site.control():

@@ -207,7 +207,7 @@ def test_the_access_log_goes_to_the_collector(tmp_path: Path, free_port: Callabl
 
 
 def test_a_collector_that_is_away_hurts_no_call(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Calls succeed while nobody listens at the collector's address; the exports are counted as failed."""
+    """Calls succeed while no process listens at the collector's address; the exports are counted as failed."""
     with Collector() as collector:
         otlp = at(collector, logs=True)
     with Backend() as backend, running(tmp_path, free_port, otlp=otlp) as proxy:

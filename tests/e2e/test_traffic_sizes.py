@@ -90,7 +90,7 @@ def test_a_200_mib_answer_passes_without_being_held(tmp_path: Path, free_port: C
 
 
 def size_is(answer: bytes, size: int) -> None:
-    """Check the size alone: a diff of so much helps nobody."""
+    """Check the size alone: a diff of so much cannot be read."""
     assert len(answer) == size
 
 

@@ -91,7 +91,7 @@ FAULTS = (
     ),
     Fault(
         "wrong-port",
-        "The wrong port: nobody listens there",
+        "The wrong port: no process listens there",
         "端口错误：没有程序在那里监听",
         "the port that `kiteway up` printed",
         "使用 `kiteway up` 打印的端口",
@@ -239,7 +239,7 @@ FAULTS = (
     ),
     Fault(
         "health-check",
-        "The health check goes to a port where nobody listens",
+        "The health check goes to a port where no process listens",
         "健康检查指向没有程序监听的端口",
         "port 9091 and `/healthz` in the BackendConfig, or `health=PORT`",
         "在 BackendConfig 中写端口 9091 与 `/healthz`，或 `health=PORT`",

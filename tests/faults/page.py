@@ -31,7 +31,7 @@ runs Kiteway before a real Milvus with TLS and a login, commits each fault, and 
 start of each program. PyMilvus says "illegal connection params or server unavailable" of most of them, because it drops the text of
 every gRPC error of its first call. `kiteway verify` with the same arguments says what is wrong.
 
-Ports: 8443 is Kiteway's HTTPS port, 8080 its HTTP port, 19530 and 9091 are Milvus's, nobody listens on 9999, and the server on
+Ports: 8443 is Kiteway's HTTPS port, 8080 its HTTP port, 19530 and 9091 are Milvus's, no process listens on 9999, and the server on
 7000 says nothing.""",
     "What mends it",
     ("Fault", "PyMilvus 2", "PyMilvus 3", "verify", "doctor"),

@@ -14,7 +14,7 @@ NAMESPACE = "people"
 
 
 def person(site: Site, name: str, rights: Iterable[tuple[str, str]]) -> Path:
-    """Return the kubeconfig of somebody who has these verbs on these resources in namespace ``default`` alone."""
+    """Return the kubeconfig of a user who has these verbs on these resources in namespace ``default`` alone."""
     rules: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for verb, resource in rights:
         kind, _, group = resource.partition(".")

@@ -23,7 +23,7 @@ Write = tuple[str, str]
 
 
 class Audit:
-    """What somebody has written since this was made."""
+    """What was written by a user since this was made."""
 
     def __init__(self, site: Site, name: str) -> None:
         self._site = site

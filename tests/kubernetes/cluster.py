@@ -57,7 +57,7 @@ class Server:
         self._process = None
 
     def signal(self, number: int) -> None:
-        """Send a signal: SIGSTOP makes a server that answers nobody and refuses nobody."""
+        """Send a signal: SIGSTOP makes a server that neither answers nor refuses."""
         assert self._process is not None
         os.kill(self._process.pid, number)
 
@@ -176,7 +176,7 @@ class Cluster:
         self._run_etcdctl("compact", str(revision))
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
-        """Run kubectl as an administrator, or as somebody else; return what it prints."""
+        """Run kubectl as an administrator, or as another user; return what it prints."""
         command = [str(self._kubectl), "--kubeconfig", str(kubeconfig or self.kubeconfig), *map(str, arguments)]
         done = subprocess.run(command, check=False, input=stdin, capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}"
@@ -204,7 +204,7 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
     def add_kind(self, group: str, version: str, plural: str, kind: str) -> None:
-        """Serve a kind of somebody else's, whose objects may hold anything."""
+        """Serve a kind of another controller, whose objects may hold anything."""
         schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
         self.apply(
             {

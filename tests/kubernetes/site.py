@@ -80,7 +80,7 @@ class Client:
     ca: Path
 
     def reads(self, *, retries: bool = False) -> SteadyReads:
-        """Return a client that searches all the time, once there is somebody to ask; `reads.channel` has ``retries``."""
+        """Return a client that searches all the time, once there is a server; `reads.channel` has ``retries``."""
         wait_listening(self.port)
         return SteadyReads(f"127.0.0.1:{self.port}", self.ca, HOST, COLLECTION, retries=retries)
 

@@ -118,7 +118,7 @@ def test_a_value_that_makes_no_sense_is_refused() -> None:
 
 
 def test_terms_without_a_contact_are_an_error() -> None:
-    """Otherwise certificates would wait for ever, and nobody would be told."""
+    """Otherwise certificates would wait for ever, and no user would be told."""
     with pytest.raises(AssertionError, match=r"acme\.contact is empty.*Set acme\.contact"):
         render(RELEASE, NAMESPACE, {"acme": {"acceptTerms": True}})
 

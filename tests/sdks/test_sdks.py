@@ -157,7 +157,7 @@ def test_a_session_is_named_right_and_its_second_equal_search_hits(site: Site, n
     _compare_top_and_metrics(site.counted, made, hits, collection)
     users = {row["user"]: row for row in site.counted.top("--by", "user")}
     assert users[user]["rows"] == sum(call.get("rows", 0) for call in asked)
-    # The cache's own calls (AllocTimestamp, DescribeCollection) count for nobody.
+    # The cache's own calls (AllocTimestamp, DescribeCollection) belong to no user or collection.
     assert users[user]["calls"] == len(asked)
 
     secrets = [user.password for user in USERS.values()]

@@ -39,7 +39,7 @@ def wait_until(condition: Callable[[], object], what: str, limit: float = 60.0) 
 
 def wait_listening(port: int) -> None:
     """
-    Wait until somebody listens on a port of 127.0.0.1.
+    Wait until a process listens on a port of 127.0.0.1.
 
     Envoy opens a listener after the endpoints behind it are there, so that these may be healthy before.
     """
@@ -51,7 +51,7 @@ def wait_listening(port: int) -> None:
             return False
         return True
 
-    wait_until(listening, f"somebody listens on port {port}")
+    wait_until(listening, f"a process listens on port {port}")
 
 
 class Running:

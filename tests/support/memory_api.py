@@ -19,7 +19,7 @@ class MemoryApi:
     Attributes:
         objects: by their path.
         asked: method and path of every request.
-        away: whether nobody answers.
+        away: whether no request is answered.
         lost_answers: how many writes from now on happen without an answer.
     """
 
@@ -80,7 +80,7 @@ class MemoryApi:
         return self._put(path, found, "MODIFIED")
 
     def remove(self, path: str) -> None:
-        """Delete an object, as somebody else may."""
+        """Delete an object, as another client may."""
         self._tell("DELETED", path, self.objects.pop(path))
 
     def _ask(self, method: str, path: str) -> None:

@@ -28,7 +28,7 @@ _LAGGING_SHARE = 0.5
 
 Mode = Literal["pass", "refuse", "swallow"]
 """
-``refuse``: nobody listens, and open connections are reset. ``swallow``: connections are taken, open ones kept, and
+``refuse``: no process listens, and open connections are reset. ``swallow``: connections are taken, open ones kept, and
 nothing is passed on in either direction (a firewall that drops).
 """
 

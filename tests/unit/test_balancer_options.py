@@ -52,7 +52,7 @@ def test_both_commands_report_a_mistake(command: str) -> None:
 
 
 def test_a_cache_without_the_filter_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody would find out otherwise until the first look at `kiteway status`."""
+    """Otherwise the mistake would be seen only in `kiteway status`."""
     monkeypatch.setenv("KITEWAY_FILTER_PATH", "/nonexistent.so")
     done = CliRunner().invoke(app, ["up", "--to", "127.0.0.1:1", "--cache"])
 

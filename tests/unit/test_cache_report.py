@@ -107,7 +107,7 @@ def test_the_filters_report_is_read_with_and_without_caches() -> None:
     ids=["none", "switched off", "Envoy does not answer", "--cache", "counted", "closed", "no filter", "no memory"],
 )
 def test_status_says_whether_a_cache_is_on_and_what_it_does(found: CacheReport, lines: list[str]) -> None:
-    """A cache that nobody turns on takes no line; one that is off against a policy says why."""
+    """A cache that no policy turns on takes no line; one that is off against a policy says why."""
     assert list(cache_lines(found)) == lines
     assert found.on is (bool(lines) and lines[0].startswith("cache on"))
     assert bool(found.why) is not found.on

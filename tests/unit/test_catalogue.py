@@ -118,7 +118,7 @@ def _methods(*names: str, package: str = "milvus.proto.milvus") -> tool.Source:
 
 
 def test_a_new_rpc_is_judged_with_caution() -> None:
-    """A new rpc is never sent twice and may change everything, until somebody judges it; its facts are read."""
+    """A new rpc is never sent twice and may change everything, until it is judged; its facts are read."""
     new = {d.rpc: d.row for d in tool.compare([], [_methods("Find", "FindStream")])}
 
     assert {row.retry for row in new.values()} == {Retry.UNSENT}

@@ -61,7 +61,7 @@ def test_of_two_that_only_conflict_the_younger_is_to_blame() -> None:
 
 
 def test_a_change_meanwhile_ends_the_trials() -> None:
-    """What changed is tried again with the rest, and what was rejected before blames nobody."""
+    """What changed is tried again with the rest, and what was rejected before blames no Ingress."""
     world = World(says="no")
     world.run(*(app(name) for name in _NAMES))
     bad = [app(name, BAD if name == "n03" else "x-good:1", to="/new") for name in _NAMES]

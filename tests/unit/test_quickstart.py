@@ -83,7 +83,7 @@ def diagnosed(
 
 
 def closed_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port on which no process listens."""
 
     async def used() -> int:
         async with serving(silence) as port:
@@ -173,7 +173,7 @@ def test_no_reachable_target_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_a_port_of_another_protocol_is_an_error(tmp_path: Path, status: str, said: str) -> None:
-    """Such a port never serves a call, so nobody shall be told that Kiteway is ready."""
+    """Such a port never serves a call, so the user must not be told that Kiteway is ready."""
 
     async def used() -> str:
         async with serving(http1(status, b"OK")) as port:

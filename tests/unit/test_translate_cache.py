@@ -62,7 +62,7 @@ def test_a_cache_has_the_bounds_of_milvus_by_default() -> None:
 def test_a_collection_has_the_bounds_of_the_cache_where_it_sets_none(
     of_cache: dict[str, str], of_collection: dict[str, str], expected: tuple[float, float]
 ) -> None:
-    """The bound of Eventually follows the other one until somebody sets it."""
+    """The bound of Eventually follows the other one until it is set."""
     policy = milvus_policy("milvus", cache={**ON, **of_cache, "collections": [{"collection": "a", **of_collection}]})
     (cache,) = caches(Rounds()(*BASE, policy)).values()
 

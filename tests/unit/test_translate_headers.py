@@ -1,4 +1,4 @@
-"""Custom headers: what is measured after variables are replaced, and which headers nobody may set."""
+"""Custom headers: what is measured after variables are replaced, and which headers no object may set."""
 
 from __future__ import annotations
 

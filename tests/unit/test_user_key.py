@@ -33,7 +33,7 @@ def test_a_damaged_key_is_replaced(tmp_path: Path, damaged: bytes) -> None:
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
-    """Nothing is written where somebody else points."""
+    """Nothing is written to a place that another user's link names."""
     with Instance(tmp_path / "a").acquire():
         target = tmp_path / "target"
         (Instance(tmp_path / "a").state_dir / "users.key").symlink_to(target)

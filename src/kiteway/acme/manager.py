@@ -128,7 +128,7 @@ class ManagedCertificates:
                 item.changed.set()
 
     def hold(self, holders: Mapping[str, str]) -> None:
-        """Take the namespace that holds each served host."""
+        """Replace the record of which namespace holds each served host."""
         self._holders = holders
 
     async def run(self) -> None:

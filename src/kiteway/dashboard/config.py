@@ -71,7 +71,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.tls is None and not self.behind_tls:
             raise ValueError(
                 f"--dashboard {self.bind} is not a loopback address, so the token would cross the network in plaintext: add "
-                "--dashboard-certificate FILE and --dashboard-key FILE. If a proxy in front of the page ends TLS, and nobody can "
+                "--dashboard-certificate FILE and --dashboard-key FILE. If a proxy in front of the page ends TLS, and no other program can "
                 "listen between the two, add --dashboard-behind-tls."
             )
 

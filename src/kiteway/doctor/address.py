@@ -32,7 +32,7 @@ A path of version 2 of REST, for a POST.
 Version 1 may be turned off (``proxy.http.enableV1``). A Milvus before 2.4 has no version 2: it answers 404, and so shows that it
 serves REST.
 """
-WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - nobody's
+WRONG_TOKEN = "kiteway-doctor:not-a-password"  # noqa: S105 - no user has it
 """A token that a Milvus with authorization must refuse."""
 
 

@@ -82,7 +82,7 @@ def _pending(release: Release) -> Diagnostic:
     return _error(
         "ReleasePending",
         f"another operation on the release {release.name} is running or was interrupted: {release.status}.",
-        "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision.",
+        "Wait until it ends; if none is running, `helm rollback` the release to its last good revision.",
     )
 
 

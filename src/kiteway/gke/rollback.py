@@ -46,7 +46,7 @@ def make_rollback(live: ClusterReading, shell: Shell, *, destroy: bool = False) 
         return Plan((), (Diagnostic(Severity.NOTE, "NothingRecorded", message),))
     if live.release.status.startswith("pending-"):
         message = f"another operation on the release is running or was interrupted: {live.release.status}."
-        fix = "Wait until it ends; if nobody runs one, `helm rollback` the release to its last good revision."
+        fix = "Wait until it ends; if none is running, `helm rollback` the release to its last good revision."
         return Plan((), (Diagnostic(Severity.ERROR, "ReleasePending", message, fix),))
     wanted, names = recorded_options(live.record), recorded_names(live.record)
     b = _Back(live, live.release, live.record, wanted, names, shell)

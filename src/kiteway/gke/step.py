@@ -42,7 +42,7 @@ class Effect:
     text: str
 
 
-NO_EFFECT = Effect(Impact.NONE, "Nobody notices.")
+NO_EFFECT = Effect(Impact.NONE, "Clients notice nothing.")
 
 
 @dataclass(frozen=True, slots=True)

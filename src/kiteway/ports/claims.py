@@ -98,7 +98,7 @@ class Claims:
             asyncio.get_running_loop().add_reader(held, _accept, held)
 
     def _check(self, name: str) -> None:
-        """Raise ClaimedError if the claim is one that counts."""
+        """Raise ClaimedError if the claim counts."""
         pid, uid = _owner(name)
         if uid == os.geteuid() and (pid is None or pid != self._predecessor):
             raise ClaimedError(pid)

@@ -17,7 +17,7 @@ class Entry:
     Attributes:
         value: what was written; not necessarily an object.
         source: where it was written.
-        spoilt: the fields that could not be read as they were meant.
+        spoilt: the fields whose values could not be read.
     """
 
     value: Any

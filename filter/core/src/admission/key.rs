@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// A name, hashed by SipHash with a key of this process.
+/// The hash of a name: SipHash, with a random key that is the same for the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u64);
 

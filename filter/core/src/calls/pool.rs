@@ -93,7 +93,7 @@ impl fmt::Debug for PoolCalls {
     }
 }
 
-/// A count that a panic interrupted is one call short, and no reason to stop.
+/// Locks although a panic may have interrupted a count: then one call is missing, which does not matter.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use crate::listener::settings::Settings;
 
 const UNAUTHENTICATED: (&[u8], &[u8]) = (b"16", b"401");
 
-/// What the gate needs of a stream while its request is decided about.
+/// What the gate needs of a stream while it decides about the request.
 pub trait Asking:
     Request + RequestBody + Routed<RouteConfig> + AccessLog + Counters + Clock + Wakeable
 {

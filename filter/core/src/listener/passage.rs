@@ -20,7 +20,7 @@ use crate::milvus::rpc::{self, MilvusStatusLocation, Rpc};
 /// The bytes of a held request up to which Envoy reads on: the buffer of a connection.
 const BUFFER: u64 = 1 << 20;
 
-/// Where a call is.
+/// The stage of a call.
 #[derive(Debug)]
 pub enum Stage {
     /// Its headers are held until it is known what it asks for.

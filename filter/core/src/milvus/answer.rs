@@ -18,7 +18,7 @@ pub enum AnswerKey {
     Values,
     /// The bytes of values of one byte each.
     Bytes1,
-    /// The bytes of values of four bytes each.
+    /// The bytes of a packed list of four-byte values.
     Bytes4,
     /// The bytes of values of eight bytes each.
     Bytes8,

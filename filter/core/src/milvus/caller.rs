@@ -121,7 +121,7 @@ fn without_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 impl User {
     pub const NOBODY: Self = Self(Text::EMPTY);
 
-    /// The text; empty for nobody.
+    /// The text; empty if there is no user.
     pub fn as_str(&self) -> &str {
         // What is not text became a hash.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()

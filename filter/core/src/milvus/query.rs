@@ -1,6 +1,6 @@
 //! The queries of REST requests.
 
-/// The paths of which Milvus reads the query, with its beginning.
+/// The paths for which Milvus reads the query, each with the `?` before the query.
 const QUERIED: [&[u8]; 2] = [b"/v1/vector/collections?", b"/v1/vector/collections/describe?"];
 
 /// The query of a `:path`, where Milvus reads it.

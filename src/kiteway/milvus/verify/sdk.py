@@ -36,7 +36,7 @@ def load_pymilvus() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep PyMilvus's tracebacks and deprecation warnings (the ORM's) off stderr meanwhile."""
+    """Keep PyMilvus's tracebacks and deprecation warnings (the ORM's) off stderr until the end of the ``with``."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "pymilvus"]
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.disabled for logger in loggers]

@@ -112,7 +112,7 @@ impl Paces {
         }
     }
 
-    /// Milvus began to answer a read at `now`, which was sent unchanged, after so long.
+    /// Learns that Milvus began to answer a read that was sent unchanged, at `now` and after the time `took`.
     pub fn learn(&mut self, place: Place, took: Duration, now: BootTime) {
         if let Some(pace) = self.pace(place, now) {
             pace.learn(took);

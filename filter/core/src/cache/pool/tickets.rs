@@ -98,7 +98,7 @@ impl Pool {
 }
 
 impl SampleTicket {
-    /// The answer has come.
+    /// Takes the timestamp of the answer, which came at `now`.
     pub fn answered(mut self, timestamp: u64, now: BootTime) {
         let sent = if planted::sample_aged_from_receipt() { now } else { self.sent };
         self.is_good = true;
@@ -117,7 +117,7 @@ impl Drop for SampleTicket {
 }
 
 impl LevelTicket {
-    /// The answer has come.
+    /// Takes the facts of the answer.
     pub fn learned(mut self, facts: Facts) {
         self.has_ended = true;
         let learned = Learned { facts, sent: self.sent, generation: self.generation };

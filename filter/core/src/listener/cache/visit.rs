@@ -144,7 +144,7 @@ impl<'listener> Visit<'listener> {
         step
     }
 
-    /// Begins with a read, which is held until it has arrived, unless it is looked at while it is sent.
+    /// Begins a read. It is held until it has arrived completely, or sent at once and looked at as it passes.
     fn begin_read(
         &mut self,
         method: Method,

@@ -16,8 +16,8 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
         if facts.addresses.get(ingress.ref):
             yield passed(ingress.ref, "it has an address, so a controller serves it.")
             continue
-        nobody = _nobody(facts, ingress)
-        if nobody is None:
+        reason = _unserved(facts, ingress)
+        if reason is None:
             yield passed(ingress.ref, "a controller of its class is there.")
         else:
             fix = (
@@ -25,10 +25,10 @@ def _check(facts: ClusterFacts) -> Iterator[Finding]:
                 if facts.classes
                 else "Install a controller."
             )
-            yield failed(ingress.ref, f"{nobody}, so no controller serves it.", fix)
+            yield failed(ingress.ref, f"{reason}, so no controller serves it.", fix)
 
 
-def _nobody(facts: ClusterFacts, ingress: Ingress) -> str | None:
+def _unserved(facts: ClusterFacts, ingress: Ingress) -> str | None:
     """Return why no controller takes an Ingress; None if one does."""
     annotated, named = ingress.metadata.annotations.get(keys.INGRESS_CLASS), ingress.spec.ingress_class_name
     stands_in = CONTROLLER in facts.classes.values()

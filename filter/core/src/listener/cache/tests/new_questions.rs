@@ -26,7 +26,7 @@ fn search_for(pool: &str, vector: u64, milliseconds: u64) -> (Option<String>, Fa
     (did, stream)
 }
 
-/// Asks 64 questions that nobody repeats, from 1,100 ms on.
+/// Asks 64 questions that are not repeated, from 1,100 ms on.
 fn ask_new_questions(pool: &str) {
     search_for(pool, 0, 0);
     search_for(pool, 0, 1100);
