@@ -239,7 +239,7 @@ fn the_pools_decide_as_the_model_does() {
 
 #[test]
 fn each_condition_in_the_table_has_a_history_and_the_reverse() {
-    let table = TABLE.split("//! Who calls it").next().unwrap();
+    let table = TABLE.split("//! The callers of the pool").next().unwrap();
     let is_condition = |name: &&str| {
         name.contains('_') && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
