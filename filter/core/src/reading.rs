@@ -10,7 +10,7 @@ use crate::milvus::question::{Level, Name, Question, QuestionKey};
 use crate::milvus::rpc::{Class, Rpc};
 use crate::wire::stream::{Progress, Reader};
 
-/// merr's code for an error without its own code, as those of Milvus 2.2 and earlier are.
+/// merr's code for an error that has no code, as those of Milvus 2.2 and earlier are.
 const UNEXPECTED: u64 = 65_535;
 /// The database of a request that names none.
 const DEFAULT_DATABASE: &[u8] = b"default";

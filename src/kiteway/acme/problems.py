@@ -20,7 +20,7 @@ class Kind(enum.StrEnum):
     REFUSED = "Refused"
     """The CA refuses the name or the account; waiting does not change that."""
     UNAVAILABLE = "CaUnavailable"
-    """The CA cannot be reached, or has its own error."""
+    """The CA cannot be reached, or has an internal error."""
     ACCOUNT_GONE = "AccountGone"
     """The CA does not know the account any more."""
 

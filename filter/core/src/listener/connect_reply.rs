@@ -11,7 +11,7 @@ use crate::wire::encode::{delimited, framed, varint};
 const ECHO: usize = 255;
 /// `ErrorCode.UnexpectedError`, for SDKs that look at the old field.
 const ERROR_CODE: u32 = 1;
-/// merr's code for an error without its own code.
+/// merr's code for an error that has no code.
 const CODE: u32 = 65_535;
 
 /// The sentence of a route; `{host}` and `{path}` stand for those of the request.
