@@ -1,8 +1,8 @@
 """
 Unpack Debian packages under ``.tools/``, without root and without a change to the system.
 
-apt finds, verifies and downloads the packages and those of their dependencies that the system lacks, with a state
-and its own cache; dpkg unpacks them into one folder; nothing is installed and no maintainer script runs.
+apt finds, verifies and downloads the packages and those of their dependencies that the system lacks, with its own state
+and cache; dpkg unpacks them into one folder; nothing is installed and no maintainer script runs.
 ``.tools/bin`` gets a wrapper for every program, which finds its libraries wherever the clone is moved.
 ``.tools/debian/packages.json`` records what is there: packages, versions, programs.
 
