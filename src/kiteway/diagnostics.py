@@ -57,6 +57,7 @@ class Diagnostic:
         object: the object, if the file could be parsed so far.
         position: where in a file, if it came from one.
         path: the field, e.g. ``spec.rules[0].host``.
+        missing: the object that the field names and that was not found; None if that is not the problem.
     """
 
     severity: Severity
@@ -66,6 +67,7 @@ class Diagnostic:
     object: ObjectRef | None = None
     position: Position | None = None
     path: str = ""
+    missing: ObjectRef | None = None
 
     def __str__(self) -> str:
         where = f"{self.position}: " if self.position else ""

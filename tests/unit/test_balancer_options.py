@@ -80,3 +80,12 @@ def test_another_users_instance_is_not_replaced(tmp_path: Path) -> None:
         os.chown(old.data_dir, 65534, 65534)
         with pytest.raises(ValueError, match="is another user's"):
             BalancerOptions(replace=old.data_dir).predecessor(Instance(tmp_path / "own"))
+
+
+def test_the_page_of_a_demo_is_for_this_machine() -> None:
+    """The message names no option that `demo` lacks."""
+    done = CliRunner().invoke(app, ["demo", "--dashboard", "0.0.0.0:9090"])
+
+    assert done.exit_code == 2
+    assert "give a loopback address, e.g. 127.0.0.1:9090" in " ".join(done.output.split())
+    assert "--dashboard-token-file" not in done.output

@@ -11,10 +11,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from kiteway.cli.dashboard import DashboardOption, dashboard_config
+from kiteway.cli.dashboard import dashboard_config
+from kiteway.cli.options import is_loopback, parse_bind
 from kiteway.cli.otlp import OtlpEndpointOption, parse_otlp
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
 from kiteway.cli.terminal import line
+from kiteway.dashboard.config import DashboardConfig
 from kiteway.demo.guide import HOST, ExamplesMissingError
 from kiteway.demo.report import DemoReport
 from kiteway.demo.run import Options, remove, run
@@ -65,7 +67,15 @@ def demo(
         Path | None, typer.Option("--envoy", metavar="PATH", help="An Envoy binary instead of the packaged one.")
     ] = None,
     otlp_endpoint: OtlpEndpointOption = None,
-    dashboard: DashboardOption = None,
+    dashboard: Annotated[
+        str | None,
+        typer.Option(
+            "--dashboard",
+            metavar="ADDRESS:PORT",
+            help="Serve a web page of the demo there, on a loopback address (docs/how-to/dashboard.md).",
+            show_default="none",
+        ),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """
@@ -91,7 +101,7 @@ def demo(
     try:
         binary = find_envoy(envoy)
         otlp = parse_otlp(otlp_endpoint, sampling=_TRACE_SAMPLING)
-        page = dashboard_config(dashboard)
+        page = _page(dashboard)
     except (EnvoyNotFoundError, ValueError) as error:
         raise fail(str(error), 2) from error
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kiteway-demo-"))
@@ -119,6 +129,16 @@ def demo(
     else:
         _print(report, calls=once or not report.verified)
     raise typer.Exit(0 if report.verified else 1)
+
+
+def _page(bind: str | None) -> DashboardConfig | None:
+    """Return the web page. Raises ValueError for an address beyond loopback, which needs options that only `up` has."""
+    if bind is not None and not is_loopback(parse_bind(bind, "--dashboard", "127.0.0.1:9090")):
+        raise ValueError(
+            f"--dashboard {bind}: the page of a demo is for this machine only; give a loopback address, e.g. 127.0.0.1:9090. "
+            "`kiteway up` has the options for a page that other machines may read"
+        )
+    return dashboard_config(bind)
 
 
 def _default_milvus() -> Milvus:

@@ -87,7 +87,8 @@ def doctor(
     \b
       kiteway doctor
       kiteway doctor -f examples/guide-self-managed -f values.yaml
-      kubectl get ingress,svc,backendconfig -o yaml | kiteway doctor -f -
+      kubectl get ingress,svc,secrets,backendconfigs,frontendconfigs,managedcertificates,milvuspolicies -o yaml \
+        | kiteway doctor -f -    # without the kinds that the cluster does not have
       kiteway doctor my-release.milvus.io
       kiteway doctor 34.111.144.65 --server-name my-release.milvus.io --ca tls.crt --output json
       kiteway doctor --cluster --release my-release --namespace default --ca tls.crt

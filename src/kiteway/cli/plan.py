@@ -29,7 +29,7 @@ from kiteway.report.routing import HostReport
 from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
-from kiteway.translate import Endpoints, Options, judge_whole, translate
+from kiteway.translate import Endpoints, Options, judge_whole, translate, with_meant
 from kiteway.translate.shared.limits import MOST_CACHE_MEMORY
 
 
@@ -56,7 +56,8 @@ def plan(
     """
     Show the meaning of manifests and everything that is wrong with them.
 
-    Nothing is started and nothing is written. Private keys are not shown.
+    Nothing is started and nothing is written. Private keys are not shown. What is not in the given files does not exist here,
+    though a cluster may have it: a Secret made by kubectl, for example.
 
     Exit status: 0 no errors (warnings are allowed), 1 errors, 2 usage error.
 
@@ -64,7 +65,8 @@ def plan(
     \b
       kiteway plan -f examples/guide-self-managed
       kiteway plan -f ingress.yaml -f service.yaml --output json
-      kubectl get ingress,svc,endpointslices,backendconfig -o yaml | kiteway plan -f -
+      kubectl get ingress,svc,endpointslices,secrets,backendconfigs,frontendconfigs,managedcertificates,milvuspolicies \
+        -o yaml | kiteway plan -f -    # without the kinds that the cluster does not have
     """
     if path:
         raise fail(
@@ -87,7 +89,7 @@ def plan(
     diagnostics = ordered(
         [
             *resources.diagnostics,
-            *result.diagnostics,
+            *with_meant(result.diagnostics, resources.objects),
             *judge_whole(resources.objects, result.model),
             *endpoints.missing(result.model.pools),
         ],

@@ -19,7 +19,7 @@ from kiteway.resources.limits import DEFAULT
 from kiteway.resources.schema import Violation
 from kiteway.sources.files import FileSource
 from kiteway.sources.nothing import SUFFIXES
-from kiteway.translate import Options, judge_whole, translate
+from kiteway.translate import Options, judge_whole, translate, with_meant
 
 T = TypeVar("T", bound=Object)
 
@@ -138,7 +138,9 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
     whole = judge_whole(resources.objects, result.model)
     # A configuration of Milvus is something, too.
     read = [d for d in resources.diagnostics if not (configs and d.reason == "NothingRead")]
-    return Manifests(resources.objects, ordered([*read, *result.diagnostics, *whole]), tuple(configs))
+    return Manifests(
+        resources.objects, ordered([*read, *with_meant(result.diagnostics, resources.objects), *whole]), tuple(configs)
+    )
 
 
 def _listed(path: Path) -> list[Path]:

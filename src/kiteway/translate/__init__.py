@@ -11,6 +11,7 @@ those of the new form.
 from kiteway.translate.ingress.whole import judge_whole
 from kiteway.translate.shared.context import Options
 from kiteway.translate.shared.endpoints import Endpoints, resolve_endpoints
+from kiteway.translate.shared.meant import with_meant
 from kiteway.translate.translator import Result, Translated, Translator, translate
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "judge_whole",
     "resolve_endpoints",
     "translate",
+    "with_meant",
 ]

@@ -114,7 +114,9 @@ def _issued(context: IngressContext, name: str) -> Certificate | None:
     managed = context.get(ManagedCertificate, namespace, name)
     if managed is None:
         message, fix = context.why_missing(ManagedCertificate, namespace, name)
-        context.error(ingress, "ManagedCertificateNotFound", message, fix, _MANAGED)
+        context.error(
+            ingress, "ManagedCertificateNotFound", message, fix, _MANAGED, missing=(ManagedCertificate, namespace, name)
+        )
         return None
     _check_domains(context, managed)
     issued = context.options.issued.get(f"{namespace}/{name}")

@@ -32,13 +32,13 @@ def translate_ingress(ingress: Ingress, index: Index, options: Options) -> Unit:
     check_addresses(context)
     frontend = frontend_config(context)
     required, client_auth = client_auth_of(context)
-    http, code = http_mode(context, frontend, wants_tls=wants_tls, certificate_required=required)
+    solver = is_solver(ingress)
+    http, code = http_mode(context, frontend, wants_tls=wants_tls, certificate_required=required, for_calls=not solver)
     if required and client_auth is None:
         certificates = ()
     hosts = host_claims(context)
     plaintext = any(not pool.protocol.tls for pool in context.pools.values())
     check_annotations(context, ingress, plaintext_backend=plaintext, http_open=http is HTTPMode.SERVE)
-    solver = is_solver(ingress)
     return Unit(
         owner=ingress,
         hosts=for_challenges(hosts) if solver else hosts,

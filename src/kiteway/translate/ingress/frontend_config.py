@@ -25,7 +25,12 @@ def frontend_config(context: IngressContext) -> FrontendConfig | None:
     if found is None:
         message, fix = context.why_missing(FrontendConfig, ingress.ref.namespace, name)
         context.error(
-            ingress, "FrontendConfigNotFound", message, fix, ("metadata", "annotations", keys.FRONTEND_CONFIG)
+            ingress,
+            "FrontendConfigNotFound",
+            message,
+            fix,
+            ("metadata", "annotations", keys.FRONTEND_CONFIG),
+            missing=(FrontendConfig, ingress.ref.namespace, name),
         )
     return found
 
@@ -54,9 +59,18 @@ def tls_profile(context: IngressContext, frontend: FrontendConfig | None) -> TLS
 
 
 def http_mode(
-    context: IngressContext, frontend: FrontendConfig | None, *, wants_tls: bool, certificate_required: bool
+    context: IngressContext,
+    frontend: FrontendConfig | None,
+    *,
+    wants_tls: bool,
+    certificate_required: bool,
+    for_calls: bool,
 ) -> tuple[HTTPMode, RedirectCode | None]:
-    """Return what port 80 does, and the code of a redirect. It never serves where clients must show a certificate."""
+    """
+    Return what port 80 does, and the code of a redirect. It never serves where clients must show a certificate.
+
+    ``for_calls``: calls of Milvus come there, which carry tokens; not so for an Ingress that answers a CA's challenges.
+    """
     redirect = frontend.spec.redirect_to_https if frontend else None
     redirects = redirect is not None and redirect.enabled
     if not _allowed(context):
@@ -94,7 +108,21 @@ def http_mode(
             f'Set the annotation {keys.ALLOW_HTTP}: "false", or redirect with a FrontendConfig.',
             ("metadata", "annotations"),
         )
+    elif for_calls and not (wants_tls or redirects) and context.options.http_port and not _asks_for_http(context):
+        context.warn(
+            context.ingress,
+            "AllowHttpOpen",
+            "there is no TLS: port 80 serves the hosts in plaintext, where anyone on the network path can read a Milvus token.",
+            f"Add spec.tls with a TLS Secret, or a ManagedCertificate. If plaintext is meant, say so: {keys.ALLOW_HTTP}: "
+            '"true".',
+            ("spec",),
+        )
     return HTTPMode.SERVE, None
+
+
+def _asks_for_http(context: IngressContext) -> bool:
+    text = context.ingress.metadata.annotations.get(keys.ALLOW_HTTP)
+    return text is not None and keys.parse_bool(text) is True
 
 
 def _allowed(context: IngressContext) -> bool:

@@ -57,16 +57,16 @@ def path_match(context: IngressContext, path: HTTPIngressPath, at: Path) -> Path
         )
         return None
     if path.path_type is PathType.IMPLEMENTATION_SPECIFIC:
-        return _pass_through(context, text, at)
+        return _pass_through(context, text, path.path_type, at)
     if "*" in text:
         _refuse(context, text, f"pathType {path.path_type} does not allow it", at)
         return None
     if path.path_type is PathType.PREFIX:
         return PathMatch(PathMatchType.PREFIX, text.rstrip("/") or "/")
-    return PathMatch(PathMatchType.EXACT, text)
+    return _exact(context, text, path.path_type, at)
 
 
-def _pass_through(context: IngressContext, text: str, at: Path) -> PathMatch | None:
+def _pass_through(context: IngressContext, text: str, path_type: PathType, at: Path) -> PathMatch | None:
     if text in {"", "/*"}:
         return EVERYTHING
     if text.endswith("/*") and "*" not in text[:-1]:
@@ -74,12 +74,16 @@ def _pass_through(context: IngressContext, text: str, at: Path) -> PathMatch | N
     if "*" in text:
         _refuse(context, text, "a URL map allows it only as the last character, after a slash", at)
         return None
+    return _exact(context, text, path_type, at)
+
+
+def _exact(context: IngressContext, text: str, path_type: PathType, at: Path) -> PathMatch:
     if text == "/":
         context.warn(
             context.ingress,
             "PathMatchesNoCall",
-            "the path / with pathType ImplementationSpecific matches / alone: no gRPC call has this path.",
-            "Use pathType Prefix, or write /*.",
+            f"the path / with pathType {path_type} matches / alone: no gRPC call has this path.",
+            "Use pathType Prefix, or write /* with pathType ImplementationSpecific.",
             at,
         )
     return PathMatch(PathMatchType.EXACT, text)

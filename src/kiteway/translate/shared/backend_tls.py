@@ -73,6 +73,7 @@ def _client_certificate(context: Context, service: Service, name: str) -> Certif
             f"the TLS Secret {namespace}/{name} does not exist or has errors of its own.",
             f"Create it: {suggested(*_CREATE, name, '-n', namespace)}.",
             _path(keys.BACKEND_CLIENT_CERTIFICATE),
+            missing=(Secret, namespace, name),
         )
         return None
     return read_secret(context, secret, for_server=False)

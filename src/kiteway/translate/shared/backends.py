@@ -34,7 +34,7 @@ def _service(context: Context, name: str, path: Path) -> Service | None:
     service = context.get(Service, namespace, name)
     if service is None:
         message, fix = context.why_missing(Service, namespace, name)
-        context.error(context.owner, "ServiceNotFound", message, fix, path)
+        context.error(context.owner, "ServiceNotFound", message, fix, path, missing=(Service, namespace, name))
         return None
     if service.spec.type is ServiceType.EXTERNAL_NAME:
         context.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -163,9 +164,22 @@ class Context:
         """Add a diagnostic."""
         self.diagnostics.append(diagnostic)
 
-    def error(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
-        """Report what GKE refuses."""
-        self.report(about.diagnostic(Severity.ERROR, reason, message, fix, path))
+    def error(
+        self,
+        about: Object,
+        reason: str,
+        message: str,
+        fix: str,
+        path: Path,
+        *,
+        missing: tuple[type[Object], str, str] | None = None,
+    ) -> None:
+        """Report what GKE refuses; ``missing`` is the kind, the namespace and the name of an object that was not found."""
+        found = about.diagnostic(Severity.ERROR, reason, message, fix, path)
+        if missing is not None and not self.unreadable(*missing):
+            kind, namespace, name = missing
+            found = dataclasses.replace(found, missing=ObjectRef(kind.KIND, namespace, name))
+        self.report(found)
 
     def warn(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
         """Report what GKE accepts but should be changed, or what has another effect here."""

@@ -79,8 +79,8 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
         context.warn(
             config,
             "HealthCheckPort",
-            f"the check uses {asked}; Milvus answers health checks on {HEALTH_PORT} only, and every endpoint that does not "
-            "answer is unhealthy.",
+            f"the check uses {asked}; Milvus answers health checks on {HEALTH_PORT} only. If there is no answer, every "
+            "endpoint is unhealthy, and no call is served.",
             f"Set port: {HEALTH_PORT}, type: HTTP and requestPath: {HEALTH_PATH}.",
             (*_CHECK, "port"),
         )
@@ -107,7 +107,8 @@ def _check_port(context: Context, config: BackendConfig, check: HealthCheck) -> 
         context.warn(
             config,
             "HealthCheckPath",
-            f'the check requests "{check.request_path}"; Milvus reports its health at {HEALTH_PATH}.',
+            f'the check requests "{check.request_path}"; Milvus reports its health at {HEALTH_PATH}. At a path that Milvus does '
+            "not answer with 200, every endpoint is unhealthy, and no call is served.",
             f"Set requestPath: {HEALTH_PATH}.",
             (*_CHECK, "requestPath"),
         )

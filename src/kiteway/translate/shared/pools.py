@@ -103,7 +103,9 @@ def _backend_config(context: Context, service: Service, port: ServicePort) -> tu
     config = context.get(BackendConfig, service.ref.namespace, name)
     if config is None:
         message, fix = context.why_missing(BackendConfig, service.ref.namespace, name)
-        context.error(service, "BackendConfigNotFound", message, fix, path)
+        context.error(
+            service, "BackendConfigNotFound", message, fix, path, missing=(BackendConfig, service.ref.namespace, name)
+        )
         return False, None
     return True, config
 

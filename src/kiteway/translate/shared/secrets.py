@@ -31,7 +31,14 @@ def certificate_of(context: Context, name: str, path: Path) -> Certificate | Non
             f"Create it: {suggested('kiteway', 'cert', 'create', '--host', 'HOST', '--secret', name, '-n', namespace)}, or "
             f"{suggested('kubectl', 'create', 'secret', 'tls', name, '--cert=tls.crt', '--key=tls.key', '-n', namespace)}."
         )
-    context.error(context.owner, reason, f"the TLS Secret {namespace}/{name} {message}", fix, path)
+    context.error(
+        context.owner,
+        reason,
+        f"the TLS Secret {namespace}/{name} {message}",
+        fix,
+        path,
+        missing=(Secret, namespace, name),
+    )
     return None
 
 

@@ -29,6 +29,7 @@ def bundle_of(context: Context, about: Object, name: str, path: Path) -> TrustBu
             f"the Secret {namespace}/{name}, which should have the CA in {CA}, does not exist or has errors.",
             f"Create it: {suggested('kubectl', 'create', 'secret', 'generic', name, f'--from-file={CA}', '-n', namespace)}.",
             path,
+            missing=(Secret, namespace, name),
         )
         return None
     if not secret.values.get(CA):

@@ -1,0 +1,55 @@
+"""The object that a wrong name means, in a set of files."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from kiteway.diagnostics import Diagnostic
+from kiteway.resources import Object, load_object
+from kiteway.translate import Options, translate, with_meant
+from tests.support.manifests import Manifest, ingress, path, rule, service
+
+NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
+
+
+def _diagnosed(*manifests: Manifest) -> list[Diagnostic]:
+    objects: list[Object] = [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
+    return with_meant(translate(objects, Options(), NOW).diagnostics, objects)
+
+
+@pytest.mark.parametrize(
+    ("there", "fix"),
+    [
+        (service("vec-milvus"), "Did you mean vec-milvus? The files have a Service of this name."),
+        (
+            service("vec-mivus", namespace="milvus"),
+            "The Service is in the namespace milvus, and only objects of the same namespace can be used: create it in default.",
+        ),
+        (service("another"), "Create it in the namespace default, or correct the name."),
+    ],
+    ids=["misspelt", "another namespace", "nothing like it"],
+)
+def test_a_missing_object_is_looked_for(there: Manifest, fix: str) -> None:
+    """The advice is not to create an object that exists under nearly the same name."""
+    found = _diagnosed(ingress(rule("a.example.com", path("/", "vec-mivus"))), there)
+    assert [each.fix for each in found if each.reason == "ServiceNotFound"] == [fix]
+
+
+@pytest.mark.parametrize(("value", "warned"), [(None, True), ("true", False), ("false", False)])
+def test_plaintext_alone_is_a_warning_unless_it_is_asked_for(value: str | None, *, warned: bool) -> None:
+    """A token crosses the network in plaintext where TLS was forgotten, and nobody would say so."""
+    annotations = {} if value is None else {"allow_http": value}
+    found = _diagnosed(ingress(rule("a.example.com", path("/", "a")), **annotations), service("a"))
+    assert any(each.reason == "AllowHttpOpen" for each in found) is warned
+
+
+@pytest.mark.parametrize(
+    ("path_type", "warned"), [("Exact", True), ("ImplementationSpecific", True), ("Prefix", False)]
+)
+def test_the_root_alone_is_no_call(path_type: str, *, warned: bool) -> None:
+    """No gRPC call has the path /, whichever type says that it is matched as a whole."""
+    claimed = path("/", "a", path_type)
+    found = _diagnosed(ingress(rule("a.example.com", claimed)), service("a"))
+    assert [each.reason for each in found].count("PathMatchesNoCall") == int(warned)
