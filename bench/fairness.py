@@ -48,6 +48,7 @@ _DATA = re.compile(r"^traffic: .*\((\d+)\) data", re.MULTILINE)
 ALONE, WITHOUT = "alone", "no admission"
 _POLICIES: Mapping[str, dict[str, Any]] = {
     WITHOUT: {},
+    "1 read": {"reads": 1},
     "2 reads": {"reads": 2},
     "3 reads": {"reads": 3},
     "adaptive": {"adaptive": True},
