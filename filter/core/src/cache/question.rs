@@ -9,6 +9,7 @@ pub mod headers;
 pub mod learned;
 mod level;
 mod message;
+pub mod method;
 mod pairs;
 mod rules;
 pub mod sha256;
@@ -17,46 +18,17 @@ pub mod suffix;
 #[cfg(test)]
 mod tests;
 
-use crate::cache::question::fields::Kind;
 use crate::cache::question::glance::{Asker, Credentials};
 use crate::cache::question::headers::{Header, Relevant};
+use crate::cache::question::method::Method;
 use crate::cache::question::sha256::Sha256;
 use crate::cache::read::Read;
 use crate::cache::reason::Reason;
-use crate::milvus::rpc::{Class, Rpc};
 use crate::wire::encode::{delimited, framed};
-
-/// The reads that may be cached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Search,
-    HybridSearch,
-    Query,
-}
 
 /// The longest name of a database or collection, in bytes (Milvus: `proxy.maxNameLength`).
 const MAX_NAME: usize = 255;
 const PREFIX: usize = 5;
-
-impl Method {
-    /// None: an rpc that is no read.
-    pub fn of(rpc: &Rpc) -> Option<Self> {
-        match (rpc.class, rpc.name) {
-            (Class::Read, "Search") => Some(Self::Search),
-            (Class::Read, "HybridSearch") => Some(Self::HybridSearch),
-            (Class::Read, "Query") => Some(Self::Query),
-            _ => None,
-        }
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            Self::Search => Kind::Search,
-            Self::HybridSearch => Kind::HybridSearch,
-            Self::Query => Kind::Query,
-        }
-    }
-}
 
 /// The one message of a gRPC request or answer that has arrived whole, without its prefix of five bytes.
 pub fn message_of(body: &[u8]) -> Result<&[u8], Reason> {

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::LazyLock;
 
 use crate::cache::question::fields::{Kind, Role};
-use crate::cache::question::Method;
+use crate::cache::question::method::Method;
 use crate::wire::records::{Malformed, Records, Value};
 
 /// The credentials of a request, by a hash with a key of this process.
@@ -131,33 +131,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::cache::question::tests::corpus::{Headers, CORPUS};
     use crate::wire::encode::{delimited, varint};
-
-    fn of(method: Method, headers: &Headers, message: &[u8]) -> Option<Glance> {
-        let found = headers.iter().find(|(name, _)| name == "authorization");
-        glance(method, Credentials::of(found.map(|(_, value)| value.as_bytes())), message)
-    }
-
-    #[test]
-    fn equal_questions_look_alike_and_most_others_do_not() {
-        let (mut alike, mut unlike) = (0, 0);
-        for question in &CORPUS.questions {
-            let base = of(question.method, &question.headers, &question.message).unwrap();
-            for variant in &question.variants {
-                let seen = of(question.method, &variant.headers, &variant.message);
-                match &*variant.outcome {
-                    "same" if seen == Some(base) => alike += 1,
-                    "same" => panic!("{}: {}", question.name, variant.what),
-                    "other" if seen.is_some_and(|seen| seen.question != base.question) => {
-                        unlike += 1;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        assert!(alike > 20 && unlike > 20, "{alike} {unlike}");
-    }
 
     #[test]
     fn the_asker_is_who_asks_which_collection_whatever_the_question_is() {

@@ -1,7 +1,7 @@
 //! The three fields that make a read a fill: in protobuf the last value of a field counts.
 
 use crate::cache::planted;
-use crate::cache::question::Method;
+use crate::cache::question::method::Method;
 
 /// A tag of one byte and a number, three times. The guarantee has up to ten bytes, the others have one.
 const MOST: usize = (1 + 10) + (1 + 1) + (1 + 1);

@@ -1,14 +1,16 @@
 //! What has one key, what has not, and what has none: with PyMilvus's requests, and with what strangers make of them.
 
 pub mod corpus;
+mod glances;
 mod model;
 mod speed;
 
 use std::collections::{HashMap, HashSet};
 
+use crate::cache::question::method::Method;
 use crate::cache::question::suffix::Suffix;
 use crate::cache::question::tests::corpus::{ask, CORPUS};
-use crate::cache::question::{describe, learned, message_of, Method};
+use crate::cache::question::{describe, learned, message_of};
 use crate::cache::read::Level;
 use crate::cache::reason::Reason;
 use crate::wire::encode::{delimited, framed};

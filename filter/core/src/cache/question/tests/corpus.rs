@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::cache::question::headers::Header;
+use crate::cache::question::method::Method;
+use crate::cache::question::read;
 use crate::cache::question::tests::model::Kinds;
-use crate::cache::question::{read, Method};
 use crate::cache::read::{Level, Read};
 use crate::cache::reason::Reason;
 use crate::wire::json::{parse_object, Object, Value};

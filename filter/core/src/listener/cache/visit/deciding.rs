@@ -7,24 +7,22 @@ use crate::cache::question::{message_of, read};
 use crate::cache::read::Read;
 use crate::cache::reason::Reason;
 use crate::calls::Cached;
-use crate::host::request::{AccessLog, Request};
+use crate::host::request::AccessLog;
 use crate::host::response::LocalReply;
 use crate::listener::cache::answer::Answer;
-use crate::listener::cache::asking::{cache_of, Asking};
+use crate::listener::cache::asking::{cache_of, headers_of, Asking};
 use crate::listener::cache::client_call::ClientCall;
 use crate::listener::cache::held::{self, Held};
 use crate::listener::cache::learning::{due, Learning};
 use crate::listener::cache::visit::looking::look;
 use crate::listener::cache::visit::{Asked, Filling, Stage, Step, Visit, HEADER};
 
-/// Nearly every request has fewer headers than this.
-const USUAL_HEADERS: usize = 24;
-
 impl Visit<'_> {
     /// Decides about a read that has arrived.
     pub(super) fn decide(&mut self, asked: Asked, held: &Held, stream: &mut impl Asking) -> Step {
         let Some(cache) = cache_of(stream) else { return self.leave() };
-        let Look::Ask { is_repeated, passed } = look(asked, held, cache, stream) else {
+        let look = look(asked.method, asked.credentials, held, cache, stream);
+        let Look::Ask { is_repeated, passed } = look else {
             self.stage = Stage::Outside;
             return Step::Release;
         };
@@ -158,10 +156,4 @@ impl Visit<'_> {
         let header = (HEADER, format!("{}; age={age:.1}", cached.label()));
         Step::Reply(LocalReply::Stored { header, body: hit.answer })
     }
-}
-
-pub(super) fn headers_of(request: &impl Request) -> Vec<Header<'_>> {
-    let mut headers = Vec::with_capacity(USUAL_HEADERS);
-    request.each_request_header(|name, value| headers.push((name, value)));
-    headers
 }

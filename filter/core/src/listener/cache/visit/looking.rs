@@ -2,21 +2,26 @@
 
 use crate::cache::pool::Look;
 use crate::cache::question::glance::{glance, Credentials, Glance};
-use crate::cache::question::{message_of, Method};
+use crate::cache::question::message_of;
+use crate::cache::question::method::Method;
 use crate::host::body::RequestBody;
 use crate::listener::cache::asking::{cache_of, Asking};
 use crate::listener::cache::held::Held;
 use crate::listener::cache::route::CacheRoute;
-use crate::listener::cache::visit::Asked;
 
-/// Looks at a read that has arrived and is held.
-pub fn look(asked: Asked, held: &Held, cache: &CacheRoute, stream: &impl Asking) -> Look {
+/// Looks at a read that has arrived and is held; one without `credentials` is not looked at.
+pub fn look(
+    method: Method,
+    credentials: Option<Credentials>,
+    held: &Held,
+    cache: &CacheRoute,
+    stream: &impl Asking,
+) -> Look {
     const ASK: Look = Look::Ask { is_repeated: false, passed: 0 };
-    let Some(credentials) = asked.credentials else { return ASK };
-    let seen = glance_at(asked.method, credentials, stream);
-    let seen = seen.or_else(|| {
+    let Some(credentials) = credentials else { return ASK };
+    let seen = glance_at(method, credentials, stream).or_else(|| {
         let frame = held.all(stream);
-        glance(asked.method, credentials, message_of(&frame).ok()?)
+        glance(method, credentials, message_of(&frame).ok()?)
     });
     seen.map_or(ASK, |seen| cache.pool.look(seen, cache.window, false, stream.boot_time()))
 }
