@@ -17,8 +17,10 @@ const ABANDONED: Duration = Duration::from_millis(100);
 /// So many slow fills in succession make the collection slow. One alone says nothing: a client may give up because it no
 /// longer needs the answer, and a single search may take long.
 const ENOUGH: usize = 2;
-/// How long reads of the collection are not rewritten.
-const REST: Duration = Duration::from_secs(30);
+/// How long reads of the collection are not rewritten. A proxy that dies stalls Milvus's time for 5 s, so the first rest is
+/// short. If fills are slow again soon after it, each rest is twice as long as the one before, up to the longest one.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// How fast a new time replaces what was learned: one part of this many.
 const WEIGHT: u32 = 8;
 /// The most collections. Fills of more are never slow.
@@ -42,6 +44,10 @@ struct Pace {
     /// The mean time to the first byte of an answer, of reads that are sent unchanged and of fills that are not slow.
     usual: Duration,
     slow_until: Option<BootTime>,
+    /// The length of the rest until then.
+    rest: Duration,
+    /// No fill was answered in time since the last rest: one is sent at a time, and a slow one is enough for another rest.
+    is_on_trial: bool,
     /// How many fills in succession were slow.
     slow: usize,
     /// When each fill in flight was sent.
@@ -64,8 +70,9 @@ impl Paces {
         // Fills that do not return must not take others with them.
         let stuck = pace.in_flight.iter().take(ENOUGH);
         let stuck = stuck.filter(|(sent, _)| now.since(*sent) > slow).count();
-        pace.rest_if(pace.slow + stuck >= ENOUGH, now);
+        pace.rest_after(pace.slow + stuck, now);
         pace.slow_until.is_some_and(|until| now <= until)
+            || pace.is_on_trial && !pace.in_flight.is_empty()
     }
 
     /// How long a fill of the collection may take until it is slow.
@@ -88,9 +95,10 @@ impl Paces {
         let Some((pace, took)) = self.end(fill, now) else { return };
         if took > slow {
             pace.slow += 1;
-            pace.rest_if(pace.slow >= ENOUGH, now);
+            pace.rest_after(pace.slow, now);
         } else {
             pace.slow = 0;
+            pace.is_on_trial = false;
             pace.learn(took);
         }
     }
@@ -101,7 +109,7 @@ impl Paces {
         let Some((pace, took)) = self.end(fill, now) else { return };
         if took > slow {
             pace.slow += 1;
-            pace.rest_if(pace.slow >= ENOUGH, now);
+            pace.rest_after(pace.slow, now);
         }
     }
 
@@ -146,11 +154,19 @@ impl Pace {
         };
     }
 
-    fn rest_if(&mut self, is_slow: bool, now: BootTime) {
-        if is_slow {
-            self.slow = 0;
-            self.slow_until = Some(now + REST);
+    /// Begins a rest if so many slow fills in succession are enough.
+    fn rest_after(&mut self, slow: usize, now: BootTime) {
+        if slow < if self.is_on_trial { 1 } else { ENOUGH } {
+            return;
         }
+        self.is_on_trial = true;
+        self.rest = match self.slow_until {
+            Some(until) if now <= until => self.rest,
+            Some(until) if now.since(until) <= LONGEST_REST => (self.rest * 2).min(LONGEST_REST),
+            _ => FIRST_REST,
+        };
+        self.slow = 0;
+        self.slow_until = Some(now + self.rest);
     }
 }
 
@@ -169,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn two_slow_fills_in_succession_rest_their_collection_for_30_s() {
+    fn two_slow_fills_in_succession_rest_their_collection_for_5_s() {
         let mut paces = Paces::default();
         let (books, films) = (paces.place("", "books"), paces.place("", "films"));
         for took in [501, 500, 1001] {
@@ -178,9 +194,70 @@ mod tests {
         }
         answered(&mut paces, books, 1001);
 
-        assert!(paces.is_slow(books, at(31_001)));
-        assert!(!paces.is_slow(books, at(31_002)));
+        assert!(paces.is_slow(books, at(6001)));
+        assert!(!paces.is_slow(books, at(6002)));
         assert!(!paces.is_slow(films, at(1100)));
+    }
+
+    #[test]
+    fn a_collection_that_stays_slow_rests_longer_each_time() {
+        let mut paces = Paces::default();
+        let books = paces.place("", "books");
+        let slow_at = |paces: &mut Paces, now: u64| {
+            for _ in 0..ENOUGH {
+                let fill = paces.begin(books, at(now - 501)).unwrap();
+                paces.answered(fill, at(now));
+            }
+        };
+        let mut now = 1000;
+        for rest in [5, 10, 20, 30, 30] {
+            slow_at(&mut paces, now);
+            now += rest * 1000;
+            assert!(paces.is_slow(books, at(now)), "{rest}");
+            assert!(!paces.is_slow(books, at(now + 1)), "{rest}");
+            now += 600;
+        }
+        // A good half minute later the first rest is short again.
+        now += 30_000;
+        slow_at(&mut paces, now);
+        assert!(paces.is_slow(books, at(now + 5000)));
+        assert!(!paces.is_slow(books, at(now + 5001)));
+    }
+
+    #[test]
+    fn after_a_rest_one_fill_is_sent_at_a_time_until_one_is_answered_in_time() {
+        let mut paces = Paces::default();
+        let books = paces.place("", "books");
+        for _ in 0..ENOUGH {
+            answered(&mut paces, books, 501);
+        }
+        assert!(!paces.is_slow(books, at(6000)));
+        let trial = paces.begin(books, at(6000)).unwrap();
+        assert!(paces.is_slow(books, at(6001)));
+        paces.answered(trial, at(6501));
+        assert!(paces.is_slow(books, at(16_501)));
+
+        assert!(!paces.is_slow(books, at(16_502)));
+        let trial = paces.begin(books, at(16_502)).unwrap();
+        paces.answered(trial, at(16_600));
+        paces.begin(books, at(16_600)).unwrap();
+        assert!(!paces.is_slow(books, at(16_601)));
+    }
+
+    #[test]
+    fn fills_that_are_stuck_during_a_rest_do_not_make_the_next_one_longer() {
+        let mut paces = Paces::default();
+        let books = paces.place("", "books");
+        let stuck = [0, 1].map(|_| paces.begin(books, at(0)).unwrap());
+        for now in (1000..4000).step_by(100) {
+            assert!(paces.is_slow(books, at(now)));
+        }
+        for fill in stuck {
+            paces.forget(fill);
+        }
+
+        assert!(paces.is_slow(books, at(3900 + 5000)));
+        assert!(!paces.is_slow(books, at(3900 + 5001)));
     }
 
     #[test]
