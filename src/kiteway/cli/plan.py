@@ -32,6 +32,20 @@ from kiteway.status.model import certificate_reports, host_reports
 from kiteway.translate import Endpoints, Options, judge_whole, translate, with_meant
 from kiteway.translate.shared.limits import MOST_CACHE_MEMORY
 
+_OBJECTS = frozenset(
+    {
+        "BackendClientCertificateNotFound",
+        "BackendConfigNotFound",
+        "CASecretNotFound",
+        "FrontendConfigNotFound",
+        "ManagedCertificateNotFound",
+        "PolicyTargetNotFound",
+        "SecretNotFound",
+        "ServiceNotFound",
+    }
+)
+"""The reasons which say that an object does not exist."""
+
 
 class PlanOutput(enum.StrEnum):
     """The value of ``--output``."""
@@ -103,6 +117,7 @@ def plan(
     elif output is PlanOutput.TABLE:
         _print_model(result.model)
         print_diagnostics(diagnostics)
+        _print_missing(diagnostics)
         _print_summary(diagnostics)
     else:
         found = PlanReport(
@@ -148,6 +163,14 @@ def _print_policies(hosts: Iterable[HostReport]) -> None:
     if rows.row_count:
         stdout.print()
         stdout.print(rows)
+
+
+def _print_missing(diagnostics: tuple[Diagnostic, ...]) -> None:
+    if any(diagnostic.reason in _OBJECTS for diagnostic in diagnostics):
+        stderr.print(
+            "note: an object that is not in the given files does not exist here. If your cluster has it, give it as well: "
+            "kubectl get secrets,services,... -o yaml | kiteway plan -f DIR -f -"
+        )
 
 
 def _print_summary(diagnostics: tuple[Diagnostic, ...]) -> None:
