@@ -148,7 +148,11 @@ def test_a_user_over_its_limit_is_refused_and_pymilvus_backs_off(served: Served)
     refusals_of_all = served.counted('envoy_kiteway_refused_total{reason="requests"}')
     assert refusals_of_all > 2
     assert served.counted("kiteway_call_refusals_total{") == refusals_of_all
-    assert served.refused_by_user() == {"alice": refusals_of_all}
+    by_user = served.refused_by_user()
+    # Before Milvus's first answer to alice by REST, she is one of the others there.
+    assert by_user.keys() <= {"alice", "(other)"}
+    assert by_user["alice"] > 2
+    assert sum(by_user.values()) == refusals_of_all
 
     log = served.running.instance.data_dir / "logs" / "access.log"
 

@@ -84,7 +84,8 @@ impl Merged {
         });
         json.push_str(",\"users\":");
         let named = self.users.iter().map(|(user, tally)| (&user[..], false, tally));
-        let other = (self.other_users.calls > 0).then_some((none, true, &self.other_users));
+        let counted = self.other_users.calls > 0 || self.other_users.refused > 0;
+        let other = counted.then_some((none, true, &self.other_users));
         list(json, named.chain(other), |json, (user, other, tally)| {
             json.push_str("{\"user\":");
             text(json, user);
@@ -259,5 +260,23 @@ mod tests {
 
         assert_eq!(["2"], entries(&found, "collections", &["calls"])[..]);
         assert_eq!(["\"\" 2"], entries(&found, "users", &["user", "calls"])[..]);
+    }
+    #[test]
+    fn refusals_of_a_user_whom_milvus_has_not_answered_are_those_of_other_users() {
+        let pool = PoolCalls::named("test/refused");
+        let call = Subject {
+            rpc: "Query",
+            database: b"d",
+            collection: b"c",
+            user: b"new",
+            endpoint: b"",
+            shows: Shows::Existence,
+        };
+        pool.record(&call, &[Event::Refused], Instant::now());
+
+        let found = pool_of_report("test/refused");
+
+        let users = entries(&found, "users", &["user", "other", "calls", "refused"]);
+        assert_eq!(["\"\" true 0 1"], users[..]);
     }
 }
