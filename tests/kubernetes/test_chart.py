@@ -337,3 +337,14 @@ def test_releases_of_one_name_get_along() -> None:
 
     assert {kind for kind, _, _ in objects("dev")} >= {"ClusterRole", "ClusterRoleBinding", "IngressClass", "Role"}
     assert not objects("dev") & objects("prod")
+
+
+@pytest.mark.parametrize("values", [(), ("dashboard.enabled=true",), ("test.host=a.example.org",)])
+def test_the_notes_of_an_installation_separate_their_commands(values: tuple[str, ...]) -> None:
+    """The command that asks for the state stands on a line of its own, whatever is said after it."""
+    options = [option for value in values for option in ("--set", value)]
+    printed = helm("install", RELEASE, CHART, "--dry-run=client", "--set", "image.repository=kiteway", *options)
+    notes = printed.partition("NOTES:")[2]
+    assert "-- kiteway status --data-dir /var/lib/kiteway\n\n" in notes
+    assert "\n\nHelm installs only the CRDs" in notes
+    assert "\n\n\n" not in notes
