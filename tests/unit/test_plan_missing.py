@@ -20,7 +20,8 @@ def test_a_missing_secret_may_be_in_the_cluster() -> None:
     """The guide makes its Secret with kubectl, so it is in no file."""
     printed = _plan(GUIDE)
     assert "error SecretNotFound" in printed
-    assert "If your cluster has it, give it as well" in printed
+    assert "If your cluster has it" in printed
+    assert "kubectl get -n default secret/my-release-milvus-tls -o yaml" in printed
 
 
 def test_where_nothing_is_missing_there_is_no_such_note(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from kiteway.cli.dashboard import dashboard_config
-from kiteway.cli.options import is_loopback, parse_bind
+from kiteway.cli.options import parse_bind
 from kiteway.cli.otlp import OtlpEndpointOption, parse_otlp
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
 from kiteway.cli.terminal import line
@@ -133,12 +132,13 @@ def demo(
 
 def _page(bind: str | None) -> DashboardConfig | None:
     """Return the web page. Raises ValueError for an address beyond loopback, which needs options that only `up` has."""
-    if bind is not None and not is_loopback(parse_bind(bind, "--dashboard", "127.0.0.1:9090")):
+    page = DashboardConfig(bind=parse_bind(bind, "--dashboard", "127.0.0.1:9090")) if bind is not None else None
+    if page is not None and not page.is_local:
         raise ValueError(
             f"--dashboard {bind}: the page of a demo is for this machine only; give a loopback address, e.g. 127.0.0.1:9090. "
             "`kiteway up` has the options for a page that other machines may read"
         )
-    return dashboard_config(bind)
+    return page
 
 
 def _default_milvus() -> Milvus:

@@ -75,11 +75,6 @@ def parse_bind(text: str, option: str, example: str) -> str:
     return text
 
 
-def is_loopback(bind: str) -> bool:
-    """Return whether only this machine can reach an ``ADDRESS:PORT`` that `parse_bind` has read."""
-    return ipaddress.ip_address(bind.rpartition(":")[0].strip("[]")).is_loopback
-
-
 def parse_metrics_bind(text: str) -> str:
     """Read ``ADDRESS:PORT``, where the metrics are served. Raises ``ValueError``."""
     return parse_bind(text, "--metrics-bind", "127.0.0.1:9092")

@@ -15,7 +15,7 @@ from google.protobuf.json_format import MessageToDict
 from kiteway.cli.options import CacheMemoryOption, FilesOption
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.cli.policy_show import policy_rows
-from kiteway.cli.terminal import table
+from kiteway.cli.terminal import line, table
 from kiteway.cli.values import NamespaceLimitOption, SSLPolicyOption, parse_namespace_limits, parse_ssl_policies
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
@@ -31,20 +31,6 @@ from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
 from kiteway.translate import Endpoints, Options, judge_whole, translate, with_meant
 from kiteway.translate.shared.limits import MOST_CACHE_MEMORY
-
-_OBJECTS = frozenset(
-    {
-        "BackendClientCertificateNotFound",
-        "BackendConfigNotFound",
-        "CASecretNotFound",
-        "FrontendConfigNotFound",
-        "ManagedCertificateNotFound",
-        "PolicyTargetNotFound",
-        "SecretNotFound",
-        "ServiceNotFound",
-    }
-)
-"""The reasons which say that an object does not exist."""
 
 
 class PlanOutput(enum.StrEnum):
@@ -166,11 +152,19 @@ def _print_policies(hosts: Iterable[HostReport]) -> None:
 
 
 def _print_missing(diagnostics: tuple[Diagnostic, ...]) -> None:
-    if any(diagnostic.reason in _OBJECTS for diagnostic in diagnostics):
-        stderr.print(
-            "note: an object that is not in the given files does not exist here. If your cluster has it, give it as well: "
-            "kubectl get secrets,services,... -o yaml | kiteway plan -f DIR -f -"
+    """Say that objects which are in no file may be in the cluster, with the command for those of the first namespace."""
+    missing = dict.fromkeys(each.missing for each in diagnostics if each.missing is not None)
+    namespace = next((ref.namespace for ref in missing), None)
+    if namespace is None:
+        return
+    names = [f"{ref.kind.lower()}/{ref.name}" for ref in missing if ref.namespace == namespace]
+    command = suggested("kubectl", "get", "-n", namespace, *names, "-o", "yaml")
+    stderr.print(
+        line(
+            "note: an object that is not in the given files does not exist here. If your cluster has it, pipe the output of ",
+            f"{command} into this command and add -f -",
         )
+    )
 
 
 def _print_summary(diagnostics: tuple[Diagnostic, ...]) -> None:

@@ -40,6 +40,11 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
         return host.strip("[]"), int(port)
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return ipaddress.ip_address(self.address[0]).is_loopback
+
+    @property
     def url(self) -> str:
         """The address for a browser on this machine; one of the machine's addresses stands for all of them."""
         host, port = self.address
@@ -60,7 +65,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
             read_token(Path(self.token_file))
         if self.tls is not None:
             self.tls.context()
-        if ipaddress.ip_address(self.address[0]).is_loopback:
+        if self.is_local:
             return
         if self.token_file is None and not (self.tls and self.tls.client_ca):
             raise ValueError(

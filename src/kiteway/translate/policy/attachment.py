@@ -7,6 +7,7 @@ policies with the same target the older one applies; and each target gets a cond
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ def _judged(policy: MilvusPolicy, each: Attachment, served: set[ObjectRef]) -> D
     path = ("spec", "targetRefs", each.index)
     match each.reason:
         case PolicyReason.TARGET_NOT_FOUND:
-            return policy.diagnostic(
+            found = policy.diagnostic(
                 Severity.ERROR,
                 "PolicyTargetNotFound",
                 f"the {each.target.kind} {each.target.namespace}/{each.target.name} does not exist.",
@@ -159,6 +160,7 @@ def _judged(policy: MilvusPolicy, each: Attachment, served: set[ObjectRef]) -> D
                 else f"Create it in the namespace {each.target.namespace}, or correct the name.",
                 (*path, "name"),
             )
+            return dataclasses.replace(found, missing=each.target)
         case PolicyReason.CONFLICTED:
             return policy.diagnostic(
                 Severity.ERROR,
