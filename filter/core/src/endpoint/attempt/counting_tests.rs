@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::calls::tally::Tally;
 use crate::endpoint::attempt::tests::{new_pool, NOT_READY};
