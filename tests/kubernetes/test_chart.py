@@ -117,6 +117,35 @@ def test_a_value_that_makes_no_sense_is_refused() -> None:
         render(RELEASE, NAMESPACE, {"replicas": 0})
 
 
+@pytest.mark.parametrize(
+    "repository",
+    ["kiteway", "milvusdb/kiteway", "registry.example.com:5000/team/kite_way", "[2001:db8::1]:5000/kiteway"],
+)
+def test_a_repository_may_have_a_registry_and_a_port(repository: str) -> None:
+    """What a container runtime can pull is accepted."""
+    render(RELEASE, NAMESPACE, {"image": {"repository": repository}, "test": {"host": "Milvus.example.com"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("image.repository", ""),
+        ("image.repository", "kiteway:0.3.0"),
+        ("image.repository", f"kiteway@sha256:{'0' * 64}"),
+        ("image.repository", "https://registry.example.com/kiteway"),
+        ("image.repository", "registry.example.com/Kiteway"),
+        ("test.host", "https://milvus.example.com"),
+        ("test.host", "milvus.example.com:443"),
+        ("test.host", "*.example.com"),
+    ],
+)
+def test_a_repository_and_a_host_are_nothing_more(name: str, wrong: str) -> None:
+    """A tag, a digest, a scheme, a port or a wildcard is refused: the Pod or `helm test` would fail with it."""
+    part, field = name.split(".")
+    with pytest.raises(AssertionError, match=f"'/{part}/{field}'.*does not match pattern"):
+        render(RELEASE, NAMESPACE, {part: {field: wrong}})
+
+
 def test_terms_without_a_contact_are_an_error() -> None:
     """Otherwise certificates would wait for ever, and no user would be told."""
     with pytest.raises(AssertionError, match=r"acme\.contact is empty.*Set acme\.contact"):
@@ -134,6 +163,10 @@ def test_the_web_page_is_on_loopback_and_in_the_cluster_only_when_it_is_protecte
     def page(**service: Any) -> dict[str, Any]:
         return {"dashboard": {"enabled": True, "service": {"enabled": True, **service}}}
 
+    with pytest.raises(AssertionError, match=r"dashboard\.enabled is false.*Set dashboard\.enabled"):
+        render(
+            RELEASE, NAMESPACE, {"dashboard": {"service": {"enabled": True, "tokenSecret": "page", "behindTLS": True}}}
+        )
     readers = {"configMap": "readers"}
     wrong: list[tuple[dict[str, Any], str]] = [
         ({}, r"the page needs a token, in the Secret dashboard\.service\.tokenSecret"),
