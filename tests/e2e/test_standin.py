@@ -24,6 +24,7 @@ from kiteway.doctor import RULES, AddressTarget, Result
 from kiteway.doctor.address import look_at_address
 from kiteway.envoy.xds import clusters, policy
 from kiteway.filter import filter_path, missing_reason
+from kiteway.model import Policy
 from kiteway.probe import Endpoint as Address
 from kiteway.probe import TlsOptions
 from kiteway.probe.h2 import probe_h2
@@ -40,8 +41,10 @@ from tests.e2e.traffic import (
     eventually,
     failure,
     health_check,
+    host,
     model,
     pool,
+    route,
     running,
 )
 from tests.support.kiteway import up
@@ -289,7 +292,8 @@ def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable
         running(tmp_path, free_port) as proxy,
         proxy.channel() as channel,
     ):
-        proxy.apply(model(pool(health_check=health_check())), [milvus.endpoint])
+        replicated = host("*", route(policy=Policy(allow_replication=True)))
+        proxy.apply(model(pool(health_check=health_check()), replicated), [milvus.endpoint])
         metadata = (("authorization", b64encode(TOKEN.encode()).decode()),)
         eventually(lambda: not proxy.failing(), "it passes the check")
 
@@ -302,6 +306,22 @@ def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable
                 list(_stream(channel, "DumpMessages")(b"", metadata=wrong, timeout=10))
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert failure(channel, SEARCH).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_replication_is_refused_unless_a_policy_allows_it(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """
+    Milvus gets no stream of replication: versions before milvus#52608 ask for no credentials there. The client is told what
+    allows it.
+    """
+    with stand_in() as milvus, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
+        proxy.apply(model(), [milvus.endpoint])
+        both: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/CreateReplicateStream")
+        for answers in (_stream(channel, "DumpMessages")(b"", timeout=10), both(iter([b"a"]), timeout=10)):
+            with pytest.raises(grpc.RpcError) as refused:
+                list(answers)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert "allowReplication: true" in (refused.value.details() or "")
+        assert milvus.seen()["connections"] == 0
 
 
 def test_a_new_stream_is_not_cut_by_the_limit_of_a_call(

@@ -82,6 +82,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (_with(admission={"maxQueuedBytes": "0"}), "maxQueuedBytes"),
     (_with(hedging={}), "delay"),
     (_with(hedging={"delay": "200"}), "delay"),
+    (_with(allowReplication="yes"), "allowReplication"),
     (_with(cache={}), "enabled"),
     (_with(cache={"enabled": "yes"}), "enabled"),
     (_cached(stalenessBound="10s"), "must be from 100ms to 5s"),

@@ -86,9 +86,14 @@ def test_an_ingress_wins_field_by_field() -> None:
         limits=[limit(20)],
         admission={"maxConcurrentReads": 64, "maxWait": "2s"},
         hedging={"delay": "200ms"},
+        allowReplication=True,
     )
     of_ingress = milvus_policy(
-        ingresses=["milvus"], name="of-ingress", limits=[], admission={"maxConcurrentReads": "adaptive"}
+        ingresses=["milvus"],
+        name="of-ingress",
+        limits=[],
+        admission={"maxConcurrentReads": "adaptive"},
+        allowReplication=False,
     )
     found = policies(Rounds()(*BASE, of_service, of_ingress))["a.example.com/"]
 
@@ -97,12 +102,14 @@ def test_an_ingress_wins_field_by_field() -> None:
     assert (found.admission.reads, found.admission.wait) == ("adaptive", 2.0)
     assert found.admission_scope == "Ingress default/milvus, default/milvus/19530"
     assert found.hedging_delay == 0.2
+    assert not found.allow_replication
     assert {o.field: o.policy.name if o.policy else "" for o in found.origins} == {
         "limits": "of-ingress",
         "admission.maxConcurrentReads": "of-ingress",
         "admission.maxWait": "of-service",
         "admission.maxQueuedBytes": "",
         "hedging.delay": "of-service",
+        "allowReplication": "of-ingress",
     }
 
 
@@ -223,9 +230,9 @@ def test_a_path_whose_policy_is_too_large_is_not_served() -> None:
 
 
 def test_a_policy_is_counted_once_for_each_route_of_envoy() -> None:
-    """No path has more copies of its policy than it is counted with, and / and /v2 have exactly as many."""
+    """No path has more copies of its policy than it is counted with, and / and /v2 have exactly as many, with replication."""
     service_path = "/milvus.proto.milvus.MilvusService"
-    policy = milvus_policy("milvus", limits=[limit(1)])
+    policy = milvus_policy("milvus", limits=[limit(1)], allowReplication=True)
     for kind, texts in {
         "Prefix": ("/", "/a", "/m", service_path, f"{service_path}/Search", "/v1", "/v2", "/v2/vectordb/entities"),
         "Exact": ("/", "/a", f"{service_path}/Search", f"{service_path}/Insert", "/v2/vectordb/entities/search"),

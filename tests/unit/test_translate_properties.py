@@ -135,6 +135,7 @@ _policies = st.fixed_dictionaries(
             {}, optional={"maxConcurrentReads": st.sampled_from([7, "adaptive"]), "maxWait": st.just("2s")}
         ),
         "hedging": st.fixed_dictionaries({"delay": st.sampled_from(["1ms", "2s"])}),
+        "allowReplication": st.booleans(),
         "cache": st.fixed_dictionaries(
             {"enabled": st.booleans()},
             optional={

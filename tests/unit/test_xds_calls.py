@@ -16,7 +16,7 @@ from kiteway.envoy.xds.filters import FILTER, http_filters
 from kiteway.envoy.xds.policy import grpc_policies, rest_policies
 from kiteway.envoy.xds.routes import over_tls
 from kiteway.milvus.catalogue import catalogue
-from kiteway.model import PathMatch, PathMatchType
+from kiteway.model import PathMatch, PathMatchType, Policy
 from tests.e2e.traffic import host, pool, route
 
 WITH_FILTER = EnvoySettings(filter_path=Path("/filter.so"))
@@ -25,7 +25,7 @@ SERVICE = "/milvus.proto.milvus.MilvusService"
 
 
 def routes(settings: EnvoySettings, *paths: str, rate: float = 1.0) -> list[Route]:
-    """Return the routes of a host with rules for ``paths``, those that forward."""
+    """Return the routes of a host with rules for ``paths``, those that forward; replication is not allowed."""
     rules = [route(path, log_sample_rate=rate) for path in paths or ("/",)]
     found = over_tls(Backed(host("*", *rules), tuple(pool() for _ in rules)), settings).routes
     return [each for each in found if each.HasField("route")]
@@ -46,9 +46,23 @@ def test_frequent_calls_are_routed_by_comparing_paths() -> None:
         *(("session", name) for name in ("Connect", "GetVersion", "CheckHealth")),
         ("meta-read", ""),
         ("stream", "/grpc.health.v1.Health/Watch"),
-        *(("stream", name) for name in ("DumpMessages", "CreateReplicateStream")),
         ("other", ""),
     ]
+
+
+@pytest.mark.parametrize("settings", [WITH_FILTER, WITHOUT_FILTER], ids=["with the filter", "without it"])
+@pytest.mark.parametrize("prefix", ["/", SERVICE, f"{SERVICE}/DumpMessages"])
+def test_replication_is_refused_unless_the_policy_allows_it(prefix: str, settings: EnvoySettings) -> None:
+    """Whatever the rule, no route leads the streams of replication to Milvus, which may ask for no credentials there."""
+    for allowed in (False, True):
+        rule = route(prefix, policy=Policy(allow_replication=allowed))
+        found = over_tls(Backed(host("*", rule), (pool(),)), settings).routes
+        for name in ("DumpMessages", "CreateReplicateStream"):
+            first = next(each for each in found if _matches(each.match, f"{SERVICE}/{name}", grpc=True))
+            in_rule = _in_rule(prefix, PathMatchType.PREFIX, f"{SERVICE}/{name}")
+            assert first.HasField("route") is (allowed and in_rule)
+            if in_rule and not allowed:
+                assert "allowReplication: true" in first.direct_response.body_format.text_format_source.inline_string
 
 
 @pytest.mark.parametrize(
@@ -68,7 +82,7 @@ def test_frequent_calls_are_routed_by_comparing_paths() -> None:
 @pytest.mark.parametrize("kind", PathMatchType)
 def test_a_rule_for_a_part_of_the_paths_has_the_classes_that_are_left(prefix: str, kind: PathMatchType) -> None:
     """Whatever the rule, a call is of the class that it would be of with a rule for all paths."""
-    rule = dataclasses.replace(route(), match=PathMatch(kind, prefix))
+    rule = dataclasses.replace(route(policy=Policy(allow_replication=True)), match=PathMatch(kind, prefix))
     found = [
         each for each in over_tls(Backed(host("*", rule), (pool(),)), WITH_FILTER).routes if each.HasField("route")
     ]

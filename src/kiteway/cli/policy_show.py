@@ -16,6 +16,7 @@ def policy_rows(policy: PolicyReport) -> list[tuple[str, str, str]]:
             "admission.maxQueuedBytes": [str(policy.admission.max_queued_bytes)],
         }
     values["hedging.delay"] = [f"{policy.hedging_delay}s"]
+    values["allowReplication"] = ["true" if policy.allow_replication else "false"]
     values["cache.enabled"] = ["true" if policy.cache is not None else "false"]
     if policy.cache is not None:
         values |= {

@@ -1,4 +1,4 @@
-"""The effective MilvusPolicy of a route: limits, admission, hedging and cache."""
+"""The effective MilvusPolicy of a route: limits, admission, hedging, replication and cache."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ class Policy:
         admission: None: every call is admitted at once.
         admission_scope: names what shares the admission's queues.
         hedging_delay: seconds a read may have no answer before it goes to a second endpoint as well; None is never.
+        allow_replication: whether the streams of replication are served (CreateReplicateStream, DumpMessages).
         cache: what its Service's policy says; `Pool.cache` is what is in force.
         origins: where each value comes from, in the order of the MilvusPolicy's fields.
     """
@@ -107,6 +108,7 @@ class Policy:
     admission: Admission | None = None
     admission_scope: str = ""
     hedging_delay: float | None = None
+    allow_replication: bool = False
     cache: Cache | None = None
     origins: tuple[PolicyOrigin, ...] = ()
 

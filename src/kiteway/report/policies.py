@@ -99,6 +99,7 @@ class PolicyReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         limits: the limits; a call has to fit into each.
         admission: null: every call is admitted at once.
         hedging_delay: seconds without an answer after which a read is also sent to a second endpoint; null for never.
+        allow_replication: whether CreateReplicateStream and DumpMessages are served.
         cache: null: no answer is stored.
         origins: NAMESPACE/NAME of the MilvusPolicy that each value comes from, or `default`, by the field's name.
     """
@@ -106,6 +107,7 @@ class PolicyReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     limits: tuple[LimitReport, ...]
     admission: AdmissionReport | None
     hedging_delay: float | None
+    allow_replication: bool
     cache: CacheSettingsReport | None
     origins: dict[str, str]
 

@@ -28,6 +28,7 @@ def policy_report(policy: Policy) -> PolicyReport | None:
         limits=tuple(map(_limit, policy.limits)),
         admission=_admission(policy.admission) if policy.admission is not None else None,
         hedging_delay=policy.hedging_delay,
+        allow_replication=policy.allow_replication,
         cache=_cache(policy.cache) if policy.cache is not None else None,
         origins={
             origin.field: DEFAULT if origin.policy is None else f"{origin.policy.namespace}/{origin.policy.name}"

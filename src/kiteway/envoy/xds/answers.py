@@ -46,7 +46,7 @@ def no_route(
     grpc_match = RouteMatch()
     grpc_match.CopyFrom(match)
     grpc_match.grpc.SetInParent()
-    grpc = Route(name=f"{name}/grpc", match=grpc_match, direct_response=_grpc(answer.grpc))
+    grpc = Route(name=f"{name}/grpc", match=grpc_match, direct_response=grpc_refusal(answer.grpc))
     turn_on(grpc, settings, RouteConfig(answer=f"kiteway: {answer.grpc}", by_server_name=by_server_name))
     rest = Route(name=f"{name}/rest", match=match, direct_response=_json(answer.rest_status, answer.rest))
     if by_server_name:
@@ -59,7 +59,7 @@ def _format(text: str) -> str:
     return f"kiteway: {text}".replace(HOST, "%REQ(:AUTHORITY)%").replace(PATH, "%PATH(NQ)%")
 
 
-def _grpc(text: str) -> DirectResponseAction:
+def grpc_refusal(text: str) -> DirectResponseAction:
     """Envoy turns a 403 for a gRPC request into grpc-status 7 (PERMISSION_DENIED) with the body as its message."""
     return DirectResponseAction(
         status=403,

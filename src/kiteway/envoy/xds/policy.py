@@ -37,6 +37,7 @@ class CallPolicy:
         back_off: seconds before the first of them; up to ten times as much before the others.
         buffer: bytes of a request that are buffered for retries; a longer request is sent once.
         hedged: whether a call may be hedged, if the pool has a hedging delay.
+        replication: whether the calls are refused unless the route's MilvusPolicy allows replication.
     """
 
     name: str
@@ -50,6 +51,7 @@ class CallPolicy:
     paths: tuple[str, ...] = ()
     beginnings: tuple[str, ...] = ()
     idle: float | None = None
+    replication: bool = False
 
     def may_match(self, prefix: str) -> bool:
         """Return whether ``regex`` may match a path that begins with ``prefix``."""
@@ -140,13 +142,18 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
     session = [rpc for rpc in safe if rpc.name in _SESSION]
     rest = [rpc for rpc in safe if rpc.name not in _SESSION]
-    streams = [rpc for rpc in rpcs if rpc.streaming]
+    streams = [rpc for rpc in rpcs if rpc.streaming and rpc.rpc_class is not RpcClass.REPLICATION]
+    replication = [rpc for rpc in rpcs if rpc.streaming and rpc.rpc_class is RpcClass.REPLICATION]
     return (
         _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
         _one_by_one(_once("write", path_regex(writes), _WRITE, _NOT_BEGUN), writes),
         _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
         _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE, *(rpc.path for rpc in rest)),
         _one_by_one(_once("stream", path_regex(streams), None, _NOTHING_SENT), streams),
+        dataclasses.replace(
+            _one_by_one(_once("replication", path_regex(replication), None, _NOTHING_SENT), replication),
+            replication=True,
+        ),
         # An rpc that is newer than the catalogue may be a stream, which no limit of its duration must cut. So the limit is for
         # silence: to a unary call it is the same.
         dataclasses.replace(_once("other", None, None, _NOT_BEGUN), idle=_LONG),

@@ -15,7 +15,7 @@ from kiteway.envoy.filter_config import RouteConfig
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.access_log import add_log_rate_without_filter, log_rate_for_filter
 from kiteway.envoy.xds.affinity import hash_policy
-from kiteway.envoy.xds.answers import Answer, no_route
+from kiteway.envoy.xds.answers import Answer, grpc_refusal, no_route
 from kiteway.envoy.xds.backed import Backed
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, seconds, source_name
 from kiteway.envoy.xds.filters import counted_as, turn_on
@@ -30,6 +30,11 @@ from kiteway.model import Route as ModelRoute
 
 _CONNECT = "/milvus.proto.milvus.MilvusService/Connect"
 """PyMilvus's first call. PyMilvus shows the text of no gRPC error to it, so the filter answers with a Milvus status."""
+
+_NO_REPLICATION = (
+    "the streams of replication (CreateReplicateStream, DumpMessages) are refused here: some versions of Milvus ask for no "
+    "credentials there. If your Milvus does, a MilvusPolicy with allowReplication: true allows them."
+)
 
 
 def routes_to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettings, *, encrypted: bool) -> list[Route]:
@@ -50,6 +55,7 @@ def routes_to_pools(backed: Backed, shared: SharedHeaders, settings: EnvoySettin
             ),
             route.log_sample_rate,
             route.policy.hedging_delay,
+            route.policy.allow_replication,
         )
         if to not in forwarded:
             forwarded[to] = _forwarded(to, pool, shared, settings, encrypted=encrypted)
@@ -66,6 +72,7 @@ class _Destination(NamedTuple):
     for_filter: RouteConfig
     log_sample_rate: float
     hedging_delay: float | None
+    allow_replication: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def _forwarded(
     response = to.response_headers if shared.response is None else ()
 
     def made(policy: CallPolicy, cluster: str, *, connect: bool = False) -> tuple[CallPolicy, Route]:
+        if policy.replication and not to.allow_replication:
+            return policy, Route(direct_response=grpc_refusal(_NO_REPLICATION))
         route = _forward(policy, pool, cluster, to.hedging_delay)
         if cluster == grpc:
             # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.

@@ -208,6 +208,13 @@ class MilvusPolicySpec:
     hedging: PolicyHedging | None = described(
         "Whether slow reads go to a second endpoint as well.", None, absent="never", origin=_ORIGIN
     )
+    allow_replication: bool | None = described(
+        "Whether clients may call CreateReplicateStream and DumpMessages, with which another Milvus replicates this one. Some "
+        "versions of Milvus ask for no credentials there.",
+        None,
+        absent="false",
+        origin=_ORIGIN,
+    )
     cache: PolicyCache | None = described(
         "Whether answers to reads are stored and shared. Only in a policy whose targets are Services: a pool has one cache.",
         None,

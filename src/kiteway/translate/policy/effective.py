@@ -44,6 +44,7 @@ def effective_policy(of_ingress: PolicyOf | None, of_service: PolicyOf | None, p
     limits = fields.take("limits", lambda spec: spec.limits)
     admission, by_ingress = _admission(fields)
     delay = fields.take("hedging.delay", lambda spec: _seconds(spec.hedging.delay) if spec.hedging else None)
+    replication = fields.take("allowReplication", lambda spec: spec.allow_replication)
     limited = limits is not None and limits[1]
     return Policy(
         limits=_limits(limits[1]) if limits is not None else (),
@@ -51,6 +52,7 @@ def effective_policy(of_ingress: PolicyOf | None, of_service: PolicyOf | None, p
         admission=admission,
         admission_scope="" if admission is None else f"{by_ingress}, {pool}" if by_ingress else str(pool),
         hedging_delay=delay[1] if delay is not None else None,
+        allow_replication=replication is not None and replication[1],
         cache=cache_of(of_service.policy) if of_service is not None else None,
         origins=(*fields.origins, *(cache_origins(of_service.policy) if of_service is not None else ())),
     )
