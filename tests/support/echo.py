@@ -33,14 +33,18 @@ class Echo(grpc.GenericRpcHandler):
         metadata: the metadata of the last call, by path.
     """
 
-    def __init__(self, certificate: tuple[Path, Path]) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None) -> None:
+        """Listen on a free port of 127.0.0.1: with TLS, or without a certificate in plaintext."""
         self.answers: dict[str, bytes] = {}
         self.requests: defaultdict[str, list[bytes]] = defaultdict(list)
         self.metadata: dict[str, dict[str, str | bytes]] = {}
-        chain, key = (path.read_bytes() for path in certificate)
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), handlers=[self], options=sizes)
-        self.port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
+        if certificate is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            chain, key = (path.read_bytes() for path in certificate)
+            self.port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
 
     def __enter__(self) -> Self:
         self._server.start()

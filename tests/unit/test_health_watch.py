@@ -200,6 +200,16 @@ def test_health_in_words(health: EndpointHealth, why: str, seconds_ago: int | No
     assert health_words(endpoint, NOW) == words
 
 
+@pytest.mark.parametrize("health", [EndpointHealth.HEALTHY, EndpointHealth.EJECTED])
+def test_an_endpoint_to_which_every_call_fails_is_not_called_healthy(health: EndpointHealth) -> None:
+    """The cause takes the place of the word, with its own duration."""
+    since = NOW - dt.timedelta(seconds=40)
+    endpoint = EndpointReport(
+        address=ADDRESS, healthy=True, health=health, since=NOW, calls_fail="it is mute.", calls_fail_since=since
+    )
+    assert health_words(endpoint, NOW) == "passes its check, but every call to it fails, since 40 s: it is mute."
+
+
 class _Answers503(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(503)

@@ -1,4 +1,4 @@
-"""While `kiteway up` runs, prints when an endpoint begins to fail its check and when it passes again."""
+"""While `kiteway up` runs, prints when an endpoint begins to fail its check or all its calls, and when that ends."""
 
 from __future__ import annotations
 
@@ -35,26 +35,38 @@ def _tell(pools: _Pools | None, failing: set[str], say: Callable[[str], None], *
     if pools is None:
         return failing
     now: set[str] = set()
-    for address, text, fails in _endpoints(pools, fail_open=fail_open):
+    for what, text, fails in _endpoints(pools, fail_open=fail_open):
         if fails:
-            now.add(address)
-        if fails != (address in failing):
+            now.add(what)
+        if fails != (what in failing):
             say(text)
     return now
 
 
 def _endpoints(pools: _Pools, *, fail_open: bool) -> Iterator[tuple[str, str, bool]]:
+    """Yield what can fail, a sentence on how it is now, and whether it fails."""
     for pool in pools:
         last = all(endpoint.check_fails for endpoint in pool)
         for endpoint in pool:
-            address, fails = endpoint.address, endpoint.check_fails
-            failed = f"{address} fails its health check ({endpoint.check}){f': {endpoint.why}' if endpoint.why else ''}"
-            if not fails:
-                text = f"{address} passes its health check again"
-            elif last and fail_open:
-                text = f"{failed}; no endpoint passes, so all get calls"
-            elif last:
-                text = f"{failed}; no endpoint passes, so calls fail"
-            else:
-                text = f"{failed}; it gets no calls until it passes"
-            yield address, text, fails
+            yield (
+                f"check of {endpoint.address}",
+                _of_check(endpoint, last=last, fail_open=fail_open),
+                endpoint.check_fails,
+            )
+            yield f"calls to {endpoint.address}", _of_calls(endpoint), bool(endpoint.calls_fail)
+
+
+def _of_check(endpoint: CheckedEndpoint, *, last: bool, fail_open: bool) -> str:
+    if not endpoint.check_fails:
+        return f"{endpoint.address} passes its health check again"
+    why = f": {endpoint.why}" if endpoint.why else ""
+    failed = f"{endpoint.address} fails its health check ({endpoint.check}){why}"
+    if last and fail_open:
+        return f"{failed}; no endpoint passes, so all get calls"
+    return f"{failed}; {'no endpoint passes, so calls fail' if last else 'it gets no calls until it passes'}"
+
+
+def _of_calls(endpoint: CheckedEndpoint) -> str:
+    if not endpoint.calls_fail:
+        return f"{endpoint.address} can serve calls again"
+    return f"{endpoint.address} passes its health check, but every call to it fails: {endpoint.calls_fail}"

@@ -67,6 +67,9 @@ def health_words(endpoint: EndpointReport, now: dt.datetime) -> str:
     """Return the health of an endpoint in words: why, and since when."""
     since = f", since {_ago(endpoint.since, now)}" if endpoint.since else ""
     match endpoint.health:
+        case EndpointHealth.HEALTHY | EndpointHealth.EJECTED if endpoint.calls_fail:
+            failing = f", since {_ago(endpoint.calls_fail_since, now)}" if endpoint.calls_fail_since else ""
+            return f"passes its check, but every call to it fails{failing}: {endpoint.calls_fail}"
         case EndpointHealth.HEALTHY:
             return f"healthy{since}"
         case EndpointHealth.FAILING:
@@ -96,7 +99,7 @@ def _print_pool(pool: PoolReport, now: dt.datetime) -> None:
     for problem in pool.tls.problems:
         stdout.print(f"  {problem}")
     for endpoint in pool.endpoints:
-        health: Part = (health_words(endpoint, now), "" if endpoint.healthy else "yellow")
+        health: Part = (health_words(endpoint, now), "" if endpoint.healthy and not endpoint.calls_fail else "yellow")
         calls = f"{endpoint.calls} calls, {endpoint.errors} errors, {endpoint.active} active"
         stdout.print(line(f"  {endpoint.address}  ", health, f"  {calls}"))
     if not pool.endpoints:

@@ -46,6 +46,7 @@ from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.status.readiness import shortcomings, why_not_serving
 from kiteway.status.report import build_status
 from kiteway.status.server import application, serve
+from kiteway.status.serving import probe_serving
 from kiteway.translate import Options
 
 _log = structlog.get_logger(__name__)
@@ -128,7 +129,8 @@ class ControlPlane:
         )
         self._recognition = Recognition()
         same_network = config.settings.listener_network_namespace is None
-        self._health = HealthWatch(admin, lambda: self._pipeline.outcome, probe_check if same_network else None)
+        probes = (probe_check, probe_serving) if same_network else (None, None)
+        self._health = HealthWatch(admin, lambda: self._pipeline.outcome, *probes)
         self._exports = ExportWatch(admin, config.settings.otlp)
         self._published = asyncio.Event()
         self._replicas = 1

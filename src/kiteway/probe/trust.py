@@ -24,10 +24,14 @@ class TlsOptions:
     """Name to ask for (SNI) and to find in the certificate; the endpoint's host if None."""
     ca: Path | None = None
     """PEM file to trust; the machine's own roots if None."""
+    ca_text: str | None = None
+    """PEM certificates to trust in place of a file."""
     client_cert: Path | None = None
     client_key: Path | None = None
     verify: bool = True
     """False: accept any certificate, in order to read it."""
+    any_name: bool = False
+    """Whether a certificate with another name is accepted, too."""
 
     def name(self, endpoint: Endpoint) -> str:
         """The name the certificate must be for."""
@@ -49,10 +53,14 @@ class TlsOptions:
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        elif self.ca_text is not None:
+            context.load_verify_locations(cadata=self.ca_text)
         elif self.ca is not None:
             _load(context.load_verify_locations, self.ca, "PEM certificates")
         else:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        if self.any_name:
+            context.check_hostname = False
         if self.client_cert is not None:
             key = self.client_key
             _load(

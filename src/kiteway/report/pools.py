@@ -82,6 +82,9 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         why: why it fails its check, as the control plane found by repeating the check; empty when that is not known.
         since: since when `health` is what it is, as the control plane saw it, which looks every 5 seconds; null when
             that was before the control plane began to look.
+        calls_fail: why every call to it fails although it passes its check, as the control plane found by connecting to it,
+            and what to do; empty when that is not so.
+        calls_fail_since: since when that was seen; null when `calls_fail` is empty.
         calls: calls since Envoy's start.
         errors: those of them that failed.
         active: calls in progress.
@@ -95,6 +98,8 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     check_fails: bool = False
     why: str = ""
     since: dt.datetime | None = None
+    calls_fail: str = ""
+    calls_fail_since: dt.datetime | None = None
     calls: int = 0
     errors: int = 0
     active: int = 0
@@ -130,12 +135,14 @@ class CheckedEndpoint(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
         check: the check in words; empty without one.
         check_fails: whether the endpoint fails it.
         why: why; empty when that is not known.
+        calls_fail: why every call to it fails although it passes; empty when that is not so.
     """
 
     address: str
     check: str
     check_fails: bool
     why: str = ""
+    calls_fail: str = ""
 
 
 class PoolReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
-from kiteway.envoy.admin import EndpointStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import Pool
 from kiteway.report.pools import UpstreamTlsReport
 
-_TELLING_ERRORS = 2
-"""Failed calls without a success from which an endpoint is said to speak another protocol; one may be an accident."""
 
-
-def upstream_tls_report(
-    pool: Pool, counters: Mapping[str, int], endpoints: Sequence[EndpointStatus]
-) -> UpstreamTlsReport:
+def upstream_tls_report(pool: Pool, counters: Mapping[str, int]) -> UpstreamTlsReport:
     """Report how the endpoints of ``pool`` are verified; ``counters`` are Envoy's, which count from its start."""
     tls = pool.tls
     return UpstreamTlsReport(
@@ -24,7 +18,7 @@ def upstream_tls_report(
         ca=str(tls.ca.source) if tls.ca else None,
         server_name=tls.server_name,
         client_certificate=tls.client_certificate.name if tls.client_certificate else None,
-        problems=(*_problems(pool, counters), *(_in_plaintext(endpoints) if not pool.protocol.tls else ())),
+        problems=tuple(_problems(pool, counters)),
     )
 
 
@@ -38,17 +32,6 @@ def _how(pool: Pool) -> str:
         )
     name = f"the name {tls.server_name}" if tls.server_name else "any name"
     return f"TLS, verified against {tls.ca.source} for {name}"
-
-
-def _in_plaintext(endpoints: Sequence[EndpointStatus]) -> Iterator[str]:
-    """Yield a sentence for each endpoint that breaks every connection in plaintext, though it passes its check."""
-    for each in endpoints:
-        failed, succeeded = each.stats.get("rq_error", 0), each.stats.get("rq_success", 0)
-        if each.healthy and failed >= _TELLING_ERRORS and not succeeded:
-            yield (
-                f"no call to {each.address} has succeeded, though it passes its health check: Milvus may speak TLS there. "
-                """If it does, annotate the Service with cloud.google.com/app-protocols: '{"PORT-NAME":"HTTP2"}'."""
-            )
 
 
 def _problems(pool: Pool, counters: Mapping[str, int]) -> list[str]:

@@ -19,13 +19,15 @@ import structlog
 
 from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name
-from kiteway.model import HealthCheckType
+from kiteway.model import HealthCheckType, PoolKey
 from kiteway.pipeline.pipeline import Outcome
-from kiteway.probe import Endpoint, Reason
+from kiteway.probe import Endpoint, Reason, TlsOptions
 from kiteway.probe.http import probe_http
 from kiteway.probe.tcp import probe_tcp
+from kiteway.probe.tls import probe_tls
 from kiteway.report.pools import CheckedEndpoint, EndpointHealth
 from kiteway.status.health import EndpointCheck, endpoint_checks
+from kiteway.status.serving import ServingProbe, ServingWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +58,13 @@ class Seen:
 class HealthWatch:
     """The history of the endpoints of all pools."""
 
-    def __init__(self, admin: AdminClient, outcome: Callable[[], Outcome | None], probe: Probe | None) -> None:
+    def __init__(
+        self,
+        admin: AdminClient,
+        outcome: Callable[[], Outcome | None],
+        probe: Probe | None,
+        serving: ServingProbe | None = None,
+    ) -> None:
         """
         Begin without a history.
 
@@ -64,7 +72,12 @@ class HealthWatch:
             admin: Envoy's admin API.
             outcome: returns what is published now; None before the first round.
             probe: repeats a check and says what came of it; None where Envoy is in another network.
+            serving: the same for an endpoint's serving port.
+
+        Attributes:
+            serving: the endpoints at which every attempt fails although they pass their check.
         """
+        self.serving = ServingWatch(serving)
         self._admin = admin
         self._outcome = outcome
         self._probe = probe
@@ -93,6 +106,8 @@ class HealthWatch:
             repeat: whether to probe also those that were probed before.
         """
         self._record(clusters, now)
+        if (outcome := self._outcome()) is not None:
+            await self.serving.take(outcome.model, clusters, now)
         if self._probe is None:
             return
         failing = list(self._failing())
@@ -136,14 +151,23 @@ class HealthWatch:
             name = grpc_cluster_name(pool.key)
             checks = endpoint_checks(pool, outcome.snapshot)
             found.append(
-                tuple(self._checked(name, address, checks.get(address)) for address in by_cluster.get(name, ()))
+                tuple(
+                    self._checked(name, address, checks.get(address), pool.key) for address in by_cluster.get(name, ())
+                )
             )
         return tuple(found)
 
-    def _checked(self, cluster: str, address: str, check: EndpointCheck | None) -> CheckedEndpoint:
+    def _checked(self, cluster: str, address: str, check: EndpointCheck | None, pool: PoolKey) -> CheckedEndpoint:
         fails = (self._seen or {})[cluster, address].health is EndpointHealth.FAILING
         why = self.why(check) if fails and check is not None else ""
-        return CheckedEndpoint(address=address, check=str(check or ""), check_fails=fails, why=why)
+        trouble = self.serving.trouble(pool, address)
+        return CheckedEndpoint(
+            address=address,
+            check=str(check or ""),
+            check_fails=fails,
+            why=why,
+            calls_fail=str(trouble[0]) if trouble else "",
+        )
 
     def _failing(self) -> Iterable[EndpointCheck]:
         outcome, seen = self._outcome(), self._seen or {}
@@ -177,8 +201,12 @@ async def probe_check(check: EndpointCheck) -> str:
             return "" if answer.status == 200 else f"{check.port} answers {check.path} with HTTP status {answer.status}"
         failure = answer.failure
     else:
-        # What a TLS endpoint answers to Envoy depends on Envoy's certificate, which is not used here.
         failure = (await probe_tcp(endpoint, timeout=_PROBE_SECONDS)).failure
+        if failure is None and check.tls:
+            # What else a TLS endpoint answers to Envoy depends on Envoy's certificate, which is not used here.
+            seen = await probe_tls(endpoint, TlsOptions(verify=False), timeout=_PROBE_SECONDS)
+            if seen.failure is not None and seen.failure.reason is Reason.NOT_TLS:
+                return f"{check.port} speaks plaintext, and the check goes over TLS"
     if failure is None:
         return ""
     match failure.reason:

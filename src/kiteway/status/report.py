@@ -30,7 +30,7 @@ from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, FilterReport, State, Status
 from kiteway.status.backend_tls import upstream_tls_report
 from kiteway.status.exports import ExportWatch
-from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes
+from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes, none_serves
 from kiteway.status.health_watch import HealthWatch
 from kiteway.status.model import certificate_reports, host_reports
 from kiteway.status.policy import attachment_reports
@@ -90,8 +90,8 @@ async def build_status(
             )
             for pool in model.pools
         )
-        unhealthy = none_passes(pools, fail_open=settings.fail_open)
-        reasons = [reason] if reason else [*shortcomings(outcome, ads), *unhealthy]
+        failing = [*none_passes(pools, fail_open=settings.fail_open), *none_serves(pools, dt.datetime.now(dt.UTC))]
+        reasons = [reason] if reason else [*shortcomings(outcome, ads), *failing]
         return Status(
             version=__version__,
             state=State.NOT_READY if reason else State.DEGRADED if reasons else State.READY,
@@ -136,6 +136,7 @@ def _pool(
     rest_calls = {e.address: e.stats.get("rq_total", 0) for e in rest.endpoints} if rest else {}
 
     def endpoint(status: EndpointStatus, name: str) -> EndpointReport:
+        trouble = watch.serving.trouble(pool.key, status.address)
         check, health = checks.get(status.address), EndpointHealth.of_failures(status.failures)
         fails = health is EndpointHealth.FAILING
         return EndpointReport(
@@ -147,6 +148,8 @@ def _pool(
             check_fails=fails,
             why=watch.why(check) if check and fails else "",
             since=watch.since(name, status.address),
+            calls_fail=str(trouble[0]) if trouble else "",
+            calls_fail_since=trouble[1] if trouble else None,
             calls=status.stats.get("rq_total", 0) + rest_calls.get(status.address, 0),
             errors=status.stats.get("rq_error", 0),
             active=status.stats.get("rq_active", 0),
@@ -157,7 +160,7 @@ def _pool(
         protocol=pool.protocol,
         rest=pool.rest,
         endpoints=tuple(endpoint(each, cluster.name) for each in cluster.endpoints) if cluster else (),
-        tls=upstream_tls_report(pool, handshakes, cluster.endpoints if cluster else ()),
+        tls=upstream_tls_report(pool, handshakes),
         keepalive_seconds=keepalive(pool),
     )
 

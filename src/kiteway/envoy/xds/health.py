@@ -32,7 +32,7 @@ def add_health_check(cluster: Cluster, pool: Pool) -> None:
     """Add the pool's health check to ``cluster``, if it has one."""
     if pool.health_check is None:
         return
-    check_tls = _checks_over_tls(pool, pool.health_check)
+    check_tls = checks_over_tls(pool, pool.health_check)
     cluster.health_checks.append(_health_check(pool, pool.health_check, check_tls=check_tls))
     if check_tls != pool.protocol.tls:
         cluster.transport_socket_matches.append(_check_socket(pool, tls=check_tls))
@@ -67,7 +67,8 @@ def outlier_detection(*, in_band: bool) -> OutlierDetection:
     )
 
 
-def _checks_over_tls(pool: Pool, check: ModelHealthCheck) -> bool:
+def checks_over_tls(pool: Pool, check: ModelHealthCheck) -> bool:
+    """Return whether the connections of a check use TLS."""
     if check.type is HealthCheckType.TCP:
         return pool.protocol.tls
     return check.type is not HealthCheckType.HTTP
