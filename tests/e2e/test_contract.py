@@ -36,6 +36,7 @@ POLICY = {
     "limits": [{"by": ["user"], "requestsPerSecond": 5000, "inFlight": 500}],
     "admission": {"maxConcurrentReads": "adaptive", "maxWait": "5s"},
     "hedging": {"delay": "5s"},
+    "allowReplication": True,
 }
 MESSAGES = Path(__file__).resolve().parents[2] / "filter/testdata/messages.json"
 EVERY_BYTE = bytes(range(256))
