@@ -363,8 +363,4 @@ fn is_grpc(stream: &impl Response) -> bool {
 }
 
 #[cfg(test)]
-mod counting_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tracing_tests;

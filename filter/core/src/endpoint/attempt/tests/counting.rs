@@ -1,10 +1,5 @@
-use std::time::Duration;
-
 use super::*;
 use crate::calls::tally::Tally;
-use crate::endpoint::attempt::tests::{new_pool, NOT_READY};
-use crate::host::fake::{grpc_request, headers, FakeStream};
-use crate::wire::encode::{delimited, framed, varint};
 
 /// A pool whose calls are counted under `name`.
 fn counting(api: Api, name: &str) -> Pool {

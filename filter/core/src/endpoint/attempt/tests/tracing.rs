@@ -1,8 +1,4 @@
 use super::*;
-use crate::endpoint::attempt::tests::new_pool;
-use crate::host::fake::{grpc_request, headers, FakeStream};
-use crate::milvus::caller::{HashKey, Naming};
-use crate::wire::encode::{delimited, framed, varint};
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
