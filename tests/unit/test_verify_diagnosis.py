@@ -131,6 +131,18 @@ async def test_a_certificate_of_another_ca(authority: Authority, tmp_path: Path,
     assert ("self.pem" if given else "public CA") in sentence(report)
 
 
+@pytest.mark.parametrize("name", [HOST, "other.example"], ids=["another-ca", "another-name"])
+async def test_a_host_that_is_not_routed_is_not_a_matter_of_certificates(authority: Authority, name: str) -> None:
+    """Kiteway presents another host's certificate and says that it routes no such host; that is what is reported."""
+    ca = authority.ca_file if name != HOST else None
+    with grpc_server({CONNECT: in_milvus_shape(65, OURS)}, authority.grpc_credentials(name)) as port:
+        report = await verify(Target(host="127.0.0.1", port=port, ca=ca, server_name=HOST, token="root:x"), timeout=10)
+    assert reason(report) is FailureReason.ROUTE
+    assert "without Milvus: no Ingress routes the host milvus.example." in sentence(report)
+    assert report.failure is not None
+    assert "Give the host of a rule by --server-name" in report.failure.fix
+
+
 async def test_an_expired_certificate(authority: Authority) -> None:
     """The report says that it is expired, with the date."""
     context = authority.context("127.0.0.1", not_before=NOW - 3 * DAY, not_after=NOW - DAY)

@@ -6,6 +6,8 @@ PREFIX: Final = "kiteway: "
 """The beginning of each of Kiteway's own answers. It may be anywhere in the text that the client gets."""
 NO_ENDPOINT: Final = "the Service has no healthy endpoint"
 """The beginning of the sentence of a pool without a healthy endpoint, which also `Connect` gets."""
+NOT_ROUTED: Final = "no Ingress routes"
+"""The beginning of the sentence for a host that no Ingress has."""
 _MOST = 600
 _AFTER: Final = ('"}', '","', '", "', "\n")
 """What ends the sentence in JSON and in PyMilvus's texts."""

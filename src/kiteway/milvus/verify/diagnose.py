@@ -1,5 +1,6 @@
 """Finds the cause of a failure: probes each layer, lowest first, until one fails."""
 
+import ipaddress
 import os
 
 from kiteway.milvus.verify.errors import grpc_status, text
@@ -16,14 +17,17 @@ from kiteway.milvus.verify.report import Failure, FailureReason
 from kiteway.milvus.verify.session import WrongAnswerError
 from kiteway.milvus.verify.target import Target
 from kiteway.probe import TlsOptions, milvus
-from kiteway.probe.own import own_sentence
+from kiteway.probe.own import NOT_ROUTED, PREFIX, own_sentence
 from kiteway.probe.result import Reason
 from kiteway.probe.tcp import probe_tcp
-from kiteway.probe.tls import probe_tls
+from kiteway.probe.tls import TlsResult, probe_tls
 
 PROBE_LIMIT = 5.0
 """Seconds for the probe of one layer."""
 _LAYERS = 4
+_REFUSED_CERTIFICATE = frozenset(
+    {Reason.UNKNOWN_CA, Reason.SELF_SIGNED, Reason.NAME_MISMATCH, Reason.EXPIRED, Reason.NOT_YET_VALID}
+)
 # gRPC reads these proxy variables, in lower case only (its doc/environment_variables.md); the probes use no proxy.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _PERMISSION_CODES = frozenset({1401})
@@ -81,9 +85,10 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
     if tcp.failure is not None:
         return explain_tcp(target, tcp.failure)
     if target.tls is not None:
-        failure = explain_tls(target, await probe_tls(endpoint, target.tls, timeout=limit))
+        seen = await probe_tls(endpoint, target.tls, timeout=limit)
+        failure = explain_tls(target, seen)
         if failure is not None:
-            return failure
+            return await _unrouted(target, seen, limit=limit) or failure
     answer = await milvus.connect(endpoint, tls=target.tls, token=target.token, timeout=limit)
     if target.tls is None and answer.call.failure is not None:
         seen = await probe_tls(endpoint, TlsOptions(verify=False), timeout=limit)
@@ -91,6 +96,30 @@ async def probe_layers(target: Target, *, limit: float) -> Failure | None:
         if seen.version is not None or refused is Reason.CLIENT_CERTIFICATE_REQUIRED:
             return explain_tls_expected(target)
     return explain_call(target, answer)
+
+
+async def _unrouted(target: Target, seen: TlsResult, *, limit: float) -> Failure | None:
+    """
+    Return the failure that Kiteway routes no such host; None if it routes it, or another server answers.
+
+    For a host that it does not route, Kiteway presents a certificate of another host, so the certificate is not what is wrong.
+    The request has no credentials, because the server is not authenticated. With an address in place of a name the certificate
+    says more: it has the names.
+    """
+    refused = seen.failure is not None and seen.failure.reason in _REFUSED_CERTIFICATE
+    if not refused or _is_address(target.name):
+        return None
+    unverified = TlsOptions(server_name=target.server_name, verify=False)
+    answer = await milvus.connect(target.endpoint, tls=unverified, timeout=limit)
+    return explain_balancer(target, f"{PREFIX}{answer.balancer}.") if answer.balancer.startswith(NOT_ROUTED) else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(step: str, error: Exception) -> Failure:

@@ -6,7 +6,7 @@ from kiteway.milvus.verify.report import Failure, FailureReason
 from kiteway.milvus.verify.target import Target
 from kiteway.probe.grpc import GrpcResult
 from kiteway.probe.milvus import MilvusResult
-from kiteway.probe.own import NO_ENDPOINT, own_sentence
+from kiteway.probe.own import NO_ENDPOINT, NOT_ROUTED, own_sentence
 from kiteway.probe.result import ProbeFailure, Reason
 from kiteway.probe.tls import TlsResult
 
@@ -125,7 +125,7 @@ def _broken_off(target: Target, seen: TlsResult) -> Failure:
     return Failure(
         FailureReason.TLS,
         f"{target.endpoint} ended the TLS handshake for the name {target.name}: {detail}.",
-        "It may have no certificate for that name: give the Ingress's host by --server-name.",
+        "It may have no certificate for that name, because no Ingress has this host: give the host of a rule by --server-name.",
     )
 
 
@@ -261,7 +261,7 @@ def _by_the_balancer(target: Target, sentence: str, reason: FailureReason) -> Fa
 
 def _of_route(sentence: str) -> str:
     """Return what to do about an answer for a host or a path; the sentence itself has no word of the options."""
-    if sentence.startswith("no Ingress routes"):
+    if sentence.startswith(NOT_ROUTED):
         return "Give the host of a rule by --server-name; `kiteway status` on the machine of Kiteway lists them."
     if "plaintext" in sentence:
         return f"Leave out --plaintext and give the HTTPS port {_PORTS}."
