@@ -53,3 +53,51 @@ def test_the_root_alone_is_no_call(path_type: str, *, warned: bool) -> None:
     claimed = path("/", "a", path_type)
     found = _diagnosed(ingress(rule("a.example.com", claimed)), service("a"))
     assert [each.reason for each in found].count("PathMatchesNoCall") == int(warned)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("kitewy", "kiteway"),
+        ("kite-way", "kiteway"),
+        ("gcee", "gce"),
+        ("gke", "gce"),
+        ("gce-intrenal", "gce-internal"),
+        ("nginx", ""),
+        ("kiteway2", ""),
+        ("kiteway-test", ""),
+        ("alb", ""),
+    ],
+)
+@pytest.mark.parametrize("annotated", [True, False])
+def test_a_class_that_is_nearly_ours_is_a_mistake(name: str, meant: str, *, annotated: bool) -> None:
+    """It is a warning with the right class; a class of another controller or another instance is a note."""
+    manifest = {**ingress(rule("a.example.com", path("/", "a")))}
+    spec, annotations = {**manifest["spec"]}, {**manifest["metadata"]["annotations"]}
+    if annotated:
+        annotations["kubernetes.io/ingress.class"] = name
+    else:
+        del annotations["kubernetes.io/ingress.class"]
+        spec["ingressClassName"] = name
+    manifest |= {"spec": spec, "metadata": {**manifest["metadata"], "annotations": annotations}}
+    found = {d.reason: d.fix for d in _diagnosed(manifest) if d.reason.startswith("IngressClass")}
+    assert found == (
+        {"IngressClassMisspelt": f"Did you mean {meant}?"}
+        if meant
+        else {"IngressClassIgnored": "Use the class kiteway if it is meant for Kiteway."}
+    )
+
+
+def test_a_class_that_has_an_object_is_no_mistake() -> None:
+    """Its controller is another one, however similar the name is."""
+    other = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": "kiteways"},
+        "spec": {"controller": "example.com/other"},
+    }
+    manifest = {**ingress(rule("a.example.com", path("/", "a")))}
+    manifest["metadata"] = {"name": "a", "annotations": {"kubernetes.io/ingress.class": "kiteways"}}
+    reasons = {each.reason for each in _diagnosed(manifest, other)}
+    assert "IngressClassIgnored" in reasons
+    assert "IngressClassMisspelt" not in reasons

@@ -22,6 +22,9 @@ from kiteway.sources.nothing import SUFFIXES
 from kiteway.translate import Options, judge_whole, translate, with_meant
 
 T = TypeVar("T", bound=Object)
+_OF_OTHERS = frozenset({"IngressClassIgnored", "IngressClassMisspelt"})
+_SAY_LEFT_OUT = frozenset({"IngressClassMisspelt", "BackendConfigUnattached"})
+"""Reasons of diagnostics that say themselves that an object has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,20 @@ class Manifests:
         return (object_ for object_ in self.of(kind) if refs is None or object_.ref in refs)
 
     def left_out(self) -> Iterator[tuple[ObjectRef, str]]:
-        """Yield the objects of the judged kinds that no rule looks at, and why."""
+        """Yield the objects of the judged kinds that no rule looks at, and why; not those of which a diagnostic says it."""
         ours = self._ingresses()
+        said = {d.object for d in self.diagnostics if d.reason in _SAY_LEFT_OUT}
         for ingress in self.of(Ingress):
-            if ingress.ref not in ours:
+            if ingress.ref not in ours and ingress.ref not in said:
                 named = ingress.metadata.annotations.get(keys.INGRESS_CLASS) or ingress.spec.ingress_class_name
                 yield ingress.ref, f'it is of the class "{named}", which belongs to another controller'
         for kind, used in ((Service, self._services()), (BackendConfig, self._configs())):
             for object_ in self.of(kind):
-                if object_.ref not in used:
+                if object_.ref not in used and object_.ref not in said:
                     yield object_.ref, "no Ingress that Kiteway serves leads to it"
 
     def _ingresses(self) -> set[ObjectRef]:
-        left_out = {d.object for d in self.diagnostics if d.reason == "IngressClassIgnored"}
+        left_out = {d.object for d in self.diagnostics if d.reason in _OF_OTHERS}
         return {ingress.ref for ingress in self.of(Ingress) if ingress.ref not in left_out}
 
     def _services(self) -> set[ObjectRef]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Ingress, IngressClass
 from kiteway.resources import annotations as keys
 from kiteway.resources.places import Path
+from kiteway.resources.rules import closest
 from kiteway.translate.shared.context import Index, Options
 
 GOOGLE_CLASSES = frozenset({"gce", "gce-internal", "gce-regional-external", "gce-multi-cluster"})
@@ -13,6 +16,10 @@ GOOGLE_CLASSES = frozenset({"gce", "gce-internal", "gce-regional-external", "gce
 
 CONTROLLER = "kiteway.io/ingress-controller"
 """The controller that an IngressClass for Kiteway names."""
+
+_GOOGLE = frozenset({"gke", "gcp", "google"})
+_CLASS_CUTOFF = 0.8
+"""How similar a class is to a known one that it is taken for a mistake."""
 
 _ANNOTATION: Path = ("metadata", "annotations", keys.INGRESS_CLASS)
 _FIELD: Path = ("spec", "ingressClassName")
@@ -48,6 +55,15 @@ def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Dia
             path,
         )
     if named not in GOOGLE_CLASSES:
+        known = index.objects.get((IngressClass.KIND, "", named)) is not None
+        if not known and (meant := _meant(named, options.ingress_class)):
+            return False, ingress.diagnostic(
+                Severity.WARNING,
+                "IngressClassMisspelt",
+                f'the class "{named}" is not known, so the Ingress is left out.',
+                f"Did you mean {meant}?",
+                path,
+            )
         return False, ingress.diagnostic(
             Severity.NOTE,
             "IngressClassIgnored",
@@ -64,6 +80,16 @@ def is_ours(ingress: Ingress, index: Index, options: Options) -> tuple[bool, Dia
         f'Remove it, or use the annotation {keys.INGRESS_CLASS}: "{named}".',
         path,
     )
+
+
+@functools.lru_cache(maxsize=256)  # A cluster may have thousands of Ingresses of few other classes.
+def _meant(name: str, ours: str) -> str:
+    """Return the class of ours or Google's that a name most likely means; empty for another controller's."""
+    if name.lower() in _GOOGLE:
+        return "gce"
+    meant = closest(name, (ours, *GOOGLE_CLASSES), _CLASS_CUTOFF)
+    # kiteway2 and kiteway-test are names that people give to a second instance.
+    return "" if meant and name.startswith(meant) and not name[len(meant) :].isalpha() else meant
 
 
 def _is_our_class(name: str, index: Index) -> bool:
