@@ -6,6 +6,7 @@ import datetime as dt
 import importlib
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,37 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_warnings_are_allowed(folder: Path) -> None:
-    """Exit status 0 with warnings; the table names rule, place and what to do."""
+    """Exit status 0 with warnings; the table has plan's code, the place and what to do, and only counts what passed."""
     result = _doctor("-f", folder)
     assert result.exit_code == 0, result.output
-    assert "warning CERT_CN_ONLY" in result.output
+    (reason,) = (line.split()[1] for line in result.output.splitlines() if line.startswith("  warning"))
+    planned = CliRunner().invoke(app, ["plan", "-f", str(folder)])
+    assert f"warning {reason}: " in planned.output + planned.stderr
+    assert "  passed " not in result.output
+    assert " passed (listed with --all)" in result.output
     assert "manifests.yaml:" in result.output
     assert "-> Create one with a subjectAltName" in result.output
     assert "0 failed, 1 warnings" in result.output
+
+
+def test_checks_that_passed_are_listed_before_the_others(folder: Path) -> None:
+    """With --all; the warnings of an object are at its end."""
+    objects = re.split(r"^(?=\w)", _doctor("-f", folder, "--all").output, flags=re.MULTILINE)
+    words = [re.findall(r"^  (\w+)", each, flags=re.MULTILINE) for each in objects]
+    assert sum(each.count("passed") for each in words) > 20
+    (warned,) = (each for each in words if "warning" in each)
+    assert warned[-1] == "warning"
+    assert "passed" in warned
+
+
+def test_no_fix_is_no_empty_line(folder: Path) -> None:
+    """A type that GKE has no health check of has advice, and a message that says all has no arrow."""
+    text = (folder / "manifests.yaml").read_text()
+    for kind in ("TCP", "GRPC"):
+        (folder / "manifests.yaml").write_text(text.replace("type: HTTP\n", f"type: {kind}\n"))
+        result = _doctor("-f", folder)
+        assert "-> Milvus answers health checks over HTTP: set type: HTTP, port: 9091" in result.output
+        assert all(line.split("->")[1].strip() for line in result.output.splitlines() if "->" in line)
 
 
 def test_a_failure_is_exit_status_1_and_json_has_the_known_shape(folder: Path) -> None:
@@ -60,6 +85,7 @@ def test_a_failure_is_exit_status_1_and_json_has_the_known_shape(folder: Path) -
     check = next(check for check in second["checks"] if check["name"] == "ServiceExistenceCheck")
     assert check == {
         "name": "ServiceExistenceCheck",
+        "reason": "ServiceNotFound",
         "message": check["message"],
         "result": "FAILED",
         "severity": "error",

@@ -99,6 +99,19 @@ def test_unchecked_objects_do_not_pass(tmp_path: Path) -> None:
     assert any('it is of the class "nginx", which belongs to another controller' in each for each in words)
 
 
+def test_one_object_without_effect_is_reported_once(tmp_path: Path) -> None:
+    """A BackendConfig that no Service names, and an Ingress of a misspelt class, are not said to be left out as well."""
+    files = Files()
+    files.add("cloud.google.com/v1", "BackendConfig", "other", spec={})
+    files.annotations[INGRESS_CLASS] = "kitewy"
+    report = examine(Scope.FILES, files.read(tmp_path))
+    said = {ref: {check.code: check.finding.message for check in checks} for ref, checks in report.checks}
+    assert said[ObjectRef("BackendConfig", "default", "other")].keys() == {"BackendConfigUnattached"}
+    (of_ingress,) = (found for ref, found in said.items() if ref.kind == "Ingress")
+    assert "IngressClassMisspelt" in of_ingress
+    assert not any("no rule looked at it" in message for message in of_ingress.values())
+
+
 def test_a_milvus_yaml_is_read_as_well(tmp_path: Path) -> None:
     """A plain milvus.yaml, without Helm values, is checked, and the finding has the position."""
     path = tmp_path / "milvus.yaml"

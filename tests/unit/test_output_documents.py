@@ -53,6 +53,7 @@ def test_doctor() -> None:
                 "checks": [
                     {
                         "name": "TIMEOUT_30S",
+                        "reason": "",
                         "message": "It is wrong.",
                         "result": "FAILED",
                         "severity": str(rule.severity),
@@ -62,6 +63,7 @@ def test_doctor() -> None:
                     },
                     {
                         "name": "TIMEOUT_30S",
+                        "reason": "",
                         "message": "It is right.",
                         "result": "PASSED",
                         "severity": None,

@@ -49,6 +49,7 @@ def test_good_values_are_read(read: Callable[[str], object], text: str, value: o
         (keys.parse_app_protocols, '["HTTP2"]', "AppProtocolAnnotation", "must be a JSON object"),
         (keys.parse_app_protocols, '{"milvus":"http2"}', "AppProtocolAnnotation", "Did you mean HTTP2?"),
         (keys.parse_app_protocols, '{"milvus":"GRPC"}', "AppProtocolAnnotation", "invalid port application protocol"),
+        (keys.parse_app_protocols, '{"milvus":"GRPC"}', "AppProtocolAnnotation", 'Write {"milvus":"HTTP2"} for gRPC'),
         (keys.parse_app_protocols, '{"milvus":2}', "AppProtocolAnnotation", "is no string"),
         (keys.parse_backend_config_ref, "my-backendconfig", "BackendConfigInvalidJSON", "is not JSON"),
         (keys.parse_backend_config_ref, '{"default": 1}', "BackendConfigInvalidJSON", "must have a name"),

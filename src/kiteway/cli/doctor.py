@@ -38,6 +38,7 @@ from kiteway.probe import TlsOptions, TrustFileError
 from kiteway.probe.result import DEFAULT_TIMEOUT
 from kiteway.probe.trust import grpc_default_roots
 
+_SEVERITIES = (Severity.NOTE, Severity.WARNING, Severity.ERROR)
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
@@ -71,6 +72,7 @@ def doctor(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="The time limit for each probe.")
     ] = DEFAULT_TIMEOUT,
+    all_: Annotated[bool, typer.Option("--all", help="Print the checks that passed, too.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the rules and check nothing.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -80,6 +82,9 @@ def doctor(
     With -f it checks manifests and Milvus's configuration (milvus.yaml, or values of the Helm chart). With an address it
     checks DNS, TLS, the certificate, HTTP/2, Milvus and its ports. With --cluster it reads the objects of a release, and
     also applies the rules for files and addresses to them. Without these it checks this machine.
+
+    A problem in manifests has the code that `kiteway plan` has for it; `kiteway explain CODE` says more. Checks that passed are
+    counted, and listed with --all.
 
     Exit status: 0 no check failed (warnings are allowed), 1 a check failed, 2 usage error.
 
@@ -122,7 +127,7 @@ def doctor(
             raise typer.BadParameter(str(error)) from None
     else:
         report = examine(Scope.MACHINE, look_at_machine(envoy, Instance(data_dir) if data_dir else None))
-    _print(report, output)
+    _print(report, output, passed=all_)
     raise typer.Exit(1 if report.failed else 0)
 
 
@@ -165,19 +170,35 @@ def _print_rules(output: Output) -> None:
         stdout.print(f"{rule.id:<30} {rule.scope:<8} {rule.severity:<8} {rule.title}")
 
 
-def _print(report: Report, output: Output) -> None:
+def _print(report: Report, output: Output, *, passed: bool) -> None:
     if output is not Output.TABLE:
         emit(msgspec.to_builtins(DoctorReport.of_report(report)), output)
         return
     for resource, checks in report.checks:
-        stdout.print(line((str(resource), "bold")))
-        for check in checks:
+        shown = [check for check in checks if passed or check.finding.result is not Result.PASSED]
+        if shown:
+            stdout.print(line((str(resource), "bold")))
+        for check in sorted(shown, key=_weight):
             stdout.print(line(*_parts(check)))
-            if check.severity is not None:
+            if check.finding.fix:
                 stdout.print(line((f"{'':10}-> {check.finding.fix}", "dim")))
+    _print_counts(report, passed=passed)
+
+
+def _weight(check: Check) -> int:
+    """Return the place of a check among those of its resource: the worst is last, where one looks first on a terminal."""
+    if check.severity is None:
+        return 0 if check.finding.result is Result.PASSED else 1
+    return 2 + _SEVERITIES.index(check.severity)
+
+
+def _print_counts(report: Report, *, passed: bool) -> None:
+    notes = report.count(Severity.NOTE)
     stdout.print(
         f"{report.count(Severity.ERROR)} failed, {report.count(Severity.WARNING)} warnings, "
-        f"{report.count(Result.PASSED)} passed, {report.count(Result.SKIPPED)} skipped"
+        f"{f'{notes} notes, ' if notes else ''}"
+        f"{report.count(Result.PASSED)} passed{'' if passed else ' (listed with --all)'}, "
+        f"{report.count(Result.SKIPPED)} skipped"
     )
 
 
@@ -190,5 +211,5 @@ def _parts(check: Check) -> tuple[Part, ...]:
     elif finding.result is Result.SKIPPED:
         word, style = "skipped", "dim"
     where = f"{finding.position}: " if finding.position else ""
-    name: Part = (check.rule.id, "bold" if check.severity else "")
+    name: Part = (check.code, "bold" if check.severity else "")
     return (f"  {word:<8}", style), name, f" {where}{finding.message}"

@@ -61,4 +61,5 @@ def from_diagnostic(diagnostic: Diagnostic) -> Finding:
         diagnostic.fix,
         severity=diagnostic.severity,
         position=diagnostic.position,
+        reason=diagnostic.reason,
     )

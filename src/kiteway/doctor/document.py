@@ -20,6 +20,7 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     Attributes:
         name: the rule.
+        reason: the reason under which `kiteway plan` reports the same problem; empty when it does not.
         message: the finding, one sentence.
         result: the result; `SKIPPED` means that the rule could not judge, and the message says why.
         severity: how bad a failure is; null unless the check failed.
@@ -29,6 +30,7 @@ class CheckReport(msgspec.Struct, frozen=True):
     """
 
     name: str
+    reason: str
     message: str
     result: Result
     severity: Severity | None
@@ -42,6 +44,7 @@ class CheckReport(msgspec.Struct, frozen=True):
         finding = check.finding
         return cls(
             name=check.rule.id,
+            reason=check.finding.reason,
             message=finding.message,
             result=finding.result,
             severity=check.severity,

@@ -19,6 +19,11 @@ class Check:
     finding: Finding
 
     @property
+    def code(self) -> str:
+        """What `kiteway explain` explains: a problem has the same code in `kiteway plan`."""
+        return self.finding.reason or self.rule.id
+
+    @property
     def severity(self) -> Severity | None:
         """The severity; None unless the check failed."""
         if self.finding.result is not Result.FAILED:

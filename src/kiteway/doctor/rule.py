@@ -41,6 +41,7 @@ class Finding:
         fix: what to do; only if the rule failed.
         severity: the severity of a failure; None for the rule's own.
         position: where in a file, if it came from one.
+        reason: the reason of the diagnostic that it reports, under which `kiteway plan` reports it; empty for others.
     """
 
     result: Result
@@ -49,6 +50,7 @@ class Finding:
     fix: str = ""
     severity: Severity | None = None
     position: Position | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def failed(
     *,
     severity: Severity | None = None,
     position: Position | None = None,
+    reason: str = "",
 ) -> Finding:
     """Return the finding that a resource fails, with what to do."""
-    return Finding(Result.FAILED, resource, message, fix, severity, position)
+    return Finding(Result.FAILED, resource, message, fix, severity, position, reason)

@@ -168,7 +168,10 @@ def parse_app_protocols(text: str) -> Mapping[str, AppProtocol] | Violation:
         if protocol not in tuple(AppProtocol):
             broken = not_one_of(protocol, tuple(AppProtocol))
             message = f"has an invalid port application protocol: that of {quoted(port)} {broken.message}"
-            return Violation(message, fix_of(broken) or example, APP_PROTOCOL_ANNOTATION)
+            fix = (
+                fix_of(broken) or f'Write {{{quoted(port)}:"HTTP2"}} for gRPC over TLS; for plaintext remove the entry.'
+            )
+            return Violation(message, fix, APP_PROTOCOL_ANNOTATION)
     return {port: AppProtocol(protocol) for port, protocol in found.items()}
 
 

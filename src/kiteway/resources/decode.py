@@ -227,12 +227,13 @@ def text_bytes(value: Any, path: Path, report: Report) -> Any:
 
 def _words(kind: type[enum.StrEnum]) -> Decoder:
     members = {member.value: member for member in kind}
+    advice = getattr(kind, "ADVICE", "")
 
     def decode(value: Any, path: Path, report: Report) -> Any:
         if type(value) is not str:
             return report.wrong_type("a string", value, path)
         member = members.get(value)
-        return report.add(not_one_of(value, tuple(members)), path) if member is None else member
+        return report.add(not_one_of(value, tuple(members), advice), path) if member is None else member
 
     return decode
 

@@ -74,10 +74,10 @@ def one_of(*words: str) -> Rule:
     return rule
 
 
-def not_one_of(value: str, words: Sequence[str]) -> Violation:
-    """Return the violation for a word that is not in ``words``; `fix_of` finds the nearest of them."""
+def not_one_of(value: str, words: Sequence[str], fix: str = "") -> Violation:
+    """Return the violation for a word that is not in ``words``; `fix_of` finds the nearest of them, or gives ``fix``."""
     message = f"must be one of {', '.join(words)}, not {quoted(value)}."
-    return Violation(message, reason=reasons.FIELD_VALUE_NOT_SUPPORTED, word=value, known=words)
+    return Violation(message, fix, reason=reasons.FIELD_VALUE_NOT_SUPPORTED, word=value, known=words)
 
 
 def at_least_one(value: Sequence[object]) -> Violation | None:

@@ -35,6 +35,10 @@ class HealthCheckType(enum.StrEnum):
     HTTPS = "HTTPS"
     HTTP2 = "HTTP2"
 
+    ADVICE = enum.nonmember(
+        "Milvus answers health checks over HTTP: set type: HTTP, port: 9091 and requestPath: /healthz."
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionDrainingConfig:
