@@ -27,13 +27,16 @@ ENGLISH = Words(
     "# Faults of a first hour",
     """What a new user does wrong, what each program says of it, and after how many seconds. `make faults` makes this page: it
 runs Kiteway before a real Milvus with TLS and a login, commits each fault, and asks PyMilvus {versions}, `kiteway verify`,
-`kiteway doctor` and `kiteway status`. The seconds are those of a machine with two cores that did other work, and include the
-start of each program. PyMilvus says "illegal connection params or server unavailable" of most of them, because it drops the text of
-every gRPC error of its first call. `kiteway verify` with the same arguments says what is wrong.
+`kiteway doctor` and `kiteway status`. The seconds are those of one run on a machine with two cores, and include the start of each
+program but PyMilvus.
+
+`kiteway verify` with the same arguments says what is wrong. PyMilvus often says no more than "illegal connection params or server
+unavailable", because it drops the text of every gRPC error of its first call, `Connect`. Kiteway answers a `Connect` that it cannot
+route with an error of Milvus in place of a gRPC error: PyMilvus shows that text, which begins with "kiteway:".
 
 Ports: 8443 is Kiteway's HTTPS port, 8080 its HTTP port, 19530 and 9091 are Milvus's, no process listens on 9999, and the server on
 7000 says nothing.""",
-    "What mends it",
+    "The fix",
     ("Fault", "PyMilvus 2", "PyMilvus 3", "verify", "doctor"),
     ("Who", "After", "What it says"),
     {
@@ -47,9 +50,11 @@ CHINESE = Words(
     "# 第一个小时里的错误",
     """新用户常犯的错误、每个程序对它的说法，以及多少秒之后给出。本页由 `make faults` 生成：它在一个启用了 TLS 和登录的真实
 Milvus 前运行 Kiteway，逐一制造每种错误，再询问 PyMilvus {versions}、`kiteway verify`、`kiteway doctor` 和 `kiteway status`。
-秒数取自一台同时还在做其他工作的双核机器，包含程序自身的启动时间。程序输出保持英文原文。对于其中大多数错误，PyMilvus 只会说
-“illegal connection params or server unavailable”，因为它会丢弃首次调用的所有 gRPC 错误信息。用同样的参数运行 `kiteway verify`，
-就能知道错在哪里。
+秒数取自双核机器上的一次运行，除 PyMilvus 外都包含程序自身的启动时间。程序输出保持英文原文。
+
+用同样的参数运行 `kiteway verify`，就能知道错在哪里。PyMilvus 常常只说 “illegal connection params or server unavailable”，
+因为它会丢弃首次调用（`Connect`）的所有 gRPC 错误信息。对于无法路由的 `Connect`，Kiteway 不用 gRPC 错误、而用 Milvus
+的错误来应答：PyMilvus 会显示它的内容，以 “kiteway:” 开头。
 
 端口：8443 是 Kiteway 的 HTTPS 端口，8080 是它的 HTTP 端口，19530 与 9091 属于 Milvus；9999 上没有程序监听；7000 上的服务器
 从不应答。""",
