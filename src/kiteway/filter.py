@@ -23,15 +23,16 @@ def filter_path() -> Path | None:
 
 
 def missing_reason() -> str:
-    """Return why there is no filter and what to do; empty when there is one."""
+    """Return why there is no filter, then ``; `` and what to do; empty when there is one."""
     if filter_path() is not None:
         return ""
     if os.environ.get(PATH_VARIABLE):
         return f"{PATH_VARIABLE} names {_chosen()}, which is not a file; correct it or unset it."
     return (
         "The package was installed without the Envoy filter: calls are neither counted by rpc nor retried "
-        "when Milvus says in band that it is not ready, and no MilvusPolicy limits them. Install it again on Linux with cargo "
-        "(Rust 1.82+) on PATH."
+        "when Milvus says inside an OK answer that it is not ready, and no MilvusPolicy limits them; install the wheel for "
+        "manylinux in place of the pure one (pip install --force-reinstall), or install from the sources with cargo "
+        "(Rust 1.82 or later) on PATH."
     )
 
 

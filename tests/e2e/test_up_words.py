@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kiteway import KITEWAY, wait_until
+from tests.support.kiteway import KITEWAY, up, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -53,3 +53,18 @@ def test_it_says_what_it_serves_and_each_error_as_it_comes_and_goes(said: Callab
     assert said().count("stay in force until it can be read") == 1
     assert "the last good form" not in said()
     assert said().count("error SecretNotFound") == 1
+
+
+def test_top_without_the_filter_names_the_filter(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance from the pure wheel counts no calls: the error says why and what to install, not that a socket is missing."""
+    monkeypatch.setenv("KITEWAY_FILTER_PATH", str(tmp_path / "none.so"))
+    arguments: list[str | Path] = ["-f", EXAMPLE, "--https-port", str(free_port()), "--http-port", "0"]
+    with up(arguments, tmp_path / "data"):
+        command: list[str | Path] = [KITEWAY, "top", "--once", "--data-dir", tmp_path / "data"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "`kiteway top` shows what the Envoy filter counts. KITEWAY_FILTER_PATH names" in said
+    assert "calls.sock" not in said

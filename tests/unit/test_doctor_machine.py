@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from kiteway.doctor import RULES, MachineFacts, Result, Scope, examine
 from kiteway.doctor import machine as module
 from kiteway.doctor.machine import look_at_machine, parse_version
+from kiteway.instance import Instance
+from kiteway.ports import Holder
 from kiteway.report.exports import ExportReport
 
 GOOD = MachineFacts(
@@ -101,7 +104,26 @@ def test_a_port_that_is_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         ports = (held.getsockname()[1], free.getsockname()[1])
         free.close()
         monkeypatch.setattr(module, "PORTS", ports)
-        assert look_at_machine().ports_taken == {ports[0]: "in use"}
+        facts = look_at_machine()
+    assert set(facts.ports_taken) == {ports[0]}
+    assert f"(process {os.getpid()}, user " in facts.ports_taken[ports[0]]
+
+
+def test_the_port_of_a_running_kiteway_is_not_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The report names its data directory, in place of the advice to end it."""
+    ours = Holder(7, "envoy", "root", Instance(tmp_path), 6)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        monkeypatch.setattr(module, "PORTS", (held.getsockname()[1],))
+        monkeypatch.setattr(module, "holders", lambda _: [ours])
+        facts = look_at_machine()
+    assert facts.ports_taken == {}
+    assert list(facts.ports_of_kiteway.values()) == [tmp_path]
+    rule = next(rule for rule in RULES if rule.id == "PORTS_FREE")
+    said = rule.check(dataclasses.replace(GOOD, ports_of_kiteway={8443: tmp_path}))
+    assert [(found.result, found.message) for found in said] == [
+        (Result.PASSED, f"port 8443 is used by the Kiteway with the data directory {tmp_path}."),
+        (Result.PASSED, "free: 8080."),
+    ]
 
 
 def test_an_envoy_that_does_not_run_is_reported(tmp_path: Path) -> None:

@@ -27,9 +27,12 @@ def test_the_packaged_filter_is_found(packaged: Path) -> None:
 
 
 def test_a_package_without_filter_says_how_to_get_one(packaged: Path) -> None:
-    """Without a filter the reason names cargo."""
+    """Without a filter the reason names the wheel that has one, and cargo."""
     assert kiteway_filter.filter_path() is None
-    assert "cargo" in kiteway_filter.missing_reason()
+    problem, _, fix = kiteway_filter.missing_reason().partition("; ")
+    assert "without the Envoy filter" in problem
+    assert "manylinux" in fix
+    assert "cargo" in fix
 
 
 def test_the_variable_overrides_the_package(packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

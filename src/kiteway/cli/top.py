@@ -21,9 +21,10 @@ from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.running import running_instance
 from kiteway.cli.terminal import line, natural_width, table
 from kiteway.envoy.calls import Calls, CallsClient, CallsError
-from kiteway.instance import Instance
+from kiteway.instance import Instance, InstanceError
 from kiteway.metrics.top import By, Key, top_rows
 from kiteway.report.calls import CallsRow, ReadOutcomes, TopReport
+from kiteway.status.client import OtherVersionError, read_status
 
 _HEADERS = {
     By.COLLECTION: ("DATABASE", "COLLECTION"),
@@ -79,9 +80,19 @@ def top(
     try:
         asyncio.run(_once(instance, by, sort, output) if once else _live(instance, by, sort, interval))
     except CallsError as error:
-        raise fail(f"{error}. `kiteway status` shows whether Envoy runs with the filter") from error
+        missing = _missing_filter(instance)
+        raise fail(missing or f"{error}. `kiteway status` shows whether Envoy runs") from error
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _missing_filter(instance: Instance) -> str:
+    """Return that the running instance has no filter, which counts the calls; empty if it has one or does not say."""
+    try:
+        found = read_status(instance)
+    except (InstanceError, OtherVersionError, OSError):
+        return ""
+    return f"`kiteway top` shows what the Envoy filter counts. {found.filter.reason}" if found.filter.reason else ""
 
 
 async def _once(instance: Instance, by: By, sort: Key, output: Output) -> None:

@@ -19,6 +19,7 @@ from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.filter import missing_reason
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.netns import NetworkNamespace, NetworkNamespaceError
+from kiteway.ports import Port, holders
 from kiteway.report.exports import ExportReport
 from kiteway.status.client import OtherVersionError, read_status
 
@@ -48,7 +49,8 @@ class MachineFacts:
         filter_problem: why the filter is missing and what to do; empty if it is there.
         cargo: whether Rust's cargo is on PATH.
         missing_extras: extras of the package that are not installed.
-        ports_taken: ports of `PORTS` that another process uses, and the kernel's error.
+        ports_taken: ports of `PORTS` that cannot be used, and why: which process uses them, or the kernel's error.
+        ports_of_kiteway: ports of `PORTS` that a running Kiteway uses, and its data directory.
         migrate_req: ``net.ipv4.tcp_migrate_req``; None where the kernel does not have it.
         descriptors: the hard limit of open files of a process; None if there is no limit.
         netns_problem: why no network namespace can be made; empty if one can.
@@ -62,6 +64,7 @@ class MachineFacts:
     cargo: bool = True
     missing_extras: tuple[str, ...] = ()
     ports_taken: Mapping[int, str] = field(default_factory=dict)
+    ports_of_kiteway: Mapping[int, Path] = field(default_factory=dict)
     migrate_req: int | None = None
     descriptors: int | None = None
     netns_problem: str = ""
@@ -77,6 +80,7 @@ def look_at_machine(envoy: Path | None = None, instance: Instance | None = None)
         instance: the instance that may run; None for the default one.
     """
     path, problem, version = _envoy(envoy)
+    taken = {port: found for port in PORTS if (found := _taken(port))}
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MachineFacts(
         envoy=path,
@@ -85,7 +89,10 @@ def look_at_machine(envoy: Path | None = None, instance: Instance | None = None)
         filter_problem=missing_reason(),
         cargo=shutil.which("cargo") is not None,
         missing_extras=tuple(extra for extra, module in EXTRAS.items() if importlib.util.find_spec(module) is None),
-        ports_taken={port: why for port in PORTS if (why := _taken(port))},
+        ports_taken={port: why for port, why in taken.items() if isinstance(why, str)},
+        ports_of_kiteway={
+            port: instance.data_dir for port, instance in taken.items() if isinstance(instance, Instance)
+        },
         migrate_req=_migrate_req(),
         descriptors=None if hard == resource.RLIM_INFINITY else hard,
         netns_problem=_netns_problem(),
@@ -120,15 +127,25 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def _taken(port: int) -> str:
+def _taken(port: int) -> Instance | str:
+    """Return the Kiteway that uses a port, or else why it cannot be used; an empty text if it can be."""
     with socket.socket() as probe:
         # As Envoy binds: sockets in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            return "in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            return _user(port) if error.errno == errno.EADDRINUSE else error.strerror or str(error)
     return ""
+
+
+def _user(port: int) -> Instance | str:
+    found = holders(Port("127.0.0.1", port, ""))
+    if ours := next((holder.instance for holder in found if holder.instance), None):
+        return ours
+    if seen := next((holder for holder in found if holder.pid), None):
+        return f"{seen.program} (process {seen.pid}, user {seen.user}) uses it"
+    return "another process uses it"
 
 
 def _migrate_req() -> int | None:

@@ -6,7 +6,8 @@ user from sharing one, and ``holders`` finds the process that uses one.
 """
 
 from kiteway.ports.claims import Claims
+from kiteway.ports.holders import Holder, holders
 from kiteway.ports.own import PATIENCE_SECONDS, own_ports
 from kiteway.ports.port import Port, PortError, ports_of
 
-__all__ = ["PATIENCE_SECONDS", "Claims", "Port", "PortError", "own_ports", "ports_of"]
+__all__ = ["PATIENCE_SECONDS", "Claims", "Holder", "Port", "PortError", "holders", "own_ports", "ports_of"]

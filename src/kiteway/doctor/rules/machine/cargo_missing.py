@@ -16,7 +16,11 @@ def _check(facts: MachineFacts) -> Iterator[Finding]:
         yield skipped(MACHINE, "the filter is there, so cargo is not needed.")
     else:
         message = "cargo is not on PATH, so the filter cannot be built."
-        yield failed(MACHINE, message, "Install Rust 1.82 or later (rustup), then install Kiteway again.")
+        yield failed(
+            MACHINE,
+            message,
+            "Install Rust 1.82 or later (rustup) and then Kiteway from its sources, or the wheel with the filter.",
+        )
 
 
 RULE = Rule(

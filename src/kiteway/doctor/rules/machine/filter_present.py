@@ -12,7 +12,7 @@ from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed
 def _check(facts: MachineFacts) -> Iterator[Finding]:
     if facts.filter_problem:
         first, _, rest = facts.filter_problem.partition("; ")
-        yield failed(MACHINE, facts.filter_problem if not rest else f"{first}.", rest or "Install the package again.")
+        yield failed(MACHINE, f"{first}.", f"{rest[:1].upper()}{rest[1:]}")
     else:
         yield passed(MACHINE, "the filter is there.")
 
