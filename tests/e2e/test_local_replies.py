@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Callable, Iterator
 
+import h2.errors
 import h2.events
 import pytest
 
@@ -128,3 +130,53 @@ def test_too_many_headers_over_http2_end_that_stream_alone(proxy: Proxy, headers
 
     assert got is not None
     assert got["grpc-status"] == "0"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"te": "gzip"},
+        {":path": "milvus.proto.milvus.MilvusService/Search"},
+        {":authority": None},
+        {"content-length": "4"},
+        {"x": "a\nb"},
+    ],
+    ids=["te", "path", "host", "length", "line-feed"],
+)
+def test_a_malformed_request_over_http2_ends_that_stream_alone(proxy: Proxy, wrong: dict[str, str | None]) -> None:
+    """RFC 9113, 8.1.1: its stream is reset with PROTOCOL_ERROR; a call that is under way on the connection goes on."""
+    right = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": SEARCH,
+        ":authority": "a",
+        "content-type": "application/grpc",
+    }
+    headers = [(name, value) for name, value in {**right, **wrong}.items() if value is not None]
+    with Client(proxy.port) as client:
+        other = client.request("/public/search", end=False)
+        stream = client.connection.get_next_available_stream_id()
+        client.connection.send_headers(stream, headers)
+        client.connection.send_data(stream, bytes(5), end_stream=True)
+        client.flush()
+        reset = client.wait(lambda event: isinstance(event, h2.events.StreamReset))
+        client.connection.send_data(other, bytes(5), end_stream=True)
+        client.flush()
+        got = client.response(other)
+
+    assert (reset.stream_id, reset.error_code) == (stream, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+    assert got is not None
+    assert got["grpc-status"] == "0"
+
+
+def test_a_message_that_is_cut_short_gets_a_status(proxy: Proxy) -> None:
+    """A gRPC message that ends before its announced length, or says that it is compressed by nothing, is answered by Milvus."""
+    for message in (struct.pack(">BI", 0, 100) + b"\n\0", struct.pack(">BI", 1, 2) + b"\n\0", b"\0\0\0"):
+        with Client(proxy.port) as client:
+            stream = client.request("/public/search", end=False)
+            client.connection.send_data(stream, message, end_stream=True)
+            client.flush()
+            got = client.response(stream)
+
+        assert got is not None
+        assert got["grpc-status"] != "0", message

@@ -117,6 +117,9 @@ def connection_manager(name: str, settings: EnvoySettings, paths: Paths, routes:
         generate_request_id=BoolValue(value=draws_by_request_id(settings)),
         http2_protocol_options=HTTP2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=MAX_STREAMS),
+            # RFC 9113, 8.1.1: a malformed request ends its own stream. Else it would end every call of the connection, which may
+            # be that of a proxy with many clients.
+            override_stream_error_on_invalid_http_message=BoolValue(value=True),
             initial_stream_window_size=UInt32Value(value=_STREAM_WINDOW),
             initial_connection_window_size=UInt32Value(value=8 * _STREAM_WINDOW),
         ),

@@ -182,7 +182,7 @@ REFUSALS = (
 )
 """
 No route answers with one of these statuses to a request without a path, or to any. Over HTTP/2 most such requests end with a reset
-stream or a closed connection, which have no text.
+stream, which has no text.
 """
 
 
