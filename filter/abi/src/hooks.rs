@@ -169,7 +169,7 @@ fn carry_out(filter_envoy: *mut c_void, verdict: Verdict, [hold, answered]: [u32
         Verdict::Continue => CONTINUE,
         Verdict::Hold => hold,
         Verdict::Reply(reply) => {
-            guard((), || EnvoyStream(filter_envoy).send_local_reply(&reply));
+            guard((), || EnvoyStream::new(filter_envoy).send_local_reply(&reply));
             answered
         }
     }
@@ -184,7 +184,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     // SAFETY: Envoy passes a live filter of ours.
     let verdict = unsafe {
         with_filter(Verdict::Continue, filter, |filter| {
-            filter.on_request_headers(&mut EnvoyStream(filter_envoy), end_of_stream)
+            filter.on_request_headers(&mut EnvoyStream::new(filter_envoy), end_of_stream)
         })
     };
     carry_out(filter_envoy, verdict, [STOP_ITERATION; 2])
@@ -199,7 +199,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     // SAFETY: Envoy passes a live filter of ours.
     let verdict = unsafe {
         with_filter(Verdict::Continue, filter, |filter| {
-            filter.on_request_body(&mut EnvoyStream(filter_envoy), end_of_stream)
+            filter.on_request_body(&mut EnvoyStream::new(filter_envoy), end_of_stream)
         })
     };
     carry_out(filter_envoy, verdict, [STOP_ITERATION_AND_WATERMARK, STOP_ITERATION_NO_BUFFER])
@@ -213,7 +213,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     // SAFETY: Envoy passes a live filter of ours.
     let verdict = unsafe {
         with_filter(Verdict::Continue, filter, |filter| {
-            filter.on_request_trailers(&mut EnvoyStream(filter_envoy))
+            filter.on_request_trailers(&mut EnvoyStream::new(filter_envoy))
         })
     };
     carry_out(filter_envoy, verdict, [STOP_ITERATION; 2])
@@ -228,7 +228,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
     // SAFETY: Envoy passes a live filter of ours.
     let verdict = unsafe {
         with_filter(Verdict::Continue, filter, |filter| {
-            filter.on_wake(&mut EnvoyStream(filter_envoy))
+            filter.on_wake(&mut EnvoyStream::new(filter_envoy))
         })
     };
     resume(filter_envoy, verdict);
@@ -237,7 +237,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
 /// Carries out the verdict of a hook that is about no part of the request: it is held.
 fn resume(filter_envoy: *mut c_void, verdict: Verdict) {
     if verdict == Verdict::Continue {
-        guard((), || EnvoyStream(filter_envoy).continue_request());
+        guard((), || EnvoyStream::new(filter_envoy).continue_request());
     } else {
         carry_out(filter_envoy, verdict, [CONTINUE; 2]);
     }
@@ -266,7 +266,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     let verdict = unsafe {
         with_filter(Verdict::Continue, filter, |filter| {
             filter.on_own_call_done(
-                &mut EnvoyStream(filter_envoy),
+                &mut EnvoyStream::new(filter_envoy),
                 OwnCallId(id),
                 answer.as_deref(),
             )
@@ -305,7 +305,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
     // SAFETY: Envoy passes a live filter of ours.
     unsafe {
         with_filter((), filter, |filter| {
-            filter.on_stream_complete(&mut EnvoyStream(filter_envoy));
+            filter.on_stream_complete(&mut EnvoyStream::new(filter_envoy));
         });
     }
 }
@@ -319,7 +319,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     // SAFETY: Envoy passes a live filter of ours.
     let action = unsafe {
         with_filter(Action::Continue, filter, |filter| {
-            filter.on_response_headers(&mut EnvoyStream(filter_envoy), end_of_stream)
+            filter.on_response_headers(&mut EnvoyStream::new(filter_envoy), end_of_stream)
         })
     };
     match action {
@@ -337,7 +337,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     // SAFETY: Envoy passes a live filter of ours.
     let action = unsafe {
         with_filter(Action::Continue, filter, |filter| {
-            filter.on_response_body(&mut EnvoyStream(filter_envoy), end_of_stream)
+            filter.on_response_body(&mut EnvoyStream::new(filter_envoy), end_of_stream)
         })
     };
     match action {
@@ -354,7 +354,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     // SAFETY: Envoy passes a live filter of ours.
     unsafe {
         with_filter((), filter, |filter| {
-            filter.on_response_trailers(&mut EnvoyStream(filter_envoy));
+            filter.on_response_trailers(&mut EnvoyStream::new(filter_envoy));
         });
     }
     CONTINUE

@@ -8,6 +8,7 @@ mod request;
 mod response;
 mod wake;
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::time::Instant;
@@ -22,16 +23,26 @@ pub use crate::stream::own_call::starts_call;
 /// Envoy's side of a stream, for the time of one hook.
 ///
 /// Bytes that a method returns borrow the stream, and every method that could invalidate them takes it `&mut`.
-pub struct EnvoyStream(pub *mut c_void);
+pub struct EnvoyStream {
+    /// Envoy's pointer for the running hook.
+    hook: *mut c_void,
+    /// The configuration of the route, once it was asked for: Envoy takes a while to find it.
+    route_config: Cell<Option<*const c_void>>,
+}
 
 impl EnvoyStream {
+    /// The stream of a running hook.
+    pub fn new(filter_envoy: *mut c_void) -> Self {
+        Self { hook: filter_envoy, route_config: Cell::new(None) }
+    }
+
     fn header(&self, header_type: u32, name: &str) -> Option<&[u8]> {
         let mut value = EnvoyBuffer::EMPTY;
         // SAFETY: the pointer is that of the running hook; Envoy reads the name before it returns
         // and writes one buffer; the optional size may be null.
         let found = unsafe {
             envoy_dynamic_module_callback_http_get_header(
-                self.0,
+                self.hook,
                 header_type,
                 name.into(),
                 &mut value,
@@ -48,7 +59,12 @@ impl EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy copies name and value. It answers
         // false when there is no such header map in this phase, and then there is nothing to do.
         unsafe {
-            envoy_dynamic_module_callback_http_set_header(self.0, header_type, name.into(), value);
+            envoy_dynamic_module_callback_http_set_header(
+                self.hook,
+                header_type,
+                name.into(),
+                value,
+            );
         }
     }
 

@@ -27,7 +27,7 @@ impl RequestBody for EnvoyStream {
             // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and answers false
             // where there is no such body.
             unsafe {
-                envoy_dynamic_module_callback_http_drain_body(self.0, body_type, usize::MAX);
+                envoy_dynamic_module_callback_http_drain_body(self.hook, body_type, usize::MAX);
             }
         }
         // Only a hook of the body has a received body. Envoy appends it to what it holds.
@@ -35,7 +35,7 @@ impl RequestBody for EnvoyStream {
             // SAFETY: the pointer is that of the running hook; Envoy copies the bytes, and answers false where there is
             // no such body.
             let is_added = unsafe {
-                envoy_dynamic_module_callback_http_append_body(self.0, body_type, body.into())
+                envoy_dynamic_module_callback_http_append_body(self.hook, body_type, body.into())
             };
             if is_added {
                 return;
@@ -70,7 +70,7 @@ impl ResponseBody for EnvoyStream {
             // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and
             // answers false where there is no such body.
             unsafe {
-                envoy_dynamic_module_callback_http_drain_body(self.0, body_type, usize::MAX);
+                envoy_dynamic_module_callback_http_drain_body(self.hook, body_type, usize::MAX);
             }
         }
     }
@@ -80,8 +80,9 @@ impl EnvoyStream {
     /// Hands `read` the pieces of what the running body hook received.
     fn with_body<T>(&self, body_type: u32, read: impl FnOnce(&[EnvoyBuffer]) -> T) -> T {
         // SAFETY: the pointer is that of the running hook.
-        let count =
-            unsafe { envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, body_type) };
+        let count = unsafe {
+            envoy_dynamic_module_callback_http_get_body_chunks_size(self.hook, body_type)
+        };
         let (mut few, mut many) = ([EnvoyBuffer::EMPTY; FEW_CHUNKS], Vec::new());
         let chunks = if count <= FEW_CHUNKS {
             &mut few[..count]
@@ -92,7 +93,7 @@ impl EnvoyStream {
         // SAFETY: Envoy writes exactly as many buffers as it has just said, or none and says so.
         let present = unsafe {
             envoy_dynamic_module_callback_http_get_body_chunks(
-                self.0,
+                self.hook,
                 body_type,
                 chunks.as_mut_ptr(),
             )

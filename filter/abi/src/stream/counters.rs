@@ -29,7 +29,7 @@ impl Counters for EnvoyStream {
         // or the number of labels is wrong, and both come from the registry.
         unsafe {
             envoy_dynamic_module_callback_http_filter_increment_gauge(
-                self.0,
+                self.hook,
                 gauge.0,
                 labels.as_mut_ptr(),
                 labels.len(),
@@ -43,7 +43,7 @@ impl Counters for EnvoyStream {
         // SAFETY: as in `raise`.
         unsafe {
             envoy_dynamic_module_callback_http_filter_decrement_gauge(
-                self.0,
+                self.hook,
                 gauge.0,
                 labels.as_mut_ptr(),
                 labels.len(),
@@ -59,7 +59,7 @@ impl EnvoyStream {
         // only say that the id or the number of labels is wrong, and both come from the registry.
         unsafe {
             envoy_dynamic_module_callback_http_filter_increment_counter(
-                self.0,
+                self.hook,
                 counter.0,
                 labels.as_mut_ptr(),
                 labels.len(),
@@ -73,7 +73,7 @@ impl EnvoyStream {
         // or the number of labels is wrong, and both come from the registry.
         unsafe {
             envoy_dynamic_module_callback_http_filter_record_histogram_value(
-                self.0,
+                self.hook,
                 histogram.0,
                 labels.as_mut_ptr(),
                 labels.len(),

@@ -38,7 +38,7 @@ impl AccessLog for EnvoyStream {
         // buffer.
         let found = unsafe {
             envoy_dynamic_module_callback_http_get_metadata_string(
-                self.0,
+                self.hook,
                 METADATA_DYNAMIC,
                 LOG_NAMESPACE.into(),
                 CACHE_KEY.into(),
@@ -63,7 +63,7 @@ impl EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
         unsafe {
             envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
-                self.0,
+                self.hook,
                 namespace.into(),
                 key.into(),
                 value,
@@ -75,7 +75,7 @@ impl EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy copies namespace, key and value.
         unsafe {
             envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
-                self.0,
+                self.hook,
                 namespace.into(),
                 key.into(),
                 value.into(),

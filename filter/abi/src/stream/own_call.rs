@@ -33,7 +33,7 @@ impl Caller for EnvoyStream {
         // answers the call itself at once, it runs `http_callout_done` meanwhile, which does nothing then.
         let result = unsafe {
             envoy_dynamic_module_callback_http_filter_http_callout(
-                self.0,
+                self.hook,
                 &mut id,
                 call.cluster.as_str().into(),
                 headers.as_mut_ptr(),

@@ -37,8 +37,9 @@ impl Request for EnvoyStream {
 
     fn each_request_header<'a>(&'a self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
         // SAFETY: the pointer is that of the running hook.
-        let count =
-            unsafe { envoy_dynamic_module_callback_http_get_headers_size(self.0, HEADER_REQUEST) };
+        let count = unsafe {
+            envoy_dynamic_module_callback_http_get_headers_size(self.hook, HEADER_REQUEST)
+        };
         let (mut few, mut many) = ([EnvoyHeader::EMPTY; FEW_HEADERS], Vec::new());
         let headers = if count <= FEW_HEADERS {
             &mut few[..count]
@@ -49,7 +50,7 @@ impl Request for EnvoyStream {
         // SAFETY: Envoy writes exactly as many headers as it has just said, or none and says so.
         let present = unsafe {
             envoy_dynamic_module_callback_http_get_headers(
-                self.0,
+                self.hook,
                 HEADER_REQUEST,
                 headers.as_mut_ptr(),
             )
@@ -66,9 +67,13 @@ impl Request for EnvoyStream {
 
 impl Routed<RouteConfig> for EnvoyStream {
     fn route_config(&self) -> Option<&RouteConfig> {
-        // SAFETY: the pointer is that of the running hook.
-        let config =
-            unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.0) };
+        let config = self.route_config.get().unwrap_or_else(|| {
+            // SAFETY: the pointer is that of the running hook.
+            let found =
+                unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.hook) };
+            self.route_config.set(Some(found));
+            found
+        });
         // SAFETY: null, or what `per_route_config_new` made of type `RouteConfig`; the stream holds
         // its route, and the route its configuration, for longer than the hook runs.
         unsafe { config.cast::<RouteConfig>().as_ref() }
@@ -77,7 +82,8 @@ impl Routed<RouteConfig> for EnvoyStream {
     fn choose_route_again(&mut self) {
         // SAFETY: the pointer is that of the running hook. Nothing borrows the old route's configuration: it would borrow
         // the stream.
-        unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
+        unsafe { envoy_dynamic_module_callback_http_clear_route_cache(self.hook) }
+        self.route_config.set(None);
     }
 }
 
@@ -87,7 +93,7 @@ impl Destination for EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy writes three numbers, or answers false.
         let found = unsafe {
             envoy_dynamic_module_callback_http_get_cluster_host_count(
-                self.0,
+                self.hook,
                 HIGHEST_PRIORITY,
                 &mut total,
                 &mut healthy,
@@ -116,7 +122,7 @@ impl EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy writes one buffer.
         let found = unsafe {
             envoy_dynamic_module_callback_http_filter_get_attribute_string(
-                self.0, attribute, &mut value,
+                self.hook, attribute, &mut value,
             )
         };
         // SAFETY: the text belongs to the connection or to the endpoint, which the stream holds for longer than the hook

@@ -64,7 +64,7 @@ impl EnvoyStream {
     /// Passes on what is held of the request. Nothing may borrow the stream's filter, as for `send_local_reply`.
     pub fn continue_request(&mut self) {
         // SAFETY: the pointer is that of the running hook.
-        unsafe { envoy_dynamic_module_callback_http_filter_continue_decoding(self.0) }
+        unsafe { envoy_dynamic_module_callback_http_filter_continue_decoding(self.hook) }
     }
 
     /// Sends a gRPC answer with one framed message and the status OK.
@@ -76,7 +76,7 @@ impl EnvoyStream {
         // is gone.
         unsafe {
             envoy_dynamic_module_callback_http_send_response_trailers(
-                self.0,
+                self.hook,
                 trailers.as_mut_ptr(),
                 trailers.len(),
             );
@@ -87,7 +87,7 @@ impl EnvoyStream {
         // SAFETY: the pointer is that of the running hook; Envoy copies the headers.
         unsafe {
             envoy_dynamic_module_callback_http_send_response_headers(
-                self.0,
+                self.hook,
                 headers.as_mut_ptr(),
                 headers.len(),
                 false,
@@ -98,6 +98,8 @@ impl EnvoyStream {
     fn send_data(&mut self, data: &[u8], end: bool) {
         // SAFETY: the pointer is that of the running hook; Envoy copies the data, and does nothing for a stream that is
         // gone.
-        unsafe { envoy_dynamic_module_callback_http_send_response_data(self.0, data.into(), end) }
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response_data(self.hook, data.into(), end)
+        }
     }
 }

@@ -32,7 +32,8 @@ impl Drop for Scheduler {
 impl Wakeable for EnvoyStream {
     fn waker(&self) -> Box<dyn Wake> {
         // SAFETY: the pointer is that of the running hook. The scheduler is ours to delete.
-        let scheduler = unsafe { envoy_dynamic_module_callback_http_filter_scheduler_new(self.0) };
+        let scheduler =
+            unsafe { envoy_dynamic_module_callback_http_filter_scheduler_new(self.hook) };
         Box::new(Scheduler(scheduler))
     }
 }

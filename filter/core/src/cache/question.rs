@@ -6,11 +6,13 @@
 mod fields;
 pub mod glance;
 pub mod headers;
+pub mod keyed_hash;
 pub mod learned;
 mod level;
 mod message;
 pub mod method;
 mod pairs;
+mod recent;
 mod rules;
 pub mod sha256;
 pub mod structural;
@@ -44,14 +46,9 @@ pub fn message_of(body: &[u8]) -> Result<&[u8], Reason> {
 /// Reads a request: its headers, with names in lower case, and its whole message without the prefix.
 pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, Reason> {
     let headers = Relevant::of(headers)?;
-    let mut hash = Sha256::new();
-    headers.push_into(&mut hash);
-    let of_headers = hash.clone();
-
     let caller = headers.caller();
     let credentials = Credentials::of(headers.authorization());
-    hash.push(&[method as u8]);
-    let asked = message::read(method.kind(), message, &mut hash)?;
+    let (asked, of_message) = recent::read(method, message)?;
     // Milvus takes the database of the message, else of the header, else `default` (database_interceptor.go). All the same
     // the three are different keys: it checks privileges by the header.
     let database = [asked.database, headers.database(), b"default"];
@@ -60,7 +57,12 @@ pub fn read(method: Method, headers: &[Header], message: &[u8]) -> Result<Read, 
         return Err(Reason::OtherCollection);
     }
 
-    let mut collection_hash = of_headers;
+    let of_headers = headers.digest();
+    let mut hash = Sha256::new();
+    hash.push(&of_headers);
+    hash.push(&of_message);
+    let mut collection_hash = Sha256::new();
+    collection_hash.push(&of_headers);
     collection_hash.push_text(asked.database);
     collection_hash.push_text(asked.collection);
     Ok(Read {

@@ -1,9 +1,9 @@
 //! The callers to which Milvus has lately given a good answer. Other clients can send calls, but not with their credentials.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cache::caller::Caller;
+use crate::cache::question::keyed_hash::DigestMap;
 use crate::host::clock::BootTime;
 
 /// The most callers. Past it, the half that was answered well longest ago is forgotten.
@@ -13,7 +13,7 @@ const VALID: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub struct Callers {
-    answered: HashMap<Caller, BootTime>,
+    answered: DigestMap<Caller, BootTime>,
 }
 
 impl Callers {

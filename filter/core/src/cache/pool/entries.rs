@@ -4,10 +4,11 @@
 //! queue, where they stay while they are used; all others go. The ghosts of the paper are missing: where memory is full,
 //! `doorkeeper` keeps out what comes once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::cache::question::glance::Asker;
+use crate::cache::question::keyed_hash::DigestMap;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
@@ -58,7 +59,7 @@ pub enum Found<'entries> {
 
 #[derive(Debug, Default)]
 pub struct Entries {
-    by_key: HashMap<EntryKey, Stored>,
+    by_key: DigestMap<EntryKey, Stored>,
     small: Queue,
     main: Queue,
 }

@@ -1,10 +1,10 @@
 //! What DescribeCollection said of collections, by the headers of the request.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cache::planted;
 use crate::cache::pool::doorkeeper::Doorkeeper;
+use crate::cache::question::keyed_hash::DigestMap;
 use crate::cache::read::Facts;
 use crate::host::clock::BootTime;
 
@@ -17,7 +17,7 @@ pub type CollectionKey = [u8; 32];
 
 #[derive(Debug, Default)]
 pub struct FactsTable {
-    by_collection: HashMap<CollectionKey, Known>,
+    by_collection: DigestMap<CollectionKey, Known>,
     seen: Doorkeeper,
 }
 

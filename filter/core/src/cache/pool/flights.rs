@@ -1,11 +1,12 @@
 //! Reads that were sent to Milvus, and the same reads that wait for their answers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::cache::pool::entries::{EntryKey, Label};
 use crate::cache::question::glance::Asker;
+use crate::cache::question::keyed_hash::DigestMap;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 use crate::host::wake::Wake;
@@ -66,7 +67,7 @@ pub enum Stage {
 
 #[derive(Debug, Default)]
 pub struct Flights {
-    by_key: HashMap<EntryKey, Vec<Flight>>,
+    by_key: DigestMap<EntryKey, Vec<Flight>>,
     /// When each follower stops waiting, by its number, and for what it waits.
     deadlines: BTreeMap<(Instant, u64), EntryKey>,
     numbers: u64,

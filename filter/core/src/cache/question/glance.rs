@@ -3,11 +3,8 @@
 //! Two questions that differ may look alike, and two that have the same key may not. So it never decides what a read is
 //! answered with: it only decides whether the key is computed at all.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::LazyLock;
-
 use crate::cache::question::fields::{Kind, Role};
+use crate::cache::question::keyed_hash::{fold, hash, SECRET};
 use crate::cache::question::method::Method;
 use crate::wire::records::{Malformed, Records, Value};
 
@@ -27,10 +24,6 @@ pub struct Glance {
     /// A hash, with the same key, of the asker and the question: of all fields but the base and the consistency, in any order.
     pub question: u64,
 }
-
-/// The key of the hashes. A client that does not know it cannot make different questions with the same hash.
-static SECRET: LazyLock<[u64; 2]> =
-    LazyLock::new(|| [1, 2].map(|number: u64| RandomState::new().hash_one(number)));
 
 /// Looks at the whole message of a request with these credentials; None: it cannot be read.
 pub fn glance(method: Method, credentials: Credentials, message: &[u8]) -> Option<Glance> {
@@ -91,41 +84,6 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// A hash of sixteen bytes at a time, as wyhash makes it. The last sixteen may overlap those before them.
-fn hash(bytes: &[u8]) -> u64 {
-    let [first, second] = *SECRET;
-    let mut state = first ^ bytes.len() as u64;
-    let (low, high) = match bytes {
-        [.., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] => {
-            let (blocks, last) = (&bytes[..bytes.len() - 1], &bytes[bytes.len() - 16..]);
-            for block in blocks.chunks_exact(16) {
-                state = fold(eight(block) ^ second, eight(&block[8..]) ^ state);
-            }
-            (eight(last), eight(&last[8..]))
-        }
-        [_, _, _, _, _, _, _, _, ..] => (eight(bytes), eight(&bytes[bytes.len() - 8..])),
-        [_, _, _, _, ..] => (four(bytes), four(&bytes[bytes.len() - 4..])),
-        [one, .., other] => (u64::from(*one), u64::from(*other) << 8 | u64::from(bytes[1])),
-        [one] => (u64::from(*one), 0),
-        [] => (0, 0),
-    };
-    fold(low ^ second, high ^ state)
-}
-
-fn eight(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk))
-}
-
-fn four(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |chunk| u64::from(u32::from_le_bytes(*chunk)))
-}
-
-/// The two halves of the product, folded into one.
-fn fold(one: u64, other: u64) -> u64 {
-    let product = u128::from(one) * u128::from(other);
-    product as u64 ^ (product >> 64) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -152,18 +110,6 @@ mod tests {
             Asker::of(one, b"dbooks", b""),
         ]);
         assert_eq!(5, askers.len());
-    }
-
-    #[test]
-    fn every_byte_counts() {
-        let question: Vec<u8> = (0..100).collect();
-        let mut seen = HashSet::from([hash(&question)]);
-        for length in 0..question.len() {
-            assert!(seen.insert(hash(&question[..length])));
-            let mut other = question.clone();
-            other[length] ^= 1;
-            assert!(seen.insert(hash(&other)));
-        }
     }
 
     #[test]

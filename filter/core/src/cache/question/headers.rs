@@ -2,7 +2,7 @@
 
 use crate::cache::caller::Caller;
 use crate::cache::planted;
-use crate::cache::question::sha256::Sha256;
+use crate::cache::question::sha256::{Digest, Sha256};
 use crate::cache::reason::Reason;
 
 /// A header's name and one of its values.
@@ -66,12 +66,15 @@ impl<'a> Relevant<'a> {
         Ok(Self { headers: relevant })
     }
 
-    pub fn push_into(&self, hash: &mut Sha256) {
+    /// Their part of the key.
+    pub fn digest(&self) -> Digest {
+        let mut hash = Sha256::new();
         hash.push(&(self.headers.len() as u64).to_be_bytes());
         for (name, value) in &self.headers {
             hash.push_text(name);
             hash.push_text(value);
         }
+        hash.finish()
     }
 
     pub fn caller(&self) -> Caller {
@@ -109,12 +112,10 @@ fn is_relevant(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn digest(headers: &[(&str, &str)]) -> [u8; 32] {
+    fn digest(headers: &[(&str, &str)]) -> Digest {
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let mut hash = Sha256::new();
-        Relevant::of(&headers).unwrap().push_into(&mut hash);
-        hash.finish()
+        Relevant::of(&headers).unwrap().digest()
     }
 
     #[test]

