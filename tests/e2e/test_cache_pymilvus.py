@@ -7,16 +7,21 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus.grpc_gen import milvus_pb2
 
 from kiteway.filter import filter_path, missing_reason
+from tests.consistency.requests import credentials
 from tests.e2e.authorized import ALICE, ROOT, kiteway_before, milvus_with_authorization
 from tests.support.kiteway import wait_until
+from tests.support.load import query_request
+from tests.support.reads import BOUNDED, channel, service
 
 pytestmark = [
     pytest.mark.e2e,
@@ -215,3 +220,92 @@ def test_rights_hold_at_once(served: Served) -> None:
         wait_until(may_search, "the user may search")
         until_hit(served, may_search)
         root.revoke_privilege("readers", "Collection", "Search", "secret")
+
+
+class Timed(NamedTuple):
+    """What became of a call, and when it was sent and answered."""
+
+    outcome: str
+    sent: float
+    done: float
+
+
+def _hits(reads: Sequence[Timed], drops: Sequence[Timed] = ()) -> float:
+    """Return the share of hits among the reads that were in progress during no drop."""
+    apart = [one for one in reads if not any(drop.sent < one.done and one.sent < drop.done for drop in drops)]
+    return sum(one.outcome == "hit" for one in apart) / len(apart)
+
+
+class Asker(NamedTuple):
+    """One user's calls for one collection."""
+
+    stub: Any
+    collection: str
+    user: str
+    password: str
+
+    def ask(self) -> str:
+        """Ask the one question, and return what the cache did; empty: the answer is an error."""
+        request = query_request(self.collection, "id >= 0", BOUNDED)
+        call = self.stub.Query.future(request, timeout=20, metadata=[credentials(self.user, self.password)])
+        if call.exception() is not None:
+            return ""
+        return str(dict(call.initial_metadata())["kiteway-cache"]).partition(";")[0]
+
+    def warm_up(self) -> None:
+        """Ask until the answer comes from the cache."""
+        wait_until(lambda: self.ask() == "hit", "a read is answered from the cache")
+
+    def read(self, seconds: float) -> list[Timed]:
+        """Ask for so long, at most 200 times a second."""
+        reads, end = [], time.monotonic() + seconds
+        while (sent := time.monotonic()) < end:
+            reads.append(Timed(self.ask(), sent, time.monotonic()))
+            time.sleep(0.005)
+        return reads
+
+    def drop_until(self, over: threading.Event) -> list[Timed]:
+        """Try to drop the collection ten times a second; Milvus refuses each."""
+        request, drops = milvus_pb2.DropCollectionRequest(collection_name=self.collection), []
+        while not over.wait(0.1):
+            sent = time.monotonic()
+            call = self.stub.DropCollection.future(
+                request, timeout=20, metadata=[credentials(self.user, self.password)]
+            )
+            assert call.exception().code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+            drops.append(Timed("", sent, time.monotonic()))
+        return drops
+
+
+@pytest.mark.parametrize("is_user", [False, True], ids=["wrong password", "without the privilege"])
+def test_drops_that_milvus_refuses_cost_hits_nothing_but_their_own_duration(served: Served, *, is_user: bool) -> None:
+    """
+    Ten a second: those with a wrong password cost nothing.
+
+    Those of a user whom Milvus knows close the cache until they are refused.
+    """
+    name, bob = f"kept_{is_user}", ("bob", "bobs-P4ssword")
+    root = served.client()
+    create(root, name)
+    if is_user:
+        root.create_user(*bob)
+        root.create_role("askers")
+        root.grant_role(bob[0], "askers")
+        root.grant_privilege("askers", "Global", "DescribeCollection", "*")
+        root.grant_privilege("askers", "Collection", "Query", name)
+    with channel(served.uri.removeprefix("http://"), None, None) as connection:
+        theirs = Asker(service(connection), name, *bob)
+        asker = Asker(service(connection), name, *ROOT)
+        # A good answer to a fill makes a user known.
+        if is_user:
+            theirs.warm_up()
+        asker.warm_up()
+        alone = asker.read(10)
+        over = threading.Event()
+        with futures.ThreadPoolExecutor(1) as pool:
+            dropping = pool.submit(theirs.drop_until, over)
+            beside = asker.read(10)
+            over.set()
+            drops = dropping.result()
+    assert len(drops) > 40
+    assert _hits(beside, drops if is_user else []) > 0.95 * _hits(alone), (_hits(alone), _hits(beside), len(drops))
