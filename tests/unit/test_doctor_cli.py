@@ -47,7 +47,7 @@ def test_warnings_are_allowed(folder: Path) -> None:
     assert " passed (listed with --all)" in result.output
     assert "manifests.yaml:" in result.output
     assert "-> Create one with a subjectAltName" in result.output
-    assert "0 failed, 1 warnings" in result.output
+    assert "0 failed, 1 warning, " in result.output
 
 
 def test_checks_that_passed_are_listed_before_the_others(folder: Path) -> None:

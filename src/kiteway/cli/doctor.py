@@ -193,13 +193,17 @@ def _weight(check: Check) -> int:
 
 
 def _print_counts(report: Report, *, passed: bool) -> None:
-    notes = report.count(Severity.NOTE)
+    warnings, notes = report.count(Severity.WARNING), report.count(Severity.NOTE)
     stdout.print(
-        f"{report.count(Severity.ERROR)} failed, {report.count(Severity.WARNING)} warnings, "
-        f"{f'{notes} notes, ' if notes else ''}"
+        f"{report.count(Severity.ERROR)} failed, {_several(warnings, 'warning')}, "
+        f"{_several(notes, 'note') + ', ' if notes else ''}"
         f"{report.count(Result.PASSED)} passed{'' if passed else ' (listed with --all)'}, "
         f"{report.count(Result.SKIPPED)} skipped"
     )
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'s'[: number != 1]}"
 
 
 def _parts(check: Check) -> tuple[Part, ...]:
