@@ -28,10 +28,15 @@ _ASKED = milvus_pb2.SearchRequest(
 
 
 def channel(port: int, host: str, roots: bytes) -> grpc.Channel:
-    """Return a new connection over TLS to a host on a port of 127.0.0.1, with retries of the client off."""
+    """
+    Return a new connection over TLS to a host on a port of 127.0.0.1, with retries of the client off.
+
+    An attempt to connect may take 1 s, and a refused one is repeated after 50 to 200 ms (gRPC core takes
+    ``min_reconnect_backoff_ms`` as the time for an attempt). With 50 ms, calls failed on a busy machine.
+    """
     options: list[tuple[str, Any]] = [("grpc.ssl_target_name_override", host), ("grpc.enable_retries", 0)]
     options += [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 50)]
-    options += [("grpc.max_reconnect_backoff_ms", 200), ("grpc.min_reconnect_backoff_ms", 50)]
+    options += [("grpc.max_reconnect_backoff_ms", 200), ("grpc.min_reconnect_backoff_ms", 1000)]
     return grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(roots), options)
 
 
