@@ -192,7 +192,7 @@ async def test_handshakes_that_never_end_exclude_nobody(place: Place) -> None:
                 if number % 50 == 0:
                     await asyncio.sleep(0)
             assert await page.ask(place.trusting(), **HEADERS) == 200
-            assert sum(not _ended(one) for one in opened) <= LIMITS.of_a_peer
+            assert sum(not _ended(one) for one in opened[1::2]) <= LIMITS.of_a_peer
             for one in opened:
                 await asyncio.wait_for(_until_ended(one), 60)
             assert await page.ask(place.trusting(), **HEADERS) == 200

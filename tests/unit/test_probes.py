@@ -153,10 +153,52 @@ async def test_a_storm_pushes_out_no_request_that_is_there(free_port: Callable[[
                 assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
 
 
+async def test_a_client_that_asks_late_is_not_closed_for_a_storm(free_port: Callable[[], int]) -> None:
+    """A probe may come to send its request when hundreds of connections from its address were accepted after it."""
+    async with served(free_port) as (port, _), contextlib.AsyncExitStack() as stack:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        stack.callback(writer.transport.abort)
+        for _ in range(8):
+            # They wait in the kernel together.
+            for _ in range(60):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            # It is the last in the queue: all have been taken.
+            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+        writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+        assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
+
+
+async def test_silent_connections_cost_nothing_of_the_http_server(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand connections of one address on which nothing comes, none becomes a connection of the HTTP server."""
+    made = _made(monkeypatch)
+    async with served(free_port) as (port, _):
+        before = len(made)
+        with contextlib.ExitStack() as stack:
+            for _ in range(1000):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+    assert len(made) - before == 1
+
+
 async def test_a_burst_is_closed_before_it_costs_anything(
     free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a thousand connections of one address a few become connections of the HTTP server, the others end at once."""
+    """Of hundreds of requests of one address at the same time a few become connections, the others end at once."""
+    made = _made(monkeypatch)
+    async with served(free_port) as (port, _):
+        before = len(made)
+        with contextlib.ExitStack() as stack:
+            for _ in range(200):
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                one.sendall(b"GET /live HTTP/1.1\r\n")
+            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
+    assert len(made) - before < 100
+
+
+def _made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the connections of the HTTP server from now on, those that it closes too."""
     made: list[object] = []
     add = Connections.add
 
@@ -165,26 +207,40 @@ async def test_a_burst_is_closed_before_it_costs_anything(
         add(self, connection)
 
     monkeypatch.setattr(Connections, "add", counted)
-    async with served(free_port) as (port, _):
-        before = len(made)
-        with contextlib.ExitStack() as stack:
-            for _ in range(1000):
-                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
-    assert len(made) - before < 100
+    return made
 
 
 async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:
     """Above either limit the server closes the oldest connection of the peer with the most."""
     limits = Limits(connections=8, of_a_peer=4)
     async with served(free_port, limits) as (port, _), connected(port, 6) as greedy:
+        _begin_requests(greedy)
         await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:2]))
         async with connected(port, 5, peers=5) as others:
+            _begin_requests(others)
             # 4 and 5 of 8: one of the greedy goes. Its address and the first of the others' are the same.
             await _ended(greedy[2][0])
             for reader, writer in [*greedy[3:], *others]:
-                writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+                writer.write(b"Host: k\r\n\r\n")
                 assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
+
+
+def _begin_requests(connections: list[Connection]) -> None:
+    for _, writer in connections:
+        writer.write(b"GET /live HTTP/1.1\r\n")
+
+
+async def test_so_many_connections_may_be_silent(free_port: Callable[[], int]) -> None:
+    """Above their number the server closes the oldest of the peer with the most."""
+    async with (
+        served(free_port, Limits(silent=8)) as (port, _),
+        connected(port, 6) as greedy,
+        connected(port, 5, peers=5) as others,
+    ):
+        await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:3]))
+        for reader, writer in [*greedy[3:], *others]:
+            writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+            assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
 
 
 async def _ended(reader: asyncio.StreamReader) -> None:

@@ -27,3 +27,4 @@ def test_the_other_limits_are_those_of_the_code() -> None:
     """This covers the limits of files and of the port of metrics and probes."""
     assert f"at most {DEFAULT.size >> 20} MiB" in PAGE
     assert f"{Limits().connections} connections at a time, {Limits().of_a_peer} of one address" in PAGE
+    assert f"and {Limits().silent} more on which nothing has come yet" in PAGE

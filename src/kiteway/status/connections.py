@@ -7,9 +7,11 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from kiteway.status.silent import Accepted
 
 CERTIFIED: Final = "certified"
 """The key in a request's state under which it says whether its connection has a client certificate that was verified."""
@@ -21,8 +23,9 @@ class Limits:
     The limits of a server.
 
     Attributes:
-        connections: open connections.
-        of_a_peer: open connections from one address.
+        connections: open connections on which something has come.
+        of_a_peer: those of them that are from one address.
+        silent: open connections on which nothing has come yet.
         head_seconds: seconds from the connection, or the last response, to the end of a request's head; single bytes do
             not extend it.
         answer_seconds: seconds from there until the client has read the whole response.
@@ -31,35 +34,10 @@ class Limits:
 
     connections: int = 256
     of_a_peer: int = 64
+    silent: int = 512
     head_seconds: float = 5.0
     answer_seconds: float = 15.0
     head_bytes: int = 8 * 1024
-
-
-class Accepted(NamedTuple):
-    """
-    A connection that the kernel has made.
-
-    Attributes:
-        connection: its socket.
-        peer: the address of the other end; empty on a unix socket.
-        asks: whether something has come on it.
-    """
-
-    connection: socket.socket
-    peer: str
-    asks: bool
-
-    @classmethod
-    def by(cls, listener: socket.socket) -> Accepted:
-        """Accept one. Raises ``OSError``, as ``accept`` does."""
-        connection, address = listener.accept()
-        connection.setblocking(False)
-        try:
-            asks = bool(connection.recv(1, socket.MSG_PEEK))
-        except OSError:
-            asks = False
-        return cls(connection, address[0] if address else "", asks)
 
 
 class Limited(Protocol):
@@ -83,8 +61,8 @@ class Handshake:
     """A connection whose TLS handshake has not ended yet."""
 
     peer: str
-    busy: bool
     connection: socket.socket
+    busy: bool = True
 
     def end(self) -> None:
         """Let the handshake fail at once. The socket itself is asyncio's to close, which may not have begun to read it yet."""
@@ -97,9 +75,9 @@ class Connections:
     """
     The connections of a server.
 
-    A new connection is always accepted. At a limit another one is closed: of the address with the most connections, the
-    oldest without a request in progress, or else the oldest. So a probe, which sends its request at once, is answered
-    whatever other clients do.
+    A new connection is always accepted, and is one of these from its first byte on (`Silent`). At a limit another one is
+    closed: of the address with the most connections, the oldest without a request in progress, or else the oldest. So a
+    probe is answered whatever other clients do.
     """
 
     limits: Limits = Limits()
@@ -118,21 +96,19 @@ class Connections:
             self.remove(victim)
         self._open.setdefault(connection.peer, {})[connection] = None
 
-    def worth_keeping(self, accepted: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
+    def worth_keeping(self, asking: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
         """
-        Divide connections that were accepted together into those to serve and those to close at once.
+        Divide connections on which something came at the same time into those to serve and those to close at once.
 
-        If one address has more of them than it may have, each new connection would close an earlier one. So the surplus is
-        closed at once. Connections on which the client has sent something are served first, then the newest.
+        If one address has more of them than it may have, each new connection would close an earlier one. So of those the
+        newest are served, and the surplus is closed at once.
         """
         kept: list[Accepted] = []
         dropped: list[Accepted] = []
         by_peer: dict[str, list[Accepted]] = {}
-        for each in accepted:
+        for each in asking:
             by_peer.setdefault(each.peer, []).append(each)
         for of_peer in by_peer.values():
-            # The sort is stable: of those alike the newest are last.
-            of_peer.sort(key=lambda each: each.asks)
             dropped += of_peer[: -self.limits.of_a_peer]
             kept += of_peer[-self.limits.of_a_peer :]
         return kept, dropped
@@ -150,11 +126,12 @@ def _victim(connections: dict[Limited, None]) -> Limited:
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's protocol, within the limits of `Connections`."""
+    """uvicorn's protocol, within the limits of `Connections`; ``since`` is when its connection was accepted."""
 
-    def __init__(self, *, connections: Connections, **given: Any) -> None:
+    def __init__(self, *, connections: Connections, since: float, **given: Any) -> None:
         super().__init__(**given)
         self._limited = connections
+        self._since = since
         self._deadline: asyncio.TimerHandle | None = None
         self.handshake: Handshake | None = None
         self.peer = ""
@@ -163,6 +140,8 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Add the connection, in the place of its handshake."""
         super().connection_made(transport)
+        # In plaintext the first bytes of a request are there: until they are read, it is not closed for others.
+        self.busy = self.handshake is None
         if self.handshake is not None:
             self._limited.remove(self.handshake)
             # Empty unless the client has one that was verified.
@@ -184,6 +163,7 @@ class LimitedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, which may have been received already."""
+        self._since = self.loop.time()
         super().on_response_complete()
         self._look()
 
@@ -202,7 +182,10 @@ class LimitedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         limits = self._limited.limits
-        self._deadline = self.loop.call_later(limits.answer_seconds if self.busy else limits.head_seconds, self.end)
+        if self.busy:
+            self._deadline = self.loop.call_later(limits.answer_seconds, self.end)
+        else:
+            self._deadline = self.loop.call_at(self._since + limits.head_seconds, self.end)
 
     def _forget(self) -> None:
         self._limited.remove(self)

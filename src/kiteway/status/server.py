@@ -23,7 +23,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.status import Errors, Health, Status
-from kiteway.status.connections import Accepted, Connections, Handshake, LimitedProtocol, Limits
+from kiteway.status.connections import Connections, Handshake, LimitedProtocol, Limits
+from kiteway.status.silent import Accepted, Silent
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why the instance is not ready; empty when it is."""
@@ -36,8 +37,10 @@ ListChecked = Callable[[], tuple[tuple[CheckedEndpoint, ...], ...]]
 """Returns the endpoints of each pool and their checks; as cheap."""
 _LOCAL_LIMITS = Limits(connections=64, of_a_peer=64, answer_seconds=60.0)
 """A unix socket has one peer, and a status of thousands of pools takes long to build."""
-_BACKLOG_OF_KERNEL = 1024
-"""Connections that wait in the kernel."""
+_BACKLOG_OF_KERNEL = 4096
+"""Connections that wait in the kernel. If there are more, a client waits for a second until it tries again."""
+_ACCEPTED_AT_ONCE = 256
+"""Connections that are accepted before the event loop does something else."""
 _PAUSE_SECONDS = 0.5
 """Until connections are accepted again after there were no descriptors for them."""
 
@@ -161,6 +164,8 @@ class _Server(uvicorn.Server):
         """Begin to listen; asyncio would build a connection for each that comes, before there may be too many."""
         await self.lifespan.startup()
         self.servers = []
+        limits = self._connections.limits
+        self._silent = Silent(limits.silent, limits.head_seconds, self._admit)
         for listener in sockets or ():
             listener.setblocking(False)
             listener.listen(_BACKLOG_OF_KERNEL)
@@ -171,27 +176,34 @@ class _Server(uvicorn.Server):
         """Stop listening, and end."""
         for listener in sockets or ():
             asyncio.get_running_loop().remove_reader(listener)
+        self._silent.close()
         await super().shutdown(sockets)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Take all connections that wait."""
+        """Take connections that wait; if there are many, the others after what else there is to do."""
         loop = asyncio.get_running_loop()
         accepted: list[Accepted] = []
         try:
-            while len(accepted) < _BACKLOG_OF_KERNEL:
-                accepted.append(Accepted.by(listener))
+            while len(accepted) < _ACCEPTED_AT_ONCE:
+                connection, address = listener.accept()
+                accepted.append(Accepted(connection, address[0] if address else "", loop.time()))
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             pass
         except OSError:
             # There are no more descriptors, or no memory.
             loop.remove_reader(listener)
             loop.call_later(_PAUSE_SECONDS, self._accept_again, listener)
-        kept, dropped = self._connections.worth_keeping(accepted)
+        self._silent.add(accepted)
+
+    def _admit(self, asking: list[Accepted]) -> None:
+        """Make connections on which something has come connections of the HTTP server, as many as there may be."""
+        kept, dropped = self._connections.worth_keeping(asking)
         for each in dropped:
             each.connection.close()
         tls = self._tls() if self._tls and kept else None
         for each in kept:
-            task = loop.create_task(self._begin(each, tls))
+            each.connection.setblocking(False)
+            task = asyncio.get_running_loop().create_task(self._begin(each, tls))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -201,7 +213,7 @@ class _Server(uvicorn.Server):
         if tls is None:
             await loop.connect_accepted_socket(functools.partial(self._protocol, accepted), accepted.connection)
             return
-        handshake = Handshake(accepted.peer, accepted.asks, accepted.connection)
+        handshake = Handshake(accepted.peer, accepted.connection)
         self._connections.add(handshake)
 
         def protocol() -> LimitedProtocol:
@@ -225,10 +237,11 @@ class _Server(uvicorn.Server):
     def _protocol(self, accepted: Accepted) -> LimitedProtocol:
         made: Any = self.config.http_protocol_class
         protocol: LimitedProtocol = made(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            since=accepted.since,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
-        # Until its request is read, it is not closed for others.
-        protocol.busy = accepted.asks
         return protocol
 
     def end(self) -> None:
