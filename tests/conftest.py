@@ -9,8 +9,9 @@ import random
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -67,6 +68,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("milvus"):
             item.add_marker(skip)
+
+
+class _TimeIsUp(KeyboardInterrupt):
+    """The timeout of a test."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """
+    Report a timeout as one, also in a property test.
+
+    Hypothesis takes pytest's own exception for the result of an example. It repeats the example, which ends differently then,
+    and reports that the test is flaky. It lets an interruption pass.
+    """
+    fail = signal.getsignal(signal.SIGALRM)
+    if not callable(fail):
+        return (yield)
+
+    def interrupt(*given: Any) -> None:
+        try:
+            fail(*given)
+        except pytest.fail.Exception as failed:
+            raise _TimeIsUp(failed.msg) from None
+
+    signal.signal(signal.SIGALRM, interrupt)
+    try:
+        return (yield)
+    except _TimeIsUp as interrupted:
+        raise pytest.fail.Exception(str(interrupted)) from interrupted
+    finally:
+        signal.signal(signal.SIGALRM, fail)
 
 
 @pytest.fixture(scope="session")

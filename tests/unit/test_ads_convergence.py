@@ -6,6 +6,7 @@ import json
 from collections import defaultdict, deque
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -342,5 +343,5 @@ class Convergence(RuleBasedStateMachine):
                 assert name not in self.client.new
 
 
-TestConvergence = Convergence.TestCase
+TestConvergence = pytest.mark.timeout(300)(Convergence.TestCase)
 TestConvergence.settings = settings(examples(150), stateful_step_count=40)
