@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,9 @@ def _modules(node: ast.AST) -> Iterator[str]:
         yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("kiteway."))
 
 
+@functools.cache
 def _imports() -> dict[str, set[str]]:
-    """Return what each package or module directly below kiteway imports from the others."""
+    """Return what each package or module directly below kiteway imports from the others; the source is read once."""
     found: dict[str, set[str]] = {}
     for file in SOURCE.rglob("*.py"):
         package = file.relative_to(SOURCE).with_suffix("").parts[0]

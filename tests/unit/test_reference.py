@@ -10,6 +10,7 @@ import pytest
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.doctor import RULES
+from kiteway.explanations import explanations
 from kiteway.resources import KINDS
 from kiteway.resources import annotations as keys
 from tools import generate_reference
@@ -40,6 +41,13 @@ def test_every_reason_of_the_golden_cases_has_an_entry() -> None:
 def test_every_reason_that_a_rule_judges_by_exists(emitted: dict[str, Reason]) -> None:
     """A doctor rule for a reason that no code gives would always pass."""
     assert {reason for rule in RULES for reason in rule.reasons} - set(emitted) == set()
+
+
+def test_every_reason_and_every_rule_has_an_explanation(emitted: dict[str, Reason]) -> None:
+    """`kiteway explain` has a text for every code that a report can show."""
+    known = explanations()
+    assert set(emitted) | {rule.id for rule in RULES} <= known.keys()
+    assert all(each.text for each in known.values())
 
 
 def test_an_entry_says_something(emitted: dict[str, Reason]) -> None:
