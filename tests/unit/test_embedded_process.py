@@ -80,6 +80,32 @@ def test_a_deaf_process_and_its_fork_are_killed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_process_that_has_ended_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a process has ended, a stop sends no signal: its number may be that of another process group by then."""
+    killed: list[int] = []
+
+    async def scenario() -> None:
+        child = await start(tmp_path, "")
+        assert await child.wait() == 0
+        monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
+        await child.stop(grace=0.1)
+
+    asyncio.run(scenario())
+    assert killed == []
+
+
+def test_forks_end_with_their_parent(tmp_path: Path) -> None:
+    """When a process ends by itself, the processes that it forked are killed."""
+
+    async def scenario() -> None:
+        child = await start(tmp_path, "import os, signal; (pid := os.fork()) or signal.pause(); print(pid, flush=True)")
+        forked = int(first_word(tmp_path / "logs" / "console"))
+        assert await child.wait() == 0
+        assert eventually(lambda: not alive(forked))
+
+    asyncio.run(scenario())
+
+
 def test_a_paused_process_is_stopped_politely(tmp_path: Path) -> None:
     """A process under SIGSTOP still ends by SIGTERM, without SIGKILL."""
 

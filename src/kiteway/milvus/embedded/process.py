@@ -26,6 +26,7 @@ class ChildProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         """Wrap a process that leads its own group; use `start`."""
         self._process = process
+        self._ended = asyncio.create_task(self._end_of_group())
 
     @classmethod
     async def start(
@@ -80,7 +81,7 @@ class ChildProcess:
 
     async def wait(self) -> int:
         """Wait for the end and return the exit status."""
-        return await self._process.wait()
+        return await asyncio.shield(self._ended)
 
     async def stop(self, grace: float, number: signal.Signals = signal.SIGTERM) -> None:
         """Send SIGTERM, wait `grace` seconds, then kill the whole group. Idempotent."""
@@ -91,11 +92,17 @@ class ChildProcess:
                 async with asyncio.timeout(grace):
                     await self.wait()
         finally:
-            self._kill_group()
+            if self.returncode is None:
+                self._kill_group()
         await self.wait()
 
+    async def _end_of_group(self) -> int:
+        status = await self._process.wait()
+        # Processes that it forked are in the group. Not later: the kernel gives the number to another group.
+        self._kill_group()
+        return status
+
     def _kill_group(self) -> None:
-        # Also after a clean end: processes that it forked are in the group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
