@@ -111,6 +111,12 @@ def envoy_binary() -> Path:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Return the event loop of tests with `pytest.mark.anyio`: the one of the control plane."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """
     Return a function that gives a free TCP port of 127.0.0.1, another one with every call of the session.

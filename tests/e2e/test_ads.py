@@ -34,12 +34,6 @@ pytestmark = pytest.mark.e2e
 _log = logging.getLogger(__name__)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that grpc.aio runs on."""
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_everything_is_delivered_and_a_request_passes(tmp_path: Path) -> None:
     """Listener, routes, cluster, endpoints and secret reach Envoy, and a TLS request reaches the endpoint."""

@@ -49,12 +49,6 @@ spec: {redirectToHttps: {enabled: true}}
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def listening(free_port: Callable[[], int]) -> Iterator[tuple[int, Path]]:
     """Start Kiteway with the guide's manifests and a certificate that is valid for a host that no Ingress has."""

@@ -25,12 +25,6 @@ pytestmark = [
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
-@pytest.fixture
 def folder() -> Iterator[Path]:
     """Give a folder whose path leaves room for unix sockets."""
     made = Path(tempfile.mkdtemp(prefix="kw-"))

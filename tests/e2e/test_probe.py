@@ -16,12 +16,6 @@ from kiteway.probe.http import probe_http
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.milvus, pytest.mark.usefixtures("port_9091")]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
 async def test_a_milvus_without_tls(tmp_path: Path) -> None:
     """``tlsMode: 0``: plaintext, its version, health on 9091, gRPC and REST on one port, SERVING."""
     async with StandaloneMilvus(tmp_path, health_port=HEALTH_PORT) as server:

@@ -29,12 +29,6 @@ _log = logging.getLogger(__name__)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that grpc.aio runs on."""
-    return "asyncio"
-
-
-@pytest.fixture
 async def site(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     """Return a site without manifests."""
     async with site_in(tmp_path, free_port, monkeypatch) as found:

@@ -25,12 +25,6 @@ KITEWAY = Path(sys.executable).with_name("kiteway")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Return the only backend there is, for the whole module: one Milvus serves it."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with a CA, and a server certificate for the guide's host and ``localhost``."""
     directory = tmp_path_factory.mktemp("certificates")

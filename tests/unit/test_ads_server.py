@@ -19,12 +19,6 @@ from tests.support.ads_session import ack, ask, nack, names, snapshot
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that grpc.aio runs on."""
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_the_socket_is_private_and_goes_with_the_server(tmp_path: Path) -> None:
     """An open directory is closed (0700), the socket is 0600, and stop removes it."""

@@ -25,12 +25,6 @@ pytestmark = pytest.mark.anyio
 DEADLINE = 30.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that grpc.aio runs on."""
-    return "asyncio"
-
-
 class Build:
     """A build that takes until ``end`` is set; ``begun`` is set when it has begun."""
 

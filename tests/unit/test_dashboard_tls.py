@@ -32,12 +32,6 @@ HEADERS = {"authorization": f"Bearer {TOKEN}"}
 CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop of the page."""
-    return "asyncio"
-
-
 class Place(NamedTuple):
     """A folder with the page's certificate, the CA of its readers, and the token."""
 

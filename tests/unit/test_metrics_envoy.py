@@ -17,12 +17,6 @@ from kiteway.model import PoolKey
 from kiteway.rotation import KEPT_FILES
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop of the control plane."""
-    return "asyncio"
-
-
 @pytest.mark.parametrize(
     "name",
     [

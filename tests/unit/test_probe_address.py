@@ -20,12 +20,6 @@ from tests.unit.probe_servers import full_backlog, serving, silence
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
 @pytest.mark.parametrize(
     ("text", "host", "port"),
     [

@@ -34,12 +34,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
-@pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     """Return a CA of the test's own."""
     return Authority(tmp_path)

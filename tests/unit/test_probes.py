@@ -26,12 +26,6 @@ SOON = 60.0
 """Seconds that suffice on a busy machine, far below those of `PATIENT`."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop of the control plane."""
-    return "asyncio"
-
-
 class Page(ControlPlaneMetrics):
     """A page of 8 MiB, which no socket's buffers hold."""
 

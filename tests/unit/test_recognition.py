@@ -15,12 +15,6 @@ KEY, OTHER = PoolKey("default", "milvus", 19530), PoolKey("default", "other", 19
 FIRST, SECOND = Address("10.0.0.1", 9091), Address("10.0.0.2", 9091)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop of the control plane."""
-    return "asyncio"
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "status", "milvus"),

@@ -20,12 +20,6 @@ from tests.support.manifests import service, text
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that the control plane runs on."""
-    return "asyncio"
-
-
 def _large(name: str) -> bytes:
     """Return a file with one Service and a comment that makes it large."""
     return b"#" * (LARGE_BYTES + 1) + b"\n" + text([service(name)])

@@ -28,12 +28,6 @@ pytestmark = pytest.mark.anyio
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the event loop that the control plane runs on."""
-    return "asyncio"
-
-
 class _Ads:
     """An ADS server whose only client has been warming a cluster for a second."""
 

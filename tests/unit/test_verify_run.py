@@ -35,12 +35,6 @@ STEPS = (
 )
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Return the only backend there is."""
-    return "asyncio"
-
-
 class _FakeMilvus:
     """A Milvus in memory, with one place to go wrong."""
 
