@@ -87,7 +87,7 @@ class Recognition:
 
     async def look(self, addresses: HealthAddresses, within: float | None = None) -> bool:
         """
-        Ask the pools without an answer, and those whose endpoint has left; return whether `milvus` changed.
+        Ask the pools that have not answered, and those whose endpoint that answered has left; return whether `milvus` changed.
 
         ``within`` is the longest time to wait for answers, in seconds.
         """

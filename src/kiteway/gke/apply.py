@@ -97,7 +97,7 @@ async def apply(doing: Doing) -> bool:
 
 
 async def _do(doing: Doing, step: Step) -> Plan:
-    """Do a step, and return the plan of the reading that shows it done."""
+    """Do a step; read the cluster until the step is done there, and return the plan of that reading."""
     if doing.before is not None and doing.before[0] == step.id:
         await doing.before[1]()
     if step.state is State.TODO:

@@ -111,7 +111,7 @@ class Session:
         return {type_url: names for type_url, names in found.items() if names}
 
     def retry(self) -> list[DeltaDiscoveryResponse]:
-        """Send the listeners that were rejected again: an address that was taken may be free. Return what to send."""
+        """Return what to send for another attempt at the rejected listeners: an address that was taken may be free now."""
         if LISTENER in self._subscriptions:
             self._subscriptions[LISTENER].retry()
         return self._advance()
