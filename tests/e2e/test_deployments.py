@@ -111,12 +111,12 @@ def _rendered(values: str) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(rendered) if each]
 
 
-def test_the_test_of_the_chart_takes_any_host() -> None:
-    """A wildcard and names that look like numbers stay the texts that they are."""
-    names = {"host": "*.example.com: x", "caConfigMap": "123", "caKey": "1.0", "tokenSecret": "5", "tokenKey": "yes"}
+def test_names_of_the_chart_that_look_like_numbers_stay_texts() -> None:
+    """YAML would read them as numbers or booleans without quotes."""
+    names = {"host": "1.5", "caConfigMap": "123", "caKey": "1.0", "tokenSecret": "5", "tokenKey": "yes"}
     pods = [each for each in _rendered(yaml.safe_dump({"test": names})) if each["kind"] == "Pod"]
     [container] = pods[0]["spec"]["containers"]
-    assert container["args"][2:] == ["--server-name=*.example.com: x", "--ca=/etc/kiteway/ca/1.0"]
+    assert container["args"][2:] == ["--server-name=1.5", "--ca=/etc/kiteway/ca/1.0"]
     assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "5", "key": "yes"}
     assert pods[0]["spec"]["volumes"][1]["configMap"] == {"name": "123", "items": [{"key": "1.0", "path": "1.0"}]}
 
