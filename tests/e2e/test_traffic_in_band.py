@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import http.client
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
 
 from kiteway import filter as kiteway_filter
+from kiteway.model import Endpoint
 from tests.e2e.traffic import (
     INSERT,
     NOT_READY_RESULT,
@@ -130,3 +136,79 @@ def test_the_last_one_that_passes_its_check_comes_back_soon(tmp_path: Path, free
             eventually(lambda: starting.port not in proxy.failing(), "the ejection ends")
             assert call(channel, SEARCH) == OK_RESULT
         assert sick.calls == []
+
+
+REST_STARTING = b'{"code":1,"message":"service not ready[proxy=7]: Initializing"}'
+REST_NOT_READY = b'{"code":1,"message":"service not ready[proxy=7]: Abnormal"}'
+REST_OK = b'{"code":0,"data":{"insertCount":1}}'
+
+
+def test_a_proxy_that_is_starting_costs_no_rest_write(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A REST write that a starting proxy refuses goes to another endpoint, whole; the mark reaches no client."""
+    with rest(REST_STARTING) as starting, rest(REST_OK) as good, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(rest=True)), [starting.endpoint, good.endpoint])
+        for path in ("/v2/vectordb/entities/insert", "/v1/vector/insert"):
+            before = len(starting.bodies)
+            while len(starting.bodies) == before:
+                assert _post(proxy.port, path) == (200, None, REST_OK)
+        assert set(starting.bodies) == set(good.bodies) == {BODY}
+
+
+@pytest.mark.parametrize("answer", [REST_STARTING, REST_NOT_READY])
+def test_a_rest_write_gets_the_exact_answer_of_milvus(
+    tmp_path: Path, free_port: Callable[[], int], answer: bytes
+) -> None:
+    """If no endpoint is ready, or the call may have been begun, the client gets Milvus's bytes, without the mark."""
+    with rest(answer) as first, rest(answer) as second, running(tmp_path, free_port) as proxy:
+        proxy.apply(model(pool(rest=True)), [first.endpoint, second.endpoint])
+        for sent in range(1, 6):
+            assert _post(proxy.port, "/v2/vectordb/entities/insert") == (200, None, answer)
+            if answer == REST_NOT_READY:
+                assert len(first.bodies) + len(second.bodies) == sent
+
+
+BODY = b'{"collectionName":"kites","data":[]}'
+
+
+def _post(port: int, path: str) -> tuple[int, str | None, bytes]:
+    """Return the status, the mark and the body of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("POST", path, BODY, {"content-type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.headers["kiteway-in-band"], response.read()
+
+
+@dataclass
+class Rest:
+    """Milvus's REST API, as far as its answer goes: the endpoint, and the bodies of the requests."""
+
+    endpoint: Endpoint
+    bodies: list[bytes]
+
+
+@contextlib.contextmanager
+def rest(answer: bytes) -> Iterator[Rest]:
+    """Serve REST with one answer."""
+    bodies: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-type", "application/json; charset=utf-8")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield Rest(Endpoint("127.0.0.1", server.server_address[1]), bodies)
+        finally:
+            server.shutdown()
+            thread.join()

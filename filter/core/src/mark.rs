@@ -27,6 +27,11 @@ pub fn mark(stream: &mut impl Response, starting: bool) {
     stream.set_response_header(MARK, if starting { STARTING } else { NOT_READY });
 }
 
+/// Lets the router see that the endpoint is starting and has not begun the REST call. The route removes the mark.
+pub fn mark_rest(stream: &mut impl Response) {
+    stream.set_response_header(MARK, STARTING);
+}
+
 /// Makes the router see UNAVAILABLE, and the client too unless there is a retry. `end` completes it.
 pub fn refuse(stream: &mut impl Response) {
     stream.set_response_header(GRPC_STATUS, UNAVAILABLE);

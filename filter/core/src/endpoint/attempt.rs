@@ -88,12 +88,21 @@ enum State {
     Waiting(MilvusStatusLocation),
     /// The response's headers are held; these are the first bytes of its body, where the first piece was too short.
     Reading(MilvusStatusLocation, Vec<u8>),
-    /// The response to a REST call that only reads has not begun.
-    WaitingRest,
+    /// The response to a REST call that reads or writes entities, or only reads, has not begun.
+    WaitingRest(Effect),
     /// Its headers are held; these are the first bytes of its body.
-    ReadingRest(Vec<u8>),
+    ReadingRest(Effect, Vec<u8>),
     /// The endpoint is not ready, and the response's message is dropped.
     Refusing,
+}
+
+/// What a REST call does that may be sent to another endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It only reads, and may be sent again whatever an endpoint has done.
+    Reads,
+    /// It writes entities, in one step: it may be sent again if that step was refused.
+    Writes,
 }
 
 impl<'pool> Attempt<'pool> {
@@ -130,8 +139,10 @@ impl<'pool> Attempt<'pool> {
             Call::Milvus(rpc) if rpc.milvus_status != MilvusStatusLocation::Nowhere => {
                 self.state = State::Waiting(rpc.milvus_status);
             }
-            Call::Rest if only_reads(stream.request_header(":path")) => {
-                self.state = State::WaitingRest;
+            Call::Rest => {
+                if let Some(effect) = effect_of(stream.request_header(":path")) {
+                    self.state = State::WaitingRest(effect);
+                }
             }
             _ => {}
         }
@@ -215,7 +226,7 @@ impl<'pool> Attempt<'pool> {
         }
         self.state = match self.state {
             State::Waiting(at) => State::Reading(at, Vec::new()),
-            State::WaitingRest if is_json(stream) => State::ReadingRest(Vec::new()),
+            State::WaitingRest(effect) if is_json(stream) => State::ReadingRest(effect, Vec::new()),
             _ => return Action::Continue,
         };
         Action::Hold
@@ -237,7 +248,7 @@ impl<'pool> Attempt<'pool> {
         }
         let (readiness, full) = match &mut self.state {
             State::Reading(at, head) => read(head, *at, stream),
-            State::ReadingRest(head) => {
+            State::ReadingRest(_, head) => {
                 stream.copy_response_body(head, HEAD_LIMIT);
                 (rest_readiness(head), head.len() >= HEAD_LIMIT)
             }
@@ -245,14 +256,16 @@ impl<'pool> Attempt<'pool> {
                 stream.drop_response_body();
                 return Action::Continue;
             }
-            State::Passing | State::Waiting(_) | State::WaitingRest => return Action::Continue,
+            State::Passing | State::Waiting(_) | State::WaitingRest(_) => return Action::Continue,
         };
         if readiness == Readiness::Unknown && !full && !end {
             return Action::Hold;
         }
+        let writes = matches!(self.state, State::ReadingRest(Effect::Writes, _));
         self.state = State::Passing;
         if matches!(readiness, Readiness::NotReady | Readiness::Starting) {
             match self.pool.api {
+                Api::Rest if writes => self.rest_write_not_ready(stream, readiness),
                 Api::Rest => self.rest_not_ready(stream),
                 Api::Grpc if is_grpc(stream) => {
                     self.not_ready(stream, readiness == Readiness::Starting)
@@ -298,11 +311,23 @@ impl<'pool> Attempt<'pool> {
     }
 
     /// Tells Envoy's router that the endpoint is not ready. If there is no retry, the client gets the status with Milvus's own
-    /// body; of a call that changes something, the answer is not read, so its client gets what Milvus says.
+    /// body.
     fn rest_not_ready(&mut self, stream: &mut (impl Response + Counters)) {
         self.pool.metrics.not_ready(self.call, stream);
         stream.set_response_header(":status", "503");
         self.transport_status = transport_status::of_http(Some(b"503"));
+    }
+
+    /// Tells Envoy's router that the endpoint is starting, if it is. If there is no retry, the client gets what Milvus says.
+    fn rest_write_not_ready(
+        &mut self,
+        stream: &mut (impl Response + Counters),
+        readiness: Readiness,
+    ) {
+        self.pool.metrics.not_ready(self.call, stream);
+        if readiness == Readiness::Starting {
+            mark::mark_rest(stream);
+        }
     }
 
     /// Notes what the answer says, and before that what could not be noted while it was unknown whether the call is traced.
@@ -343,9 +368,13 @@ fn read(
     (readiness(head, at), head.len() >= HEAD_LIMIT)
 }
 
-/// Whether the REST call at a `:path` may be sent again when an endpoint has seen it.
-fn only_reads(path: Option<&[u8]>) -> bool {
-    matches!(Call::of_rest(rpc_of(path.unwrap_or_default())), Call::Milvus(rpc) if rpc.repeatable)
+/// What the REST call at a `:path` does; None if it does something else, such as several steps that change something.
+fn effect_of(path: Option<&[u8]>) -> Option<Effect> {
+    match Call::of_rest(rpc_of(path.unwrap_or_default())) {
+        Call::Milvus(rpc) if rpc.repeatable => Some(Effect::Reads),
+        Call::Milvus(rpc) if rpc.class == Class::Write => Some(Effect::Writes),
+        _ => None,
+    }
 }
 
 /// Whether a response has a body of Milvus's, with a code in it.

@@ -61,15 +61,19 @@ pub fn rest_readiness(head: &[u8]) -> Readiness {
     body.push(head);
     match body.code {
         None if body.is_read() => Readiness::Ready,
-        None => Readiness::Unknown,
-        Some(CODE_NOT_READY | CODE_UNAVAILABLE) => {
+        Some(code @ (CODE_NOT_READY | CODE_UNAVAILABLE)) if body.is_read() => {
             let says = |text: &&[u8]| head.windows(text.len()).any(|part| part == *text);
-            if REST_NOT_READY.iter().any(says) {
+            // A text of JSON as a whole: a quotation mark within one has a backslash before it.
+            if code == CODE_NOT_READY && head.split(|byte| *byte == b'"').any(is_starting) {
+                Readiness::Starting
+            } else if REST_NOT_READY.iter().any(says) {
                 Readiness::NotReady
             } else {
-                Readiness::Unknown
+                Readiness::Ready
             }
         }
+        // The message comes after the code.
+        None | Some(CODE_NOT_READY | CODE_UNAVAILABLE) => Readiness::Unknown,
         Some(_) => Readiness::Ready,
     }
 }

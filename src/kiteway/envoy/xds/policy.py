@@ -62,6 +62,13 @@ class CallPolicy:
         """Whether a call may be sent again after an endpoint may have received it."""
         return self.retry_on not in {_NOTHING_SENT, _NOT_BEGUN}
 
+    @property
+    def retriable_headers(self) -> list[HeaderMatcher]:
+        """The headers of answers from a proxy that still starts, after which a call is sent to another one."""
+        if "retriable-headers" not in self.retry_on:
+            return []
+        return [_STARTING] if self.repeatable else [_STARTING, _INITIALIZING]
+
 
 _HEDGES = 2
 """
@@ -87,10 +94,13 @@ _REST_REPEATABLE = "connect-failure,refused-stream,reset,gateway-error"
 _STARTING = HeaderMatcher(name="grpc-message", string_match=StringMatcher(contains="Milvus Proxy is not ready yet"))
 """What a proxy answers with the status UNKNOWN for some milliseconds after it listens, before it looks at the call."""
 
-_INITIALIZING = HeaderMatcher(name="kiteway-in-band", string_match=StringMatcher(exact="starting"))
+MARK = "kiteway-in-band"
+"""The header with which the filter marks such answers (`filter/core/src/mark.rs`)."""
+
+_INITIALIZING = HeaderMatcher(name=MARK, string_match=StringMatcher(exact="starting"))
 """
-What it answers next, inside an answer whose status is OK: the filter marks it (`filter/core/src/mark.rs`). A read needs no
-mark, since the filter makes its answer UNAVAILABLE.
+What it answers next, inside an answer whose status is OK, to gRPC and REST alike. A read needs no mark, since the filter makes
+its answer UNAVAILABLE, or 503.
 """
 
 _READ_BUFFER = 16 << 20
@@ -176,7 +186,7 @@ def rest_policies() -> tuple[CallPolicy, ...]:
     """Return the policies for REST in the order they are matched."""
     return (
         _repeatable("rest-read", _REST_READS, _QUERY, _REST_REPEATABLE, *_REST_BEGINNINGS, hedged=True),
-        _once("rest-write", _REST_WRITES, _WRITE, _NOTHING_SENT, *_REST_BEGINNINGS),
+        _once("rest-write", _REST_WRITES, _WRITE, _NOT_BEGUN, *_REST_BEGINNINGS),
         _once("rest-other", None, _LONG, _NOTHING_SENT),
     )
 
@@ -198,12 +208,6 @@ def hedge(action: RouteAction, delay: float) -> None:
     action.retry_policy.num_retries.value = _HEDGES
 
 
-def _retriable_headers(policy: CallPolicy) -> list[HeaderMatcher]:
-    if "retriable-headers" not in policy.retry_on:
-        return []
-    return [_STARTING] if policy.repeatable else [_STARTING, _INITIALIZING]
-
-
 def retry_policy(policy: CallPolicy) -> RetryPolicy:
     """
     Return the retries of a policy.
@@ -213,7 +217,7 @@ def retry_policy(policy: CallPolicy) -> RetryPolicy:
     """
     return RetryPolicy(
         retry_on=policy.retry_on,
-        retriable_headers=_retriable_headers(policy),
+        retriable_headers=policy.retriable_headers,
         num_retries=UInt32Value(value=policy.retries),
         retry_host_predicate=[
             RetryPolicy.RetryHostPredicate(

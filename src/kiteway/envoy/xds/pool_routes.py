@@ -21,7 +21,7 @@ from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name, secon
 from kiteway.envoy.xds.filters import counted_as, turn_on
 from kiteway.envoy.xds.headers import Headers, SharedHeaders, header_options
 from kiteway.envoy.xds.local_replies import NO_HEALTHY_ENDPOINT
-from kiteway.envoy.xds.policy import CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
+from kiteway.envoy.xds.policy import MARK, CallPolicy, grpc_policies, hedge, rest_policies, retry_policy
 from kiteway.envoy.xds.route_cache import cache_for_filter
 from kiteway.envoy.xds.route_match import match_of, narrow
 from kiteway.envoy.xds.route_policy import policy_for_filter
@@ -104,6 +104,9 @@ def _forwarded(
         if cluster == grpc:
             # Envoy would send it as an extended CONNECT, which Milvus resets; such resets in a row eject the endpoint.
             route.route.upgrade_configs.add(upgrade_type="websocket").enabled.value = False
+        elif policy.retriable_headers:
+            # Of gRPC the filter removes it, with the status that belongs to it.
+            route.response_headers_to_remove.append(MARK)
         route.request_headers_to_add.extend(header_options(request, encrypted=encrypted))
         route.response_headers_to_add.extend(header_options(response, encrypted=encrypted))
         add_log_rate_without_filter(route, to.log_sample_rate, settings)

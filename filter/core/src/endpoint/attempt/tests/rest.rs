@@ -76,9 +76,47 @@ fn any_other_rest_answer_is_passed_on_as_it_is() {
     assert_eq!(Action::Continue, failed.headers(&unauthorized, false));
 }
 
+const MARK: &str = "kiteway-in-band";
+
 #[test]
-fn a_rest_write_is_neither_held_nor_changed() {
-    for path in ["/v2/vectordb/entities/insert", "/v2/vectordb/collections/drop", "/other"] {
+fn a_rest_write_that_finds_the_proxy_starting_is_marked_and_not_changed() {
+    for path in
+        ["/v2/vectordb/entities/insert", "/v2/vectordb/entities/upsert", "/v1/vector/delete?x=1"]
+    {
+        let body = br#"{"code":1,"message":"service not ready[proxy=7]: Initializing"}"#;
+        for cut in 1..body.len() - 1 {
+            let mut exchange = rest(path);
+            assert_eq!(Action::Hold, exchange.headers(&JSON, false));
+            assert_eq!(Action::Hold, exchange.body(&body[..cut], false));
+            assert_eq!(Action::Continue, exchange.body(&body[cut..], true));
+            assert_eq!(Some(&b"starting"[..]), exchange.stream.response_header(MARK));
+            assert_eq!(Some(&b"200"[..]), exchange.stream.response_header(":status"));
+        }
+    }
+}
+
+#[test]
+fn a_rest_write_that_may_have_begun_is_not_marked() {
+    for body in [
+        &br#"{"code":0,"data":{"insertCount":1}}"#[..],
+        br#"{"code":1,"message":"service not ready[proxy=7]: Abnormal"}"#,
+        br#"{"code":2,"message":"service not ready[proxy=7]: Initializing"}"#,
+        br#"{"code":1,"message":"b: service not ready[proxy=7]: Initializing"}"#,
+        br#"{"code":1,"message":"service not ready[rootcoord=7]: Initializing"}"#,
+        br#"{"code":1,"message":"field \"service not ready[proxy=7]: Initializing\""}"#,
+        br#"{"code":100,"message":"service not ready[proxy=7]: Initializing"}"#,
+    ] {
+        let mut exchange = rest("/v2/vectordb/entities/insert");
+        exchange.headers(&JSON, false);
+        assert_eq!(Action::Continue, exchange.body(body, true));
+        assert_eq!(None, exchange.stream.response_header(MARK));
+        assert_eq!(Some(&b"200"[..]), exchange.stream.response_header(":status"));
+    }
+}
+
+#[test]
+fn a_rest_call_of_several_steps_is_neither_held_nor_changed() {
+    for path in ["/v2/vectordb/collections/create", "/v2/vectordb/collections/drop", "/other"] {
         let mut exchange = rest(path);
         assert_eq!(Action::Continue, exchange.headers(&JSON, false));
         assert_eq!(Action::Continue, exchange.body(b"{\"code\":1}", true));
