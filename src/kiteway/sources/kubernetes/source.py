@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ _LATEST_SECONDS: Final = 1.0
 """but not longer than this: ``kubectl apply`` of a folder is one translation, a steady stream starves none."""
 _SLICES_SECONDS: Final = 0.02
 """Changes of endpoints within this many seconds are taken as one."""
+_REFUSED_VERB: Final = re.compile(r" cannot (\w+) resource ")
+"""How the API server names the verb that a user has no right to (its ``RBAC`` message)."""
 _KEEP_SECONDS: Final = 5.0
 """The least seconds between two writes of the last good configuration."""
 
@@ -83,7 +86,7 @@ class KubernetesSource:
         self._good: dict[str, tuple[bytes, ...]] = {}
         self._failing: set[str] = set()
         self._relive = self._reliving = False
-        self._published = PublishedService(self._touched.set)
+        self._published = PublishedService(self._on_published)
         self._reflectors = [
             self._reflector(kind, namespace)
             for kind in WATCHED
@@ -274,8 +277,15 @@ class KubernetesSource:
         self._slices[either.ref] = (self._slices.get(either.ref, (old, None))[0], new)
         self._slices_changed.set()
 
+    def _on_published(self) -> None:
+        self._touched.set()
+        self._changed.set()
+
     def _problems(self) -> list[Diagnostic]:
-        return [_problem(each) for each in (*self._reflectors, *self._aside, *self._others) if each.problem]
+        found = [_problem(each) for each in (*self._reflectors, *self._aside, *self._others) if each.problem]
+        if self._publishing and self.addresses == ():
+            found.append(self._published.why_none(self._config.publish_service))
+        return found
 
     async def _look_for_gke(self) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -326,10 +336,22 @@ class KubernetesSource:
 
 
 def _problem(reflector: Reflector) -> Diagnostic:
+    verb = _REFUSED_VERB.search(reflector.problem)
     reason, what, fix = (
-        ("KubernetesForbidden", "is not shown to Kiteway", "Give its service account get, list and watch for it.")
-        if reflector.forbidden
-        else ("KubernetesUnavailable", "cannot be followed", "What was last seen stays in force until it can be.")
+        ("KubernetesUnavailable", "cannot be followed", "What was last seen stays in force until it can be.")
+        if not reflector.forbidden
+        else (
+            "KubernetesForbidden",
+            "is not shown to Kiteway",
+            f"Give the account the verb {verb[1]} for it; Kiteway needs get, list and watch.",
+        )
+        if verb is not None
+        # Without valid credentials there is no user whose rights could be missing.
+        else (
+            "KubernetesForbidden",
+            "is not shown to Kiteway",
+            "Check the credentials: the account's token, or the kubeconfig's user.",
+        )
     )
     message = f"{reflector.path} {what}: {reflector.problem.rstrip('.')}."
     return Diagnostic(Severity.WARNING, reason, message, fix)
