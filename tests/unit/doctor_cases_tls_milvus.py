@@ -8,6 +8,7 @@ from tests.unit.doctor_edits import (
     both_certificates,
     health,
     managed,
+    managed_with,
     operator,
     proxy,
     renamed_port,
@@ -64,6 +65,12 @@ CERTIFICATE_AND_MILVUS_CASES = [
         lambda f: f.add("networking.gke.io/v1", "ManagedCertificate", "managed", spec={"domains": [HOST]}),
     ),
     Case("MANAGED_CERT_UNATTACHED", managed("manged"), "no Ingress of its namespace names it", managed("managed")),
+    Case(
+        "MANAGED_CERT_FAILED",
+        managed_with("Provisioning", "FailedNotVisible"),
+        f"its status is Provisioning: {HOST} does not lead to the load balancer (FailedNotVisible)",
+        managed_with("Active", "Active"),
+    ),
     # Milvus.
     Case(
         "MILVUS_CONFIG_UNREADABLE",

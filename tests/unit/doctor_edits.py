@@ -84,6 +84,17 @@ def open_and_redirected(files: Files) -> None:
     del files.annotations[ALLOW_HTTP]
 
 
+def managed_with(status: str, of_domain: str) -> Edit:
+    """Add a ManagedCertificate with the status that a controller wrote."""
+
+    def edit(files: Files) -> None:
+        written = {"certificateStatus": status, "domainStatus": [{"domain": HOST, "status": of_domain}]}
+        spec = {"domains": [HOST]}
+        files.add("networking.gke.io/v1", "ManagedCertificate", "managed", spec=spec, status=written)
+
+    return edit
+
+
 def managed(name: str) -> Edit:
     """Name the ManagedCertificate `managed` at the Ingress, and add one that is called `name`."""
 

@@ -6,6 +6,7 @@ does not.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -16,10 +17,14 @@ from kiteway.doctor import RULES, Finding, Result, Scope
 from kiteway.doctor.cluster.assemble import assemble
 from kiteway.doctor.cluster.facts import HELM_RELEASE, ClusterFacts, Unread
 from kiteway.doctor.cluster.look import examine_cluster
+from kiteway.probe import ProbeFailure, Reason
+from kiteway.probe.tls import TlsResult
 from tests.unit.doctor_cluster import BACKENDS, CLOSED, Cluster, front_seen, pod_seen
 from tests.unit.doctor_cluster_cases import CASES, MORE, PRE_SHARED, SILENT, Case, Edit
 from tests.unit.doctor_documents import assert_convertible
-from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, INGRESS_CLASS, MANAGED, NEG
+from tests.unit.doctor_manifests import APP_PROTOCOLS, BACKEND_CONFIG, INGRESS_CLASS, MANAGED, NEG, STATIC_IP
+
+NOT_TLS = ProbeFailure(Reason.NOT_TLS, "the server speaks HTTP/2 in plaintext")
 
 # What a case's mistake is besides, or brings with it.
 ALSO = {
@@ -141,6 +146,55 @@ def test_endpoints_and_addresses_are_judged_as_addresses_are() -> None:
     assert "answers /healthz with OK, but the serving port does not" in race.message
     assert (ObjectRef("Address", "", "my-release.milvus.io:443"), "CERT_HOST") in checks
     assert not any(rule == "CERT_HOST" and ref.kind == "Pod" for ref, rule in checks)
+
+
+@pytest.mark.parametrize("gke", [True, False])
+def test_advice_about_gke_is_for_gke(*, gke: bool) -> None:
+    """Without Google's controller nothing is said of a reserved address, which only Google has."""
+    cluster = Cluster()
+    del cluster.annotations[STATIC_IP]
+    cluster.annotations[INGRESS_CLASS] = "gce"
+    cluster.gke, cluster.classes = gke, {} if gke else {"kiteway": "kiteway.io/ingress-controller"}
+    codes = {check.code for _, found in examine_cluster(cluster.facts()).checks for check in found if check.severity}
+    assert ("StaticIPMissing" in codes) is gke
+
+
+@pytest.mark.parametrize(
+    ("seen", "words", "fix"),
+    [
+        (
+            {"tls": TlsResult(plaintext="HTTP/2", failure=NOT_TLS), "secure": True},
+            "it speaks HTTP/2 in plaintext, and the Service default/milvus says TLS",
+            "remove cloud.google.com/app-protocols from the Service",
+        ),
+        (
+            {"tls": None, "speaks_tls": True, "secure": False},
+            "it speaks TLS, and the Service default/milvus says plaintext",
+            "Annotate the Service with cloud.google.com/app-protocols",
+        ),
+    ],
+)
+def test_the_wrong_protocol_of_a_pod_is_a_matter_of_its_service(seen: dict[str, Any], words: str, fix: str) -> None:
+    """The advice is about the annotation and Milvus, not about options of the command."""
+    secure = seen.pop("secure")
+    cluster = Cluster()
+    pod = pod_seen(1, connect=None, version=None, serving=None, **seen)
+    target = dataclasses.replace(pod.target, secure=secure, service=ObjectRef("Service", "default", "milvus"))
+    cluster.backs = [dataclasses.replace(pod, target=target)]
+    checks = {(r, c.rule.id): c.finding for r, found in examine_cluster(cluster.facts()).checks for c in found}
+    found = checks[ObjectRef("Pod", "default", "milvus-1"), "TLS_HANDSHAKE"]
+    assert words in found.message
+    assert fix in found.fix
+    assert "--plaintext" not in found.fix
+
+
+def test_a_name_that_is_nearly_that_of_an_object_is_suggested() -> None:
+    """The objects of the namespace are known, so the advice is not to create one more."""
+    cluster = Cluster()
+    rule = cluster.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    rule["name"] = "milvs"
+    fixes = [c.finding.fix for _, found in examine_cluster(cluster.facts()).checks for c in found if c.severity]
+    assert "Did you mean milvus? The namespace has a Service of this name." in fixes
 
 
 def test_only_objects_of_the_release_are_checked() -> None:

@@ -6,10 +6,11 @@ import datetime as dt
 
 import pytest
 
-from kiteway.diagnostics import Diagnostic
+from kiteway.certificates.create import create_self_signed
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Object, load_object
 from kiteway.translate import Options, translate, with_meant
-from tests.support.manifests import Manifest, ingress, path, rule, service
+from tests.support.manifests import Manifest, ingress, path, rule, secret, service
 
 NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
@@ -27,9 +28,10 @@ def _diagnosed(*manifests: Manifest) -> list[Diagnostic]:
             service("vec-mivus", namespace="milvus"),
             "The Service is in the namespace milvus, and only objects of the same namespace can be used: create it in default.",
         ),
+        (service("my-vec-mivus"), "Did you mean my-vec-mivus? The files have a Service of this name."),
         (service("another"), "Create it in the namespace default, or correct the name."),
     ],
-    ids=["misspelt", "another namespace", "nothing like it"],
+    ids=["misspelt", "another namespace", "a part of it", "nothing like it"],
 )
 def test_a_missing_object_is_looked_for(there: Manifest, fix: str) -> None:
     """The advice is not to create an object that exists under nearly the same name."""
@@ -101,3 +103,15 @@ def test_a_class_that_has_an_object_is_no_mistake() -> None:
     reasons = {each.reason for each in _diagnosed(manifest, other)}
     assert "IngressClassIgnored" in reasons
     assert "IngressClassMisspelt" not in reasons
+
+
+def test_a_secret_of_another_type_is_a_note() -> None:
+    """An Opaque Secret with a certificate is served, as on GKE, and said to be of another type; a TLS Secret is not."""
+    pair = create_self_signed(["a.example.com"])
+    ours = ingress(rule("a.example.com", path("/", "a")), tls=["tls"])
+    right = secret("tls", pair)
+    other = {key: value for key, value in right.items() if key != "type"}
+    assert "SecretTypeNotTLS" not in {each.reason for each in _diagnosed(ours, service("a"), right)}
+    (note,) = (each for each in _diagnosed(ours, service("a"), other) if each.reason == "SecretTypeNotTLS")
+    assert note.severity is Severity.NOTE
+    assert "of the type Opaque" in note.message

@@ -21,7 +21,14 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src/kiteway"
 _CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*\Z")
 _ORDER = ("error", "warning", "note")
 # What these report is always of one severity (see their docstrings).
-_SEVERITY_OF = {"error": "error", "_error": "error", "warn": "warning", "trap": "warning", "_warning": "warning"}
+_SEVERITY_OF = {
+    "error": "error",
+    "_error": "error",
+    "warn": "warning",
+    "trap": "warning",
+    "note": "note",
+    "_warning": "warning",
+}
 _SEVERITY_OF |= {"Weakness": "warning", "CertificateError": "error", "Fault": "error", "_spoil": "error"}
 
 

@@ -13,11 +13,12 @@ import typer
 
 from kiteway.cli.address import parse_address
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
+from kiteway.cli.missing import print_missing
 from kiteway.cli.options import CLUSTER_PANEL, DataDirOption, FilesOption, KubeconfigOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.terminal import Part, line
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
-from kiteway.diagnostics import Severity
+from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.doctor import (
     RULES,
     AddressTarget,
@@ -105,11 +106,13 @@ def doctor(
     if sum(map(bool, (address, filename, cluster))) > 1:
         raise fail("give only one of -f PATH (files), HOST[:PORT] (a live address) and --cluster", 2)
     now = dt.datetime.now(dt.UTC)
+    missing: tuple[Diagnostic, ...] = ()
     if cluster:
         where = _Where(release or "my-release", namespace or "default", context, kubeconfig)
         report = _cluster(where, now, ca=ca, token=read_token(token, token_file), timeout=timeout)
     elif filename:
-        report = examine(Scope.FILES, read_manifests(filename, now))
+        manifests = read_manifests(filename, now)
+        missing, report = manifests.diagnostics, examine(Scope.FILES, manifests)
     elif address:
         if Path(address).exists():
             raise fail(f"{address} is a file or folder: {suggested('kiteway', 'doctor', '-f', address)}", 2)
@@ -128,6 +131,8 @@ def doctor(
     else:
         report = examine(Scope.MACHINE, look_at_machine(envoy, Instance(data_dir) if data_dir else None))
     _print(report, output, passed=all_)
+    if output is Output.TABLE:
+        print_missing(missing)
     raise typer.Exit(1 if report.failed else 0)
 
 

@@ -12,10 +12,11 @@ import msgspec
 import typer
 from google.protobuf.json_format import MessageToDict
 
+from kiteway.cli.missing import print_missing
 from kiteway.cli.options import CacheMemoryOption, FilesOption
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.cli.policy_show import policy_rows
-from kiteway.cli.terminal import line, table
+from kiteway.cli.terminal import table
 from kiteway.cli.values import NamespaceLimitOption, SSLPolicyOption, parse_namespace_limits, parse_ssl_policies
 from kiteway.diagnostics import Diagnostic, Severity, ordered
 from kiteway.envoy.settings import EnvoySettings
@@ -103,7 +104,7 @@ def plan(
     elif output is PlanOutput.TABLE:
         _print_model(result.model)
         print_diagnostics(diagnostics)
-        _print_missing(diagnostics)
+        print_missing(diagnostics)
         _print_summary(diagnostics)
     else:
         found = PlanReport(
@@ -149,22 +150,6 @@ def _print_policies(hosts: Iterable[HostReport]) -> None:
     if rows.row_count:
         stdout.print()
         stdout.print(rows)
-
-
-def _print_missing(diagnostics: tuple[Diagnostic, ...]) -> None:
-    """Say that objects which are in no file may be in the cluster, with the command for those of the first namespace."""
-    missing = dict.fromkeys(each.missing for each in diagnostics if each.missing is not None)
-    namespace = next((ref.namespace for ref in missing), None)
-    if namespace is None:
-        return
-    names = [f"{ref.kind.lower()}/{ref.name}" for ref in missing if ref.namespace == namespace]
-    command = suggested("kubectl", "get", "-n", namespace, *names, "-o", "yaml")
-    stderr.print(
-        line(
-            "note: an object that is not in the given files does not exist here. If your cluster has it, pipe the output of ",
-            f"{command} into this command and add -f -",
-        )
-    )
 
 
 def _print_summary(diagnostics: tuple[Diagnostic, ...]) -> None:

@@ -111,7 +111,7 @@ def _print_pool(pool: PoolReport, now: dt.datetime) -> None:
 def _print_managed(managed: ManagedCertificateReport) -> None:
     stdout.print(f"managed certificate {managed.name} {managed.certificate_status}")
     for domain in managed.domain_status:
-        stdout.print(f"  {domain.domain} {domain.status}")
+        stdout.print(f"  {domain.domain} {domain.status}{f': {domain.message}' if domain.message else ''}")
     if managed.waiting_for:
         stdout.print(f"  waiting for {managed.waiting_for}")
     for text in (managed.message, managed.fix):

@@ -48,6 +48,7 @@ class AddressTarget:
         token: ``user:password`` or an API key; sent only where the certificate is valid.
         timeout: seconds for each probe.
         about: its identity in a report, if it is not a client-facing address but, say, a Pod.
+        service: the Service that says which protocol it has, if it is an endpoint behind the balancer.
     """
 
     endpoint: Endpoint
@@ -56,6 +57,7 @@ class AddressTarget:
     token: str | None = field(default=None, repr=False)
     timeout: float = DEFAULT_TIMEOUT
     about: ObjectRef | None = None
+    service: ObjectRef | None = None
 
     @property
     def name(self) -> str:
@@ -172,11 +174,16 @@ async def look_at_address(target: AddressTarget, now: dt.datetime) -> AddressFac
         facts = replace(facts, tls=tls, old_tls=old_tls, http=http)
         if tls.version is None:
             return facts
-    facts = await _calls(facts)
-    if not target.secure and facts.connect is not None and facts.connect.call.failure is not None:
-        tls = await probe_tls(endpoint, TlsOptions(verify=False), timeout=timeout)
-        facts = replace(facts, speaks_tls=tls.version is not None)
-    return facts
+    return await _with_protocol(await _calls(facts))
+
+
+async def _with_protocol(facts: AddressFacts) -> AddressFacts:
+    """Find out whether a server that answers no call in plaintext speaks TLS."""
+    target = facts.target
+    if target.secure or facts.connect is None or facts.connect.call.failure is None:
+        return facts
+    tls = await probe_tls(target.endpoint, TlsOptions(verify=False), timeout=target.timeout)
+    return replace(facts, speaks_tls=tls.version is not None)
 
 
 async def look_at_endpoint(target: AddressTarget, now: dt.datetime) -> AddressFacts:
@@ -207,7 +214,7 @@ async def look_at_endpoint(target: AddressTarget, now: dt.datetime) -> AddressFa
         get_version(endpoint, tls=tls, timeout=timeout),
         is_serving(endpoint, tls=tls, timeout=timeout),
     )
-    return replace(facts, connect=first, version=version, serving=serving)
+    return await _with_protocol(replace(facts, connect=first, version=version, serving=serving))
 
 
 async def _unreachable(target: AddressTarget, dns: DnsResult) -> tuple[tuple[str, ProbeFailure], ...]:

@@ -28,7 +28,7 @@ from kiteway.resources import IngressClass, ManagedCertificate, load_object
 from kiteway.resources import annotations as keys
 from kiteway.sources.kubernetes.kinds import WATCHED
 from kiteway.sources.kubernetes.store import substance
-from kiteway.translate import Endpoints, Options, translate
+from kiteway.translate import Endpoints, Options, translate, with_meant
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -53,7 +53,8 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
     found = focus(objects, release, refused)
     own = found.objects
     reported = [d for each in loaded for d in each.diagnostics if d.object in found.refs]
-    result = translate(own, Options(), now, refused)
+    result = translate(own, Options(gke=snapshot.gke), now, refused)
+    meant = with_meant(result.diagnostics, objects, "The namespace has")
     return ClusterFacts(
         now=now,
         server=snapshot.server,
@@ -62,7 +63,7 @@ def assemble(snapshot: Snapshot, release: str, now: dt.datetime) -> ClusterFacts
         problem=snapshot.problem,
         unread=unread,
         gke=snapshot.gke,
-        manifests=Manifests(own, ordered([*reported, *result.diagnostics]), _milvus(helm)),
+        manifests=Manifests(own, ordered([*reported, *meant]), _milvus(helm)),
         instances=instances(objects),
         release=helm,
         addresses=_addresses(snapshot.of("Ingress")),

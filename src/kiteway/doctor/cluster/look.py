@@ -33,7 +33,9 @@ MOST_ENDPOINTS = 20
 ENDPOINT_RULES = frozenset({"TCP_CONNECT", "TLS_HANDSHAKE", "ALPN_H2", "GRPC_DIRECT", "HEALTHZ_RACE"})
 """The rules about addresses that apply to endpoints; any certificate passes, as GKE's balancer accepts it."""
 
-SEEN_LIVE = frozenset({"HELM_SERVICE_ANNOTATIONS", "HELM_L4_SERVICE", "SINGLE_PROXY", "MANAGED_CERT_ORDER"})
+SEEN_LIVE = frozenset(
+    {"HELM_SERVICE_ANNOTATIONS", "HELM_L4_SERVICE", "SINGLE_PROXY", "MANAGED_CERT_ORDER", "MANAGED_CERT_FAILED"}
+)
 """Rules that predict an effect; a cluster shows it: HELM_VALUES_DRIFT, SERVICE_L4, PDB, MANAGED_CERT_STUCK."""
 
 _HTTPS = 443
@@ -143,6 +145,7 @@ def _endpoints(facts: ClusterFacts, timeout: float) -> list[AddressTarget]:
                     tls=TlsOptions(verify=False),
                     timeout=timeout,
                     about=ObjectRef("Pod", pod.namespace, pod.name) if pod and pod.kind == "Pod" else None,
+                    service=service.ref,
                 )
                 found[target.endpoint.authority] = target
     return list(found.values())[:MOST_ENDPOINTS]

@@ -181,6 +181,10 @@ class Context:
             found = dataclasses.replace(found, missing=ObjectRef(kind.KIND, namespace, name))
         self.report(found)
 
+    def note(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
+        """Report what works as it is, and may surprise."""
+        self.report(about.diagnostic(Severity.NOTE, reason, message, fix, path))
+
     def warn(self, about: Object, reason: str, message: str, fix: str, path: Path) -> None:
         """Report what GKE accepts but should be changed, or what has another effect here."""
         self.report(about.diagnostic(Severity.WARNING, reason, message, fix, path))

@@ -7,6 +7,7 @@ from kiteway.certificates.x509 import CertificateError
 from kiteway.model import Certificate
 from kiteway.printable import suggested
 from kiteway.resources import Secret
+from kiteway.resources.kinds.secret import TLS_SECRET
 from kiteway.resources.places import Path, quoted
 from kiteway.translate.shared.context import Context
 from kiteway.translate.shared.limits import LONGEST_CERTIFICATE_CHAIN
@@ -73,6 +74,14 @@ def read_secret(context: Context, secret: Secret, *, for_server: bool = True) ->
     if isinstance(facts, CertificateError):
         context.error(secret, facts.reason, facts.message, facts.fix, secret.where(facts.part))
         return None
+    if for_server and secret.type != TLS_SECRET:
+        context.note(
+            secret,
+            "SecretTypeNotTLS",
+            f"the Secret is of the type {secret.type or 'Opaque'}, not {TLS_SECRET}; its certificate is served, as on GKE.",
+            f"Create it with the type {TLS_SECRET}: the API server then refuses one without tls.crt or tls.key.",
+            ("type",),
+        )
     for weakness in facts.weaknesses if for_server else ():
         context.warn(secret, weakness.reason, weakness.message, weakness.fix, secret.where("tls.crt"))
     odd = [name for name in facts.names if not is_server_name(name) and not is_address(name)]

@@ -6,11 +6,25 @@ from collections.abc import Iterator
 
 from kiteway.doctor.address import AddressFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
+from kiteway.resources import annotations as keys
 
 
 def _check(facts: AddressFacts) -> Iterator[Finding]:
-    tls = facts.tls
-    if facts.speaks_tls:
+    tls, service = facts.tls, facts.target.service
+    if service is not None and facts.speaks_tls:
+        yield failed(
+            facts.ref,
+            f"it speaks TLS, and the {service} says plaintext: every call to it fails.",
+            f"""Annotate the Service with {keys.APP_PROTOCOLS}: '{{"PORT-NAME":"HTTP2"}}'.""",
+        )
+    elif service is not None and tls is not None and tls.plaintext:
+        yield failed(
+            facts.ref,
+            f"it speaks {tls.plaintext} in plaintext, and the {service} says TLS: every call to it fails.",
+            f"Turn on TLS in Milvus (common.security.tlsMode: 1). Where no balancer of Google's is in front of it, you can "
+            f"remove {keys.APP_PROTOCOLS} from the Service instead and set appProtocol: kubernetes.io/h2c.",
+        )
+    elif facts.speaks_tls:
         fix = "Leave out --plaintext (PyMilvus: an https:// URI)."
         yield failed(facts.ref, "the server speaks TLS on this port, and the address is checked in plaintext.", fix)
     elif not facts.target.secure:

@@ -7,39 +7,34 @@ from collections.abc import Iterator
 
 from kiteway.doctor.cluster.facts import ClusterFacts, minutes
 from kiteway.doctor.cluster.names import leads_elsewhere
+from kiteway.doctor.managed import fixes, in_words, refused
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
-from kiteway.report.certificates import DomainStatus, IssuanceStatus
+from kiteway.report.certificates import IssuanceStatus
 from kiteway.resources import Ingress, ManagedCertificate
 from kiteway.resources import annotations as keys
 
 _PATIENCE = dt.timedelta(hours=1)
 """Google: up to an hour until a certificate is Active."""
-_DOMAIN: dict[str, str] = {
-    DomainStatus.FAILED_NOT_VISIBLE: "does not lead to the load balancer",
-    DomainStatus.FAILED_CAA_CHECKING: "has CAA records that cannot be read",
-    DomainStatus.FAILED_CAA_FORBIDDEN: "has CAA records that forbid Google's CAs",
-    DomainStatus.FAILED_RATE_LIMITED: "was ordered too often: the CA limits certificates of a domain",
-}
 _EVENTS = frozenset({"BackendError", "TooManyCertificates"})
 
 
 def _check(facts: ClusterFacts) -> Iterator[Finding]:
     for managed in facts.manifests.of(ManagedCertificate):
         status, age = managed.status.certificate_status, facts.age(managed.metadata.creation_timestamp)
-        refused = [d for d in managed.status.domain_status if d.status in _DOMAIN]
-        if status == IssuanceStatus.ACTIVE and not refused:
+        domains = refused(managed.status.domain_status)
+        if status == IssuanceStatus.ACTIVE and not domains:
             yield passed(managed.ref, "it is Active.")
-        elif not refused and "Failed" not in status and age <= _PATIENCE:
+        elif not domains and "Failed" not in status and age <= _PATIENCE:
             yield skipped(
                 managed.ref, f"it is {status or 'without a status'} and {minutes(age)} old; an hour is normal."
             )
         else:
-            statuses = [f"{d.domain} {_DOMAIN[d.status]} ({d.status})" for d in refused]
+            statuses = list(map(in_words, domains))
             causes = list(_causes(facts, managed))
             yield failed(
                 managed.ref,
                 f"it is {status or 'without a status'} after {minutes(age)}: {'; '.join([*statuses, *causes]) or 'no reason is given'}.",
-                "Correct these; the CA tries again within an hour."
+                " ".join((*fixes(domains), "Correct these; the CA tries again within an hour."))
                 if statuses or causes
                 else "Look at its Events, and whether port 80 of the load balancer can be reached from everywhere.",
             )
