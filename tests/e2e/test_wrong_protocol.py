@@ -95,7 +95,7 @@ def test_the_wrong_protocol_makes_it_degraded_until_it_is_mended(  # noqa: PLR09
         status = running.report()
         assert status["state"] == "degraded"
         (reason,) = status["reasons"]
-        assert reason.startswith("every call to default/milvus/19530 has failed for ")
+        assert reason.startswith("every call to default/milvus/19530 fails, since ")
         assert why in reason
         assert "app-protocols" in reason
         assert why in status["pools"][0]["endpoints"][0]["callsFail"]

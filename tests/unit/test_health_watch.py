@@ -79,6 +79,20 @@ def test_since_is_when_the_health_changed() -> None:
     assert asyncio.run(act()) == [None, seconds(5), seconds(5), seconds(15)]
 
 
+@pytest.mark.parametrize(("uptime", "since"), [(3, NOW), (3600, None), (None, None)])
+def test_the_first_look_at_a_new_envoy_is_the_beginning(uptime: int | None, since: dt.datetime | None) -> None:
+    """An endpoint that is away from the start has an age; behind an Envoy that ran before, it is not known."""
+    probes, found = Probes(), outcome()
+
+    async def act() -> dt.datetime | None:
+        watch = HealthWatch(_no_admin(), lambda: found, probes)
+        await watch.take(clusters(EndpointFailure.ACTIVE_CHECK), NOW, uptime=uptime)
+        await watch.take(clusters(EndpointFailure.ACTIVE_CHECK), seconds(5), uptime=3600)
+        return watch.since(CLUSTER, ADDRESS)
+
+    assert asyncio.run(act()) == since
+
+
 def test_an_endpoint_that_fails_is_probed() -> None:
     """Only the one that fails, once for each failure, and again when it is repeated."""
     probes, found = Probes(), outcome()

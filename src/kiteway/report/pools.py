@@ -81,7 +81,7 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         check_fails: whether it was checked and failed.
         why: why it fails its check, as the control plane found by repeating the check; empty when that is not known.
         since: since when `health` is what it is, as the control plane saw it, which looks every 5 seconds; null when
-            that was before the control plane began to look.
+            Envoy ran before the control plane began to look, and it may have been so then.
         calls_fail: why every call to it fails although it passes its check, as the control plane found by connecting to it,
             and what to do; empty when that is not so.
         calls_fail_since: since when that was seen; null when `calls_fail` is empty.

@@ -76,6 +76,6 @@ def none_serves(pools: Sequence[PoolReport], now: dt.datetime) -> list[str]:
         if serving and len(since) == len(serving):
             seconds = int((now - max(since)).total_seconds())
             found.append(
-                f"every call to {pool.name} has failed for {seconds} s: {serving[0].address}: {serving[0].calls_fail}"
+                f"every call to {pool.name} fails, since {seconds} s: {serving[0].address}: {serving[0].calls_fail}"
             )
     return found

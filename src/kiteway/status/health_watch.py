@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 """Seconds between two looks, at least; twenty times what Envoy's answer took, so that a large cluster costs little CPU."""
+_NEW_SECONDS: Final = 15
+"""Seconds for which an Envoy is new: what is seen at the first look has been so for no longer."""
 _PROBE_SECONDS: Final = 1.0
 _MOST_PROBED: Final = 32
 """Endpoints that are probed in one look, chosen at random, so that no tenant's endpoints keep others from their turn."""
@@ -93,19 +95,28 @@ class HealthWatch:
             with contextlib.suppress(AdminError):
                 clusters = await self._admin.clusters()
                 took = loop.time() - began
-                await self.take(clusters, dt.datetime.now(dt.UTC), repeat=True)
+                uptime = None if self._seen is not None else (await self._admin.server_info()).uptime_seconds
+                await self.take(clusters, dt.datetime.now(dt.UTC), uptime=uptime, repeat=True)
             await asyncio.sleep(max(LOOK_SECONDS, 20 * took))
 
-    async def take(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime, *, repeat: bool = False) -> None:
+    async def take(
+        self,
+        clusters: Mapping[str, ClusterStatus],
+        now: dt.datetime,
+        *,
+        uptime: int | None = None,
+        repeat: bool = False,
+    ) -> None:
         """
         Take the state of Envoy at ``now``, and probe the endpoints that have begun to fail their check.
 
         Args:
             clusters: the clusters with their endpoints.
             now: the time.
+            uptime: seconds since Envoy's start; the first look at a new Envoy sees the beginning of each health.
             repeat: whether to probe also those that were probed before.
         """
-        self._record(clusters, now)
+        self._record(clusters, now, new=self._seen is not None or (uptime is not None and uptime < _NEW_SECONDS))
         if (outcome := self._outcome()) is not None:
             await self.serving.take(outcome.model, clusters, now)
         if self._probe is None:
@@ -117,15 +128,15 @@ class HealthWatch:
         known = self._why | {check: _answer(check, answer) for check, answer in zip(asked, answers, strict=True)}
         self._why = {check: known[check] for check in failing if check in known}
 
-    def _record(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
-        before = self._seen
+    def _record(self, clusters: Mapping[str, ClusterStatus], now: dt.datetime, *, new: bool) -> None:
+        before = self._seen or {}
         found: dict[_Key, Seen] = {}
         for cluster in clusters.values():
             for endpoint in cluster.endpoints:
                 key, health = (cluster.name, endpoint.address), EndpointHealth.of_failures(endpoint.failures)
-                seen = before.get(key) if before is not None else None
+                seen = before.get(key)
                 if seen is None or seen.health is not health:
-                    seen = Seen(health, now if before is not None else None)
+                    seen = Seen(health, now if new else None)
                 found[key] = seen
         self._seen = found
 

@@ -75,7 +75,7 @@ async def build_status(
         envoy = EnvoyReport(
             reachable=True, version=_release(info.version), state=info.state, uptime_seconds=info.uptime_seconds
         )
-        await watch.take(clusters, dt.datetime.now(dt.UTC))
+        await watch.take(clusters, dt.datetime.now(dt.UTC), uptime=info.uptime_seconds)
         await exports.look()
     except AdminError as error:
         envoy = EnvoyReport(error=str(error))
