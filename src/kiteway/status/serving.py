@@ -110,7 +110,8 @@ class ServingWatch:
         Begin without a history.
 
         Args:
-            probe: connects to an endpoint and says what is wrong; None where Envoy is in another network.
+            probe: connects to an endpoint and says what is wrong; None where Envoy is in another network, of which nothing
+                is said.
         """
         self._probe = probe
         self._streaks: dict[_Key, _Streak] = {}
@@ -124,12 +125,11 @@ class ServingWatch:
 
     async def take(self, model: LoadBalancer, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
         """Take Envoy's counts at ``now``, and probe the endpoints at which attempts fail and none succeeds."""
+        if self._probe is None:
+            return
         pools = {pool.key: pool for pool in model.pools}
         self._count(pools.values(), clusters, now)
         telling = [key for key, streak in self._streaks.items() if streak.telling]
-        if self._probe is None:
-            self._found = {key: _unseen(pools[key[0]]) for key in telling}
-            return
         asked = random.sample(telling, min(len(telling), _MOST_PROBED))
         serving = [Serving.of(pools[key], address) for key, address in asked]
         answers = await asyncio.gather(*map(self._probe, serving), return_exceptions=True)
@@ -172,11 +172,6 @@ def _next(before: _Streak | None, succeeded: int, failed: int, now: dt.datetime)
         return _Streak(succeeded, failed, failed, None)
     since = before.since or (now if failed > before.forgiven else None)
     return _Streak(succeeded, before.forgiven, failed, since)
-
-
-def _unseen(pool: Pool) -> Trouble:
-    said = "TLS" if pool.protocol.tls else "plaintext"
-    return Trouble(f"it may not speak {said}, as the Service says")
 
 
 async def probe_serving(serving: Serving) -> Trouble | None:
