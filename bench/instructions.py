@@ -14,6 +14,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -21,6 +22,7 @@ from typing import Protocol
 from bench.backends import (
     LARGE_INSERT,
     LIMIT,
+    SERVICE,
     Request,
     get_version,
     grpc_backend,
@@ -29,7 +31,7 @@ from bench.backends import (
     server_certificate,
     trivial_backend,
 )
-from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting, kiteway
+from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting, constant_answer, kiteway
 from bench.collection import Questions
 from bench.cpu import tree
 from bench.grpc_check import wait_until_it_serves
@@ -61,6 +63,10 @@ _UNIQUE_TEXT = (
     "nearly all of them unchanged. Under callgrind calls are slow, so the timestamps that the cache asks for are a larger part of "
     "all calls than otherwise. The last column counts each of them as a call too."
 )
+_HITS_TEXT = (
+    "“Repeated” is one search that the cache answers, beside the filter's constant answer to `Connect`. Valgrind has none of the "
+    "processor's instructions for SHA-256, so a hit takes fewer than this."
+)
 _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
@@ -89,6 +95,7 @@ async def run(context: Context) -> Outcome:
     # The other server's answers end otherwise than Milvus's, so a cache keeps none of them.
     with grpc_backend(context.work, certificate, key, LIMIT) as backend:
         setting = dataclasses.replace(setting, backend=backend)
+        repeated = await _repeated(context, setting)
         for name, options in (("unique", ()), ("unique, cache", ("--cache",))):
             unlike = _Unique(free_port())
             more = (*options, "--metrics-bind", f"127.0.0.1:{unlike.metrics}")
@@ -110,7 +117,30 @@ async def run(context: Context) -> Outcome:
     ]
     header = ("", "thousands a call", "of Kiteway", "timestamps", "with them as calls")
     tables.append(Table(f"{_TITLE}, Search, each for another vector", header, rows))
-    return Outcome(_TITLE, (_TEXT, _UNIQUE_TEXT), tables, (), {**counts, "unique": unique})
+    tables.append(_repeated_table(repeated))
+    data = {**counts, "unique": unique, "repeated": repeated}
+    return Outcome(_TITLE, (_TEXT, _UNIQUE_TEXT, _HITS_TEXT), tables, (), data)
+
+
+async def _repeated(context: Context, setting: Setting) -> dict[str, float]:
+    """Count for a hit of the cache, and for a constant answer of the filter."""
+    hits = _Hits(context, search(1), CONNECTIONS, free_port())
+    options = ("--cache", "--metrics-bind", f"127.0.0.1:{hits.metrics}")
+    ours = Contestant("a hit", functools.partial(_kiteway, options), ours=True)
+    connect = Request(f"{SERVICE}/Connect", search(1).message, lambda _: None)
+    constant = Contestant("constant answer", constant_answer)
+    return {
+        ours.name: await _count(context, ours, search(1), setting, hits),
+        constant.name: await _count(
+            context, constant, connect, setting, _Same(context, connect, CONNECTIONS), probe=connect
+        ),
+    }
+
+
+def _repeated_table(found: Mapping[str, float]) -> Table:
+    least = min(found.values())
+    rows = [[name, f"{count / 1000:.0f}", f"{count / least:.2f}"] for name, count in found.items()]
+    return Table(f"{_TITLE}, Search, repeated", ("", "thousands a call", "of the constant answer"), rows)
 
 
 def _kiteway(options: Sequence[str], setting: Setting) -> AbstractContextManager[Running]:
@@ -138,6 +168,32 @@ class _Same:
 
     def mark(self) -> None:
         pass
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hits(_Same):
+    """
+    The same search, until the cache answers nearly all of the calls, some of them for others that wait.
+
+    Attributes:
+        metrics: the port of Kiteway's metrics.
+    """
+
+    metrics: int
+
+    async def __call__(self, running: Running, calls: int) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            before = self._answered()
+            await super().__call__(running, calls)
+            if self._answered() - before > 0.9 * calls:
+                return
+            if calls > _WARM_UP_CALLS or time.monotonic() > end:
+                raise BenchError(f"the cache answered {self._answered() - before} of {calls} repeated searches")
+
+    def _answered(self) -> int:
+        page, name = scrape(self.metrics), "kiteway_cache_reads_total"
+        return total(page, name, 'outcome="hit"') + total(page, name, 'outcome="joined"')
 
 
 class _Unique:
@@ -189,6 +245,7 @@ async def _count(
     load: _Load,
     *,
     calls: int = _CALLS,
+    probe: Request | None = None,
 ) -> float:
     """Return the instructions for a call."""
     name = request.path.rpartition("/")[2]
@@ -200,7 +257,7 @@ async def _count(
     wrapper.chmod(0o700)
     with contestant.run(dataclasses.replace(setting, work=work, envoy=wrapper)) as running:
         try:
-            probe = get_version()
+            probe = probe or get_version()
             wait_until_it_serves(
                 HOST, running.port, probe.path, probe.message, seconds=_START_SECONDS, ended=running.ended
             )
