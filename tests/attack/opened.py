@@ -12,6 +12,7 @@ from tests.attack.tenant import SERVICE, ingress, secret, tenant
 from tests.attack.world import World, world
 from tests.e2e.traffic import SEARCH, Backend
 from tests.support.certificates import authority
+from tests.support.kiteway import wait_listening
 from tests.support.manifests import Manifest, endpoint_slice, frontend_config, path, service
 
 _GUARDED = "guarded"
@@ -50,10 +51,18 @@ def _post(port: int, host: str, what: str = SEARCH, *, tls: bool = False, header
             return 0
 
 
-def guarded(found: World, *objects: Manifest) -> Seen:
-    """Apply the guarded tenant's objects; return what was seen of the victim beside it."""
+def guarded(found: World, *objects: Manifest, in_plaintext: bool = False) -> Seen:
+    """
+    Apply the guarded tenant's objects; return what was seen of the victim beside it.
+
+    With ``in_plaintext`` the port for plaintext HTTP is open at the return. The victim does not use it, so its change may be in
+    effect earlier.
+    """
     found.write(_GUARDED, objects)
-    return Seen(change=found.change())
+    seen = Seen(change=found.change())
+    if in_plaintext:
+        wait_listening(found.ports.http)
+    return seen
 
 
 def finish(seen: Seen, found: World, said: str) -> Seen:
@@ -88,7 +97,7 @@ def _bad_hosts() -> Seen:
     """Ask for hosts that are none below a wildcard, which stands for one label."""
     asked = [f"a.b.{_DOMAIN}:abc", f"a..{_DOMAIN}", f"a.b.{_DOMAIN}", f"a.b.{_DOMAIN}:80", f".{_DOMAIN}"]
     with world() as found, Backend() as own:
-        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [f"*.{_DOMAIN}"]))
+        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [f"*.{_DOMAIN}"]), in_plaintext=True)
         good = _post(found.ports.http, f"a.{_DOMAIN}")
         seen.check(holds=len(own.calls) == 1, otherwise="the wildcard does not serve its own hosts")
         statuses = set()
@@ -114,7 +123,9 @@ def _unusual_hosts() -> Seen:
     ]
     with world() as found, Backend() as own:
         bad = [ingress(_GUARDED, [host], name=f"bad-{number}") for number, host in enumerate(asked)]
-        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [ascii_form], name="idn"), *bad)
+        seen = guarded(
+            found, *tenant(_GUARDED, own), ingress(_GUARDED, [ascii_form], name="idn"), *bad, in_plaintext=True
+        )
         good = _post(found.ports.http, ascii_form.upper())
         seen.check(holds=len(own.calls) == 1, otherwise=f"the ASCII form of an IDN is not served: {good}")
         statuses = set()
@@ -137,6 +148,7 @@ def _escaped_path() -> Seen:
             service("admin", _GUARDED, backend_config=SERVICE),
             endpoint_slice(["127.0.0.1"], admin.port, "admin", _GUARDED),
             ingress(_GUARDED, [_DOMAIN], paths=paths),
+            in_plaintext=True,
         )
         _post(found.ports.http, _DOMAIN, "/public/x")
         seen.check(holds=len(own.calls) == 1, otherwise="the open path does not serve")
@@ -153,7 +165,7 @@ def _forged_headers() -> Seen:
     names = ["attempt-count", "peer-metadata", "peer-metadata-id", "original-path", "internal", "decorator-operation"]
     forged = {f"x-envoy-{name}": "forged" for name in names}
     with world() as found, Backend() as own:
-        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [_DOMAIN]))
+        seen = guarded(found, *tenant(_GUARDED, own), ingress(_GUARDED, [_DOMAIN]), in_plaintext=True)
         status = _post(found.ports.http, _DOMAIN, headers=forged)
         seen.check(holds=len(own.calls) == 1, otherwise=f"the call did not arrive: {status}")
         passed = sorted(key for call in own.calls for key, value in call.metadata.items() if value == "forged")
