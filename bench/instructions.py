@@ -1,8 +1,9 @@
 """
 The cost of a call in instructions of Envoy in user space, counted by callgrind.
 
-Unlike CPU time they are the same on a busy machine, within 1 %. There is one worker; the load is that of the
-pass-through bench.
+There is one worker, and only its thread counts: Envoy's main thread works by the clock (health checks, the control plane's
+questions), so on a busy machine, where fewer calls are made in a second, its part of a call would be larger. The load is that of
+the pass-through bench.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _WARM_UP_CALLS = 300
 _START_SECONDS = 180.0
 _TITLE = "Instructions"
 _TEXT = (
-    f"Instructions of Envoy in user space for one call, in thousands, over {_CALLS:,} calls (inserts: 4): one worker, {STREAMS} calls "
+    f"Instructions of Envoy's worker in user space for one call, in thousands, over {_CALLS:,} calls (inserts: 4): one worker, {STREAMS} calls "
     f"at a time on each of {CONNECTIONS} connections, TLS and HTTP/2 on both sides. The kernel's share is not among them. Of "
     "an insert each byte that is copied counts as one instruction, because callgrind counts `rep movsb` so."
 )
@@ -56,7 +57,7 @@ _WRAPPER = """\
 # Only what serves is counted, and with one worker, so that every call takes the same way.
 case " $* " in *" --version "* | *" --mode validate "*) exec "{envoy}" "$@" ;; esac
 case " $* " in *" --concurrency "*) ;; *) set -- "$@" --concurrency 1 ;; esac
-exec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="{output}" "{envoy}" "$@"
+exec valgrind --tool=callgrind --separate-threads=yes --instr-atstart=no --callgrind-out-file="{output}" "{envoy}" "$@"
 """
 _UNIQUE_TEXT = (
     "“Each for another vector” are searches by a Python client, through Kiteway without and with its cache, which soon sends "
@@ -247,7 +248,7 @@ async def _count(
     calls: int = _CALLS,
     probe: Request | None = None,
 ) -> float:
-    """Return the instructions for a call."""
+    """Return the worker's instructions for a call."""
     name = request.path.rpartition("/")[2]
     context.say(f"counting {name}, {contestant.name}")
     work = context.work / name / contestant.name.replace(" ", "-")
@@ -274,6 +275,7 @@ async def _count(
     counts = [int(total) for dump in work.glob(f"{output.name}*") for total in _TOTAL.findall(dump.read_text())]
     if not any(counts):
         raise BenchError(f"{contestant.name}: callgrind has counted nothing")
+    # Each thread has a dump; the worker has by far the most.
     return max(counts) / calls
 
 

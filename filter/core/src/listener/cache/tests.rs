@@ -1,4 +1,5 @@
 mod new_questions;
+mod released;
 
 use std::time::Duration;
 
