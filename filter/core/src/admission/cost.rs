@@ -124,4 +124,14 @@ mod tests {
 
         assert!((0.010..0.013).contains(&costs.of(None, class)), "{}", costs.of(None, class));
     }
+
+    #[test]
+    fn one_slow_call_of_a_collection_moves_its_cost_by_a_tenth() {
+        let (mut costs, class, a) =
+            (Costs::default(), Class::new(0, 1, false, false), Some(Key::of("a")));
+        costs.learn(a, class, Duration::from_millis(10));
+        costs.learn(a, class, Duration::from_millis(110));
+
+        assert!((costs.of(a, class) - 0.020).abs() < 1e-9, "{}", costs.of(a, class));
+    }
 }
