@@ -91,3 +91,18 @@ fn a_waiting_request_that_has_not_ended_counts_as_all_that_envoy_may_buffer_of_i
         }
     }
 }
+
+/// A request that has not ended would count as 1 MiB, and the queue would be full.
+#[test]
+fn a_request_that_ends_with_trailers_waits_with_its_own_bytes() {
+    let (settings, route) = (settings(), route(&ONE_READ.replace("1000000", "10000")));
+    let (_running, verdict) = call(&settings, &mut request("Search", "a", &route), &search("c"));
+    assert_eq!(Verdict::Continue, verdict);
+
+    let (mut gate, mut stream) = (Gate::new(&settings), request("Search", "b", &route));
+    gate.on_request_headers(&mut stream, false);
+    stream.received = search("c")[..5].to_vec();
+    assert_eq!(Verdict::Hold, gate.on_request_body(&mut stream, false));
+
+    assert_eq!(Verdict::Hold, gate.on_request_trailers(&mut stream));
+}
