@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from pathlib import Path
 
 import grpc
@@ -13,6 +15,7 @@ from kiteway.probe import Endpoint, Reason, TlsOptions, milvus, protobuf
 from kiteway.probe.grpc import probe_grpc
 from kiteway.probe.h2 import probe_h2
 from kiteway.probe.http import probe_http
+from tests.support.accepting import Accepting
 from tests.unit.probe_servers import (
     CONNECT,
     GET_VERSION,
@@ -75,6 +78,29 @@ async def test_what_is_not_http2(handler: Handler, reason: Reason, seconds: floa
         call = await probe_grpc(local(port), GET_VERSION, tls=None, timeout=seconds)
     assert seen.failure is not None
     assert seen.failure.reason is reason
+    assert call.failure is not None
+    assert call.failure.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("beginning", "reason"),
+    [
+        pytest.param(b"", Reason.NOT_HTTP2, id="without SETTINGS"),
+        pytest.param(b"\0\0\0\4\0\0\0\0\0", Reason.NO_ANSWER, id="after SETTINGS"),
+    ],
+)
+async def test_frames_without_end_do_not_hold_the_event_loop(beginning: bytes, reason: Reason) -> None:
+    """An endpoint that sends faster than a probe reads ends neither the probe's time limit nor other work."""
+    ignored = b"\0\0\0\xf0\0\0\0\0\0"
+
+    def flood(accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            accepted.sendall(beginning)
+            for _ in range(200):
+                accepted.sendall(ignored * 4000)
+
+    with Accepting(flood) as server:
+        call = await probe_grpc(local(server.port), GET_VERSION, tls=None, timeout=0.5)
     assert call.failure is not None
     assert call.failure.reason is reason
 

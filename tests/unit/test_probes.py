@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from kiteway.envoy.calls import CallsClient
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.server import application, scraped
 from kiteway.status.connections import Connections, LimitedProtocol, Limits
+from kiteway.status.server import serving
 
 pytestmark = pytest.mark.anyio
 QUICK = Limits(head_seconds=0.3, answer_seconds=0.6)
@@ -174,6 +176,30 @@ async def test_silent_connections_cost_nothing_of_the_http_server(
                 stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             assert (await get(port, "/live", "127.1.0.1")).startswith(b"HTTP/1.1 200")
     assert len(made) - before == 1
+
+
+async def test_a_connection_that_seems_to_have_bytes_does_not_hold_the_server(tmp_path: Path) -> None:
+    """The kernel calls a unix socket readable on which only out-of-band data is, and a read of it would wait for ever."""
+    app = application(Page(), Admin(), CallsClient(Path("/nowhere")), always_ready)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        async with serving(listener, app, PATIENT):
+            client.connect(str(tmp_path / "s"))
+            try:
+                client.send(b"a", socket.MSG_OOB)
+            except OSError:
+                pytest.skip("this kernel has no out-of-band data on unix sockets")
+            rescue = threading.Timer(SOON, client.shutdown, [socket.SHUT_RDWR])
+            rescue.start()
+            try:
+                reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+                writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n")
+                assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
+                writer.close()
+                assert rescue.is_alive()
+            finally:
+                rescue.cancel()
 
 
 async def test_a_burst_is_closed_before_it_costs_anything(

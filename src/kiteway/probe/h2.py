@@ -20,6 +20,10 @@ from kiteway.probe.tls import classified, start_tls
 from kiteway.probe.trust import TlsOptions
 from kiteway.probe.wire import Wire, open_wire
 
+_TYPE_OF_FRAME = 3
+"""The place of the type in a frame (RFC 9113, 4.1)."""
+_SETTINGS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class H2Result:
@@ -111,6 +115,9 @@ class H2Exchange:
             # The frame parser takes this for the beginning of a very long frame and would wait for more.
             line = self._beginning.split(b"\r\n", 1)[0].decode("latin-1")
             raise ProbeError(Reason.NOT_HTTP2, f"the server answers HTTP/2 with {line!r}")
+        if len(self._beginning) > _TYPE_OF_FRAME and self._beginning[_TYPE_OF_FRAME] != _SETTINGS:
+            # RFC 9113, 3.4: a server's first frame is SETTINGS. Of other frames there may be no end.
+            raise ProbeError(Reason.NOT_HTTP2, "the server does not speak HTTP/2")
         try:
             events = self.connection.receive_data(data)
         except h2.exceptions.ProtocolError:

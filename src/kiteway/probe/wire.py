@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from kiteway.probe.result import Endpoint
 from kiteway.probe.tcp import open_socket
 
-_CHUNK = 65536
+_CHUNK = 8192
+"""Bytes of one read: what they hold is judged before the event loop does something else."""
 
 
 class Wire:
@@ -83,6 +84,9 @@ class Wire:
                 return b""
 
     async def _read(self) -> bytes:
+        # While bytes are there, `sock_recv` does not suspend: a server that sends without end would stop the event loop, and with
+        # it the time limit of this probe.
+        await asyncio.sleep(0)
         data = await self._loop.sock_recv(self._socket, _CHUNK)
         self.first_bytes = self.first_bytes or data[:64]
         return data

@@ -186,6 +186,8 @@ class _Server(uvicorn.Server):
         try:
             while len(accepted) < _ACCEPTED_AT_ONCE:
                 connection, address = listener.accept()
+                # What the kernel calls readable may have nothing to read: out-of-band data on a unix socket.
+                connection.setblocking(False)
                 accepted.append(Accepted(connection, address[0] if address else "", loop.time()))
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             pass
@@ -202,7 +204,6 @@ class _Server(uvicorn.Server):
             each.connection.close()
         tls = self._tls() if self._tls and kept else None
         for each in kept:
-            each.connection.setblocking(False)
             task = asyncio.get_running_loop().create_task(self._begin(each, tls))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
