@@ -16,6 +16,7 @@ CRATE := $(wildcard filter/Cargo.toml)
 FILTER_SOURCES := $(CRATE) $(wildcard filter/Cargo.lock filter/*/Cargo.toml filter/*/src/*.rs filter/*/src/*/*.rs filter/*/src/*/*/*.rs filter/*/src/*/*/*/*.rs hatch_build.py)
 # For one run: make test ARGS="-k tls"; make demo ARGS=--once
 ARGS ?=
+COMMA := ,
 OLDER_PYMILVUS := .tools/pymilvus-2.6.17
 # Those of `make fuzz`, for each target.
 SECONDS ?= 60
@@ -56,18 +57,19 @@ $(UV):
 
 $(SYNCED): pyproject.toml uv.lock $(FILTER_SOURCES) | $(UV)
 	@$(if $(CARGO),:,echo "cargo is not installed: going on without the filter (https://rustup.rs has it).")
-	@$(PYTHON) tools/progress.py "Installing the locked packages into .venv, 0.5 GB" .venv \
+	@$(PYTHON) tools/progress.py "$(if $(wildcard $(SYNCED)),Bringing .venv up to date,Installing the locked packages into .venv$(COMMA) 0.5 GB)" .venv \
 	  $(UV) sync --frozen --all-extras --python $(PYTHON) --reinstall-package kiteway --compile-bytecode
 	@$(RUN) -m compileall -q src
 	@touch $@
 
 check: check-python check-rust check-generated ## ruff, mypy, clippy, rustfmt, lock file, generated files
 
+# The contracts come before mypy, which fails on a circle of imports with words that do not name it.
 check-python: $(SYNCED)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+	$(RUN) -m mypy
 	$(UV) lock --check --quiet
 
 check-rust:
