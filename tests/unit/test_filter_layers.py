@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def test_the_filter_keeps_its_layers() -> None:
 def test_every_module_of_the_table_exists() -> None:
     """Every module in the table exists."""
     assert {path.stem for path in SOURCES.glob("*.rs")} == {*check_filter_layers.LAYERS, "lib"}
+
+
+def test_the_page_has_the_same_table() -> None:
+    """The column "may use" of docs/design/filter.md has what the command allows."""
+    page = (SOURCES.parents[2] / "docs/design/filter.md").read_text()
+    section = page.partition("\n## The workspace\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", section, re.MULTILINE)
+    written = {module: frozenset(re.findall(r"`(\w+)`", uses)) for module, uses in rows}
+    assert written == check_filter_layers.LAYERS
 
 
 @pytest.mark.parametrize(
