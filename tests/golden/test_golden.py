@@ -100,6 +100,11 @@ def test_no_outcome_without_an_input() -> None:
     assert {path.name.removesuffix(".out.yaml") for path in CASES.glob("*.out.yaml")} <= set(NAMES)
 
 
+def test_every_file_is_an_input_or_an_outcome() -> None:
+    """A case under another name than ``NAME.in.yaml`` would be ignored."""
+    assert [path.name for path in CASES.iterdir() if not path.name.endswith((".in.yaml", ".out.yaml"))] == []
+
+
 def test_no_private_key_is_in_an_outcome() -> None:
     """No golden file holds key material, in PEM or in base64."""
     for path in (COMMON, *CASES.glob("*.out.yaml")):

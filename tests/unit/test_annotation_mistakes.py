@@ -22,6 +22,11 @@ def test_every_known_key_belongs_to_one_kind() -> None:
     assert not ON_SERVICE & ON_INGRESS
 
 
+def test_a_key_that_ends_with_secret_names_one() -> None:
+    """In a cluster Kiteway reads a Secret of another type than TLS only where an annotation in `NAMING_SECRETS` names it."""
+    assert {key for key in ON_SERVICE | ON_INGRESS if key.endswith("-secret")} == keys.NAMING_SECRETS
+
+
 @pytest.mark.parametrize("key", sorted(ON_SERVICE | ON_INGRESS))
 def test_a_known_key_is_right_on_its_own_kind_alone(key: str) -> None:
     """No known key counts as a misspelling of another; on the wrong kind the diagnostic names the right kind."""

@@ -33,7 +33,7 @@ def test_every_reason_of_the_golden_cases_has_an_entry() -> None:
         f"docs/reference/diagnostics.md#{found.lower()}" for found in re.findall(r"^## (\w+)$", page, re.MULTILINE)
     }
     lines = [line for path in GOLDEN.glob("*.out.yaml") for line in path.read_text().splitlines()]
-    told = {found[1] for line in lines if (found := re.search(r"(?:error|warning|note) ([A-Z]\w+): ", line))}
+    told = {found[1] for line in lines if (found := re.search(r"(?:error|warning|note) (\w+): ", line))}
     assert len(told) > 20
     assert {reason for reason in told if Diagnostic(Severity.ERROR, reason, "").docs not in anchors} == set()
 
@@ -55,6 +55,12 @@ def test_an_entry_says_something(emitted: dict[str, Reason]) -> None:
     silent = {reason.name for reason in emitted.values() if not reason.meaning and not reason.messages}
     assert silent <= {"PreSharedCertInvalid", "UserYamlUnreadable"}
     assert not re.search(r"\*[a-z ]+\*\{|\{[a-z_]+\}\}", diagnostics.render())
+
+
+def test_messages_and_fixes_are_sentences(emitted: dict[str, Reason]) -> None:
+    """A message and its fix are printed one after the other, so each ends with a full stop, or with another's message."""
+    texts = [text for reason in emitted.values() for text in (*reason.messages, *reason.fixes)]
+    assert [text for text in texts if not text.rstrip('"').endswith((".", "?", ".)", "{message}"))] == []
 
 
 SOURCE = '''
