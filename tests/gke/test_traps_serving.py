@@ -206,6 +206,7 @@ def test_nothing_on_this_path_caches_grpc(milvus: MilvusEndpoint, folder: Path, 
         assert not _freshness(running, ports[0], pair)
     cells = {row[0]: dict(zip(COLUMNS[1:], row[1:], strict=True)) for row in ROWS}
     assert cells["Cache of searches"][DataPlane.GOOGLE] == "no"
+    assert cells["Cache of searches"][DataPlane.KITEWAY].startswith("yes")
 
 
 def _freshness(running: Running, port: int, pair: KeyPair) -> set[str]:

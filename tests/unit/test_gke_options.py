@@ -59,3 +59,16 @@ def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
     file.write_text("host: a.example.com\nrest_port: 8081\n")
     with pytest.raises(OptionsError, match=r"gke\.yaml: .*rest_port"):
         make_options(file, {})
+
+
+@pytest.mark.parametrize("host", ["34.111.144.65", "2001:db8::1"])
+def test_an_address_is_no_host(host: str) -> None:
+    """The guide connects to an address; as an Ingress's host Kubernetes refuses it, after Milvus has turned to TLS."""
+    with pytest.raises(OptionsError, match=rf"^{host} is an IP address\. Give --host NAME, the DNS name"):
+        make_options(None, {"host": host})
+
+
+def test_a_wrong_host_is_told_in_one_sentence() -> None:
+    """The message ends with one full stop."""
+    with pytest.raises(OptionsError, match=r"no DNS name in lower case with a domain\. Give --host NAME\.$"):
+        make_options(None, {"host": "https://my-release.milvus.io"})

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
+from kiteway.resources.rules import is_address
+
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
@@ -144,11 +146,14 @@ def make_options(file: Path | None, options: dict[str, Any]) -> GkeOptions:
     values.update({name: value for name, value in options.items() if value is not None})
     if "host" not in values:
         raise OptionsError("The host name is missing. Give --host NAME, the name clients connect to.")
+    # Kubernetes takes no address as an Ingress's host. Checked here, so that a record that has one can be rolled back.
+    if is_address(str(values["host"])):
+        raise OptionsError(f"{values['host']} is an IP address. Give --host NAME, the DNS name clients connect to.")
     try:
         return msgspec.convert(values, GkeOptions)
     except msgspec.ValidationError as error:
         where = f"{file}: " if file else ""
-        raise OptionsError(f"{where}{error}.") from None
+        raise OptionsError(f"{where}{str(error).removesuffix('.')}.") from None
 
 
 def schema() -> dict[str, Any]:

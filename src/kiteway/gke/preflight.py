@@ -21,7 +21,8 @@ async def preflight(wanted: GkeOptions, shell: Shell) -> tuple[Diagnostic, ...]:
     try:
         await output(shell.kubectl("version", "-o", "json"))
     except CommandError as error:
-        message = f"the API server cannot be reached: {error.output.splitlines()[-1] if error.output else 'no answer'}."
+        said = error.output.splitlines()[-1].rstrip(" .?") if error.output else "no answer"
+        message = f"the API server cannot be reached: {said}."
         fix = "Check `kubectl config current-context`, or give --context; on GKE: gcloud container clusters "
         return (Diagnostic(Severity.ERROR, "ClusterUnreachable", message, f"{fix}get-credentials NAME."),)
     served = set((await output(shell.kubectl("api-resources", "-o", "name"))).split())

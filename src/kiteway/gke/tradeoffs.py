@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("Restarts of Milvus", "two rolling ones", "none", "none"),
     ("Understands Milvus (retries by call, in-band errors)", "no", "yes", "yes"),
-    ("Cache of searches", "no", "not yet", "not yet"),
+    ("Cache of searches", "no", "yes, once a MilvusPolicy turns it on", "yes, once a MilvusPolicy turns it on"),
     ("REST and gRPC on one port", "no: REST is on its own port in the cluster", "yes", "yes"),
     ("Runs where", "at Google", "in the cluster, on your nodes", "both"),
     (
