@@ -314,6 +314,20 @@ def test_a_tls_server_in_plaintext_is_named_once() -> None:
         assert [finding.result for finding in _failures(rule, facts)[1]] == [Result.SKIPPED], rule
 
 
+@pytest.mark.parametrize(
+    ("call", "fix"),
+    [
+        (GrpcResult(status=7, message="kiteway: no Ingress routes the host x."), "Connect by a host and path"),
+        (GrpcResult(status=14, message="kiteway: no connection to an endpoint was made."), "The route is there"),
+        (GrpcResult(status=7, message="kiteway: the Service has no healthy endpoint."), "The route is there"),
+    ],
+)
+def test_what_to_do_depends_on_where_a_call_ends(call: GrpcResult, fix: str) -> None:
+    """A call that finds its Service and no Milvus behind it needs no other host."""
+    [found], _ = _failures("GRPC_DIRECT", dataclasses.replace(GOOD, connect=MilvusResult(call)))
+    assert found.fix.startswith(fix)
+
+
 def test_milvus_s_own_health_port_is_named() -> None:
     """A server with metrics and without gRPC is Milvus's port 9091, and no balancer that leads there."""
     facts = dataclasses.replace(GOOD, metrics=HttpResult(status=200, body="# HELP milvus_x"), connect=NOT_GRPC)

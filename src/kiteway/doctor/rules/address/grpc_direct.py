@@ -8,9 +8,11 @@ from kiteway.doctor.address import AddressFacts
 from kiteway.doctor.rule import Finding, Rule, Scope, failed, passed, skipped
 from kiteway.probe.grpc import STATUS_NAMES, GrpcResult
 from kiteway.probe.milvus import MilvusResult
+from kiteway.probe.own import NO_ENDPOINT
 
 _UNIMPLEMENTED = STATUS_NAMES.index("UNIMPLEMENTED")
 _UNAUTHENTICATED = STATUS_NAMES.index("UNAUTHENTICATED")
+_UNAVAILABLE = STATUS_NAMES.index("UNAVAILABLE")
 _PERMISSION_DENIED = STATUS_NAMES.index("PERMISSION_DENIED")
 
 
@@ -39,6 +41,8 @@ def _wrong(name: str, answer: MilvusResult) -> tuple[str, str] | None:
     call = answer.call
     if answer.balancer:
         fix = "Connect by a host and path that an Ingress has a rule for; `kiteway status` where it runs lists them."
+        if call.status == _UNAVAILABLE or answer.balancer.startswith(NO_ENDPOINT):
+            fix = "The route is there: see that Milvus runs, and whether it and its Service agree about TLS."
         return f"{name} is answered by Kiteway itself, without Milvus: {answer.balancer}.", fix
     if call.redirected:
         fix = "Give the address and port that it redirects to, without --plaintext."
