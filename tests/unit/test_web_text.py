@@ -40,7 +40,42 @@ def test_the_fix_is_the_line_as_it_is_typed(line: str) -> None:
     """Entities, full-width characters and no-break spaces, for which YAML sees no key or no value, are put right."""
     [diagnostic] = load_documents((SERVICE % line).encode(), "f.yaml").diagnostics
     assert diagnostic.position is not None
-    assert diagnostic.fix.endswith(f"of a web page; type: {RIGHT}")
+    what = "full-width characters" if "\uff02" in line or "\uff1a" in line else "HTML entities of a web page"
+    assert diagnostic.fix == f"The line has {what}; type: {RIGHT}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("spec:\n  ports\uff1a\n  - {name: milvus, port: 19530}", "ports:"),
+        ("spec:\n  type\uff1a ClusterIP\n  ports: [{port: 19530}]", "type: ClusterIP"),
+        (
+            "spec:\n  type\uff1aClusterIP  # \u7c7b\u578b\uff1a\u5185\u90e8\n\n  # ports\n  ports: [{port: 19530}]",
+            "type: ClusterIP",
+        ),
+    ],
+)
+def test_a_line_above_the_one_that_yaml_refuses_is_put_right(wrong: str, right: str) -> None:
+    """A key with a full-width colon is text to YAML, which refuses a later line."""
+    [diagnostic] = load_documents(f"apiVersion: v1\nkind: Service\n{wrong}\n".encode(), "f.yaml").diagnostics
+    assert diagnostic.fix == f"The line above has full-width characters; type: {right}"
+
+
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0"])
+def test_an_indentation_that_is_no_spaces_is_named(space: str) -> None:
+    """An input method's space looks like two, and YAML takes it for the start of a text."""
+    text = f"apiVersion: v1\nkind: Service\nspec:\n{space} type: ClusterIP\n  ports: [{{port: 19530}}]\n"
+    [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
+    assert diagnostic.fix == "The line above is indented with full-width or no-break spaces: type ordinary ones."
+
+
+@pytest.mark.parametrize(
+    "above", ["  name: \u201cmilvus\u201d", "# \u5907\u6ce8\uff1amilvus", "  name: milvus  # \u540d\u5b57\uff1amilvus"]
+)
+def test_a_good_line_above_keeps_the_fix_of_the_wrong_one(above: str) -> None:
+    """A key like any other, and what a comment says, are not the mistake."""
+    [diagnostic] = load_documents(f"metadata:\n{above}\n  labels: a: b\n".encode(), "f.yaml").diagnostics
+    assert "The line" not in diagnostic.fix
 
 
 @pytest.mark.parametrize("line", BAD_YAML + BAD_JSON)
@@ -57,7 +92,16 @@ def test_lost_line_breaks_are_named(line: str) -> None:
     assert "line breaks and the indentation are lost" in diagnostic.fix
 
 
-@pytest.mark.parametrize("line", ["a: b: c", "a: 'x", "description: Bed & breakfast", "host: caf\u00e9.example"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a: b: c",
+        "a: 'x",
+        "description: Bed & breakfast",
+        "host: caf\u00e9.example",
+        "a: b: c  # \u7aef\u53e3\uff1a\u4e24\u4e2a",
+    ],
+)
 def test_an_ordinary_line_is_not_taken_for_a_copy(line: str) -> None:
     """A mistake without such characters, and letters of other languages, keep their own fix."""
     assert hint(line) == ""
@@ -75,7 +119,7 @@ def test_a_value_that_yaml_takes_is_put_right_too(text: str) -> None:
     """A quoted annotation is YAML whatever is in it; its JSON is given as it is typed."""
     found = parse_app_protocols(text)
     assert isinstance(found, Violation)
-    assert found.fix == """Type its quotes as ' and ": '{"milvus":"HTTP2"}'."""
+    assert found.fix == """Type its quotes and punctuation in ASCII: '{"milvus":"HTTP2"}'."""
 
 
 @pytest.mark.parametrize(

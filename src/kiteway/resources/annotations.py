@@ -274,7 +274,7 @@ def _json_object(text: str, reason: str, example: str) -> dict[str, Any] | Viola
         found = json.loads(text)
     except (ValueError, RecursionError):
         typed = as_typed(text).strip("'")
-        fix = f"Type its quotes as ' and \": '{typed}'." if typed != text and _is_json(typed) else example
+        fix = f"Type its quotes and punctuation in ASCII: '{typed}'." if typed != text and _is_json(typed) else example
         return Violation(f"is not JSON: {quoted(text)}.", fix, reason)
     if isinstance(found, dict):
         return found

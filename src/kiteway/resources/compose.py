@@ -365,8 +365,12 @@ class Composer:
         at = spot(self._first_line + mark.line, mark.column + 1) if mark else spot(self._first_line, 1)
         problem = error.problem or "cannot be read"
         where = f" ({error.context})" if error.context else ""
-        fix = self._hint(at) or next((fix for words, fix in _FIXES.items() if words in problem), "")
+        usual = next((fix for words, fix in _FIXES.items() if words in problem), "")
+        fix = self._hint(at) or web_text.hint_above(self._before(at)) or usual
         return Fault(at, reasons.YAML_SYNTAX, f"The document is not YAML: {problem}{where}.", fix)
+
+    def _before(self, at: Spot) -> list[str]:
+        return self._text.splitlines()[: max((at >> 32) - self._first_line, 0)]
 
     def _hint(self, at: Spot) -> str:
         lines = self._text.splitlines()
