@@ -381,3 +381,18 @@ def test_the_notes_of_an_installation_separate_their_commands(values: tuple[str,
     assert "-- kiteway status --data-dir /var/lib/kiteway\n\n" in notes
     assert "\n\nHelm installs only the CRDs" in notes
     assert "\n\n\n" not in notes
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "work unchanged, but not on GKE: Ingresses without a class are Google's there; Managed"),
+        ("true", "The guide's manifests work unchanged; Managed"),
+        ("false", "Those without a class are not served; Managed"),
+    ],
+)
+def test_the_notes_say_who_serves_an_ingress_without_a_class(value: str | None, words: str) -> None:
+    """The guide's Ingress has no class; on GKE Google would make a balancer of its own for it."""
+    options = [] if value is None else ["--set", f"controller.ingressWithoutClass={value}"]
+    printed = helm("install", RELEASE, CHART, "--dry-run=client", "--set", "image.repository=kiteway", *options)
+    assert words in " ".join(printed.partition("NOTES:")[2].split())

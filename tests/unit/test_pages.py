@@ -21,7 +21,7 @@ TRANSLATED = {
     page.with_name(f"{page.stem}.zh.md"): page for page in (*HOW_TO, ROOT / "README.md", DOCS / "differences.md")
 }
 GUIDE = {DOCS / "guide/zh/gke.md": DOCS / "guide/en/gke.md"}
-"""The guide has a folder for each language, and no link from one to the other."""
+"""The guide has a folder for each language."""
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _CODE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -66,6 +66,12 @@ def test_a_page_links_to_its_translation(page: Path) -> None:
     english = TRANSLATED[page]
     assert f"[中文]({page.name})" in english.read_text()
     assert f"[English]({english.name})" in page.read_text()
+
+
+def test_the_guide_links_to_its_translation() -> None:
+    """The reader of either guide finds the other one on it."""
+    assert "[中文](../zh/gke.md)" in (DOCS / "guide/en/gke.md").read_text()
+    assert "[English](../en/gke.md)" in (DOCS / "guide/zh/gke.md").read_text()
 
 
 def test_the_chinese_readme_marks_links_to_english_pages() -> None:
