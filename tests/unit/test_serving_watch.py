@@ -121,6 +121,57 @@ def test_an_endpoint_that_serves_as_it_should_is_forgiven() -> None:
     assert (asked[0].host, asked[0].port) == ("10.0.0.1", 19530)
 
 
+def test_looks_at_the_same_time_probe_an_endpoint_once() -> None:
+    """Whoever reads the status causes no probe of an endpoint that is being probed, or of which it is known what is wrong."""
+
+    async def act() -> list[int]:
+        begun, end = asyncio.Event(), asyncio.Event()
+        probes: list[Serving] = []
+
+        async def slow(serving: Serving) -> Trouble:
+            probes.append(serving)
+            begun.set()
+            await end.wait()
+            return TROUBLE
+
+        watch, counts = ServingWatch(slow), []
+        first = asyncio.create_task(watch.take(MODEL, clusters((0, 2)), NOW, repeat=True))
+        await begun.wait()
+        second = asyncio.create_task(watch.take(MODEL, clusters((0, 2)), NOW))
+        await asyncio.sleep(0)
+        end.set()
+        await asyncio.gather(first, second)
+        counts.append(len(probes))
+        for repeat in (False, True):
+            await watch.take(MODEL, clusters((0, 3)), NOW, repeat=repeat)
+            assert watch.trouble(KEY, ADDRESS) == (TROUBLE, NOW)
+            counts.append(len(probes))
+        return counts
+
+    assert asyncio.run(act()) == [1, 1, 2]
+
+
+def test_an_endpoint_may_go_while_it_is_probed() -> None:
+    """Another look, with a model without it, runs during the probe."""
+
+    async def act() -> object:
+        begun, end = asyncio.Event(), asyncio.Event()
+
+        async def slow(_: Serving) -> None:
+            begun.set()
+            await end.wait()
+
+        watch = ServingWatch(slow)
+        first = asyncio.create_task(watch.take(MODEL, clusters((0, 2)), NOW))
+        await begun.wait()
+        await watch.take(LoadBalancer(), {}, NOW)
+        end.set()
+        await first
+        return watch.trouble(KEY, ADDRESS)
+
+    assert asyncio.run(act()) is None
+
+
 def test_without_a_probe_nothing_is_said() -> None:
     """Envoy in another network sees other servers, and the counts alone are no proof."""
 

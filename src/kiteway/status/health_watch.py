@@ -118,7 +118,7 @@ class HealthWatch:
         """
         self._record(clusters, now, new=self._seen is not None or (uptime is not None and uptime < _NEW_SECONDS))
         if (outcome := self._outcome()) is not None:
-            await self.serving.take(outcome.model, clusters, now)
+            await self.serving.take(outcome.model, clusters, now, repeat=repeat)
         if self._probe is None:
             return
         failing = list(self._failing())

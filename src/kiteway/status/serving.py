@@ -116,6 +116,7 @@ class ServingWatch:
         self._probe = probe
         self._streaks: dict[_Key, _Streak] = {}
         self._found: dict[_Key, Trouble] = {}
+        self._asked: set[_Key] = set()
 
     def trouble(self, pool: PoolKey, address: str) -> tuple[Trouble, dt.datetime] | None:
         """Return why every call to an endpoint fails, and since when that was seen; None if it is not known to be so."""
@@ -123,25 +124,46 @@ class ServingWatch:
         since = streak.since if (streak := self._streaks.get(key)) is not None else None
         return (self._found[key], since) if key in self._found and since is not None else None
 
-    async def take(self, model: LoadBalancer, clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
-        """Take Envoy's counts at ``now``, and probe the endpoints at which attempts fail and none succeeds."""
+    async def take(
+        self, model: LoadBalancer, clusters: Mapping[str, ClusterStatus], now: dt.datetime, *, repeat: bool = False
+    ) -> None:
+        """
+        Take Envoy's counts, and probe the endpoints at which attempts fail and none succeeds.
+
+        Several looks may run at the same time: an endpoint has one probe at a time.
+
+        Args:
+            model: the pools.
+            clusters: the clusters with their endpoints.
+            now: the time.
+            repeat: whether to probe also those of which it is known what is wrong.
+        """
         if self._probe is None:
             return
         pools = {pool.key: pool for pool in model.pools}
         self._count(pools.values(), clusters, now)
         telling = [key for key, streak in self._streaks.items() if streak.telling]
-        asked = random.sample(telling, min(len(telling), _MOST_PROBED))
+        self._found = {key: self._found[key] for key in telling if key in self._found}
+        due = [key for key in telling if key not in self._asked and (repeat or key not in self._found)]
+        asked = random.sample(due, min(len(due), max(_MOST_PROBED - len(self._asked), 0)))
         serving = [Serving.of(pools[key], address) for key, address in asked]
-        answers = await asyncio.gather(*map(self._probe, serving), return_exceptions=True)
-        found: dict[_Key, Trouble | None] = {key: self._found.get(key) for key in telling}
+        self._asked.update(asked)
+        try:
+            answers = await asyncio.gather(*map(self._probe, serving), return_exceptions=True)
+        finally:
+            self._asked.difference_update(asked)
         for key, endpoint, answer in zip(asked, serving, answers, strict=True):
             if isinstance(answer, BaseException):
                 _log.warning("probe failed", host=endpoint.host, port=endpoint.port, error=repr(answer))
+            elif (streak := self._streaks.get(key)) is None or not streak.telling:
+                # Meanwhile the endpoint has gone, or an attempt succeeded.
                 continue
-            found[key] = answer
-            if answer is None:
-                self._forgive(key)
-        self._found = {key: trouble for key, trouble in found.items() if trouble is not None}
+            elif answer is not None:
+                self._found[key] = answer
+            else:
+                # It serves as it should, so what failed was of the calls themselves, or is over.
+                self._found.pop(key, None)
+                self._streaks[key] = _Streak(streak.succeeded, streak.failed, streak.failed, None)
 
     def _count(self, pools: Iterable[Pool], clusters: Mapping[str, ClusterStatus], now: dt.datetime) -> None:
         streaks: dict[_Key, _Streak] = {}
@@ -157,11 +179,6 @@ class ServingWatch:
                     # It gets no calls, and the check says why.
                     streaks[pool.key, each.address] = _Streak(succeeded, failed, failed, None)
         self._streaks = streaks
-
-    def _forgive(self, key: _Key) -> None:
-        """Begin again: it serves as it should, so what failed was of the calls themselves, or is over."""
-        old = self._streaks[key]
-        self._streaks[key] = _Streak(old.succeeded, old.failed, old.failed, None)
 
 
 def _next(before: _Streak | None, succeeded: int, failed: int, now: dt.datetime) -> _Streak:
