@@ -177,6 +177,15 @@ def test_both_languages_have_the_same_words() -> None:
     assert used - words[0].keys() == set()
 
 
+def test_the_page_names_documents_in_its_language() -> None:
+    """A document that the page names exists, and for a reader of Chinese it is the Chinese one."""
+    root = Path(__file__).resolve().parents[2]
+    for name, chinese in (("en.js", False), ("zh.js", True)):
+        named = re.findall(r"docs/[\w/.-]+\.md", (STATIC / name).read_text(encoding="utf-8"))
+        assert named
+        assert all((root / page).exists() and page.endswith(".zh.md") == chinese for page in named), name
+
+
 def test_without_the_token_only_the_files_are_answered(tmp_path: Path) -> None:
     """Each path of the API, the stream too."""
     file = tmp_path / "token"

@@ -164,7 +164,7 @@ export default {
   "plot.series.cached": "占比",
   "plot.unknown": "未知",
 
-  "queues.none": "没有 MilvusPolicy 设置准入；参见 docs/how-to/limit-tenants.md。",
+  "queues.none": "没有 MilvusPolicy 设置准入；参见 docs/how-to/limit-tenants.zh.md。",
   "queues.refused": "自 Envoy 启动以来的拒绝",
   "queues.refused.none": "没有调用被拒绝。",
   "queues.adaptive": "自适应",
