@@ -18,6 +18,11 @@ def problem(reason: str, about: ObjectName | None = INGRESS, position: Position 
     return Problem(Severity.ERROR, reason, "It is wrong.", about, position)
 
 
+def warning(reason: str, line: int = 1) -> Problem:
+    """Return a warning."""
+    return Problem(Severity.WARNING, reason, "It is odd.", INGRESS, Position("a.yaml", line, 1))
+
+
 def test_an_object_that_keeps_its_last_form_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """It is named once, and not again for a further error."""
     first = Errors(errors=(problem("PathInvalid"),), retained=(str(INGRESS.ref),), loads=2)
@@ -47,3 +52,23 @@ def test_a_file_that_cannot_be_read_keeps_its_objects(capsys: pytest.CaptureFixt
 
     assert said.count("in force") == 1
     assert said.endswith("the objects that a.yaml had before stay in force until it can be read\n")
+
+
+def test_a_warning_that_an_edit_brings_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """An Ingress whose class is misspelt is left out, and that is only a warning."""
+    before = Errors(warnings=(warning("AllowHttpOpen"),), loads=1)
+    tell(Errors(warnings=(warning("AllowHttpOpen", 9), warning("IngressClassMisspelt")), loads=2), before)
+    said = capsys.readouterr().err
+
+    assert "IngressClassMisspelt" in said
+    assert said.endswith("loaded the changed manifests: no errors, 1 new warning\n")
+    assert "AllowHttpOpen" not in said, "a warning whose line has moved is not new"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_warnings_of_the_start_are_told_where_they_are_asked_for(
+    capsys: pytest.CaptureFixture[str], *, asked: bool
+) -> None:
+    """Many good manifests have one; where nothing is served, or Kiteway wrote the manifests, it is the reason."""
+    tell(Errors(warnings=(warning("IngressClassMisspelt"),), loads=1), None, warnings=asked)
+    assert ("IngressClassMisspelt" in capsys.readouterr().err) is asked

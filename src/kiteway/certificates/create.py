@@ -219,13 +219,15 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 
 def _dns_name(host: str) -> str:
     name = host.lower().rstrip(".")
+    if is_address(name):
+        raise ValueError(f"{host!r} is an IP address; give it with --ip")
     labels = name.removeprefix("*.").split(".")
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_")
     if len(name) > 253 or not all(
         label and len(label) <= 63 and set(label) <= allowed and not label.startswith("-") and not label.endswith("-")
         for label in labels
     ):
-        raise ValueError(f"{host!r} is no DNS name; an IP address goes with --ip")
-    if is_address(name):
-        raise ValueError(f"{host!r} is an IP address; give it with --ip")
+        raise ValueError(
+            f"{host!r} is no DNS name: give one such as milvus.example.com, without a scheme, a port or a path"
+        )
     return name

@@ -1,9 +1,11 @@
-"""While `kiteway up -f` runs, prints one line for each load of changed manifests, and their errors."""
+"""While `kiteway up` runs, prints one line for each load of changed manifests, their errors and their new warnings."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from kiteway.cli.output import print_problems, stderr
 from kiteway.cli.terminal import line
@@ -15,31 +17,39 @@ from kiteway.status.client import OtherVersionError, read_errors
 _LOOK_SECONDS = 2.0
 
 
-async def tell_errors(instance: Instance) -> None:
-    """Ask for the errors every two seconds until cancelled, or until the instance has another version of Kiteway."""
+async def tell_errors(instance: Instance, *, warnings: bool) -> None:
+    """
+    Ask for the errors every two seconds until cancelled, or until the instance has another version of Kiteway.
+
+    Args:
+        instance: the instance of the manifests.
+        warnings: whether those of the start are printed too; those of a later load always are.
+    """
     told: Errors | None = None
     while True:
         try:
-            told = tell(await asyncio.to_thread(read_errors, instance), told)
+            told = tell(await asyncio.to_thread(read_errors, instance), told, warnings=warnings)
         except OtherVersionError as error:
             stderr.print(str(error))
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def tell(now: Errors | None, told: Errors | None) -> Errors | None:
+def tell(now: Errors | None, told: Errors | None, *, warnings: bool = False) -> Errors | None:
     """
     Print what is new in ``now``, and which older form is served for it; return what has been told.
 
     Args:
         now: the errors; None if the control plane did not answer.
         told: the last that were told; None at the start.
+        warnings: whether the warnings of the start are printed; those of a later load always are.
     """
     if now is None:
         return told
     before = told.errors if told else ()
     new = [each for each in now.errors if each not in before]
-    print_problems(new, stderr)
+    added = _new_warnings(now, told) if told or warnings else []
+    print_problems((*new, *added), stderr)
     if before and not now.errors:
         stderr.print(line(("the manifests have no errors any more", "green")))
     elif told and new:
@@ -47,8 +57,19 @@ def tell(now: Errors | None, told: Errors | None) -> Errors | None:
             stderr.print(each, markup=False)
     elif told and now.loads > told.loads:
         left = f"{len(now.errors)} errors as before" if now.errors else "no errors"
-        stderr.print(f"loaded the changed manifests: {left}")
+        but = f", {len(added)} new {'warning' if len(added) == 1 else 'warnings'}" if added else ""
+        stderr.print(f"loaded the changed manifests: {left}{but}")
     return now
+
+
+def _new_warnings(now: Errors, told: Errors | None) -> list[Problem]:
+    """Return the warnings that were not there before; one whose line has moved was."""
+    before = {_without_place(each) for each in told.warnings} if told else set()
+    return [each for each in now.warnings if _without_place(each) not in before]
+
+
+def _without_place(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, position=None)
 
 
 def _retained(now: Errors, told: Errors) -> Iterator[str]:

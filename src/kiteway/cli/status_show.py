@@ -37,6 +37,8 @@ def print_status(value: Status) -> None:
     stdout.print("filter loaded" if value.filter.loaded else f"filter: {value.filter.reason}")
     for listener in value.listeners:
         stdout.print(f"listens for {listener.name} on {listener.address}:{listener.port}")
+    if not value.listeners:
+        stdout.print(line(("no listener is in use", "yellow"), ": no client can connect"))
     for pool in value.pools:
         _print_pool(pool, now)
     for certificate in value.certificates:

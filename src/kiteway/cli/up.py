@@ -195,6 +195,7 @@ def up(
 
 async def _run(what: Launch, certificate: Path | None) -> int:
     running = asyncio.create_task(launch(what, print_event))
+    serving = True
     ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
     if ready.done() and not ready.cancelled():
@@ -207,16 +208,16 @@ async def _run(what: Launch, certificate: Path | None) -> int:
             await asyncio.gather(running, return_exceptions=True)
             return 1
         status = await asyncio.to_thread(read_status, what.instance)
+        serving = bool(status.listeners)
         _print_ready(status, certificate or await self_signed_file(status, what.instance))
         if what.dashboard is not None:
             stderr.print(f"the page of this instance: {what.dashboard.url}", markup=False)
     ready.cancel()
     fail_open = what.config.settings.fail_open
     tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]
-    config = what.config
-    if config.own_manifests is None or len(config.paths) > 1:
-        # With --to alone the manifests are Kiteway's own; `kiteway status` shows errors of the files of --tls.
-        tell.append(tell_errors(what.instance))
+    # Many good manifests have a warning, but those that Kiteway makes have none of their own: each is about --host or --tls.
+    warnings = what.config.own_manifests is not None or not serving
+    tell.append(tell_errors(what.instance, warnings=warnings))
     telling = [asyncio.create_task(each) for each in tell]
     try:
         return await running

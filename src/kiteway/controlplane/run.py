@@ -197,12 +197,15 @@ class ControlPlane:
         )
 
     def errors(self) -> Errors:
-        """Return the diagnostics that are errors; Envoy is not asked for it."""
+        """Return the diagnostics that are errors or warnings; Envoy is not asked for it."""
         outcome = self._pipeline.outcome
         diagnostics = outcome.diagnostics if outcome else ()
-        errors = tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is Severity.ERROR)
+        errors, warnings = (
+            tuple(Problem.of_diagnostic(d) for d in diagnostics if d.severity is severity)
+            for severity in (Severity.ERROR, Severity.WARNING)
+        )
         retained = tuple(map(str, outcome.retained)) if outcome else ()
-        return Errors(errors=errors, retained=retained, loads=self._loads)
+        return Errors(errors=errors, warnings=warnings, retained=retained, loads=self._loads)
 
     def checked(self) -> tuple[tuple[CheckedEndpoint, ...], ...]:
         """Return the endpoints of each pool and their checks, as they were seen last; Envoy is not asked for it."""

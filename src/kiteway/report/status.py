@@ -132,17 +132,19 @@ class SchemaVersion(msgspec.Struct, frozen=True, rename="camel"):
 
 class Errors(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
-    The diagnostics that are errors, for a reader that asks often.
+    The diagnostics that are errors or warnings, for a reader that asks often.
 
     Attributes:
         schema_version: the version of this document.
-        errors: the diagnostics.
+        errors: the diagnostics that are errors.
+        warnings: the diagnostics that are warnings.
         retained: KIND NAMESPACE/NAME of the objects with errors whose last good version is served.
         loads: how many times changed objects were read since the control plane started.
     """
 
     schema_version: int = SCHEMA_VERSION
     errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     retained: tuple[str, ...] = ()
     loads: int = 0
 

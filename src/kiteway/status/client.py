@@ -70,7 +70,7 @@ def read_status(instance: Instance) -> Status:
 
 def read_errors(instance: Instance) -> Errors | None:
     """
-    Return the diagnostics that are errors, and how many times changed objects were read; None without an answer.
+    Return the diagnostics that are errors or warnings, and how many times changed objects were read; None without an answer.
 
     It costs a fraction of a whole status.
 
