@@ -36,7 +36,7 @@ def _level(level: int, guarantee: int) -> str:
 
 
 def reordered(method: str, message: Message) -> Iterator[dict[str, Any]]:
-    """Yield parameters and entries of maps in another order, or fewer, or more of them."""
+    """Yield variants with parameters or map entries in reverse order, with one repeated, and with the first left out."""
     numbers = {field.name: field.number for field in message.DESCRIPTOR.fields}
     fields = list(records(message.SerializeToString(deterministic=True)))
     for name in sorted((SORTED | MAPS) & numbers.keys()):

@@ -145,7 +145,7 @@ class Challenges(msgspec.Struct, frozen=True):
 
     @property
     def all(self) -> tuple[Challenge, ...]:
-        """All of them."""
+        """The challenges of both types: first HTTP-01, then TLS-ALPN-01."""
         return (*self.http, *self.tls)
 
     @property

@@ -32,7 +32,7 @@ class AdminTimeoutError(AdminError):
 
 
 class AdminResponseError(AdminError):
-    """Envoy refused: ``status`` is its HTTP status."""
+    """Envoy's admin API answered with an error, or without the JSON that was asked for; ``status`` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)

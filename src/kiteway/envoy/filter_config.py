@@ -48,8 +48,8 @@ class FilterConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_default
         mode: where the chain is.
         log: whether the access log gets fields of the messages of a call.
         trace: whether the span of a traced call gets fields of its messages.
-        pool: the name under which the filter of a cluster counts calls by collection, user and endpoint; unset, it does
-            not count. In a listener, routes have it (`RouteConfig`).
+        pool: the name under which the filter of a cluster counts calls by collection, user and endpoint. Where it is
+            unset, the filter does not count. The filter of a listener has the name from the route (`RouteConfig`).
         users: how users are named, in the access log and in the counts.
         user_key: the file with the 16-byte key of user hashes; unset, Envoy makes a random key at each start.
     """

@@ -9,7 +9,7 @@ READINESS_GATE = "cloud.google.com/load-balancer-neg-ready"
 
 
 def rolled_out(workload: Object | None) -> tuple[bool, str]:
-    """Return whether the rollout is complete, and what can be seen of it."""
+    """Return whether the rollout is complete, and a sentence with the numbers of new, old and available pods."""
     if workload is None:
         return False, "the Deployment is not there"
     name = workload["metadata"]["name"]

@@ -134,7 +134,7 @@ NO_POLICY: Final = Policy()
 
 
 class PolicyReason(enum.StrEnum):
-    """The reason of the condition Accepted, of a policy's target, in Gateway API's words."""
+    """The reason of the condition Accepted, which a policy has for each target; the words are those of Gateway API."""
 
     ACCEPTED = "Accepted"
     CONFLICTED = "Conflicted"

@@ -71,7 +71,7 @@ class Assignments:
             self._of_service.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
 
     def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
-        """Take endpoints given by hand."""
+        """Replace the endpoints that the user gave on the command line."""
         self._endpoints.set_static(static)
 
     def take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> list[Pool]:

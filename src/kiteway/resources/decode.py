@@ -316,9 +316,9 @@ class Structure:
     """
     Decodes mappings into one dataclass.
 
-    A dataclass may say more about itself: ``SILENT``, the names of fields that exist but have no part here;
-    ``RENAMED``, what to write instead of a field of other versions; ``UNKNOWN_FIELD``, how bad any other field is; and
-    ``violations()``, the rules that take more than one field.
+    A dataclass may have ``SILENT``, the names of fields that the kind has and Kiteway ignores without a diagnostic;
+    ``RENAMED``, what to write instead of a field of another version; ``UNKNOWN_FIELD``, the severity of the diagnostic about
+    any other field that is unknown; and ``violations()``, which checks the rules about several fields at once.
     """
 
     cls: type

@@ -99,7 +99,7 @@ def read_health(instance: Instance) -> tuple[tuple[CheckedEndpoint, ...], ...] |
 
 
 def _decode(body: bytes, kind: type[T]) -> T:
-    """Raise ``ValueError`` for a body that is not JSON, `OtherVersionError` for another version."""
+    """Return the report; raise ``ValueError`` for a body that is not JSON, `OtherVersionError` for another version."""
     version = msgspec.json.decode(body, type=SchemaVersion)
     if version.schema_version != SCHEMA_VERSION:
         raise OtherVersionError(version)

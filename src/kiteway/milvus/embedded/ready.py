@@ -40,7 +40,7 @@ class MilvusEndpoint:
 
 
 class NotServingError(Exception):
-    """A process ended or did not serve in time; the message continues the name of the server."""
+    """A process ended or did not serve in time; a caller puts the name of the server before the message."""
 
 
 def connect(host: str, port: int, netns: NetworkNamespace | None) -> socket.socket:

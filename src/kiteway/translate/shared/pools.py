@@ -220,7 +220,7 @@ def _check_hedging(context: Context, service: Service) -> None:
 
 
 def _log_sample_rate(logging: LogConfig | None) -> float:
-    """Everything is logged without ``logging``; in it, ``enable`` is false by default."""
+    """Return the share of calls that are logged: all without the field ``logging``; in the field, ``enable`` defaults to false."""
     if logging is None:
         return 1.0
     if not logging.enable:
