@@ -200,6 +200,15 @@ async def test_http_health_answers() -> None:
     assert (seen.status, seen.server, seen.body) == (500, "nginx", "Not all components are healthy, 1/2")
 
 
+async def test_what_a_server_says_of_itself_is_cut() -> None:
+    """The text of a failure goes into the status, for each endpoint; a server's first line or certificate may have 100 kB."""
+    async with serving(http1("\xff" * 60_000, b"")) as port:
+        seen = await probe_http(local(port), "/healthz")
+    assert seen.failure is not None
+    assert len(seen.failure.detail) == 500
+    assert seen.failure.detail.endswith("…")
+
+
 async def test_http_body_is_bounded() -> None:
     """Only the beginning of a huge body is stored."""
     async with serving(http1("200 OK", b"x" * 1_000_000)) as port:

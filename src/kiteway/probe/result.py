@@ -5,6 +5,8 @@ from enum import StrEnum
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds a single probe may take."""
+_LONGEST = 500
+"""Characters of a detail. It may have text of a server, such as the names in its certificate, which can be 100 kB."""
 
 
 class Reason(StrEnum):
@@ -45,7 +47,11 @@ class ProbeFailure:
 
     reason: Reason
     detail: str
-    """The fact as seen, one sentence without a final stop."""
+    """The fact as seen, one sentence without a final stop, of at most 500 characters."""
+
+    def __post_init__(self) -> None:
+        if len(self.detail) > _LONGEST:
+            object.__setattr__(self, "detail", f"{self.detail[: _LONGEST - 1]}…")
 
 
 class ProbeError(Exception):
