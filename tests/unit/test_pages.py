@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -74,10 +75,12 @@ def test_the_guide_links_to_its_translation() -> None:
     assert "[English](../en/gke.md)" in (DOCS / "guide/zh/gke.md").read_text()
 
 
-def test_the_chinese_readme_marks_links_to_english_pages() -> None:
+@pytest.mark.parametrize("page", TRANSLATED | GUIDE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_chinese_page_marks_links_to_english_pages(page: Path) -> None:
     """A reader of Chinese knows which pages are in English before opening them."""
-    links = _LEADS_TO_ENGLISH.findall((ROOT / "README.zh.md").read_text())
-    assert [link for link in links if not link.endswith(".zh.md") and "/zh/" not in link] == ["README.md"]
+    links = _LEADS_TO_ENGLISH.findall(page.read_text())
+    english = os.path.relpath((TRANSLATED | GUIDE)[page], page.parent)
+    assert [link for link in links if not link.endswith(".zh.md") and "/zh/" not in link] == [english]
 
 
 def _code(text: str) -> list[str]:
