@@ -35,7 +35,7 @@ class InstanceRunningError(InstanceError):
         who = f"process {pid}" if pid else "another process"
         super().__init__(
             f"{data_dir} is in use by {who}: one instance runs on a data directory. "
-            f"Stop it, or give this one a directory of its own with --data-dir."
+            f"Stop it, or give this one a directory of its own with --data-dir, and ports of its own."
         )
 
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 from pathlib import Path
 
+import msgspec
+from cryptography import x509
+
+from kiteway.certificates.create import create_self_signed
+from kiteway.certificates.describe import describe
 from kiteway.cli.connect import connecting
 from kiteway.model import HTTPMode, ListenerProtocol
+from kiteway.report.certificates import ServedCertificate
 from kiteway.report.routing import HostReport, ListenerReport
 from kiteway.report.status import State, Status
 
@@ -44,6 +51,19 @@ def test_without_https_or_a_host_nothing_is_said() -> None:
     """No client can do what would be said; a wildcard is no name."""
     assert connecting(_status("*", "*.example.com"), None) == ""
     assert connecting(_status("localhost", listener=ListenerProtocol.HTTP), None) == ""
+
+
+def test_where_every_host_is_served_the_names_are_those_of_the_certificate() -> None:
+    """`--tls` without `--host` names no host, and its clients connect by a name of its certificate."""
+    chain = create_self_signed(["*.example.com", "milvus.example.com"]).certificate
+    facts = describe("c", x509.load_pem_x509_certificates(chain), dt.datetime.now(dt.UTC))
+    served = ServedCertificate(**msgspec.structs.asdict(facts), source="", served_for=(), temporary=False)
+    said = connecting(msgspec.structs.replace(_status("*"), certificates=(served,)), Path("/tls.crt"))
+    assert said.startswith("serves milvus.example.com; connect with")
+    assert 'server_pem_path="/tls.crt", server_name="milvus.example.com")' in said
+    for status in (_status("a.test"), _status("*.a.test"), _status("*")):
+        beside = msgspec.structs.replace(served, temporary=status.hosts[0].host == "*")
+        assert "milvus.example.com" not in connecting(msgspec.structs.replace(status, certificates=(beside,)), None)
 
 
 def test_the_line_is_python_whatever_the_path_is() -> None:

@@ -29,7 +29,13 @@ def reached_at(address: str) -> str:
 
 
 def _hosts(status: Status) -> list[str]:
-    return [each.host for each in status.hosts if each.https and "*" not in each.host]
+    """Return the hosts by name; where every host is served and none is named, the names of the certificates."""
+    served = [each.host for each in status.hosts if each.https]
+    named = [each for each in served if "*" not in each]
+    if named or "*" not in served:
+        return named
+    names = (name for each in status.certificates if not each.temporary for name in each.names)
+    return [each for each in dict.fromkeys(names) if "*" not in each]
 
 
 def connecting(status: Status, certificate: Path | None) -> str:
