@@ -89,3 +89,11 @@ def test_the_page_of_a_demo_is_for_this_machine() -> None:
     assert done.exit_code == 2
     assert "give a loopback address, e.g. 127.0.0.1:9090" in " ".join(done.output.split())
     assert "--dashboard-token-file" not in done.output
+
+
+def test_a_target_or_a_path_without_its_option_is_explained(tmp_path: Path) -> None:
+    """The message has the command that was meant."""
+    done = CliRunner().invoke(app, ["up", "localhost:19530", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert f"kiteway up --to localhost:19530 -f {tmp_path}" in " ".join(done.output.split())

@@ -27,7 +27,8 @@ def print_status(value: Status) -> None:
     if value.supervisor is not None:
         for name, child in value.supervisor.children.items():
             if child.restarts:
-                stdout.print(f"{name} was restarted {child.restarts} times, last after: {child.last_exit}")
+                times = "once" if child.restarts == 1 else f"{child.restarts} times, last"
+                stdout.print(f"{name} was restarted {times} after: {child.last_exit}")
     if not value.answered:
         return
     envoy = value.envoy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from kiteway.filter import missing_reason
 from kiteway.instance import Instance, InstanceError, default_data_dir
 from kiteway.launch import Launch, launch
 from kiteway.ports import PortError, own_ports, ports_of
+from kiteway.printable import suggested
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
 from kiteway.report.status import State, Status
 from kiteway.status.client import read_status
@@ -35,6 +37,7 @@ _READY_SECONDS = 60.0
 
 @with_balancer_options
 def up(
+    given: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
     *,
     filename: FilesOption = None,
     to: Annotated[
@@ -114,6 +117,11 @@ def up(
         --acme-accept-terms --acme-contact admin@example.com --endpoint my-release-milvus=127.0.0.1:19530
       kiteway up -f new-manifests --data-dir ~/kiteway-2 --replace ~/.local/state/kiteway
     """
+    if given:
+        meant = (("-f" if Path(each).exists() else "--to", each) for each in given)
+        raise fail(
+            f"a Milvus goes with --to, a path with -f: {suggested('kiteway', 'up', *chain.from_iterable(meant))}", 2
+        )
     if not filename and not to:
         raise fail("give --to HOST:PORT (a Milvus that runs already), -f PATH (manifests), or both", 2)
     if host and not to:
