@@ -97,3 +97,12 @@ def test_a_target_or_a_path_without_its_option_is_explained(tmp_path: Path) -> N
 
     assert done.exit_code == 2
     assert f"kiteway up --to localhost:19530 -f {tmp_path}" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("command", ["up", "plan"])
+def test_the_usage_names_no_argument_that_is_a_mistake(command: str) -> None:
+    """Both take one only to explain which option was forgotten."""
+    done = CliRunner().invoke(app, [command, "--help"])
+
+    assert f"Usage: kiteway {command} [OPTIONS] " in done.output.replace("\n", " ")
+    assert "]..." not in done.output

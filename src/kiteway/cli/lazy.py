@@ -94,6 +94,7 @@ def _load(name: str) -> Any:
     command.name = name
     for each in (command, *getattr(command, "commands", {}).values()):
         _fold_help(each)
+        _leave_out_hidden(each)
     return command
 
 
@@ -111,3 +112,10 @@ def _fold_help(command: Any) -> None:
         plain(ctx, formatter)
 
     command.format_help = format_help
+
+
+def _leave_out_hidden(command: Any) -> None:
+    """Leave hidden arguments out of the usage line, too; they exist only to explain a mistake."""
+    for each in command.params:
+        if getattr(each, "hidden", False):
+            each.get_usage_pieces = lambda _: []

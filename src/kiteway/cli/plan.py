@@ -44,7 +44,7 @@ class PlanOutput(enum.StrEnum):
 
 
 def plan(
-    path: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    path: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     filename: FilesOption = None,
     ssl_policy: SSLPolicyOption = None,

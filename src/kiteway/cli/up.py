@@ -37,7 +37,7 @@ _READY_SECONDS = 60.0
 
 @with_balancer_options
 def up(
-    given: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    given: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     filename: FilesOption = None,
     to: Annotated[
