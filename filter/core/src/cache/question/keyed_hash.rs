@@ -1,5 +1,5 @@
-//! A hash that is far cheaper than SHA-256, with a key of this process. Different inputs with the same hash can be found by who knows the
-//! key, so it never stands for what was hashed: it only says where to look.
+//! A hash that is far cheaper than SHA-256, with a key of this process. Whoever knows the key can make different inputs with the same
+//! hash, so it never stands for what was hashed: it only says where to look.
 
 use std::collections::hash_map::RandomState;
 use std::collections::HashMap;
