@@ -52,13 +52,16 @@ def test_it_says_what_it_serves_and_each_error_as_it_comes_and_goes(said: Callab
     wait_until(lambda: "loaded the changed manifests: no errors" in said(), "the load is said")
     ingress.write_text(ingress.read_text().replace("spec:\n", "spec:\n  ingressClassName: kitewy\n", 1))
     wait_until(
-        lambda: "loaded the changed manifests: no errors, 1 new warning" in said(), "the left out Ingress is said"
+        lambda: "loaded the changed manifests: no errors, 2 new warnings" in said(), "the left out Ingress is said"
     )
     assert "warning IngressClassMisspelt" in said()
+    assert "warning NothingServed" in said()
     assert "warning AllowHttpOpen" not in said()
     status = subprocess.run(
         [KITEWAY, "status", "--data-dir", tmp_path / "data"], check=False, capture_output=True, text=True, timeout=60
     )
+    assert status.returncode == 3
+    assert "degraded" in status.stdout
     assert "no listener is in use" in status.stdout
     assert said().count("stay in force until it can be read") == 1
     assert "the last good form" not in said()

@@ -17,6 +17,7 @@ from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import QuarantineState
 from kiteway.report.status import State, Status
 from kiteway.resources import load_object
+from kiteway.resources.annotations import INGRESS_CLASS
 from kiteway.sources.files import SourceContent
 from kiteway.status.readiness import shortcomings, why_not_serving
 from kiteway.translate import Options
@@ -57,10 +58,10 @@ def state(*streams: StreamState, active: bool = True) -> AdsState:
     return AdsState("1", streams, (), active)
 
 
-def outcome(*manifests: Manifest) -> Outcome:
-    """Return what manifests come to."""
+def outcome(*manifests: Manifest, files: bool = False) -> Outcome:
+    """Return what manifests come to, in a cluster or in files."""
     objects = [object_ for manifest in manifests for object_ in load_object(dict(manifest)).objects]
-    return Pipeline(EnvoySettings()).run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
+    return Pipeline(EnvoySettings(), files=files).run(SourceContent(tuple(objects), (), ()), {}, NOW, Options())
 
 
 GOOD = (ingress(rule("a.example.com", path("/", "a")), name="a"), service("a"))
@@ -123,6 +124,43 @@ def test_an_object_with_errors_is_degraded() -> None:
     assert shortcomings(kept, state(stream())) == [
         "Ingress default/b is rejected (Bad); its last good form stays in force"
     ]
+
+
+def of_class(name: str) -> Manifest:
+    """Return the Ingress of `GOOD` with a class."""
+    ingress_, _ = GOOD
+    return {**ingress_, "metadata": {**ingress_["metadata"], "annotations": {INGRESS_CLASS: name}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nginx", "Ingress default/a (NothingServed): no host of it is served"),
+        ("kitewy", 'Ingress default/a (IngressClassMisspelt): the class "kitewy" is not known'),
+        ("gce-internal", "Ingress default/a (IngressClassInternal): the class gce-internal is"),
+    ],
+)
+def test_files_whose_only_ingress_is_left_out_are_degraded(name: str, reason: str) -> None:
+    """There is one reason, and it names the Ingress; beside an Ingress that is served there is none."""
+    left_out, of_a = of_class(name), GOOD[1]
+    slices = endpoint_slice(["10.0.0.1"], 19530, "a")
+    [found] = shortcomings(outcome(left_out, of_a, slices, files=True), state(stream()))
+    assert found.startswith(reason)
+    served = {**GOOD[0], "metadata": {**GOOD[0]["metadata"], "name": "served"}}
+    assert shortcomings(outcome(left_out, served, of_a, slices, files=True), state(stream())) == []
+
+
+def test_files_without_an_ingress_are_degraded() -> None:
+    """The reason says that no Ingress leads to the Service."""
+    [found] = shortcomings(outcome(GOOD[1], files=True), state(stream()))
+    assert found.startswith("Service default/a (NothingServed): no Ingress leads to it")
+
+
+def test_a_cluster_with_ingresses_of_other_controllers_only_is_ready() -> None:
+    """They ask nothing of Kiteway; one with a misspelt class does."""
+    assert shortcomings(outcome(of_class("nginx"), GOOD[1]), state(stream())) == []
+    [found] = shortcomings(outcome(of_class("kitewy"), GOOD[1]), state(stream()))
+    assert found.startswith("Ingress default/a (IngressClassMisspelt)")
 
 
 @pytest.mark.parametrize(("word", "code"), [("ready", 0), ("degraded", 3), ("not ready", 1)])

@@ -27,9 +27,9 @@ def status(
     """
     Show the state of the running instance: listeners, hosts, endpoints, certificates, and what is wrong.
 
-    It is ready when Envoy serves the whole configuration, degraded when it serves but some objects are rejected, a host has
-    no endpoint, no endpoint of a Service passes its check or every call to it fails, and not ready when a listener or a route
-    table is missing.
+    It is ready when Envoy serves the whole configuration, degraded when it serves but some objects are rejected, every Ingress
+    of the files is left out, a host has no endpoint, no endpoint of a Service passes its check or every call to it fails, and
+    not ready when a listener or a route table is missing.
 
     If no instance runs on the directory, the other running instances of this user are named.
 

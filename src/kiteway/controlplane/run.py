@@ -110,7 +110,13 @@ class ControlPlane:
         quarantine = Instance(Path(config.data_dir)).state_dir / FILE_NAME
         # Above those of earlier control planes, whose Envoy may still run with what its filter keeps.
         epoch = round(time.time() * 1000)
-        self._pipeline = Pipeline(config.settings, read(quarantine), epoch, own_manifests=config.own_manifests)
+        self._pipeline = Pipeline(
+            config.settings,
+            read(quarantine),
+            epoch,
+            own_manifests=config.own_manifests,
+            files=config.kubernetes is None,
+        )
         self._source = _source(config, admin, self._managed_reports, self._bare_envoy)
         self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))
         self._managed = ManagedCertificates(

@@ -22,9 +22,10 @@ from kiteway.pipeline.cache_epochs import CacheEpochs
 from kiteway.pipeline.health_addresses import HealthAddresses, health_addresses
 from kiteway.quarantine.quarantine import Quarantine, QuarantineState
 from kiteway.quarantine.store import Stored
-from kiteway.resources import EndpointSlice
+from kiteway.resources import EndpointSlice, Object
 from kiteway.sources.files import SourceContent
 from kiteway.translate import Options, Translated, Translator
+from kiteway.translate.ingress.served import nothing_served
 from kiteway.translate.policy.attachment import Attachment
 from kiteway.translate.shared.endpoints import unknown_services
 from kiteway.translate.shared.unit import Unit
@@ -62,8 +63,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The last translation; ``reading`` has the diagnostics of reading the resources."""
+    """The last translation; ``reading`` has the diagnostics of reading the resources, which are ``objects``."""
 
+    objects: tuple[Object, ...]
     reading: tuple[Diagnostic, ...]
     translated: Translated
     challenges: tuple[Challenge, ...]
@@ -110,6 +112,7 @@ class Pipeline:
         first_epoch: int = 1,
         *,
         own_manifests: str | None = None,
+        files: bool = False,
     ) -> None:
         """
         Start.
@@ -119,8 +122,11 @@ class Pipeline:
             stored: the quarantine of the last process, if there is one.
             first_epoch: see `CacheEpochs`.
             own_manifests: see `kiteway.pipeline.advice`.
+            files: whether the resources are a set of files, so that it is a mistake if they define no host. A cluster may
+                have no Ingress for Kiteway yet.
         """
         self._settings = settings
+        self._files = files
         self._own_manifests = own_manifests
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
@@ -152,7 +158,7 @@ class Pipeline:
         self._assignments.set_static(static)
         self._assignments.set_objects(resources.objects)
         unknown = unknown_services(static, resources.objects)
-        self._round = _Round((*resources.diagnostics, *unknown), translated, challenges)
+        self._round = _Round(resources.objects, (*resources.diagnostics, *unknown), translated, challenges)
         return self._build(self._round, now)
 
     def judge(self, take: Callable[[Quarantine], None], now: dt.datetime) -> Outcome | None:
@@ -237,6 +243,9 @@ class Pipeline:
             members[LISTENER] += (Resource.of(trial_listener(self._rejected, self._settings)),)
             members[ROUTE] += self._on_trial(state)
         self._translated = (*what.reading, *result.diagnostics)
+        # A host that waits for Envoy's verdict is not in the model either.
+        if self._files and not (state.held or state.searching or state.parked):
+            self._translated += tuple(nothing_served(what.objects, model))
         self._generation += 1
         self.outcome = Outcome(
             model,

@@ -12,6 +12,11 @@ from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import QuarantineState
 
 _SERVED: Final = "; its last good form stays in force"
+_LEFT_OUT: Final = frozenset({"NothingServed", "IngressClassMisspelt", "IngressClassInternal"})
+"""
+Warnings about an Ingress that was left out although it may be meant for Kiteway. An Ingress of another controller asks nothing of
+Kiteway in a cluster; in a set of files it gets NothingServed if no other is served.
+"""
 
 
 def why_not_serving(ads: AdsState, quarantine: QuarantineState) -> str:
@@ -42,10 +47,11 @@ def refusal_text(rejection: Rejection, names: Iterable[str] = ()) -> str:
 
 
 def shortcomings(outcome: Outcome | None, ads: AdsState) -> list[str]:
-    """Return what is missing in an instance that serves: rejected objects, hosts without an endpoint."""
+    """Return what is missing in an instance that serves: rejected objects, hosts without an endpoint, or any host at all."""
     found = [refusal_text(each.rejection) for stream in ads.streams[-1:] for each in stream.refusals]
     if outcome is not None:
         found += _with_errors(outcome.diagnostics, outcome.retained)
+        found += [] if outcome.model.hosts else _left_out(outcome.diagnostics)
         found += [
             f"the host {host.domain} of {host.source} has no endpoint"
             for host in outcome.model.hosts
@@ -65,6 +71,15 @@ def _with_errors(diagnostics: Iterable[Diagnostic], retained: Collection[ObjectR
         else f"{f'{each.position}: ' if each.position else ''}{each.reason}: {each.message}"
         for each in errors.values()
     ]
+
+
+def _left_out(diagnostics: Collection[Diagnostic]) -> list[str]:
+    """Return why no host is served, for the objects that are not rejected; one reason for an object."""
+    rejected = {each.object for each in diagnostics if each.severity is Severity.ERROR}
+    found = [each for each in diagnostics if each.reason in _LEFT_OUT and each.object not in rejected]
+    # The class is the cause, so it takes the place of NothingServed.
+    by_object = {each.object: each for each in sorted(found, key=lambda each: each.reason, reverse=True)}
+    return [f"{each.object} ({each.reason}): {each.message.rstrip('.')}" for each in by_object.values()]
 
 
 def _without_endpoint(host: VirtualHost, outcome: Outcome) -> bool:
