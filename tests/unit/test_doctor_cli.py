@@ -50,6 +50,21 @@ def test_warnings_are_allowed(folder: Path) -> None:
     assert "0 failed, 1 warning, " in result.output
 
 
+def test_a_folder_without_a_manifest_fails(tmp_path: Path) -> None:
+    """Nothing was checked; subfolders are read with -R, and without it they are named."""
+    (tmp_path / "empty").mkdir()
+    result = _doctor("-f", tmp_path / "empty")
+    assert result.exit_code == 1
+    assert "NothingRead" in result.output
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/broken.yaml").write_text("a: [")
+    (tmp_path / "values.yaml").write_text("service: {type: LoadBalancer}\nproxy: {}\n")
+    result = _doctor("-f", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "note    SubfoldersNotRead" in result.output
+    assert "YamlSyntax" in _doctor("-R", "-f", tmp_path).output
+
+
 def test_checks_that_passed_are_listed_before_the_others(folder: Path) -> None:
     """With --all; the warnings of an object are at its end."""
     objects = re.split(r"^(?=\w)", _doctor("-f", folder, "--all").output, flags=re.MULTILINE)

@@ -39,7 +39,7 @@ def _tree(folder: Path, **files: str) -> Path:
         (
             {"Chart_DOT_lock": "", "base__ingress_DOT_yaml": SERVICE},
             "only subfolders with files: base",
-            "Name them: -f",
+            "Give -R to read them too, or name one: -f",
         ),
         (
             {"ingress_DOT_yaml_DOT_txt": SERVICE, "NOTES": ""},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from kiteway.diagnostics import Severity
 from kiteway.sources import files
 from kiteway.sources.files import FileSource
 from tests.support.manifests import service, text
@@ -70,3 +72,64 @@ def test_which_files_of_a_folder_are_manifests(tmp_path: Path) -> None:
         write(tmp_path, name, f"of-{name[0].replace('.', 'dot')}")
     (tmp_path / "folder.yaml").mkdir()
     assert names(FileSource((tmp_path,))) == ["of-a", "of-b", "of-c"]
+
+
+def in_folders(folder: Path) -> Path:
+    """Make a folder with manifests in subfolders, a hidden one and a link back among them."""
+    folder.mkdir()
+    for below in (".", "base", "base/deep", "..data", "empty"):
+        (folder / below).mkdir(exist_ok=True)
+    for below in (".", "base", "base/deep", "..data"):
+        write(folder / below, "a.yaml", f"in-{(folder / below).name.strip('.') or 'data'}")
+    (folder / "loop").symlink_to(folder)
+    return folder
+
+
+def test_subfolders_are_read_with_recursive_only(tmp_path: Path) -> None:
+    """As with kubectl. Without it a note names those that have manifests; hidden ones and links are never read."""
+    root = in_folders(tmp_path / "root")
+    assert names(FileSource((root,))) == ["in-root"]
+    [note] = FileSource((root,)).read().diagnostics
+    assert (note.severity, note.reason) == (Severity.NOTE, "SubfoldersNotRead")
+    assert note.message == f"subfolders are not read, and these have manifests: {root / 'base'}."
+    assert "-R" in note.fix
+    assert names(FileSource((root,), recursive=True)) == ["in-root", "in-base", "in-deep"]
+    assert FileSource((root,), recursive=True).read().diagnostics == ()
+    assert FileSource((root / "a.yaml",)).read().diagnostics == ()
+
+
+def test_a_change_in_a_subfolder_is_seen(tmp_path: Path) -> None:
+    """With recursive, also in a subfolder that is made later."""
+
+    async def seen() -> None:
+        [changes] = FileSource((tmp_path,), recursive=True).changes()
+        first = asyncio.ensure_future(anext(changes))
+        number = 0
+        while not first.done():  # The watch begins some time after the call.
+            (tmp_path / f"new-{number}").mkdir()
+            number += 1
+            await asyncio.wait([first], timeout=0.2)
+        # The folders are there now; what follows is a change in one of them.
+        following = asyncio.ensure_future(anext(changes))
+        while not following.done():
+            write(tmp_path / "new-0", "a.yaml", "one")
+            await asyncio.wait([following], timeout=0.2)
+
+    asyncio.run(asyncio.wait_for(seen(), 60))
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no exception, and the objects that were read before stay in force."""
+    write(tmp_path, "a.yaml", "one")
+    source = FileSource((tmp_path,))
+    assert names(source) == ["one"]
+
+    def refuse(_folder: Path, **_: bool) -> list[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "manifests_in", refuse)
+    content = source.read()
+    assert [object_.metadata.name for object_ in content.objects] == ["one"]
+    assert [(d.reason, d.message) for d in content.diagnostics] == [
+        ("FileUnreadable", f"{tmp_path} cannot be read: Permission denied.")
+    ]

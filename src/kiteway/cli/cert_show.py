@@ -14,7 +14,7 @@ from cryptography import x509
 from rich.table import Table
 
 from kiteway.certificates.describe import describe
-from kiteway.cli.options import DataDirOption, FilesOption
+from kiteway.cli.options import DataDirOption, FilesOption, RecursiveOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, print_diagnostics, stdout
 from kiteway.cli.running import running_instance, status_of
 from kiteway.probe import TlsOptions, parse_endpoint
@@ -34,13 +34,19 @@ SHOW_EXAMPLES = (
 _NOT_VALID = frozenset({"CertificateExpired", "CertificateNotYetValid"})
 
 
-def list_(filename: FilesOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
+def list_(
+    *,
+    filename: FilesOption = None,
+    recursive: RecursiveOption = False,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """
     List the certificates of the running instance, or of manifests.
 
     Exit status: 0 all are valid, 1 one is not valid or no instance runs, 2 usage error.
     """
-    found = _served(filename, data_dir)
+    found = _served(filename, data_dir, recursive=recursive)
     if output is not Output.TABLE:
         emit({"certificates": msgspec.to_builtins(found)}, output)
     else:
@@ -65,11 +71,13 @@ def show(
     what: Annotated[
         str, typer.Argument(metavar="NAME|FILE|HOST:PORT", help="NAMESPACE/NAME as listed, a PEM file, or an address.")
     ],
+    *,
     server_name: Annotated[
         str | None,
         typer.Option("--server-name", help="With HOST:PORT: the server name to send.", show_default="the host"),
     ] = None,
     filename: FilesOption = None,
+    recursive: RecursiveOption = False,
     data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -84,7 +92,7 @@ def show(
     elif ":" in what:
         found = _of_server(what, server_name)
     else:
-        served = _served(filename, data_dir)
+        served = _served(filename, data_dir, recursive=recursive)
         matching = [entry for entry in served if what in {entry.name, entry.name.partition("/")[2]}]
         if not matching:
             known = ", ".join(entry.name for entry in served) or "none"
@@ -101,9 +109,9 @@ def _status(found: Sequence[CertificateReport]) -> int:
     return 1 if any(problem.reason in _NOT_VALID for entry in found for problem in entry.problems) else 0
 
 
-def _served(filename: list[Path] | None, data_dir: Path | None) -> tuple[ServedCertificate, ...]:
+def _served(filename: list[Path] | None, data_dir: Path | None, *, recursive: bool) -> tuple[ServedCertificate, ...]:
     if filename:
-        resources = FileSource(tuple(filename)).read()
+        resources = FileSource(tuple(filename), recursive=recursive).read()
         result = translate(resources.objects, Options(), dt.datetime.now(dt.UTC), resources.failed)
         about = [d for d in (*resources.diagnostics, *result.diagnostics) if d.object and d.object.kind == "Secret"]
         print_diagnostics(about)

@@ -14,7 +14,7 @@ import typer
 from kiteway.cli.address import parse_address
 from kiteway.cli.gke_options import ContextOption, NamespaceOption, ReleaseOption
 from kiteway.cli.missing import print_missing
-from kiteway.cli.options import CLUSTER_PANEL, DataDirOption, FilesOption, KubeconfigOption
+from kiteway.cli.options import CLUSTER_PANEL, DataDirOption, FilesOption, KubeconfigOption, RecursiveOption
 from kiteway.cli.output import Output, OutputOption, emit, fail, stdout
 from kiteway.cli.terminal import Part, line
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
@@ -50,6 +50,7 @@ def doctor(
     ] = None,
     *,
     filename: FilesOption = None,
+    recursive: RecursiveOption = False,
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust this PEM file instead of the public CAs.")
     ] = None,
@@ -111,7 +112,7 @@ def doctor(
         where = _Where(release or "my-release", namespace or "default", context, kubeconfig)
         report = _cluster(where, now, ca=ca, token=read_token(token, token_file), timeout=timeout)
     elif filename:
-        manifests = read_manifests(filename, now)
+        manifests = read_manifests(filename, now, recursive=recursive)
         missing, report = manifests.diagnostics, examine(Scope.FILES, manifests)
     elif address:
         if Path(address).exists():

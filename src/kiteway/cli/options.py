@@ -23,6 +23,9 @@ FilesOption = Annotated[
     list[Path] | None,
     typer.Option("--filename", "-f", metavar="PATH", help="A manifest, or a folder of them; may be repeated."),
 ]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive", "-R", help="With -f: read the subfolders of folders, too.", show_default=False)
+]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(

@@ -13,7 +13,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from kiteway.cli.missing import print_missing
-from kiteway.cli.options import CacheMemoryOption, FilesOption
+from kiteway.cli.options import CacheMemoryOption, FilesOption, RecursiveOption
 from kiteway.cli.output import Output, emit, fail, print_diagnostics, stderr, stdout
 from kiteway.cli.policy_show import policy_rows
 from kiteway.cli.terminal import table
@@ -47,6 +47,7 @@ def plan(
     path: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     filename: FilesOption = None,
+    recursive: RecursiveOption = False,
     ssl_policy: SSLPolicyOption = None,
     namespace_limit: NamespaceLimitOption = None,
     cache_memory: CacheMemoryOption = MOST_CACHE_MEMORY,
@@ -66,6 +67,7 @@ def plan(
     \b
       kiteway plan -f examples/guide-self-managed
       kiteway plan -f ingress.yaml -f service.yaml --output json
+      kiteway plan -R -f manifests    # with its subfolders
       kubectl get ingress,svc,endpointslices,secrets,backendconfigs,frontendconfigs,managedcertificates,milvuspolicies \
         -o yaml | kiteway plan -f -    # without the kinds that the cluster does not have
     """
@@ -84,7 +86,7 @@ def plan(
         )
     except ValueError as error:
         raise fail(str(error), 2) from error
-    resources = FileSource(tuple(filename)).read()
+    resources = FileSource(tuple(filename), recursive=recursive).read()
     result = translate(resources.objects, options, dt.datetime.now(dt.UTC), resources.failed)
     endpoints = Endpoints(resources.objects)
     diagnostics = ordered(

@@ -14,7 +14,7 @@ from kiteway.cli.balancer import BalancerOptions, print_event, with_balancer_opt
 from kiteway.cli.connect import connecting
 from kiteway.cli.health import tell_health
 from kiteway.cli.mistakes import tell_errors
-from kiteway.cli.options import AccessLogOption, FilesOption, LogCallsOption
+from kiteway.cli.options import AccessLogOption, FilesOption, LogCallsOption, RecursiveOption
 from kiteway.cli.output import fail, stderr
 from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import Part, line
@@ -29,6 +29,7 @@ from kiteway.ports import PortError, own_ports, ports_of
 from kiteway.printable import suggested
 from kiteway.quickstart import SECRET, QuickstartError, quickstart
 from kiteway.report.status import State, Status
+from kiteway.sources.folders import not_read
 from kiteway.status.client import read_status
 from kiteway.supervisor import NotReadyError, wait_ready
 
@@ -40,6 +41,7 @@ def up(
     given: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     filename: FilesOption = None,
+    recursive: RecursiveOption = False,
     to: Annotated[
         list[str] | None,
         typer.Option(
@@ -184,7 +186,10 @@ def up(
                 cache_by_default=cache,
                 metrics_bind=checked.metrics_bind,
                 own_manifests=own,
+                recursive=recursive,
             )
+            if not recursive and (unread := not_read(filename or [])):
+                stderr.print(f"{unread.message} {unread.fix}", markup=False)
             what = Launch(
                 instance,
                 config,

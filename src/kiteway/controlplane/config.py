@@ -22,6 +22,7 @@ class Config(msgspec.Struct, frozen=True):
     Attributes:
         data_dir: see `kiteway.instance.Instance`.
         paths: files and folders with manifests.
+        recursive: whether the subfolders of the folders in ``paths`` are read, too.
         own_manifests: the one of ``paths`` that Kiteway wrote for ``up --to``; None without ``--to``.
         endpoints: see `kiteway.sources.static.StaticEndpoint`.
         certificates: certificates in files; with ``paths`` only.
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True):
     metrics_bind: str | None = None
     kubernetes: KubernetesConfig | None = None
     own_manifests: str | None = None
+    recursive: bool = False
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON values."""

@@ -393,7 +393,8 @@ def _now() -> dt.datetime:
 def _source(config: Config, admin: AdminClient, managed: Reports, bare: Callable[[], Awaitable[None]]) -> Source:
     if config.kubernetes is None:
         state_dir = Instance(Path(config.data_dir)).state_dir
-        return Files(state_dir, tuple(map(Path, config.paths)), config.certificates, bare)
+        paths = tuple(map(Path, config.paths))
+        return Files(state_dir, paths, config.certificates, bare, recursive=config.recursive)
     from kiteway.controlplane.cluster import Cluster
 
     return Cluster(config.kubernetes, config, admin, managed)

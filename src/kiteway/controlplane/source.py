@@ -77,11 +77,22 @@ class Files:
         paths: tuple[Path, ...],
         certificates: tuple[CertificateFiles, ...] = (),
         bare: Callable[[], Awaitable[None]] | None = None,
+        *,
+        recursive: bool = False,
     ) -> None:
-        """Prepare. ``bare`` returns when an Envoy without any configuration has connected."""
+        """
+        Prepare.
+
+        Args:
+            state_dir: for the storage.
+            paths: files and folders.
+            certificates: certificates in files.
+            bare: returns when an Envoy without any configuration has connected.
+            recursive: whether the subfolders of folders are read, too.
+        """
         self.storage: Storage = FileStorage(state_dir)
         self._large = LargeFileReader()
-        self._source = FileSource(paths, large=self._large)
+        self._source = FileSource(paths, recursive=recursive, large=self._large)
         self._bare = bare
         self._begun = self._whole = False
         self._certificates = CertificateFileSource(certificates)
@@ -173,7 +184,8 @@ class Files:
                 await translate()
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(after(self._source.changes()))
+            for changes in self._source.changes():
+                group.create_task(after(changes))
             group.create_task(after(self._certificates.changes()))
             group.create_task(after(self._large.results()))
             group.create_task(after(self._retries()))

@@ -18,7 +18,7 @@ from kiteway.resources.kinds.service import ServicePort
 from kiteway.resources.limits import DEFAULT
 from kiteway.resources.schema import Violation
 from kiteway.sources.files import FileSource
-from kiteway.sources.nothing import SUFFIXES
+from kiteway.sources.folders import manifests_in
 from kiteway.translate import Options, judge_whole, translate, with_meant
 
 T = TypeVar("T", bound=Object)
@@ -116,24 +116,24 @@ def app_protocol(service: Service, port: ServicePort) -> AppProtocol:
     return AppProtocol.HTTP if isinstance(protocols, Violation) else protocols.get(port.name, AppProtocol.HTTP)
 
 
-def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
+def read_manifests(paths: Iterable[Path], now: dt.datetime, *, recursive: bool = False) -> Manifests:
     """
-    Read files and folders, without the folders' subfolders.
+    Read files and folders.
 
     Args:
         paths: files and folders; an unreadable one is a diagnostic.
         now: the time that certificates are judged by.
+        recursive: whether the subfolders of folders are read, too.
     """
-    manifests: list[Path] = []
-    configs: list[MilvusConfig] = []
-    for path in paths:
-        for file in _listed(path):
-            config = _milvus_config(file)
-            if config is None:
-                manifests.append(file)
-            else:
-                configs.append(config)
-    source = FileSource(tuple(manifests), keep_texts=True)
+    paths = tuple(paths)
+    of_milvus = {
+        file: config
+        for path in paths
+        for file in _listed(path, recursive=recursive)
+        if (config := _milvus_config(file)) is not None
+    }
+    configs = list(of_milvus.values())
+    source = FileSource(paths, recursive=recursive, without=frozenset(of_milvus), keep_texts=True)
     resources = source.read()
     for file, text in source.texts().items():
         configs += read_operator_configs(text, str(file))
@@ -147,12 +147,11 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime) -> Manifests:
     )
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Path, *, recursive: bool) -> list[Path]:
     try:
-        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
+        return manifests_in(path, recursive=recursive) if path.is_dir() else [path]
     except OSError:
-        # The source reports why it cannot be read.
-        return [path]
+        return []  # The source reports why it cannot be read.
 
 
 def _milvus_config(file: Path) -> MilvusConfig | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -15,7 +14,8 @@ import watchfiles
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
-from kiteway.sources.nothing import SUFFIXES, why_nothing
+from kiteway.sources.folders import manifests_in, not_read
+from kiteway.sources.nothing import why_nothing
 
 LARGE_BYTES: Final = 128 << 10
 """A longer file takes a tenth of a second or more to decode."""
@@ -83,7 +83,7 @@ class LargeFiles(Protocol):
 @dataclass(slots=True)
 class FileSource:
     """
-    Reads paths as ``kubectl apply -f`` does: files, and folders without their subfolders.
+    Reads paths as ``kubectl apply -f`` does: files, and folders; their subfolders only if ``recursive``.
 
     The last objects of a file stay in force while the file is not readable as YAML, and, for a file of more than
     `LARGE_BYTES`, while ``large`` decodes it.
@@ -91,6 +91,9 @@ class FileSource:
 
     paths: tuple[Path, ...]
     extra: tuple[Object, ...] = ()
+    recursive: bool = False
+    without: frozenset[Path] = frozenset()
+    """Files that are no manifests, although they lie in one of the folders or are one of the paths."""
     large: LargeFiles | None = None
     keep_texts: bool = False
     """Whether `texts` has the content of the files, too; a control plane does not keep it."""
@@ -108,10 +111,11 @@ class FileSource:
         self._pending = {path: state for path, state in self._pending.items() if path in files}
         found = {path: file.loaded for path, file in self._known.items()}
         combined = _combine(self.extra, found, problems)
-        nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
-        if nothing is None or combined.objects or combined.failed:
-            return combined
-        return SourceContent((), (*combined.diagnostics, nothing), ())
+        found_nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
+        if found_nothing is not None and not (combined.objects or combined.failed):
+            combined = replace(combined, diagnostics=(*combined.diagnostics, found_nothing))
+        unread = None if self.recursive else not_read(self.paths)
+        return combined if unread is None else replace(combined, diagnostics=(*combined.diagnostics, unread))
 
     def _file_at(self, path: Path, problems: list[Diagnostic]) -> _File | None:
         """Return a file: read, or as it was before; None for one that was never decoded."""
@@ -160,18 +164,19 @@ class FileSource:
         return False
 
     def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
-        for path in self.paths:
-            if path.is_dir():
-                with os.scandir(path) as entries:
-                    ours = [e for e in entries if e.name.endswith(SUFFIXES) and e.name not in SUFFIXES]
-                    names = sorted(entry.name for entry in ours if entry.is_file())
-                yield from (path / name for name in names)
-            elif path == STANDARD_INPUT or path.exists():
-                yield path
-            else:
-                problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
-                if path in self._known:
-                    yield path
+        return (file for path in self.paths for file in self._files_of(path, problems) if file not in self.without)
+
+    def _files_of(self, path: Path, problems: list[Diagnostic]) -> Iterable[Path]:
+        if path.is_dir():
+            try:
+                return manifests_in(path, recursive=self.recursive)
+            except OSError as error:
+                problems.append(_unreadable(path, error))
+                return [file for file in self._known if path in file.parents]
+        if path == STANDARD_INPUT or path.exists():
+            return [path]
+        problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
+        return [path] if path in self._known else []
 
     def retry_seconds(self) -> float | None:
         """Return the seconds until a file is to be read again although it has not changed; None without one."""
@@ -182,15 +187,22 @@ class FileSource:
         """Return the files as they were last read; none without ``keep_texts``."""
         return dict(self._texts)
 
-    async def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> list[AsyncIterator[None]]:
         """
-        Yield when something under the paths may have changed.
+        Return iterators that yield when something under the paths may have changed.
 
         Folders are watched, not files: an editor's rename and Kubernetes' symlink swap replace the file itself.
         """
-        folders = {path if path.is_dir() else path.parent for path in self.paths}
-        async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
-            yield
+        folders = {path for path in self.paths if path.is_dir()}
+        of_files = {path.parent for path in self.paths if path not in folders}
+        if self.recursive:
+            return [_watch(each, deep=deep) for each, deep in ((folders, True), (of_files, False)) if each]
+        return [_watch(folders | of_files, deep=False)]
+
+
+async def _watch(folders: Iterable[Path], *, deep: bool) -> AsyncIterator[None]:
+    async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=deep, watch_filter=None):
+        yield
 
 
 @dataclass(frozen=True, slots=True)

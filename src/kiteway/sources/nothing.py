@@ -7,10 +7,9 @@ from pathlib import Path
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Loaded
+from kiteway.sources.folders import SUFFIXES, listed
 
-SUFFIXES = (".yaml", ".yml", ".json")
-"""The names of files that are read in a folder end so."""
-_MOST_NAMES = 5
+_MOST_PATHS = 5
 
 
 def why_nothing(
@@ -26,10 +25,10 @@ def why_nothing(
     """
     if not paths or any(d.severity is Severity.ERROR for d in diagnostics):
         return None
-    where = ", ".join(map(str, paths[:_MOST_NAMES]))
+    where = ", ".join(map(str, paths[:_MOST_PATHS]))
     kinds = list(dict.fromkeys(kind for each in loaded for kind in each.ignored))
     if kinds:
-        found = f"only {_listed(kinds)}"
+        found = f"only {listed(kinds)}"
         fix = "Give Ingresses and Services, with what they name (BackendConfig, FrontendConfig, Secret, EndpointSlice)."
     else:
         found, fix = _in_folders([path for path in paths if path.is_dir()])
@@ -44,11 +43,14 @@ def _in_folders(folders: Sequence[Path]) -> tuple[str, str]:
     if any(entry.name == "Chart.yaml" for entry in entries) or any(entry.name == "templates" for entry in below):
         return "only a Helm chart", "Render it: helm template RELEASE CHART | kiteway plan -f -."
     if below:
-        return f"only subfolders with files: {_listed([each.name for each in below])}", f"Name them: -f {below[0]}."
+        return (
+            f"only subfolders with files: {listed([each.name for each in below])}",
+            f"Give -R to read them too, or name one: -f {below[0]}.",
+        )
     others = [entry.name for entry in entries if entry.is_file() and entry.suffix not in SUFFIXES]
     if others:
         return (
-            f"only files of other names: {_listed(others)}",
+            f"only files of other names: {listed(others)}",
             f"The names of manifests in a folder end in {' or '.join(SUFFIXES)}; or name a file itself with -f.",
         )
     return "no object at all", "Check the path given with -f; for a pipe, the command before it."
@@ -59,8 +61,3 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

@@ -9,7 +9,7 @@ from kiteway.doctor.by_diagnostics import from_diagnostic
 from kiteway.doctor.manifests import Manifests
 from kiteway.doctor.rule import Finding, Rule, Scope, skipped
 
-_REASONS = frozenset({"NothingRead", "NothingServed", "KindNotServed"})
+_REASONS = frozenset({"NothingRead", "NothingServed", "KindNotServed", "SubfoldersNotRead"})
 
 
 def _check(manifests: Manifests) -> Iterator[Finding]:
@@ -23,8 +23,8 @@ def _check(manifests: Manifests) -> Iterator[Finding]:
 RULE = Rule(
     "LEFT_OUT",
     "Objects that no rule looks at",
-    "An Ingress of another class, a Service that no Ingress leads to and a kind that Kiteway does not read are not "
-    "judged: that no mistake was found in them says nothing.",
+    "An Ingress of another class, a Service that no Ingress leads to, a kind that Kiteway does not read and files in "
+    "subfolders (without -R) are not judged: that no mistake was found in them says nothing.",
     Scope.FILES,
     _check,
     Severity.WARNING,
