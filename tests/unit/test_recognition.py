@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx2
 import pytest
 
 from kiteway.controlplane.recognition import Recognition, answers_as_milvus
 from kiteway.model import Endpoint, HealthCheck, HealthCheckType, PoolKey
-from kiteway.pipeline.health_addresses import Address, health_addresses
+from kiteway.pipeline.health_addresses import Address, HealthAddresses, health_addresses
 from tests.e2e.traffic import pool
 from tests.support.health import MILVUS, answering
 
 KEY, OTHER = PoolKey("default", "milvus", 19530), PoolKey("default", "other", 19530)
-FIRST, SECOND = Address("10.0.0.1", 9091), Address("10.0.0.2", 9091)
+FIRST, SECOND, THIRD = (Address(f"10.0.0.{number}", 9091) for number in (1, 2, 3))
 
 
 @pytest.mark.anyio
@@ -42,12 +44,29 @@ async def test_milvus_answers_as_no_other_does(body: bytes, status: int, milvus:
         assert await answers_as_milvus(client, Address("127.0.0.1", port)) is None
 
 
+def due(recognition: Recognition) -> float | None:
+    """Return the seconds until a pool is asked again."""
+    return recognition.next_due
+
+
 class Asked:
-    """Answers by address, and who was asked."""
+    """Answers by address, and who was asked; with a clock."""
 
     def __init__(self) -> None:
         self.answers: dict[Address, bool] = {}
         self.asked: list[Address] = []
+        self.now = 0.0
+
+    def clock(self) -> float:
+        """Return the time."""
+        return self.now
+
+    async def after(self, seconds: float, recognition: Recognition, addresses: HealthAddresses) -> list[Address]:
+        """Look after a time, and return who was asked."""
+        self.now += seconds
+        self.asked.clear()
+        await recognition.look(addresses)
+        return list(self.asked)
 
     async def __call__(self, _client: httpx2.AsyncClient, address: Address) -> bool | None:
         """Answer as told."""
@@ -59,22 +78,76 @@ class Asked:
 async def test_one_endpoint_decides_for_its_pool() -> None:
     """One endpoint is asked once; when it is removed another is asked, and until that answers nothing changes."""
     asked = Asked()
-    recognition = Recognition(asked)
+    recognition = Recognition(asked, asked.clock)
     assert not await recognition.look({KEY: (FIRST, SECOND)})
-    assert not recognition.complete
+    assert due(recognition) == 1.0
 
     asked.answers[SECOND] = True
+    asked.now += 1
     assert await recognition.look({KEY: (FIRST, SECOND)})
-    assert (recognition.milvus, recognition.complete) == (frozenset({KEY}), True)
-    asked.asked.clear()
-    assert not await recognition.look({KEY: (FIRST, SECOND)})
-    assert asked.asked == []
+    assert (recognition.milvus, due(recognition)) == (frozenset({KEY}), None)
+    assert await asked.after(100, recognition, {KEY: (FIRST, SECOND)}) == []
 
-    assert not await recognition.look({KEY: (FIRST,)})
-    assert (recognition.milvus, recognition.complete, asked.asked) == (frozenset({KEY}), False, [FIRST])
+    assert await asked.after(0, recognition, {KEY: (FIRST,)}) == [FIRST]
+    assert (recognition.milvus, due(recognition)) == (frozenset({KEY}), 1.0)
     asked.answers[FIRST] = False
-    assert await recognition.look({KEY: (FIRST,)})
-    assert (recognition.milvus, recognition.complete) == (frozenset(), True)
+    assert await asked.after(1, recognition, {KEY: (FIRST,)}) == [FIRST]
+    assert (recognition.milvus, due(recognition)) == (frozenset(), None)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_comes_back_ends_the_wait() -> None:
+    """When the endpoint that answered is there again, nothing is due."""
+    asked = Asked()
+    asked.answers[FIRST] = True
+    recognition = Recognition(asked, asked.clock)
+    assert await asked.after(0, recognition, {KEY: (FIRST,)}) == [FIRST]
+    assert await asked.after(0, recognition, {KEY: (SECOND,)}) == [SECOND]
+    assert await asked.after(0, recognition, {KEY: (FIRST,)}) == []
+    assert due(recognition) is None
+
+
+@pytest.mark.anyio
+async def test_a_silent_pool_costs_little() -> None:
+    """The pause of a pool that does not answer doubles up to a minute, whatever changes elsewhere."""
+    asked = Asked()
+    recognition = Recognition(asked, asked.clock)
+    times = [
+        second
+        for second in range(400)
+        if FIRST
+        in await asked.after(
+            1, recognition, {KEY: (FIRST,), OTHER: (Address(f"10.1.{second // 250}.{second % 250}", 9091),)}
+        )
+    ]
+    assert times == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 303, 363]
+
+
+@pytest.mark.anyio
+async def test_a_new_endpoint_of_a_silent_pool_is_asked_at_once() -> None:
+    """An endpoint that was added is asked alone, and the pause of the others stays as it is."""
+    asked = Asked()
+    recognition = Recognition(asked, asked.clock)
+    assert await asked.after(0, recognition, {KEY: (FIRST, SECOND)}) == [FIRST, SECOND]
+    assert await asked.after(0.5, recognition, {KEY: (FIRST, SECOND, THIRD)}) == [THIRD]
+    assert await asked.after(0, recognition, {KEY: (FIRST, SECOND, THIRD)}) == []
+    assert due(recognition) == 0.5
+    asked.answers[THIRD] = True
+    assert await asked.after(0.5, recognition, {KEY: (FIRST, SECOND, THIRD)}) == [FIRST, SECOND, THIRD]
+    assert recognition.milvus == frozenset({KEY})
+
+
+@pytest.mark.anyio
+async def test_a_late_pool_is_asked_at_the_next_look() -> None:
+    """A pool that did not answer in time is due at once."""
+
+    async def slow(_client: httpx2.AsyncClient, _address: Address) -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    recognition = Recognition(slow, lambda: 0.0)
+    assert not await recognition.look({KEY: (FIRST,)}, within=0.01)
+    assert due(recognition) == 0.0
 
 
 @pytest.mark.anyio

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -24,6 +26,11 @@ _AT_ONCE = 64
 _MOST_ENDPOINTS = 3
 """The number of endpoints of a pool that are asked in one round, until one answers."""
 _LONGEST_ANSWER = 8192
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a pool that has not answered is asked again, at first and at most; each pause is twice the last one."""
+
+_Answers = Mapping[PoolKey, tuple[Address, bool] | None]
+"""Of each pool that was asked in time: the endpoint that answered and whether it is Milvus; None if none answered."""
 
 
 async def answers_as_milvus(client: httpx2.AsyncClient, address: Address) -> bool | None:
@@ -64,49 +71,105 @@ def _is_milvus(body: bytes) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """
+    A pool that has not answered.
+
+    Attributes:
+        addresses: those that it had when it was asked last.
+        due: when it is asked again.
+        pause: the seconds from when it was asked until then.
+    """
+
+    addresses: tuple[Address, ...]
+    due: float
+    pause: float
+
+
 class Recognition:
     """
     The pools that are known to be Milvus, or not.
 
     One endpoint that answers decides for its pool, because a Service has one kind of server. When that endpoint has left,
-    another one is asked; until it answers, the last answer holds.
+    another one is asked; until it answers, the last answer holds. A pool that does not answer is asked again after a pause
+    that grows, and its new endpoints at once.
 
     Attributes:
         milvus: the pools that are Milvus; the same object while its content is the same.
-        complete: whether an endpoint of each pool has answered.
     """
 
     def __init__(
-        self, ask: Callable[[httpx2.AsyncClient, Address], Awaitable[bool | None]] = answers_as_milvus
+        self,
+        ask: Callable[[httpx2.AsyncClient, Address], Awaitable[bool | None]] = answers_as_milvus,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.milvus: frozenset[PoolKey] = frozenset()
-        self.complete = True
         self._ask = ask
+        self._clock = clock
         self._found: dict[PoolKey, tuple[Address, bool]] = {}
+        self._silent: dict[PoolKey, _Silent] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def next_due(self) -> float | None:
+        """The seconds until a pool that has not answered is asked again; None when all have answered."""
+        if not self._silent:
+            return None
+        return max(0.0, min(silent.due for silent in self._silent.values()) - self._clock())
 
     async def look(self, addresses: HealthAddresses, within: float | None = None) -> bool:
         """
-        Ask the pools that have not answered, and those whose endpoint that answered has left; return whether `milvus` changed.
+        Ask the pools that are due, and those whose endpoint that answered has left; return whether `milvus` changed.
 
-        ``within`` is the longest time to wait for answers, in seconds.
+        ``within`` is the longest time to wait for answers, in seconds; pools that are late are asked at the next look.
         """
         self._found = {key: found for key, found in self._found.items() if key in addresses}
-        asked = {
-            key: there
-            for key, there in addresses.items()
-            if (known := self._found.get(key)) is None or known[0] not in there
-        }
+        self._silent = {key: silent for key, silent in self._silent.items() if key in addresses}
+        asked = self._due(addresses)
         answers = await self._answers(asked, within) if asked else {}
-        self._found |= answers
-        self.complete = answers.keys() == asked.keys()
+        self._found |= {key: answer for key, answer in answers.items() if answer is not None}
+        self._wait(addresses, asked, answers)
         now = frozenset(key for key, (_, milvus) in self._found.items() if milvus)
         if now == self.milvus:
             return False
         self.milvus = now
         return True
 
-    async def _answers(self, asked: HealthAddresses, within: float | None) -> dict[PoolKey, tuple[Address, bool]]:
+    def _due(self, addresses: HealthAddresses) -> dict[PoolKey, tuple[Address, ...]]:
+        """Return which endpoints to ask now."""
+        now = self._clock()
+        asked: dict[PoolKey, tuple[Address, ...]] = {}
+        for key, there in addresses.items():
+            if (known := self._found.get(key)) is not None and known[0] in there:
+                self._silent.pop(key, None)
+                continue
+            silent = self._silent.get(key)
+            if silent is None or silent.due <= now:
+                asked[key] = there
+            elif silent.addresses is not there and (new := tuple([a for a in there if a not in silent.addresses])):
+                asked[key] = new
+        return asked
+
+    def _wait(self, addresses: HealthAddresses, asked: HealthAddresses, answers: _Answers) -> None:
+        """Note the pools that were asked and have not answered."""
+        now = self._clock()
+        for key in asked:
+            before = self._silent.pop(key, None)
+            if key not in answers:
+                self._silent[key] = _Silent((), now, _PAUSE)
+            elif answers[key] is not None:
+                continue
+            elif before is None:
+                self._silent[key] = _Silent(addresses[key], now + _PAUSE, _PAUSE)
+            elif before.due <= now:
+                pause = min(2 * before.pause, _LONGEST_PAUSE)
+                self._silent[key] = _Silent(addresses[key], now + pause, pause)
+            else:
+                self._silent[key] = _Silent(addresses[key], before.due, before.pause)
+
+    async def _answers(self, asked: HealthAddresses, within: float | None) -> _Answers:
+        """Return the answers; without those that are late."""
         # Connections are not reused, because an endpoint is asked once.
         limits = httpx2.Limits(max_keepalive_connections=0)
         async with httpx2.AsyncClient(timeout=_TIMEOUT, trust_env=False, limits=limits) as client:
@@ -115,7 +178,11 @@ class Recognition:
             for task in late:
                 task.cancel()
             found = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        return {key: answer for key, answer in zip(tasks, found, strict=True) if isinstance(answer, tuple)}
+        return {
+            key: answer if isinstance(answer, tuple) else None
+            for key, answer in zip(tasks, found, strict=True)
+            if not isinstance(answer, asyncio.CancelledError)
+        }
 
     async def _first(self, client: httpx2.AsyncClient, addresses: tuple[Address, ...]) -> tuple[Address, bool] | None:
         for address in addresses[:_MOST_ENDPOINTS]:

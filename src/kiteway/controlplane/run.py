@@ -53,8 +53,8 @@ _log = structlog.get_logger(__name__)
 
 _REREAD_SECONDS = 3600.0
 """Seconds after which everything is translated again: certificates expire without any file changing."""
-_RECOGNITION_SECONDS, _RECOGNITION_LONGEST_SECONDS = 1.0, 60.0
-"""Seconds between two checks which pools are Milvus, the shortest and the longest."""
+_RECOGNITION_SECONDS = 1.0
+"""Seconds between two checks which pools are Milvus, at least."""
 _FIRST_LOOK_SECONDS = 0.3
 """Seconds that the first configuration waits for the first of these checks."""
 _REPLICAS_SECONDS = 1.0
@@ -290,12 +290,10 @@ class ControlPlane:
         return await asyncio.to_thread(self._pipeline.recognize, self._recognition.milvus, _now())
 
     async def _follow_endpoints(self) -> None:
-        """Find out which pools are Milvus; the pause grows while endpoints do not answer."""
-        wait = _RECOGNITION_SECONDS
+        """Find out which pools are Milvus."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._published.wait(), None if self._recognition.complete else wait)
-                wait = _RECOGNITION_SECONDS
+                await asyncio.wait_for(self._published.wait(), self._recognition.next_due)
             # Changes in quick succession cost one check.
             await asyncio.sleep(_RECOGNITION_SECONDS)
             self._published.clear()
@@ -304,7 +302,6 @@ class ControlPlane:
             if await self._recognition.look(addresses):
                 async with self._round:
                     await self._publish(await self._recognized())
-            wait = min(2 * wait, _RECOGNITION_LONGEST_SECONDS)
 
     async def _take_slices(self, removed: Iterable[EndpointSlice], updated: Iterable[EndpointSlice]) -> None:
         async with self._round:

@@ -131,6 +131,7 @@ class Pipeline:
         self._translator = Translator()
         self._quarantine = Quarantine(stored)
         self._memo = Memo()
+        self._addresses = Memo()
         self._assignments = Assignments()
         self._round: _Round | None = None
         self._translated: tuple[Diagnostic, ...] = ()
@@ -210,10 +211,11 @@ class Pipeline:
         """Return the health check addresses of each pool that has Milvus's own check."""
         if self.outcome is None:
             return {}
+        self._addresses.turn()
         return {
             pool.key: there
             for pool in self.outcome.model.pools
-            if (there := health_addresses(pool, self._assignments.of(pool)))
+            if (there := self._addresses(health_addresses, pool, self._assignments.of(pool)))
         }
 
     def stored(self) -> Stored:
