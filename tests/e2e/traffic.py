@@ -24,10 +24,11 @@ import grpc
 from google.protobuf.message import Message
 
 from kiteway.diagnostics import ObjectRef
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsServer, Snapshot
 from kiteway.envoy.binary import find_envoy
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.filter import filter_path

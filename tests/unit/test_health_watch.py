@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from kiteway.cli.status_show import health_words
-from kiteway.envoy.admin import AdminClient, ClusterStatus, EndpointStatus
+from kiteway.envoy.admin import AdminClient
+from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import HealthCheckType, PoolKey

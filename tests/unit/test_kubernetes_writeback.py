@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.envoy.clusters import read_clusters
 from kiteway.kubernetes.api import Api, ApiError
 from kiteway.kubernetes.lease import DURATION_SECONDS, Lease
 from kiteway.model import (
@@ -217,7 +218,7 @@ def test_health(statuses: list[dict[str, Any]], expected: BackendHealth) -> None
         {"address": {"socket_address": {"address": f"10.0.0.{n}", "port_value": 1}}, "health_status": each, "weight": 1}
         for n, each in enumerate(statuses)
     ]
-    seen = read(json.dumps({"cluster_statuses": [{"name": "c", "host_statuses": hosts}]}).encode())
+    seen = read(read_clusters(json.dumps({"cluster_statuses": [{"name": "c", "host_statuses": hosts}]}).encode()))
 
     assert seen.backends == {"c": expected}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.envoy.admin import ClusterStatus, EndpointStatus
+from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import BackendProtocol, LoadBalancer, UpstreamTLS
 from kiteway.model.certificates import TrustBundle

@@ -12,9 +12,10 @@ import pytest
 
 from kiteway.controlplane import verdicts as verdicts_module
 from kiteway.controlplane.verdicts import Verdicts
-from kiteway.envoy.admin import AdminClient, ClusterStatus
+from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState
 from kiteway.envoy.ads.state import StreamState
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine

@@ -13,8 +13,9 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import CLUSTER, AdsServer, AdsState
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.pipeline.pipeline import Outcome, Pipeline
 from kiteway.quarantine.quarantine import Quarantine
 from kiteway.quarantine.store import write

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+import msgspec
 
+from kiteway.envoy.clusters import ClusterStatus, read_clusters
 from kiteway.envoy.statistics import CONNECTIONS
-from kiteway.report.pools import EndpointFailure
 from kiteway.report.status import EnvoyState
 
 _TIMEOUT_SECONDS = 5.0
@@ -46,37 +47,6 @@ class ServerInfo:
     version: str
     state: EnvoyState
     uptime_seconds: int
-
-
-@dataclass(frozen=True)
-class EndpointStatus:
-    """
-    One endpoint of a cluster.
-
-    Attributes:
-        address: ``host:port``, or the path of a unix socket.
-        failures: why it gets no calls; empty when it is healthy.
-        weight: its load balancing weight.
-        stats: its counters and gauges: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
-    """
-
-    address: str
-    failures: frozenset[EndpointFailure]
-    weight: int
-    stats: Mapping[str, int] = field(repr=False)
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it gets calls."""
-        return not self.failures
-
-
-@dataclass(frozen=True)
-class ClusterStatus:
-    """One cluster and its endpoints."""
-
-    name: str
-    endpoints: tuple[EndpointStatus, ...]
 
 
 @dataclass(frozen=True)
@@ -159,15 +129,14 @@ class AdminClient:
 
     async def clusters(self) -> dict[str, ClusterStatus]:
         """Return the active clusters by name."""
-        answer = await self._json("/clusters", {"format": "json"})
-        return {
-            cluster["name"]: ClusterStatus(cluster["name"], tuple(map(_endpoint, cluster.get("host_statuses", ()))))
-            for cluster in answer.get("cluster_statuses", ())
-        }
-
-    async def clusters_json(self) -> bytes:
-        """Return the JSON text that `clusters` reads: with every endpoint in it, megabytes in a large installation."""
-        return (await self._request("GET", "/clusters", {"format": "json"})).content
+        answer = await self._request("GET", "/clusters", {"format": "json"})
+        try:
+            # In a thread, because the answer can be megabytes.
+            return await asyncio.to_thread(read_clusters, answer.content)
+        except msgspec.DecodeError as error:
+            raise AdminResponseError(
+                f"Envoy's admin API answered /clusters with something else than clusters: {error}.", answer.status_code
+            ) from error
 
     async def warming_clusters(self) -> frozenset[str]:
         """Return the names of clusters that wait for their endpoints or first health check."""
@@ -270,31 +239,6 @@ def _check(response: httpx2.Response) -> httpx2.Response:
         f"Envoy's admin API answered {response.request.url.path} with {response.status_code}: {reason}",
         response.status_code,
     )
-
-
-def _endpoint(status: Mapping[str, Any]) -> EndpointStatus:
-    address = status["address"]
-    socket = address.get("socket_address")
-    health = status.get("health_status", {})
-    failures = {EndpointFailure(name) for name, value in health.items() if value is True}
-    # UNKNOWN means that EDS gave no health.
-    if health.get("eds_health_status", "HEALTHY") not in ("HEALTHY", "UNKNOWN"):
-        failures.add(EndpointFailure(f"eds_{health['eds_health_status'].lower()}"))
-    return EndpointStatus(
-        address=_host_port(socket["address"], socket["port_value"]) if socket else address["pipe"]["path"],
-        failures=frozenset(failures),
-        weight=int(status.get("weight", 1)),
-        stats=_counters(status.get("stats", ())),
-    )
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _counters(stats: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    # proto3 JSON: 64-bit integers are strings, zero is absent.
-    return {stat["name"]: int(stat.get("value", 0)) for stat in stats}
 
 
 def _certificate(chain: Mapping[str, Any]) -> CertificateStatus:

@@ -17,7 +17,8 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus
+from kiteway.envoy.admin import AdminClient, AdminError
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import HealthCheckType, PoolKey
 from kiteway.pipeline.pipeline import Outcome

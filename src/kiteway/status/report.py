@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kiteway import __version__
-from kiteway.envoy.admin import AdminClient, AdminError, ClusterStatus, EndpointStatus
+from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsState, RejectedAt
+from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
 from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.statistics import HANDSHAKES

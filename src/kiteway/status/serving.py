@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.admin import ClusterStatus
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import LoadBalancer, Pool, PoolKey
 from kiteway.probe import Endpoint, Reason, TlsOptions

@@ -1,4 +1,4 @@
-"""The health of backends, read from Envoy's list of clusters without decoding the rest, which can be megabytes."""
+"""The health of backends, from Envoy's list of clusters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
+from kiteway.envoy.clusters import ClusterStatus
 from kiteway.report.pools import EndpointFailure
 
 
@@ -17,29 +16,6 @@ class BackendHealth(enum.StrEnum):
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
     UNKNOWN = "Unknown"
-
-
-class _SocketAddress(msgspec.Struct):
-    address: str = ""
-
-
-class _Address(msgspec.Struct):
-    socket_address: _SocketAddress = msgspec.field(default_factory=_SocketAddress)
-
-
-class _Endpoint(msgspec.Struct):
-    address: _Address = msgspec.field(default_factory=_Address)
-    # Envoy leaves out flags that are not set; each flag is a reason why the endpoint gets no calls.
-    health_status: dict[str, bool | str] = {}
-
-
-class _Cluster(msgspec.Struct):
-    name: str
-    host_statuses: list[_Endpoint] = []
-
-
-class _Clusters(msgspec.Struct):
-    cluster_statuses: list[_Cluster] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +32,19 @@ class Seen:
     addresses: Mapping[str, bool]
 
 
-def read(clusters: bytes) -> Seen:
-    """
-    Read Envoy's ``/clusters?format=json``.
-
-    Raises:
-        msgspec.DecodeError: it is something else.
-    """
+def read(clusters: Mapping[str, ClusterStatus]) -> Seen:
+    """Return the health of all endpoints of ``clusters``."""
     backends: dict[str, BackendHealth] = {}
     addresses: dict[str, bool] = {}
-    for cluster in msgspec.json.decode(clusters, type=_Clusters).cluster_statuses:
+    for cluster in clusters.values():
         backends[cluster.name] = BackendHealth.UNKNOWN
-        for endpoint in cluster.host_statuses:
-            healthy = _healthy(endpoint.health_status)
-            where = endpoint.address.socket_address.address
-            addresses[where] = addresses.get(where, True) and healthy
-            if healthy:
+        for endpoint in cluster.endpoints:
+            addresses[endpoint.host] = addresses.get(endpoint.host, True) and endpoint.healthy
+            if endpoint.healthy:
                 backends[cluster.name] = BackendHealth.HEALTHY
-            elif backends[cluster.name] is BackendHealth.UNKNOWN and not endpoint.health_status.get(
-                EndpointFailure.CHECK_PENDING
+            elif (
+                backends[cluster.name] is BackendHealth.UNKNOWN
+                and EndpointFailure.CHECK_PENDING not in endpoint.failures
             ):
                 backends[cluster.name] = BackendHealth.UNHEALTHY
     return Seen(backends, addresses)
-
-
-def _healthy(status: Mapping[str, bool | str]) -> bool:
-    flags = (value for name, value in status.items() if name != "eds_health_status")
-    return not any(flags) and status.get("eds_health_status", "HEALTHY") in {"HEALTHY", "UNKNOWN"}
