@@ -1,4 +1,4 @@
-"""Requests ``/live`` without a pause, as a kubelet does, each time on a new connection."""
+"""Requests ``/live`` or ``/ready`` all the time, as a kubelet does, each time on a new connection."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Live(threading.Thread):
         refused: how many answers were not 200, or none.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = "/live") -> None:
         super().__init__(daemon=True)
         self.slowest = 0.0
         self.refused = 0
         self._port = port
+        self._path = path
         self._done = threading.Event()
         self._counts = threading.Event()
         self._counts.set()
@@ -56,7 +57,7 @@ class Live(threading.Thread):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
         with contextlib.closing(connection):
             try:
-                connection.request("GET", "/live")
+                connection.request("GET", self._path)
                 return connection.getresponse().status == http.client.OK
             except (OSError, http.client.HTTPException):
                 return False

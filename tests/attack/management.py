@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -12,22 +13,28 @@ import time
 from collections.abc import Iterator
 
 from tests.attack.attack import Attack, Seen, judge, measure_calls, measure_live
+from tests.attack.live import Live
 from tests.attack.world import LIMIT_SECONDS, World, world
 from tests.support.kiteway import wait_until
 
 _CONNECTIONS = 200
 _PROBED_SECONDS = 5.0
+_ADDRESSES = 1000
+_HEAD = "GET /live HTTP/1.1\r\nHost: x\r\n"
 _STORM = """
-import collections, contextlib, os, signal, socket, sys
+import collections, contextlib, itertools, os, signal, socket, sys
+port, sent, addresses = int(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
 def end(*_):
     print(count, flush=True)
     # An exception would be lost while the interpreter ends a socket.
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
-count, silent = 0, collections.deque(maxlen=500)
-while True:
+count, held = 0, collections.deque(maxlen=500)
+for at in itertools.cycle(range(addresses)):
     with contextlib.suppress(OSError):
-        silent.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=0.1))
+        source = (f"127.1.{at // 250}.{1 + at % 250}", 0) if addresses > 1 else None
+        held.append(socket.create_connection(("127.0.0.1", port), timeout=0.1, source_address=source))
+        held[-1].send(sent)
         count += 1
 """
 _HEADER = b"x-a: " + b"a" * (1 << 20)
@@ -65,22 +72,27 @@ def _silent() -> Seen:
 
 
 def _half_a_request() -> Seen:
-    return _crowded(b"GET /live HTTP/1.1\r\nHost: x\r\n")
+    return _crowded(_HEAD.encode())
 
 
 def _long_header() -> Seen:
     return _crowded(b"GET /live HTTP/1.1\r\n" + _HEADER)
 
 
-def _storm() -> Seen:
-    """Connect as fast as a process can, and hang up or stay silent."""
+def _storm(sent: str, addresses: int) -> Seen:
+    """Connect as fast as a process can, send ``sent`` on each connection, and hold it or hang up."""
     with world() as found:
-        storm = subprocess.Popen([sys.executable, "-c", _STORM, str(found.ports.metrics)], stdout=subprocess.PIPE)
+        storm = subprocess.Popen(
+            [sys.executable, "-c", _STORM, str(found.ports.metrics), sent, str(addresses)], stdout=subprocess.PIPE
+        )
         try:
             end = time.monotonic() + _PROBED_SECONDS
-            seen = Seen(change=found.change())
-            wait_until(lambda: time.monotonic() > end, "the probe was asked", LIMIT_SECONDS)
+            with Live(found.ports.metrics, "/ready") as ready:
+                seen = Seen(change=found.change())
+                wait_until(lambda: time.monotonic() > end, "the probe was asked", LIMIT_SECONDS)
             measure_live(seen, found)
+            seen.live = max(found.live.slowest, ready.slowest)
+            seen.check(holds=not ready.refused, otherwise=f"/ready failed {ready.refused} times")
         finally:
             storm.terminate()
             count = storm.communicate()[0].decode().strip()
@@ -134,6 +146,21 @@ ATTACKS = (
     Attack("D", f"{_CONNECTIONS} silent connections to the metrics port", _silent),
     Attack("D", f"{_CONNECTIONS} requests without an end to the metrics port", _half_a_request),
     Attack("D", f"{_CONNECTIONS} headers of 1 MiB to the metrics port", _long_header),
-    Attack("D", "connections to the metrics port without a pause", _storm),
+    *(
+        Attack(
+            "D", f"connections to the metrics port without a pause{what}", functools.partial(_storm, sent, addresses)
+        )
+        for what, sent, addresses in (
+            ("", "", 1),
+            (", with a byte on each", "G", 1),
+            (f", with a byte on each, from {_ADDRESSES:,} addresses", "G", _ADDRESSES),
+            (", with a probe on each", f"{_HEAD}\r\n", 1),
+            (
+                f", with a scrape on each, from {_ADDRESSES:,} addresses",
+                "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+                _ADDRESSES,
+            ),
+        )
+    ),
     Attack("D", "SIGSTOP of the control plane", _stopped, background=True),
 )

@@ -18,6 +18,7 @@ from kiteway.envoy.calls import CacheOutcomes, Calls, CallsClient, PoolCache
 from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.metrics.cache import cache_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
+from kiteway.metrics.probes import Probes
 from kiteway.metrics.server import application
 from kiteway.model import LoadBalancer, PoolKey
 from kiteway.report.caches import CacheReport
@@ -153,7 +154,7 @@ def test_the_page_of_metrics_is_built_beside_the_event_loop(monkeypatch: pytest.
 
     async def scrape() -> str:
         async with AdminClient(tmp_path / "none") as admin, CallsClient(tmp_path / "none") as calls:
-            app = application(metrics, admin, calls, _ready)
+            app = application(metrics, admin, calls, Probes(_ready))
             async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://metrics") as client:
                 return (await client.get("/metrics")).text
 

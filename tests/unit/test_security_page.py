@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kiteway.resources.limits import DEFAULT
-from kiteway.status.connections import Limits
+from kiteway.status.limits import Limits
 from kiteway.translate.shared import limits
 
 PAGE = (Path(__file__).resolve().parents[2] / "SECURITY.md").read_text()
@@ -27,4 +27,5 @@ def test_the_other_limits_are_those_of_the_code() -> None:
     """This covers the limits of files and of the port of metrics and probes."""
     assert f"at most {DEFAULT.size >> 20} MiB" in PAGE
     assert f"{Limits().connections} connections at a time, {Limits().of_a_peer} of one address" in PAGE
-    assert f"and {Limits().silent} more on which nothing has come yet" in PAGE
+    assert f"{Limits().silent} connections may be open on which\nnothing has come yet" in PAGE
+    assert f"{Limits().partial} with a part of a request, and {Limits().waiting} whose request waits" in PAGE

@@ -29,6 +29,7 @@ from kiteway.envoy.ads import LISTENER, AdsServer
 from kiteway.envoy.calls import CallsClient
 from kiteway.instance import Instance
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
+from kiteway.metrics.probes import Probes
 from kiteway.metrics.server import application as scraping
 from kiteway.metrics.server import scraped
 from kiteway.model import LoadBalancer
@@ -75,6 +76,7 @@ async def run(config: Config) -> int:
     async with AdminClient(instance.admin_socket) as admin, CallsClient(instance.calls_socket) as calls:
         controlplane = ControlPlane(config, admin, calls, AdsServer(instance.ads_socket))
         await controlplane.start()
+        probes = Probes(controlplane.why_not_ready)
         try:
             async with (
                 serve(
@@ -83,7 +85,11 @@ async def run(config: Config) -> int:
                         controlplane.why_not_ready, controlplane.status, controlplane.errors, controlplane.checked
                     ),
                 ),
-                scraped(config.metrics_bind, scraping(controlplane.metrics, admin, calls, controlplane.why_not_ready)),
+                scraped(
+                    config.metrics_bind,
+                    scraping(controlplane.metrics, admin, calls, probes),
+                    answer=probes.answer,
+                ),
             ):
                 tasks = [asyncio.create_task(work) for work in controlplane.work()]
                 tasks.append(asyncio.create_task(stop.wait()))

@@ -45,7 +45,7 @@ from kiteway.dashboard.tables import (
     user_rows,
 )
 from kiteway.metrics.top import By
-from kiteway.status.connections import Limits
+from kiteway.status.limits import Limits
 
 STREAMS_MOST: Final = 32
 """Streams at the same time; a page that gets none asks every few seconds instead."""

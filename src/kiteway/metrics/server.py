@@ -20,23 +20,22 @@ from kiteway.metrics.cache import cache_text
 from kiteway.metrics.calls import calls_text
 from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.envoy import labelled
-from kiteway.status.connections import Limits
-from kiteway.status.server import TLS, Ready, serving
+from kiteway.metrics.probes import LIVE, Probes
+from kiteway.status.limits import Limits
+from kiteway.status.server import TLS, Answer, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SCRAPES = 4
 _LIMITS = Limits()
 
 
-def application(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient, ready: Ready) -> Starlette:
+def application(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient, probes: Probes) -> Starlette:
     """
-    Return the API: ``/metrics``; ``/ready`` (200, or 503) and ``/live`` for probes.
+    Return the API: ``/metrics``; ``/ready`` (200, or 503) and ``/live`` for clients that ask otherwise than `Probes` expects.
 
-    A scrape costs CPU in Envoy and here: more than `_SCRAPES` at the same time are answered with 503. Probes at the same
-    time share one request to Envoy.
+    A scrape costs CPU in Envoy and here: more than `_SCRAPES` at the same time are answered with 503.
     """
     slots = asyncio.Semaphore(_SCRAPES)
-    shared = _Shared(ready)
 
     async def get_metrics(_: Request) -> Response:
         if slots.locked():
@@ -45,11 +44,12 @@ def application(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsCl
         return _Scrape(_pieces(metrics, admin, calls), slots)
 
     async def get_ready(_: Request) -> Response:
-        reason = await shared()
-        return PlainTextResponse("not ready" if reason else "ready", status_code=503 if reason else 200)
+        status, text = await probes.ready()
+        return PlainTextResponse(text, status_code=status)
 
     async def get_live(_: Request) -> Response:
-        return PlainTextResponse("live")
+        status, text = LIVE
+        return PlainTextResponse(text, status_code=status)
 
     return Starlette(
         routes=[Route("/metrics", get_metrics), Route("/ready", get_ready), Route("/live", get_live)],
@@ -68,20 +68,6 @@ class _Scrape(StreamingResponse):
             self._slots.release()
 
 
-class _Shared:
-    """Makes one call of ``ask`` for all callers that wait at the same time."""
-
-    def __init__(self, ask: Ready) -> None:
-        self._ask = ask
-        self._asking: asyncio.Future[str] | None = None
-
-    async def __call__(self) -> str:
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.ensure_future(self._ask())
-        # A caller that is cancelled must not cancel the call for the others.
-        return await asyncio.shield(self._asking)
-
-
 async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: CallsClient) -> AsyncIterator[bytes]:
     yield metrics.text()
     # Without Envoy the page has only the metrics of the control plane.
@@ -97,10 +83,14 @@ async def _pieces(metrics: ControlPlaneMetrics, admin: AdminClient, calls: Calls
 
 @contextlib.asynccontextmanager
 async def scraped(
-    address: str | None, app: ASGIApp, limits: Limits = _LIMITS, tls: TLS | None = None
+    address: str | None,
+    app: ASGIApp,
+    limits: Limits = _LIMITS,
+    tls: TLS | None = None,
+    answer: Answer | None = None,
 ) -> AsyncIterator[None]:
     """
-    Serve ``app`` on ``address`` (``HOST:PORT``) within ``limits``, with ``tls`` if it is given; no address serves nothing.
+    Serve on ``address`` (``HOST:PORT``), as `serving` does; no address serves nothing.
 
     Raises:
         OSError: the address cannot be bound.
@@ -113,7 +103,7 @@ async def scraped(
     # A successor and its predecessor serve at the same time; `kiteway.ports` has checked for other programs.
     listener = socket.create_server((host.strip("[]"), int(port)), family=family, reuse_port=True)
     try:
-        async with serving(listener, app, limits, tls):
+        async with serving(listener, app, limits, tls, answer):
             yield
     finally:
         listener.close()

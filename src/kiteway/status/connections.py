@@ -5,39 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from kiteway.status.silent import Accepted
+from kiteway.status.accepted import Accepted
+from kiteway.status.limits import Limits
 
 CERTIFIED: Final = "certified"
 """The key in a request's state under which it says whether its connection has a client certificate that was verified."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """
-    The limits of a server.
-
-    Attributes:
-        connections: open connections on which something has come.
-        of_a_peer: those of them that are from one address.
-        silent: open connections on which nothing has come yet.
-        head_seconds: seconds from the connection, or the last response, to the end of a request's head; single bytes do
-            not extend it.
-        answer_seconds: seconds from there until the client has read the whole response.
-        head_bytes: the largest head of a request.
-    """
-
-    connections: int = 256
-    of_a_peer: int = 64
-    silent: int = 512
-    head_seconds: float = 5.0
-    answer_seconds: float = 15.0
-    head_bytes: int = 8 * 1024
 
 
 class Limited(Protocol):
@@ -75,12 +52,12 @@ class Connections:
     """
     The connections of a server.
 
-    A new connection is always accepted, and is one of these from its first byte on (`Silent`). At a limit another one is
-    closed: of the address with the most connections, the oldest without a request in progress, or else the oldest. So a
-    probe is answered whatever other clients do.
+    A new connection is always accepted, and is one of these from the end of its request's head on, with TLS from its first
+    byte (`Arriving`). At a limit another one is closed: of the address with the most connections, the oldest without a
+    request in progress, or else the oldest.
     """
 
-    limits: Limits = Limits()
+    limits: Limits
     _open: dict[str, dict[Limited, None]] = field(default_factory=dict)
 
     def add(self, connection: Limited) -> None:
@@ -96,23 +73,6 @@ class Connections:
             self.remove(victim)
         self._open.setdefault(connection.peer, {})[connection] = None
 
-    def worth_keeping(self, asking: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
-        """
-        Divide connections on which something came at the same time into those to serve and those to close at once.
-
-        If one address has more of them than it may have, each new connection would close an earlier one. So of those the
-        newest are served, and the surplus is closed at once.
-        """
-        kept: list[Accepted] = []
-        dropped: list[Accepted] = []
-        by_peer: dict[str, list[Accepted]] = {}
-        for each in asking:
-            by_peer.setdefault(each.peer, []).append(each)
-        for of_peer in by_peer.values():
-            dropped += of_peer[: -self.limits.of_a_peer]
-            kept += of_peer[-self.limits.of_a_peer :]
-        return kept, dropped
-
     def remove(self, connection: Limited) -> None:
         """Remove a connection; it need not be there."""
         of_peer = self._open.get(connection.peer, {})
@@ -126,22 +86,21 @@ def _victim(connections: dict[Limited, None]) -> Limited:
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's protocol, within the limits of `Connections`; ``since`` is when its connection was accepted."""
+    """uvicorn's protocol, within the limits of `Connections`, for a connection of which a part was read already."""
 
-    def __init__(self, *, connections: Connections, since: float, **given: Any) -> None:
+    def __init__(self, *, connections: Connections, accepted: Accepted, **given: Any) -> None:
         super().__init__(**given)
         self._limited = connections
-        self._since = since
+        self._received = accepted.received
+        self._since = accepted.since
         self._deadline: asyncio.TimerHandle | None = None
         self.handshake: Handshake | None = None
         self.peer = ""
         self.busy = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Add the connection, in the place of its handshake."""
+        """Add the connection, in the place of its handshake, and take what was read of it."""
         super().connection_made(transport)
-        # In plaintext the first bytes of a request are there: until they are read, it is not closed for others.
-        self.busy = self.handshake is None
         if self.handshake is not None:
             self._limited.remove(self.handshake)
             # Empty unless the client has one that was verified.
@@ -150,6 +109,9 @@ class LimitedProtocol(H11Protocol):
         self.peer = self.client[0] if self.client else ""
         self._limited.add(self)
         self._set_deadline()
+        if self._received:
+            self.data_received(bytes(self._received))
+            self._received.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection."""

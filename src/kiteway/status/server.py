@@ -23,14 +23,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.status import Errors, Health, Status
-from kiteway.status.connections import Connections, Handshake, LimitedProtocol, Limits
-from kiteway.status.silent import Accepted, Silent
+from kiteway.status.accepted import Accepted, ByPeer
+from kiteway.status.arriving import Arriving
+from kiteway.status.connections import Connections, Handshake, LimitedProtocol
+from kiteway.status.limits import Limits
 
 Ready = Callable[[], Awaitable[str]]
 """Returns why the instance is not ready; empty when it is."""
 BuildStatus = Callable[[], Awaitable[Status]]
 TLS = Callable[[], ssl.SSLContext]
 """Returns what a connection that begins now begins with."""
+Answer = Callable[[Accepted], bool]
+"""Answers the request of a connection and closes it, then or later; returns false if the request is for the application."""
 ListErrors = Callable[[], Errors]
 """Returns the diagnostics that are errors; cheap, as it is called every few seconds."""
 ListChecked = Callable[[], tuple[tuple[CheckedEndpoint, ...], ...]]
@@ -41,6 +45,8 @@ _BACKLOG_OF_KERNEL = 4096
 """Connections that wait in the kernel. If there are more, a client waits for a second until it tries again."""
 _ACCEPTED_AT_ONCE = 256
 """Connections that are accepted before the event loop does something else."""
+_BEGUN_AT_ONCE = 8
+"""Requests that become the HTTP server's before the event loop does something else; each costs as much as ten connections."""
 _PAUSE_SECONDS = 0.5
 """Until connections are accepted again after there were no descriptors for them."""
 
@@ -108,8 +114,10 @@ async def serve(path: Path, app: Starlette) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: socket.socket, app: ASGIApp, limits: Limits, tls: TLS | None = None) -> AsyncIterator[None]:
-    """Serve ``app`` on a bound socket, within ``limits``, with ``tls`` if it is given."""
+async def serving(
+    listener: socket.socket, app: ASGIApp, limits: Limits, tls: TLS | None = None, answer: Answer | None = None
+) -> AsyncIterator[None]:
+    """Serve ``app`` on a bound socket, within ``limits``, with ``tls`` if it is given; ``answer`` has the first look, without TLS."""
     connections = Connections(limits)
     config = uvicorn.Config(
         app,
@@ -126,7 +134,7 @@ async def serving(listener: socket.socket, app: ASGIApp, limits: Limits, tls: TL
         server_header=False,
         date_header=False,
     )
-    server = _Server(config, connections, tls)
+    server = _Server(config, connections, tls, answer)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -153,10 +161,15 @@ def _unlink(path: Path) -> None:
 class _Server(uvicorn.Server):
     """Handles no signals, uses no CPU while there is no request, and accepts connections within limits."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, tls: TLS | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, tls: TLS | None, answer: Answer | None
+    ) -> None:
         super().__init__(config)
         self._connections = connections
         self._tls = tls
+        self._answer = answer
+        self._waiting = ByPeer()
+        self._begins = False
         self._ended = asyncio.Event()
         self._starting: set[asyncio.Task[Any]] = set()
 
@@ -164,8 +177,7 @@ class _Server(uvicorn.Server):
         """Begin to listen; asyncio would build a connection for each that comes, before there may be too many."""
         await self.lifespan.startup()
         self.servers = []
-        limits = self._connections.limits
-        self._silent = Silent(limits.silent, limits.head_seconds, self._admit)
+        self._arriving = Arriving(self._connections.limits, tls=self._tls is not None, serve=self._admit)
         for listener in sockets or ():
             listener.setblocking(False)
             listener.listen(_BACKLOG_OF_KERNEL)
@@ -176,7 +188,9 @@ class _Server(uvicorn.Server):
         """Stop listening, and end."""
         for listener in sockets or ():
             asyncio.get_running_loop().remove_reader(listener)
-        self._silent.close()
+        self._arriving.close()
+        for each in self._waiting.shrink(0):
+            each.connection.close()
         await super().shutdown(sockets)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -186,7 +200,6 @@ class _Server(uvicorn.Server):
         try:
             while len(accepted) < _ACCEPTED_AT_ONCE:
                 connection, address = listener.accept()
-                # What the kernel calls readable may have nothing to read: out-of-band data on a unix socket.
                 connection.setblocking(False)
                 accepted.append(Accepted(connection, address[0] if address else "", loop.time()))
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -195,18 +208,31 @@ class _Server(uvicorn.Server):
             # There are no more descriptors, or no memory.
             loop.remove_reader(listener)
             loop.call_later(_PAUSE_SECONDS, self._accept_again, listener)
-        self._silent.add(accepted)
+        self._arriving.add(accepted)
 
     def _admit(self, asking: list[Accepted]) -> None:
-        """Make connections on which something has come connections of the HTTP server, as many as there may be."""
-        kept, dropped = self._connections.worth_keeping(asking)
-        for each in dropped:
+        """Answer requests, or let them wait for the HTTP server; if too many wait, close those of the address with the most."""
+        for each in asking:
+            if self._answer is None or not self._answer(each):
+                self._waiting.add(each)
+        for each in self._waiting.shrink(self._connections.limits.waiting):
             each.connection.close()
-        tls = self._tls() if self._tls and kept else None
-        for each in kept:
-            task = asyncio.get_running_loop().create_task(self._begin(each, tls))
+        if self._waiting and not self._begins:
+            self._begins = True
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        """Make some requests those of the HTTP server, and the others after what else there is to do."""
+        loop = asyncio.get_running_loop()
+        taken = self._waiting.take(_BEGUN_AT_ONCE)
+        self._begins = bool(taken)
+        tls = self._tls() if self._tls and taken else None
+        for each in taken:
+            task = loop.create_task(self._begin(each, tls))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
+        if taken:
+            loop.call_soon(self._begin_some)
 
     async def _begin(self, accepted: Accepted, tls: ssl.SSLContext | None) -> None:
         """Make the connection; with TLS it is one of those that are limited from here on, not from the end of its handshake."""
@@ -238,7 +264,7 @@ class _Server(uvicorn.Server):
     def _protocol(self, accepted: Accepted) -> LimitedProtocol:
         made: Any = self.config.http_protocol_class
         protocol: LimitedProtocol = made(
-            since=accepted.since,
+            accepted=accepted,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
