@@ -249,3 +249,21 @@ def _leading_to(ingress: dict[str, object], service: str) -> dict[str, object]:
         "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
     }
     return {**ingress, "metadata": {"name": f"to-{service}", "namespace": "default"}, "spec": {"rules": [rule]}}
+
+
+def test_a_service_of_googles_balancer_needs_no_annotation_of_kiteway() -> None:
+    """As `kiteway gke apply` leaves it on GKE. Where Kiteway serves the Ingress, the missing port of REST is a warning."""
+
+    def codes(class_: str, *, gke: bool) -> set[str]:
+        cluster = Cluster()
+        cluster.gke = gke
+        cluster.annotations[INGRESS_CLASS] = class_
+        del cluster.service_annotations["kiteway.io/rest-port"]
+        del cluster.values["service"]["annotations"]["kiteway.io/rest-port"]
+        return {
+            check.code for _, checks in examine_cluster(cluster.facts()).checks for check in checks if check.severity
+        }
+
+    assert codes("gce", gke=True) == set()
+    assert "RestPortMissing" in codes("kiteway", gke=True)
+    assert "RestPortMissing" in codes("gce", gke=False)

@@ -13,7 +13,7 @@ from kiteway.doctor.address import AddressFacts, AddressTarget, look_at_address,
 from kiteway.doctor.cluster.assemble import assemble
 from kiteway.doctor.cluster.facts import ClusterFacts, is_seen
 from kiteway.doctor.cluster.reading import Reader
-from kiteway.doctor.manifests import app_protocol
+from kiteway.doctor.manifests import Manifests, app_protocol
 from kiteway.doctor.report import Report, examine, joined
 from kiteway.doctor.rule import Scope
 from kiteway.kubernetes.api import Api, read_kubeconfig
@@ -38,6 +38,8 @@ SEEN_LIVE = frozenset(
 )
 """Rules that predict an effect; a cluster shows it: HELM_VALUES_DRIFT, SERVICE_L4, PDB, MANAGED_CERT_STUCK."""
 
+_OF_KITEWAY = frozenset({"RestPortMissing"})
+"""Reasons about annotations of a Service that only Kiteway reads."""
 _HTTPS = 443
 
 
@@ -94,11 +96,19 @@ def examine_cluster(facts: ClusterFacts) -> Report:
         return examine(Scope.CLUSTER, facts, only={"CLUSTER_READ"})
     unread = facts.unread_kinds
     return joined(
-        examine(Scope.FILES, facts.manifests, without=SEEN_LIVE, unread=unread, about=facts.ref),
+        examine(Scope.FILES, _fitting(facts), without=SEEN_LIVE, unread=unread, about=facts.ref),
         examine(Scope.CLUSTER, facts, unread=unread, about=facts.ref),
         *(examine(Scope.ADDRESS, front) for front in facts.fronts),
         *(examine(Scope.ADDRESS, back, only=ENDPOINT_RULES) for back in facts.backs if is_seen(back)),
     )
+
+
+def _fitting(facts: ClusterFacts) -> Manifests:
+    """Return the manifests without advice about Kiteway's annotations on Services that only Google's balancer leads to."""
+    led = [(service.ref, facts.gke and facts.is_googles(ingress)) for ingress, service, _ in facts.manifests.backends()]
+    googles = {ref for ref, _ in led} - {ref for ref, is_googles in led if not is_googles}
+    fitting = (d for d in facts.manifests.diagnostics if d.reason not in _OF_KITEWAY or d.object not in googles)
+    return replace(facts.manifests, diagnostics=tuple(fitting))
 
 
 async def _front(target: ClusterTarget, host: str, address: str, now: dt.datetime) -> AddressFacts:

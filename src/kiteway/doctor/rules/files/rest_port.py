@@ -12,6 +12,6 @@ RULE = rule_of_reasons(
     why="With TLS Milvus serves REST on a port of its own or not at all (trap G1, failure F3); kiteway.io/rest-port names this port.",
     reasons=frozenset({"RestPortMissing", "RestPortNotFound"}),
     kinds=(Service,),
-    when_passed="REST has a port.",
+    when_passed="REST has a port, or the balancer is Google's, which does not read kiteway.io/rest-port.",
     severity=Severity.WARNING,
 )
