@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 import trustme
 
-from kiteway.envoy.admin import AdminClient, AdminError, AdminResponseError, AdminTimeoutError, AdminUnavailableError
+from kiteway.envoy.admin import (
+    AdminClient,
+    AdminError,
+    AdminResponseError,
+    AdminTimeoutError,
+    AdminUnavailableError,
+    Connections,
+)
 from kiteway.envoy.bootstrap import OverloadLimits, bootstrap
 from kiteway.files import write_atomic
 from kiteway.instance import Instance
@@ -84,7 +91,7 @@ def test_what_it_tells_of_a_running_envoy(tmp_path: Path, envoy_binary: Path) ->
             (endpoint,) = (await admin.clusters())["pool"].endpoints
             assert (endpoint.address, endpoint.weight, endpoint.healthy) == ("127.0.0.1:19530", 7, True)
             assert endpoint.stats["rq_total"] == 0
-            assert await admin.active_connections() == 0
+            assert await admin.connections() == Connections(0, 0, 0)
             await admin.set_log_level("warning")
             with pytest.raises(AdminResponseError) as refused:
                 await admin.set_log_level("shouting")

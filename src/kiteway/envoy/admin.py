@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,27 @@ class AdminResponseError(AdminError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Connections:
+    """
+    The connections of clients.
+
+    Attributes:
+        open: how many are open.
+        http1: how many of these speak HTTP/1.
+        requests: how many requests are in progress on all of them.
+    """
+
+    open: int
+    http1: int
+    requests: int
+
+    @property
+    def idle_http1(self) -> bool:
+        """Whether there are only connections of HTTP/1 without a request."""
+        return self.open == self.http1 > 0 == self.requests
 
 
 @dataclass(frozen=True)
@@ -180,9 +202,14 @@ class AdminClient:
         """Return the whole configuration with endpoints. Envoy writes ``[redacted]`` for private keys."""
         return await self._json("/config_dump", {"include_eds": "true"})
 
-    async def active_connections(self) -> int:
-        """Return how many connections of clients are open."""
-        return sum((await self.stats(f"^{CONNECTIONS}$")).values())
+    async def connections(self) -> Connections:
+        """Return the connections of clients that are open."""
+        counts: Counter[str] = Counter()
+        for name, count in (await self.stats(f"^{CONNECTIONS}$")).items():
+            counts[name.rpartition(".")[2]] += count
+        return Connections(
+            counts["downstream_cx_active"], counts["downstream_cx_http1_active"], counts["downstream_rq_active"]
+        )
 
     async def drain_listeners(self, *, graceful: bool) -> None:
         """Close the listeners: at once, or (``graceful``) after the drain time, in which clients get a GOAWAY."""

@@ -55,8 +55,8 @@ HANDSHAKES = r"cluster\.pool/[^.]*\.ssl\.(?:fail_verify_error|fail_verify_san|co
 EXPORTS = rf"cluster\.{CLUSTER}\.(?:{_COLLECTOR}|{_COLLECTOR_FAILURES})"
 """The same for exports to the collector, which the status shows."""
 
-CONNECTIONS = r"http\.(?:https|http|grpc)\.downstream_cx_active"
-"""The same for client connections; a process that stops waits for them to close."""
+CONNECTIONS = r"http\.(?:https|http|grpc)\.downstream_(?:cx_active|cx_http1_active|rq_active)"
+"""The same for client connections and their requests; a process that stops waits for them to end."""
 
 _OF_THE_PROCESS = r"(?:server|listener_manager|cluster_manager|overload|control_plane|cluster\.kiteway\.ads)\..*"
 """The same for statistics of the whole process; `kiteway.supervisor.ready` reads Envoy's start from them."""

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from kiteway.supervisor.waiting_room import Listening
 
 DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
+"""Seconds without a request after which connections of HTTP/1 are closed; those of HTTP/2 get a GOAWAY as early."""
 _SEARCH_PATH = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
 # Envoy needs no other variables, and others can hold secrets.
 _ENVOY_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", _SEARCH_PATH)
@@ -125,7 +128,9 @@ async def drain_envoy(instance: Instance) -> None:
     """
     Drain Envoy: fail its health check, accept no connections, ask clients to reconnect, return when all have disconnected.
 
-    Busy clients are asked with their next response, idle ones within a second (``instance.drain_file``).
+    Busy clients are asked with their next response, idle ones within a second (``instance.drain_file``). HTTP/1 has nothing
+    to ask an idle client with, and Envoy would keep its connection for the ``drain_timeout``: when only such connections are
+    left, they are not waited for.
 
     Raises:
         kiteway.envoy.admin.AdminError: Envoy does not answer.
@@ -137,5 +142,10 @@ async def drain_envoy(instance: Instance) -> None:
         await admin.fail_healthcheck()
         await admin.drain_listeners(graceful=False)
         write_atomic(instance.drain_file, b"1", 0o600)
-        while await admin.active_connections():  # noqa: ASYNC110 - Envoy has no event for it
+        busy_at = time.monotonic()
+        while (now := await admin.connections()).open:
+            if not now.idle_http1:
+                busy_at = time.monotonic()
+            elif time.monotonic() - busy_at >= _IDLE_SECONDS:
+                return
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
