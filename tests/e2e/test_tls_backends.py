@@ -70,6 +70,11 @@ class System:
         """Wait until a call succeeds: an endpoint may be ejected for what was before."""
         wait_until(lambda: self.call()[0] == "OK", "calls succeed again")
 
+    def calls_fail(self) -> str | None:
+        """Return why every call to the endpoint fails; None if that is not known."""
+        found: str | None = self.running.status()["pools"][0]["endpoints"][0]["callsFail"]
+        return found
+
     def tls(self) -> dict[str, Any]:
         """Return what the status says of TLS to the endpoints."""
         found: dict[str, Any] = self.running.status()["pools"][0]["tls"]
@@ -181,7 +186,7 @@ def test_a_wrong_ca_or_name(system: System, wrong: dict[str, str], sentence: str
 def test_a_client_certificate_that_milvus_does_not_take(system: System, shown: dict[str, str]) -> None:
     """
     Milvus in mode 2 refuses a client without a certificate and one of another CA; the status names the one
-    that is shown.
+    that is shown, and says of the endpoint what is wrong.
     """
     if not _shown(system):
         pytest.skip("this Milvus asks for no certificate")
@@ -190,5 +195,7 @@ def test_a_client_certificate_that_milvus_does_not_take(system: System, shown: d
     wait_until(lambda: system.call()[0] != "OK", "calls are refused")
     wait_until(lambda: system.tls()["problems"], "the reason is in the status")
     assert system.tls()["clientCertificate"] == (f"default/{shown['client_certificate_secret']}" if shown else None)
+    why = "it refuses the client certificate default/stranger" if shown else "it demands a client certificate"
+    wait_until(lambda: why in (system.calls_fail() or ""), why)
     system.annotate(ca_secret="ca", server_name=NAME, **_shown(system))
     system.wait_ok()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import BackendProtocol, LoadBalancer, UpstreamTLS
-from kiteway.model.certificates import TrustBundle
+from kiteway.model.certificates import Certificate, PrivateKey, TrustBundle
 from kiteway.report.pools import EndpointFailure
 from kiteway.status.serving import Serving, ServingWatch, Trouble, probe_serving
 from tests.e2e.traffic import KEY, pool
 from tests.support.echo import Echo
 from tests.support.kiteway import tls_files
+from tests.unit.probe_servers import Authority, tls_server
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 ADDRESS = "10.0.0.1:19530"
@@ -206,3 +208,51 @@ def test_a_probe_names_the_protocol_and_the_certificate(tmp_path: Path) -> None:
         )
         assert said(secure.port, BackendProtocol.HTTP2, verified(other.cert, "milvus.internal")) != ""
     assert "refused" in said(plain.port, BackendProtocol.HTTP)
+
+
+def test_a_probe_shows_the_client_certificate_of_the_pool(tmp_path: Path) -> None:
+    """A server that demands one and refuses that of the pool is named; one that takes it is not."""
+    authority, strangers = Authority(tmp_path), Authority(tmp_path)
+
+    def said(shown: Certificate | None) -> str:
+        tls = UpstreamTLS(client_certificate=shown)
+        with tls_server(authority.mutual()) as port:
+            serving = Serving.of(pool(protocol=BackendProtocol.HTTP2, tls=tls), f"127.0.0.1:{port}")
+            assert "PRIVATE KEY" not in repr(serving)
+            return str(asyncio.run(probe_serving(serving)) or "")
+
+    assert said(None).startswith(
+        "it demands a client certificate. Name a Secret with one in kiteway.io/backend-client-"
+    )
+    assert said(_client(authority)) == ""
+    refused = said(_client(strangers))
+    assert refused.startswith(
+        "it refuses the client certificate default/client. In the Secret that kiteway.io/backend-client-"
+    )
+
+
+def test_a_probe_with_a_client_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    """What OpenSSL refuses is what is said, and nothing of the key."""
+    broken = dataclasses.replace(_client(Authority(tmp_path)), key=PrivateKey(b"secret"))
+    tls = UpstreamTLS(client_certificate=broken)
+    serving = Serving.of(pool(protocol=BackendProtocol.HTTP2, tls=tls), "127.0.0.1:1")
+    found = asyncio.run(probe_serving(serving))
+    assert found is not None
+    assert found.why.startswith("the client certificate cannot be used: ")
+    assert "secret" not in found.why
+
+
+def _client(authority: Authority) -> Certificate:
+    chain, key = (file.read_bytes() for file in authority.client_files())
+    return Certificate(
+        name="default/client",
+        chain=chain.rstrip(),
+        key=PrivateKey(key),
+        names=(),
+        not_before=NOW,
+        not_after=NOW,
+        key_type="ECDSA",
+        fingerprint="",
+        temporary=False,
+        source=None,
+    )

@@ -20,7 +20,7 @@ class PrivateKey:
         self._digest = hashlib.sha256(pem).digest()
 
     def reveal(self) -> bytes:
-        """Return the PEM text, which may go only to Envoy or into a 0600 file."""
+        """Return the PEM text, which may go only to Envoy, into a 0600 file or to OpenSSL."""
         return self._pem
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class TlsOptions:
     """PEM certificates to trust in place of a file."""
     client_cert: Path | None = None
     client_key: Path | None = None
+    client_pem: bytes | None = field(default=None, repr=False)
+    """The certificate and its key in PEM, in place of the two files."""
     verify: bool = True
     """False: accept any certificate, in order to read it."""
     any_name: bool = False
@@ -44,7 +46,7 @@ class TlsOptions:
         name counts when there is no SAN: gRPC's client does the same.
 
         Raises:
-            TrustFileError: a file is missing or not PEM.
+            TrustFileError: a file is missing or not PEM, or the client certificate cannot be used.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -68,7 +70,22 @@ class TlsOptions:
                 self.client_cert,
                 "a PEM certificate with its key",
             )
+        if self.client_pem is not None:
+            _load_pem(context, self.client_pem)
         return context
+
+
+def _load_pem(context: ssl.SSLContext, pem: bytes) -> None:
+    # The ssl module reads only files; this one is in memory, and only this process has it.
+    with os.fdopen(os.memfd_create("client-certificate"), "wb") as file:
+        file.write(pem)
+        file.flush()
+        try:
+            # The password keeps OpenSSL from asking for one.
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password="")
+        except ssl.SSLError as error:
+            msg = f"the client certificate cannot be used: {error.reason or error}"
+            raise TrustFileError(msg) from None
 
 
 def _load(load: Callable[[Path], object], path: Path, what: str) -> None:

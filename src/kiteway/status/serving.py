@@ -14,7 +14,7 @@ import structlog
 from kiteway.envoy.clusters import ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import LoadBalancer, Pool, PoolKey
-from kiteway.probe import Endpoint, Reason, TlsOptions
+from kiteway.probe import Endpoint, Reason, TlsOptions, TrustFileError
 from kiteway.probe.h2 import probe_h2
 from kiteway.probe.result import ProbeFailure, parse_endpoint
 from kiteway.probe.tls import probe_tls
@@ -39,23 +39,30 @@ class Serving:
     Attributes:
         host: the IP address.
         port: the serving port.
-        tls: how TLS is spoken, without the client certificate; None for plaintext.
-        certified: whether a client certificate is sent.
+        tls: how TLS is spoken; None for plaintext.
+        certificate: the name of the client certificate that is sent; None without one.
     """
 
     host: str
     port: int
     tls: TlsOptions | None
-    certified: bool
+    certificate: str | None
 
     @classmethod
     def of(cls, pool: Pool, address: str) -> Serving:
         """Return it for the endpoint of ``pool`` at ``address``, which is ``HOST:PORT``."""
-        at, name, ca = parse_endpoint(address, pool.key.port), pool.tls.server_name, pool.tls.ca
+        at = parse_endpoint(address, pool.key.port)
+        if not pool.protocol.tls:
+            return cls(at.host, at.port, None, None)
+        name, ca, client = pool.tls.server_name, pool.tls.ca, pool.tls.client_certificate
         tls = TlsOptions(
-            server_name=name, ca_text=ca.pem if ca is not None else None, verify=ca is not None, any_name=name is None
+            server_name=name,
+            ca_text=ca.pem if ca is not None else None,
+            verify=ca is not None,
+            any_name=name is None,
+            client_pem=client.chain + b"\n" + client.key.reveal() if client is not None else None,
         )
-        return cls(at.host, at.port, tls if pool.protocol.tls else None, pool.tls.client_certificate is not None)
+        return cls(at.host, at.port, tls, client.name if client is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +202,11 @@ async def probe_serving(serving: Serving) -> Trouble | None:
     """Connect to an endpoint as its pool does, and return what is wrong; None if nothing is, or it cannot be seen."""
     endpoint = Endpoint(serving.host, serving.port)
     if serving.tls is not None:
-        return _over_tls((await probe_tls(endpoint, serving.tls, timeout=_PROBE_SECONDS)).failure, serving)
+        try:
+            failure = (await probe_tls(endpoint, serving.tls, timeout=_PROBE_SECONDS)).failure
+        except TrustFileError as error:
+            return Trouble(str(error))
+        return None if failure is None else _over_tls(failure, serving.certificate)
     failure = (await probe_h2(endpoint, None, timeout=_PROBE_SECONDS)).failure
     if failure is None:
         return None
@@ -208,14 +219,18 @@ async def probe_serving(serving: Serving) -> Trouble | None:
     return Trouble(failure.detail)
 
 
-def _over_tls(failure: ProbeFailure | None, serving: Serving) -> Trouble | None:
-    if failure is None or (failure.reason is _DEMANDED and serving.certified):
-        return None
+def _over_tls(failure: ProbeFailure, certificate: str | None) -> Trouble:
     if failure.reason is Reason.NOT_TLS:
         return Trouble(
             "it speaks plaintext, and the Service says TLS",
             f"Turn on TLS in Milvus (tlsMode: 1), or remove {keys.APP_PROTOCOLS} from the Service and set appProtocol: "
             "kubernetes.io/h2c on its port.",
+        )
+    if failure.reason is _DEMANDED and certificate is not None:
+        return Trouble(
+            f"it refuses the client certificate {certificate}",
+            f"In the Secret that {keys.BACKEND_CLIENT_CERTIFICATE} of the Service names, put a certificate that is valid now and "
+            "that a CA in tls.caPemPath of Milvus has issued for clients.",
         )
     if failure.reason is _DEMANDED:
         return Trouble(
