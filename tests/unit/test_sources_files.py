@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from kiteway.diagnostics import Severity
 from kiteway.sources import files
-from kiteway.sources.files import FileSource
+from kiteway.sources.files import FileSource, SourceContent
 from tests.support.manifests import service, text
 
 
@@ -19,9 +21,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = files._read
 
-    def spy(path: Path) -> bytes:
+    def spy(path: Path, *, regular_only: bool) -> bytes:
         names.append(path.name)
-        return read(path)
+        return read(path, regular_only=regular_only)
 
     monkeypatch.setattr(files, "_read", spy)
     return names
@@ -96,6 +98,53 @@ def test_subfolders_are_read_with_recursive_only(tmp_path: Path) -> None:
     assert names(FileSource((root,), recursive=True)) == ["in-root", "in-base", "in-deep"]
     assert FileSource((root,), recursive=True).read().diagnostics == ()
     assert FileSource((root / "a.yaml",)).read().diagnostics == ()
+
+
+def test_a_folder_may_be_deeper_than_python_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant's folder that is 1,500 deep is read to its end, so it stops no change of another one."""
+    write(tmp_path, "a.yaml", "one")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        Path("d").mkdir()
+        monkeypatch.chdir("d")
+    write(Path(), "a.yaml", "deep")
+    try:
+        assert names(FileSource((tmp_path,), recursive=True)) == ["one", "deep"]
+    finally:
+        # pytest cannot remove what is deeper than Python calls.
+        for _ in range(1500):
+            Path("a.yaml").unlink(missing_ok=True)
+            monkeypatch.chdir("..")
+            Path("d").rmdir()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A tenant's file can become one between two looks; its last objects stay in force, and others' changes take effect."""
+    for name in ("a", "b"):
+        write(tmp_path, f"{name}.yaml", name)
+    source = FileSource((tmp_path / "a.yaml", tmp_path / "b.yaml"), regular_only=True)
+    assert names(source) == ["a", "b"]
+    (tmp_path / "a.yaml").unlink()
+    os.mkfifo(tmp_path / "a.yaml")
+    write(tmp_path, "b.yaml", "another")
+    found: list[SourceContent] = []
+    reader = threading.Thread(target=lambda: found.append(source.read()), daemon=True)
+    reader.start()
+    reader.join(30)
+    assert found, "reading waits for a writer of the pipe"
+    assert [each.ref.name for each in found[0].objects] == ["a", "another"]
+    [problem] = found[0].diagnostics
+    assert problem.message == f"{tmp_path / 'a.yaml'} cannot be read: it is not a regular file."
+
+
+def test_a_pipe_may_be_a_manifest_of_a_single_command(tmp_path: Path) -> None:
+    """`kiteway plan -f <(helm template ...)` reads a pipe."""
+    write(tmp_path, "a.yaml", "one")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=((tmp_path / "a.yaml").read_bytes(),))
+    writer.start()
+    assert names(FileSource((tmp_path / "pipe",))) == ["one"]
+    writer.join()
 
 
 def test_a_change_in_a_subfolder_is_seen(tmp_path: Path) -> None:

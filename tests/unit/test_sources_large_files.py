@@ -60,9 +60,9 @@ async def test_a_file_that_is_being_decoded_is_not_read_again(tmp_path: Path, mo
     reads: list[Path] = []
     read = files._read
 
-    def counted(path: Path) -> bytes:
+    def counted(path: Path, *, regular_only: bool) -> bytes:
         reads.append(path)
-        return read(path)
+        return read(path, regular_only=regular_only)
 
     monkeypatch.setattr(files, "_read", counted)
     file.write_bytes(_large("one"))

@@ -92,7 +92,7 @@ class Files:
         """
         self.storage: Storage = FileStorage(state_dir)
         self._large = LargeFileReader()
-        self._source = FileSource(paths, recursive=recursive, large=self._large)
+        self._source = FileSource(paths, recursive=recursive, regular_only=True, large=self._large)
         self._bare = bare
         self._begun = self._whole = False
         self._certificates = CertificateFileSource(certificates)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -95,6 +98,8 @@ class FileSource:
     without: frozenset[Path] = frozenset()
     """Files that are no manifests, although they lie in one of the folders or are one of the paths."""
     large: LargeFiles | None = None
+    regular_only: bool = False
+    """Whether pipes and devices are refused: a control plane that waits for one applies no other change meanwhile."""
     keep_texts: bool = False
     """Whether `texts` has the content of the files, too; a control plane does not keep it."""
     clock: Callable[[], float] = time.monotonic
@@ -128,7 +133,7 @@ class FileSource:
             unchanged = before is not None and stamp is not None and before.stamp == stamp
             if unchanged or self._is_pending(path, state):
                 return before
-            text = _read(path)
+            text = _read(path, regular_only=self.regular_only)
         except OSError as error:
             problems.append(_unreadable(path, error))
             return before
@@ -250,12 +255,21 @@ def _settled(state: _State | None) -> _State | None:
     return state if state is not None and time.time() - state.changed / 1e9 > _SETTLED_SECONDS else None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, regular_only: bool) -> bytes:
     """Read one byte more than may be parsed, so that a huge file is refused without reading all of it."""
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read(DEFAULT.size + 1)
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_regular if regular_only else None) as file:
         return file.read(DEFAULT.size + 1)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    # What is at a path can be exchanged at any time, so what was opened is judged; without O_NONBLOCK the opening itself waits.
+    opened = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return opened
 
 
 def _keep(now: Loaded, before: Loaded | None) -> Loaded:

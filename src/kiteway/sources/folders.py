@@ -26,15 +26,26 @@ def manifests_in(folder: Path, *, recursive: bool) -> list[Path]:
     Raises:
         OSError: the folder itself cannot be read.
     """
+    files, below = _content(folder)
+    waiting = below[::-1] if recursive else []
+    while waiting:
+        here = waiting.pop()
+        try:
+            manifests, below = _content(here)
+        except OSError:
+            files.append(here)  # Reading it says what is wrong.
+        else:
+            files += manifests
+            waiting += below[::-1]
+    return files
+
+
+def _content(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the manifests and the subfolders in a folder, by name."""
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     files = [folder / entry.name for entry in found if _is_manifest(entry.name) and entry.is_file()]
-    for below in (folder / entry.name for entry in found if recursive and _is_subfolder(entry)):
-        try:
-            files += manifests_in(below, recursive=True)
-        except OSError:
-            files.append(below)  # Reading it says what is wrong.
-    return files
+    return files, [folder / entry.name for entry in found if _is_subfolder(entry)]
 
 
 def not_read(paths: Iterable[Path]) -> Diagnostic | None:
