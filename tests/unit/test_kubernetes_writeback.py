@@ -345,13 +345,38 @@ def test_events_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("kiteway.status.writeback.events.time.monotonic", lambda: now)
     posts, events = _events(monkeypatch)
-    events.add(ObjectEvent(INGRESS, "Trap", str(number)) for number in range(100))
+    events.announce(ObjectEvent(INGRESS, "Trap", str(number)) for number in range(1000))
 
     asyncio.run(events.post())
     assert len(posts.posted) == 25
     now += 20
     asyncio.run(events.post())
     assert len(posts.posted) == 35
+
+
+def test_a_namespace_full_of_mistakes_delays_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Namespaces take turns, whichever began, so the Event of another one is the second."""
+    posts, events = _events(monkeypatch)
+    other = ObjectRef("Ingress", "other", "i")
+    events.announce(
+        [*(ObjectEvent(INGRESS, "Trap", str(number)) for number in range(1000)), ObjectEvent(other, "Trap", "x")]
+    )
+    events.add(ObjectEvent(INGRESS, "IPChanged", str(number)) for number in range(1000))
+    asyncio.run(events.post())
+
+    assert [each["involvedObject"]["namespace"] for each in posts.posted].index("other") == 1
+
+
+def test_what_is_no_longer_wrong_waits_for_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects that change each second leave no Events behind that wait for ever, and those about news are limited."""
+    posts, events = _events(monkeypatch)
+    monkeypatch.setattr(Events, "_token", lambda self: self._tokens > 0)
+    for number in range(1000):
+        events.announce([ObjectEvent(INGRESS, "Trap", str(number))])
+        events.add([ObjectEvent(INGRESS, "IPChanged", str(number))])
+    asyncio.run(events.post())
+
+    assert [each["message"] for each in posts.posted] == [*map(str, range(900, 1000)), "999"]
 
 
 def test_notes_are_no_events() -> None:

@@ -107,9 +107,10 @@ class Writer:
 
         await asyncio.gather(*(write(*each) for each in due))
         now = time.monotonic()
+        self._pauses = {ref: pause for ref, pause in self._pauses.items() if self._source.store.live(ref) is not None}
         if outcome.translation is not self._announced or now > self._announced_at + AGAIN_SECONDS:
             self._announced, self._announced_at = outcome.translation, now
-            self._events.add(
+            self._events.announce(
                 e for e in map(diagnostic_event, outcome.translation) if e is not None and self._concerns_us(e.about)
             )
         if not self._source.on_gke:
