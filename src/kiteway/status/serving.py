@@ -178,17 +178,20 @@ class ServingWatch:
             grpc, rest = clusters.get(grpc_cluster_name(pool.key)), clusters.get(rest_cluster_name(pool.key))
             by_rest = {each.address: each.stats for each in rest.endpoints} if rest is not None else {}
             for each in grpc.endpoints if grpc is not None else ():
-                both = (each.stats, by_rest.get(each.address, {}))
-                succeeded, failed = (sum(of.get(name, 0) for of in both) for name in ("rq_success", "rq_error"))
-                before = self._streaks.get((pool.key, each.address))
-                streaks[pool.key, each.address] = _next(before, succeeded, failed, now)
+                other = by_rest.get(each.address, {})
+                succeeded, failed = (each.stats.get(name, 0) + other.get(name, 0) for name in ("rq_success", "rq_error"))
+                key = (pool.key, each.address)
                 if EndpointFailure.ACTIVE_CHECK in each.failures:
                     # It gets no calls, and the check says why.
-                    streaks[pool.key, each.address] = _Streak(succeeded, failed, failed, None)
+                    streaks[key] = _Streak(succeeded, failed, failed, None)
+                else:
+                    streaks[key] = _next(self._streaks.get(key), succeeded, failed, now)
         self._streaks = streaks
 
 
 def _next(before: _Streak | None, succeeded: int, failed: int, now: dt.datetime) -> _Streak:
+    if before is not None and (before.succeeded, before.failed) == (succeeded, failed):
+        return before
     # The counts of an Envoy that has taken the place of another one begin again.
     if before is None or failed < before.failed or succeeded < before.succeeded:
         before = _Streak(0, 0, 0, None)
