@@ -156,7 +156,7 @@ async def _requests(system: System) -> dict[str, int]:
     async with AdminClient(system.kiteway.instance.admin_socket) as admin:
         clusters = await admin.clusters()
     return {
-        endpoint.address: endpoint.stats.get("rq_total", 0)
+        endpoint.address: endpoint.attempts.total
         for name, cluster in clusters.items()
         if name.endswith("/grpc")
         for endpoint in cluster.endpoints

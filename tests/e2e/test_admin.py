@@ -90,7 +90,7 @@ def test_what_it_tells_of_a_running_envoy(tmp_path: Path, envoy_binary: Path) ->
             assert b"\nenvoy_server_live{} 1\n" in metrics
             (endpoint,) = (await admin.clusters())["pool"].endpoints
             assert (endpoint.address, endpoint.weight, endpoint.healthy) == ("127.0.0.1:19530", 7, True)
-            assert endpoint.stats["rq_total"] == 0
+            assert endpoint.attempts.total == 0
             assert await admin.connections() == Connections(0, 0, 0)
             await admin.set_log_level("warning")
             with pytest.raises(AdminResponseError) as refused:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kiteway.envoy.clusters import ClusterStatus, EndpointStatus, read_clusters
+from kiteway.envoy.clusters import Attempts, ClusterStatus, EndpointStatus, read_clusters
 from kiteway.report.pools import EndpointFailure
 
 
@@ -39,14 +39,14 @@ def test_an_endpoint_is_read_as_proto3_writes_it() -> None:
     )
     assert (endpoint.host, endpoint.address, endpoint.weight, endpoint.healthy) == ("::1", "[::1]:19530", 7, False)
     assert endpoint.failures == {EndpointFailure.ACTIVE_CHECK, EndpointFailure.EDS_DRAINING, EndpointFailure.OTHER}
-    assert endpoint.stats == {"rq_active": 2**64 - 1, "rq_total": 0}
+    assert endpoint.attempts == Attempts(active=2**64 - 1)
 
 
 @pytest.mark.parametrize("health", ["HEALTHY", "UNKNOWN"])
 def test_a_unix_socket_is_an_endpoint(health: str) -> None:
     """The address of a unix socket is its path, and without flags it is healthy."""
     (endpoint,) = read({"address": {"pipe": {"path": "/run/s"}}, "health_status": {"eds_health_status": health}})
-    assert endpoint == EndpointStatus("/run/s", frozenset(), 1, {})
+    assert endpoint == EndpointStatus("/run/s", frozenset(), 1)
 
 
 def test_a_cluster_can_be_empty() -> None:

@@ -43,7 +43,7 @@ def outcome() -> Outcome:
 
 def clusters(*failures: EndpointFailure) -> dict[str, ClusterStatus]:
     """Return Envoy's clusters: the first endpoint with ``failures``, the second healthy."""
-    endpoints = [EndpointStatus(a, frozenset(f), 1, {}) for a, f in ((ADDRESS, failures), (OTHER, ()))]
+    endpoints = [EndpointStatus(a, frozenset(f), 1) for a, f in ((ADDRESS, failures), (OTHER, ()))]
     return {CLUSTER: ClusterStatus(CLUSTER, tuple(endpoints))}
 
 
@@ -118,7 +118,7 @@ def test_each_failing_endpoint_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
     """With more failing endpoints than probes in a look, every one is probed after some looks, and its reason stays."""
     monkeypatch.setattr("kiteway.status.health_watch._MOST_PROBED", 1)
     probes, found = Probes(), outcome()
-    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1, {}) for a in (ADDRESS, OTHER))
+    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1) for a in (ADDRESS, OTHER))
 
     async def act() -> None:
         watch = HealthWatch(_no_admin(), lambda: found, probes)
@@ -134,7 +134,7 @@ def test_each_failing_endpoint_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_probe_that_raises_ends_nothing() -> None:
     """Its reason is unknown; those of the other endpoints are as they are."""
     found = outcome()
-    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1, {}) for a in (ADDRESS, OTHER))
+    endpoints = tuple(EndpointStatus(a, frozenset({EndpointFailure.ACTIVE_CHECK}), 1) for a in (ADDRESS, OTHER))
 
     async def probe(check: EndpointCheck) -> str:
         if check.host == "10.0.0.1":

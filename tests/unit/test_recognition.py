@@ -169,3 +169,17 @@ def test_only_milvus_s_own_check_is_asked() -> None:
     assert health_addresses(pool(health_check=own), endpoints) == (FIRST, Address("10.0.0.2", 9))
     for check in (None, HealthCheck(), HealthCheck(type=HealthCheckType.HTTPS, request_path="/healthz")):
         assert health_addresses(pool(health_check=check), endpoints) == ()
+
+
+@pytest.mark.anyio
+async def test_few_silent_pools_are_asked_at_once() -> None:
+    """Of a thousand silent pools a few are asked in one look, and each has its turn; new pools do not wait for them."""
+    asked = Asked()
+    recognition = Recognition(asked, asked.clock)
+    silent = {PoolKey("default", str(n), 1): (Address(f"10.1.{n // 250}.{n % 250}", 9091),) for n in range(1000)}
+    assert len(await asked.after(0, recognition, silent)) == 1000
+
+    found = [set(await asked.after(1, recognition, silent)) for _ in range(62)]
+    assert {len(each) for each in found} == {16}
+    assert len(set().union(*found)) == 62 * 16
+    assert FIRST in await asked.after(1, recognition, {**silent, KEY: (FIRST,)})

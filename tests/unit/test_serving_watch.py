@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
+from kiteway.envoy.clusters import Attempts, ClusterStatus, EndpointStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import BackendProtocol, LoadBalancer, UpstreamTLS
 from kiteway.model.certificates import Certificate, PrivateKey, TrustBundle
@@ -35,8 +35,8 @@ def clusters(
     """Return Envoy's clusters of the pool with attempts that succeeded and failed."""
     found = {}
     for name, (succeeded, failed) in ((grpc_cluster_name(KEY), counts), (rest_cluster_name(KEY), rest)):
-        stats = {"rq_success": succeeded, "rq_error": failed}
-        found[name] = ClusterStatus(name, (EndpointStatus(ADDRESS, frozenset(failures), 1, stats),))
+        attempts = Attempts(succeeded + failed, succeeded, failed)
+        found[name] = ClusterStatus(name, (EndpointStatus(ADDRESS, frozenset(failures), 1, attempts),))
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _TIMEOUT = 1.0
 _AT_ONCE = 64
 _MOST_ENDPOINTS = 3
 """The number of endpoints of a pool that are asked in one round, until one answers."""
+_MOST_AGAIN = 16
+"""The number of pools without an answer that are asked again in one round."""
 _LONGEST_ANSWER = 8192
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a pool that has not answered is asked again, at first and at most; each pause is twice the last one."""
@@ -93,7 +96,7 @@ class Recognition:
 
     One endpoint that answers decides for its pool, because a Service has one kind of server. When that endpoint has left,
     another one is asked; until it answers, the last answer holds. A pool that does not answer is asked again after a pause
-    that grows, and its new endpoints at once.
+    that grows, and its new endpoints at the next look; but only a few such pools in one look.
 
     Attributes:
         milvus: the pools that are Milvus; the same object while its content is the same.
@@ -140,16 +143,19 @@ class Recognition:
         """Return which endpoints to ask now."""
         now = self._clock()
         asked: dict[PoolKey, tuple[Address, ...]] = {}
+        again: list[tuple[float, PoolKey, tuple[Address, ...]]] = []
         for key, there in addresses.items():
             if (known := self._found.get(key)) is not None and known[0] in there:
                 self._silent.pop(key, None)
-                continue
-            silent = self._silent.get(key)
-            if silent is None or silent.due <= now:
+            elif (silent := self._silent.get(key)) is None:
                 asked[key] = there
+            elif silent.due <= now:
+                again.append((silent.due, key, there))
             elif silent.addresses is not there and (new := tuple([a for a in there if a not in silent.addresses])):
-                asked[key] = new
-        return asked
+                again.append((silent.due, key, new))
+        # Those that have been due for the longest come first.
+        again.sort(key=operator.itemgetter(0))
+        return asked | {key: there for _, key, there in again[:_MOST_AGAIN]}
 
     def _wait(self, addresses: HealthAddresses, asked: HealthAddresses, answers: _Answers) -> None:
         """Note the pools that were asked and have not answered."""
@@ -170,9 +176,9 @@ class Recognition:
 
     async def _answers(self, asked: HealthAddresses, within: float | None) -> _Answers:
         """Return the answers; without those that are late."""
-        # Connections are not reused, because an endpoint is asked once.
+        # Connections are not reused, because an endpoint is asked once. It is plain HTTP: reading the CAs would take 50 ms.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        async with httpx2.AsyncClient(timeout=_TIMEOUT, trust_env=False, limits=limits) as client:
+        async with httpx2.AsyncClient(verify=False, timeout=_TIMEOUT, trust_env=False, limits=limits) as client:
             tasks = {key: asyncio.create_task(self._first(client, there)) for key, there in asked.items()}
             _, late = await asyncio.wait(tasks.values(), timeout=within)
             for task in late:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import msgspec
 
 from kiteway.report.pools import EndpointFailure
+
+
+class Attempts(NamedTuple):
+    """How many attempts to call an endpoint there were since Envoy's start, and how many there are now (``active``)."""
+
+    total: int = 0
+    success: int = 0
+    error: int = 0
+    active: int = 0
+
+
+_NONE: Final = Attempts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +32,14 @@ class EndpointStatus:
         address: ``host:port``, or the path of a unix socket.
         failures: why it gets no calls; empty when it is healthy.
         weight: its load balancing weight.
-        stats: its counters and gauges: ``rq_total``, ``rq_error``, ``rq_active``, ``cx_active``, ...
+        attempts: Envoy's counts of attempts.
         host: the IP address; empty for a unix socket.
     """
 
     address: str
     failures: frozenset[EndpointFailure]
     weight: int
-    stats: Mapping[str, int] = field(repr=False)
+    attempts: Attempts = _NONE
     host: str = ""
 
     @property
@@ -79,22 +91,23 @@ class _Cluster(msgspec.Struct):
 
 
 class _Clusters(msgspec.Struct):
-    cluster_statuses: list[_Cluster] = []
+    cluster_statuses: list[msgspec.Raw] = []
 
 
 _DECODER = msgspec.json.Decoder(_Clusters)
+_CLUSTER_DECODER = msgspec.json.Decoder(_Cluster)
 
 
 def read_clusters(text: bytes) -> dict[str, ClusterStatus]:
     """
-    Read the answer to ``/clusters?format=json``: megabytes in a large installation, most of which are not decoded.
+    Read the answer to ``/clusters?format=json``: megabytes in a large installation, so one cluster is decoded at a time.
 
     Raises:
         msgspec.DecodeError: it is something else.
     """
+    clusters = map(_CLUSTER_DECODER.decode, _DECODER.decode(text).cluster_statuses)
     return {
-        cluster.name: ClusterStatus(cluster.name, tuple(map(_endpoint, cluster.host_statuses)))
-        for cluster in _DECODER.decode(text).cluster_statuses
+        cluster.name: ClusterStatus(cluster.name, tuple(map(_endpoint, cluster.host_statuses))) for cluster in clusters
     }
 
 
@@ -104,10 +117,16 @@ def _endpoint(status: _Host) -> EndpointStatus:
         address=_host_port(socket.address, socket.port_value) if socket else status.address.pipe.path,
         failures=_failures(status.health_status),
         weight=status.weight,
-        # Few names are repeated for thousands of endpoints.
-        stats={sys.intern(statistic.name): int(statistic.value) for statistic in status.stats},
+        attempts=_attempts(status.stats),
         host=socket.address if socket else "",
     )
+
+
+def _attempts(stats: Iterable[_Statistic]) -> Attempts:
+    counted = {statistic.name: int(statistic.value) for statistic in stats if statistic.value}
+    if not counted:
+        return _NONE
+    return Attempts(*(counted.get(f"rq_{name}", 0) for name in Attempts._fields))
 
 
 def _failures(health: Mapping[str, bool | str]) -> frozenset[EndpointFailure]:

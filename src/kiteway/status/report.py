@@ -134,7 +134,7 @@ def _pool(
 ) -> PoolReport:
     cluster = clusters.get(grpc_cluster_name(pool.key))
     rest = clusters.get(rest_cluster_name(pool.key))
-    rest_calls = {e.address: e.stats.get("rq_total", 0) for e in rest.endpoints} if rest else {}
+    rest_calls = {e.address: e.attempts.total for e in rest.endpoints} if rest else {}
 
     def endpoint(status: EndpointStatus, name: str) -> EndpointReport:
         trouble = watch.serving.trouble(pool.key, status.address)
@@ -151,9 +151,9 @@ def _pool(
             since=watch.since(name, status.address),
             calls_fail=str(trouble[0]) if trouble else "",
             calls_fail_since=trouble[1] if trouble else None,
-            calls=status.stats.get("rq_total", 0) + rest_calls.get(status.address, 0),
-            errors=status.stats.get("rq_error", 0),
-            active=status.stats.get("rq_active", 0),
+            calls=status.attempts.total + rest_calls.get(status.address, 0),
+            errors=status.attempts.error,
+            active=status.attempts.active,
         )
 
     return PoolReport(

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from kiteway.envoy.clusters import ClusterStatus
+from kiteway.envoy.clusters import Attempts, ClusterStatus
 from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
 from kiteway.model import LoadBalancer, Pool, PoolKey
 from kiteway.probe import Endpoint, Reason, TlsOptions, TrustFileError
@@ -176,10 +176,10 @@ class ServingWatch:
         streaks: dict[_Key, _Streak] = {}
         for pool in pools:
             grpc, rest = clusters.get(grpc_cluster_name(pool.key)), clusters.get(rest_cluster_name(pool.key))
-            by_rest = {each.address: each.stats for each in rest.endpoints} if rest is not None else {}
+            by_rest = {each.address: each.attempts for each in rest.endpoints} if rest is not None else {}
             for each in grpc.endpoints if grpc is not None else ():
-                other = by_rest.get(each.address, {})
-                succeeded, failed = (each.stats.get(name, 0) + other.get(name, 0) for name in ("rq_success", "rq_error"))
+                own, other = each.attempts, by_rest.get(each.address, Attempts())
+                succeeded, failed = own.success + other.success, own.error + other.error
                 key = (pool.key, each.address)
                 if EndpointFailure.ACTIVE_CHECK in each.failures:
                     # It gets no calls, and the check says why.
