@@ -80,7 +80,7 @@ class _Silent:
     A pool that has not answered.
 
     Attributes:
-        addresses: those that it had when it was asked last.
+        addresses: those that it had when it was asked last; empty if it was late then.
         due: when it is asked again.
         pause: the seconds from when it was asked until then.
     """
@@ -147,7 +147,7 @@ class Recognition:
         for key, there in addresses.items():
             if (known := self._found.get(key)) is not None and known[0] in there:
                 self._silent.pop(key, None)
-            elif (silent := self._silent.get(key)) is None:
+            elif (silent := self._silent.get(key)) is None or not silent.addresses:
                 asked[key] = there
             elif silent.due <= now:
                 again.append((silent.due, key, there))
