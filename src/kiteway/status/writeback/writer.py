@@ -89,7 +89,7 @@ class Writer:
                     await self._round(self._outcome)
             except (AdminError, ApiUnavailableError) as error:
                 _log.info("status not written", error=str(error))
-            await _first(self._source.touched(), max(_ROUND_SECONDS, 20 * self._look_took), _LOOK_SECONDS)
+            await _first(self._source.touched, max(_ROUND_SECONDS, 20 * self._look_took), _LOOK_SECONDS)
 
     async def _round(self, outcome: Outcome) -> None:
         began = time.monotonic()
@@ -228,11 +228,11 @@ def addresses(status: Mapping[str, Any]) -> list[str]:
     return [entry.get("ip") or entry.get("hostname") or "" for entry in entries]
 
 
-async def _first(event: Awaitable[None], least: float, most: float) -> None:
+async def _first(event: Callable[[], Awaitable[None]], least: float, most: float) -> None:
     """Wait for ``event``, at least ``least`` and at most ``most`` seconds."""
     await asyncio.sleep(least)
     try:
         async with asyncio.timeout(max(0.0, most - least)):
-            await event
+            await event()
     except TimeoutError:
         return
