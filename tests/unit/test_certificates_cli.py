@@ -99,6 +99,15 @@ def test_files_are_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "tls.key").read_bytes() != before
 
 
+def test_a_name_in_another_script_is_given_in_ascii(tmp_path: Path) -> None:
+    """DNS and certificates have it as punycode; of full-width dots the letters are all that is wrong."""
+    for typed, name in (("\u5411\u91cf.example.com", "xn--iqru05l.example.com"), ("milvus\u3002example.com", HOST)):
+        result = run("cert", "create", "--host", typed, "--out", tmp_path)
+        assert result.exit_code == 2
+        assert f'in ASCII, as DNS has it, it is "{name}"' in result.output
+    assert "ASCII" not in run("cert", "create", "--host", "a..example.com").output
+
+
 def test_only_a_ca_signs() -> None:
     """
     A leaf, a key that does not match, a CA that expires earlier and invalid data are refused, and no message

@@ -61,6 +61,12 @@ def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
         make_options(file, {})
 
 
+def test_a_host_in_another_script_is_given_in_ascii() -> None:
+    """As Google and DNS have it."""
+    with pytest.raises(OptionsError, match=r'it is "xn--iqru05l\.example\.com"\. Give --host NAME\.'):
+        make_options(None, {"host": "\u5411\u91cf.example.com"})
+
+
 @pytest.mark.parametrize("host", ["34.111.144.65", "2001:db8::1"])
 def test_an_address_is_no_host(host: str) -> None:
     """The guide connects to an address; as an Ingress's host Kubernetes refuses it, after Milvus has turned to TLS."""

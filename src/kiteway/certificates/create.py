@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kiteway.certificates.names import is_address
+from kiteway.hostnames import ascii_hint
 from kiteway.model import PrivateKey
 
 MAX_DAYS = 825
@@ -228,6 +229,6 @@ def _dns_name(host: str) -> str:
         for label in labels
     ):
         raise ValueError(
-            f"{host!r} is no DNS name: give one such as milvus.example.com, without a scheme, a port or a path"
+            f"{host!r} is no DNS name{ascii_hint(name)}: give one such as milvus.example.com, without a scheme, a port or a path"
         )
     return name

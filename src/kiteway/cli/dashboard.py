@@ -12,6 +12,7 @@ import typer
 from kiteway.cli.options import parse_bind
 from kiteway.dashboard.config import DashboardConfig
 from kiteway.dashboard.tls import TLSFiles
+from kiteway.hostnames import ascii_hint
 
 _PANEL = "Web page"
 
@@ -112,7 +113,9 @@ def dashboard_config(
         return None
     for host in hosts:
         if _HOST.fullmatch(host) is None:
-            raise ValueError(f'"{host}" of --dashboard-host is not a DNS name, e.g. kiteway.example.com')
+            raise ValueError(
+                f'"{host}" of --dashboard-host is not a DNS name, e.g. kiteway.example.com{ascii_hint(host)}'
+            )
     config = DashboardConfig(
         bind=parse_bind(bind, "--dashboard", "127.0.0.1:9090"),
         token_file=str(token_file.absolute()) if token_file else None,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
+from kiteway.hostnames import ascii_hint
 from kiteway.resources.rules import is_address
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -92,7 +93,9 @@ class GkeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Refuse options that GKE would refuse later or silently misinterpret."""
         # ManagedCertificate takes up to 63 characters, lower case, no wildcard (gke-managed-certs' CRD).
         if not _HOST.fullmatch(self.host) or len(self.host) > 253:
-            raise OptionsError(f'"{self.host}" is no DNS name in lower case with a domain. Give --host NAME.')
+            raise OptionsError(
+                f'"{self.host}" is no DNS name in lower case with a domain{ascii_hint(self.host)}. Give --host NAME.'
+            )
         if self.certificate is CertificateKind.GOOGLE_MANAGED and len(self.host) > 63:
             raise OptionsError("A Google-managed certificate takes names of up to 63 characters.")
         for name in ("chart", "kiteway_chart", "repo"):

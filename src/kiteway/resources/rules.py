@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 
+from kiteway.hostnames import in_ascii
 from kiteway.resources import reasons
 from kiteway.resources.places import quoted
 from kiteway.resources.schema import Rule, Violation
@@ -192,18 +193,9 @@ def _wrong_host(value: str) -> tuple[str, str]:
         return message, f"Use lower case: {quoted(value.lower())}."
     if "*" in value:
         return message, 'A wildcard is the whole first label and only that: "*.example.com".'
-    if not value.isascii() and (name := _in_ascii(value)):
+    if (name := in_ascii(value)) and not host(name):
         return message, f"Write it in ASCII, as DNS has it: {quoted(name)}."
     return message, "Use lower-case letters, digits, dashes and dots, at most 253."
-
-
-def _in_ascii(value: str) -> str:
-    """Return a name of any script, or with full-width dots, as DNS has it (RFC 3490); empty if there is no such name."""
-    try:
-        name = value.encode("idna").decode().rstrip(".").lower()
-    except UnicodeError:
-        return ""
-    return "" if host(name) else name
 
 
 def managed_domain(value: str) -> Violation | None:
