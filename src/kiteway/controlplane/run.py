@@ -41,7 +41,7 @@ from kiteway.report.problem import Problem
 from kiteway.report.status import Errors, Status
 from kiteway.resources import EndpointSlice
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
-from kiteway.status.caches import cache_reports
+from kiteway.status.calls import read_calls
 from kiteway.status.exports import ExportWatch
 from kiteway.status.health_watch import HealthWatch, probe_check
 from kiteway.status.readiness import shortcomings, why_not_serving
@@ -195,7 +195,6 @@ class ControlPlane:
         """Return the value of ``kiteway status``."""
         reason = await self.why_not_ready()
         outcome, settings = self._pipeline.outcome, self._config.settings
-        model = outcome.model if outcome is not None else LoadBalancer()
         return await build_status(
             settings,
             outcome,
@@ -204,7 +203,7 @@ class ControlPlane:
             self._health,
             reason=reason,
             managed=self._managed.report(),
-            caches=await cache_reports(model, self._calls, with_filter=settings.filter_path is not None),
+            calls=await read_calls(self._calls, with_filter=settings.filter_path is not None),
             exports=self._exports,
         )
 

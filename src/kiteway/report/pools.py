@@ -85,8 +85,9 @@ class EndpointReport(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         calls_fail: why every call to it fails although it passes its check, as the control plane found by connecting to it,
             and what to do; empty when that is not so.
         calls_fail_since: since when that was seen; null when `calls_fail` is empty.
-        calls: calls since Envoy's start.
-        errors: those of them that failed.
+        calls: attempts since Envoy's start, gRPC and REST, as `kiteway top` counts them.
+        errors: those of them that ended with an error: Milvus's own code in the answer, another gRPC status than OK, HTTP
+            400 or more, or no answer. Without the filter, Milvus's own codes are not seen.
         active: calls in progress.
     """
 

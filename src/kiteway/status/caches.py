@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Final
 
-from kiteway.envoy.calls import CallsClient, CallsError, PoolCache
+from kiteway.envoy.calls import Calls, PoolCache
 from kiteway.model import Cache, LoadBalancer, Pool, PoolKey
 from kiteway.report.caches import CacheCounts, CacheReport
 
@@ -15,19 +14,16 @@ _WITHOUT_FILTER: Final = "Envoy runs without Kiteway's filter"
 _BEYOND: Final = "the caches of its namespace have no memory left"
 
 
-async def cache_reports(model: LoadBalancer, calls: CallsClient, *, with_filter: bool) -> Mapping[PoolKey, CacheReport]:
+def cache_reports(model: LoadBalancer, calls: Calls | None, *, with_filter: bool) -> Mapping[PoolKey, CacheReport]:
     """
     Report the cache of each pool.
 
     Args:
         model: the load balancer.
-        calls: what Envoy's filter has counted; it is read only if there is a cache.
+        calls: what Envoy's filter has counted; None if it did not answer.
         with_filter: whether Envoy has Kiteway's filter.
     """
-    counted: Mapping[str, PoolCache] = {}
-    if with_filter and any(pool.cache is not None for pool in model.pools):
-        with contextlib.suppress(CallsError):
-            counted = (await calls.read()).cache
+    counted: Mapping[str, PoolCache] = calls.cache if calls is not None else {}
     wanted = wanted_caches(model)
     return {
         pool.key: cache_report(pool, wanted.get(pool.key), counted.get(str(pool.key)), with_filter=with_filter)

@@ -12,17 +12,17 @@ import msgspec
 from kiteway import __version__
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import AdsState, RejectedAt
+from kiteway.envoy.calls import Calls
 from kiteway.envoy.clusters import ClusterStatus, EndpointStatus
 from kiteway.envoy.open_listeners import open_listeners
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.statistics import HANDSHAKES
 from kiteway.envoy.xds.clusters import keepalive
-from kiteway.envoy.xds.common import grpc_cluster_name, rest_cluster_name
+from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.filter import missing_reason
-from kiteway.model import LoadBalancer, Pool, PoolKey
+from kiteway.model import LoadBalancer, Pool
 from kiteway.pipeline.pipeline import Outcome
 from kiteway.quarantine.quarantine import Quarantined
-from kiteway.report.caches import CacheReport
 from kiteway.report.certificates import ManagedCertificateReport
 from kiteway.report.configuration import ConfigurationReport, QuarantineReport, RejectionReport
 from kiteway.report.pools import EndpointHealth, EndpointReport, PoolReport
@@ -30,6 +30,8 @@ from kiteway.report.problem import Problem
 from kiteway.report.routing import ListenerReport
 from kiteway.report.status import EnvoyReport, FilterReport, State, Status
 from kiteway.status.backend_tls import upstream_tls_report
+from kiteway.status.caches import cache_reports
+from kiteway.status.calls import EndpointCounts
 from kiteway.status.exports import ExportWatch
 from kiteway.status.health import EndpointCheck, endpoint_checks, none_passes, none_serves
 from kiteway.status.health_watch import HealthWatch
@@ -49,7 +51,7 @@ async def build_status(
     *,
     reason: str,
     managed: Sequence[ManagedCertificateReport] = (),
-    caches: Mapping[PoolKey, CacheReport],
+    calls: Calls | None,
     exports: ExportWatch,
 ) -> Status:
     """
@@ -63,7 +65,7 @@ async def build_status(
         watch: the history of the endpoints' health.
         reason: why the instance is not ready; empty when it is.
         managed: the ManagedCertificates.
-        caches: the cache of each pool.
+        calls: what the filter has counted; None if it did not answer.
         exports: the history of the exports to a collector.
     """
     clusters: dict[str, ClusterStatus] = {}
@@ -85,9 +87,12 @@ async def build_status(
 
     def build() -> Status:
         snapshot = outcome.snapshot if outcome else None
+        caches = cache_reports(model, calls, with_filter=settings.filter_path is not None)
+        counts = EndpointCounts(calls, clusters)
         pools = tuple(
             msgspec.structs.replace(
-                _pool(pool, clusters, endpoint_checks(pool, snapshot), statistics, watch), cache=caches[pool.key]
+                _pool(pool, clusters, endpoint_checks(pool, snapshot), statistics, watch=watch, counts=counts),
+                cache=caches[pool.key],
             )
             for pool in model.pools
         )
@@ -130,11 +135,11 @@ def _pool(
     clusters: Mapping[str, ClusterStatus],
     checks: Mapping[str, EndpointCheck],
     handshakes: Mapping[str, int],
+    *,
     watch: HealthWatch,
+    counts: EndpointCounts,
 ) -> PoolReport:
     cluster = clusters.get(grpc_cluster_name(pool.key))
-    rest = clusters.get(rest_cluster_name(pool.key))
-    rest_calls = {e.address: e.attempts.total for e in rest.endpoints} if rest else {}
 
     def endpoint(status: EndpointStatus, name: str) -> EndpointReport:
         trouble = watch.serving.trouble(pool.key, status.address)
@@ -151,8 +156,8 @@ def _pool(
             since=watch.since(name, status.address),
             calls_fail=str(trouble[0]) if trouble else "",
             calls_fail_since=trouble[1] if trouble else None,
-            calls=status.attempts.total + rest_calls.get(status.address, 0),
-            errors=status.attempts.error,
+            calls=counts.of(pool.key, status.address).calls,
+            errors=counts.of(pool.key, status.address).errors,
             active=status.attempts.active,
         )
 
