@@ -122,23 +122,29 @@ def test_a_value_that_yaml_takes_is_put_right_too(text: str) -> None:
     assert found.fix == """Type its quotes and punctuation in ASCII: '{"milvus":"HTTP2"}'."""
 
 
+NEG_EXAMPLE = """Write it as JSON, in quotes: '{"ingress": true}'."""
+
+
 @pytest.mark.parametrize(
-    ("value", "fix"),
+    ("key", "value", "fix"),
     [
-        ({"ingress": True}, """Quote it: '{"ingress": true}'."""),
-        ({"milvus": "HTTP2"}, """Quote it: '{"milvus": "HTTP2"}'."""),
-        (["a", "b"], """Quote it: '["a", "b"]'."""),
-        (False, 'Quote it: "false".'),
-        (600, 'Quote it: "600".'),
-        ({"a": "it's"}, "Quote it."),
-        ({"a": "x" * 300}, "Quote it."),
+        (keys.NEG, {"ingress": True}, """Quote it: '{"ingress": true}'."""),
+        (keys.NEG, {"a": "it's"}, "Quote it."),
+        (keys.NEG, {"a": "x" * 300}, "Quote it."),
+        (keys.NEG, True, NEG_EXAMPLE),
+        (keys.NEG, ["ingress"], NEG_EXAMPLE),
+        (keys.NEG, {"ingress": "yes"}, NEG_EXAMPLE),
+        (keys.APP_PROTOCOLS, {"milvus": "HTTP2"}, """Quote it: '{"milvus": "HTTP2"}'."""),
+        (keys.APP_PROTOCOLS, ["milvus", "HTTP2"], """Write it as JSON, in quotes: '{"milvus":"HTTP2"}'."""),
+        (keys.BACKEND_CONFIG, 1, """Write it as JSON, in quotes: '{"default": "my-backendconfig"}'."""),
+        (keys.REST_PORT, ["a", "b"], """Quote it: '["a", "b"]'."""),
+        (keys.REST_PORT, False, 'Quote it: "false".'),
+        (keys.REST_PORT, 600, 'Quote it: "600".'),
     ],
 )
-def test_an_annotation_without_quotes_is_told_how_it_is_quoted(value: object, fix: str) -> None:
-    """The fix has the value in quotes, unless it is long or has such quotes itself."""
-    text = yaml.safe_dump(
-        yaml.safe_load(SERVICE % "a: b") | {"metadata": {"name": "a", "annotations": {keys.NEG: value}}}
-    )
+def test_an_annotation_without_quotes_is_told_how_it_is_quoted(key: str, value: object, fix: str) -> None:
+    """The fix has the value in quotes, unless it is long, has such quotes itself, or would be refused in quotes too."""
+    text = yaml.safe_dump(yaml.safe_load(SERVICE % "a: b") | {"metadata": {"name": "a", "annotations": {key: value}}})
     [diagnostic] = load_documents(text.encode(), "f.yaml").diagnostics
     assert (diagnostic.reason, diagnostic.fix) == ("FieldValueTypeInvalid", fix)
 

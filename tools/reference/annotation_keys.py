@@ -35,6 +35,8 @@ def _annotations() -> Iterator[tuple[str, str, str]]:
     """Yield the kind, the key and the meaning of each."""
     module = Module(Path(keys.__file__))
     for name, constant in module.constants.items():
+        if name.startswith("_"):
+            continue
         if "/" in constant.value:
             where = "Service" if constant.value in keys.ON_SERVICE else "Ingress"
             yield where, constant.value + ("*" if constant.value.endswith("/") else ""), linked(module, constant.doc)

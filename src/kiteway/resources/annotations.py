@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -119,6 +119,12 @@ THC_ANNOTATION_INVALID: Final = "THCAnnotationInvalid"
 """The value of `TRANSPARENT_HEALTH_CHECKER` cannot be read."""
 
 
+_APP_PROTOCOLS_EXAMPLE = '{"milvus":"HTTP2"}'
+_BACKEND_CONFIG_EXAMPLE = '{"default": "my-backendconfig"}'
+_NEG_EXAMPLE = '{"ingress": true}'
+_THC_EXAMPLE = '{"enabled": true}'
+
+
 class AppProtocol(enum.StrEnum):
     """The protocol of the load balancer for a port. HTTP2 is TLS with ALPN h2."""
 
@@ -157,7 +163,7 @@ class Neg:
 
 def parse_app_protocols(text: str) -> Mapping[str, AppProtocol] | Violation:
     """Read `APP_PROTOCOLS`: protocols by port name."""
-    example = 'Write it as JSON: {"milvus":"HTTP2"}.'
+    example = f"Write it as JSON: {_APP_PROTOCOLS_EXAMPLE}."
     found = _json_object(text, APP_PROTOCOL_ANNOTATION, example)
     if isinstance(found, Violation):
         return found
@@ -177,7 +183,7 @@ def parse_app_protocols(text: str) -> Mapping[str, AppProtocol] | Violation:
 
 def parse_backend_config_ref(text: str) -> BackendConfigRef | Violation:
     """Read `BACKEND_CONFIG`."""
-    example = 'Write it as JSON: {"default": "my-backendconfig"}.'
+    example = f"Write it as JSON: {_BACKEND_CONFIG_EXAMPLE}."
     found = _json_object(text, BACKEND_CONFIG_INVALID_JSON, example)
     if isinstance(found, Violation):
         return found
@@ -196,7 +202,7 @@ def parse_backend_config_ref(text: str) -> BackendConfigRef | Violation:
 
 def parse_neg(text: str) -> Neg | Violation:
     """Read `NEG`."""
-    example = 'Write it as JSON: {"ingress": true}.'
+    example = f"Write it as JSON: {_NEG_EXAMPLE}."
     found = _json_object(text, NEG_ANNOTATION_INVALID, example)
     if isinstance(found, Violation):
         return found
@@ -214,7 +220,7 @@ def parse_neg(text: str) -> Neg | Violation:
 
 def parse_transparent_health_checker(text: str) -> bool | Violation:
     """Read `TRANSPARENT_HEALTH_CHECKER`: whether it is enabled."""
-    example = 'Write it as JSON: {"enabled": true}.'
+    example = f"Write it as JSON: {_THC_EXAMPLE}."
     found = _json_object(text, THC_ANNOTATION_INVALID, example)
     if isinstance(found, Violation):
         return found
@@ -222,6 +228,23 @@ def parse_transparent_health_checker(text: str) -> bool | Violation:
     if isinstance(enabled, bool):
         return enabled
     return Violation("must have true or false as enabled, without quotes.", example, THC_ANNOTATION_INVALID)
+
+
+_OF_JSON: Mapping[str, tuple[Callable[[str], object], str]] = {
+    APP_PROTOCOLS: (parse_app_protocols, _APP_PROTOCOLS_EXAMPLE),
+    APP_PROTOCOLS_ALPHA: (parse_app_protocols, _APP_PROTOCOLS_EXAMPLE),
+    BACKEND_CONFIG: (parse_backend_config_ref, _BACKEND_CONFIG_EXAMPLE),
+    BACKEND_CONFIG_BETA: (parse_backend_config_ref, _BACKEND_CONFIG_EXAMPLE),
+    NEG: (parse_neg, _NEG_EXAMPLE),
+    TRANSPARENT_HEALTH_CHECKER: (parse_transparent_health_checker, _THC_EXAMPLE),
+}
+"""The annotations whose value is a JSON object: the reader and an example."""
+
+
+def json_example(key: str, text: str) -> str:
+    """Return an example of the value of an annotation; empty if ``text`` can be read as one, or the value is not JSON."""
+    read, example = _OF_JSON.get(key, (None, ""))
+    return example if read is not None and isinstance(read(text), Violation) else ""
 
 
 def parse_bool(text: str) -> bool | Violation:

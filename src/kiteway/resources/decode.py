@@ -12,7 +12,6 @@ import binascii
 import dataclasses
 import enum
 import functools
-import json
 import operator
 import re
 import types
@@ -23,11 +22,12 @@ from datetime import datetime
 from typing import Any
 
 from kiteway.diagnostics import Severity
-from kiteway.resources import reasons, web_text
+from kiteway.resources import reasons
 from kiteway.resources.places import Path, dotted, quoted
 from kiteway.resources.rules import not_one_of
 from kiteway.resources.schema import FieldSchema, Violation, fields
 from kiteway.resources.secret_bytes import SecretBytes
+from kiteway.resources.wrong_type import type_fix
 
 
 class _Invalid(enum.Enum):
@@ -79,7 +79,7 @@ class Report:
         """Say what type a value should have and what it is."""
         message = f"must be {expected}, not {_named(value, private=private)}."
         return self.add(
-            Violation(message, _type_fix(expected, value, private=private), reasons.FIELD_VALUE_TYPE_INVALID), path
+            Violation(message, type_fix(expected, value, path, private=private), reasons.FIELD_VALUE_TYPE_INVALID), path
         )
 
 
@@ -111,34 +111,6 @@ def _named(value: object, *, private: bool) -> str:
 def _shown(number: float) -> str:
     # Python refuses to print integers of more than 4,300 digits.
     return f"{number}" if isinstance(number, float) or number.bit_length() < 128 else "that is far too large"
-
-
-def _type_fix(expected: str, value: object, *, private: bool) -> str:
-    if isinstance(value, str) and ("integer" in expected or "number" in expected) and _is_number(value):
-        return "Remove the quotes."
-    if isinstance(value, str) and expected == "true or false" and value in {"true", "false"}:
-        return "Remove the quotes."
-    if expected == "a string" and isinstance(value, bool | int | float | dict | list):
-        return "Quote it." if private else _quoting(value)
-    if expected == "a mapping" and isinstance(value, str) and not private and (copied := web_text.hint(value)):
-        return copied
-    if expected == "a list" and value:
-        return 'Write each entry on a line of its own that begins with "- ".'
-    return ""
-
-
-def _quoting(value: object) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        return "Quote it."
-    if len(text) > web_text.LONGEST or "'" in text or not text.isprintable():
-        return "Quote it."
-    return f"Quote it: '{text}'." if isinstance(value, dict | list) else f'Quote it: "{text}".'
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
 # JSON can write them alone ("\\ud800"), UTF-8 cannot.
