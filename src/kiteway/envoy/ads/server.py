@@ -234,8 +234,9 @@ class AdsServer:
                     stream.clusters_sent = asyncio.get_running_loop().time()
                 stream.watch()
                 self._after(stream)
-                for response in responses:
-                    await context.write(response)
+                while responses:
+                    # Nothing refers to it once it is sent: it can be megabytes, and the next request can be long in coming.
+                    await context.write(responses.pop(0))
         finally:
             reading.cancel()
             ringing.cancel()
