@@ -182,6 +182,7 @@ async def _measure(
     counter = cluster.counter()
     command = [KITEWAY, "controller", "--kubeconfig", kubeconfig, "--data-dir", folder, "--bind", "127.0.0.1"]
     command += ["--https-port", str(_PORT), "--http-port", "0", "--lease-namespace", "kiteway-system", "--drain", "0"]
+    command += ["--namespace-limit", f"endpoints={SERVICES * ENDPOINTS}"]
     with (cluster.folder / "kiteway.log").open("wb") as log:
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(*map(str, command), stdout=log, stderr=log)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from tests.attack.attack import poisoned
-from tests.attack.tenant import ATTACKER, BAIT, SERVICE, ingress, secret, tenant, tls_secret
+from tests.attack.tenant import ATTACKER, BAIT, SERVICE, ingress, merged, secret, tenant, tls_secret
 from tests.e2e.traffic import Backend
 from tests.support.certificates import authority, issue
-from tests.support.manifests import Manifest, milvus_policy, path
+from tests.support.manifests import Manifest, endpoint_slice, milvus_policy, path
 
 _NAMES = 1500
 _PATHS = 7000
 _CA_BYTES = 300_000
 _CA_HOSTS = 200
 _CLAIMED = 20_000
+_ENDPOINTS = 20_000
 _HEADER_BYTES = 900_000
 _HEADER_PATHS = 8
 _POLICY_INGRESSES = 25
@@ -95,11 +96,23 @@ def _large_policies(backend: Backend) -> list[Manifest]:
     ]
 
 
+def _many_endpoints(backend: Backend) -> list[Manifest]:
+    each = 1000
+    slices = []
+    for first in range(0, _ENDPOINTS, each):
+        addresses = [f"127.{10 + at // 62500}.{at % 62500 // 250}.{1 + at % 250}" for at in range(first, first + each)]
+        slices.append(
+            merged(endpoint_slice(addresses, backend.port, SERVICE, ATTACKER), {"metadata": {"name": f"s{first}"}})
+        )
+    return [*tenant(ATTACKER, backend), ingress(ATTACKER, [BAIT]), *slices]
+
+
 ATTACKS = (
     poisoned("B", f"{_NAMES:,} names in one certificate", _many_names),
     poisoned("B", f"{_PATHS:,} paths", _many_paths),
     poisoned("B", "0.9 MB of headers on eight paths", _large_headers),
     poisoned("B", "a client CA of 300 kB on 200 hosts", _large_client_ca),
     poisoned("B", f"limits of 65 kB on {_POLICY_INGRESSES * _POLICY_HOSTS} hosts", _large_policies),
+    poisoned("B", f"{_ENDPOINTS:,} endpoints of one Service", _many_endpoints),
     poisoned("B", f"a namespace that claims {_CLAIMED:,} hosts", _many_hosts),
 )

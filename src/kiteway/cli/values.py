@@ -58,7 +58,7 @@ NamespaceLimitOption = Annotated[
     typer.Option(
         "--namespace-limit",
         metavar="WHAT=NUMBER",
-        help="A limit for all objects of a namespace together: hosts, paths, challenges, certificates, bytes or cache "
+        help="A limit for all objects of a namespace together: hosts, paths, challenges, certificates, bytes, cache or endpoints "
         "(docs/reference/limits.md). May be repeated.",
         show_default=", ".join(f"{name}={getattr(NamespaceLimits(), name)}" for name in _NAMESPACE_LIMITS),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic
@@ -13,6 +13,7 @@ from kiteway.model import Endpoint, Pool, PoolKey, ServiceName
 from kiteway.resources import EndpointSlice, Object
 from kiteway.translate import Endpoints
 from kiteway.translate.shared.draining import Draining
+from kiteway.translate.shared.limits import NamespaceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Assignments:
     The load assignments of all pools; a pool without endpoints has an empty one.
 
     Attributes:
-        missing: why a pool has no endpoint, for each that has none.
+        missing: why a pool has no endpoint, or not all of them, for each of which that is so.
         empty: the pools without any endpoint, with or without an entry in ``missing``.
     """
 
@@ -40,6 +41,9 @@ class Assignments:
         self._draining = Draining()
         self._pools: tuple[Pool, ...] = ()
         self._of_service: dict[ServiceName, list[Pool]] = {}
+        self._of_namespace: dict[str, list[Pool]] = {}
+        self._most = NamespaceLimits().endpoints
+        self._full: set[str] = set()
         self._assigned: dict[PoolKey, _Assigned] = {}
         self._all: tuple[Resource, ...] = ()
         self._seen = -1
@@ -66,9 +70,14 @@ class Assignments:
         self.empty &= keys
         for key in self._assigned.keys() - keys:
             del self._assigned[key]
-        self._pools, self._of_service = pools, {}
+        self._pools, self._of_service, self._of_namespace = pools, {}, {}
         for pool in pools:
+            self._of_namespace.setdefault(pool.key.namespace, []).append(pool)
             self._of_service.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
+
+    def limit(self, most: int) -> None:
+        """Set how many endpoints the pools of a namespace may have together, and how many of them may drain."""
+        self._most = self._draining.most = most
 
     def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
         """Replace the endpoints that the user gave on the command line."""
@@ -81,11 +90,14 @@ class Assignments:
         return [pool for service in sorted(services) for pool in self._of_service.get(service, ())]
 
     def update(self, pools: Iterable[Pool], now: dt.datetime) -> list[Resource]:
-        """Return those assignments of ``pools`` that changed, and update ``missing`` and ``empty``."""
+        """
+        Return those assignments of ``pools`` that changed, and update ``missing`` and ``empty``.
+
+        Where a namespace has more endpoints than it may have, or had, its other pools are concerned as well.
+        """
         news: list[Resource] = []
-        for pool in pools:
+        for pool, there in self._within_limits(pools):
             key = pool.key
-            there = self._endpoints.of(key)
             endpoints = self._draining.update(pool, there, now)
             known = self._assigned.get(key)
             if known is None or known.pool is not pool or known.endpoints is not endpoints:
@@ -94,12 +106,36 @@ class Assignments:
                 news += resources
             if (key in self.empty) is bool(there):
                 self.empty ^= {key}
-            missing = None if there else self._endpoints.why_none(key)
+            missing = None
+            if len(there) < len(self._endpoints.of(key)):
+                missing = self._endpoints.too_many(key, len(there), self._most)
+            elif not there:
+                missing = self._endpoints.why_none(key)
             if missing is not None:
                 self.missing[key] = missing
             elif self.missing:
                 self.missing.pop(key, None)
         return news
+
+    def _within_limits(self, pools: Iterable[Pool]) -> Iterator[tuple[Pool, tuple[Endpoint, ...]]]:
+        """Yield pools with the endpoints that they may have: in each namespace the first pools have all of theirs."""
+        concerned: dict[str, list[Pool]] = {}
+        for pool in pools:
+            concerned.setdefault(pool.key.namespace, []).append(pool)
+        for namespace, of_namespace in concerned.items():
+            everything = self._of_namespace.get(namespace, of_namespace)
+            room = self._most
+            if sum(len(self._endpoints.of(pool.key)) for pool in everything) > room:
+                self._full.add(namespace)
+            elif namespace in self._full:
+                self._full.discard(namespace)
+            else:
+                everything = of_namespace
+            for pool in everything:
+                wanted = self._endpoints.of(pool.key)
+                there = wanted if len(wanted) <= room else wanted[:room]
+                room -= len(there)
+                yield pool, there
 
     def given(self, pool: Pool) -> tuple[Endpoint, ...]:
         """Return the endpoints of a pool as its source gives them, without those that were removed and drain."""

@@ -156,6 +156,7 @@ class Pipeline:
         """Translate all resources and return what is published to Envoy, ACME challenges included."""
         translated = self._translator.units(resources.objects, options, resources.failed)
         self._quarantine.want(translated.units)
+        self._assignments.limit(options.namespace_limits.endpoints)
         self._assignments.set_static(static)
         self._assignments.set_objects(resources.objects)
         unknown = unknown_services(static, resources.objects)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection
 
 from kiteway.model import Endpoint, EndpointState, Pool, PoolKey
+from kiteway.translate.shared.limits import NamespaceLimits
 
 _Address = tuple[str, int]
 
@@ -17,9 +19,14 @@ class Draining:
 
     It gets no new calls, and its health check goes on: when that fails, Envoy ends the calls that hang, which it would not do
     for an endpoint that is removed. An endpoint that the source adds again is ready at once.
+
+    Attributes:
+        most: how many endpoints of a namespace may drain at the same time; above it those that were removed first go.
     """
 
     def __init__(self) -> None:
+        self.most = NamespaceLimits().endpoints
+        self._number: Counter[str] = Counter()
         self._members: dict[PoolKey, tuple[Endpoint, ...]] = {}
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
 
@@ -40,6 +47,11 @@ class Draining:
             for address, (endpoint, end) in (gone | drained).items()
             if address not in here and now < end
         }
+        room = max(0, self.most - self._number[pool.key.namespace] + len(drained))
+        if len(left) > room:
+            newest = sorted(left.items(), key=lambda item: item[1][1], reverse=True)
+            left = dict(newest[:room])
+        self._number[pool.key.namespace] += len(left) - len(drained)
         if not left:
             self._left.pop(pool.key, None)
             return endpoints
@@ -48,6 +60,8 @@ class Draining:
 
     def keep(self, keys: Collection[PoolKey]) -> None:
         """Forget every pool but these."""
+        for key in self._left.keys() - set(keys):
+            self._number[key.namespace] -= len(self._left[key])
         for known in (self._members, self._left):
             for key in known.keys() - set(keys):
                 del known[key]

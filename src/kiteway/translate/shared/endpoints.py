@@ -113,6 +113,21 @@ class Endpoints:
         """Return a diagnostic for each of ``pools`` that has no endpoint."""
         return [found for pool in pools if not self.of(pool.key) and (found := self.why_none(pool.key)) is not None]
 
+    def too_many(self, key: PoolKey, served: int, most: int) -> Diagnostic | None:
+        """Return a diagnostic that says that only ``served`` endpoints of a pool are used; None without its Service."""
+        service = self._services.get((key.namespace, key.service))
+        if service is None:
+            return None
+        there = len(self.of(key))
+        return service.diagnostic(
+            Severity.ERROR,
+            "NamespaceLimit",
+            f"the port {key.port} has {there} endpoints, and with them the namespace {key.namespace} has more than {most}, which "
+            f"it may have; {served} of them are used.",
+            "Remove what is not needed, or let the operator of Kiteway raise the limit: --namespace-limit endpoints=NUMBER.",
+            ("spec",),
+        )
+
     def why_none(self, key: PoolKey) -> Diagnostic | None:
         """Return a diagnostic that says why a pool has no endpoint; None if the Service has no such port."""
         name = (key.namespace, key.service)

@@ -60,6 +60,7 @@ class NamespaceLimits:
         certificates: certificates, counted at each Ingress that lists them.
         bytes: of the custom headers of each path, the limits of each route in Envoy, and, for each host, the longest certificate chain with the client CA.
         cache: bytes of memory of the caches that its MilvusPolicies turn on, in each replica.
+        endpoints: endpoints of all pools, and as many again that drain; each is checked by two connections of Envoy and takes 25 kB of its memory.
     """
 
     hosts: int = 300
@@ -68,3 +69,4 @@ class NamespaceLimits:
     certificates: int = 2000
     bytes: int = 33_554_432
     cache: int = 268_435_456
+    endpoints: int = 500
