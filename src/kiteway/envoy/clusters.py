@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -115,7 +116,7 @@ def _endpoint(status: _Host) -> EndpointStatus:
     socket = status.address.socket_address
     return EndpointStatus(
         address=_host_port(socket.address, socket.port_value) if socket else status.address.pipe.path,
-        failures=_failures(status.health_status),
+        failures=_failures(tuple(status.health_status.items())),
         weight=status.weight,
         attempts=_attempts(status.stats),
         host=socket.address if socket else "",
@@ -129,10 +130,12 @@ def _attempts(stats: Iterable[_Statistic]) -> Attempts:
     return Attempts(*(counted.get(f"rq_{name}", 0) for name in Attempts._fields))
 
 
-def _failures(health: Mapping[str, bool | str]) -> frozenset[EndpointFailure]:
-    failures = {EndpointFailure(name) for name, value in health.items() if value is True}
+# There are few combinations for thousands of endpoints.
+@functools.lru_cache(maxsize=256)
+def _failures(health: tuple[tuple[str, bool | str], ...]) -> frozenset[EndpointFailure]:
+    failures = {EndpointFailure(name) for name, value in health if value is True}
     # UNKNOWN means that EDS gave no health.
-    given = str(health.get("eds_health_status", "HEALTHY"))
+    given = str(dict(health).get("eds_health_status", "HEALTHY"))
     if given not in {"HEALTHY", "UNKNOWN"}:
         failures.add(EndpointFailure(f"eds_{given.lower()}"))
     return frozenset(failures)

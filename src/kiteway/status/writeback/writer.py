@@ -93,7 +93,7 @@ class Writer:
 
     async def _round(self, outcome: Outcome) -> None:
         began = time.monotonic()
-        seen = read(await self._admin.clusters())
+        seen = read(await self._admin.recent_clusters())
         due = self._due(self._wanted(outcome, seen.backends))
         self._look_took = time.monotonic() - began
         if self._source.gate is not None:
