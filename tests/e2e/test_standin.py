@@ -12,7 +12,7 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from h2.events import DataReceived
 
 from kiteway.doctor import RULES, AddressTarget, Result
 from kiteway.doctor.address import look_at_address
-from kiteway.envoy.xds import clusters, policy
+from kiteway.envoy.xds import clusters
 from kiteway.filter import filter_path, missing_reason
-from kiteway.model import Policy
 from kiteway.probe import Endpoint as Address
 from kiteway.probe import TlsOptions
 from kiteway.probe.h2 import probe_h2
@@ -39,12 +38,9 @@ from tests.e2e.traffic import (
     Proxy,
     call,
     eventually,
-    failure,
     health_check,
-    host,
     model,
     pool,
-    route,
     running,
 )
 from tests.support.kiteway import up
@@ -283,83 +279,6 @@ def test_up_serves_it_as_it_serves_every_milvus(free_port: Callable[[], int]) ->
 
     assert (found.ok, found.version) == (True, "v3.0.1-standin")
     assert rest.status == 401
-
-
-def test_streams_are_authenticated_by_milvus(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A stream's credentials reach Milvus, and its refusal the client; the health check needs none."""
-    with (
-        stand_in(f"-token={TOKEN}", "-admin=root:Milvus") as milvus,
-        running(tmp_path, free_port) as proxy,
-        proxy.channel() as channel,
-    ):
-        replicated = host("*", route(policy=Policy(allow_replication=True)))
-        proxy.apply(model(pool(health_check=health_check()), replicated), [milvus.endpoint])
-        metadata = (("authorization", b64encode(TOKEN.encode()).decode()),)
-        eventually(lambda: not proxy.failing(), "it passes the check")
-
-        dumped = list(_stream(channel, "DumpMessages")(b"", metadata=metadata, timeout=10))
-        assert dumped == [b"\x08\x01", b"\x08\x02", b"\x08\x03"]
-        both: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/CreateReplicateStream")
-        assert list(both(iter([b"a", b"b"]), metadata=metadata, timeout=10)) == [b"a", b"b"]
-        for wrong in ((), (("authorization", b64encode(b"root:x").decode()),)):
-            with pytest.raises(grpc.RpcError) as refused:
-                list(_stream(channel, "DumpMessages")(b"", metadata=wrong, timeout=10))
-            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert failure(channel, SEARCH).code() is grpc.StatusCode.UNAUTHENTICATED
-
-
-def test_replication_is_refused_unless_a_policy_allows_it(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """
-    Milvus gets no stream of replication: versions before milvus#52608 ask for no credentials there. The client is told what
-    allows it.
-    """
-    with stand_in() as milvus, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
-        proxy.apply(model(), [milvus.endpoint])
-        both: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/CreateReplicateStream")
-        for answers in (_stream(channel, "DumpMessages")(b"", timeout=10), both(iter([b"a"]), timeout=10)):
-            with pytest.raises(grpc.RpcError) as refused:
-                list(answers)
-            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-            assert "allowReplication: true" in (refused.value.details() or "")
-        assert milvus.seen()["connections"] == 0
-
-
-def test_a_new_stream_is_not_cut_by_the_limit_of_a_call(
-    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """
-    A stream that is not in the catalogue lives as long as it is not silent for an hour, scaled to 2 s. A call that is silent
-    for so long ends with DEADLINE_EXCEEDED, and is not sent again.
-    """
-    monkeypatch.setattr(policy, "_LONG", 2.0)
-    policy.grpc_policies.cache_clear()
-    try:
-        with stand_in("-search=20s") as milvus, running(tmp_path, free_port) as proxy, proxy.channel() as channel:
-            proxy.apply(model(), [milvus.endpoint])
-            both: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/SomeNewStream")
-            answers = both(_paced(5.0), timeout=60)
-            assert list(answers) == [b"more"] * 10
-
-            error = failure(channel, f"{SERVICE}/LoadCollection", timeout=30)
-            assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert "did not answer in time" in (error.details() or "")
-            assert proxy.stat("upstream_rq_retry") == 0
-    finally:
-        policy.grpc_policies.cache_clear()
-
-
-def _paced(seconds: float) -> Iterator[bytes]:
-    """Yield ten messages in so many seconds."""
-    began = time.monotonic()
-    for number in range(10):
-        while time.monotonic() < began + seconds * number / 10:
-            time.sleep(0.02)
-        yield b"more"
-
-
-def _stream(channel: grpc.Channel, method: str) -> grpc.UnaryStreamMultiCallable[bytes, bytes]:
-    stub: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"{SERVICE}/{method}")
-    return stub
 
 
 def test_the_stand_in_is_what_its_page_says() -> None:
