@@ -14,7 +14,6 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-import yaml
 
 from kiteway.controlplane.config import Config
 from kiteway.controlplane.run import ControlPlane
@@ -31,6 +30,7 @@ from kiteway.translate.ingress.front_end import INGRESS, translate_ingress
 from kiteway.translate.shared.limits import NamespaceLimits
 from kiteway.translate.shared.unit import Unit
 from tests.support.manifests import Manifest, ingress, path, rule, service
+from tests.support.yaml_text import documents
 
 POISON = "test.example.com/poison"
 """
@@ -76,7 +76,7 @@ def host(name: str) -> str:
 
 def tenant_manifests(name: str, *, to: str = "first", poison: str = "") -> list[Manifest]:
     """Return an Ingress and its Service; ``to`` is a path that makes a change of it."""
-    found = yaml.safe_load(yaml.safe_dump(ingress(rule(host(name), path(f"/{to}", name)), name=name)))
+    found: Any = ingress(rule(host(name), path(f"/{to}", name)), name=name)
     if poison:
         found["metadata"]["annotations"][POISON] = poison
     return [found, service(name)]
@@ -118,7 +118,7 @@ class Site:
     def write(self, name: str, *manifests: Manifest) -> None:
         """Put manifests into a file."""
         staged = self.manifests / f".{name}"
-        staged.write_text(yaml.safe_dump_all(manifests))
+        staged.write_text(documents(manifests))
         staged.replace(self.manifests / f"{name}.yaml")
 
     @property
@@ -174,7 +174,7 @@ class Site:
 
     async def ask(self, name: str, path: str = "/first") -> str:
         """Return which answer a host gives: ``served`` when it has a route for the path, else why not."""
-        async with httpx2.AsyncClient(timeout=10) as client:
+        async with httpx2.AsyncClient(verify=False, timeout=10) as client:
             try:
                 url = f"http://127.0.0.1:{self.settings.http_port}{path}"
                 response = await client.get(url, headers={"host": host(name)})

@@ -22,6 +22,7 @@ from kiteway.diagnostics import ObjectRef
 from kiteway.envoy.xds.redact import redacted
 from kiteway.model import Certificate, PoolKey, PrivateKey, TrustBundle
 from tests.golden.inputs import Translated
+from tests.support.yaml_text import Dumper
 
 _CHAINS = ("filter_chains", "default_filter_chain")
 _ABSENT = "(absent)"
@@ -44,7 +45,7 @@ def dump(document: Any) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(Dumper):  # type: ignore[misc]
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

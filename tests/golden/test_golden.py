@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from kiteway.envoy.bootstrap import validate
 from tests.golden.inputs import CASES, Translated, translate_text
 from tests.golden.rendering import commons, dump, render
 from tests.support.static_envoy import static_bootstrap, together
+from tests.support.yaml_text import load
 
 COMMON = Path(__file__).parent / "common.yaml"
 _COMMON_CASES = ("guide-self-managed", "rest-own-port", "redirect-found", "allow-http-false")
@@ -53,7 +53,7 @@ def test_what_all_configurations_have_in_common(updating: bool) -> None:  # noqa
 @pytest.fixture(scope="session")
 def common(updating: bool) -> dict[str, Any]:  # noqa: FBT001 - a fixture
     """Return the parts that outcomes are compared with."""
-    found: dict[str, Any] = yaml.safe_load(COMMON.read_text())
+    found: dict[str, Any] = load(COMMON.read_text())
     return found
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from tests.support import yaml_text
 from tests.support.certificates import Issued
 
 SERVICE = "milvus"
@@ -73,4 +72,4 @@ def ingress(
 
 def text(*documents: Mapping[str, Any]) -> bytes:
     """Return manifests as one file."""
-    return yaml.safe_dump_all([dict(d) for d in documents], sort_keys=False).encode()
+    return yaml_text.documents(dict(d) for d in documents).encode()

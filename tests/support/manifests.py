@@ -6,9 +6,8 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from kiteway.certificates.create import KeyPair
+from tests.support.yaml_text import documents
 
 Manifest = Mapping[str, Any]
 
@@ -160,4 +159,4 @@ def secret(name: str, pair: KeyPair, namespace: str = "default") -> Manifest:
 
 def text(manifests: Iterable[Manifest]) -> bytes:
     """Return manifests as a file."""
-    return yaml.safe_dump_all([dict(manifest) for manifest in manifests], sort_keys=False).encode()
+    return documents(dict(manifest) for manifest in manifests).encode()

@@ -41,7 +41,7 @@ class StandIn:
 
     def seen(self) -> dict[str, int]:
         """Return its counters."""
-        answer = httpx2.get(f"http://127.0.0.1:{self.management}/standin", trust_env=False)
+        answer = httpx2.get(f"http://127.0.0.1:{self.management}/standin", trust_env=False, verify=False)
         counters: dict[str, int] = answer.json()
         return counters
 
