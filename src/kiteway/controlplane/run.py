@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime as dt
 import signal
@@ -19,6 +18,7 @@ from kiteway.acme.manager import ManagedCertificates
 from kiteway.collector import collect_later
 from kiteway.controlplane.access_log import AccessLog
 from kiteway.controlplane.config import Config
+from kiteway.controlplane.events import wait_at_most
 from kiteway.controlplane.managed import converged, wanted
 from kiteway.controlplane.recognition import Recognition
 from kiteway.controlplane.source import Files, Reports, Source
@@ -297,8 +297,7 @@ class ControlPlane:
     async def _follow_endpoints(self) -> None:
         """Find out which pools are Milvus."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._published.wait(), self._recognition.next_due)
+            await wait_at_most(self._published, self._recognition.next_due)
             # Changes in quick succession cost one check.
             await asyncio.sleep(_RECOGNITION_SECONDS)
             self._published.clear()
@@ -341,8 +340,7 @@ class ControlPlane:
             end = outcome.next_drained if outcome is not None else None
             wait = None if end is None else max(0.0, (end - _now()).total_seconds())
             # After a change other endpoints can be the next whose drain ends.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+            await wait_at_most(self._changed, wait)
             self._changed.clear()
             async with self._round:
                 await self._publish(await asyncio.to_thread(self._pipeline.run_drained, _now()))

@@ -30,7 +30,8 @@ async def wait_ready(instance: Instance, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            status, reason = await asyncio.wait_for(_get_ready(str(instance.status_socket)), _ANSWER_SECONDS)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                status, reason = await _get_ready(str(instance.status_socket))
         except TimeoutError:
             status, reason = 0, "the control plane does not answer"
         except (OSError, ValueError, IndexError) as error:
@@ -64,11 +65,14 @@ async def envoy_listening(instance: Instance) -> Listening:
     """
     socket = str(instance.admin_socket)
     pattern = "|".join(name.replace(".", "[.]") for name in (_WORKERS_STARTED, _WORKERS))
-    stats = await asyncio.wait_for(_get(socket, f"/stats?filter=^({pattern})$"), _ANSWER_SECONDS)
+    # Python 3.11's `wait_for` loses a cancellation that comes at the moment of the answer.
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        stats = await _get(socket, f"/stats?filter=^({pattern})$")
     numbers = dict(re.findall(r"^([a-z._]+): (\d+)\r?$", stats.decode(errors="replace"), re.MULTILINE))
     if numbers.get(_WORKERS_STARTED) != "1":
         raise ValueError("Envoy does not serve yet")
-    listeners = await asyncio.wait_for(_get(socket, "/listeners"), _ANSWER_SECONDS)
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        listeners = await _get(socket, "/listeners")
     found = re.findall(r"^[^\r\n]*?::\[?([0-9a-f.:]+?)\]?:(\d+)\r?$", listeners.decode(errors="replace"), re.MULTILINE)
     return Listening(frozenset((host, int(port)) for host, port in found), int(numbers[_WORKERS]))
 
