@@ -30,6 +30,8 @@ pub struct Gradient {
     /// The shortest time of each class, in seconds. There are no more than classes.
     shortest: HashMap<Class, f64>,
     ratios: Vec<f64>,
+    /// The most calls that ran at a time since the limit was set.
+    used: u64,
     set: Instant,
     probe: Probe,
 }
@@ -43,8 +45,9 @@ enum Probe {
 
 impl Gradient {
     pub fn new(now: Instant) -> Self {
+        let probe = Probe::At(now + PROBE_EVERY);
         let (shortest, ratios) = (HashMap::new(), Vec::new());
-        Self { limit: FIRST, shortest, ratios, set: now, probe: Probe::At(now + PROBE_EVERY) }
+        Self { limit: FIRST, shortest, ratios, used: 0, set: now, probe }
     }
 
     /// How many calls may run.
@@ -90,6 +93,7 @@ impl Gradient {
         }
         let shortest = self.shorten(class, took);
         self.ratios.push(took / shortest);
+        self.used = self.used.max(in_flight);
         if self.ratios.len() >= SAMPLES && now.saturating_duration_since(self.set) >= STEP {
             self.step();
             self.set = now;
@@ -102,14 +106,17 @@ impl Gradient {
         *shortest
     }
 
-    /// Sets the limit: less in proportion as calls take longer, and room for a queue of its square root.
+    /// Sets the limit: less in proportion as calls take longer, and room for a queue of its square root. Where less than half of
+    /// the limit is used, short times do not show that more calls could run.
     fn step(&mut self) {
         let ratios = &mut self.ratios;
         let middle = ratios.len() / 2;
         let (_, median, _) = ratios.select_nth_unstable_by(middle, f64::total_cmp);
         let gradient = (TOLERANCE / *median).clamp(0.5, 2.0);
         ratios.clear();
-        self.limit = (self.limit * gradient + self.limit.sqrt()).clamp(LEAST, MOST);
+        let limit = (self.limit * gradient + self.limit.sqrt()).clamp(LEAST, MOST);
+        let is_used = std::mem::take(&mut self.used) as f64 * 2.0 >= self.limit;
+        self.limit = if is_used { limit } else { limit.min(self.limit) };
     }
 }
 
@@ -162,6 +169,19 @@ mod tests {
         seen.sort_unstable();
 
         assert!(seen[seen.len() / 20] >= 16, "{seen:?}");
+    }
+
+    #[test]
+    fn the_limit_does_not_grow_while_it_is_not_used() {
+        let now = Instant::now();
+        let mut gradient = Gradient::new(now);
+        let class = Class::new(0, 10, false, false);
+        for call in 0..2000 {
+            let now = now + Duration::from_millis(call * 20);
+            gradient.learn(class, Duration::from_millis(5), 2, now);
+        }
+
+        assert_eq!(FIRST as u64, gradient.limit(now));
     }
 
     #[test]
