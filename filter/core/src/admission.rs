@@ -10,5 +10,6 @@ pub mod limits;
 pub mod pool;
 mod queue;
 pub mod store;
+mod strain;
 
 pub use cost::Class;

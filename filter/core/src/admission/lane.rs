@@ -1,13 +1,14 @@
 //! The calls of one kind at one pool: those that Milvus works on, and those that wait.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::admission::cost::Class;
 use crate::admission::gradient::Gradient;
 use crate::admission::key::Key;
-use crate::admission::queue::{Backlog, Call, Line, Ring};
+use crate::admission::queue::{Backlog, Call, Line, Pick, Ring};
+use crate::admission::strain::{late_after, yields_after, Strain};
 use crate::host::wake::Wake;
 
 /// What a stream that waits takes beside its body, in bytes.
@@ -63,6 +64,13 @@ pub struct Running {
 
 struct Waiting {
     ask: Ask,
+    since: Instant,
+    /// The longest time that calls wait here.
+    wait: Duration,
+    /// After how long it is late.
+    late_after: Duration,
+    /// When it is refused.
+    deadline: Instant,
     waker: Option<Box<dyn Wake>>,
     /// What it has not seen yet.
     fate: Option<Result<Running, Denied>>,
@@ -74,9 +82,18 @@ impl fmt::Debug for Waiting {
     }
 }
 
+/// The order of the calls of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    FirstInFirstOut,
+    /// The newest first once the oldest has waited for long. While the line is strained, a call that is late is refused.
+    NewestFirstWhenLate,
+}
+
 #[derive(Debug)]
 pub struct Lane {
     pub most: Most,
+    order: Order,
     gradient: Gradient,
     running: u64,
     /// Of each flow that has any.
@@ -84,19 +101,25 @@ pub struct Lane {
     queue: Ring<Ring<Line>>,
     /// By their numbers. Those with a fate are in the queue no longer.
     waiting: HashMap<u64, Waiting>,
+    /// Of those in the queue.
+    deadlines: BTreeSet<(Instant, u64)>,
+    strain: Strain,
     last: Option<Key>,
     contended: Option<Instant>,
 }
 
 impl Lane {
-    pub fn new(now: Instant) -> Self {
+    pub fn new(order: Order, now: Instant) -> Self {
         Self {
             most: Most::Unlimited,
+            order,
             gradient: Gradient::new(now),
             running: 0,
             running_of: HashMap::new(),
             queue: Ring::default(),
             waiting: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            strain: Strain::default(),
             last: None,
             contended: None,
         }
@@ -107,13 +130,60 @@ impl Lane {
         self.queue.bytes()
     }
 
-    pub fn queue(&mut self, number: u64, ask: Ask, cost: f64, now: Instant) {
+    /// Has a call wait for at most `wait`.
+    pub fn queue(&mut self, number: u64, ask: Ask, cost: f64, wait: Duration, now: Instant) {
         if self.last.replace(ask.flow).is_some_and(|last| last != ask.flow) {
             self.contended = Some(now);
         }
         let bytes = ask.bytes.saturating_add(OVERHEAD);
-        self.queue.push(path(ask), Call { number, cost, bytes });
-        self.waiting.insert(number, Waiting { ask, waker: None, fate: None });
+        let late_after = late_after(cost, wait);
+        let is_strained = self.strain.holds(ask.flow, now);
+        let yields_from = match self.order {
+            Order::FirstInFirstOut => None,
+            Order::NewestFirstWhenLate if is_strained => Some(now),
+            Order::NewestFirstWhenLate => Some(now + yields_after(late_after, wait)),
+        };
+        self.queue.push(path(ask), Call { number, cost, bytes, yields_from });
+        let granted = now + if is_strained { late_after } else { wait };
+        let deadline = ask.deadline.map_or(granted, |deadline| deadline.min(granted));
+        self.deadlines.insert((deadline, number));
+        let (since, waker, fate) = (now, None, None);
+        let waiting = Waiting { ask, since, wait, late_after, deadline, waker, fate };
+        self.waiting.insert(number, waiting);
+    }
+
+    /// When a call that waits is refused.
+    pub fn deadline(&self, number: u64) -> Option<Instant> {
+        self.waiting.get(&number).map(|waiting| waiting.deadline)
+    }
+
+    /// Refuses the calls that have waited as long as they may, and returns when others will have.
+    pub fn expire(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(&(deadline, number)) = self.deadlines.first() {
+            if deadline > now {
+                return Some(deadline);
+            }
+            let clients = self.waiting.get(&number).and_then(|waiting| waiting.ask.deadline);
+            self.deny(number, Denied::Waited);
+            if clients != Some(deadline) {
+                self.strains(number, now);
+            }
+        }
+        None
+    }
+
+    /// A call that has been refused shows that its line has more calls than it gets turns.
+    fn strains(&mut self, number: u64, now: Instant) {
+        let Some(&Waiting { ask, wait, .. }) = self.waiting.get(&number) else { return };
+        if self.order == Order::FirstInFirstOut || !self.strain.refused(ask.flow, wait, now) {
+            return;
+        }
+        for number in self.queue.yield_all(path(ask), now) {
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            self.deadlines.remove(&(waiting.deadline, number));
+            waiting.deadline = waiting.deadline.min(waiting.since + waiting.late_after);
+            self.deadlines.insert((waiting.deadline, number));
+        }
     }
 
     pub fn set_waker(&mut self, number: u64, waker: Box<dyn Wake>) {
@@ -135,12 +205,16 @@ impl Lane {
         while self.running < most {
             let (running_of, open) = (&self.running_of, self.running < most - reserve);
             let may = |flow: Key| open || !running_of.contains_key(&flow);
-            let Some(call) = self.queue.pop(&may) else { return };
+            let Some(call) = self.queue.pop(&Pick { now, may: &may }) else { break };
             let Some(waiting) = self.waiting.get_mut(&call.number) else { continue };
+            self.deadlines.remove(&(waiting.deadline, call.number));
             self.running += 1;
             *self.running_of.entry(waiting.ask.flow).or_default() += 1;
             let Ask { class, collection, flow, .. } = waiting.ask;
             waiting.decide(Ok(Running { class, collection, flow, running: self.running }));
+        }
+        if self.queue.is_empty() && self.running < most - reserve {
+            self.strain.ends();
         }
     }
 
@@ -162,6 +236,7 @@ impl Lane {
     pub fn deny(&mut self, number: u64, denied: Denied) {
         let Some(waiting) = self.waiting.get_mut(&number) else { return };
         if self.queue.remove(path(waiting.ask), number).is_some() {
+            self.deadlines.remove(&(waiting.deadline, number));
             waiting.decide(Err(denied));
         }
     }
@@ -176,6 +251,7 @@ impl Lane {
     /// Forgets a call, and says what its fate was. A call that had its turn runs until `finish`.
     pub fn leave(&mut self, number: u64) -> Option<Result<Running, Denied>> {
         let waiting = self.waiting.remove(&number)?;
+        self.deadlines.remove(&(waiting.deadline, number));
         self.queue.remove(path(waiting.ask), number);
         waiting.fate
     }
@@ -211,9 +287,9 @@ fn path(ask: Ask) -> (Key, (Key, Key)) {
 
 #[cfg(test)]
 impl Lane {
-    /// How many calls run, how many wait or have a fate that they have not seen, and `deadlines`.
-    pub fn counts(&self, deadlines: usize) -> (u64, usize, usize) {
+    /// How many calls run, how many wait or have a fate that they have not seen, and how many of them have a deadline.
+    pub fn counts(&self) -> (u64, usize, usize) {
         assert_eq!(self.running, self.running_of.values().sum::<u64>());
-        (self.running, self.waiting.len(), deadlines)
+        (self.running, self.waiting.len(), self.deadlines.len())
     }
 }

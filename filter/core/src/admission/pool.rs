@@ -1,11 +1,10 @@
 //! How many calls a pool gets at a time, and which calls wait until when.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::admission::cost::Costs;
-use crate::admission::lane::{Lane, Running};
+use crate::admission::lane::{Lane, Order, Running};
 use crate::alarm::{self, Alarmed};
 use crate::host::wake::Wake;
 
@@ -40,8 +39,6 @@ struct State {
     costs: Costs,
     reads: Lane,
     writes: Lane,
-    /// Until when each call may wait.
-    deadlines: BTreeSet<(Instant, Direction, u64)>,
     calls: u64,
 }
 
@@ -66,9 +63,9 @@ impl Pool {
     pub fn new(now: Instant) -> Self {
         let state = State {
             costs: Costs::default(),
-            reads: Lane::new(now),
-            writes: Lane::new(now),
-            deadlines: BTreeSet::new(),
+            reads: Lane::new(Order::NewestFirstWhenLate, now),
+            // A client may send writes that build on each other without waiting for the answers.
+            writes: Lane::new(Order::FirstInFirstOut, now),
             calls: 0,
         };
         Self { state: Mutex::new(state) }
@@ -88,15 +85,13 @@ impl Pool {
         state.calls += 1;
         let number = state.calls;
         let cost = state.costs.of(ask.collection, ask.class);
-        let waits_until = now + terms.wait;
-        let deadline = ask.deadline.map_or(waits_until, |deadline| deadline.min(waits_until));
         let other_bytes = state.lane(direction.other()).bytes();
         let lane = state.lane(direction);
         lane.most = match direction {
             Direction::Reads => terms.reads,
             Direction::Writes => terms.writes,
         };
-        lane.queue(number, ask, cost, now);
+        lane.queue(number, ask, cost, terms.wait, now);
         lane.serve(now);
         if let Some(due) = lane.collect(number) {
             return Ok(Turn::Now(self.seat(direction, due?, now)));
@@ -105,15 +100,15 @@ impl Pool {
         if let Some(due) = lane.collect(number) {
             return Ok(Turn::Now(self.seat(direction, due?, now)));
         }
+        let deadline = lane.deadline(number).unwrap_or(now);
         let alarm = lane.opens(now).map_or(deadline, |opens| opens.min(deadline));
         if deadline <= now || !alarm::set(alarm) {
             lane.leave(number);
             return Err(Denied::Waited);
         }
         lane.set_waker(number, waker());
-        state.deadlines.insert((deadline, direction, number));
         let pool = Arc::clone(self);
-        Ok(Turn::Later(Place { pool, direction, number, since: now, deadline, open: true }))
+        Ok(Turn::Later(Place { pool, direction, number, since: now, open: true }))
     }
 
     fn seat(self: &Arc<Self>, direction: Direction, due: Running, now: Instant) -> Seat {
@@ -129,17 +124,11 @@ impl Alarmed for Pool {
     fn ring(&self, now: Instant) -> Option<Instant> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        while let Some(&(deadline, direction, number)) = state.deadlines.first() {
-            if deadline > now {
-                break;
-            }
-            state.deadlines.pop_first();
-            state.lane(direction).deny(number, Denied::Waited);
-        }
+        let deadlines = [state.reads.expire(now), state.writes.expire(now)];
         state.reads.serve(now);
         state.writes.serve(now);
-        let deadline = state.deadlines.first().map(|(deadline, ..)| *deadline);
-        [deadline, state.reads.opens(now), state.writes.opens(now)].into_iter().flatten().min()
+        let opens = [state.reads.opens(now), state.writes.opens(now)];
+        deadlines.into_iter().chain(opens).flatten().min()
     }
 }
 
@@ -208,7 +197,6 @@ pub struct Place {
     direction: Direction,
     number: u64,
     since: Instant,
-    deadline: Instant,
     open: bool,
 }
 
@@ -227,9 +215,7 @@ impl Place {
 
     fn collect(&self) -> Option<Result<Running, Denied>> {
         let mut state = self.pool.lock();
-        let due = state.lane(self.direction).collect(self.number)?;
-        state.deadlines.remove(&(self.deadline, self.direction, self.number));
-        Some(due)
+        state.lane(self.direction).collect(self.number)
     }
 }
 
@@ -240,7 +226,6 @@ impl Drop for Place {
         }
         // Under one lock: between two, another thread might give the call its turn.
         let mut state = self.pool.lock();
-        state.deadlines.remove(&(self.deadline, self.direction, self.number));
         let lane = state.lane(self.direction);
         if let Some(Ok(due)) = lane.leave(self.number) {
             lane.finish(due, None, Instant::now());

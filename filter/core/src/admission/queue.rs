@@ -3,6 +3,7 @@
 //! Members may be queues with members themselves: first users share, then the collections of a user.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::admission::key::Key;
 
@@ -17,6 +18,15 @@ pub struct Call {
     /// In seconds.
     pub cost: f64,
     pub bytes: u64,
+    /// From when on newer calls of its line come before it; None: never.
+    pub yields_from: Option<Instant>,
+}
+
+/// Which calls may have a turn.
+pub struct Pick<'a> {
+    pub now: Instant,
+    /// Whether a line with this name may have a turn.
+    pub may: &'a dyn Fn(Key) -> bool,
 }
 
 /// Calls that wait, in an order.
@@ -26,13 +36,16 @@ pub trait Backlog: Default {
 
     fn push(&mut self, path: Self::Path, call: Call);
 
-    /// The cost of the next call of a line that `may` have a turn.
-    fn next_cost(&self, may: &dyn Fn(Key) -> bool) -> Option<f64>;
+    /// The cost of the next call that may have a turn.
+    fn next_cost(&self, pick: &Pick<'_>) -> Option<f64>;
 
-    /// Removes the next call of a line that `may` have a turn.
-    fn pop(&mut self, may: &dyn Fn(Key) -> bool) -> Option<Call>;
+    /// Removes the next call that may have a turn.
+    fn pop(&mut self, pick: &Pick<'_>) -> Option<Call>;
 
     fn remove(&mut self, path: Self::Path, number: u64) -> Option<Call>;
+
+    /// Has all calls of a line yield, and returns their numbers.
+    fn yield_all(&mut self, path: Self::Path, now: Instant) -> Vec<u64>;
 
     fn bytes(&self) -> u64;
 
@@ -42,13 +55,22 @@ pub trait Backlog: Default {
     fn is_empty(&self) -> bool;
 }
 
-/// The calls of one collection of one user, first in, first out.
+/// The calls of one collection of one user: first in, first out, until the first one yields. Then the last one comes first.
 #[derive(Debug, Default)]
 pub struct Line {
     calls: BTreeMap<u64, Call>,
     bytes: u64,
-    /// What `may` is asked about.
+    /// What `Pick::may` is asked about.
     name: Option<Key>,
+}
+
+impl Line {
+    fn next(&self, pick: &Pick<'_>) -> Option<Call> {
+        let (_, &oldest) = self.calls.first_key_value()?;
+        let (_, &newest) = self.calls.last_key_value()?;
+        let yields = oldest.yields_from.is_some_and(|from| from <= pick.now);
+        (pick.may)(self.name?).then_some(if yields { newest } else { oldest })
+    }
 }
 
 impl Backlog for Line {
@@ -60,24 +82,23 @@ impl Backlog for Line {
         self.calls.insert(call.number, call);
     }
 
-    fn next_cost(&self, may: &dyn Fn(Key) -> bool) -> Option<f64> {
-        let (_, call) = self.calls.first_key_value()?;
-        may(self.name?).then_some(call.cost)
+    fn next_cost(&self, pick: &Pick<'_>) -> Option<f64> {
+        self.next(pick).map(|call| call.cost)
     }
 
-    fn pop(&mut self, may: &dyn Fn(Key) -> bool) -> Option<Call> {
-        let (&number, _) = self.calls.first_key_value()?;
-        if may(self.name?) {
-            self.remove(self.name?, number)
-        } else {
-            None
-        }
+    fn pop(&mut self, pick: &Pick<'_>) -> Option<Call> {
+        self.remove(self.name?, self.next(pick)?.number)
     }
 
     fn remove(&mut self, _: Key, number: u64) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.bytes -= call.bytes;
         Some(call)
+    }
+
+    fn yield_all(&mut self, _: Key, now: Instant) -> Vec<u64> {
+        self.calls.values_mut().for_each(|call| call.yields_from = Some(now));
+        self.calls.keys().copied().collect()
     }
 
     fn bytes(&self) -> u64 {
@@ -118,9 +139,9 @@ impl<B> Default for Ring<B> {
 
 impl<B: Backlog> Ring<B> {
     /// Whose turn it is, the rounds until then, and the cost of the call.
-    fn turn(&self, may: &dyn Fn(Key) -> bool) -> Option<(Key, f64, f64)> {
+    fn turn(&self, pick: &Pick<'_>) -> Option<(Key, f64, f64)> {
         let rounds = |(name, member): (&Key, &Member<B>)| {
-            let cost = member.backlog.next_cost(may)?;
+            let cost = member.backlog.next_cost(pick)?;
             Some((*name, ((cost - member.deficit) / QUANTUM).ceil().max(0.0), cost))
         };
         // From the member of the last turn on: it goes on while its deficit lasts.
@@ -147,25 +168,30 @@ impl<B: Backlog> Backlog for Ring<B> {
         self.members.entry(name).or_default().backlog.push(path, call);
     }
 
-    fn next_cost(&self, may: &dyn Fn(Key) -> bool) -> Option<f64> {
-        self.turn(may).map(|(_, _, cost)| cost)
+    fn next_cost(&self, pick: &Pick<'_>) -> Option<f64> {
+        self.turn(pick).map(|(_, _, cost)| cost)
     }
 
-    fn pop(&mut self, may: &dyn Fn(Key) -> bool) -> Option<Call> {
-        let (name, rounds, cost) = self.turn(may)?;
+    fn pop(&mut self, pick: &Pick<'_>) -> Option<Call> {
+        let (name, rounds, cost) = self.turn(pick)?;
         for member in self.members.values_mut() {
             member.deficit += rounds * QUANTUM;
         }
         self.at = Some(name);
         let member = self.members.get_mut(&name)?;
         member.deficit -= cost;
-        let call = member.backlog.pop(may);
+        let call = member.backlog.pop(pick);
         self.taken(name, call)
     }
 
     fn remove(&mut self, (name, path): Self::Path, number: u64) -> Option<Call> {
         let call = self.members.get_mut(&name)?.backlog.remove(path, number);
         self.taken(name, call)
+    }
+
+    fn yield_all(&mut self, (name, path): Self::Path, now: Instant) -> Vec<u64> {
+        let member = self.members.get_mut(&name);
+        member.map(|member| member.backlog.yield_all(path, now)).unwrap_or_default()
     }
 
     fn bytes(&self) -> u64 {

@@ -5,6 +5,8 @@ use super::*;
 use crate::admission::cost::Class;
 use crate::admission::key::Key;
 
+mod burst;
+
 #[derive(Clone, Default)]
 struct Bell(Arc<AtomicUsize>);
 
@@ -66,7 +68,7 @@ impl World {
     /// What runs and what waits.
     fn state(&self) -> (u64, usize, usize) {
         let state = self.pool.lock();
-        state.reads.counts(state.deadlines.len())
+        state.reads.counts()
     }
 }
 

@@ -4,7 +4,13 @@ use super::*;
 
 type Fair = Ring<Ring<Line>>;
 
-const ALL: &dyn Fn(Key) -> bool = &|_| true;
+fn all(now: Instant) -> Pick<'static> {
+    Pick { now, may: &|_| true }
+}
+
+fn pop(queue: &mut Fair) -> Option<Call> {
+    queue.pop(&all(Instant::now()))
+}
 
 /// A path of a user and a collection.
 fn path(user: u32, collection: u32) -> (Key, (Key, Key)) {
@@ -21,7 +27,7 @@ fn shares(costs: &[(u32, u32, f64)], count: usize) -> HashMap<(u32, u32), f64> {
         number += 1;
         owners.insert(number, owner);
         let (user, collection, cost) = costs[owner];
-        queue.push(path(user, collection), Call { number, cost, bytes: 1 });
+        queue.push(path(user, collection), Call { number, cost, bytes: 1, yields_from: None });
     };
     for owner in 0..costs.len() {
         for _ in 0..50 {
@@ -30,7 +36,7 @@ fn shares(costs: &[(u32, u32, f64)], count: usize) -> HashMap<(u32, u32), f64> {
     }
     let mut got = HashMap::new();
     for _ in 0..count {
-        let call = queue.pop(ALL).unwrap();
+        let call = pop(&mut queue).unwrap();
         let owner = owners[&call.number];
         let (user, collection, cost) = costs[owner];
         *got.entry((user, collection)).or_default() += cost;
@@ -66,28 +72,50 @@ fn a_user_gets_no_more_by_using_many_collections() {
 fn a_cheap_call_waits_for_one_turn_of_each_other_at_most() {
     let mut queue = Fair::default();
     for number in 0..1000 {
-        queue.push(path(1, 0), Call { number, cost: 0.5, bytes: 1 });
+        queue.push(path(1, 0), Call { number, cost: 0.5, bytes: 1, yields_from: None });
     }
-    queue.pop(ALL).unwrap();
-    queue.push(path(2, 0), Call { number: 5000, cost: 0.002, bytes: 1 });
+    pop(&mut queue).unwrap();
+    queue.push(path(2, 0), Call { number: 5000, cost: 0.002, bytes: 1, yields_from: None });
 
-    assert_eq!(5000, queue.pop(ALL).unwrap().number);
+    assert_eq!(5000, pop(&mut queue).unwrap().number);
 }
 
 #[test]
 fn a_line_is_first_in_first_out_and_may_be_passed_over() {
     let mut queue = Fair::default();
     for number in [3, 5, 9] {
-        queue.push(path(1, 0), Call { number, cost: 0.001, bytes: 1 });
+        queue.push(path(1, 0), Call { number, cost: 0.001, bytes: 1, yields_from: None });
     }
-    queue.push(path(2, 0), Call { number: 10, cost: 9.0, bytes: 1 });
+    queue.push(path(2, 0), Call { number: 10, cost: 9.0, bytes: 1, yields_from: None });
     let (_, (_, passed_over)) = path(1, 0);
 
-    assert_eq!(10, queue.pop(&|name| name != passed_over).unwrap().number);
-    assert!(queue.pop(&|name| name != passed_over).is_none());
-    let order: Vec<u64> = std::iter::from_fn(|| queue.pop(ALL)).map(|call| call.number).collect();
+    let others = Pick { now: Instant::now(), may: &|name| name != passed_over };
+    assert_eq!(10, queue.pop(&others).unwrap().number);
+    assert!(queue.pop(&others).is_none());
+    let order: Vec<u64> = std::iter::from_fn(|| pop(&mut queue)).map(|call| call.number).collect();
     assert_eq!([3, 5, 9], order[..]);
     assert!(queue.is_empty());
+}
+
+#[test]
+fn the_newest_comes_first_while_the_oldest_yields() {
+    let (mut queue, now) = (Fair::default(), Instant::now());
+    let second = std::time::Duration::from_secs(1);
+    for (number, from) in [(1, Some(now + second)), (2, Some(now)), (3, Some(now + second))] {
+        queue.push(path(1, 0), Call { number, cost: 0.001, bytes: 1, yields_from: from });
+    }
+
+    let mut next = |at| queue.pop(&all(at)).unwrap().number;
+    assert_eq!(1, next(now));
+    assert_eq!(3, next(now));
+    assert_eq!(2, next(now));
+
+    for number in [4, 5] {
+        queue.push(path(1, 0), Call { number, cost: 0.001, bytes: 1, yields_from: None });
+    }
+    assert_eq!(vec![4, 5], queue.yield_all(path(1, 0), now));
+    assert!(queue.yield_all(path(2, 0), now).is_empty());
+    assert_eq!(5, pop(&mut queue).unwrap().number);
 }
 
 #[test]
@@ -104,12 +132,17 @@ fn nothing_is_lost_and_nothing_served_twice() {
         match random(3) {
             0 | 1 => {
                 let at = path(random(4) as u32, random(3) as u32);
-                let call = Call { number, cost: random(100) as f64 / 1000.0, bytes: random(9) };
+                let call = Call {
+                    number,
+                    cost: random(100) as f64 / 1000.0,
+                    bytes: random(9),
+                    yields_from: None,
+                };
                 queue.push(at, call);
                 here.insert(number, (at, call.bytes));
             }
             _ if random(2) == 0 => {
-                let call = queue.pop(ALL);
+                let call = pop(&mut queue);
                 assert_eq!(here.is_empty(), call.is_none());
                 if let Some(call) = call {
                     assert!(here.remove(&call.number).is_some());
@@ -131,7 +164,7 @@ fn nothing_is_lost_and_nothing_served_twice() {
 fn the_heaviest_is_the_newest_call_of_who_has_the_most_bytes() {
     let mut queue = Fair::default();
     for (number, user, bytes) in [(1, 1, 10), (2, 2, 30), (3, 2, 1), (4, 1, 5)] {
-        queue.push(path(user, 0), Call { number, cost: 1.0, bytes });
+        queue.push(path(user, 0), Call { number, cost: 1.0, bytes, yields_from: None });
     }
     let (at, number) = queue.heaviest().unwrap();
 
