@@ -28,12 +28,15 @@ pub struct EnvoyStream {
     hook: *mut c_void,
     /// The configuration of the route, once it was asked for: Envoy takes a while to find it.
     route_config: Cell<Option<*const c_void>>,
+    /// The first piece of what the hook received of the response's body, once it was read.
+    response_start: Cell<Option<EnvoyBuffer>>,
 }
 
 impl EnvoyStream {
     /// The stream of a running hook.
     pub fn new(filter_envoy: *mut c_void) -> Self {
-        Self { hook: filter_envoy, route_config: Cell::new(None) }
+        let (route_config, response_start) = (Cell::new(None), Cell::new(None));
+        Self { hook: filter_envoy, route_config, response_start }
     }
 
     fn header(&self, header_type: u32, name: &str) -> Option<&[u8]> {

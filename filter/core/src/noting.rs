@@ -50,15 +50,15 @@ impl Noting {
 /// that it does not know.
 pub fn headers<'a>(
     stream: &'a impl Request,
-    [first, second, third]: [&str; 3],
+    [first, second, third, fourth]: [&str; 4],
     notes: Notes,
-) -> ([Option<&'a [u8]>; 3], Option<&'a [u8]>) {
+) -> ([Option<&'a [u8]>; 4], Option<&'a [u8]>) {
     if !notes.traced {
-        return (stream.request_headers([first, second, third]), None);
+        return (stream.request_headers([first, second, third, fourth]), None);
     }
-    let [first, second, third, traceparent] =
-        stream.request_headers([first, second, third, TRACEPARENT]);
-    ([first, second, third], traceparent)
+    let [first, second, third, fourth, traceparent] =
+        stream.request_headers([first, second, third, fourth, TRACEPARENT]);
+    ([first, second, third, fourth], traceparent)
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
         stream.request.push((TRACEPARENT.to_owned(), SAMPLED.to_owned()));
         for traced in [false, true] {
             let notes = Notes { all: false, traced };
-            let ([path, ..], found) = headers(&stream, [":path", "a", "b"], notes);
+            let ([path, ..], found) = headers(&stream, [":path", "a", "b", "c"], notes);
             assert_eq!(traced.then_some(SAMPLED.as_bytes()), found);
             assert!(path.is_some());
         }

@@ -45,14 +45,21 @@ impl RequestBody for EnvoyStream {
 }
 
 impl ResponseBody for EnvoyStream {
-    fn read_response_body(&self, read: impl FnMut(&[u8])) {
-        self.read_body(BODY_RECEIVED_RESPONSE, read);
+    fn read_response_body(&self, mut read: impl FnMut(&[u8])) {
+        self.with_body(BODY_RECEIVED_RESPONSE, |chunks| {
+            self.response_start.set(Some(start_of(chunks)));
+            for chunk in chunks {
+                read(self.lent(*chunk));
+            }
+        });
     }
 
     fn response_body_start(&self) -> &[u8] {
-        self.with_body(BODY_RECEIVED_RESPONSE, |chunks| {
-            chunks.first().map_or(&[][..], |chunk| self.lent(*chunk))
-        })
+        let start = self
+            .response_start
+            .get()
+            .unwrap_or_else(|| self.with_body(BODY_RECEIVED_RESPONSE, start_of));
+        self.lent(start)
     }
 
     fn copy_response_body(&self, head: &mut Vec<u8>, limit: usize) {
@@ -66,6 +73,7 @@ impl ResponseBody for EnvoyStream {
     }
 
     fn drop_response_body(&mut self) {
+        self.response_start.set(None);
         for body_type in [BODY_RECEIVED_RESPONSE, BODY_BUFFERED_RESPONSE] {
             // SAFETY: the pointer is that of the running hook; Envoy drops no more than there is, and
             // answers false where there is no such body.
@@ -108,4 +116,8 @@ impl EnvoyStream {
             }
         });
     }
+}
+
+fn start_of(chunks: &[EnvoyBuffer]) -> EnvoyBuffer {
+    chunks.first().copied().unwrap_or(EnvoyBuffer::EMPTY)
 }

@@ -128,13 +128,12 @@ impl<'pool> Attempt<'pool> {
         stream: &mut (impl Request + Upstream + Counters + Clock + AccessLog),
     ) {
         self.began = Some(stream.now());
-        if self.pool.api == Api::Grpc {
+        if self.pool.notes != Notes::default() || self.pool.calls.is_some() {
+            self.begin_reading(stream);
+        } else if self.pool.api == Api::Grpc {
             self.call = Call::of_grpc(stream.request_header(":path"));
         }
         self.pool.metrics.began(self.call, stream);
-        if self.pool.notes != Notes::default() || self.pool.calls.is_some() {
-            self.begin_reading(stream);
-        }
         match self.call {
             Call::Milvus(rpc) if rpc.milvus_status != MilvusStatusLocation::Nowhere => {
                 self.state = State::Waiting(rpc.milvus_status);
@@ -149,8 +148,11 @@ impl<'pool> Attempt<'pool> {
     }
 
     fn begin_reading(&mut self, stream: &mut (impl Request + Upstream + AccessLog)) {
-        let ([authorization, database, own], traceparent) =
-            headers(stream, ["authorization", "dbname", OWN_CALL], self.pool.notes);
+        let ([path, authorization, database, own], traceparent) =
+            headers(stream, [":path", "authorization", "dbname", OWN_CALL], self.pool.notes);
+        if self.pool.api == Api::Grpc {
+            self.call = Call::of_grpc(path);
+        }
         self.is_own = own.is_some();
         if self.is_own {
             return;
@@ -171,7 +173,7 @@ impl<'pool> Attempt<'pool> {
                 Messages::Grpc(Box::new(Reading::new(rpc, database, all)))
             }
             Call::Rest => {
-                let path = stream.request_header(":path").unwrap_or_default();
+                let path = path.unwrap_or_default();
                 let database = database_header(path).and_then(|name| stream.request_header(name));
                 Messages::Rest(Box::new(RestReading::new(path, database.unwrap_or_default())))
             }
