@@ -7,17 +7,13 @@ the single searches are measured alone, beside the flood without a policy, and b
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -26,10 +22,9 @@ from pymilvus.grpc_gen import milvus_pb2
 
 from bench.backends import SERVICE
 from bench.collection import DIMENSION, fill, search_message
+from bench.limited import credentials, limited_envoy
 from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
-from bench.processes import free_port, running, tail
 from bench.stats import quantile
-from kiteway.envoy.binary import find_envoy
 from kiteway.filter import filter_path
 from kiteway.milvus.embedded import StandaloneMilvus
 from tools.in_netns import isolated
@@ -41,7 +36,7 @@ _HEAVY = 5
 _PAUSE = 0.2
 _SECONDS = 40.0
 _WARM_UP_SECONDS = 5.0
-_START_SECONDS = 60.0
+_WAIT_MS = 30_000
 _SUCCEEDED = re.compile(r"^requests: .*? (\d+) succeeded, (\d+) failed, (\d+) errored", re.MULTILINE)
 _DATA = re.compile(r"^traffic: .*\((\d+)\) data", re.MULTILINE)
 
@@ -99,7 +94,7 @@ async def run(context: Context) -> Outcome:
             random.Random(number).shuffle(order)
             for name in order:
                 policy = _POLICIES.get(name, {})
-                with _envoy(context.work, milvus.endpoint.port, policy) as port:
+                with limited_envoy(context.work, milvus.endpoint.port, policy, wait_ms=_WAIT_MS) as port:
                     found[name].append(_measure(context, port, flooded=name != ALONE))
                 one = found[name][-1]
                 context.say(
@@ -142,16 +137,12 @@ def _outcome(text: Sequence[str], found: Mapping[str, Sequence[Measured]]) -> Ou
     return Outcome(_TITLE, text, [Table("Single searches beside a flood", header, rows)], [chart], data)
 
 
-def _credentials(user: str) -> str:
-    return base64.b64encode(f"{user}:secret".encode()).decode()
-
-
 def _measure(context: Context, port: int, *, flooded: bool) -> Measured:
     """Measure single searches, beside the flood or not, once both have run for a while."""
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_receive_message_length", -1)]) as channel:
         search: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{SERVICE}/Search")
         message = search_message(1, 10, seed=1)
-        metadata: tuple[tuple[str, str | bytes], ...] = (("authorization", _credentials("single")),)
+        metadata: tuple[tuple[str, str | bytes], ...] = (("authorization", credentials("single")),)
 
         def one() -> float:
             began = time.perf_counter()
@@ -198,7 +189,7 @@ class _Flood:
             f"--data={body}",
             "--header=content-type: application/grpc",
             "--header=te: trailers",
-            f"--header=authorization: {_credentials('flood')}",
+            f"--header=authorization: {credentials('flood')}",
             f"http://127.0.0.1:{port}{SERVICE}/Search",
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -225,88 +216,3 @@ class _Flood:
         if succeeded == 0 or int(data[1]) / succeeded < 4 * _FLOOD_VECTORS * _FLOOD_LIMIT:
             raise BenchError(f"the flood was not answered in full: {succeeded} searches, {data[1]} bytes")
         return succeeded / self._seconds
-
-
-@contextmanager
-def _envoy(work: Path, milvus: int, admission: dict[str, Any]) -> Iterator[int]:
-    """Run Envoy with the filter; the port."""
-    port = free_port()
-    config, log = work / "fairness.json", work / "fairness.log"
-    config.write_text(json.dumps(_config(port, milvus, admission)))
-    command = [find_envoy(), "-c", config, "--disable-hot-restart", "--concurrency", "2", "-l", "warn"]
-    with running(command, log) as process:
-        client = pymilvus.MilvusClient
-        end = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                client(f"http://127.0.0.1:{port}", timeout=2).close()
-                break
-            except pymilvus.MilvusException as error:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise BenchError(f"Envoy does not serve: {tail(log)}") from error
-        yield port
-
-
-def _config(port: int, milvus: int, admission: dict[str, Any]) -> dict[str, Any]:
-    types = "type.googleapis.com/envoy.extensions"
-    module = {
-        "metrics_namespace": "kiteway",
-        "do_not_close": True,
-        "module": {"local": {"filename": str(filter_path())}},
-    }
-
-    def entry(mode: str) -> dict[str, Any]:
-        return {
-            "name": "kiteway",
-            "typed_config": {
-                "@type": f"{types}.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-                "filter_name": "kiteway",
-                "dynamic_module_config": module,
-                "filter_config": _text({"mode": mode}),
-            },
-        }
-
-    route: dict[str, Any] = {"match": {"prefix": "/"}, "route": {"cluster": "milvus", "timeout": "0s"}}
-    if admission:
-        policy = {"admission": {"scope": "milvus", "waitMs": 30_000, "queuedBytes": 1 << 26, **admission}}
-        per_route = {
-            "@type": f"{types}.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-            "filter_name": "kiteway",
-            "dynamic_module_config": module,
-            "filter_config": _text({"policy": policy}),
-        }
-        route["typed_per_filter_config"] = {"kiteway": per_route}
-    manager = {
-        "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "bench",
-        "codec_type": "HTTP2",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-        "http_filters": [
-            {**entry("downstream"), "disabled": True},
-            {"name": "router", "typed_config": {"@type": f"{types}.filters.http.router.v3.Router"}},
-        ],
-    }
-    listener = {
-        "name": "in",
-        "address": _address(port),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
-    protocol = {
-        "@type": f"{types}.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(milvus)}}]}]
-    cluster = {
-        "name": "milvus",
-        "load_assignment": {"cluster_name": "milvus", "endpoints": endpoints},
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
-    }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
-
-
-def _text(value: dict[str, Any]) -> dict[str, str]:
-    return {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(value)}
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

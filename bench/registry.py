@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import cache, dashboard, fairness, files, instructions, kubernetes, passthrough, tracing, translation
+from bench import burst, cache, dashboard, fairness, files, instructions, kubernetes, passthrough, tracing, translation
 from bench.outcome import Context, Outcome
 
 
@@ -29,6 +29,7 @@ BENCHES = (
         translation.run,
     ),
     Bench("fairness", "single searches beside a flood of heavy ones, with and without admission", fairness.run),
+    Bench("burst", "a burst of five times the capacity, with each kind of admission", burst.run),
     Bench("cache", "the cache: hits, Zipf-distributed reads, equal reads at once, many keys", cache.run),
     Bench("files", "the time from a change of a file to Envoy, with one Service and with 1,000", files.run),
     Bench("kubernetes", "1,000 Ingresses and 10,000 endpoints on a real API server", kubernetes.run),
