@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +103,13 @@ def server_certificate(work: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def trivial_backend(nghttpd: Path, work: Path, certificate: Path, key: Path, *, large: bool = False) -> Iterator[int]:
-    """
-    Serve the `constant_answers` from files over TLS, 100 thousand times a second; the port.
-
-    With ``large``, also the answers to `insert` and `large_query`.
-    """
+def trivial_backend(
+    nghttpd: Path, work: Path, certificate: Path, key: Path, *, more: Mapping[str, bytes] | None = None
+) -> Iterator[int]:
+    """Serve the `constant_answers`, and ``more`` answers by rpc, from files over TLS, 100 thousand times a second; the port."""
     folder = work / "htdocs" / SERVICE[1:]
     folder.mkdir(parents=True)
-    answers = constant_answers(LIMIT) | (_large_answers() if large else {})
-    for name, answer in answers.items():
+    for name, answer in {**constant_answers(LIMIT), **(more or {})}.items():
         (folder / name).write_bytes(b"\0" + len(answer).to_bytes(4, "big") + answer)
     port = free_port()
     command = [nghttpd, "--address=127.0.0.1", f"--htdocs={work / 'htdocs'}", "--trailer=grpc-status: 0"]
@@ -151,7 +148,8 @@ def constant_answers(rows: int) -> dict[str, bytes]:
     return {name: answer.SerializeToString() for name, answer in answers.items()}
 
 
-def _large_answers() -> dict[str, bytes]:
+def large_answers() -> dict[str, bytes]:
+    """Return the answers to `insert` and `large_query`, by rpc."""
     written = milvus_pb2.MutationResult(insert_cnt=1)
     found = milvus_pb2.QueryResults(collection_name=COLLECTION)
     column = found.fields_data.add(type=schema_pb2.DataType.FloatVector, field_name="vector")

@@ -14,12 +14,14 @@ import functools
 import itertools
 import re
 import shutil
+import statistics
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from bench import kinds
 from bench.backends import (
     LARGE_INSERT,
     LIMIT,
@@ -35,8 +37,8 @@ from bench.backends import (
 from bench.balancers import CAREFUL, CONTESTANTS, HOST, Contestant, Running, Setting, constant_answer, kiteway
 from bench.collection import Questions
 from bench.cpu import tree
-from bench.grpc_check import wait_until_it_serves
-from bench.load import CONNECTIONS, STREAMS, Call, h2load
+from bench.grpc_check import GrpcCheck, wait_until_it_serves
+from bench.load import CONNECTIONS, STREAMS, Call, Load, h2load
 from bench.metrics import scrape, total
 from bench.outcome import BenchError, Context, Outcome, Table
 from bench.processes import free_port, tail
@@ -44,11 +46,13 @@ from bench.reads import Reader, Seen
 from kiteway.envoy.binary import find_envoy
 
 _CALLS = 2000
+_PREFIX = 5
+"""Bytes of gRPC before a message."""
 _WARM_UP_CALLS = 300
 _START_SECONDS = 180.0
 _TITLE = "Instructions"
 _TEXT = (
-    f"Instructions of Envoy's worker in user space for one call, in thousands, over {_CALLS:,} calls (inserts: 4): one worker, {STREAMS} calls "
+    f"Instructions of Envoy's worker in user space for one call, in thousands, over {_CALLS:,} calls (large inserts: 4): one worker, {STREAMS} calls "
     f"at a time on each of {CONNECTIONS} connections, TLS and HTTP/2 on both sides. The kernel's share is not among them. Of "
     "an insert each byte that is copied counts as one instruction, because callgrind counts `rep movsb` so."
 )
@@ -79,19 +83,15 @@ async def run(context: Context) -> Outcome:
         sentence = f"Instructions: there is no {' and no '.join(missing)} on this machine."
         return Outcome(_TITLE, (_TEXT,), (), (), {}, (sentence,))
     certificate, key = server_certificate(context.work)
-    counts: dict[str, dict[str, float]] = {}
     setting = Setting(context.work, context.programs, 0, certificate, key, workers=1)
-    with trivial_backend(context.programs["nghttpd"], context.work, certificate, key, large=True) as backend:
+    same = [_Same(context, request, CONNECTIONS) for request in kinds.kinds()]
+    # Of an insert this large one at a time.
+    large = "Insert of 32 MiB"
+    same.append(_Same(context, insert(LARGE_INSERT), CONNECTIONS, name=large, calls=4))
+    with trivial_backend(context.programs["nghttpd"], context.work, certificate, key, more=kinds.answers()) as backend:
         setting = dataclasses.replace(setting, backend=backend)
-        for name, request, calls in (
-            ("GetVersion", get_version(), _CALLS),
-            ("Search", search(1), _CALLS),
-            ("Insert of 32 MiB", insert(LARGE_INSERT), 4),
-        ):
-            load = _Same(context, request, min(calls, CONNECTIONS))
-            counts[name] = {
-                each.name: await _count(context, each, request, setting, load, calls=calls) for each in wanted
-            }
+        counted = {each.name: await _count(context, each, setting, same) for each in wanted}
+    counts = {load.name: {name: found[load.name] for name, found in counted.items()} for load in same}
     unique = {}
     # The other server's answers end otherwise than Milvus's, so a cache keeps none of them.
     with grpc_backend(context.work, certificate, key, LIMIT) as backend:
@@ -101,9 +101,10 @@ async def run(context: Context) -> Outcome:
             unlike = _Unique(free_port())
             more = (*options, "--metrics-bind", f"127.0.0.1:{unlike.metrics}")
             contestant = Contestant(name, functools.partial(_kiteway, more), ours=True)
-            unique[name] = await _count(context, contestant, search(1), setting, unlike), unlike.timestamps
+            unique[name] = (await _count(context, contestant, setting, [unlike]))[unlike.name], unlike.timestamps
             context.say(f"{name}: {unlike.outcomes}")
     tables = [_table(name, found, wanted) for name, found in counts.items()]
+    tables.append(_table_over_all([found for name, found in counts.items() if name != large], wanted))
     (without, _), (with_cache, timestamps) = unique.values()
     own = with_cache * _CALLS / (_CALLS + timestamps)
     rows = [
@@ -125,16 +126,15 @@ async def run(context: Context) -> Outcome:
 
 async def _repeated(context: Context, setting: Setting) -> dict[str, float]:
     """Count for a hit of the cache, and for a constant answer of the filter."""
-    hits = _Hits(context, search(1), CONNECTIONS, free_port())
+    hits = _Hits(context, search(1), CONNECTIONS, metrics=free_port())
     options = ("--cache", "--metrics-bind", f"127.0.0.1:{hits.metrics}")
     ours = Contestant("a hit", functools.partial(_kiteway, options), ours=True)
     connect = Request(f"{SERVICE}/Connect", search(1).message, lambda _: None)
     constant = Contestant("constant answer", constant_answer)
+    same = _Same(context, connect, CONNECTIONS)
     return {
-        ours.name: await _count(context, ours, search(1), setting, hits),
-        constant.name: await _count(
-            context, constant, connect, setting, _Same(context, connect, CONNECTIONS), probe=connect
-        ),
+        ours.name: (await _count(context, ours, setting, [hits]))[hits.name],
+        constant.name: (await _count(context, constant, setting, [same], probe=connect))[same.name],
     }
 
 
@@ -151,27 +151,52 @@ def _kiteway(options: Sequence[str], setting: Setting) -> AbstractContextManager
 class _Load(Protocol):
     """What makes calls; `mark` is called before and after those that are counted."""
 
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def calls(self) -> int: ...
+
     async def __call__(self, running: Running, calls: int) -> None: ...
 
-    def mark(self) -> None: ...
+    def mark(self, running: Running, /) -> None: ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Same:
-    """The same call again and again."""
+    """
+    The same call again and again.
+
+    Attributes:
+        request: the call, whose answer is looked at before and after the counted ones.
+        connections: how many connections make at most so many calls.
+        name: in the report; empty: the rpc's.
+        calls: how many are counted.
+    """
 
     context: Context
     request: Request
     connections: int
+    name: str = ""
+    calls: int = _CALLS
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.request.path.rpartition("/")[2]
+        self._answer_bytes: int | None = None
 
     async def __call__(self, running: Running, calls: int) -> None:
-        _call(self.context, running, self.request, calls, self.connections)
+        seen = _call(self.context, running, self.request, calls, min(calls, self.connections))
+        if self._answer_bytes not in {None, seen.answer_bytes}:
+            raise BenchError(f"{self.name}: {seen.answer_bytes:.0f} bytes for an answer of {self._answer_bytes}")
 
-    def mark(self) -> None:
-        pass
+    def mark(self, running: Running, /) -> None:
+        with GrpcCheck(HOST, running.port) as client:
+            answer = client.call(self.request.path, self.request.message)
+        self.request.check(answer)
+        self._answer_bytes = len(answer) + _PREFIX
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Hits(_Same):
     """
     The same search, until the cache answers nearly all of the calls, some of them for others that wait.
@@ -180,7 +205,7 @@ class _Hits(_Same):
         metrics: the port of Kiteway's metrics.
     """
 
-    metrics: int
+    metrics: int = 0
 
     async def __call__(self, running: Running, calls: int) -> None:
         end = time.monotonic() + _START_SECONDS
@@ -207,6 +232,9 @@ class _Unique:
         outcomes: of the last calls.
     """
 
+    name = "unique"
+    calls = _CALLS
+
     def __init__(self, metrics: int) -> None:
         self.metrics = metrics
         self.timestamps = 0
@@ -225,7 +253,7 @@ class _Unique:
             await asyncio.gather(*(some() for _ in range(CONNECTIONS)))
         self.outcomes = seen.outcomes
 
-    def mark(self) -> None:
+    def mark(self, _running: Running, /) -> None:
         counted = total(scrape(self.metrics), "envoy_cluster_kiteway_requests_total", 'rpc="AllocTimestamp"')
         self.timestamps = counted - self.timestamps
 
@@ -238,24 +266,31 @@ def _table(name: str, found: Mapping[str, float], contestants: Sequence[Contesta
     return Table(f"{_TITLE}, {name}", ("", "thousands a call", "of Envoy"), rows)
 
 
+def _table_over_all(kinds: Sequence[Mapping[str, float]], contestants: Sequence[Contestant]) -> Table:
+    """Return the ratio over all kinds of calls: their geometric mean, since every kind counts alike."""
+    rows = [
+        (each.name, f"{statistics.geometric_mean([found[each.baseline] / found[each.name] for found in kinds]):.3f}")
+        for each in contestants
+        if each.name != each.baseline
+    ]
+    return Table(f"{_TITLE}, all kinds of calls but the large one", ("", "of Envoy"), rows)
+
+
 async def _count(
     context: Context,
     contestant: Contestant,
-    request: Request,
     setting: Setting,
-    load: _Load,
+    loads: Sequence[_Load],
     *,
-    calls: int = _CALLS,
     probe: Request | None = None,
-) -> float:
-    """Return the worker's instructions for a call."""
-    name = request.path.rpartition("/")[2]
-    context.say(f"counting {name}, {contestant.name}")
-    work = context.work / name / contestant.name.replace(" ", "-")
+) -> dict[str, float]:
+    """Return the worker's instructions for a call of each load, all of them of one Envoy."""
+    work = context.work / "-".join((loads[0].name, *contestant.name.replace(",", "").split()))
     work.mkdir(parents=True)
     output, wrapper = work / "callgrind.out", work / "envoy"
     wrapper.write_text(_WRAPPER.format(envoy=find_envoy(), output=output))
     wrapper.chmod(0o700)
+    counts: dict[str, float] = {}
     with contestant.run(dataclasses.replace(setting, work=work, envoy=wrapper)) as running:
         try:
             probe = probe or get_version()
@@ -264,27 +299,32 @@ async def _count(
             )
         except BenchError as error:
             raise BenchError(f"{contestant.name}: {error}. The end of its log:\n{tail(running.log)}") from error
-        await load(running, min(calls, _WARM_UP_CALLS))
         envoy = _callgrind(running)
-        load.mark()
-        _control(envoy, "--instr=on")
-        await load(running, calls)
-        _control(envoy, "--instr=off")
-        load.mark()
-        _control(envoy, "--dump")
-    counts = [int(total) for dump in work.glob(f"{output.name}*") for total in _TOTAL.findall(dump.read_text())]
-    if not any(counts):
-        raise BenchError(f"{contestant.name}: callgrind has counted nothing")
-    # Each thread has a dump; the worker has by far the most.
-    return max(counts) / calls
+        for load in loads:
+            context.say(f"counting {load.name}, {contestant.name}")
+            await load(running, min(load.calls, _WARM_UP_CALLS))
+            load.mark(running)
+            before = set(work.glob(f"{output.name}*"))
+            _control(envoy, "--instr=on")
+            await load(running, load.calls)
+            _control(envoy, "--instr=off")
+            load.mark(running)
+            _control(envoy, "--dump")
+            # Each thread has a dump of what was counted since the last one; the worker has by far the most.
+            dumps = [dump.read_text() for dump in set(work.glob(f"{output.name}*")) - before]
+            found = max((int(total) for dump in dumps for total in _TOTAL.findall(dump)), default=0)
+            if not found:
+                raise BenchError(f"{contestant.name}: callgrind has counted nothing")
+            counts[load.name] = found / load.calls
+    return counts
 
 
-def _call(context: Context, running: Running, request: Request, calls: int, connections: int) -> None:
+def _call(context: Context, running: Running, request: Request, calls: int, connections: int) -> Load:
     body = context.work / "request.grpc"
     body.write_bytes(request.frame())
     call = Call(request.path, body, connections=connections, streams=STREAMS)
     log = context.work / "h2load.log"
-    h2load(context.programs["h2load"], call, host=HOST, port=running.port, calls=calls, log=log)
+    return h2load(context.programs["h2load"], call, host=HOST, port=running.port, calls=calls, log=log)
 
 
 def _callgrind(running: Running) -> int:

@@ -22,6 +22,7 @@ from bench.backends import (
     Request,
     get_version,
     insert,
+    large_answers,
     large_query,
     milvus_backend,
     search,
@@ -111,7 +112,8 @@ async def run(context: Context) -> Outcome:
     large: list[tuple[Workload, Rounds]] = []
 
     if "nghttpd" in context.programs:
-        with trivial_backend(context.programs["nghttpd"], context.work, certificate, key, large=True) as port:
+        nghttpd = context.programs["nghttpd"]
+        with trivial_backend(nghttpd, context.work, certificate, key, more=large_answers()) as port:
             trivial = [
                 Workload("trivial", "GetVersion, backend of no cost", get_version(), CONNECTIONS, STREAMS),
                 Workload("trivial_search", "Search, backend of no cost", search(1), CONNECTIONS, STREAMS),
