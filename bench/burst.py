@@ -32,7 +32,7 @@ from tools.in_netns import isolated
 
 _TITLE = "Burst"
 _ROWS = 20_000
-_VECTORS, _LIMIT = 60, 100
+_VECTORS, _LIMIT = 100, 300
 _CONNECTIONS = 4
 _WARM_UP_SECONDS, _CAPACITY_SECONDS, _CALLERS = 3.0, 8.0, 8
 _BASE_SHARE, _BURST_FACTOR = 0.6, 5.0
@@ -122,7 +122,7 @@ async def run(context: Context) -> Outcome:
             f"One user's searches of {_VECTORS} vectors for {_LIMIT} rows each arrive at random times, whether the others are "
             f"answered or not (Poisson): {_BASE_SHARE:g} of the capacity for {_BEFORE_SECONDS:g} s, {_BURST_FACTOR:g} times the "
             f"capacity for {_BURST_SECONDS:g} s, then {_BASE_SHARE:g} again. Capacity is what {_CALLERS} callers get that wait for "
-            f"each answer. Another user sends {_SMALL_RATE:g} such searches a second all the time. The collection has {_ROWS:,} rows of "
+            f"each answer, beside the other user. That one sends {_SMALL_RATE:g} such searches a second all the time. The collection has {_ROWS:,} rows of "
             f"{DIMENSION} dimensions; a call waits {_WAIT_MS} ms at most. {rounds} rounds for each line; Milvus, Envoy and the client "
             "share the machine."
         ),
@@ -234,7 +234,11 @@ class _Client:
         await self._stack.aclose()
 
     async def capacity(self) -> float:
-        """Return the searches a second that some callers get, each of which waits for its answers."""
+        """
+        Return the searches a second that some callers get, each of which waits for its answers.
+
+        The other user sends its few searches meanwhile: where there are several users, a place is kept for others.
+        """
         began = time.perf_counter()
         counted_from, end = began + _WARM_UP_SECONDS, began + _WARM_UP_SECONDS + _CAPACITY_SECONDS
 
@@ -246,7 +250,11 @@ class _Client:
             return count
 
         await self._call("small")
-        return sum(await asyncio.gather(*(caller() for _ in range(_CALLERS)))) / _CAPACITY_SECONDS
+        due = [number / _SMALL_RATE for number in range(int((_WARM_UP_SECONDS + _CAPACITY_SECONDS) * _SMALL_RATE))]
+        counts, _ = await asyncio.gather(
+            asyncio.gather(*(caller() for _ in range(_CALLERS))), self.load("small", due, began)
+        )
+        return sum(counts) / _CAPACITY_SECONDS
 
     async def load(self, user: str, due: Sequence[float], began: float) -> list[Call]:
         """Make a call at each time, in seconds from ``began``, whether or not the others are answered."""
