@@ -77,7 +77,7 @@ def test_a_secret_carries_the_ca(tmp_path: Path) -> None:
         (["--client", "x"], "--client goes with --ca"),
         (["--host", HOST, "--ca", "nowhere"], "create-ca"),
         (["--host", "192.0.2.7"], "give it with --ip"),
-        ([], "at least one host name"),
+        ([], "at least one host name or IP address: give --host NAME or --ip"),
     ],
 )
 def test_wrong_options_are_usage_errors(arguments: list[str], sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kiteway.cli.mistakes import tell
@@ -72,3 +73,10 @@ def test_the_warnings_of_the_start_are_told_where_they_are_asked_for(
     """Many good manifests have one; where nothing is served, or Kiteway wrote the manifests, it is the reason."""
     tell(Errors(warnings=(warning("IngressClassMisspelt"),), loads=1), None, warnings=asked)
     assert ("IngressClassMisspelt" in capsys.readouterr().err) is asked
+
+
+def test_one_error_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """The count of errors has its word."""
+    left = Errors(errors=(warning("YamlSyntax"),), loads=2)
+    tell(left, msgspec.structs.replace(left, loads=1))
+    assert capsys.readouterr().err == "loaded the changed manifests: 1 error as before\n"

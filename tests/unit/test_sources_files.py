@@ -167,6 +167,18 @@ def test_a_change_in_a_subfolder_is_seen(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(seen(), 60))
 
 
+def test_another_file_in_the_folder_is_no_change(tmp_path: Path) -> None:
+    """Such as a log to which `kiteway up` itself writes that it has loaded a change."""
+    (tmp_path / "base").mkdir()
+    for name in ("up.log", "a.yaml", "named"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "..data").symlink_to("base")
+    changed = {
+        name: files._matters(tmp_path / name, {"named"}) for name in ("up.log", "a.yaml", "named", "..data", "gone")
+    }
+    assert changed == {"up.log": False, "a.yaml": True, "named": True, "..data": True, "gone": True}
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no exception, and the objects that were read before stay in force."""
     write(tmp_path, "a.yaml", "one")

@@ -136,7 +136,7 @@ def _authority(pair: KeyPair) -> _Authority:
 
 def _server(hosts: Sequence[str], ips: Sequence[str], organization: str) -> _Request:
     if not hosts and not ips:
-        raise ValueError("a certificate needs at least one host name or IP address")
+        raise ValueError("a certificate needs at least one host name or IP address: give --host NAME or --ip ADDRESS")
     sans: list[x509.GeneralName] = [x509.DNSName(_dns_name(host)) for host in hosts]
     sans += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
     subject = _subject(str(hosts[0] if hosts else ips[0])[:64], organization)

@@ -56,7 +56,7 @@ def tell(now: Errors | None, told: Errors | None, *, warnings: bool = False) -> 
         for each in (*_retained(now, told), *_kept_files(new)):
             stderr.print(each, markup=False)
     elif told and now.loads > told.loads:
-        left = f"{len(now.errors)} errors as before" if now.errors else "no errors"
+        left = f"{len(now.errors)} error{'s'[: len(now.errors) != 1]} as before" if now.errors else "no errors"
         but = f", {len(added)} new {'warning' if len(added) == 1 else 'warnings'}" if added else ""
         stderr.print(f"loaded the changed manifests: {left}{but}")
     return now

@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -17,7 +17,7 @@ import watchfiles
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
-from kiteway.sources.folders import manifests_in, not_read
+from kiteway.sources.folders import is_manifest, manifests_in, not_read
 from kiteway.sources.nothing import why_nothing
 
 LARGE_BYTES: Final = 128 << 10
@@ -200,14 +200,26 @@ class FileSource:
         """
         folders = {path for path in self.paths if path.is_dir()}
         of_files = {path.parent for path in self.paths if path not in folders}
+        names = frozenset(path.name for path in self.paths)
         if self.recursive:
-            return [_watch(each, deep=deep) for each, deep in ((folders, True), (of_files, False)) if each]
-        return [_watch(folders | of_files, deep=False)]
+            return [_watch(each, names, deep=deep) for each, deep in ((folders, True), (of_files, False)) if each]
+        return [_watch(folders | of_files, names, deep=False)]
 
 
-async def _watch(folders: Iterable[Path], *, deep: bool) -> AsyncIterator[None]:
-    async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=deep, watch_filter=None):
-        yield
+async def _watch(folders: Iterable[Path], names: Container[str], *, deep: bool) -> AsyncIterator[None]:
+    async for changes in watchfiles.awatch(*folders, step=50, debounce=400, recursive=deep, watch_filter=None):
+        if any(_matters(Path(path), names) for _, path in changes):
+            yield
+
+
+def _matters(path: Path, names: Container[str]) -> bool:
+    """
+    Return whether a change of ``path`` can change what is read; ``names`` are those of files that are read by name.
+
+    Of a file that has gone, of folders and of links to them it is not known. Another file, such as a log that this process
+    itself writes, is not read.
+    """
+    return path.name in names or is_manifest(path.name) or not path.is_file()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ _MOST_FOLDERS: Final = 100
 """Folders below a subfolder in which a manifest is looked for: the search is only for a note."""
 
 
+def is_manifest(name: str) -> bool:
+    """Return whether a file of this name in a folder is read."""
+    return name.endswith(SUFFIXES) and name not in SUFFIXES
+
+
 def manifests_in(folder: Path, *, recursive: bool) -> list[Path]:
     """
     Return the manifests in a folder, by name; with ``recursive`` those of each subfolder after them.
@@ -44,7 +49,7 @@ def _content(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the manifests and the subfolders in a folder, by name."""
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
-    files = [folder / entry.name for entry in found if _is_manifest(entry.name) and entry.is_file()]
+    files = [folder / entry.name for entry in found if is_manifest(entry.name) and entry.is_file()]
     return files, [folder / entry.name for entry in found if _is_subfolder(entry)]
 
 
@@ -76,14 +81,10 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + more
 
 
-def _is_manifest(name: str) -> bool:
-    return name.endswith(SUFFIXES) and name not in SUFFIXES
-
-
 def _is_subfolder(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
 
 
 def _holds_manifest(folder: Path) -> bool:
     below = itertools.islice(os.walk(folder), _MOST_FOLDERS)
-    return any(_is_manifest(name) for _, _, names in below for name in names)
+    return any(is_manifest(name) for _, _, names in below for name in names)
