@@ -149,3 +149,15 @@ def test_the_option_is_read(tmp_path: Path) -> None:
     for bad in (pair, f"tls={certificate}", f"tls={certificate},", f"tls={certificate},{key}x"):
         with pytest.raises(ValueError, match=r"tls"):
             parse_certificate_files(bad, None)
+
+
+def test_another_file_in_the_folder_is_no_change(tmp_path: Path) -> None:
+    """Such as a log to which `kiteway up` itself writes that it has loaded a change; what a link leads to is one."""
+    (tmp_path / "archive").mkdir()
+    for name in ("up.log", "tls.key", "archive/privkey1.pem", "archive/up.log"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "tls.crt").symlink_to("archive/privkey1.pem")
+    source = CertificateFileSource((_files(tmp_path),))
+
+    names = ("tls.crt", "tls.key", "archive/privkey1.pem", "archive", "gone", "up.log", "archive/up.log")
+    assert [name for name in names if not source._matters(tmp_path / name)] == ["up.log", "archive/up.log"]

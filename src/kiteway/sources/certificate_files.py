@@ -104,12 +104,20 @@ class CertificateFileSource:
             folders = self._folders()
             if not folders:
                 await asyncio.Event().wait()
-            async for _ in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
-                yield
+            async for changes in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
+                if any(self._matters(Path(path)) for _, path in changes):
+                    yield
                 if self._folders() != folders:
                     break
             # A change between the two watches is seen by the next read.
             yield
+
+    def _matters(self, path: Path) -> bool:
+        """Return whether a change of ``path`` can change a certificate: another file in its folder, such as a log, cannot."""
+        if path.is_symlink() or not path.is_file():
+            return True
+        named = (name for files in self.files for name in (files.certificate, files.key))
+        return any(path.name in {Path(name).name, Path(name).resolve().name} for name in named)
 
     def _folders(self) -> frozenset[Path]:
         return frozenset(
