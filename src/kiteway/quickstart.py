@@ -129,6 +129,11 @@ def quickstart(
     )
 
 
+def certificate_file(instance: Instance) -> Path:
+    """Return the file of the certificate that Kiteway makes for ``up --to`` without ``--tls``; it need not be there."""
+    return _folder(instance) / _CERTIFICATE
+
+
 def _folder(instance: Instance) -> Path:
     return instance.state_dir / "quickstart"
 

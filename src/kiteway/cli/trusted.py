@@ -13,10 +13,36 @@ from kiteway.instance import Instance
 from kiteway.probe.result import Endpoint
 from kiteway.probe.tls import probe_tls
 from kiteway.probe.trust import TlsOptions
+from kiteway.quickstart import certificate_file
 from kiteway.report.status import Status
 
+_FOLDER: Final = "certificates"
 _LONGEST: Final = 200
 """Characters of a host in the name of a file; a name may have 255 bytes."""
+
+
+async def own_file(endpoint: Endpoint, server_name: str | None, instance: Instance) -> Path | None:
+    """
+    Return the file that clients of a server have to trust, if it is one that ``instance`` wrote; None if it is not.
+
+    Args:
+        endpoint: the server.
+        server_name: the name that clients send; None for the host.
+        instance: where files are looked for; it need not run.
+    """
+    seen = await probe_tls(endpoint, TlsOptions(server_name=server_name, verify=False))
+    if not seen.chain:
+        return None
+    pem = ssl.DER_cert_to_PEM_cert(seen.chain[0].der)
+    written = (certificate_file(instance), *sorted((instance.state_dir / _FOLDER).glob("*.crt")))
+    return next((file for file in written if _begins_with(file, pem)), None)
+
+
+def _begins_with(file: Path, pem: str) -> bool:
+    try:
+        return file.read_text().startswith(pem.strip())
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 async def self_signed_file(status: Status, instance: Instance) -> Path | None:
@@ -37,7 +63,7 @@ async def self_signed_file(status: Status, instance: Instance) -> Path | None:
     seen = await probe_tls(endpoint, TlsOptions(verify=False))
     if not seen.chain or hashlib.sha256(seen.chain[0].der).hexdigest() not in ours:
         return None
-    folder = instance.state_dir / "certificates"
+    folder = instance.state_dir / _FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{host[:_LONGEST]}.crt"
     write_atomic(file, ssl.DER_cert_to_PEM_cert(seen.chain[0].der).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,11 @@ from kiteway.cli.address import parse_address
 from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stdout
 from kiteway.cli.terminal import line, table
 from kiteway.cli.token import TokenFileOption, TokenOption, read_token
-from kiteway.milvus.verify import DEFAULT_TIMEOUT, OnStep, SdkMissingError, Step, Target, VerifyReport
+from kiteway.cli.trusted import own_file
+from kiteway.instance import Instance, default_data_dir
+from kiteway.milvus.verify import DEFAULT_TIMEOUT, FailureReason, OnStep, SdkMissingError, Step, Target, VerifyReport
 from kiteway.milvus.verify import verify as run_verification
-from kiteway.probe import TrustFileError
+from kiteway.probe import Endpoint, TrustFileError
 
 _NOT_VERIFIED = 1
 _USAGE = 2
@@ -89,9 +92,22 @@ def verify(
         raise fail(str(error), _USAGE) from None
     except asyncio.CancelledError:
         raise typer.Exit(128 + signal.SIGTERM) from None
+    report = _with_own_file(report, target)
     _print(report, output)
     if not report.verified:
         raise typer.Exit(_NOT_VERIFIED)
+
+
+def _with_own_file(report: VerifyReport, target: Target) -> VerifyReport:
+    """Return the report; if the certificate is one of Kiteway's own on this machine, with its file as the fix."""
+    failure = report.failure
+    if failure is None or failure.reason is not FailureReason.CERTIFICATE:
+        return report
+    file = asyncio.run(own_file(Endpoint(target.host, target.port), target.server_name, Instance(default_data_dir())))
+    if file is None:
+        return report
+    fix = f"It is a certificate of Kiteway on this machine: give --ca {shlex.quote(str(file))} (PyMilvus: server_pem_path)."
+    return msgspec.structs.replace(report, failure=msgspec.structs.replace(failure, fix=fix))
 
 
 async def _interruptible(target: Target, timeout: float, on_step: OnStep) -> VerifyReport:
