@@ -22,7 +22,7 @@ from tests.support.reads import search_request, service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.milvus, pytest.mark.timeout(300)]
 
-_SLOWER_SECONDS = 0.4
+_SLOWER_SECONDS = 1.0
 """On the way to one proxy and back."""
 _DELAY = "50ms"
 _SEARCHES = 150
