@@ -245,8 +245,8 @@ class _Client:
         async def caller() -> int:
             count = 0
             while time.perf_counter() < end:
-                await self._call("load")
-                count += counted_from <= time.perf_counter() < end
+                refused = await self._call("load")
+                count += not refused and counted_from <= time.perf_counter() < end
             return count
 
         await self._call("small")
