@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import random
 import signal
@@ -53,6 +54,22 @@ def pytest_configure(config: pytest.Config) -> None:
         # Not as root it takes a process without threads, which a worker is not: they share the run's network.
         with contextlib.suppress(OSError):
             enter()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """
+    Look for no garbage among what is collected: it stays until the end.
+
+    Each look at these objects takes as long as many a test: a third of the processor's time of collection, a quarter of that
+    of unit tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
