@@ -203,7 +203,7 @@ class Envoy:
 
     async def get(self, path: str) -> str:
         """Return an answer of the admin API."""
-        transport = httpx2.AsyncHTTPTransport(uds=str(self._admin))
+        transport = httpx2.AsyncHTTPTransport(uds=str(self._admin), verify=False)
         async with httpx2.AsyncClient(transport=transport, timeout=30) as client:
             return (await client.get(f"http://admin{path}")).text
 

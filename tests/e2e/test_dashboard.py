@@ -45,7 +45,7 @@ class Place(NamedTuple):
     def get(self, path: str, **headers: str) -> httpx2.Response:
         """Ask the page with the token."""
         url = f"http://127.0.0.1:{self.page}{path}"
-        return httpx2.get(url, headers={**HEADERS, **headers}, timeout=30, trust_env=False)
+        return httpx2.get(url, headers={**HEADERS, **headers}, timeout=30, trust_env=False, verify=False)
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ def port(ports: Ports) -> int:
 
 
 def _get(port: int, host: str, path: str) -> httpx2.Response:
-    return httpx2.get(f"http://127.0.0.1:{port}{path}", headers={"host": host}, trust_env=False)
+    return httpx2.get(f"http://127.0.0.1:{port}{path}", headers={"host": host}, trust_env=False, verify=False)
 
 
 @pytest.mark.parametrize("host", [FIRST, REDIRECTED, CLOSED, BELOW])

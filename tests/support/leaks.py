@@ -25,7 +25,7 @@ def places_with_secrets(running: Running, metrics: str, secrets: Sequence[str]) 
         texts = {"metrics": response.read()}
     texts |= {str(file): file.read_bytes() for file in running.instance.data_dir.rglob("*") if file.is_file()}
     texts[str(running.log)] = running.log.read_bytes()
-    transport = httpx2.HTTPTransport(uds=str(running.instance.admin_socket))
+    transport = httpx2.HTTPTransport(uds=str(running.instance.admin_socket), verify=False)
     with httpx2.Client(transport=transport, base_url="http://envoy") as client:
         texts |= {path: client.get(path).content for path in _ADMIN_PAGES}
     assert len(texts) > 10
