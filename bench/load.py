@@ -14,7 +14,7 @@ _FINISHED = re.compile(r"^finished in ([\d.]+)(us|ms|s),", re.MULTILINE)
 _REQUESTS = re.compile(r"^requests: .*?(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", re.MULTILINE)
 _DATA = re.compile(r"^traffic: .*\((\d+)\) data", re.MULTILINE)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 600
 
 CONNECTIONS = 4
 """Connections that a load usually opens."""
