@@ -22,8 +22,8 @@ from tools.in_netns import isolated
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--ours", action="store_true", help="Kiteway alone, without the others beside it")
-    parser.add_argument("--cache", action="store_true", help="with Kiteway's cache on")
+    parser.add_argument("--ours", action="store_true", help="Kiteway alone, without Envoy and nginx beside it")
+    parser.add_argument("--cache", action="store_true", help="with Kiteway's cache on, and a Kiteway without it beside")
     parser.add_argument("fault", nargs="*", help="a part of a fault's name")
     options = parser.parse_args()
     chosen = [f for f in FAULTS if not options.fault or any(part in f.name for part in options.fault)]

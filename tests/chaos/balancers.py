@@ -34,11 +34,11 @@ def nginx_program() -> Path | None:
 
 
 @contextlib.contextmanager
-def kiteway(world: World, port: int, *, cache: bool = False) -> Iterator[Running]:
-    """Run ``kiteway up`` with the guide's manifests; with ``cache`` a policy turns the cache on."""
+def kiteway(world: World, port: int, *, cache: bool = False, name: str = "kiteway") -> Iterator[Running]:
+    """Run ``kiteway up`` with the guide's manifests; with ``cache`` a policy turns the cache on. ``name`` is its folder's."""
     endpoints = [(place.port, place.health_port) for place in world.places]
     policy = {"cache": {"enabled": True}} if cache else None
-    with up_with_guide(world.folder / "kiteway", world.front, port, endpoints, policy=policy) as running:
+    with up_with_guide(world.folder / name, world.front, port, endpoints, policy=policy) as running:
         yield running
 
 

@@ -14,9 +14,11 @@ from kiteway.milvus.embedded.ports import free_ports
 from tests.chaos.balancers import kiteway, nginx, nginx_program, plain_envoy, wait_serving
 from tests.chaos.faults import Fault, System
 from tests.chaos.world import World, world
+from tests.support.kiteway import Running
 from tests.support.load import MixedLoad, Rows, Shape, Target
 
 OURS = "Kiteway"
+UNCACHED = "Kiteway without cache"
 ENVOY = "Envoy"
 NGINX = "nginx"
 
@@ -64,10 +66,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Chaos:
-    """A system under test with its balancers."""
+    """
+    A system under test with its balancers.
+
+    Attributes:
+        system: what faults reach; its Kiteway is the one of the first target.
+        targets: the balancers.
+        instances: every Kiteway among them.
+    """
 
     system: System
     targets: tuple[Target, ...]
+    instances: tuple[Running, ...]
 
 
 @contextlib.asynccontextmanager
@@ -78,13 +88,16 @@ async def chaos(*, contrast: bool, lite: bool = False, cache: bool = False) -> A
     Args:
         contrast: start the others beside Kiteway.
         lite: start Milvus Lite.
-        cache: turn Kiteway's cache on.
+        cache: turn Kiteway's cache on, and start a Kiteway without it beside that one.
     """
     async with world(lite=lite) as found:
         with contextlib.ExitStack() as stack:
-            ours, envoy_port, nginx_port = free_ports(3)
+            ours, uncached, envoy_port, nginx_port = free_ports(4)
             targets = [found.target(OURS, ours)]
-            running = stack.enter_context(kiteway(found, ours, cache=cache))
+            instances = [stack.enter_context(kiteway(found, ours, cache=cache))]
+            if cache:
+                instances.append(stack.enter_context(kiteway(found, uncached, name="uncached")))
+                targets.append(found.target(UNCACHED, uncached))
             program = nginx_program()
             if contrast:
                 stack.enter_context(plain_envoy(found, envoy_port))
@@ -95,7 +108,7 @@ async def chaos(*, contrast: bool, lite: bool = False, cache: bool = False) -> A
             for target in targets:
                 found.prepare(target.collection)
                 wait_serving(target)
-            yield Chaos(System(found, running), tuple(targets))
+            yield Chaos(System(found, instances[0]), tuple(targets), tuple(instances))
 
 
 async def run(chaos: Chaos, faults: Sequence[Fault], say: Callable[[str], None] = lambda _: None) -> list[Result]:
@@ -139,14 +152,15 @@ async def _under(fault: Fault, system: System, targets: Iterable[Target], number
 
 
 async def _settle(chaos: Chaos) -> None:
-    """Wait until Kiteway gives every proxy traffic again."""
+    """Wait until each Kiteway gives every proxy traffic again."""
     async with asyncio.timeout(_SETTLE_SECONDS):
-        while not await _all_healthy(chaos.system):  # noqa: ASYNC110 - health has no event
-            await asyncio.sleep(0.2)
+        for running in chaos.instances:
+            while not await _all_healthy(running):  # noqa: ASYNC110 - health has no event
+                await asyncio.sleep(0.2)
 
 
-async def _all_healthy(system: System) -> bool:
-    async with AdminClient(system.kiteway.instance.admin_socket) as admin:
+async def _all_healthy(running: Running) -> bool:
+    async with AdminClient(running.instance.admin_socket) as admin:
         clusters = await admin.clusters()
     members = [e for name, cluster in clusters.items() if name.startswith("pool/") for e in cluster.endpoints]
     return bool(members) and all(endpoint.healthy for endpoint in members)

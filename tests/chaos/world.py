@@ -54,7 +54,7 @@ class World:
 
     def target(self, name: str, port: int) -> Target:
         """Return a balancer as a target of load, with its own collection."""
-        return Target(name, f"127.0.0.1:{port}", self.front.cert, HOST, f"chaos_{name.lower()}")
+        return Target(name, f"127.0.0.1:{port}", self.front.cert, HOST, f"chaos_{name.lower().replace(' ', '_')}")
 
     def direct(self, index: int) -> grpc.Channel:
         """Connect to a proxy past every balancer and relay."""
