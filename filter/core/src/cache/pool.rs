@@ -43,6 +43,7 @@ mod flights;
 mod generation;
 mod outcomes;
 mod pace;
+pub mod prompt;
 pub mod registry;
 mod repeats;
 mod samples;

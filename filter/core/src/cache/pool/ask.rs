@@ -73,6 +73,10 @@ impl Epoch {
 pub struct Need {
     /// The collection's level: not for a collection, with these headers, that is read once.
     pub level: bool,
+    /// Whether the read is sent unchanged unless the level is learned.
+    pub is_level_unknown: bool,
+    /// Whether an answer is stored for it.
+    pub is_hit: bool,
     /// A timestamp.
     pub sample: bool,
     /// Whether the youngest timestamp that is permitted is wanted: the answer to a read that comes again is used for longer.
@@ -232,15 +236,22 @@ impl Asked {
         match Self::new(read, terms, now, control) {
             Err(Reason::LevelUnknown) => {
                 let level = control.facts.has_seen(&read.collection_key);
-                Need { level, sample: true, is_urgent: was_seen }
+                let is_urgent = was_seen;
+                Need { level, is_level_unknown: true, is_hit: false, sample: true, is_urgent }
             }
-            Err(_) => Need { level: false, sample: false, is_urgent: false },
+            Err(_) => Need {
+                level: false,
+                is_level_unknown: false,
+                is_hit: false,
+                sample: false,
+                is_urgent: false,
+            },
             Ok(asked) => {
                 let entry = shard.entries.get(&asked.key);
                 let epoch = Epoch::of(control, now);
                 let is_hit = entry.is_some_and(|entry| asked.may_hit(entry, epoch));
                 let is_urgent = (was_seen || entry.is_some()) && !is_hit;
-                Need { level: true, sample: true, is_urgent }
+                Need { level: true, is_level_unknown: false, is_hit, sample: true, is_urgent }
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::cache::pool::entries::Label;
 use crate::cache::pool::facts::FactsTable;
 use crate::cache::pool::generation::Generation;
 use crate::cache::pool::pace::Paces;
+use crate::cache::pool::prompt::Prompt;
 use crate::cache::pool::repeats::Repeats;
 use crate::cache::pool::samples::Samples;
 use crate::cache::reason::Reason;
@@ -54,6 +55,7 @@ pub struct Control {
     /// For DescribeCollections.
     pub allowance: Allowance,
     pub paces: Paces,
+    pub prompt: Prompt,
     pub repeats: Repeats,
     /// See `AHEAD`; the model of the tests knows no such limit, which is the greatest duration.
     pub ahead: Duration,
@@ -70,6 +72,7 @@ impl Default for Control {
             callers: Callers::default(),
             allowance: Allowance::default(),
             paces: Paces::default(),
+            prompt: Prompt::default(),
             repeats: Repeats::default(),
             ahead: AHEAD,
         }

@@ -94,7 +94,7 @@ impl Bench {
     }
 
     fn learn(&self, facts: Facts, now: u64) {
-        self.level(&[0; 32], at(now)).unwrap().learned(facts);
+        self.level(&[0; 32], at(now)).unwrap().learned(facts, at(now));
     }
 
     /// A structural call of a caller that is known.

@@ -18,6 +18,9 @@ use crate::host::clock::BootTime;
 pub struct Due {
     pub sample: Option<SampleTicket>,
     pub level: Option<LevelTicket>,
+    /// Whether the read waits for their answers: it needs the level, or it is answered at once otherwise, and these calls end
+    /// with it. Otherwise they are made while the read is on its way.
+    pub waits: bool,
     /// Whether Milvus has lately answered the read's caller well.
     pub is_known: bool,
 }
@@ -30,6 +33,7 @@ pub struct SampleTicket {
     sent: BootTime,
     begun: Begun,
     is_good: bool,
+    has_failed: bool,
 }
 
 /// A DescribeCollection in flight. Dropped: it was not sent, or its read is gone.
@@ -62,9 +66,12 @@ impl Pool {
             && control.allowance.allows(is_known, now);
         let sample = is_sample_due.then(|| self.sample_ticket(read.caller, now, control));
         let level = is_level_due.then(|| self.level_ticket(key, read.caller, now, control));
+        let level = level.flatten();
+        let is_needed = need.is_level_unknown && level.is_some() || need.is_hit;
+        let waits = control.prompt.waits(is_needed);
         // A ticket that is dropped locks the control.
         drop((guard, shard));
-        Due { sample, level: level.flatten(), is_known }
+        Due { sample, level, waits, is_known }
     }
 
     pub(in crate::cache::pool) fn sample_ticket(
@@ -75,7 +82,8 @@ impl Pool {
     ) -> SampleTicket {
         let is_known = control.callers.knows(&caller, sent);
         let begun = control.samples.begin(is_known, sent);
-        SampleTicket { pool: Arc::clone(self), caller, sent, begun, is_good: false }
+        let (is_good, has_failed) = (false, false);
+        SampleTicket { pool: Arc::clone(self), caller, sent, begun, is_good, has_failed }
     }
 
     /// None while the generation is closed: a proxy that has not been notified of the change may answer.
@@ -103,32 +111,45 @@ impl SampleTicket {
         let sent = if planted::sample_aged_from_receipt() { now } else { self.sent };
         self.is_good = true;
         let mut control = self.pool.control();
+        control.prompt.ended(now.since(self.sent));
         control.callers.answered(self.caller, now);
         if !control.samples.add(Sample { sent, timestamp }, self.begun) {
             control.generation.bump();
         }
     }
+
+    /// There is no good answer, after a time.
+    pub fn failed(mut self, now: BootTime) {
+        self.has_failed = true;
+        self.pool.control().prompt.ended(now.since(self.sent));
+    }
 }
 
 impl Drop for SampleTicket {
     fn drop(&mut self) {
-        self.pool.control().samples.ended(self.begun, self.is_good);
+        let mut control = self.pool.control();
+        control.samples.ended(self.begun, self.is_good);
+        if !self.is_good && !self.has_failed {
+            control.prompt.cut_off();
+        }
     }
 }
 
 impl LevelTicket {
-    /// Takes the facts of the answer.
-    pub fn learned(mut self, facts: Facts) {
+    /// Takes the facts of the answer, which came at `now`.
+    pub fn learned(mut self, facts: Facts, now: BootTime) {
         self.has_ended = true;
         let learned = Learned { facts, sent: self.sent, generation: self.generation };
         let mut control = self.pool.control();
+        control.prompt.ended(now.since(self.sent));
         control.callers.answered(self.caller, self.sent);
         control.facts.learn(&self.key, learned);
     }
 
-    /// There is no good answer: the next one is not sent at once.
-    pub fn failed(mut self) {
+    /// There is no good answer, after a time: the next one is not sent at once.
+    pub fn failed(mut self, now: BootTime) {
         self.has_ended = true;
+        self.pool.control().prompt.ended(now.since(self.sent));
     }
 }
 
@@ -138,6 +159,7 @@ impl Drop for LevelTicket {
         control.allowance.ended(self.is_known);
         if !self.has_ended {
             control.facts.not_asked(&self.key, self.sent);
+            control.prompt.cut_off();
         }
     }
 }

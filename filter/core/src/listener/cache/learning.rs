@@ -35,11 +35,11 @@ impl Learning {
     ) -> Option<Self> {
         let mut calls = Vec::new();
         if let Some(ticket) = due.sample {
-            let id = stream.start_call(&alloc_timestamp(cluster, stream));
+            let id = stream.start_call(&alloc_timestamp(cluster, due.waits, stream));
             calls.extend(id.map(|id| (id, Ticket::Sample(ticket))));
         }
         if let Some(ticket) = due.level {
-            let id = stream.start_call(&describe_collection(cluster, read, stream));
+            let id = stream.start_call(&describe_collection(cluster, due.waits, read, stream));
             calls.extend(id.map(|id| (id, Ticket::Level(ticket))));
         }
         (!calls.is_empty()).then_some(Self { calls })
@@ -73,14 +73,13 @@ impl Ticket {
     /// Learns from the message of an answer, if there is one and its status is success.
     fn answered(self, message: Option<&[u8]>, stream: &impl Clock) {
         match self {
-            Self::Sample(ticket) => {
-                if let Some(Ok(timestamp)) = message.map(allocated) {
-                    ticket.answered(timestamp, stream.boot_time());
-                }
-            }
+            Self::Sample(ticket) => match message.map(allocated) {
+                Some(Ok(timestamp)) => ticket.answered(timestamp, stream.boot_time()),
+                _ => ticket.failed(stream.boot_time()),
+            },
             Self::Level(ticket) => match message.map(described) {
-                Some(Ok(facts)) => ticket.learned(facts),
-                _ => ticket.failed(),
+                Some(Ok(facts)) => ticket.learned(facts, stream.boot_time()),
+                _ => ticket.failed(stream.boot_time()),
             },
         }
     }

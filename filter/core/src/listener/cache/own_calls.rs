@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use crate::cache::pool::prompt::LONGEST;
 use crate::cache::question::describe;
 use crate::cache::read::Read;
 use crate::host::own_call::OwnCall;
 use crate::host::request::Request;
 use crate::wire::encode::framed;
 
-/// So long an answer may take: the read that the call is made for waits for it.
-const TIMEOUT: Duration = Duration::from_millis(250);
+/// So long an answer may take if no read waits for it.
+const TIMEOUT: Duration = Duration::from_secs(1);
 const SERVICE: &str = "/milvus.proto.milvus.MilvusService/";
 const AUTHORIZATION: &[u8] = b"authorization";
 
@@ -29,17 +30,22 @@ const OF_THE_REQUEST: [&[u8]; 12] = [
     b"transfer-encoding",
 ];
 
-/// An AllocTimestamp for the user of a request.
-pub fn alloc_timestamp(cluster: &str, request: &impl Request) -> OwnCall {
-    call(cluster, "AllocTimestamp", framed(&[]), request, |name| name == AUTHORIZATION)
+/// An AllocTimestamp for the user of a request, which `waits` for it or not.
+pub fn alloc_timestamp(cluster: &str, waits: bool, request: &impl Request) -> OwnCall {
+    call(cluster, "AllocTimestamp", framed(&[]), waits, request, |name| name == AUTHORIZATION)
 }
 
-/// A DescribeCollection of the collection of a read, with the headers of the read.
-pub fn describe_collection(cluster: &str, read: &Read, request: &impl Request) -> OwnCall {
+/// A DescribeCollection of the collection of a read, with the headers of the read, which `waits` for it or not.
+pub fn describe_collection(
+    cluster: &str,
+    waits: bool,
+    read: &Read,
+    request: &impl Request,
+) -> OwnCall {
     let passes = |name: &[u8]| {
         !name.starts_with(b":") && !name.starts_with(b"x-envoy-") && !OF_THE_REQUEST.contains(&name)
     };
-    call(cluster, "DescribeCollection", describe(read), request, passes)
+    call(cluster, "DescribeCollection", describe(read), waits, request, passes)
 }
 
 /// A call of Milvus, with those headers of a request that `passes` names.
@@ -47,6 +53,7 @@ fn call(
     cluster: &str,
     rpc: &str,
     body: Vec<u8>,
+    waits: bool,
     request: &impl Request,
     passes: impl Fn(&[u8]) -> bool,
 ) -> OwnCall {
@@ -66,7 +73,8 @@ fn call(
             headers.push((name.to_vec(), value.to_vec()));
         }
     });
-    OwnCall { cluster: cluster.to_owned(), headers, body, timeout: TIMEOUT }
+    let timeout = if waits { LONGEST } else { TIMEOUT };
+    OwnCall { cluster: cluster.to_owned(), headers, body, timeout }
 }
 
 #[cfg(test)]
@@ -98,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_timestamp_is_asked_for_with_the_users_credentials_and_nothing_else() {
-        let call = alloc_timestamp("c", &request());
+        let call = alloc_timestamp("c", true, &request());
 
         assert_eq!(
             [
@@ -127,7 +135,7 @@ mod tests {
             asker: Asker(0),
             is_repeated: false,
         };
-        let call = describe_collection("c", &read, &request());
+        let call = describe_collection("c", false, &read, &request());
 
         assert_eq!(["authorization secret", "x-tenant t", "x-tenant u"], text(&call)[5..]);
         assert_eq!(b"\0\0\0\0\x0a\x12\x01d\x1a\x05books"[..], call.body);

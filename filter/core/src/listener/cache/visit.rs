@@ -55,6 +55,8 @@ pub enum Step {
 pub struct Visit<'listener> {
     settings: &'listener Settings,
     stage: Stage,
+    /// Calls that the cache makes while the read is on its way.
+    learning: Option<Box<Learning>>,
     /// The read, from its decision to its end.
     call: Option<Box<ClientCall>>,
 }
@@ -101,7 +103,7 @@ struct Filling {
 
 impl<'listener> Visit<'listener> {
     pub fn new(settings: &'listener Settings) -> Self {
-        Self { settings, stage: Stage::default(), call: None }
+        Self { settings, stage: Stage::default(), learning: None, call: None }
     }
 
     /// Begins with a call whose route has a cache; `end` says that the request has no body.
@@ -276,6 +278,10 @@ impl<'listener> Visit<'listener> {
         id: OwnCallId,
         answer: Option<&[u8]>,
     ) -> Step {
+        if let Some(learning) = &mut self.learning {
+            learning.on_own_call_done(stream, id, answer);
+            return Step::Hold;
+        }
         let Stage::Learning(_, waiting) = &mut self.stage else { return Step::Pass };
         if !waiting.1.on_own_call_done(stream, id, answer) {
             return Step::Hold;

@@ -98,7 +98,8 @@ impl Replica {
             "learned" => {
                 let level = level(&step.take_text("level").unwrap().unwrap());
                 let ticket = self.levels.remove(&call.unwrap()).unwrap();
-                ticket.learned(Facts { level, ..FACTS });
+                // The moment matters only to how promptly Milvus answers.
+                ticket.learned(Facts { level, ..FACTS }, at(0));
             }
             "change" => {
                 let (now, call) = (now.unwrap(), call.unwrap());
@@ -146,7 +147,7 @@ impl Replica {
             // The model takes it for granted that the collection has no TTL.
             read.collection_key[16] = 1;
             if let Some(ticket) = bench.level(&read.collection_key, now) {
-                ticket.learned(FACTS);
+                ticket.learned(FACTS, now);
             }
         }
         let patience = Patience { now: bench.began, deadline: None, bytes: 0 };

@@ -84,7 +84,7 @@ impl World {
         let read = Read { level: Some(level), guarantee, ..read(key) };
         let due = self.bench.pool.due(&read, TERMS, self.now());
         if let Some(ticket) = due.level {
-            ticket.learned(FACTS);
+            ticket.learned(FACTS, self.now());
         }
         if let Some(ticket) = due.sample {
             let timestamp = Self::timestamp(self.now());

@@ -46,16 +46,20 @@ impl Visit<'_> {
                 cache.pool.keeps_apart(&String::from_utf8_lossy(name));
             }
         }
+        let waits = due.as_ref().is_some_and(|due| due.waits);
         let cluster = cache.config.cluster.clone();
         let learning = due.zip(cluster);
         let learning =
             learning.and_then(|(due, cluster)| Learning::begin(due, &cluster, &read, stream));
         match learning {
-            Some(learning) => {
+            Some(learning) if waits => {
                 self.stage = Stage::Learning(asked, Box::new((read, learning)));
                 Step::Hold
             }
-            None => self.ask(asked, &read, Some(frame), stream),
+            learning => {
+                self.learning = learning.map(Box::new);
+                self.ask(asked, &read, Some(frame), stream)
+            }
         }
     }
 
