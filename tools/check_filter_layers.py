@@ -19,6 +19,7 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "admission": frozenset({"alarm", "host"}),
     "alarm": frozenset(),
     "cache": frozenset({"alarm", "host", "milvus", "wire"}),
+    "hedge": frozenset({"host"}),
     "host": frozenset(),
     "wire": frozenset(),
     "calls": frozenset({"wire"}),
@@ -29,9 +30,9 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "noting": frozenset({"host", "wire"}),
     "reading": frozenset({"calls", "host", "milvus", "wire"}),
     "listener": frozenset(
-        {"admission", "cache", "calls", "config", "host", "metrics", "milvus", "noting", "reading", "wire"}
+        {"admission", "cache", "calls", "config", "hedge", "host", "metrics", "milvus", "noting", "reading", "wire"}
     ),
-    "endpoint": frozenset({"calls", "host", "mark", "metrics", "milvus", "noting", "reading", "wire"}),
+    "endpoint": frozenset({"calls", "hedge", "host", "mark", "metrics", "milvus", "noting", "reading", "wire"}),
     "filter": frozenset(
         {"cache", "calls", "config", "endpoint", "host", "listener", "mark", "metrics", "milvus", "noting"}
     ),

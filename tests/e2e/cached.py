@@ -207,9 +207,15 @@ def cache(**changes: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def behind(milvus: Milvus, directory: Path, config: Mapping[str, Any] | None = None, **parts: Any) -> Iterator[Envoy]:
-    """Run an Envoy with two workers and a cache in front of `milvus`."""
-    config = routed([milvus.port], {"cache": cache() if config is None else config, **parts}, directory)
+def behind(
+    milvus: Milvus,
+    directory: Path,
+    config: Mapping[str, Any] | None = None,
+    action: Mapping[str, Any] | None = None,
+    **parts: Any,
+) -> Iterator[Envoy]:
+    """Run an Envoy with two workers and a cache in front of `milvus`; `action` has more fields of its routes' action."""
+    config = routed([milvus.port], {"cache": cache() if config is None else config, **parts}, directory, action)
     with running_envoy(directory, config, workers=2) as envoy:
         yield envoy
 

@@ -11,21 +11,29 @@ from kiteway import filter as kiteway_filter
 from tests.e2e.test_filter import bootstrap
 
 
-def routed(ports: Sequence[int], parts: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the configuration of an Envoy in front of `ports`, whose routes have `parts` for the filter."""
+def routed(
+    ports: Sequence[int], parts: Mapping[str, Any], directory: Path, action: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """
+    Return the configuration of an Envoy in front of `ports`, whose routes have `parts` for the filter.
+
+    `action` has more fields of the routes' action.
+    """
     config = bootstrap(list(ports))
     [listener] = config["static_resources"]["listeners"]
     [chain] = listener["filter_chains"]
     manager = chain["filters"][0]["typed_config"]
     del manager["route_config"]
     routes = directory / "routes.json"
-    write_routes(routes, parts)
+    write_routes(routes, parts, action=action)
     source = {"path_config_source": {"path": str(routes)}, "resource_api_version": "V3"}
     manager["rds"] = {"route_config_name": "routes", "config_source": source}
     return config
 
 
-def write_routes(path: Path, parts: Mapping[str, Any], version: str = "1") -> None:
+def write_routes(
+    path: Path, parts: Mapping[str, Any], version: str = "1", action: Mapping[str, Any] | None = None
+) -> None:
     """Put routes with `parts` into the file that Envoy watches."""
     per_route = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
@@ -52,7 +60,8 @@ def write_routes(path: Path, parts: Mapping[str, Any], version: str = "1") -> No
                 "routes": [
                     {
                         "match": {"prefix": "/"},
-                        "route": {"cluster": "milvus", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
+                        "route": {"cluster": "milvus", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+                        | dict(action or {}),
                         "typed_per_filter_config": {"kiteway": per_route},
                     }
                 ],

@@ -3,3 +3,4 @@
 pub mod attempt;
 mod messages;
 mod rest_reading;
+mod unchanged;

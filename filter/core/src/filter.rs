@@ -9,7 +9,9 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{Counters, Registry};
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Destination, Request, Routed, Upstream};
+use crate::host::request::{
+    AccessLog, Connected, Destination, Request, Routed, StreamNote, Upstream,
+};
 use crate::host::response::{LocalReply, Response};
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -30,6 +32,7 @@ pub trait Stream:
     + Routed<RouteConfig>
     + Upstream
     + AccessLog
+    + StreamNote
     + RequestBody
     + Response
     + ResponseBody
@@ -47,6 +50,7 @@ impl<T> Stream for T where
         + Routed<RouteConfig>
         + Upstream
         + AccessLog
+        + StreamNote
         + RequestBody
         + Response
         + ResponseBody

@@ -12,6 +12,7 @@ mod calls;
 mod config;
 mod endpoint;
 mod filter;
+mod hedge;
 pub mod host;
 mod listener;
 mod mark;

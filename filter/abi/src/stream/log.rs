@@ -1,6 +1,6 @@
-//! What the filter says of a call in the dynamic metadata, for the access log and spans.
+//! What the filter says of a call in the dynamic metadata, for the access log and spans, and for itself.
 
-use kiteway_filter_core::host::request::AccessLog;
+use kiteway_filter_core::host::request::{AccessLog, StreamNote};
 
 use crate::buffers::EnvoyBuffer;
 use crate::callbacks::*;
@@ -16,6 +16,8 @@ const LOG_KEY: &str = "logged";
 const REFUSED_KEY: &str = "refused";
 /// In the same namespace: what the cache did with the request.
 const CACHE_KEY: &str = "cache";
+/// In the same namespace: what the filters of a stream share.
+const NOTE_KEY: &str = "note";
 /// The dynamic metadata that a line of the access log shows.
 const CALL_NAMESPACE: &str = "kiteway.call";
 
@@ -32,23 +34,6 @@ impl AccessLog for EnvoyStream {
         self.set_text(LOG_NAMESPACE, CACHE_KEY, outcome);
     }
 
-    fn cache_note(&self) -> Option<&[u8]> {
-        let mut value = EnvoyBuffer::EMPTY;
-        // SAFETY: the pointer is that of the running hook; Envoy reads namespace and key before it returns and writes one
-        // buffer.
-        let found = unsafe {
-            envoy_dynamic_module_callback_http_get_metadata_string(
-                self.hook,
-                METADATA_DYNAMIC,
-                LOG_NAMESPACE.into(),
-                CACHE_KEY.into(),
-                &mut value,
-            )
-        };
-        // SAFETY: only a method that takes the stream `&mut` changes the text, and `self` lives no longer than the hook.
-        found.then(|| unsafe { value.as_slice() })
-    }
-
     fn note_text(&mut self, key: &str, value: &str) {
         self.set_text(CALL_NAMESPACE, key, value);
     }
@@ -58,7 +43,34 @@ impl AccessLog for EnvoyStream {
     }
 }
 
+impl StreamNote for EnvoyStream {
+    fn stream_note(&self) -> Option<&[u8]> {
+        self.text(LOG_NAMESPACE, NOTE_KEY)
+    }
+
+    fn set_stream_note(&mut self, text: &str) {
+        self.set_text(LOG_NAMESPACE, NOTE_KEY, text);
+    }
+}
+
 impl EnvoyStream {
+    fn text(&self, namespace: &str, key: &str) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the pointer is that of the running hook; Envoy reads namespace and key before it returns and writes one
+        // buffer.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_get_metadata_string(
+                self.hook,
+                METADATA_DYNAMIC,
+                namespace.into(),
+                key.into(),
+                &mut value,
+            )
+        };
+        // SAFETY: only a method that takes the stream `&mut` changes the text, and `self` lives no longer than the hook.
+        found.then(|| unsafe { value.as_slice() })
+    }
+
     fn set_number(&mut self, namespace: &str, key: &str, value: f64) {
         // SAFETY: the pointer is that of the running hook; Envoy copies namespace and key.
         unsafe {

@@ -8,10 +8,12 @@ use std::time::Instant;
 use crate::calls::pool::PoolCalls;
 use crate::endpoint::messages::Messages;
 use crate::endpoint::rest_reading::RestReading;
+use crate::endpoint::unchanged;
+use crate::hedge::{self, Asks};
 use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
-use crate::host::request::{AccessLog, Request, Upstream};
+use crate::host::request::{AccessLog, Request, StreamNote, Upstream};
 use crate::host::response::Response;
 use crate::host::Action;
 use crate::mark;
@@ -21,7 +23,7 @@ use crate::milvus::call::Call;
 use crate::milvus::caller::{User, Users};
 use crate::milvus::milvus_status::{readiness, rest_readiness, Readiness};
 use crate::milvus::rest_path::{database_header, rpc_of};
-use crate::milvus::rpc::{Class, MilvusStatusLocation, Rpc};
+use crate::milvus::rpc::{Class, MilvusStatusLocation};
 use crate::noting::{headers, Notes, Noting};
 use crate::reading::{note_user, Reading};
 use crate::wire::text::Text;
@@ -38,9 +40,6 @@ const GRPC_STATUS: &str = "grpc-status";
 /// Envoy sets it in the calls that the filter itself makes (`AsyncStreamImpl::sendHeaders`). No client's request has it: the
 /// listener removes every header of a client whose name begins like this.
 const OWN_CALL: &str = "x-envoy-internal";
-
-/// What the access log says of a read whose answer may be kept.
-const MISS: &str = "miss";
 
 /// Which of Milvus's two APIs the endpoints of a pool serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +75,8 @@ pub struct Attempt<'pool> {
     /// Whether it is a call of the filter's own, which is no client's and is not counted as one.
     is_own: bool,
     noting: Noting,
-    /// Whether the listener asks for another consistency than the client, so that the answer may be kept.
-    is_fill: bool,
+    /// Whether the attempt asks for another consistency than the client, so that the answer may be kept.
+    asks: Asks,
 }
 
 #[derive(Debug)]
@@ -118,16 +117,19 @@ impl<'pool> Attempt<'pool> {
             messages: Messages::Unread,
             is_own: false,
             noting: Noting::No,
-            is_fill: false,
+            asks: Asks::Unchanged,
         }
     }
 
     /// Counts the attempt by its call.
     pub fn on_request_headers(
         &mut self,
-        stream: &mut (impl Request + Upstream + Counters + Clock + AccessLog),
+        stream: &mut (impl Request + Upstream + Counters + Clock + AccessLog + StreamNote),
     ) {
         self.began = Some(stream.now());
+        if self.pool.api == Api::Grpc {
+            self.asks = unchanged::begin(stream);
+        }
         if self.pool.notes != Notes::default() || self.pool.calls.is_some() {
             self.begin_reading(stream);
         } else if self.pool.api == Api::Grpc {
@@ -167,9 +169,8 @@ impl<'pool> Attempt<'pool> {
         self.messages = match self.call {
             Call::Milvus(rpc) => {
                 let notes = self.noting != Noting::No;
-                self.is_fill = notes && is_fill(rpc, stream);
                 // The listener has noted what the client asks for.
-                let all = notes && !(self.is_fill && self.pool.notes.all);
+                let all = notes && !(self.asks != Asks::Unchanged && self.pool.notes.all);
                 Messages::Grpc(Box::new(Reading::new(rpc, database, all)))
             }
             Call::Rest => {
@@ -192,14 +193,19 @@ impl<'pool> Attempt<'pool> {
         }
     }
 
-    /// Reads the request.
+    /// Reads the request, and makes it the client's own again.
     pub fn on_request_body(&mut self, stream: &mut (impl RequestBody + AccessLog), end: bool) {
+        if let Asks::Client { appended } = self.asks {
+            if !(end && unchanged::restore(appended, stream)) {
+                self.asks = Asks::Fill;
+            }
+        }
         match &mut self.messages {
             Messages::Unread => {}
             Messages::Rest(reading) => reading.on_request_body(stream),
             Messages::Grpc(reading) => {
                 if reading.on_request_body(stream, end) && self.noting == Noting::Yes {
-                    reading.note_question(self.is_fill, stream);
+                    reading.note_question(self.asks != Asks::Unchanged, stream);
                 }
             }
         }
@@ -211,6 +217,9 @@ impl<'pool> Attempt<'pool> {
         stream: &mut (impl Request + Response + Upstream + Counters + Clock + AccessLog),
         end: bool,
     ) -> Action {
+        if matches!(self.asks, Asks::Client { .. }) {
+            hedge::mark(stream);
+        }
         match self.pool.api {
             Api::Rest => {
                 self.transport_status =
@@ -337,7 +346,7 @@ impl<'pool> Attempt<'pool> {
         if self.noting.resolve(stream) {
             self.note_call(stream);
             if let Messages::Grpc(reading) = &self.messages {
-                reading.note_question(self.is_fill, stream);
+                reading.note_question(self.asks != Asks::Unchanged, stream);
             }
         }
         match &self.messages {
@@ -346,11 +355,6 @@ impl<'pool> Attempt<'pool> {
             Messages::Unread | Messages::Grpc(_) | Messages::Rest(_) => {}
         }
     }
-}
-
-/// Whether the call is a read whose answer may be kept: the endpoint is asked for another consistency than the client asks for.
-fn is_fill(rpc: &Rpc, log: &impl AccessLog) -> bool {
-    rpc.class == Class::Read && log.cache_note() == Some(MISS.as_bytes())
 }
 
 /// Reads the readiness from what has arrived of a response, and says whether `head` is full. The first piece is nearly

@@ -10,7 +10,9 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::{BootTime, Clock};
 use crate::host::counters::{CounterId, Counters, GaugeId, HistogramId, Registry};
 use crate::host::own_call::{Caller, OwnCall, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Destination, Request, Routed, Upstream};
+use crate::host::request::{
+    AccessLog, Connected, Destination, Request, Routed, StreamNote, Upstream,
+};
 use crate::host::response::Response;
 use crate::host::wake::{Wake, Wakeable};
 
@@ -55,6 +57,8 @@ pub struct FakeStream {
     pub refusal: Option<&'static str>,
     /// The paths of the filter's own calls, of which each has its place as its id.
     pub own_calls: Vec<String>,
+    /// What the filters of the stream share.
+    pub note: Option<String>,
     /// How often the stream was woken.
     pub woken: Arc<AtomicUsize>,
 }
@@ -171,10 +175,6 @@ impl AccessLog for FakeStream {
         self.note_text("cache", outcome);
     }
 
-    fn cache_note(&self) -> Option<&[u8]> {
-        find(&self.notes, "cache")
-    }
-
     fn note_text(&mut self, key: &str, value: &str) {
         self.notes.retain(|(name, _)| name != key);
         self.notes.push((key.to_owned(), value.to_owned()));
@@ -182,6 +182,16 @@ impl AccessLog for FakeStream {
 
     fn note_number(&mut self, key: &str, value: u64) {
         self.note_text(key, &value.to_string());
+    }
+}
+
+impl StreamNote for FakeStream {
+    fn stream_note(&self) -> Option<&[u8]> {
+        self.note.as_deref().map(str::as_bytes)
+    }
+
+    fn set_stream_note(&mut self, text: &str) {
+        self.note = Some(text.to_owned());
     }
 }
 

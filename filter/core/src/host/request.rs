@@ -45,6 +45,15 @@ pub trait Upstream {
     fn endpoint(&self) -> Option<&[u8]>;
 }
 
+/// A text that the filter in the listener and those on the way to an endpoint share for one stream.
+pub trait StreamNote {
+    /// The text; None: no filter has set it.
+    fn stream_note(&self) -> Option<&[u8]>;
+
+    /// Sets the text, in place of an earlier one.
+    fn set_stream_note(&mut self, text: &str);
+}
+
 /// The access log.
 pub trait AccessLog {
     /// Keeps the request out of the access log.
@@ -55,9 +64,6 @@ pub trait AccessLog {
 
     /// Has the log say what the cache did with the request.
     fn note_cache(&mut self, outcome: &'static str);
-
-    /// What the log says that the cache did with the request.
-    fn cache_note(&self) -> Option<&[u8]>;
 
     /// Adds a text to what the log says of the call, in place of an earlier one.
     fn note_text(&mut self, key: &str, value: &str);

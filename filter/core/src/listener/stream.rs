@@ -4,7 +4,7 @@ use crate::host::body::{RequestBody, ResponseBody};
 use crate::host::clock::Clock;
 use crate::host::counters::Counters;
 use crate::host::own_call::{Caller, OwnCallId};
-use crate::host::request::{AccessLog, Connected, Destination, Request, Routed};
+use crate::host::request::{AccessLog, Connected, Destination, Request, Routed, StreamNote};
 use crate::host::response::Response;
 use crate::host::wake::Wakeable;
 use crate::host::{Action, Verdict};
@@ -22,6 +22,7 @@ pub trait Asking:
     + RequestBody
     + Routed<RouteConfig>
     + AccessLog
+    + StreamNote
     + Counters
     + Clock
     + Wakeable
@@ -36,6 +37,7 @@ impl<T> Asking for T where
         + RequestBody
         + Routed<RouteConfig>
         + AccessLog
+        + StreamNote
         + Counters
         + Clock
         + Wakeable

@@ -11,6 +11,7 @@ use crate::cache::pool::entries::{Entry, EntryKey, Found};
 use crate::cache::pool::flights::{Flight, Follower, Stage};
 use crate::cache::pool::outcomes::Word;
 use crate::cache::pool::pace::Place;
+use crate::cache::pool::samples::LOGICAL_BITS;
 use crate::cache::pool::state::Pool;
 use crate::cache::pool::store::Shard;
 use crate::cache::question::glance::Asker;
@@ -42,6 +43,9 @@ pub enum Decision {
     Forward(Reason, Option<Watch>),
 }
 
+/// What a guarantee may be above the one that a read would ask for itself, so that it waits for the same call: a step of
+/// Milvus's timestamps, 50 ms.
+const NEARLY: u64 = 50 << LOGICAL_BITS;
 /// The guarantee that SDKs send for Eventually.
 const EVENTUALLY: u64 = 1;
 
@@ -283,7 +287,8 @@ impl Asked {
         // Eventually reads do not wait in Milvus: they are slow with and without Kiteway.
         let is_slow = !self.key.is_eventual && control.paces.is_slow(place, self.now);
         let patience = control.paces.patience(place);
-        let may_join = |flight: &Flight| self.may_join(flight, epoch);
+        let soon = self.soon(control);
+        let may_join = |flight: &Flight| self.may_join(flight, epoch) && flight.waits_for() <= soon;
         if let Some(flight) = shard.flights.find(&self.key, may_join) {
             let is_stuck = flight.sent.is_some_and(|sent| self.now.since(sent) > patience);
             if self.key.is_eventual || !(is_slow || is_stuck) {
@@ -299,6 +304,17 @@ impl Asked {
         }
         let new = is_new.then_some(read.asker);
         self.fill(shard, control, epoch, (place, was_seen || is_stored, new))
+    }
+
+    /// The last timestamp for which the read may wait. It would ask for one that is as late, or nearly.
+    fn soon(&self, control: &Control) -> u64 {
+        if control.ahead == Duration::MAX {
+            return u64::MAX;
+        }
+        let Terms { fill_lag, bound, .. } = self.terms;
+        let sample = control.samples.for_fill(self.now, fill_lag, bound);
+        let own = if self.may_wait { self.guarantee } else { 0 };
+        own.max(sample.map_or(0, |sample| sample.timestamp)).saturating_add(NEARLY)
     }
 
     fn may_hit(&self, entry: &Entry, epoch: Epoch) -> bool {
@@ -339,7 +355,8 @@ impl Asked {
             Ok(label) => {
                 let generation = epoch.generation;
                 let flight = shard.flights.begin(self.key, label, generation, self.guarantee, new);
-                let sending = Sending { flight, label, generation, is_wanted, new };
+                let hedge_after = control.paces.hedge_after(place);
+                let sending = Sending { flight, label, generation, hedge_after, is_wanted, new };
                 Step::Fill(place, sending)
             }
         }

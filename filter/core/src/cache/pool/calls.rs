@@ -14,6 +14,9 @@ use crate::cache::question::glance::Asker;
 use crate::cache::reason::Reason;
 use crate::host::clock::BootTime;
 
+/// So many reads that wait for a fill are sent at once where it was late. More would be a burst.
+const MOST_AT_ONCE: usize = 8;
+
 /// An answer to serve, and how old it is: the age of the timestamp up to which it is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
@@ -38,6 +41,8 @@ pub struct Sending {
     /// The label that its answer will have, and the generation at its send.
     pub label: Label,
     pub generation: u64,
+    /// So long after it was sent it is sent again as its client sent it.
+    pub hedge_after: Duration,
     /// Whether it was seen before: otherwise its answer evicts no other one.
     pub is_wanted: bool,
     /// The asker, if the question is new.
@@ -109,6 +114,11 @@ impl Fill {
         (!self.subject.key.is_eventual).then_some(self.sending.label.upto)
     }
 
+    /// So long after it was sent it is sent again as its client sent it, and the first answer counts.
+    pub fn hedge_after(&self) -> Duration {
+        self.sending.hedge_after
+    }
+
     /// It is sent, after it has waited for its turn. Only the first time counts.
     pub fn sent(&mut self, now: BootTime) {
         if !matches!(self.pace, Pace::Unsent) {
@@ -154,6 +164,25 @@ impl Fill {
     /// The answer is good but cannot be kept. Those that wait are sent, and so is each such read for some time.
     pub fn cannot_be_kept(self, reason: Reason, now: BootTime) {
         self.end(Err(reason), &Standing::Forwarded(reason), now);
+    }
+
+    /// The client's own question was answered first. Its answer has no label. Those that wait are sent themselves, because Milvus
+    /// answers such reads as fast. If many wait, one of them is promoted the first time: the fill may have been late by chance.
+    pub fn overtaken(mut self, now: BootTime) {
+        let Subject { key, place, .. } = self.subject;
+        let mut control = self.pool.control();
+        if let Pace::Measured(timed) = std::mem::replace(&mut self.pace, Pace::Unknown) {
+            control.paces.overtaken(timed, self.sending.hedge_after, now);
+        }
+        let is_slow = control.paces.is_slow(place, now);
+        drop(control);
+        let flight = self.sending.flight;
+        let mut shard = self.pool.shard(&key);
+        let waiting = shard.flights.get(&key, flight).map_or(0, |flight| flight.waiting());
+        if is_slow || waiting <= MOST_AT_ONCE {
+            self.is_open = false;
+            shard.flights.end(&key, flight, &Standing::Forwarded(Reason::SlowFill));
+        }
     }
 
     /// The call is over without a good answer, for whatever reason. As dropping it, but its time counts.
@@ -226,7 +255,7 @@ impl Seat {
     /// Sends it in the place of the one that it waited for. What a fill needs is looked up again: much time may have passed.
     fn lead(mut self, now: BootTime) -> Outcome {
         self.leads = true;
-        let Subject { key, terms, .. } = self.subject;
+        let Subject { key, terms, place, .. } = self.subject;
         let mut shard = self.pool.shard(&key);
         let control = self.pool.control();
         let guarantee = shard.flights.get(&key, self.flight).map_or(0, |flight| flight.guarantee);
@@ -239,6 +268,7 @@ impl Seat {
         match label {
             Ok(label) => {
                 let generation = control.generation.number();
+                let hedge_after = control.paces.hedge_after(place);
                 drop(control);
                 if let Some(flight) = shard.flights.get(&key, self.flight) {
                     flight.stage = Stage::Sent(label, generation);
@@ -246,8 +276,9 @@ impl Seat {
                 drop(shard);
                 self.count(Word::Miss);
                 let (pool, subject) = (Arc::clone(&self.pool), self.subject.clone());
-                let sending =
-                    Sending { flight: self.flight, label, generation, is_wanted: true, new: None };
+                let flight = self.flight;
+                let (is_wanted, new) = (true, None);
+                let sending = Sending { flight, label, generation, hedge_after, is_wanted, new };
                 Outcome::Lead(Fill::new(pool, subject, sending))
             }
             Err(reason) => {

@@ -191,6 +191,19 @@ impl Flights {
 }
 
 impl Flight {
+    /// The guarantee of a read for which Milvus may wait until its time is there; 0: the answer has a label of a second ago.
+    pub fn waits_for(&self) -> u64 {
+        match self.stage {
+            Stage::Sent(label, _) if self.guarantee >= label.upto => label.upto,
+            _ => 0,
+        }
+    }
+
+    /// How many reads wait for it.
+    pub fn waiting(&self) -> usize {
+        self.followers.len()
+    }
+
     /// Whether reads wait for it.
     pub fn is_joined(&self) -> bool {
         !self.followers.is_empty()

@@ -11,6 +11,12 @@ use crate::host::clock::BootTime;
 /// A fill that takes so much longer than reads usually do is slow. It is above what Milvus's time ticks (200 ms) and a
 /// busy machine explain, and below the second by which a lagging fill exceeds the client's own read at least.
 const SLOW: Duration = Duration::from_millis(500);
+/// A fill that takes so much longer than reads usually do, at least, is sent again as its client sent it.
+const LATE: Duration = Duration::from_millis(50);
+/// The same in mean deviations: K of RFC 6298, 2.3.
+const DEVIATIONS: u32 = 4;
+/// Milvus works on so many fills at the same time, at least: a fill has to wait for those that were sent before it.
+const AT_ONCE: u32 = 2;
 /// The same for a fill whose client gave up: perhaps its deadline is below `SLOW`, and without Kiteway it would have had
 /// its answer.
 const ABANDONED: Duration = Duration::from_millis(100);
@@ -21,8 +27,10 @@ const ENOUGH: usize = 2;
 /// short. If fills are slow again soon after it, each rest is twice as long as the one before, up to the longest one.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(30);
-/// How fast a new time replaces what was learned: one part of this many.
+/// How fast a new time replaces the mean that was learned: one part of this many (RFC 6298, 2.3).
 const WEIGHT: u32 = 8;
+/// The same for the mean deviation.
+const DEVIATION_WEIGHT: u32 = 4;
 /// The most collections. Fills of more are never slow.
 const MOST: usize = 4096;
 
@@ -43,6 +51,8 @@ pub struct Paces {
 struct Pace {
     /// The mean time to the first byte of an answer, of reads that are sent unchanged and of fills that are not slow.
     usual: Duration,
+    /// The mean deviation from it.
+    deviation: Duration,
     slow_until: Option<BootTime>,
     /// The length of the rest until then.
     rest: Duration,
@@ -81,6 +91,18 @@ impl Paces {
         usual + SLOW + self.tolerance
     }
 
+    /// How long a fill of the collection may take until it is sent again as its client sent it.
+    pub fn hedge_after(&self, place: Place) -> Duration {
+        match self.by_collection.get(&place) {
+            Some(pace) if !pace.usual.is_zero() => {
+                let before = u32::try_from(pace.in_flight.len()).unwrap_or(u32::MAX);
+                let queued = pace.usual.saturating_mul(before) / AT_ONCE;
+                pace.usual + queued + LATE.max(pace.deviation * DEVIATIONS)
+            }
+            _ => SLOW,
+        }
+    }
+
     /// A fill is sent.
     pub fn begin(&mut self, place: Place, now: BootTime) -> Option<Timed> {
         self.fills += 1;
@@ -94,12 +116,20 @@ impl Paces {
         let slow = self.patience(fill.0);
         let Some((pace, took)) = self.end(fill, now) else { return };
         if took > slow {
-            pace.slow += 1;
-            pace.rest_after(pace.slow, now);
+            pace.is_slow_again(now);
         } else {
             pace.slow = 0;
             pace.is_on_trial = false;
             pace.learn(took);
+        }
+    }
+
+    /// The client's own question, which was sent `after` the fill, was answered first. Before that time it was sent because
+    /// an endpoint had failed, and says nothing.
+    pub fn overtaken(&mut self, fill: Timed, after: Duration, now: BootTime) {
+        let Some((pace, took)) = self.end(fill, now) else { return };
+        if took >= after {
+            pace.is_slow_again(now);
         }
     }
 
@@ -108,8 +138,7 @@ impl Paces {
         let slow = self.patience(fill.0).saturating_sub(SLOW) + ABANDONED;
         let Some((pace, took)) = self.end(fill, now) else { return };
         if took > slow {
-            pace.slow += 1;
-            pace.rest_after(pace.slow, now);
+            pace.is_slow_again(now);
         }
     }
 
@@ -148,10 +177,19 @@ impl Paces {
 
 impl Pace {
     fn learn(&mut self, took: Duration) {
-        self.usual = match self.usual {
-            Duration::ZERO => took,
-            usual => (usual * (WEIGHT - 1) + took) / WEIGHT,
-        };
+        if self.usual.is_zero() {
+            (self.usual, self.deviation) = (took, took / 2);
+            return;
+        }
+        let deviation = self.usual.abs_diff(took);
+        self.deviation = (self.deviation * (DEVIATION_WEIGHT - 1) + deviation) / DEVIATION_WEIGHT;
+        self.usual = (self.usual * (WEIGHT - 1) + took) / WEIGHT;
+    }
+
+    /// One more fill in succession was slow.
+    fn is_slow_again(&mut self, now: BootTime) {
+        self.slow += 1;
+        self.rest_after(self.slow, now);
     }
 
     /// Begins a rest if so many slow fills in succession are enough.
@@ -171,154 +209,4 @@ impl Pace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(milliseconds: u64) -> BootTime {
-        BootTime::from_nanos(milliseconds * 1_000_000)
-    }
-
-    /// Sends a fill at 0, which is answered after so many milliseconds.
-    fn answered(paces: &mut Paces, place: Place, took: u64) {
-        let fill = paces.begin(place, at(0)).unwrap();
-        paces.answered(fill, at(took));
-    }
-
-    #[test]
-    fn two_slow_fills_in_succession_rest_their_collection_for_5_s() {
-        let mut paces = Paces::default();
-        let (books, films) = (paces.place("", "books"), paces.place("", "films"));
-        for took in [501, 500, 1001] {
-            answered(&mut paces, books, took);
-            assert!(!paces.is_slow(books, at(took)));
-        }
-        answered(&mut paces, books, 1001);
-
-        assert!(paces.is_slow(books, at(6001)));
-        assert!(!paces.is_slow(books, at(6002)));
-        assert!(!paces.is_slow(films, at(1100)));
-    }
-
-    #[test]
-    fn a_collection_that_stays_slow_rests_longer_each_time() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        let slow_at = |paces: &mut Paces, now: u64| {
-            for _ in 0..ENOUGH {
-                let fill = paces.begin(books, at(now - 501)).unwrap();
-                paces.answered(fill, at(now));
-            }
-        };
-        let mut now = 1000;
-        for rest in [5, 10, 20, 30, 30] {
-            slow_at(&mut paces, now);
-            now += rest * 1000;
-            assert!(paces.is_slow(books, at(now)), "{rest}");
-            assert!(!paces.is_slow(books, at(now + 1)), "{rest}");
-            now += 600;
-        }
-        // A good half minute later the first rest is short again.
-        now += 30_000;
-        slow_at(&mut paces, now);
-        assert!(paces.is_slow(books, at(now + 5000)));
-        assert!(!paces.is_slow(books, at(now + 5001)));
-    }
-
-    #[test]
-    fn after_a_rest_one_fill_is_sent_at_a_time_until_one_is_answered_in_time() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        for _ in 0..ENOUGH {
-            answered(&mut paces, books, 501);
-        }
-        assert!(!paces.is_slow(books, at(6000)));
-        let trial = paces.begin(books, at(6000)).unwrap();
-        assert!(paces.is_slow(books, at(6001)));
-        paces.answered(trial, at(6501));
-        assert!(paces.is_slow(books, at(16_501)));
-
-        assert!(!paces.is_slow(books, at(16_502)));
-        let trial = paces.begin(books, at(16_502)).unwrap();
-        paces.answered(trial, at(16_600));
-        paces.begin(books, at(16_600)).unwrap();
-        assert!(!paces.is_slow(books, at(16_601)));
-    }
-
-    #[test]
-    fn fills_that_are_stuck_during_a_rest_do_not_make_the_next_one_longer() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        let stuck = [0, 1].map(|_| paces.begin(books, at(0)).unwrap());
-        for now in (1000..4000).step_by(100) {
-            assert!(paces.is_slow(books, at(now)));
-        }
-        for fill in stuck {
-            paces.forget(fill);
-        }
-
-        assert!(paces.is_slow(books, at(3900 + 5000)));
-        assert!(!paces.is_slow(books, at(3900 + 5001)));
-    }
-
-    #[test]
-    fn fills_in_flight_are_slow_before_they_end() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        paces.begin(books, at(0)).unwrap();
-        assert!(!paces.is_slow(books, at(501)));
-        paces.begin(books, at(0)).unwrap();
-
-        assert!(!paces.is_slow(books, at(500)));
-        assert!(paces.is_slow(books, at(501)));
-    }
-
-    #[test]
-    fn fills_on_which_clients_with_short_deadlines_give_up_are_slow() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        for took in [101, 100, 101] {
-            assert!(!paces.is_slow(books, at(0)));
-            let fill = paces.begin(books, at(0)).unwrap();
-            paces.abandoned(fill, at(took));
-        }
-        assert!(paces.is_slow(books, at(102)));
-    }
-
-    #[test]
-    fn one_client_that_gives_up_says_nothing() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        for _ in 0..10 {
-            let fill = paces.begin(books, at(0)).unwrap();
-            paces.abandoned(fill, at(400));
-            answered(&mut paces, books, 10);
-            assert!(!paces.is_slow(books, at(401)));
-        }
-    }
-
-    #[test]
-    fn what_is_usual_is_learned_from_reads_that_are_sent_unchanged() {
-        let mut paces = Paces::default();
-        let books = paces.place("", "books");
-        paces.learn(books, Duration::from_millis(800), at(0));
-        for _ in 0..10 {
-            answered(&mut paces, books, 1299);
-        }
-        assert!(!paces.is_slow(books, at(1300)));
-    }
-
-    #[test]
-    fn the_number_of_collections_is_bounded() {
-        let mut paces = Paces::default();
-        for number in 0..3 * MOST {
-            let place = paces.place("", &number.to_string());
-            answered(&mut paces, place, 1);
-        }
-        assert!(paces.by_collection.len() <= MOST);
-        for number in 0..2 * MOST {
-            let place = paces.place("stuck", &number.to_string());
-            paces.begin(place, at(0));
-        }
-        assert!(paces.by_collection.len() <= MOST);
-    }
-}
+mod tests;

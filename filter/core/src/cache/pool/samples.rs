@@ -17,7 +17,7 @@ const LOST: Duration = Duration::from_secs(1);
 /// The most samples. At one each 200 ms they reach back further than any bound.
 const MOST: usize = 64;
 /// Milvus's timestamps have milliseconds above this many bits of a counter.
-const LOGICAL_BITS: u32 = 18;
+pub const LOGICAL_BITS: u32 = 18;
 
 /// An AllocTimestamp sent at `sent` returned `timestamp`: every write that was acknowledged to any client before `sent`
 /// has a timestamp below `timestamp`.

@@ -105,10 +105,12 @@ fn the_log_gets_the_user_and_the_names_of_the_request_and_the_code_of_the_respon
 /// The listener has noted what the client asks for; the request of the endpoint asks for another consistency.
 #[test]
 fn of_a_read_whose_answer_may_be_kept_only_the_answer_is_noted() {
-    for (outcome, has_level) in [("miss", false), ("bypass", true)] {
+    for (is_fill, has_level) in [(true, false), (false, true)] {
         let mut exchange = Exchange::new("Search");
         let mut stream = grpc_request("Search");
-        stream.note_cache(outcome);
+        if is_fill {
+            hedge::announce(0, Duration::ZERO, &mut stream);
+        }
         exchange.filter = Attempt::new(pool(Api::Grpc, true));
         exchange.filter.on_request_headers(&mut stream);
         stream.received = framed(&[delimited(3, b"books"), varint(14, 4)].concat());
@@ -124,6 +126,31 @@ fn of_a_read_whose_answer_may_be_kept_only_the_answer_is_noted() {
             (noted("level"), noted("collection"), noted("code"))
         );
     }
+}
+
+/// One attempt at a fill whose client sent "books", at a time in ms, with what it sends and whether its answer is marked.
+fn attempt_at(stream: &mut FakeStream, milliseconds: u64) -> (Vec<u8>, bool) {
+    let mut filter = Attempt::new(pool(Api::Grpc, true));
+    stream.time = Duration::from_millis(milliseconds);
+    stream.received = framed(&[delimited(3, b"books"), varint(14, 4)].concat());
+    stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    filter.on_request_headers(stream);
+    filter.on_request_body(stream, true);
+    let sent = stream.received.clone();
+    filter.on_response_headers(stream, false);
+    (sent, hedge::take_mark(stream))
+}
+
+#[test]
+fn a_later_attempt_at_a_fill_asks_what_the_client_asks_and_marks_its_answer() {
+    let mut stream = grpc_request("Search");
+    hedge::announce(2, Duration::from_millis(60), &mut stream);
+    let fill = framed(&[delimited(3, b"books"), varint(14, 4)].concat());
+
+    assert_eq!((fill.clone(), false), attempt_at(&mut stream, 1000));
+    // The first endpoint has failed.
+    assert_eq!((fill, false), attempt_at(&mut stream, 1010));
+    assert_eq!((framed(&delimited(3, b"books")), true), attempt_at(&mut stream, 1060));
 }
 
 /// Any order of hooks, with any pieces, trailers and ends at any moment.

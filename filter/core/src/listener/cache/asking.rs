@@ -5,7 +5,7 @@ use crate::cache::question::headers::Header;
 use crate::host::body::RequestBody;
 use crate::host::clock::Clock;
 use crate::host::own_call::Caller;
-use crate::host::request::{AccessLog, Request, Routed};
+use crate::host::request::{AccessLog, Request, Routed, StreamNote};
 use crate::host::wake::Wakeable;
 use crate::listener::cache::route::CacheRoute;
 use crate::listener::route::RouteConfig;
@@ -15,12 +15,19 @@ const USUAL_HEADERS: usize = 24;
 
 /// A stream whose request is decided about.
 pub trait Asking:
-    Request + RequestBody + Routed<RouteConfig> + AccessLog + Clock + Wakeable + Caller
+    Request + RequestBody + Routed<RouteConfig> + AccessLog + StreamNote + Clock + Wakeable + Caller
 {
 }
 
 impl<T> Asking for T where
-    T: Request + RequestBody + Routed<RouteConfig> + AccessLog + Clock + Wakeable + Caller
+    T: Request
+        + RequestBody
+        + Routed<RouteConfig>
+        + AccessLog
+        + StreamNote
+        + Clock
+        + Wakeable
+        + Caller
 {
 }
 

@@ -186,24 +186,6 @@ fn what_the_cache_did_is_counted_at_the_end_of_a_read_and_a_hit_is_a_call() {
 }
 
 #[test]
-fn a_read_that_its_client_gives_up_before_it_is_decided_is_a_call_without_an_answer() {
-    let pool = "test/visit/given-up";
-    let (_in_use, _counted) = (registry::pool(pool), PoolCalls::named(pool));
-    search(pool, 0);
-    let settings = settings();
-    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
-    stream.time = Duration::from_millis(1100);
-    assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
-    stream.received = question();
-    assert_eq!(Verdict::Hold, listener.on_request_body(&mut stream, true), "for the level");
-
-    listener.on_stream_complete(&mut stream);
-
-    assert_eq!([("other Search".to_owned(), [1, 0, 0, 0, 1])], counted(pool)[..]);
-    assert!(stream.notes.contains(&("collection".to_owned(), "books".to_owned())));
-}
-
-#[test]
 fn the_answer_to_a_change_is_held_until_its_status_is_known() {
     let pool = "test/visit/change";
     let body = framed(&[0x18, 1]); // {code: 1}

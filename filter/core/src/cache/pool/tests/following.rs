@@ -78,16 +78,70 @@ fn the_promoted_read_asks_for_the_guarantees_of_all() {
     let bench = bench();
     bench.prepare(1000);
     let level = Some(Level::Session);
-    let with_guarantee = Read { level, guarantee: timestamp(1000), ..read(1) };
+    // A step of Milvus's timestamps after the one that the others would ask for.
+    let with_guarantee = Read { level, guarantee: timestamp(50), ..read(1) };
     let fill = bench.fill(&with_guarantee, 1000);
     let first = bench.join(&read(1), 1001);
-    let second = bench.join(&Read { guarantee: timestamp(900), ..read(1) }, 1001);
+    let second = bench.join(&Read { guarantee: timestamp(40), ..read(1) }, 1001);
     drop(fill);
 
     let Outcome::Lead(fill) = first.outcome(at(1002)) else { panic!() };
-    assert!(fill.ask_for() >= Some(timestamp(900)));
+    assert!(fill.ask_for() >= Some(timestamp(40)));
     fill.finish(answer(10), at(1003));
     assert!(matches!(second.outcome(at(1004)), Outcome::Answer(_)));
+}
+
+/// Milvus waits until its time is past the guarantee of the first; it would not wait for the second.
+#[test]
+fn a_read_waits_for_no_guarantee_that_is_later_than_its_own() {
+    let bench = bench();
+    bench.prepare(1000);
+    let level = Some(Level::Session);
+    let after_a_write = Read { level, guarantee: timestamp(990), ..read(1) };
+    let _fill = bench.fill(&after_a_write, 1000);
+
+    assert!(matches!(bench.ask(&Read { level, ..read(1) }, 1001), Decision::Fill(_)));
+    let _same = bench.join(&after_a_write, 1001);
+    let _earlier = bench.join(&Read { guarantee: timestamp(945), ..after_a_write.clone() }, 1001);
+    // The level Bounded ignores its guarantee.
+    let bounded = Read { guarantee: timestamp(990), ..read(1) };
+    assert!(!matches!(bench.ask(&bounded, 1001), Decision::Join(_)));
+}
+
+#[test]
+fn a_few_that_wait_are_sent_themselves_when_their_fill_is_overtaken() {
+    let bench = bench();
+    bench.prepare(1000);
+    let fill = bench.fill(&read(1), 1000);
+    let seats: Vec<Seat> = (0..8).map(|_| bench.join(&read(1), 1001)).collect();
+    fill.overtaken(at(1600));
+
+    assert_eq!(8, bench.woken());
+    for seat in seats {
+        assert!(matches!(seat.outcome(at(1600)), Outcome::Forward(Reason::SlowFill)));
+    }
+    assert!(bench.pool.shard(&key(1)).flights.is_empty());
+    assert!(matches!(bench.ask(&read(1), 1601), Decision::Fill(_)), "nothing was stored");
+}
+
+#[test]
+fn of_many_that_wait_one_is_promoted_the_first_time() {
+    let bench = bench();
+    bench.prepare(1000);
+    let fill = bench.fill(&read(1), 1000);
+    let mut seats: Vec<Seat> = (0..200).map(|_| bench.join(&read(1), 1001)).collect();
+    fill.overtaken(at(1600));
+
+    assert_eq!(1, bench.woken());
+    let Outcome::Lead(mut fill) = seats.remove(0).outcome(at(1600)) else { panic!() };
+    fill.sent(at(1600));
+    fill.overtaken(at(2200));
+
+    assert_eq!(200, bench.woken());
+    for seat in seats {
+        assert!(matches!(seat.outcome(at(2200)), Outcome::Forward(Reason::SlowFill)));
+    }
+    assert_eq!(Some(Reason::SlowFill), reason(&bench.ask(&read(1), 2300)));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a read waits for, and what it does not wait for.
 
 use super::*;
+use crate::hedge;
+use crate::host::request::Request;
 
 /// A search at a time in ms, whose own calls are not answered.
 fn begin<'settings>(
@@ -64,4 +66,47 @@ fn once_milvus_does_not_answer_the_filters_calls_no_read_waits_for_them() {
 
     let (_listener, stream, verdict) = begin(pool, 2300, &settings);
     assert_eq!((Verdict::Continue, 2), (verdict, stream.own_calls.len()));
+}
+
+#[test]
+fn the_answer_to_the_clients_own_question_is_passed_on_and_not_stored() {
+    let (pool, settings) = ("test/visit/overtaken", settings());
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+    stream.time = Duration::from_millis(1100);
+    assert_eq!(Verdict::Continue, send(&mut listener, &mut stream, &question()));
+    assert!(stream.request_header("x-envoy-hedge-on-per-try-timeout").is_some());
+
+    stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    hedge::mark(&mut stream);
+    assert_eq!(Action::Continue, listener.on_response_headers(&mut stream, false));
+    assert_eq!(Some(&b"miss"[..]), stream.response_header("kiteway-cache"));
+    assert!(!hedge::take_mark(&mut stream), "no client sees it");
+    stream.received = framed(SUCCESS);
+    listener.on_response_body(&mut stream, false);
+    stream.trailers = headers(&[("grpc-status", "0")]);
+    listener.on_response_trailers(&mut stream);
+    listener.on_stream_complete(&mut stream);
+
+    assert_eq!("miss", search(pool, 1150).0);
+    assert!(search(pool, 1160).0.starts_with("hit"));
+}
+
+#[test]
+fn a_read_that_its_client_gives_up_before_it_is_decided_is_a_call_without_an_answer() {
+    let pool = "test/visit/given-up";
+    let (_in_use, _counted) = (registry::pool(pool), PoolCalls::named(pool));
+    search(pool, 0);
+    let settings = settings();
+    let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+    stream.time = Duration::from_millis(1100);
+    assert_eq!(Verdict::Hold, listener.on_request_headers(&mut stream, false));
+    stream.received = question();
+    assert_eq!(Verdict::Hold, listener.on_request_body(&mut stream, true), "for the level");
+
+    listener.on_stream_complete(&mut stream);
+
+    assert_eq!([("other Search".to_owned(), [1, 0, 0, 0, 1])], counted(pool)[..]);
+    assert!(stream.notes.contains(&("collection".to_owned(), "books".to_owned())));
 }

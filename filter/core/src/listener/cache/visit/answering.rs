@@ -2,6 +2,7 @@
 
 use crate::cache::reason::Reason;
 use crate::calls::Cached;
+use crate::hedge;
 use crate::host::body::ResponseBody;
 use crate::host::clock::Clock;
 use crate::host::request::{AccessLog, Routed};
@@ -37,8 +38,12 @@ impl Visit<'_> {
                 stream.set_response_header(HEADER, &format!("bypass; reason={}", reason.label()));
             }
             Stage::Filling(mut filling) => {
-                filling.fill.answering(stream.boot_time());
                 stream.set_response_header(HEADER, Cached::Miss.label());
+                if hedge::take_mark(stream) {
+                    filling.fill.overtaken(stream.boot_time());
+                    return Action::Continue;
+                }
+                filling.fill.answering(stream.boot_time());
                 self.stage = Stage::Filling(filling);
                 match begins_well(stream) {
                     Ok(()) if !end => {}

@@ -9,6 +9,7 @@ use crate::cache::question::{message_of, read};
 use crate::cache::read::Read;
 use crate::cache::reason::Reason;
 use crate::calls::Cached;
+use crate::hedge;
 use crate::host::request::AccessLog;
 use crate::host::response::LocalReply;
 use crate::listener::cache::answer::Answer;
@@ -108,7 +109,9 @@ impl Visit<'_> {
         stream: &mut impl Asking,
     ) -> Step {
         if let Some(guarantee) = fill.ask_for() {
-            held::append(&mut frame, Suffix::asking_for(asked.method, guarantee).bytes());
+            let suffix = Suffix::asking_for(asked.method, guarantee);
+            hedge::announce(suffix.bytes().len(), fill.hedge_after(), stream);
+            held::append(&mut frame, suffix.bytes());
             stream.replace_request_body(&frame);
             if stream.request_header("content-length").is_some() {
                 stream.set_request_header("content-length", &frame.len().to_string());
