@@ -111,18 +111,19 @@ impl<'listener> Visit<'listener> {
         let Some(cache) = cache_of(stream) else { return Step::Pass };
         let path = stream.request_header(":path").unwrap_or_default();
         let pool = || Arc::clone(&cache.pool);
+        let rpc = match Call::of_grpc(Some(path)) {
+            Call::Milvus(rpc) => Some(rpc),
+            Call::OtherGrpc | Call::Rest => None,
+        };
+        // No path of REST is like this, so the header that tells gRPC need not be read.
+        if let Some((method, rpc)) = rpc.and_then(|rpc| Some((Method::of(rpc)?, rpc))) {
+            if end || !cache.config.reads {
+                return Step::Pass;
+            }
+            return self.begin_read(method, rpc, cache, stream);
+        }
         let mut announced = match api_of(stream) {
             Api::Grpc => {
-                let rpc = match Call::of_grpc(Some(path)) {
-                    Call::Milvus(rpc) => Some(rpc),
-                    Call::OtherGrpc | Call::Rest => None,
-                };
-                if let Some((method, rpc)) = rpc.and_then(|rpc| Some((Method::of(rpc)?, rpc))) {
-                    if end || !cache.config.reads {
-                        return Step::Pass;
-                    }
-                    return self.begin_read(method, rpc, cache, stream);
-                }
                 if !is_structural_grpc(path) {
                     return Step::Pass;
                 }
