@@ -92,6 +92,15 @@ def test_every_route_to_the_pool_tells_the_filter_of_the_cache() -> None:
     assert without == common
 
 
+def test_the_filter_knows_when_envoy_hedges_a_read() -> None:
+    """It asks Envoy to hedge its own reads no later."""
+    policy = milvus_policy("milvus", cache=ON, hedging={"delay": "20ms"})
+    found = parts(Rounds()(ingress(rule("a.example.com", path("/"))), service(), policy).model)
+
+    assert {part.get("hedge_ms") for part in found if "reads" in part} == {20}
+    assert not [part for part in found if "reads" not in part and "hedge_ms" in part]
+
+
 def test_each_port_of_the_service_has_a_cache_of_its_own() -> None:
     """A pool is a port: the memory is counted for each."""
     ports = [{"name": "milvus", "port": 19530}, {"name": "second", "port": 19531}]

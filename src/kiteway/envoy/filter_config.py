@@ -203,6 +203,7 @@ class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         cluster: the cluster to which the filter sends its own calls; not set for REST.
         reads: whether reads on this route are answered from the cache; only with ``cluster``. On other routes the filter
             only looks for calls that make answers invalid.
+        hedge_ms: milliseconds after which Envoy hedges a read on this route, of a MilvusPolicy; not set where it does not.
         collections: settings of single collections, each once.
     """
 
@@ -216,6 +217,7 @@ class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     epoch: _Whole
     cluster: _Scope | UnsetType = UNSET
     reads: bool = False
+    hedge_ms: Annotated[int, Meta(ge=1, le=3_600_000)] | UnsetType = UNSET
     collections: Annotated[tuple[CachedCollectionConfig, ...], Meta(max_length=64)] = ()
 
     def __post_init__(self) -> None:

@@ -113,7 +113,8 @@ def _forwarded(
         marked = cluster == grpc and not policy.repeatable
         for_filter = to.for_filter
         if pool.cache is not None:
-            for_filter = msgspec.structs.replace(for_filter, cache=cache_for_filter(pool, grpc=cluster == grpc))
+            cache = cache_for_filter(pool, to.hedging_delay, grpc=cluster == grpc)
+            for_filter = msgspec.structs.replace(for_filter, cache=cache)
         if for_filter.policy is not UNSET or for_filter.cache is not UNSET:
             for_filter = msgspec.structs.replace(for_filter, pool=counted_as(settings, cluster))
         if connect and not settings.fail_open:

@@ -9,12 +9,13 @@ from kiteway.envoy.xds.common import grpc_cluster_name
 from kiteway.model import CachedCollection, Pool
 
 
-def cache_for_filter(pool: Pool, *, grpc: bool) -> CacheConfig | UnsetType:
+def cache_for_filter(pool: Pool, hedging_delay: float | None, *, grpc: bool) -> CacheConfig | UnsetType:
     """
     Return what a route to ``pool`` tells the filter of the pool's cache; UNSET for a pool without one.
 
     Args:
         pool: where the route leads to.
+        hedging_delay: seconds after which Envoy hedges a read on the route; None: it does not.
         grpc: whether it is a route for gRPC. The others have the part too, because calls that change collections or
             privileges also come by REST; only reads by gRPC are answered from the cache.
     """
@@ -32,6 +33,7 @@ def cache_for_filter(pool: Pool, *, grpc: bool) -> CacheConfig | UnsetType:
         epoch=cache.epoch,
         cluster=grpc_cluster_name(pool.key) if grpc else UNSET,
         reads=grpc,
+        hedge_ms=max(1, _ms(hedging_delay)) if grpc and hedging_delay is not None else UNSET,
         collections=tuple(map(_collection, cache.collections)),
     )
 

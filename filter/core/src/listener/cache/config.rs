@@ -9,6 +9,7 @@ use crate::wire::json::{Object, Value};
 const MAX_BOUND: u64 = 5000;
 const MAX_EVENTUAL_BOUND: u64 = 3_600_000;
 const MAX_WAIT: u64 = 600_000;
+const MAX_HEDGE: u64 = 3_600_000;
 const MAX_COUNT: u64 = (1 << 53) - 1;
 const MAX_COLLECTIONS: usize = 64;
 
@@ -32,6 +33,8 @@ pub struct CacheConfig {
     pub epoch: u64,
     /// Whether the route's reads are answered from the cache; otherwise it only sees changes.
     pub reads: bool,
+    /// After this time Envoy hedges a read of the route in any case; None: it does not.
+    pub hedge_after: Option<Duration>,
     pub collections: Vec<CollectionConfig>,
 }
 
@@ -67,6 +70,7 @@ impl CacheConfig {
             max_entry_bytes: required(max_entry_bytes, "max_entry_bytes")? as usize,
             epoch: required(object.take_count("epoch", 0, MAX_COUNT)?, "epoch")?,
             reads: object.take_flag("reads")?,
+            hedge_after: object.take_count("hedge_ms", 1, MAX_HEDGE)?.map(Duration::from_millis),
             collections: collections(object.take("collections"))?,
         };
         object.finish()?;
@@ -171,7 +175,7 @@ mod tests {
     fn a_configuration_is_what_its_text_says() {
         let config = parse(
             br#"{"pool": "default/milvus/19530", "cluster": "c", "bound_ms": 5000, "eventual_bound_ms": 60000,
-            "fill_lag_ms": 1000, "max_wait_ms": 3000, "memory": 4096, "max_entry_bytes": 1024, "epoch": 7, "reads": true,
+            "fill_lag_ms": 1000, "max_wait_ms": 3000, "memory": 4096, "max_entry_bytes": 1024, "epoch": 7, "reads": true, "hedge_ms": 50,
             "collections": [{"database": "d", "collection": "a", "enabled": false, "bound_ms": 5000,
             "eventual_bound_ms": 5000}, {"database": "d", "collection": "b", "bound_ms": 2000,
             "eventual_bound_ms": 3000}]}"#,
@@ -189,6 +193,7 @@ mod tests {
         let [lag, wait] = [1, 3].map(Duration::from_secs);
         assert_eq!((lag, wait, 4096), (config.fill_lag, config.max_wait, config.memory));
         assert_eq!((1024, 7, true), (config.max_entry_bytes, config.epoch, config.reads));
+        assert_eq!(Some(Duration::from_millis(50)), config.hedge_after);
     }
 
     #[test]

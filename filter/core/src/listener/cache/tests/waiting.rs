@@ -110,3 +110,20 @@ fn a_read_that_its_client_gives_up_before_it_is_decided_is_a_call_without_an_ans
     assert_eq!([("other Search".to_owned(), [1, 0, 0, 0, 1])], counted(pool)[..]);
     assert!(stream.notes.contains(&("collection".to_owned(), "books".to_owned())));
 }
+
+#[test]
+fn a_fill_is_hedged_no_later_than_the_route_hedges() {
+    let (pool, settings) = ("test/visit/hedged", settings());
+    let _in_use = registry::pool(pool);
+    search(pool, 0);
+    for (hedge_after, expected) in [(None, "500"), (Some(20), "20"), (Some(2000), "500")] {
+        let (mut listener, mut stream) = (Listener::new(&settings), request(pool, "Search"));
+        let route = stream.route.as_mut().unwrap().downcast_mut::<RouteConfig>().unwrap();
+        route.cache.as_mut().unwrap().config.hedge_after = hedge_after.map(Duration::from_millis);
+        stream.time = Duration::from_millis(1100);
+        assert_eq!(Verdict::Continue, send(&mut listener, &mut stream, &question()));
+
+        let after = stream.request_header("x-envoy-upstream-rq-per-try-timeout-ms");
+        assert_eq!(Some(expected.as_bytes()), after);
+    }
+}

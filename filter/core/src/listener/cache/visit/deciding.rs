@@ -110,7 +110,9 @@ impl Visit<'_> {
     ) -> Step {
         if let Some(guarantee) = fill.ask_for() {
             let suffix = Suffix::asking_for(asked.method, guarantee);
-            hedge::announce(suffix.bytes().len(), fill.hedge_after(), stream);
+            let route = cache_of(stream).and_then(|cache| cache.config.hedge_after);
+            let after = route.map_or(fill.hedge_after(), |after| after.min(fill.hedge_after()));
+            hedge::announce(suffix.bytes().len(), after, stream);
             held::append(&mut frame, suffix.bytes());
             stream.replace_request_body(&frame);
             if stream.request_header("content-length").is_some() {
