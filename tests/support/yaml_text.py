@@ -13,7 +13,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def documents(values: Iterable[Any]) -> str:
     """Return values as the documents of one file, keys in their order."""
-    found: str = yaml.dump_all(values, Dumper=Dumper, sort_keys=False)
+    given = list(values)
+    try:
+        found: str = yaml.dump_all(given, Dumper=Dumper, sort_keys=False)
+    except UnicodeEncodeError:  # libyaml takes no half of a surrogate pair
+        found = yaml.safe_dump_all(given, sort_keys=False)
     return found
 
 
