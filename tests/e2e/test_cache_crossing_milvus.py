@@ -171,7 +171,7 @@ def clusters() -> Iterator[Scene]:
 
 
 def test_of_pairs_that_differ_in_one_thing_each_has_its_own_answer(clusters: Scene) -> None:
-    """Both reads of a pair are sent at once, twice, and once more; aliases move and privileges are taken away meanwhile."""
+    """Both reads of a pair are sent at once, twice, and twice more; aliases move and privileges are taken away meanwhile."""
     source = random.Random(16)
     with (
         balancers(clusters, find_envoy(), cache=True) as (_, first, second, _),
@@ -194,7 +194,7 @@ def test_of_pairs_that_differ_in_one_thing_each_has_its_own_answer(clusters: Sce
             source.shuffle(pair)
             for started in [reads.start(each, source.choice(_LEVELS)) for each in pair]:
                 reads.finish(*started)
-            for each in (one, two):
+            for each in (one, two, one, two):
                 reads.finish(*reads.start(each, source.choice(_LEVELS)))
             assert not reads.wrong, reads.wrong
     assert reads.did["hit"] > PAIRS, reads.did
