@@ -93,13 +93,13 @@ check-generated: $(SYNCED)
 
 test: test-rust test-python ## every test but the slow tiers, in a network namespace of its own
 
-# Four at a time on two cores: much of a test's time is waiting for a server to start. Each worker has a network of its own.
+# Six at a time on two cores: much of a test's time is waiting for a server to start. Each worker has a network of its own.
 # In the order of their names, the long files of tests/e2e come first; xdist would begin with the files of most tests.
 # Downloads come first, because the tests' own network has no connection.
 test-python: $(SYNCED)
 	$(RUN) tools/debian.py pebble prometheus
 	$(RUN) -m tools.standin
-	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
+	$(RUN) tools/in_netns.py $(RUN) -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not kubernetes and not browser and not chaos and not sdks and not faults" $(ARGS)
 
 # Three at a time on two cores: some tests wait. Property tests have a quarter of the examples that `make test` gives them
 # (tests/support/examples.py).
