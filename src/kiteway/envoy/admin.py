@@ -20,7 +20,7 @@ from kiteway.report.status import EnvoyState
 _TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _RECENT = 50
-"""A list of clusters is recent for so many times as long as it took, so that lists take a fiftieth of Envoy's main thread."""
+"""A list of clusters is recent for 50 times the time that Envoy took to write it: so lists take a fiftieth of its main thread."""
 
 
 class AdminError(Exception):

@@ -1,4 +1,4 @@
-"""Answers probes on their sockets: a flood of probes costs so little that one of a kubelet among them is answered."""
+"""Answers probes on their sockets, at so little cost that a kubelet's probe is answered during a flood of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiteway.status.accepted import Accepted, ByPeer
 from kiteway.status.server import Ready
 
 _HEAD: Final = re.compile(rb"GET (/live|/ready) HTTP/1\.[01]\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
-"""All that a probe sends. Of anything else the HTTP server judges."""
+"""The whole request of a probe. Any other request goes to the HTTP server."""
 _MOST_WAITING: Final = 256
 """Probes that wait for Envoy's answer; above it the oldest of the address with the most is closed."""
 Answer = tuple[int, str]
