@@ -29,7 +29,7 @@ from tests.support.manifests import backend_config, endpoint_slice, ingress, pat
 
 HOSTS, EACH = 1000, 10
 """Hosts, each with its own Service, and the endpoints of each."""
-_OF_A_NAMESPACE = 100
+_OF_A_NAMESPACE = 50
 _HEALTH_PORT = 9091
 _START_SECONDS = 240.0
 _VIEWS = ("overview", "endpoints", "hosts", "problems", "events")
