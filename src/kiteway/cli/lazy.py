@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kiteway.cli.bad_values import in_plain_words
 from kiteway.instance import InstanceError
 
 # Each name is a module of this package. The module has a function of the same name or, for a group, a Typer named
@@ -73,9 +74,17 @@ class LazyGroup(TyperGroup):
             self.commands = loaded
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; for every command, a data directory that cannot be used is an error with one sentence."""
+        """
+        Run the command.
+
+        For every command, a data directory that cannot be used is an error with one sentence, and so is a wrong value of an
+        option.
+        """
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            in_plain_words(error)
+            raise
         except InstanceError as error:
             from kiteway.cli.output import fail
 

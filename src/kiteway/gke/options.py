@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
+from kiteway.gke.option_mistakes import sentence_of
 from kiteway.hostnames import ascii_hint
 from kiteway.resources.rules import is_address
 
@@ -156,7 +157,13 @@ def make_options(file: Path | None, options: dict[str, Any]) -> GkeOptions:
         return msgspec.convert(values, GkeOptions)
     except msgspec.ValidationError as error:
         where = f"{file}: " if file else ""
-        raise OptionsError(f"{where}{str(error).removesuffix('.')}.") from None
+        # An error of `GkeOptions` itself is a whole sentence already.
+        said = (
+            str(error.__cause__)
+            if isinstance(error.__cause__, OptionsError)
+            else sentence_of(error, values, GkeOptions)
+        )
+        raise OptionsError(f"{where}{said}") from None
 
 
 def schema() -> dict[str, Any]:
