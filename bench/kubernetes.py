@@ -1,5 +1,5 @@
 """
-A large cluster: 1,000 Ingresses and Services, 10,000 endpoints, on a real API server.
+A large cluster: 1,000 Ingresses and Services, 10,000 endpoints where so many fit, on a real API server.
 
 The bench measures the time until Envoy runs all of it, the time from one EndpointSlice's change to Envoy while 50
 others change every second, the number of lists, and the memory.
@@ -21,6 +21,7 @@ from typing import Any
 import httpx2
 
 from bench.outcome import Context, Outcome, Table
+from bench.processes import fitting_endpoints
 from kiteway.certificates.create import create_self_signed
 from kiteway.envoy.admin import AdminClient
 from kiteway.instance import Instance
@@ -30,8 +31,10 @@ from tests.kubernetes.controller import account
 from tests.support.kiteway import KITEWAY
 from tools.kubernetes.build import built
 
-NAMESPACES, SERVICES, ENDPOINTS = 10, 100, 10
-"""Namespaces, Services (and Ingresses) in each, endpoints of each."""
+NAMESPACES, SERVICES = 10, 100
+"""Namespaces, and Services (and Ingresses) in each."""
+ENDPOINTS = fitting_endpoints(NAMESPACES * SERVICES, 10)
+"""Endpoints of each Service: 10, or what this machine lets Envoy hold."""
 CHURN = 50
 """EndpointSlices that change every second beside the one that is measured."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kiteway.envoy.descriptors import Descriptors
+
 _STOP_SECONDS = 15.0
 
 
@@ -17,6 +19,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def fitting_endpoints(pools: int, most: int) -> int:
+    """Return how many endpoints each of ``pools`` can have, up to ``most``, with the files that a process may open here."""
+    room = Descriptors.of_this_process()
+    return most if room is None else min(most, room.endpoints // pools)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """
-A large Kiteway with its web page: 1,000 hosts and 10,000 endpoints, all of them healthy addresses of this machine.
+A large Kiteway with its web page: 1,000 hosts, and 10,000 endpoints where Envoy can hold so many, all of them healthy
+addresses of this machine.
 
 Usage: ``python tools/in_netns.py .venv/bin/python -m tests.browser.large``, after ``make test-dashboard`` has got a browser, prints
 how long views take and how much memory the processes have.
@@ -22,13 +23,16 @@ import httpx2
 from anyio.from_thread import start_blocking_portal
 
 from bench.cpu import cpu_seconds
+from bench.processes import fitting_endpoints
 from bench.processes import free_port as any_port
 from tests.browser.conftest import Tab, launched
 from tests.support.kiteway import Running, up, wait_until
 from tests.support.manifests import backend_config, endpoint_slice, ingress, path, rule, service
 
-HOSTS, EACH = 1000, 10
-"""Hosts, each with its own Service, and the endpoints of each."""
+HOSTS = 1000
+"""Hosts, each with its own Service."""
+EACH = fitting_endpoints(HOSTS, 10)
+"""Endpoints of each."""
 _OF_A_NAMESPACE = 50
 _HEALTH_PORT = 9091
 _START_SECONDS = 240.0

@@ -111,12 +111,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def up(arguments: Sequence[str | Path], data_dir: Path) -> Iterator[Running]:
-    """Run ``kiteway up`` with ``arguments`` until the end of the ``with``."""
+def up(arguments: Sequence[str | Path], data_dir: Path, *, open_files: int | None = None) -> Iterator[Running]:
+    """Run ``kiteway up`` with ``arguments`` until the end of the ``with``, where a process may open so many files."""
+    limited = [] if open_files is None else ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh"]
     log = data_dir.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [KITEWAY, "up", "--data-dir", data_dir, *arguments], stdout=output, stderr=subprocess.STDOUT
+            [*limited, KITEWAY, "up", "--data-dir", data_dir, *arguments], stdout=output, stderr=subprocess.STDOUT
         )
     running = Running(process, Instance(data_dir), log)
     try:

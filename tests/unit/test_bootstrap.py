@@ -85,14 +85,12 @@ def test_memory_budget_follows_the_cgroup(tmp_path: Path) -> None:
     assert module._memory_budget(tmp_path) == machine > 6000000
 
 
-@pytest.mark.parametrize(
-    ("descriptors", "connections"), [((1024, 4096), 2048), ((1024, resource.RLIM_INFINITY), 65536)]
-)
+@pytest.mark.parametrize(("descriptors", "connections"), [((1024, 4096), 960), ((1024, resource.RLIM_INFINITY), 65536)])
 def test_connections_follow_the_hard_limit_and_the_heap(
     monkeypatch: pytest.MonkeyPatch, descriptors: tuple[int, int], connections: int
 ) -> None:
     """
-    Half of the hard limit of descriptors, or the number that half of the heap carries; the soft limit does
+    A quarter of the hard limit of descriptors, or the number that half of the heap carries; the soft limit does
     not count.
     """
     monkeypatch.setattr(module, "_memory_budget", lambda: 16 << 30)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiteway.envoy.ads import Resource
+from kiteway.envoy.descriptors import Descriptors
 from kiteway.model import Endpoint, EndpointState, Pool, PoolKey
 from kiteway.pipeline.assignments import Assignments
 from kiteway.resources import EndpointSlice, Object, load_documents
@@ -131,3 +132,65 @@ def test_so_many_endpoints_of_a_namespace_drain() -> None:
     draining.keep({second.key, other.key})
     drain(second, [1, 2, 3], 22)
     assert drain(second, [], 23) == ["001", "002", "003"]
+
+
+NAMESPACES = ("one", "other", "third")
+WIDE = tuple(
+    dataclasses.replace(each, key=each.key._replace(namespace=name)) for name in NAMESPACES for each in POOLS[:3]
+)
+TOTAL = 9
+
+
+def shared(numbers: dict[tuple[str, str], int]) -> Assignments:
+    """Return the assignments of three namespaces, when Envoy can hold nine endpoints of them together."""
+    assignments = Assignments(Descriptors(connections=0, endpoints=TOTAL, draining=2))
+    assignments.limit(MOST)
+    assignments.set_objects(objects(numbers))
+    assignments.replace(WIDE, NOW)
+    return assignments
+
+
+def ready(assignments: Assignments) -> dict[str, int]:
+    """Return how many endpoints each namespace has that do not drain."""
+    found = Counter[str]()
+    for each in WIDE:
+        found[each.key.namespace] += sum(one.state is EndpointState.READY for one in assignments.of(each))
+    return dict(found)
+
+
+def test_namespaces_share_what_envoy_can_hold() -> None:
+    """The one with few endpoints has all of its own, the others have the same number, with an error that says so."""
+    assignments = shared({("one", "a"): 1, ("other", "a"): 4, ("other", "b"): 1, ("third", "a"): 5})
+    assert ready(assignments) == {"one": 1, "other": 4, "third": 4}
+    said = {key.namespace: each for key, each in assignments.missing.items() if each.reason == "EndpointLimit"}
+    assert set(said) == {"other", "third"}
+    assert "it can have 9 endpoints of all namespaces" in said["third"].message
+    assert "each namespace may have 4; of the 5 endpoints of the port 19530, 4 are used." in said["third"].message
+
+    assignments.update(assignments.take_slices([], [slice_of("other", "a", 2)]), NOW)
+    assert ready(assignments) == {"one": 1, "other": 3, "third": 5}
+    assert not [each for each in assignments.missing.values() if each.reason == "EndpointLimit"]
+
+
+@examples(60)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(SERVICES), st.integers(0, 7)), min_size=1, max_size=8
+    )
+)
+def test_shares_do_not_depend_on_the_order_of_changes(changes: list[tuple[str, str, int]]) -> None:
+    """Each namespace may have the largest number that fits for all, whatever changed before, and in a new process too."""
+    everything = {(namespace, name): 1 for namespace in NAMESPACES for name in SERVICES}
+    assignments = shared(everything)
+    for namespace, name, number in changes:
+        everything[namespace, name] = number
+        assignments.update(assignments.take_slices([], [slice_of(namespace, name, number)]), NOW)
+        found = ready(assignments)
+        wanted = Counter[str]()
+        for (whose, _), many in everything.items():
+            wanted[whose] += many
+        share = max(n for n in range(MOST + 1) if sum(min(n, many) for many in wanted.values()) <= TOTAL)
+        assert found == {whose: min(share, wanted[whose]) for whose in NAMESPACES}
+        drain = sum(one.state is EndpointState.DRAINING for each in WIDE for one in assignments.of(each))
+        assert drain <= 2
+    assert ready(assignments) == ready(shared(everything))

@@ -27,6 +27,7 @@ from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.envoy.admin import AdminClient, AdminError
 from kiteway.envoy.ads import LISTENER, AdsServer
 from kiteway.envoy.calls import CallsClient
+from kiteway.envoy.descriptors import Descriptors
 from kiteway.instance import Instance
 from kiteway.metrics.controlplane import ControlPlaneMetrics, Now
 from kiteway.metrics.probes import Probes
@@ -122,6 +123,7 @@ class ControlPlane:
             epoch,
             own_manifests=config.own_manifests,
             files=config.kubernetes is None,
+            descriptors=Descriptors.of_this_process(),
         )
         self._source = _source(config, admin, self._managed_reports, self._bare_envoy)
         self._challenge_server = ChallengeServer(config.settings, self._translate, lambda: converged(ads))

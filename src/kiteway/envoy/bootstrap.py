@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import json
 import os
-import resource
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kiteway.envoy.descriptors import Descriptors
 from kiteway.envoy.statistics import kept
 from kiteway.instance import Instance
 
@@ -60,14 +60,13 @@ class OverloadLimits:
         Return the limits for this machine.
 
         The heap is three quarters of the cgroup's memory limit. Without such a limit it is a quarter of the machine's memory,
-        because Milvus runs there too. The connections are as many as fit into half of the heap, but at most half of the
-        permitted file descriptors, because each request may need a second connection, to Milvus.
+        because Milvus runs there too. The connections are as many as fit into half of the heap, but at most what
+        `Descriptors` gives.
         """
         heap = max(_memory_budget(), 128 * _MIB)
-        # The hard limit: the supervisor raises the soft one to it.
-        _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
         by_heap = heap // 2 // _CONNECTION_BYTES
-        return cls(heap, by_heap if descriptors == resource.RLIM_INFINITY else min(by_heap, descriptors // 2))
+        descriptors = Descriptors.of_this_process()
+        return cls(heap, by_heap if descriptors is None else min(by_heap, descriptors.connections))
 
 
 def _memory_budget(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from kiteway.diagnostics import Diagnostic
 from kiteway.envoy.ads import Resource
+from kiteway.envoy.descriptors import Descriptors
 from kiteway.envoy.xds.endpoints import assignments
 from kiteway.model import Endpoint, Pool, PoolKey, ServiceName
+from kiteway.pipeline.shares import Shares
 from kiteway.resources import EndpointSlice, Object
 from kiteway.translate import Endpoints
 from kiteway.translate.shared.draining import Draining
@@ -34,15 +36,19 @@ class Assignments:
         empty: the pools without any endpoint, with or without an entry in ``missing``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, descriptors: Descriptors | None = None) -> None:
+        """Start; without ``descriptors`` all namespaces together may have any number of endpoints."""
         self.missing: dict[PoolKey, Diagnostic] = {}
         self.empty: frozenset[PoolKey] = frozenset()
         self._endpoints = Endpoints()
         self._draining = Draining()
+        self._shares = Shares(NamespaceLimits().endpoints)
+        if descriptors is not None:
+            self._shares.total, self._draining.total = descriptors.endpoints, descriptors.draining
         self._pools: tuple[Pool, ...] = ()
         self._of_service: dict[ServiceName, list[Pool]] = {}
         self._of_namespace: dict[str, list[Pool]] = {}
-        self._most = NamespaceLimits().endpoints
+        self._each = self._shares.most
         self._full: set[str] = set()
         self._assigned: dict[PoolKey, _Assigned] = {}
         self._all: tuple[Resource, ...] = ()
@@ -74,10 +80,11 @@ class Assignments:
         for pool in pools:
             self._of_namespace.setdefault(pool.key.namespace, []).append(pool)
             self._of_service.setdefault((pool.key.namespace, pool.key.service), []).append(pool)
+        self._shares.keep(self._of_namespace)
 
     def limit(self, most: int) -> None:
         """Set how many endpoints the pools of a namespace may have together, and how many of them may drain."""
-        self._most = self._draining.most = most
+        self._shares.most = self._draining.most = most
 
     def set_static(self, static: Mapping[ServiceName, tuple[Endpoint, ...]]) -> None:
         """Replace the endpoints that the user gave on the command line."""
@@ -93,7 +100,8 @@ class Assignments:
         """
         Return those assignments of ``pools`` that changed, and update ``missing`` and ``empty``.
 
-        Where a namespace has more endpoints than it may have, or had, its other pools are concerned as well.
+        Where a namespace has more endpoints than it may have, or had, its other pools are concerned as well; so are other
+        namespaces, when what each may have changes.
         """
         news: list[Resource] = []
         for pool, there in self._within_limits(pools):
@@ -108,7 +116,7 @@ class Assignments:
                 self.empty ^= {key}
             missing = None
             if len(there) < len(self._endpoints.of(key)):
-                missing = self._endpoints.too_many(key, len(there), self._most)
+                missing = self._too_many(key, len(there))
             elif not there:
                 missing = self._endpoints.why_none(key)
             if missing is not None:
@@ -117,23 +125,35 @@ class Assignments:
                 self.missing.pop(key, None)
         return news
 
+    def _too_many(self, key: PoolKey, used: int) -> Diagnostic | None:
+        total = self._shares.total
+        if total is None or self._each == self._shares.most:
+            return self._endpoints.too_many(key, used, self._shares.most)
+        return self._endpoints.too_many_of_all(key, used, self._each, total)
+
     def _within_limits(self, pools: Iterable[Pool]) -> Iterator[tuple[Pool, tuple[Endpoint, ...]]]:
         """Yield pools with the endpoints that they may have: in each namespace the first pools have all of theirs."""
         concerned: dict[str, list[Pool]] = {}
         for pool in pools:
             concerned.setdefault(pool.key.namespace, []).append(pool)
-        for namespace, of_namespace in concerned.items():
-            everything = self._of_namespace.get(namespace, of_namespace)
-            room = self._most
-            if sum(len(self._endpoints.of(pool.key)) for pool in everything) > room:
-                self._full.add(namespace)
-            elif namespace in self._full:
-                self._full.discard(namespace)
-            else:
-                everything = of_namespace
-            for pool in everything:
-                wanted = self._endpoints.of(pool.key)
-                there = wanted if len(wanted) <= room else wanted[:room]
+        wanted = {}
+        for namespace, some in concerned.items():
+            wanted[namespace] = sum(
+                len(self._endpoints.of(pool.key)) for pool in self._of_namespace.get(namespace, some)
+            )
+            self._shares.want(namespace, wanted[namespace])
+        before, self._each = self._each, self._shares.each()
+        if self._each != before:
+            for namespace, number in self._shares.above(min(before, self._each)).items():
+                wanted[namespace] = number
+                concerned.setdefault(namespace, [])
+        for namespace, some in concerned.items():
+            room = self._each
+            full, was_full = wanted[namespace] > room, namespace in self._full
+            (self._full.add if full else self._full.discard)(namespace)
+            for pool in self._of_namespace.get(namespace, some) if full or was_full else some:
+                own = self._endpoints.of(pool.key)
+                there = own if len(own) <= room else own[:room]
                 room -= len(there)
                 yield pool, there
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, ordered
 from kiteway.envoy.ads import ENDPOINT, LISTENER, ROUTE, Rejection, Resource, Snapshot
+from kiteway.envoy.descriptors import Descriptors
 from kiteway.envoy.settings import EnvoySettings
 from kiteway.envoy.xds.assembled import Assembled
 from kiteway.envoy.xds.build import build_resources, shared_tables
@@ -113,6 +114,7 @@ class Pipeline:
         *,
         own_manifests: str | None = None,
         files: bool = False,
+        descriptors: Descriptors | None = None,
     ) -> None:
         """
         Start.
@@ -124,6 +126,7 @@ class Pipeline:
             own_manifests: see `kiteway.pipeline.advice`.
             files: whether the resources are a set of files, so that it is a mistake if they define no host. A cluster may
                 have no Ingress for Kiteway yet.
+            descriptors: what Envoy can hold; None: any number of endpoints.
         """
         self._settings = settings
         self._files = files
@@ -132,7 +135,7 @@ class Pipeline:
         self._quarantine = Quarantine(stored)
         self._memo = Memo()
         self._addresses = Memo()
-        self._assignments = Assignments()
+        self._assignments = Assignments(descriptors)
         self._round: _Round | None = None
         self._translated: tuple[Diagnostic, ...] = ()
         self._members: dict[str, tuple[Resource, ...]] = {}

@@ -22,10 +22,12 @@ class Draining:
 
     Attributes:
         most: how many endpoints of a namespace may drain at the same time; above it those that were removed first go.
+        total: how many of all namespaces may drain; None: any number. When it is reached, others that are removed go at once.
     """
 
     def __init__(self) -> None:
         self.most = NamespaceLimits().endpoints
+        self.total: int | None = None
         self._number: Counter[str] = Counter()
         self._members: dict[PoolKey, tuple[Endpoint, ...]] = {}
         self._left: dict[PoolKey, dict[_Address, tuple[Endpoint, dt.datetime]]] = {}
@@ -47,7 +49,10 @@ class Draining:
             for address, (endpoint, end) in (gone | drained).items()
             if address not in here and now < end
         }
-        room = max(0, self.most - self._number[pool.key.namespace] + len(drained))
+        room = self.most - self._number[pool.key.namespace]
+        if self.total is not None:
+            room = min(room, self.total - self._number.total())
+        room = max(0, room + len(drained))
         if len(left) > room:
             newest = sorted(left.items(), key=lambda item: item[1][1], reverse=True)
             left = dict(newest[:room])

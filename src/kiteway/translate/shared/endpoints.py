@@ -128,6 +128,21 @@ class Endpoints:
             ("spec",),
         )
 
+    def too_many_of_all(self, key: PoolKey, served: int, each: int, total: int) -> Diagnostic | None:
+        """Return a diagnostic that says that Envoy cannot hold all endpoints of all namespaces; None without its Service."""
+        service = self._services.get((key.namespace, key.service))
+        if service is None:
+            return None
+        return service.diagnostic(
+            Severity.ERROR,
+            "EndpointLimit",
+            f"with the files that Envoy may open it can have {total} endpoints of all namespaces, and there are more. So each "
+            f"namespace may have {each}; of the {len(self.of(key))} endpoints of the port {key.port}, {served} are used.",
+            "Let the operator of Kiteway raise the hard limit of open files: ulimit -Hn, LimitNOFILE= of systemd, or that of the "
+            "container runtime.",
+            ("spec",),
+        )
+
     def why_none(self, key: PoolKey) -> Diagnostic | None:
         """Return a diagnostic that says why a pool has no endpoint; None if the Service has no such port."""
         name = (key.namespace, key.service)
