@@ -34,6 +34,14 @@ MilvusPolicy would exceed `cache`, that cache is off.
 | --- | --- | --- |
 """
 
+_ALL = """
+## All namespaces together
+
+Envoy has two connections to each endpoint for health checks, so the number of all endpoints depends on the files that a process
+may open (`ulimit -Hn`): a fifth of that number. When the namespaces have more endpoints together, each has the same share, and a
+namespace with fewer endpoints keeps all of its own. `kiteway doctor` warns where a process may open fewer than 65,536 files.
+"""
+
 
 def render() -> str:
     """Return the page."""
@@ -47,4 +55,4 @@ def render() -> str:
         f"| `{field.name}` | {field.default} | {counted[field.name]} |"
         for field in dataclasses.fields(limits.NamespaceLimits)
     ]
-    return _INTRODUCTION + "\n".join(objects) + "\n" + _NAMESPACE + "\n".join(namespace) + "\n"
+    return _INTRODUCTION + "\n".join(objects) + "\n" + _NAMESPACE + "\n".join(namespace) + "\n" + _ALL
