@@ -60,7 +60,7 @@ def check_own(folder: Path, *, link: bool = True) -> None:
     if _is_volume(real, found):
         return
     if found.st_uid != os.geteuid():
-        raise NotOursError(f"{folder} belongs to {_user(found.st_uid)}, not to {_user(os.geteuid())}. {_OWN}")
+        raise NotOursError(f"{folder} belongs to {user_name(found.st_uid)}, not to {user_name(os.geteuid())}. {_OWN}")
     if found.st_mode & _OTHERS_WRITE:
         raise NotOursError(
             f"{folder} is writable by others. Look at what is in it, then run {suggested('chmod', 'go-w', str(folder))}."
@@ -93,7 +93,7 @@ def check_private(folder: Path) -> None:
         what = (
             "a link"
             if stat.S_ISLNK(found.st_mode)
-            else f"of {_user(found.st_uid)}, mode {stat.filemode(found.st_mode)}"
+            else f"of {user_name(found.st_uid)}, mode {stat.filemode(found.st_mode)}"
         )
         raise NotOursError(
             f"{folder} is not a directory that belongs to this user alone (mode 0700): it is {what}. Remove it."
@@ -112,7 +112,7 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         os.close(descriptor)
-        raise OSError(f"{path} is not a file of {_user(os.geteuid())}; remove it")
+        raise OSError(f"{path} is not a file of {user_name(os.geteuid())}; remove it")
     return descriptor
 
 
@@ -148,7 +148,9 @@ def _check_way(path: Path) -> Path:
             if links > _MOST_LINKS:
                 raise NotOursError(f"{path} leads through too many links.")
             if found.st_uid not in {_ROOT, os.geteuid()}:
-                raise NotOursError(f"{path} leads through {here}, a link that {_user(found.st_uid)} has made. {_OTHER}")
+                raise NotOursError(
+                    f"{path} leads through {here}, a link that {user_name(found.st_uid)} has made. {_OTHER}"
+                )
             target = here.readlink()
             if target.is_absolute():
                 at = Path("/")
@@ -164,7 +166,9 @@ def _check_on_the_way(here: Path, found: os.stat_result, path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         return  # the code that makes or opens the file below it reports the error
     if found.st_uid not in {_ROOT, os.geteuid()}:
-        raise NotOursError(f"{path} is in {here}, which belongs to {_user(found.st_uid)}, who can replace it. {_OTHER}")
+        raise NotOursError(
+            f"{path} is in {here}, which belongs to {user_name(found.st_uid)}, who can replace it. {_OTHER}"
+        )
     group = found.st_mode & stat.S_IWGRP and found.st_gid not in {_ROOT, os.getegid()}
     if (group or found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX and not _is_volume(here, found):
         raise NotOursError(f"{path} is in {here}, where other users can replace it. {_OTHER}")
@@ -174,7 +178,8 @@ def _is_volume(here: Path, found: os.stat_result) -> bool:
     return found.st_uid == _ROOT and here != Path("/") and os.path.ismount(here)
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user for a message, or the number where there is none."""
     try:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
@@ -16,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import watchfiles
 
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
+from kiteway.linked import open_linked
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
 from kiteway.sources.folders import is_manifest, manifests_in, not_read
 from kiteway.sources.nothing import why_nothing
@@ -99,7 +97,10 @@ class FileSource:
     """Files that are no manifests, although they lie in one of the folders or are one of the paths."""
     large: LargeFiles | None = None
     regular_only: bool = False
-    """Whether pipes and devices are refused: a control plane that waits for one applies no other change meanwhile."""
+    """
+    Whether pipes and devices are refused, because a control plane that waits for one applies no other change meanwhile; and links
+    that another user made to what is not that user's, see `open_linked`.
+    """
     keep_texts: bool = False
     """Whether `texts` has the content of the files, too; a control plane does not keep it."""
     clock: Callable[[], float] = time.monotonic
@@ -271,17 +272,8 @@ def _read(path: Path, *, regular_only: bool) -> bytes:
     """Read one byte more than may be parsed, so that a huge file is refused without reading all of it."""
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read(DEFAULT.size + 1)
-    with open(path, "rb", opener=_open_regular if regular_only else None) as file:
+    with open(path, "rb", opener=open_linked if regular_only else None) as file:
         return file.read(DEFAULT.size + 1)
-
-
-def _open_regular(path: str, flags: int) -> int:
-    # What is at a path can be exchanged at any time, so what was opened is judged; without O_NONBLOCK the opening itself waits.
-    opened = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
-        os.close(opened)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return opened
 
 
 def _keep(now: Loaded, before: Loaded | None) -> Loaded:
