@@ -75,6 +75,10 @@ class Instance:
         """The rotated logs of the children."""
         return self.data_dir / "logs"
 
+    def log_file(self, child: str) -> Path:
+        """Return the newest log of a child process, by its name."""
+        return self.log_dir / f"{child}.log"
+
     @property
     def run_dir(self) -> Path:
         """

@@ -130,7 +130,7 @@ def test_no_answer_is_not_ready(instance: Instance) -> None:
         (
             Phase.RUNNING,
             ChildState(pid=2, restarts=1, last_exit="exit status 1"),
-            "the control plane is starting. Envoy serves on with the last configuration",
+            "the control plane is starting again, after exit status 1. Nothing is served: Envoy does not run",
         ),
         (Phase.DRAINING, ChildState(), "Kiteway is stopping; calls in progress end first"),
     ],

@@ -42,7 +42,7 @@ def controlplane_child(instance: Instance, config: Mapping[str, Any], *, to_stde
         # -P: `-m` would import from the working directory first. Not -I: Kiteway can be installed for this user only.
         argv=(sys.executable, "-P", "-m", "kiteway.controlplane", str(instance.controlplane_file)),
         env=os.environ,
-        log=None if to_stderr else instance.log_dir / "controlplane.log",
+        log=None if to_stderr else instance.log_file("controlplane"),
         pulse=Pulse(functools.partial(controlplane_answers, instance)),
     )
 
@@ -54,7 +54,7 @@ def dashboard_child(instance: Instance, config: Mapping[str, Any], *, to_stderr:
         name="dashboard",
         argv=(sys.executable, "-P", "-m", "kiteway.dashboard", str(instance.data_dir)),
         env=os.environ,
-        log=None if to_stderr else instance.log_dir / "dashboard.log",
+        log=None if to_stderr else instance.log_file("dashboard"),
     )
 
 
@@ -109,7 +109,7 @@ def envoy_child(
         name="envoy",
         argv=tuple(argv),
         env=_envoy_environment() | dict(env or {}),
-        log=None if to_stderr else instance.log_dir / "envoy.log",
+        log=None if to_stderr else instance.log_file("envoy"),
         drain=drain,
         drain_seconds=drain_seconds,
         look=look if waiting_room else None,

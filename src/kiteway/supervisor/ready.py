@@ -73,8 +73,13 @@ async def envoy_listening(instance: Instance) -> Listening:
         raise ValueError("Envoy does not serve yet")
     async with asyncio.timeout(_ANSWER_SECONDS):
         listeners = await _get(socket, "/listeners")
-    found = re.findall(r"^[^\r\n]*?::\[?([0-9a-f.:]+?)\]?:(\d+)\r?$", listeners.decode(errors="replace"), re.MULTILINE)
-    return Listening(frozenset((host, int(port)) for host, port in found), int(numbers[_WORKERS]))
+    return Listening(listening_addresses(listeners.decode(errors="replace")), int(numbers[_WORKERS]))
+
+
+def listening_addresses(listeners: str) -> frozenset[tuple[str, int]]:
+    """Return the addresses and ports in the text of Envoy's ``/listeners``; a unix socket is not among them."""
+    found = re.findall(r"^[^\r\n]*?::\[?([0-9a-f.:]+?)\]?:(\d+)\r?$", listeners, re.MULTILINE)
+    return frozenset((host, int(port)) for host, port in found)
 
 
 async def _get_ready(socket: str) -> tuple[int, str]:
