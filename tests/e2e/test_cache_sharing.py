@@ -43,9 +43,11 @@ _MANY = 16_000
 """Rows whose vectors are an answer of more than half a megabyte."""
 _QUERY = "/milvus.proto.milvus.MilvusService/Query"
 _CLIENTS = 200
+_PATIENCE = 600.0
+"""A `maxWait` in seconds that is longer than any call here: none is sent only because a busy machine took its time."""
 _CAP = 4.0
 """
-The policy's `maxWait`, in seconds: longer than the default of 3 s, so that a busy machine has the time to send all calls; and
+A `maxWait` in seconds that ends: longer than the default of 3 s, so that a busy machine has the time to send all calls; and
 shorter than the 6 s after which Envoy pings a proxy that hangs, and sends its reads to another one.
 """
 _UNKNOWN = "level-unknown"
@@ -74,6 +76,10 @@ class Served:
         name = "kiteway_cache_bypasses_total{"
         return sum(_metric(self.metrics, name, f'reason="{reason}"') for reason in reasons)
 
+    def active(self) -> int:
+        """Return how many calls of clients are in progress."""
+        return _metric(self.metrics, "envoy_http_downstream_rq_active{")
+
     def queries(self) -> int:
         """Return how many queries the proxies have received."""
         name = 'milvus_proxy_req_count{function_name="Query"'
@@ -100,8 +106,8 @@ def _metric(address: str, *parts: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def served(free_port: Callable[[], int]) -> Iterator[Served]:
-    """Run Milvus with a filled collection whose default level is Bounded, and Kiteway before it."""
+def milvus() -> Iterator[World]:
+    """Run Milvus with a filled collection whose default level is Bounded."""
     with asyncio.Runner() as runner:
         # A proxy that is stopped for longer than its session ends itself afterwards.
         entered = world(_PROXIES, Tuning(session_ttl=60))
@@ -111,24 +117,50 @@ def served(free_port: Callable[[], int]) -> Iterator[Served]:
             with found.direct(0) as connection:
                 keys = range(1000, 1000 + _MANY)
                 assert service(connection).Insert(insert_request(_BOOKS, keys), timeout=60).insert_cnt == _MANY
-            port, metrics = free_port(), f"127.0.0.1:{free_port()}"
-            places = [(place.port, place.health_port) for place in found.places]
-            policy = {"cache": {"enabled": True, "maxWait": f"{_CAP:g}s", "eventualBound": "60s"}}
-            options = ["--metrics-bind", metrics]
-            with up_with_guide(found.folder / "kiteway", found.front, port, places, policy=policy, options=options):
-                yield Served(found, port, metrics)
+            yield found
         finally:
             runner.run(entered.__aexit__(None, None, None))
 
 
-@pytest.fixture(scope="module")
-def clients(served: Served) -> Iterator[list[Any]]:
-    """Connect 200 clients, each by its own connection."""
+@contextlib.contextmanager
+def _kiteway(milvus: World, free_port: Callable[[], int], max_wait: float) -> Iterator[Served]:
+    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
+    places = [(place.port, place.health_port) for place in milvus.places]
+    policy = {"cache": {"enabled": True, "maxWait": f"{max_wait:g}s", "eventualBound": "60s"}}
+    options = ["--metrics-bind", metrics]
+    folder = milvus.folder / f"kiteway-{max_wait:g}"
+    with up_with_guide(folder, milvus.front, port, places, policy=policy, options=options):
+        yield Served(milvus, port, metrics)
+
+
+@contextlib.contextmanager
+def _connected(served: Served) -> Iterator[list[Any]]:
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(served.connect()) for _ in range(_CLIENTS)]
         for ready in [grpc.channel_ready_future(each) for each in connections]:
             ready.result(timeout=60)
         yield [service(each) for each in connections]
+
+
+@pytest.fixture(scope="module")
+def served(milvus: World, free_port: Callable[[], int]) -> Iterator[Served]:
+    """Run Kiteway before Milvus; a read waits for an equal one as long as its client does."""
+    with _kiteway(milvus, free_port, _PATIENCE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def clients(served: Served) -> Iterator[list[Any]]:
+    """Connect 200 clients, each by its own connection."""
+    with _connected(served) as found:
+        yield found
+
+
+@pytest.fixture
+def capped(milvus: World, free_port: Callable[[], int]) -> Iterator[tuple[Served, list[Any]]]:
+    """Run another Kiteway before Milvus, with as many clients; a read waits for an equal one until the cap."""
+    with _kiteway(milvus, free_port, _CAP) as found, _connected(found) as connected:
+        yield found, connected
 
 
 def _question(*fields: str, level: Level = Level.DEFAULT) -> Any:
@@ -252,8 +284,9 @@ def test_one_follower_is_promoted_when_the_leader_is_lost(served: Served, client
     assert served.misses() - shared.misses == 2
 
 
-def test_followers_wait_no_longer_than_the_cap_for_a_stopped_proxy(served: Served, clients: list[Any]) -> None:
+def test_followers_wait_no_longer_than_the_cap_for_a_stopped_proxy(capped: tuple[Served, list[Any]]) -> None:
     """While the leader's proxy does not run, all followers are sent unchanged after `maxWait`, and the other proxy answers."""
+    served, clients = capped
     before = served.bypasses("waited", _UNKNOWN)
     shared = _share(served, clients, 60, 0)
     try:
@@ -281,9 +314,15 @@ def test_a_leader_that_does_not_read_holds_up_nobody(served: Served, clients: li
         stream = idle.request(_QUERY, authority=HOST, end=False)
         message = request.SerializeToString()
         idle.connection.send_data(stream, struct.pack(">BI", 0, len(message)) + message, end_stream=True)
-        idle.flush()
-        wait_until(lambda: served.misses() > before, "the leader is sent")
-        calls = [stub.Query.future(request, timeout=60) for stub in clients[1:]]
+        # The answer does not come before all of them wait for it, however long it takes to send them.
+        served.stop(*range(_PROXIES))
+        try:
+            idle.flush()
+            wait_until(lambda: served.misses() > before, "the leader is sent")
+            calls = [stub.Query.future(request, timeout=60) for stub in clients[1:]]
+            wait_until(lambda: served.active() == _CLIENTS, "the leader and its followers wait")
+        finally:
+            served.resume(*range(_PROXIES))
         answers = [call.result() for call in calls]
         assert {len(rows_of("Query", answer)) for answer in answers} == {50 + _MANY}
         assert min(answer.ByteSize() for answer in answers) > 1 << 19
