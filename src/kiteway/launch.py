@@ -63,8 +63,10 @@ class Launch:
     dashboard: DashboardConfig | None = None
 
 
-async def launch(what: Launch, on_event: Callable[[ChildEvent], None]) -> int:
-    """Run until a signal or cancellation; return the exit status."""
+async def launch(
+    what: Launch, on_event: Callable[[ChildEvent], None], on_stop: Callable[[signal.Signals], None] = lambda _: None
+) -> int:
+    """Run until a signal or cancellation; return the exit status. ``on_stop`` is called with the signal at once."""
 
     def tell(event: ChildEvent) -> None:
         if event.what == "draining":
@@ -74,7 +76,7 @@ async def launch(what: Launch, on_event: Callable[[ChildEvent], None]) -> int:
     what.claims.answer()
     follow = asyncio.create_task(_replace(what, on_event))
     try:
-        return await run(_children(what), what.instance, on_event=tell)
+        return await run(_children(what), what.instance, on_event=tell, on_stop=on_stop)
     finally:
         follow.cancel()
         await asyncio.gather(follow, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,25 +11,16 @@ import pytest
 from kiteway.demo.guide import manifests
 from kiteway.instance import Instance
 from kiteway.status.client import read_status
+from tests.support.failing import environment_of_failing_controlplane
 from tests.support.kiteway import KITEWAY, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-
-# Python imports it at its start, before the control plane's own modules.
-FAILS = """
-import os, sys
-if "kiteway.controlplane" in sys.orig_argv:
-    sys.stderr.write("Traceback (most recent call last):\\nRuntimeError: broken on purpose\\n")
-    sys.stderr.flush()
-    os._exit(1)
-"""
 
 
 def test_the_status_says_which_process_failed_and_that_nothing_is_served(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     """It names the control plane, its error and its log; Envoy never got a configuration, and does not serve on."""
-    (tmp_path / "sitecustomize.py").write_text(FAILS)
     instance = Instance(tmp_path / "d")
     ports = ["--https-port", str(free_port()), "--http-port", str(free_port())]
     command = [str(KITEWAY), "up", "-f", str(manifests()), "--data-dir", str(instance.data_dir), *ports]
@@ -38,7 +28,7 @@ def test_the_status_says_which_process_failed_and_that_nothing_is_served(
     def told() -> bool:
         return "Envoy waits for its first configuration" in read_status(instance).reason
 
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = environment_of_failing_controlplane(tmp_path)
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until(told, "the control plane has failed and Envoy waits for it", 60)

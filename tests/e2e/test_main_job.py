@@ -265,6 +265,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, free_port: Callable[[], 
         arguments = ["-f", str(manifests()), "-f", str(tmp_path), "--https-port", str(free_port()), "--http-port", "0"]
         with up(arguments, folder / "data") as running:
             pids = [running.child(name)[0] for name in ("controlplane", "envoy")]
+            wait_until(lambda: "Ctrl-C ends it" in running.log.read_text(), "it says so")
             running.process.send_signal(number)
 
             assert running.process.wait(30) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +14,12 @@ import typer
 
 from kiteway.cli.options import parse_bind
 from kiteway.cli.otlp import OtlpEndpointOption, parse_otlp
-from kiteway.cli.output import Output, OutputOption, emit, fail, stderr
+from kiteway.cli.output import Output, OutputOption, emit, fail, stderr, stopped
 from kiteway.cli.terminal import line
 from kiteway.dashboard.config import DashboardConfig
 from kiteway.demo.guide import HOST, ExamplesMissingError
 from kiteway.demo.report import DemoReport
-from kiteway.demo.run import Options, remove, run
+from kiteway.demo.run import Options, StoppedError, remove, run
 from kiteway.envoy.binary import EnvoyNotFoundError, find_envoy
 from kiteway.instance import InstanceError
 from kiteway.milvus.embedded import FIRST_USER, MilvusStartError, MilvusUnavailableError
@@ -83,7 +84,7 @@ def demo(
     It uses a real Milvus with TLS, the guide's manifests, Envoy and PyMilvus. At the end it searches the same twice: the
     second answer comes from Kiteway's cache. Ctrl-C ends the demo and removes its files.
 
-    Exit status: 0 verified, 1 not verified, 2 usage error.
+    Exit status: 0 verified, 1 not verified, 2 usage error, 130 Ctrl-C before the end of the verification.
 
     Examples:
     \b
@@ -116,8 +117,10 @@ def demo(
         raise fail(str(error), 2) from error
     except (MilvusStartError, NotReadyError, InstanceError, PortError, OSError) as error:
         raise fail(str(error)) from error
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise fail("ended by a signal") from None
+    except StoppedError as error:
+        raise stopped(error.number) from None
+    except asyncio.CancelledError:
+        raise stopped(signal.SIGTERM) from None
     finally:
         if data_dir is None:
             remove(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import Any
@@ -78,13 +79,17 @@ class LazyGroup(TyperGroup):
         Run the command.
 
         For every command, a data directory that cannot be used is an error with one sentence, and so is a wrong value of an
-        option.
+        option; Ctrl-C is no error.
         """
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
             in_plain_words(error)
             raise
+        except KeyboardInterrupt:
+            from kiteway.cli.output import stopped
+
+            raise stopped(signal.SIGINT) from None
         except InstanceError as error:
             from kiteway.cli.output import fail
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import signal
 import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -59,6 +60,18 @@ def fail(message: str, code: int = 1) -> typer.Exit:
     for other in others:
         stderr.print(f"  {other}")
     return typer.Exit(code)
+
+
+def stopped(number: signal.Signals) -> typer.Exit:
+    """
+    Print that a signal of the user's has ended the command, which is no error; return the exception to be raised.
+
+    The exit status is that of a shell for the signal: 130 for Ctrl-C.
+    """
+    if stderr.is_terminal:
+        stderr.print()  # The terminal has written ^C on this line.
+    stderr.print("stopped")
+    return typer.Exit(128 + number)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from kiteway.cli.connect import connecting
 from kiteway.cli.health import tell_health
 from kiteway.cli.mistakes import tell_errors
 from kiteway.cli.options import AccessLogOption, FilesOption, LogCallsOption, RecursiveOption
-from kiteway.cli.output import fail, stderr
+from kiteway.cli.output import fail, stderr, stopped
 from kiteway.cli.targets import parse_targets
 from kiteway.cli.terminal import Part, line
 from kiteway.cli.trusted import self_signed_file
@@ -101,7 +102,7 @@ def up(
     With -f it reads manifests (Ingress, Service, BackendConfig, Secret, ...) and follows their changes. With --to it
     balances a Milvus that runs already; -f may add objects, such as a MilvusPolicy for the Service milvus.
 
-    Exit status: 0 stopped, 1 it could not run, 2 usage error.
+    Exit status: 0 stopped, 1 it could not run, 2 usage error, 130 Ctrl-C before it was ready.
 
     Examples:
     \b
@@ -207,7 +208,8 @@ def up(
 
 
 async def _run(what: Launch, certificate: Path | None) -> int:
-    running = asyncio.create_task(launch(what, print_event))
+    signals: list[signal.Signals] = []
+    running = asyncio.create_task(launch(what, print_event, signals.append))
     serving = True
     ready = asyncio.create_task(wait_ready(what.instance, _READY_SECONDS))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -226,6 +228,9 @@ async def _run(what: Launch, certificate: Path | None) -> int:
         if what.dashboard is not None:
             stderr.print(f"the page of this instance: {what.dashboard.url}", markup=False)
     ready.cancel()
+    if running.done() and not ready.done() and signal.SIGINT in signals:
+        # It never served: a script must not take that for success.
+        return stopped(signal.SIGINT).exit_code
     fail_open = what.config.settings.fail_open
     tell = [tell_health(what.instance, stderr.print, fail_open=fail_open)]
     # Many good manifests have a warning, but those that Kiteway makes have none of their own: each is about --host or --tls.

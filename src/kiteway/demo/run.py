@@ -9,10 +9,10 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kiteway import __version__
 from kiteway.certificates.create import create_self_signed
@@ -34,6 +34,8 @@ from kiteway.ports import PATIENCE_SECONDS, Claims, Port, PortError, own_ports, 
 from kiteway.probe.threads import in_daemon_thread
 from kiteway.status.client import read_status
 from kiteway.supervisor import wait_ready
+
+T = TypeVar("T")
 
 READY_SECONDS = 60.0
 VERIFY_SECONDS = 120.0
@@ -70,6 +72,14 @@ class Options:
     dashboard: DashboardConfig | None = None
 
 
+class StoppedError(Exception):
+    """A signal, ``number``, ended the demo before it had verified anything."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
 class Narrator:
     """Reports each step and records its time."""
 
@@ -97,6 +107,10 @@ async def run(
     Do the guide's steps, then serve until a signal (unless ``once``).
 
     ``connected`` is called with the certificate's file and the public port as soon as a client can connect.
+
+    Raises:
+        StoppedError: a signal ended it before the end of the verification.
+        asyncio.CancelledError: as before, while the supervisor did not run; asyncio turns that of Ctrl-C into KeyboardInterrupt.
     """
     report = DemoReport(versions={"kiteway": __version__})
     narrator = Narrator(report, say)
@@ -161,22 +175,22 @@ async def _balance(
     with narrator.step("certificate", f"Create self-managed certificates: {guide.HOST}, with a SAN"):
         certificate = _certificate(place.options.data_dir, folder)
     instance = place.instance
-    async with _instance(place, backend, folder) as ended:
+    async with _instance(place, backend, folder) as signalled:
         with narrator.step("ingress", "Create an Ingress to generate a Layer-7 load balancer"):
-            await _first(wait_ready(instance, READY_SECONDS), ended)
-            await _first(_wait_healthy(instance, len(backend.endpoints)), ended)
+            await _first(wait_ready(instance, READY_SECONDS), signalled)
+            await _first(_wait_healthy(instance, len(backend.endpoints)), signalled)
         with narrator.step("verify", "Verify the connection through the Layer-7 load balancer"):
-            found = await _verify(_target(certificate, place), narrator)
+            found = await _first(_verify(_target(certificate, place), narrator), signalled)
         status = await asyncio.to_thread(read_status, instance)
         report.complete(found, status)
         # Milvus Lite has no timestamps to ask for.
         if found.verified and place.options.milvus != "lite" and status.filter.loaded:
-            await _first(_show_cache(_target(certificate, place), narrator, report), ended)
+            await _first(_show_cache(_target(certificate, place), narrator, report), signalled)
         if found.verified and not place.options.once:
             for address, calls in report.requests_per_endpoint.items():
                 narrator.say(f"  {calls} calls at {address}")
             connected(place.options, certificate, place.port)
-            await ended
+            await signalled
 
 
 def _manifests(data_dir: Path) -> Path:
@@ -199,7 +213,8 @@ def _certificate(data_dir: Path, folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncIterator[asyncio.Task[int]]:
+async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncIterator[asyncio.Future[signal.Signals]]:
+    """Run the balancer; yield the signal that ends it, which is there before the drain is over."""
     own_network = f"/proc/{os.getpid()}/ns/net"
     settings = EnvoySettings(
         https_port=place.port,
@@ -221,23 +236,29 @@ async def _instance(place: _Place, backend: Backend, folder: Path) -> AsyncItera
         drain_seconds=5.0,
         dashboard=place.options.dashboard,
     )
-    task = asyncio.create_task(launch(what, lambda _: None))
+    signalled: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(launch(what, lambda _: None, signalled.set_result))
+    # If the supervisor fails there is no signal to wait for; its error is raised where its task is awaited.
+    task.add_done_callback(lambda _: signalled.done() or signalled.cancel())
     try:
-        yield task
+        yield signalled
     finally:
-        task.cancel()
+        # After a signal it drains, and ends by itself.
+        if not signalled.done():
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
 
-async def _first(work: Any, ended: asyncio.Task[int]) -> None:
-    """Wait for ``work``; a signal that ends the instance meanwhile ends the demo."""
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        raise asyncio.CancelledError
-    task.result()
+async def _first(work: Coroutine[Any, Any, T], signalled: asyncio.Future[signal.Signals]) -> T:
+    """Return the result of ``work``. Raises `StoppedError` for a signal that comes first."""
+    task = asyncio.create_task(work)
+    either: set[asyncio.Future[Any]] = {task, signalled}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        return task.result()
+    task.cancel()
+    raise StoppedError(signalled.result())
 
 
 async def _wait_healthy(instance: Instance, endpoints: int) -> None:

@@ -20,12 +20,18 @@ from kiteway.supervisor.state import write_state
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Callable[[ChildEvent], None]) -> int:
+async def run(
+    children: Sequence[ChildSpec],
+    instance: Instance,
+    *,
+    on_event: Callable[[ChildEvent], None],
+    on_stop: Callable[[signal.Signals], None] = lambda _: None,
+) -> int:
     """
     Start ``children`` in order, keep each running, stop them in reverse order; return the exit status (0).
 
     The caller owns ``instance`` (``acquire``) and calls this on the main thread. SIGTERM, SIGINT, SIGHUP or cancellation
-    end it; a second signal ends a drain at once.
+    end it; a second signal ends a drain at once. ``on_stop`` is called with the first signal.
     """
     _allow_all_descriptors()
     loop = asyncio.get_running_loop()
@@ -39,13 +45,17 @@ async def run(children: Sequence[ChildSpec], instance: Instance, *, on_event: Ca
         with contextlib.suppress(OSError):
             write_state(instance.supervisor_file, SupervisorState(os.getpid(), started, phase, states))
 
-    def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            hurry.set()
+        else:
+            stop.set()
+            on_stop(number)
 
     with Reaper() as reaper:
         keepers = [Keeper(spec, reaper, on_event=on_event, changed=save) for spec in children]
         for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, on_signal)
+            loop.add_signal_handler(number, on_signal, number)
         try:
             for keeper in keepers:
                 keeper.start()
