@@ -153,6 +153,20 @@ def _policy(namespace: str) -> dict[str, Any]:
                 "maxQueuedBytes": "64Mi",
             },
             "hedging": {"delay": "200ms"},
+            "allowReplication": True,
+            "cache": {
+                "enabled": True,
+                "stalenessBound": "5s",
+                "eventualBound": "30s",
+                "fillLag": "1s",
+                "maxWait": "3s",
+                "memory": "8Mi",
+                "maxEntryBytes": "1Mi",
+                "collections": [
+                    {"collection": "audit", "enabled": False},
+                    {"database": "shop", "collection": "goods", "stalenessBound": "1s", "eventualBound": "10s"},
+                ],
+            },
         },
     }
 
