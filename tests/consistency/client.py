@@ -26,6 +26,8 @@ _KEYS = 1_000_000_000
 _OF_RUN = 1_000_000
 """Those of one run."""
 
+LATE = "late"
+"""The outcome of a read with `miss; late`: the answer is to the client's own question, as without a cache."""
 _REFUSED = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
 _CREDENTIALS = {user: credentials(user, password) for user, password in PASSWORDS.items()}
 
@@ -165,8 +167,14 @@ class Caller:
         status = getattr(answer, "status", answer)
         if status.code or status.error_code:
             return Reply()
-        words = str(dict(pending.initial_metadata() or ()).get("kiteway-cache", ""))
+        headers = dict(pending.initial_metadata() or ())
+        if not headers:
+            # At its deadline gRPC can hand over an answer without its headers, so it is not known where this one came from.
+            return Reply(lost=True)
+        words = str(headers.get("kiteway-cache", ""))
         outcome, _, details = words.partition(";")
+        if details.strip() == LATE:
+            outcome = LATE
         name, _, value = details.strip().partition("=")
         age = float(value) if name == "age" else None
         return Reply(answer, outcome.strip(), age, value if name == "reason" else "")

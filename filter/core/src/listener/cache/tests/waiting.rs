@@ -81,7 +81,7 @@ fn the_answer_to_the_clients_own_question_is_passed_on_and_not_stored() {
     stream.response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
     hedge::mark(&mut stream);
     assert_eq!(Action::Continue, listener.on_response_headers(&mut stream, false));
-    assert_eq!(Some(&b"miss"[..]), stream.response_header("kiteway-cache"));
+    assert_eq!(Some(&b"miss; late"[..]), stream.response_header("kiteway-cache"));
     assert!(!hedge::take_mark(&mut stream), "no client sees it");
     stream.received = framed(SUCCESS);
     listener.on_response_body(&mut stream, false);

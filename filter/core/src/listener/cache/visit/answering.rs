@@ -12,6 +12,9 @@ use crate::listener::cache::answer::begins_well;
 use crate::listener::cache::visit::{Filling, Stage, Visit, HEADER};
 use crate::listener::route::RouteConfig;
 
+/// The outcome of a read whose fill was late: it got the answer to its own question, which is not stored.
+const LATE: &str = "miss; late";
+
 impl Visit<'_> {
     /// Says in the answer's headers what the cache did; `end` says that the answer has no body.
     pub fn on_response_headers(
@@ -38,11 +41,12 @@ impl Visit<'_> {
                 stream.set_response_header(HEADER, &format!("bypass; reason={}", reason.label()));
             }
             Stage::Filling(mut filling) => {
-                stream.set_response_header(HEADER, Cached::Miss.label());
                 if hedge::take_mark(stream) {
+                    stream.set_response_header(HEADER, LATE);
                     filling.fill.overtaken(stream.boot_time());
                     return Action::Continue;
                 }
+                stream.set_response_header(HEADER, Cached::Miss.label());
                 filling.fill.answering(stream.boot_time());
                 self.stage = Stage::Filling(filling);
                 match begins_well(stream) {
