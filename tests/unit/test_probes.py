@@ -6,122 +6,31 @@ import asyncio
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kiteway.envoy.admin import AdminClient
 from kiteway.envoy.calls import CallsClient
-from kiteway.metrics.controlplane import ControlPlaneMetrics
 from kiteway.metrics.probes import Probes
-from kiteway.metrics.server import application, scraped
+from kiteway.metrics.server import application
 from kiteway.status.connections import Connections, LimitedProtocol
 from kiteway.status.limits import Limits
 from kiteway.status.server import serving
+from tests.support.probes import (
+    KEPT,
+    PATIENT,
+    PROBE,
+    SOON,
+    Admin,
+    Page,
+    always_ready,
+    connected,
+    get,
+    served,
+)
 
 pytestmark = pytest.mark.anyio
-QUICK = Limits(head_seconds=0.3, answer_seconds=0.6)
-"""Closes soon what waits; only for what is to be closed."""
-PATIENT = Limits(head_seconds=600, answer_seconds=600)
-"""Closes nothing for its time: what is answered here waits for no other client."""
-SOON = 60.0
-"""Seconds that suffice on a busy machine, far below those of `PATIENT`."""
-
-
-KEPT = b"GET /live?kept HTTP/1.1\r\nHost: k\r\n\r\n"
-"""A request that no kubelet sends: the HTTP server answers it, and keeps the connection."""
-PROBE = b"GET /live HTTP/1.1\r\nHost: k\r\n\r\n"
-
-
-class Page(ControlPlaneMetrics):
-    """A page of 8 MiB, which no socket's buffers hold."""
-
-    def __init__(self) -> None:
-        self.served = 0
-
-    def pools(self) -> list[object]:  # type: ignore[override]
-        """Return none."""
-        return []
-
-    def text(self) -> bytes:
-        """Return it."""
-        self.served += 1
-        return b"# page\n" * (8 * 1024 * 1024 // 7)
-
-
-class Admin(AdminClient):
-    """An Envoy that adds nothing to the page."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def prometheus(self, pattern: str = ".") -> AsyncIterator[bytes]:
-        """Yield nothing."""
-        for nothing in list[bytes]():
-            yield nothing
-
-
-async def always_ready() -> str:
-    """Say that it is ready."""
-    return ""
-
-
-Served = tuple[int, Page]
-
-
-@contextlib.asynccontextmanager
-async def served(
-    free_port: Callable[[], int], limits: Limits | None = None, ready: Callable[[], Awaitable[str]] = always_ready
-) -> AsyncIterator[Served]:
-    """Serve metrics and probes on a port of loopback."""
-    port, page = free_port(), Page()
-    probes = Probes(ready)
-    app = application(page, Admin(), CallsClient(Path("/nowhere")), probes)
-    async with scraped(f"127.0.0.1:{port}", app, limits or Limits(), answer=probes.answer):
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET /live HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n")
-                await reader.read()  # the server has forgotten it when it is at its end
-                writer.close()
-                break
-        yield port, page
-
-
-async def get(port: int, path: str, source: str = "127.0.0.1") -> bytes:
-    """Ask as a kubelet does: a connection a probe; return the head and the beginning of the answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n".encode())
-        return await reader.read(1000)
-    finally:
-        writer.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` is true."""
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110 - what it looks at has no events
-            await asyncio.sleep(0.01)
-
-
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@contextlib.asynccontextmanager
-async def connected(port: int, number: int, *, peers: int = 1) -> AsyncIterator[list[Connection]]:
-    """Hold connections from addresses of loopback; whoever closes them is not us."""
-    opened = [
-        await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.1.0.{1 + at % peers}", 0))
-        for at in range(number)
-    ]
-    try:
-        yield opened
-    finally:
-        for _, writer in opened:
-            writer.transport.abort()
 
 
 @pytest.mark.parametrize(("number", "peers"), [(64, 1), (300, 1), (600, 200)])
@@ -375,155 +284,3 @@ def _made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(Connections, "add", counted)
     return made
-
-
-async def test_a_peer_has_so_many_connections_and_all_have_so_many(free_port: Callable[[], int]) -> None:
-    """Above either limit the server closes the oldest connection of the peer with the most."""
-    limits = Limits(connections=8, of_a_peer=4)
-    async with served(free_port, limits) as (port, _), connected(port, 6) as greedy:
-        await _ask(greedy)
-        await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:2]))
-        async with connected(port, 5, peers=5) as others:
-            await _ask(others)
-            # 4 and 5 of 8: one of the greedy goes. Its address and the first of the others' are the same.
-            await _ended(greedy[2][0])
-            await _ask([*greedy[3:], *others])
-
-
-async def _ask(connections: list[Connection]) -> None:
-    for reader, writer in connections:
-        writer.write(KEPT)
-        assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
-
-
-async def test_so_many_connections_may_be_silent(free_port: Callable[[], int]) -> None:
-    """Above their number the server closes the oldest of the peer with the most."""
-    async with (
-        served(free_port, Limits(silent=8)) as (port, _),
-        connected(port, 6) as greedy,
-        connected(port, 5, peers=5) as others,
-    ):
-        await asyncio.gather(*(_ended(reader) for reader, _ in greedy[:3]))
-        for reader, writer in [*greedy[3:], *others]:
-            writer.write(PROBE)
-            assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
-
-
-async def _ended(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionError):
-        assert await reader.read() == b""
-
-
-async def _ended_after_something(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionError):
-        while await reader.read(64 * 1024):
-            pass
-
-
-@pytest.mark.parametrize("bytes_", [b"", b"GET /live HTTP/1.1\r\nHost: k\r\n"], ids=["silent", "half a head"])
-async def test_a_connection_without_a_request_is_closed(free_port: Callable[[], int], bytes_: bytes) -> None:
-    """A connection without a whole request is closed after its time."""
-    async with served(free_port, QUICK) as (port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(bytes_)
-        async with asyncio.timeout(SOON):
-            await _ended(reader)
-        writer.close()
-
-
-async def test_a_byte_at_a_time_wins_no_time(free_port: Callable[[], int]) -> None:
-    """Bytes of a request's head do not prolong its time limit."""
-    async with served(free_port, QUICK) as (port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        ended = asyncio.create_task(_ended(reader))
-        writer.write(b"GET /live HTTP/1.1\r\nX: ")
-        async with asyncio.timeout(SOON):
-            while not ended.done():
-                with contextlib.suppress(ConnectionError):
-                    writer.write(b"x")
-                await asyncio.sleep(0.02)
-        writer.close()
-
-
-async def test_a_second_request_has_its_own_time(free_port: Callable[[], int]) -> None:
-    """A client may keep its connection, as Prometheus does; it is closed when no request comes."""
-    limits = Limits(head_seconds=1)  # so long may this process stand still between two requests
-    async with served(free_port, limits) as (port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        began = time.monotonic()
-        while time.monotonic() - began < 2 * limits.head_seconds:
-            writer.write(KEPT)
-            assert (await reader.readuntil(b"live")).startswith(b"HTTP/1.1 200")
-        async with asyncio.timeout(SOON):
-            await _ended(reader)
-        writer.close()
-
-
-async def test_a_head_has_a_size(free_port: Callable[[], int]) -> None:
-    """An endless head is refused and uses bounded memory."""
-    async with served(free_port, PATIENT) as (port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /live HTTP/1.1\r\nX: " + b"x" * 100_000)
-        async with asyncio.timeout(SOON):
-            assert (await reader.read(100)).startswith(b"HTTP/1.1 400")
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def _slow_scrapes(port: int, number: int) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """Ask for the page on so many connections, and do not read it."""
-    slow = [await asyncio.open_connection("127.0.0.1", port, limit=1024) for _ in range(number)]
-    try:
-        for _, writer in slow:
-            writer.write(b"GET /metrics HTTP/1.1\r\nHost: k\r\n\r\n")
-        yield [reader for reader, _ in slow]
-    finally:
-        for _, writer in slow:
-            writer.transport.abort()
-
-
-async def test_scrapes_are_few(free_port: Callable[[], int]) -> None:
-    """Slow readers get no more than a few pages at a time, hold up no probe, and make room when they leave."""
-    async with served(free_port, PATIENT) as (port, page), asyncio.timeout(SOON):
-        async with _slow_scrapes(port, 12):
-            await until(lambda: page.served == 4)
-            assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
-            assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 503")
-            assert page.served == 4
-        while not (await get(port, "/metrics")).startswith(b"HTTP/1.1 200"):  # noqa: ASYNC110 - a slot has no events
-            await asyncio.sleep(0.01)
-
-
-async def test_a_slow_reader_is_closed(free_port: Callable[[], int]) -> None:
-    """A client that does not read its page holds it for a limited time."""
-    async with served(free_port, Limits(answer_seconds=1)) as (port, page), _slow_scrapes(port, 4) as slow:
-        async with asyncio.timeout(SOON):
-            await until(lambda: page.served == 4)
-            await asyncio.gather(*map(_ended_after_something, slow))
-            assert (await get(port, "/metrics")).startswith(b"HTTP/1.1 200")
-
-
-async def test_envoy_is_asked_once_at_a_time_whether_it_is_ready(free_port: Callable[[], int]) -> None:
-    """
-    A thousand concurrent probes are one request to Envoy; a client that disconnects does not end it for the
-    others.
-    """
-    asked, answer = 0, asyncio.Event()
-
-    async def ready() -> str:
-        nonlocal asked
-        asked += 1
-        await answer.wait()
-        return ""
-
-    async with served(free_port, Limits(of_a_peer=64), ready) as (port, _):
-        impatient = asyncio.create_task(get(port, "/ready"))
-        await until(lambda: asked == 1)
-        waiting = [asyncio.create_task(get(port, "/ready")) for _ in range(20)]
-        impatient.cancel()
-        await until(impatient.done)
-        assert (await get(port, "/live")).startswith(b"HTTP/1.1 200")
-        answer.set()
-        for each in await asyncio.gather(*waiting):
-            assert each.startswith(b"HTTP/1.1 200")
-        assert asked == 1
