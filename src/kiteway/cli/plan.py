@@ -24,13 +24,14 @@ from kiteway.envoy.xds.build import build, build_endpoints
 from kiteway.envoy.xds.redact import redacted
 from kiteway.filter import filter_path
 from kiteway.model import LoadBalancer
+from kiteway.pipeline.assignments import Assignments
 from kiteway.printable import suggested
 from kiteway.report.problem import Problem
 from kiteway.report.routing import HostReport
 from kiteway.report.status import PlanReport
 from kiteway.sources.files import FileSource
 from kiteway.status.model import certificate_reports, host_reports
-from kiteway.translate import Endpoints, Options, judge_whole, translate, with_meant
+from kiteway.translate import Options, judge_whole, translate, with_meant
 from kiteway.translate.shared.limits import MOST_CACHE_MEMORY
 
 
@@ -87,19 +88,24 @@ def plan(
     except ValueError as error:
         raise fail(str(error), 2) from error
     resources = FileSource(tuple(filename), recursive=recursive).read()
-    result = translate(resources.objects, options, dt.datetime.now(dt.UTC), resources.failed)
-    endpoints = Endpoints(resources.objects)
+    now = dt.datetime.now(dt.UTC)
+    result = translate(resources.objects, options, now, resources.failed)
+    # Without what Envoy can hold for all namespaces together: that is a question of the machine that it runs on.
+    assignments = Assignments()
+    assignments.set_objects(resources.objects)
+    assignments.limit(options.namespace_limits.endpoints)
+    assignments.replace(result.model.pools, now)
     diagnostics = ordered(
         [
             *resources.diagnostics,
             *with_meant(result.diagnostics, resources.objects),
             *judge_whole(resources.objects, result.model),
-            *endpoints.missing(result.model.pools),
+            *assignments.missing.values(),
         ],
     )
     if output is PlanOutput.ENVOY:
         settings = EnvoySettings(filter_path=filter_path())
-        addresses = endpoints.table(result.model.pools)
+        addresses = {pool.key: assignments.of(pool) for pool in result.model.pools}
         messages = [*build(result.model, settings), *build_endpoints(result.model.pools, addresses)]
         emit({"resources": [_described(message) for message in messages]}, Output.JSON)
         print_diagnostics(diagnostics)
