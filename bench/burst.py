@@ -18,20 +18,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import grpc.aio
-import pymilvus
 from pymilvus.grpc_gen import milvus_pb2
 
 from bench.backends import SERVICE
-from bench.collection import DIMENSION, fill, search_message
-from bench.limited import credentials, limited_envoy
+from bench.collection import DIMENSION, search_message
+from bench.limited import credentials
 from bench.outcome import BenchError, Context, Outcome, Table
+from bench.rounds import ROWS, measure_in_rounds, rounds_of
 from bench.stats import quantile
 from kiteway.filter import filter_path
-from kiteway.milvus.embedded import StandaloneMilvus
 from tools.in_netns import isolated
 
 _TITLE = "Burst"
-_ROWS = 20_000
 _VECTORS, _LIMIT = 100, 300
 _CONNECTIONS = 4
 _WARM_UP_SECONDS, _CAPACITY_SECONDS, _CALLERS = 3.0, 8.0, 8
@@ -116,14 +114,13 @@ async def run(context: Context) -> Outcome:
     Raises:
         BenchError: Envoy cannot be started, or an answer was wrong.
     """
-    rounds = max(1, context.rounds // 8)
     text = (
         (
             f"One user's searches of {_VECTORS} vectors for {_LIMIT} rows each arrive at random times, whether the others are "
             f"answered or not (Poisson): {_BASE_SHARE:g} of the capacity for {_BEFORE_SECONDS:g} s, {_BURST_FACTOR:g} times the "
             f"capacity for {_BURST_SECONDS:g} s, then {_BASE_SHARE:g} again. Capacity is what {_CALLERS} callers get that wait for "
-            f"each answer, beside the other user. That one sends {_SMALL_RATE:g} such searches a second all the time. The collection has {_ROWS:,} rows of "
-            f"{DIMENSION} dimensions; a call waits {_WAIT_MS} ms at most. {rounds} rounds for each line; Milvus, Envoy and the client "
+            f"each answer, beside the other user. That one sends {_SMALL_RATE:g} such searches a second all the time. The collection has {ROWS:,} rows of "
+            f"{DIMENSION} dimensions; a call waits {_WAIT_MS} ms at most. {rounds_of(context)} rounds for each line; Milvus, Envoy and the client "
             "share the machine."
         ),
         (
@@ -134,23 +131,20 @@ async def run(context: Context) -> Outcome:
     if not isolated() or filter_path() is None:
         needs = "Burst: it needs a network namespace of its own and the filter."
         return Outcome(_TITLE, text, (), (), {}, (needs,))
-    found: dict[str, list[Measured]] = {name: [] for name in _POLICIES}
-    context.say("starting Milvus")
-    async with StandaloneMilvus(context.work / "milvus") as milvus:
-        fill(pymilvus.MilvusClient(f"http://127.0.0.1:{milvus.endpoint.port}"), _ROWS)
-        for number in range(1, rounds + 1):
-            order = list(_POLICIES)
-            random.Random(number).shuffle(order)
-            for name in order:
-                with limited_envoy(context.work, milvus.endpoint.port, _POLICIES[name], wait_ms=_WAIT_MS) as port:
-                    one = await _measure(port, number)
-                found[name].append(one)
-                context.say(
-                    f"round {number} of {rounds}, {name}: {one.capacity:.0f} a second; p99 before {one.before.p99:.0f} ms, in the "
-                    f"burst {one.burst.p99:.0f} ms; {one.burst.refused} refused, the last after {one.burst.refusal_most:.0f} ms"
-                )
+
+    async def measure(_name: str, port: int, number: int) -> Measured:
+        return await _measure(port, number)
+
+    found = await measure_in_rounds(context, _POLICIES, measure, _said, wait_ms=_WAIT_MS)
     data = {name: [asdict(one) for one in each] for name, each in found.items()}
     return Outcome(_TITLE, text, _tables(found), (), data)
+
+
+def _said(one: Measured) -> str:
+    return (
+        f"{one.capacity:.0f} a second; p99 before {one.before.p99:.0f} ms, in the burst {one.burst.p99:.0f} ms; "
+        f"{one.burst.refused} refused, the last after {one.burst.refusal_most:.0f} ms"
+    )
 
 
 async def _measure(port: int, seed: int) -> Measured:

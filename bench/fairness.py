@@ -7,7 +7,6 @@ the single searches are measured alone, beside the flood without a policy, and b
 
 from __future__ import annotations
 
-import random
 import re
 import subprocess
 import threading
@@ -17,20 +16,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import grpc
-import pymilvus
 from pymilvus.grpc_gen import milvus_pb2
 
 from bench.backends import SERVICE
-from bench.collection import DIMENSION, fill, search_message
-from bench.limited import credentials, limited_envoy
+from bench.collection import DIMENSION, search_message
+from bench.limited import credentials
 from bench.outcome import Bar, BenchError, Chart, Context, Outcome, Table
+from bench.rounds import ROWS, measure_in_rounds, rounds_of
 from bench.stats import quantile
 from kiteway.filter import filter_path
-from kiteway.milvus.embedded import StandaloneMilvus
 from tools.in_netns import isolated
 
 _TITLE = "Fairness"
-_ROWS = 20_000
 _FLOOD_VECTORS, _FLOOD_LIMIT, _FLOOD_STREAMS = 100, 1000, 32
 _HEAVY = 5
 _PAUSE = 0.2
@@ -73,35 +70,27 @@ async def run(context: Context) -> Outcome:
     Raises:
         BenchError: Envoy cannot be started, or an answer was wrong.
     """
-    rounds = max(1, context.rounds // 8)
     text = (
         (
             f"One client floods Milvus with searches of {_FLOOD_VECTORS} vectors for {_FLOOD_LIMIT:,} rows each, "
             f"{_FLOOD_STREAMS} at a time. Another sends single searches for 10 rows, one every {_PAUSE:g} s. Both are users of "
-            f"their own; the collection has {_ROWS:,} rows of {DIMENSION} dimensions. {context.rounds} rounds of "
+            f"their own; the collection has {ROWS:,} rows of {DIMENSION} dimensions. {rounds_of(context)} rounds of "
             f"{_SECONDS:g} s for each line; Milvus, Envoy and both clients share the machine."
         ),
     )
     if not isolated() or filter_path() is None or "h2load" not in context.programs:
         needs = "Fairness: it needs a network namespace of its own, h2load and the filter."
         return Outcome(_TITLE, text, (), (), {}, (needs,))
-    found: dict[str, list[Measured]] = {name: [] for name in (ALONE, *_POLICIES)}
-    context.say("starting Milvus")
-    async with StandaloneMilvus(context.work / "milvus") as milvus:
-        fill(pymilvus.MilvusClient(f"http://127.0.0.1:{milvus.endpoint.port}"), _ROWS)
-        for number in range(1, rounds + 1):
-            order = [ALONE, *_POLICIES]
-            random.Random(number).shuffle(order)
-            for name in order:
-                policy = _POLICIES.get(name, {})
-                with limited_envoy(context.work, milvus.endpoint.port, policy, wait_ms=_WAIT_MS) as port:
-                    found[name].append(_measure(context, port, flooded=name != ALONE))
-                one = found[name][-1]
-                context.say(
-                    f"round {number} of {rounds}, {name}: p99 {quantile(one.milliseconds, 0.99):.1f} ms, "
-                    f"flood {one.flood:.1f} a second"
-                )
+
+    async def measure(name: str, port: int, _number: int) -> Measured:
+        return _measure(context, port, flooded=name != ALONE)
+
+    found = await measure_in_rounds(context, {ALONE: {}, **_POLICIES}, measure, _said, wait_ms=_WAIT_MS)
     return _outcome(text, found)
+
+
+def _said(one: Measured) -> str:
+    return f"p99 {quantile(one.milliseconds, 0.99):.1f} ms, flood {one.flood:.1f} a second"
 
 
 def _outcome(text: Sequence[str], found: Mapping[str, Sequence[Measured]]) -> Outcome:
