@@ -16,11 +16,22 @@ from kiteway.milvus.embedded import StandaloneMilvus
 from kiteway.milvus.verify import Target, verify
 from tests.support.kiteway import tls_files, up
 from tools.generate_tls_clients import PAGE, main, reason, rows
+from tools.tls_clients.clients import build_go_client
 from tools.tls_clients.servers import guide_recipe
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
+@pytest.fixture(scope="module")
+def go_client() -> None:
+    """Build the client in Go, if Go is here."""
+    if shutil.which("go") is not None:
+        build_go_client()
+
+
+# Ten minutes more than the others have, for a build in Go with an empty cache.
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("go_client")
 def test_the_table_of_clients_is_what_they_do() -> None:
     """Every client installed here behaves as docs/reference/tls-clients.md says."""
     assert main(["--check"]) == 0

@@ -10,7 +10,10 @@ from typing import Any
 
 import grpc
 
+from tools.built import building, run
+
 HERE = Path(__file__).resolve().parent
+_GO = HERE.parents[1] / ".tools" / "tls-client-go"
 _SECONDS = 120.0
 
 Words = dict[str, str]
@@ -28,7 +31,7 @@ def clients() -> dict[str, Client | None]:
         "openssl, RSA only": _openssl("-tls1_2", "-cipher", "ECDHE+aRSA"),
         "openssl, ECDSA only": _openssl("-tls1_2", "-cipher", "ECDHE+ECDSA"),
         "grpcio (PyMilvus)": _grpcio,
-        "Go, crypto/tls": _program("go", "run", "client.go"),
+        "Go, crypto/tls": _go(),
         "Java, JSSE": _program("java", "Client.java"),
         "Node.js, tls": _program("node", "client.js"),
         "curl": _curl(),
@@ -42,20 +45,42 @@ def _run(command: Sequence[str | Path], stdin: bytes = b"") -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _program(*command: str) -> Client | None:
-    program = shutil.which(command[0])
+def build_go_client() -> Path:
+    """
+    Build the client in Go, unless it is built already; return the program.
+
+    With an empty cache Go compiles its own library first, which takes minutes on a busy machine.
+
+    Raises:
+        BuildError: it cannot be built.
+    """
+    program = _GO / "client"
+    with building(HERE / "go", _GO) as needed:
+        if needed:
+            run("go", "build", "-o", str(program), "client.go", folder=HERE / "go")
+    return program
+
+
+def _go() -> Client | None:
+    if shutil.which("go") is None:
+        return None
+    return lambda port, hosts: _attempt([build_go_client()], port, hosts)
+
+
+def _program(name: str, source: str) -> Client | None:
+    program = shutil.which(name)
     if program is None:
         return None
+    return lambda port, hosts: _attempt([program, HERE / source], port, hosts)
 
-    def attempt(port: int, hosts: Mapping[str, Path]) -> Words:
-        pairs = [str(part) for pair in hosts.items() for part in pair]
-        output = _run([program, *command[1:-1], HERE / command[-1], str(port), *pairs])
-        found = dict(line.split(" ", 1) for line in output.splitlines() if line.split(" ", 1)[0] in hosts)
-        if set(found) != set(hosts):
-            raise RuntimeError(f"{command[0]} did not try every host:\n{output}")
-        return found
 
-    return attempt
+def _attempt(command: Sequence[str | Path], port: int, hosts: Mapping[str, Path]) -> Words:
+    pairs = [str(part) for pair in hosts.items() for part in pair]
+    output = _run([*command, str(port), *pairs])
+    found = dict(line.split(" ", 1) for line in output.splitlines() if line.split(" ", 1)[0] in hosts)
+    if set(found) != set(hosts):
+        raise RuntimeError(f"{command[0]} did not try every host:\n{output}")
+    return found
 
 
 def _openssl(*options: str) -> Client | None:
