@@ -71,10 +71,11 @@ async def run(
             bursts=True,
             chasers=_CHASERS,
             write_pause=_WRITE_PAUSE,
+            has_headers=True,
         )
         control = Arm(ENVOY, {"A": plain.connect, "B": lambda: found.direct("B")}, write_pause=_WRITE_PAUSE)
         lying = Arm(LIAR, {"A": lambda: channel(f"127.0.0.1:{port}", None, None)})
-        chasing = Arm(KITEWAY, {"A": first.connect}, waiting=0, chasers=_CHASERS)
+        chasing = Arm(KITEWAY, {"A": first.connect}, waiting=0, chasers=_CHASERS, has_headers=True)
         direct = Arm(DIRECT, {"A": lambda: found.direct("A")}, waiting=0, write_pause=_DENSE_PAUSE)
         crowd = Crowd(
             next(found.numbers),
