@@ -8,7 +8,6 @@ how long views take and how much memory the processes have.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import shutil
@@ -20,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from anyio.from_thread import start_blocking_portal
 
 from bench.cpu import cpu_seconds
 from bench.processes import fitting_endpoints
 from bench.processes import free_port as any_port
 from tests.browser.conftest import Tab, launched
+from tests.support.healthy import healthy
 from tests.support.kiteway import Running, up, wait_until
 from tests.support.manifests import backend_config, endpoint_slice, ingress, path, rule, service
 
@@ -63,7 +62,7 @@ def large(free_port: Callable[[], int]) -> Iterator[Large]:
     arguments = ["-f", str(folder / "manifests"), "--drain", "0", "--dashboard", f"127.0.0.1:{page}"]
     arguments += ["--https-port", str(free_port()), "--http-port", str(free_port())]
     try:
-        with _healthy(), up(arguments, folder / "data") as running:
+        with healthy(_HEALTH_PORT), up(arguments, folder / "data") as running:
             # A start has a minute, which all of this takes longer than on a busy machine.
             for first in range(1, HOSTS, _OF_A_NAMESPACE):
                 text = _manifests(f"n{first}", first, min(HOSTS, first + _OF_A_NAMESPACE))
@@ -73,25 +72,6 @@ def large(free_port: Callable[[], int]) -> Iterator[Large]:
             yield found
     finally:
         shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def _healthy() -> Iterator[None]:
-    """Answer the checks of all addresses."""
-    with start_blocking_portal() as portal:
-        server = portal.call(asyncio.start_server, _answer, "0.0.0.0", _HEALTH_PORT)
-        try:
-            yield
-        finally:
-            portal.call(server.close)
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while await reader.readline():
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    writer.close()
 
 
 def _manifests(namespace: str, first: int, end: int) -> str:

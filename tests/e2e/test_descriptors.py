@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from anyio.from_thread import start_blocking_portal
-
 from kiteway.envoy.descriptors import Descriptors
+from tests.support.healthy import healthy
 from tests.support.kiteway import up
 from tests.support.manifests import backend_config, endpoint_slice, ingress, path, rule, service
 
 _FILES = 1500
 _MANY, _FEW = 400, 5
 _LARGE = ("one", "other")
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while await reader.readline():
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    writer.close()
-
-
-@contextlib.contextmanager
-def _healthy() -> Iterator[int]:
-    """Answer the checks of all addresses of this machine; yield the port."""
-    with start_blocking_portal() as portal:
-        server = portal.call(asyncio.start_server, _answer, "0.0.0.0", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            portal.call(server.close)
 
 
 def _manifests(namespace: str, second: int, number: int, port: int) -> str:
@@ -54,7 +32,7 @@ def test_more_endpoints_than_envoy_can_hold(tmp_path: Path, free_port: Callable[
     """Envoy would end with SIGSEGV when a health check gets no socket: each large namespace gets the same share."""
     room = Descriptors.of(_FILES)
     share = (room.endpoints - _FEW) // len(_LARGE)
-    with _healthy() as port:
+    with healthy() as port:
         for second, (namespace, number) in enumerate(((_LARGE[0], _MANY), (_LARGE[1], _MANY), ("small", _FEW)), 1):
             (tmp_path / "manifests").mkdir(exist_ok=True)
             (tmp_path / "manifests" / f"{namespace}.yaml").write_text(_manifests(namespace, second, number, port))
