@@ -44,6 +44,7 @@ def test_frequent_calls_are_routed_by_comparing_paths() -> None:
         *(("read", name) for name in ("Query", "Search", "HybridSearch")),
         *(("write", name) for name in ("Delete", "Insert", "Upsert")),
         *(("session", name) for name in ("Connect", "GetVersion", "CheckHealth")),
+        ("describe", "DescribeCollection"),
         ("meta-read", ""),
         ("stream", "/grpc.health.v1.Health/Watch"),
         ("other", ""),

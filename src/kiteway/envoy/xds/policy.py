@@ -132,6 +132,9 @@ def _once(name: str, regex: str | None, timeout: float | None, retry_on: str, *b
 _SESSION = ("Connect", "GetVersion", "CheckHealth")
 """Calls with which a client begins a session, and which monitoring repeats."""
 
+_DESCRIBE = "DescribeCollection"
+"""PyMilvus sends it before inserts and searches; the other calls about structure are rare."""
+
 
 def _one_by_one(policy: CallPolicy, rpcs: Iterable[Rpc]) -> CallPolicy:
     # They are matched in this order, and the shortest ones (Query, Search) are called most often.
@@ -151,13 +154,15 @@ def grpc_policies() -> tuple[CallPolicy, ...]:
     writes = [rpc for rpc in unary if rpc.rpc_class is RpcClass.WRITE]
     safe = [rpc for rpc in unary if rpc.retry_safe and rpc.rpc_class not in (RpcClass.READ, RpcClass.WRITE)]
     session = [rpc for rpc in safe if rpc.name in _SESSION]
-    rest = [rpc for rpc in safe if rpc.name not in _SESSION]
+    describe = [rpc for rpc in safe if rpc.name == _DESCRIBE]
+    rest = [rpc for rpc in safe if rpc.name not in (*_SESSION, _DESCRIBE)]
     streams = [rpc for rpc in rpcs if rpc.streaming and rpc.rpc_class is not RpcClass.REPLICATION]
     replication = [rpc for rpc in rpcs if rpc.streaming and rpc.rpc_class is RpcClass.REPLICATION]
     return (
         _one_by_one(_repeatable("read", path_regex(reads), _QUERY, _GRPC_REPEATABLE, hedged=True), reads),
         _one_by_one(_once("write", path_regex(writes), _WRITE, _NOT_BEGUN), writes),
         _one_by_one(_repeatable("session", path_regex(session), _META, _GRPC_REPEATABLE), session),
+        _one_by_one(_repeatable("describe", path_regex(describe), _META, _GRPC_REPEATABLE), describe),
         _repeatable("meta-read", path_regex(rest), _META, _GRPC_REPEATABLE, *(rpc.path for rpc in rest)),
         _one_by_one(_once("stream", path_regex(streams), None, _NOTHING_SENT), streams),
         dataclasses.replace(

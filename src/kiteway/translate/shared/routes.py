@@ -11,7 +11,7 @@ EVERYTHING = PathMatch(PathMatchType.PREFIX, "/")
 MILVUS_SERVICE = "/milvus.proto.milvus.MilvusService"
 """What the path of each gRPC call of Milvus begins with."""
 
-_ROUTES, _ROUTES_FOR_MILVUS = 4, 17
+_ROUTES, _ROUTES_FOR_MILVUS = 4, 18
 _LISTENERS = 3
 """A host is served by those for HTTPS, for HTTP and for gRPC in plaintext, at most."""
 
