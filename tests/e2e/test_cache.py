@@ -258,9 +258,8 @@ def test_a_large_request_passes_without_waiting_to_be_whole(tmp_path: Path) -> N
             assert client.search(question(vectors=vectors))[1] == "bypass; reason=too-large"
             assert milvus.reads[-1].placeholder_group == vectors
         middle = b"v" * (400 << 10)
-        assert client.search(question(vectors=middle))[1] == "miss"
+        until(lambda: client.search(question(vectors=middle))[1] == "hit")
         assert milvus.reads[-1].placeholder_group == middle
-        assert client.search(question(vectors=middle))[1] == "hit"
 
 
 def test_a_leader_with_a_short_deadline_takes_nobody_with_it(tmp_path: Path) -> None:
@@ -272,7 +271,7 @@ def test_a_leader_with_a_short_deadline_takes_nobody_with_it(tmp_path: Path) -> 
         warm(leader)
         milvus.open.clear()
         before = milvus.calls["Search"]
-        first = leader.start(question(), timeout=0.3)
+        first = leader.start(question(), timeout=1)
         until(lambda: milvus.calls["Search"] == before + 1)
         calls = [client.start(question()) for client in followers]
         error = first.exception()

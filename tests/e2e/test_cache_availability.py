@@ -126,8 +126,7 @@ def test_reads_while_the_broker_stands_still(served: Served) -> None:
     Milvus's time stands still then, so it answers no read that asks for a newer time.
 
     Without Kiteway Eventually reads are answered all the time, and Bounded ones as long as the stop is shorter than 5 s.
-    With the cache Eventually reads are too. Bounded ones that were sent as fills before the stop showed wait for its
-    end; as soon as one fill is slow, the others are sent as their clients sent them.
+    With the cache they are too: a fill that is late is sent again as its client sent it.
     """
     numbers = itertools.count()
     with served.kiteway() as connection:
@@ -149,7 +148,7 @@ def test_reads_while_the_broker_stands_still(served: Served) -> None:
                 level = (Level.EVENTUALLY, Level.DEFAULT)[next(numbers) % 2]
                 expression = ("id == 1", "id >= 0")[next(numbers) // 2 % 2]
                 try:
-                    stub.Query(_query(expression, level), timeout=1.0)
+                    stub.Query(_query(expression, level), timeout=2.0)
                     answered += 1
                 except grpc.RpcError as error:
                     late.append((round(since, 2), level.name, str(error)[:80]))
@@ -157,8 +156,7 @@ def test_reads_while_the_broker_stands_still(served: Served) -> None:
         finally:
             broker.send_signal(signal.SIGCONT)
     assert answered > 20
-    assert not [each for each in late if each[1] == Level.EVENTUALLY.name or each[0] > 2.5], late
-    assert len(late) <= 2, late
+    assert not late
 
 
 def test_an_impatient_leader(served: Served) -> None:

@@ -300,12 +300,17 @@ def test_drops_that_milvus_refuses_cost_hits_nothing_but_their_own_duration(serv
         if is_user:
             theirs.warm_up()
         asker.warm_up()
-        alone = asker.read(10)
-        over = threading.Event()
-        with futures.ThreadPoolExecutor(1) as pool:
-            dropping = pool.submit(theirs.drop_until, over)
-            beside = asker.read(10)
-            over.set()
-            drops = dropping.result()
+        alone: list[Timed] = []
+        beside: list[Timed] = []
+        drops: list[Timed] = []
+        # In turns, so that other work on the machine disturbs both.
+        for _ in range(5):
+            alone += asker.read(2)
+            over = threading.Event()
+            with futures.ThreadPoolExecutor(1) as pool:
+                dropping = pool.submit(theirs.drop_until, over)
+                beside += asker.read(2)
+                over.set()
+                drops += dropping.result()
     assert len(drops) > 40
     assert _hits(beside, drops if is_user else []) > 0.95 * _hits(alone), (_hits(alone), _hits(beside), len(drops))
