@@ -217,7 +217,9 @@ async def _run(what: Launch, certificate: Path | None) -> int:
         try:
             ready.result()
         except NotReadyError as error:
-            fail(str(error))
+            status = await asyncio.to_thread(read_status, what.instance)
+            # Of a control plane that does not answer, the status knows why.
+            fail(str(error) if status.answered else f"Not ready after {_READY_SECONDS:g} s: {status.reason}.")
             stderr.print(f"logs: {what.instance.log_dir}")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
