@@ -20,6 +20,7 @@ from rich.console import Console
 
 from tests.attack import (
     amplified,
+    folders,
     hanging,
     http2,
     local,
@@ -45,6 +46,7 @@ ATTACKS: tuple[Attack, ...] = (
     *management.ATTACKS,
     *ports.ATTACKS,
     *local.ATTACKS,
+    *folders.ATTACKS,
     *pings.ATTACKS,
 )
 

@@ -151,7 +151,7 @@ def test_a_change_in_a_subfolder_is_seen(tmp_path: Path) -> None:
     """With recursive, also in a subfolder that is made later."""
 
     async def seen() -> None:
-        [changes] = FileSource((tmp_path,), recursive=True).changes()
+        changes = FileSource((tmp_path,), recursive=True).changes()
         first = asyncio.ensure_future(anext(changes))
         number = 0
         while not first.done():  # The watch begins some time after the call.
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: p
     def refuse(_folder: Path, **_: bool) -> list[Path]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "manifests_in", refuse)
+    monkeypatch.setattr(files, "listing", refuse)
     content = source.read()
     assert [object_.metadata.name for object_ in content.objects] == ["one"]
     assert [(d.reason, d.message) for d in content.diagnostics] == [

@@ -184,8 +184,7 @@ class Files:
                 await translate()
 
         async with asyncio.TaskGroup() as group:
-            for changes in self._source.changes():
-                group.create_task(after(changes))
+            group.create_task(after(self._source.changes()))
             group.create_task(after(self._certificates.changes()))
             group.create_task(after(self._large.results()))
             group.create_task(after(self._retries()))

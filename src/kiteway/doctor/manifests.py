@@ -18,7 +18,7 @@ from kiteway.resources.kinds.service import ServicePort
 from kiteway.resources.limits import DEFAULT
 from kiteway.resources.schema import Violation
 from kiteway.sources.files import FileSource
-from kiteway.sources.folders import manifests_in
+from kiteway.sources.folders import listing
 from kiteway.translate import Options, judge_whole, translate, with_meant
 
 T = TypeVar("T", bound=Object)
@@ -149,7 +149,7 @@ def read_manifests(paths: Iterable[Path], now: dt.datetime, *, recursive: bool =
 
 def _listed(path: Path, *, recursive: bool) -> list[Path]:
     try:
-        return manifests_in(path, recursive=recursive) if path.is_dir() else [path]
+        return listing(path, recursive=recursive).manifests if path.is_dir() else [path]
     except OSError:
         return []  # The source reports why it cannot be read.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import watchfiles
 
 from kiteway.certificates.x509 import CertificateError, inspect
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.resources import Ingress, Object, load_object
 from kiteway.sources.files import SourceContent
+from kiteway.sources.watch import watch
 
 _MOST_BYTES = 1 << 20
 """The most bytes of a file: what a Secret may hold."""
@@ -100,16 +99,7 @@ class CertificateFileSource:
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield when one of the files may have changed; never ends."""
-        while True:
-            folders = self._folders()
-            if not folders:
-                await asyncio.Event().wait()
-            async for changes in watchfiles.awatch(*folders, step=50, debounce=400, recursive=False, watch_filter=None):
-                if any(self._matters(Path(path)) for _, path in changes):
-                    yield
-                if self._folders() != folders:
-                    break
-            # A change between the two watches is seen by the next read.
+        async for _ in watch(self._folders, self._matters):
             yield
 
     def _matters(self, path: Path) -> bool:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import stat
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import watchfiles
-
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.linked import open_linked
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
-from kiteway.sources.folders import is_manifest, manifests_in, not_read
+from kiteway.sources.folders import is_file, is_folder, is_manifest, listing, not_read, too_many
 from kiteway.sources.nothing import why_nothing
+from kiteway.sources.watch import watch
 
 LARGE_BYTES: Final = 128 << 10
 """A longer file takes a tenth of a second or more to decode."""
 _SETTLED_SECONDS = 2.0
 """Seconds after a file's last change from which on its size and times are trusted to show the next one."""
 _RETRY_SECONDS: Final = 5.0
-"""Seconds before a large file whose decoding failed is decoded again, the first time; each pause doubles."""
+"""
+Seconds before a large file whose decoding failed is decoded again, the first time; each pause doubles. A folder that cannot be
+read is read again each time after these seconds.
+"""
 _RETRY_LONGEST_SECONDS: Final = 300.0
 STANDARD_INPUT = Path("-")
 """``-f -``, as in kubectl; it can be read only once."""
@@ -108,11 +112,15 @@ class FileSource:
     _texts: dict[Path, bytes] = field(default_factory=dict)
     _known: dict[Path, _File] = field(default_factory=dict)
     _pending: dict[Path, _State | None] = field(default_factory=dict)
+    _has_unreadable: bool = False
 
     def read(self) -> SourceContent:
         """Read everything. Never raises for what a user wrote or removed."""
         problems: list[Diagnostic] = []
-        files = {path: self._file_at(path, problems) for path in self._files(problems)}
+        paths, unreadable = self._files(problems)
+        files = {path: self._file_at(path, problems) for path in paths}
+        self._has_unreadable = bool(unreadable)
+        files |= {path: file for path, file in self._known.items() if not unreadable.isdisjoint(path.parents)}
         self._known = {path: file for path, file in files.items() if file is not None}
         self._pending = {path: state for path, state in self._pending.items() if path in files}
         found = {path: file.loaded for path, file in self._known.items()}
@@ -169,48 +177,60 @@ class FileSource:
         del self._pending[path]
         return False
 
-    def _files(self, problems: list[Diagnostic]) -> Iterable[Path]:
-        return (file for path in self.paths for file in self._files_of(path, problems) if file not in self.without)
-
-    def _files_of(self, path: Path, problems: list[Diagnostic]) -> Iterable[Path]:
-        if path.is_dir():
+    def _files(self, problems: list[Diagnostic]) -> tuple[list[Path], set[Path]]:
+        """Return the files, and the folders that cannot be read."""
+        files: list[Path] = []
+        unreadable: dict[Path, OSError] = {}
+        for path in self.paths:
             try:
-                return manifests_in(path, recursive=self.recursive)
-            except OSError as error:
+                if path == STANDARD_INPUT or path in self._known or not stat.S_ISDIR(path.stat().st_mode):
+                    files.append(path)
+                    continue
+                found = listing(path, recursive=self.recursive)
+            except FileNotFoundError as error:
                 problems.append(_unreadable(path, error))
-                return [file for file in self._known if path in file.parents]
-        if path == STANDARD_INPUT or path.exists():
-            return [path]
-        problems.append(_unreadable(path, FileNotFoundError(2, "No such file or directory")))
-        return [path] if path in self._known else []
+            except OSError as error:
+                unreadable[path] = error
+            else:
+                files += found.manifests
+                unreadable |= found.unreadable
+                problems += [too_many(folder, most) for folder, most in found.cut.items()]
+        problems += [_unreadable(folder, error) for folder, error in unreadable.items()]
+        return [file for file in files if file not in self.without], set(unreadable)
 
     def retry_seconds(self) -> float | None:
-        """Return the seconds until a file is to be read again although it has not changed; None without one."""
-        ends = [file.retry.at for file in self._known.values() if file.retry is not None]
-        return max(0.0, min(ends) - self.clock()) if ends else None
+        """Return the seconds until something is to be read again although it has not changed; None for nothing."""
+        waits = [max(0.0, file.retry.at - self.clock()) for file in self._known.values() if file.retry is not None]
+        if self._has_unreadable:
+            # The change that makes it readable may be in a folder that is not watched.
+            waits.append(_RETRY_SECONDS)
+        return min(waits, default=None)
 
     def texts(self) -> dict[Path, bytes]:
         """Return the files as they were last read; none without ``keep_texts``."""
         return dict(self._texts)
 
-    def changes(self) -> list[AsyncIterator[None]]:
+    def changes(self) -> AsyncIterator[None]:
         """
-        Return iterators that yield when something under the paths may have changed.
+        Return an iterator that yields when something under the paths may have changed; it never ends.
 
         Folders are watched, not files: an editor's rename and Kubernetes' symlink swap replace the file itself.
         """
-        folders = {path for path in self.paths if path.is_dir()}
-        of_files = {path.parent for path in self.paths if path not in folders}
         names = frozenset(path.name for path in self.paths)
-        if self.recursive:
-            return [_watch(each, names, deep=deep) for each, deep in ((folders, True), (of_files, False)) if each]
-        return [_watch(folders | of_files, names, deep=False)]
+        return watch(self._folders, lambda path: _matters(path, names))
 
-
-async def _watch(folders: Iterable[Path], names: Container[str], *, deep: bool) -> AsyncIterator[None]:
-    async for changes in watchfiles.awatch(*folders, step=50, debounce=400, recursive=deep, watch_filter=None):
-        if any(_matters(Path(path), names) for _, path in changes):
-            yield
+    def _folders(self) -> frozenset[Path]:
+        """Return the folders in which something changes when a manifest does."""
+        found: set[Path] = set()
+        for path in self.paths:
+            if not is_folder(path):
+                found |= {path.parent} if path != STANDARD_INPUT else set()
+                continue
+            found.add(path)
+            if self.recursive:
+                with contextlib.suppress(OSError):
+                    found.update(listing(path, recursive=True).folders)
+        return frozenset(found)
 
 
 def _matters(path: Path, names: Container[str]) -> bool:
@@ -220,7 +240,7 @@ def _matters(path: Path, names: Container[str]) -> bool:
     Of a file that has gone, of folders and of links to them it is not known. Another file, such as a log that this process
     itself writes, is not read.
     """
-    return path.name in names or is_manifest(path.name) or not path.is_file()
+    return path.name in names or is_manifest(path.name) or not is_file(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,10 @@ from kiteway.diagnostics import Diagnostic, Severity
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """The names of files that are read in a folder end so."""
+MOST_ENTRIES: Final = 20_000
+"""The most entries of a folder that is given: each may be the file of a tenant."""
+MOST_ENTRIES_BELOW: Final = 2_000
+"""The most entries of a subfolder and of all below it: it may be that of one tenant, and 2,000 files take half a second."""
 _MOST_NAMES: Final = 5
 _MOST_FOLDERS: Final = 100
 """Folders below a subfolder in which a manifest is looked for: the search is only for a note."""
@@ -22,40 +27,84 @@ def is_manifest(name: str) -> bool:
     return name.endswith(SUFFIXES) and name not in SUFFIXES
 
 
-def manifests_in(folder: Path, *, recursive: bool) -> list[Path]:
+@dataclass(slots=True)
+class Listing:
+    """
+    What is read of a folder.
+
+    Attributes:
+        manifests: the files, in order.
+        folders: the subfolders at all depths.
+        unreadable: the subfolders that cannot be read, which are not in ``folders``.
+        cut: folders with more entries than are read, and how many are.
+    """
+
+    manifests: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, OSError] = field(default_factory=dict)
+    cut: dict[Path, int] = field(default_factory=dict)
+
+
+def listing(folder: Path, *, recursive: bool) -> Listing:
     """
     Return the manifests in a folder, by name; with ``recursive`` those of each subfolder after them.
 
     Hidden subfolders (a ConfigMap's volume has its content in ``..data`` once more) and symbolic links to folders are left out.
+    So are entries above the limits, because a change of one tenant waits until the folders of all are read.
 
     Raises:
         OSError: the folder itself cannot be read.
     """
-    files, below = _content(folder)
-    waiting = below[::-1] if recursive else []
+    found = Listing()
+    manifests, below, is_whole = _content(folder, MOST_ENTRIES)
+    found = Listing(manifests, cut={} if is_whole else {folder: MOST_ENTRIES})
+    for subfolder in below if recursive else ():
+        _add(subfolder, found)
+    return found
+
+
+def _add(folder: Path, to: Listing) -> None:
+    """Add a subfolder and all below it."""
+    left, waiting = MOST_ENTRIES_BELOW, [folder]
     while waiting:
         here = waiting.pop()
         try:
-            manifests, below = _content(here)
-        except OSError:
-            files.append(here)  # Reading it says what is wrong.
-        else:
-            files += manifests
-            waiting += below[::-1]
-    return files
+            manifests, below, is_whole = _content(here, left)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            to.unreadable[here] = error
+            continue
+        to.folders.append(here)
+        if not is_whole:
+            to.cut[folder] = MOST_ENTRIES_BELOW
+        left -= len(manifests) + len(below)
+        to.manifests += manifests
+        waiting += below[::-1]
 
 
-def _content(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the manifests and the subfolders in a folder, by name."""
+def _content(folder: Path, most: int) -> tuple[list[Path], list[Path], bool]:
+    """Return the manifests and the subfolders in a folder, by name, and whether it has no more entries than ``most``."""
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    files = [folder / entry.name for entry in found if is_manifest(entry.name) and entry.is_file()]
-    return files, [folder / entry.name for entry in found if _is_subfolder(entry)]
+        found = sorted(itertools.islice(entries, most), key=lambda entry: entry.name)
+        is_whole = next(entries, None) is None
+    files = [folder / entry.name for entry in found if is_manifest(entry.name) and _may_be_file(entry)]
+    return files, [folder / entry.name for entry in found if _is_subfolder(entry)], is_whole
+
+
+def too_many(folder: Path, most: int) -> Diagnostic:
+    """Return what is wrong with a folder that has more entries than ``most``."""
+    return Diagnostic(
+        Severity.ERROR,
+        "FilesTooMany",
+        f"{folder} has more than {most} files and subfolders; the others are not read.",
+        "Remove some, put more objects into one file, or give its subfolders with -f.",
+    )
 
 
 def not_read(paths: Iterable[Path]) -> Diagnostic | None:
     """Return a note about the subfolders with manifests of the folders among ``paths``, which are read without them."""
-    found = [below for path in paths if path.is_dir() for below in subfolders(path) if _holds_manifest(below)]
+    found = [below for path in paths if is_folder(path) for below in subfolders(path) if _holds_manifest(below)]
     if not found:
         return None
     return Diagnostic(
@@ -67,7 +116,7 @@ def not_read(paths: Iterable[Path]) -> Diagnostic | None:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the subfolders that ``manifests_in`` reads with ``recursive``; none of a folder that cannot be read."""
+    """Return the subfolders that `listing` reads with ``recursive``; none of a folder that cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(folder / entry.name for entry in entries if _is_subfolder(entry))
@@ -79,6 +128,23 @@ def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; False where the system refuses to say, for which `Path.is_dir` raises an error."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a regular file; False where the system refuses to say."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _may_be_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return True  # Reading it says what is wrong, such as a link to itself.
 
 
 def _is_subfolder(entry: os.DirEntry[str]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Loaded
-from kiteway.sources.folders import SUFFIXES, listed
+from kiteway.sources.folders import SUFFIXES, is_file, is_folder, listed
 
 _MOST_PATHS = 5
 
@@ -31,7 +31,7 @@ def why_nothing(
         found = f"only {listed(kinds)}"
         fix = "Give Ingresses and Services, with what they name (BackendConfig, FrontendConfig, Secret, EndpointSlice)."
     else:
-        found, fix = _in_folders([path for path in paths if path.is_dir()])
+        found, fix = _in_folders([path for path in paths if is_folder(path)])
     message = f"{where}: nothing that Kiteway reads was found, {found}; nothing is served."
     return Diagnostic(Severity.ERROR, "NothingRead", message, fix)
 
@@ -39,7 +39,7 @@ def why_nothing(
 def _in_folders(folders: Sequence[Path]) -> tuple[str, str]:
     """Return what lies in folders without a manifest, and what to do."""
     entries = [entry for folder in folders for entry in _entries(folder)]
-    below = [entry for entry in entries if entry.is_dir() and any(e.suffix in SUFFIXES for e in _entries(entry))]
+    below = [entry for entry in entries if is_folder(entry) and any(e.suffix in SUFFIXES for e in _entries(entry))]
     if any(entry.name == "Chart.yaml" for entry in entries) or any(entry.name == "templates" for entry in below):
         return "only a Helm chart", "Render it: helm template RELEASE CHART | kiteway plan -f -."
     if below:
@@ -47,7 +47,7 @@ def _in_folders(folders: Sequence[Path]) -> tuple[str, str]:
             f"only subfolders with files: {listed([each.name for each in below])}",
             f"Give -R to read them too, or name one: -f {below[0]}.",
         )
-    others = [entry.name for entry in entries if entry.is_file() and entry.suffix not in SUFFIXES]
+    others = [entry.name for entry in entries if is_file(entry) and entry.suffix not in SUFFIXES]
     if others:
         return (
             f"only files of other names: {listed(others)}",
