@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tests.attack.attack import Attack, Seen, judge, measure_calls, measure_live
@@ -13,7 +14,7 @@ _FOLDERS = 3_000
 
 
 def _full() -> Seen:
-    """Make many files and folders, a link to /, and a link to itself."""
+    """Make many files and folders, a link to /, a link to itself, and names that are not UTF-8."""
     with world("-R") as found:
         seen = Seen()
         memory = found.memory()
@@ -36,6 +37,9 @@ def _full() -> Seen:
 
 
 def _fill(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.yaml")).touch()
+    for name in (b"bad-\xff", b"bad-\xff/below"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).mkdir()
     (folder / "root").symlink_to("/")
     (folder / "self.yaml").symlink_to("self.yaml")
     for number in range(_FILES):

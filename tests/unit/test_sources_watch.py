@@ -115,6 +115,26 @@ def test_a_folder_that_may_no_longer_be_read_changes_nothing_for_others(tmp_path
     ]
 
 
+def _bad(folder: Path) -> Path:
+    return Path(os.fsdecode(os.fsencode(folder) + b"/\xff.yaml"))
+
+
+def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path: Path) -> None:
+    """The library cannot tell of it."""
+
+    async def seen() -> None:
+        changes = FileSource((tmp_path,)).changes()
+        await anext(changes)
+        for _ in range(2):
+            _bad(tmp_path).write_text("{}")
+            for _ in range(2):
+                await anext(changes)  # After the error, and because the folder is watched again.
+        (tmp_path / "a.yaml").write_text("{}")
+        await anext(changes)
+
+    _run(seen)
+
+
 @pytest.mark.parametrize("target", ["a.yaml", "/proc/1/root/x", "gone"])
 def test_a_link_that_cannot_be_followed_is_an_error_of_its_own(tmp_path: Path, target: str) -> None:
     """Such as one to itself: the other files of its folder are read."""
@@ -147,6 +167,21 @@ def _watches() -> int:
         with contextlib.suppress(OSError):
             found += each.read_text().count("inotify wd")
     return found
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_names_that_are_not_utf8_are_errors_of_their_own(tmp_path: Path, *, recursive: bool) -> None:
+    """Nothing could say what is wrong in such a file, and no watch could name it."""
+    (tmp_path / "good.yaml").write_text("{}")
+    _bad(tmp_path).write_text("{}")
+    below = Path(os.fsdecode(os.fsencode(tmp_path) + b"/folder-\xff"))
+    below.mkdir()
+    (below / "a.yaml").write_text("{}")
+    found = listing(tmp_path, recursive=recursive)
+    assert found.manifests == [tmp_path / "good.yaml"]
+    assert set(found.unreadable) == {tmp_path / "\\xff.yaml"} | ({tmp_path / "folder-\\xff"} if recursive else set())
+    for each in FileSource((tmp_path,), recursive=recursive).read().diagnostics:
+        each.message.encode()
 
 
 def test_the_entries_of_a_subfolder_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ from kiteway.report.pools import CheckedEndpoint
 from kiteway.report.problem import Problem
 from kiteway.report.status import Errors, Status
 from kiteway.resources import EndpointSlice
+from kiteway.sources.files import SourceContent
 from kiteway.sources.static import RESOLVE_SECONDS, StaticEndpoints
 from kiteway.status.calls import read_calls
 from kiteway.status.exports import ExportWatch
@@ -149,6 +150,7 @@ class ControlPlane:
         self._published = asyncio.Event()
         self._replicas = 1
         self._loads = 0
+        self._read: SourceContent | None = None
 
     async def start(self) -> None:
         """Serve ADS; the first configuration comes from `work`."""
@@ -259,7 +261,7 @@ class ControlPlane:
             static = await self._static.resolve()
             before = self._pipeline.outcome
             with self.metrics.translation():
-                resources = await self._source.read()
+                resources = self._read = await self._source.read()
                 options = Options(
                     ingress_class=self._config.ingress_class,
                     ssl_policies=self._config.ssl_policies,
@@ -321,8 +323,9 @@ class ControlPlane:
                 tasks.create_task(self._translate())
 
     async def _load(self) -> None:
+        before = self._read
         await self._translate()
-        self._loads += 1
+        self._loads += self._read != before
 
     async def _follow_time(self) -> None:
         while True:

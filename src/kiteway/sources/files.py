@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from kiteway.diagnostics import Diagnostic, ObjectRef, Severity
 from kiteway.linked import open_linked
 from kiteway.resources import DEFAULT, Loaded, Object, load_documents
-from kiteway.sources.folders import is_file, is_folder, is_manifest, listing, not_read, too_many
+from kiteway.sources.folders import BadNameError, is_file, is_folder, is_manifest, listing, not_read, too_many
 from kiteway.sources.nothing import why_nothing
 from kiteway.sources.watch import watch
 
@@ -52,11 +52,13 @@ class SourceContent:
         objects: readable objects; of two with one identity the later.
         diagnostics: what is wrong with what was read.
         failed: objects that exist but have errors.
+        texts: how often the text of a file has changed, which its objects do not always show; 0 for other sources.
     """
 
     objects: tuple[Object, ...]
     diagnostics: tuple[Diagnostic, ...]
     failed: tuple[ObjectRef, ...]
+    texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class FileSource:
     _known: dict[Path, _File] = field(default_factory=dict)
     _pending: dict[Path, _State | None] = field(default_factory=dict)
     _has_unreadable: bool = False
+    _changes: int = 0
 
     def read(self) -> SourceContent:
         """Read everything. Never raises for what a user wrote or removed."""
@@ -121,10 +124,11 @@ class FileSource:
         files = {path: self._file_at(path, problems) for path in paths}
         self._has_unreadable = bool(unreadable)
         files |= {path: file for path, file in self._known.items() if not unreadable.isdisjoint(path.parents)}
-        self._known = {path: file for path, file in files.items() if file is not None}
+        before, self._known = self._known, {path: file for path, file in files.items() if file is not None}
+        self._changes += _digests(before) != _digests(self._known)
         self._pending = {path: state for path, state in self._pending.items() if path in files}
         found = {path: file.loaded for path, file in self._known.items()}
-        combined = _combine(self.extra, found, problems)
+        combined = replace(_combine(self.extra, found, problems), texts=self._changes)
         found_nothing = why_nothing(self.paths, found.values(), combined.diagnostics)
         if found_nothing is not None and not (combined.objects or combined.failed):
             combined = replace(combined, diagnostics=(*combined.diagnostics, found_nothing))
@@ -265,6 +269,10 @@ class _Retry:
     pause: float
 
 
+def _digests(files: Mapping[Path, _File]) -> dict[Path, bytes]:
+    return {path: file.digest for path, file in files.items()}
+
+
 def _file(digest: bytes, stamp: _State | None, found: Decoded, before: _File | None, now: float) -> _File:
     loaded = _keep(found.loaded, before.loaded if before else None)
     if not found.failed:
@@ -307,12 +315,8 @@ def _keep(now: Loaded, before: Loaded | None) -> Loaded:
 
 
 def _unreadable(path: Path, error: OSError) -> Diagnostic:
-    return Diagnostic(
-        Severity.ERROR,
-        "FileUnreadable",
-        f"{path} cannot be read: {error.strerror or error}.",
-        "Check the path given with -f.",
-    )
+    fix = "Rename it." if isinstance(error, BadNameError) else "Check the path given with -f."
+    return Diagnostic(Severity.ERROR, "FileUnreadable", f"{path} cannot be read: {error.strerror or error}.", fix)
 
 
 def _combine(extra: tuple[Object, ...], loaded: Mapping[Path, Loaded], problems: list[Diagnostic]) -> SourceContent:

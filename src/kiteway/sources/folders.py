@@ -27,6 +27,13 @@ def is_manifest(name: str) -> bool:
     return name.endswith(SUFFIXES) and name not in SUFFIXES
 
 
+class BadNameError(OSError):
+    """A name is not UTF-8: no status, log or watch could name the file."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "its name is not UTF-8")
+
+
 @dataclass(slots=True)
 class Listing:
     """
@@ -35,7 +42,7 @@ class Listing:
     Attributes:
         manifests: the files, in order.
         folders: the subfolders at all depths.
-        unreadable: the subfolders that cannot be read, which are not in ``folders``.
+        unreadable: the subfolders that cannot be read, and what cannot be read because of its name.
         cut: folders with more entries than are read, and how many are.
     """
 
@@ -56,40 +63,59 @@ def listing(folder: Path, *, recursive: bool) -> Listing:
         OSError: the folder itself cannot be read.
     """
     found = Listing()
-    manifests, below, is_whole = _content(folder, MOST_ENTRIES)
-    found = Listing(manifests, cut={} if is_whole else {folder: MOST_ENTRIES})
-    for subfolder in below if recursive else ():
-        _add(subfolder, found)
+    entries, is_whole = _entries(folder, MOST_ENTRIES)
+    if not is_whole:
+        found.cut[folder] = MOST_ENTRIES
+    for subfolder in _add(folder, entries, found, recursive=recursive):
+        _add_all(subfolder, found)
     return found
 
 
-def _add(folder: Path, to: Listing) -> None:
+def _add_all(folder: Path, to: Listing) -> None:
     """Add a subfolder and all below it."""
     left, waiting = MOST_ENTRIES_BELOW, [folder]
     while waiting:
         here = waiting.pop()
         try:
-            manifests, below, is_whole = _content(here, left)
+            entries, is_whole = _entries(here, left)
         except FileNotFoundError:
             continue
         except OSError as error:
             to.unreadable[here] = error
             continue
-        to.folders.append(here)
         if not is_whole:
             to.cut[folder] = MOST_ENTRIES_BELOW
-        left -= len(manifests) + len(below)
-        to.manifests += manifests
-        waiting += below[::-1]
+        left -= len(entries)
+        to.folders.append(here)
+        waiting += _add(here, entries, to, recursive=True)[::-1]
 
 
-def _content(folder: Path, most: int) -> tuple[list[Path], list[Path], bool]:
-    """Return the manifests and the subfolders in a folder, by name, and whether it has no more entries than ``most``."""
+def _entries(folder: Path, most: int) -> tuple[list[os.DirEntry[str]], bool]:
+    """Return the entries of a folder by name, at most so many, and whether these are all."""
     with os.scandir(folder) as entries:
         found = sorted(itertools.islice(entries, most), key=lambda entry: entry.name)
-        is_whole = next(entries, None) is None
-    files = [folder / entry.name for entry in found if is_manifest(entry.name) and _may_be_file(entry)]
-    return files, [folder / entry.name for entry in found if _is_subfolder(entry)], is_whole
+        return found, next(entries, None) is None
+
+
+def _add(folder: Path, entries: Iterable[os.DirEntry[str]], to: Listing, *, recursive: bool) -> list[Path]:
+    """Add the manifests among the entries of a folder, and return the subfolders to be read."""
+    below = []
+    for entry in entries:
+        path, is_below = folder / entry.name, recursive and _is_subfolder(entry)
+        if not is_below and not (is_manifest(entry.name) and _may_be_file(entry)):
+            continue
+        if (name := shown(entry.name)) != entry.name:
+            to.unreadable[folder / name] = BadNameError()
+        elif is_below:
+            below.append(path)
+        else:
+            to.manifests.append(path)
+    return below
+
+
+def shown(name: str) -> str:
+    """Return a name of the file system as text that can be written, with escapes for bytes that are not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def too_many(folder: Path, most: int) -> Diagnostic:
@@ -110,7 +136,7 @@ def not_read(paths: Iterable[Path]) -> Diagnostic | None:
     return Diagnostic(
         Severity.NOTE,
         "SubfoldersNotRead",
-        f"subfolders are not read, and these have manifests: {listed(list(map(str, found)))}.",
+        f"subfolders are not read, and these have manifests: {listed([shown(str(each)) for each in found])}.",
         "Give -R to read them too, or name one with -f.",
     )
 

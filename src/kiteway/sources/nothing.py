@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kiteway.diagnostics import Diagnostic, Severity
 from kiteway.resources import Loaded
-from kiteway.sources.folders import SUFFIXES, is_file, is_folder, listed
+from kiteway.sources.folders import SUFFIXES, is_file, is_folder, listed, shown
 
 _MOST_PATHS = 5
 
@@ -44,10 +44,10 @@ def _in_folders(folders: Sequence[Path]) -> tuple[str, str]:
         return "only a Helm chart", "Render it: helm template RELEASE CHART | kiteway plan -f -."
     if below:
         return (
-            f"only subfolders with files: {listed([each.name for each in below])}",
-            f"Give -R to read them too, or name one: -f {below[0]}.",
+            f"only subfolders with files: {listed([shown(each.name) for each in below])}",
+            f"Give -R to read them too, or name one: -f {shown(str(below[0]))}.",
         )
-    others = [entry.name for entry in entries if is_file(entry) and entry.suffix not in SUFFIXES]
+    others = [shown(entry.name) for entry in entries if is_file(entry) and entry.suffix not in SUFFIXES]
     if others:
         return (
             f"only files of other names: {listed(others)}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -13,8 +15,11 @@ import watchfiles
 from watchfiles._rust_notify import WatchfilesRustInternalError
 from watchfiles.main import FileChange
 
-_PAUSE_SECONDS: Final = 0.1
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.5
+"""Seconds between two reads while the folders cannot be watched."""
+_LOG_SECONDS: Final = 60.0
+"""Seconds for which the reason is not logged again."""
+_REASONS: Final = (OSError, WatchfilesRustInternalError)
 
 _log = structlog.get_logger("kiteway.sources")
 
@@ -24,24 +29,27 @@ async def watch(folders: Callable[[], frozenset[Path]], matters: Callable[[Path]
     Yield when the folders are watched, and when something in one of them may have changed since; never ends.
 
     Only what ``folders`` returns is watched, not what is below. The library's own recursion follows symbolic links, so that a link
-    to ``/`` would have it watch the whole file system. While the folders cannot be watched, because one is removed at that moment
-    or the system's limit of watches is used up, it yields after a pause, at most 5 s long.
+    to ``/`` would have it watch the whole file system. Where a watch is not possible it yields twice a second: when the system's
+    limit of watches is used up, or when a file's name is not UTF-8, at each change of which the library ends with an error.
 
     Args:
         folders: returns them; called again after each change. A folder that this process may not read is not watched.
         matters: whether a change of a path is one.
     """
-    pause = _PAUSE_SECONDS
+    told = -math.inf
     while True:
         try:
             async with contextlib.aclosing(_watched(folders, matters)) as changes:
                 async for _ in changes:
-                    pause = _PAUSE_SECONDS
                     yield
-        except (OSError, WatchfilesRustInternalError) as error:
-            _log.warning("folders cannot be watched", error=str(error), again_seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        except (*_REASONS, ExceptionGroup) as error:
+            # The library's own task group has one around its errors.
+            if isinstance(error, ExceptionGroup) and error.split(_REASONS)[1] is not None:
+                raise
+            if time.monotonic() - told > _LOG_SECONDS:
+                told = time.monotonic()
+                _log.warning("folders cannot be watched", error=repr(error))
+            await asyncio.sleep(_PAUSE_SECONDS)
             yield
 
 
