@@ -185,26 +185,16 @@ def test_names_that_are_not_utf8_are_errors_of_their_own(tmp_path: Path, *, recu
 
 
 def test_the_entries_of_a_subfolder_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those below it count, and other folders are read whole; the diagnostic names the subfolder of the tenant."""
-    monkeypatch.setattr(limits, "MOST_ENTRIES_BELOW", 10)
-    for name, count in (("many", 8), ("many/deep", 8), ("few", 5)):
-        (tmp_path / name).mkdir()
+    """Those below it count, and the folder that is given has no limit; the diagnostic names the subfolder of the tenant."""
+    monkeypatch.setattr(limits, "MOST_ENTRIES", 10)
+    for name, count in (("many", 8), ("many/deep", 8), ("few", 5), (".", 20)):
+        (tmp_path / name).mkdir(exist_ok=True)
         for number in range(count):
             (tmp_path / name / f"{number}.yaml").write_text("")
     found = listing(tmp_path, recursive=True)
     assert len([each for each in found.manifests if tmp_path / "many" in each.parents]) <= 10
     assert len([each for each in found.manifests if each.parent == tmp_path / "few"]) == 5
-    assert found.cut == {tmp_path / "many": 10}
+    assert len([each for each in found.manifests if each.parent == tmp_path]) == 20
+    assert found.cut == {tmp_path / "many"}
     messages = [each.message for each in FileSource((tmp_path,), recursive=True).read().diagnostics]
     assert f"{tmp_path / 'many'} has more than 10 files and subfolders; the others are not read." in messages
-
-
-def test_the_entries_of_a_folder_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder at its limit is read whole."""
-    monkeypatch.setattr(limits, "MOST_ENTRIES", 3)
-    for number in range(3):
-        (tmp_path / f"{number}.yaml").write_text("")
-    assert listing(tmp_path, recursive=False).cut == {}
-    (tmp_path / "3.yaml").write_text("")
-    assert listing(tmp_path, recursive=False).cut == {tmp_path: 3}
-    assert len(listing(tmp_path, recursive=False).manifests) == 3

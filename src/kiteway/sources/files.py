@@ -120,10 +120,10 @@ class FileSource:
     def read(self) -> SourceContent:
         """Read everything. Never raises for what a user wrote or removed."""
         problems: list[Diagnostic] = []
-        paths, unreadable = self._files(problems)
+        paths, refused = self._files(problems)
         files = {path: self._file_at(path, problems) for path in paths}
-        self._has_unreadable = bool(unreadable)
-        files |= {path: file for path, file in self._known.items() if not unreadable.isdisjoint(path.parents)}
+        self._has_unreadable = any(not isinstance(error, BadNameError) for error in refused.values())
+        files |= {path: file for path, file in self._known.items() if not refused.keys().isdisjoint(path.parents)}
         before, self._known = self._known, {path: file for path, file in files.items() if file is not None}
         self._changes += _digests(before) != _digests(self._known)
         self._pending = {path: state for path, state in self._pending.items() if path in files}
@@ -181,8 +181,8 @@ class FileSource:
         del self._pending[path]
         return False
 
-    def _files(self, problems: list[Diagnostic]) -> tuple[list[Path], set[Path]]:
-        """Return the files, and the folders that cannot be read."""
+    def _files(self, problems: list[Diagnostic]) -> tuple[list[Path], dict[Path, OSError]]:
+        """Return the files, and what cannot be read: folders, and what cannot be read because of its name."""
         files: list[Path] = []
         unreadable: dict[Path, OSError] = {}
         for path in self.paths:
@@ -198,9 +198,9 @@ class FileSource:
             else:
                 files += found.manifests
                 unreadable |= found.unreadable
-                problems += [too_many(folder, most) for folder, most in found.cut.items()]
+                problems += map(too_many, sorted(found.cut))
         problems += [_unreadable(folder, error) for folder, error in unreadable.items()]
-        return [file for file in files if file not in self.without], set(unreadable)
+        return [file for file in files if file not in self.without], unreadable
 
     def retry_seconds(self) -> float | None:
         """Return the seconds until something is to be read again although it has not changed; None for nothing."""

@@ -13,10 +13,11 @@ from kiteway.diagnostics import Diagnostic, Severity
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """The names of files that are read in a folder end so."""
-MOST_ENTRIES: Final = 20_000
-"""The most entries of a folder that is given: each may be the file of a tenant."""
-MOST_ENTRIES_BELOW: Final = 2_000
-"""The most entries of a subfolder and of all below it: it may be that of one tenant, and 2,000 files take half a second."""
+MOST_ENTRIES: Final = 2_000
+"""
+The most entries of a subfolder and of all below it: it may be that of one tenant, and 2,000 files take half a second. A folder that
+is given has no limit, because each of its files may be another tenant's.
+"""
 _MOST_NAMES: Final = 5
 _MOST_FOLDERS: Final = 100
 """Folders below a subfolder in which a manifest is looked for: the search is only for a note."""
@@ -43,13 +44,13 @@ class Listing:
         manifests: the files, in order.
         folders: the subfolders at all depths.
         unreadable: the subfolders that cannot be read, and what cannot be read because of its name.
-        cut: folders with more entries than are read, and how many are.
+        cut: subfolders with more entries than `MOST_ENTRIES`; the others are not read.
     """
 
     manifests: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     unreadable: dict[Path, OSError] = field(default_factory=dict)
-    cut: dict[Path, int] = field(default_factory=dict)
+    cut: set[Path] = field(default_factory=set)
 
 
 def listing(folder: Path, *, recursive: bool) -> Listing:
@@ -57,15 +58,13 @@ def listing(folder: Path, *, recursive: bool) -> Listing:
     Return the manifests in a folder, by name; with ``recursive`` those of each subfolder after them.
 
     Hidden subfolders (a ConfigMap's volume has its content in ``..data`` once more) and symbolic links to folders are left out.
-    So are entries above the limits, because a change of one tenant waits until the folders of all are read.
+    So are entries of a subfolder above the limit, because a change of one tenant waits until the folders of all are read.
 
     Raises:
         OSError: the folder itself cannot be read.
     """
     found = Listing()
-    entries, is_whole = _entries(folder, MOST_ENTRIES)
-    if not is_whole:
-        found.cut[folder] = MOST_ENTRIES
+    entries, _ = _entries(folder, None)
     for subfolder in _add(folder, entries, found, recursive=recursive):
         _add_all(subfolder, found)
     return found
@@ -73,7 +72,7 @@ def listing(folder: Path, *, recursive: bool) -> Listing:
 
 def _add_all(folder: Path, to: Listing) -> None:
     """Add a subfolder and all below it."""
-    left, waiting = MOST_ENTRIES_BELOW, [folder]
+    left, waiting = MOST_ENTRIES, [folder]
     while waiting:
         here = waiting.pop()
         try:
@@ -84,14 +83,14 @@ def _add_all(folder: Path, to: Listing) -> None:
             to.unreadable[here] = error
             continue
         if not is_whole:
-            to.cut[folder] = MOST_ENTRIES_BELOW
+            to.cut.add(folder)
         left -= len(entries)
         to.folders.append(here)
         waiting += _add(here, entries, to, recursive=True)[::-1]
 
 
-def _entries(folder: Path, most: int) -> tuple[list[os.DirEntry[str]], bool]:
-    """Return the entries of a folder by name, at most so many, and whether these are all."""
+def _entries(folder: Path, most: int | None) -> tuple[list[os.DirEntry[str]], bool]:
+    """Return the entries of a folder by name, at most ``most``, and whether these are all."""
     with os.scandir(folder) as entries:
         found = sorted(itertools.islice(entries, most), key=lambda entry: entry.name)
         return found, next(entries, None) is None
@@ -118,13 +117,13 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def too_many(folder: Path, most: int) -> Diagnostic:
-    """Return what is wrong with a folder that has more entries than ``most``."""
+def too_many(folder: Path) -> Diagnostic:
+    """Return what is wrong with a subfolder that has more entries than are read."""
     return Diagnostic(
         Severity.ERROR,
         "FilesTooMany",
-        f"{folder} has more than {most} files and subfolders; the others are not read.",
-        "Remove some, put more objects into one file, or give its subfolders with -f.",
+        f"{folder} has more than {MOST_ENTRIES} files and subfolders; the others are not read.",
+        "Remove some, put more objects into one file, or give the folder itself with -f.",
     )
 
 
